@@ -1,0 +1,1 @@
+"""Core: the Open Inference Protocol (KServe V2), as values, JSON and binary form."""

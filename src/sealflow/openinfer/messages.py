@@ -1,0 +1,122 @@
+"""Core, pure, stdlib only: infer requests and responses of the Open Inference Protocol as values.
+
+Spec: docs/spec/content.md, section 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sealflow.errors import MalformedError
+from sealflow.openinfer.tensor import Parameter, Tensor, check_name, check_parameters
+from sealflow.wire.strict_json import is_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_TENSORS: Final = 64
+MAX_CLASSES: Final = 65_536
+MAX_ID_CHARACTERS: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedOutput:
+    """An output that the caller asks for, and how.
+
+    Raises: MalformedError.
+    """
+
+    name: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that mean nothing."""
+        check_name(self.name, "requested output")
+        if not self.parameters:
+            return
+        check_parameters(self.parameters, self.name)
+        count = self.parameters.get("classification", 1)
+        if not is_integer(count) or not 1 <= count <= MAX_CLASSES:
+            msg = f"requested output {self.name}: classification is not 1 to {MAX_CLASSES}"
+            raise MalformedError(msg)
+
+    @property
+    def classification(self) -> int | None:
+        """How many top classes to give instead of the tensor; None for the tensor itself.
+
+        Source: Triton's classification extension.
+        """
+        count = self.parameters.get("classification")
+        return int(count) if count is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferRequest:
+    """What a model is asked; no requested outputs means all of them.
+
+    Raises: MalformedError for too many or twice the same tensors.
+    """
+
+    id: str | None = None
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[RequestedOutput, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what does not make a request."""
+        _check_id(self.id)
+        if not self.inputs:
+            msg = "infer request: no inputs"
+            raise MalformedError(msg)
+        _check_distinct(self.inputs, "inputs")
+        _check_distinct(self.outputs, "requested outputs")
+        if self.parameters:
+            check_parameters(self.parameters, "infer request")
+
+    def input(self, name: str) -> Tensor | None:
+        """Find an input by name."""
+        return next((tensor for tensor in self.inputs if tensor.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferResponse:
+    """What a model answered; `id` repeats the request's.
+
+    Raises: MalformedError for too many or twice the same tensors.
+    """
+
+    model_name: str
+    model_version: str | None = None
+    id: str | None = None
+    outputs: tuple[Tensor, ...]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what does not make a response."""
+        check_name(self.model_name, "infer response: model_name")
+        if self.model_version is not None:
+            check_name(self.model_version, "infer response: model_version")
+        _check_id(self.id)
+        _check_distinct(self.outputs, "outputs")
+        if self.parameters:
+            check_parameters(self.parameters, "infer response")
+
+    def output(self, name: str) -> Tensor | None:
+        """Find an output by name."""
+        return next((tensor for tensor in self.outputs if tensor.name == name), None)
+
+
+def _check_id(value: object) -> None:
+    if value is not None and (not isinstance(value, str) or len(value) > MAX_ID_CHARACTERS):
+        msg = f"infer message: id is not a string of at most {MAX_ID_CHARACTERS} characters"
+        raise MalformedError(msg)
+
+
+def _check_distinct(named: tuple[Tensor, ...] | tuple[RequestedOutput, ...], what: str) -> None:
+    if len(named) > MAX_TENSORS:
+        msg = f"infer message: more than {MAX_TENSORS} {what}"
+        raise MalformedError(msg)
+    if len(named) > 1 and len({each.name for each in named}) != len(named):
+        msg = f"infer message: two {what} have the same name"
+        raise MalformedError(msg)

@@ -1,0 +1,299 @@
+"""Core, pure, stdlib only: tensors of the Open Inference Protocol (KServe V2) as bytes.
+
+A value that exists is valid: shape, datatype and bytes agree. Spec: content.md, 2.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.errors import InvalidInputError, MalformedError
+from sealflow.wire.strict_json import is_integer, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_RANK: Final = 16
+MAX_ELEMENTS: Final = 2**31 - 1
+MAX_NAME_CHARACTERS: Final = 256
+MAX_PARAMETERS: Final = 64
+LENGTH_BYTES: Final = 4
+
+Parameter = str | int | float | bool
+"""What the protocol allows as a parameter's value."""
+
+_LENGTH = struct.Struct("<I")
+_RESERVED = frozenset(
+    {
+        "binary_data_size",
+        "shared_memory_byte_size",
+        "shared_memory_offset",
+        "shared_memory_region",
+    }
+)
+
+
+class DataType(enum.StrEnum):
+    """What one element is. Spec: Open Inference Protocol, "Tensor Data Types"."""
+
+    size: int | None
+    """Bytes of one element; None when elements differ in length."""
+    code: str | None
+    """The element's code for `struct`; None where `struct` has none."""
+
+    def __new__(cls, name: str, size: int | None, code: str | None) -> Self:
+        """Make a member of the protocol's word, size and code."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.size = size
+        member.code = code
+        return member
+
+    BOOL = ("BOOL", 1, "?")
+    UINT8 = ("UINT8", 1, "B")
+    UINT16 = ("UINT16", 2, "H")
+    UINT32 = ("UINT32", 4, "I")
+    UINT64 = ("UINT64", 8, "Q")
+    INT8 = ("INT8", 1, "b")
+    INT16 = ("INT16", 2, "h")
+    INT32 = ("INT32", 4, "i")
+    INT64 = ("INT64", 8, "q")
+    FP16 = ("FP16", 2, "e")
+    FP32 = ("FP32", 4, "f")
+    FP64 = ("FP64", 8, "d")
+    BF16 = ("BF16", 2, None)
+    BYTES = ("BYTES", None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """A named array: little-endian elements in C order.
+
+    BYTES elements each follow their length (4 bytes, little-endian). Views are kept, not copied.
+
+    Raises: MalformedError when name, datatype, shape and data do not agree.
+    """
+
+    name: str
+    datatype: DataType
+    shape: tuple[int, ...]
+    data: bytes | memoryview = field(repr=False)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what does not add up."""
+        check_name(self.name, "tensor")
+        elements = element_count(self.shape, self.name)
+        if not isinstance(self.data, bytes):
+            object.__setattr__(self, "data", _flat(self.data, self.name))
+        size = self.datatype.size
+        if size is None:
+            _check_bytes(self.data, elements, self.name)
+        elif len(self.data) != elements * size:
+            msg = f"tensor {self.name}: {len(self.data)} bytes where {elements * size} belong"
+            raise MalformedError(msg)
+        elif self.datatype is DataType.BOOL and bytes(self.data).strip(b"\0\1"):
+            msg = f"tensor {self.name}: a BOOL is neither 0 nor 1"
+            raise MalformedError(msg)
+        if self.parameters:
+            check_parameters(self.parameters, self.name)
+
+    @classmethod
+    def of_bytes(
+        cls,
+        name: str,
+        elements: Sequence[bytes | memoryview],
+        shape: tuple[int, ...] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> Tensor:
+        """Make a BYTES tensor, of rank 1 unless a shape is given.
+
+        Raises: MalformedError.
+        """
+        pieces: list[bytes | memoryview] = []
+        for element in elements:
+            pieces.append(_LENGTH.pack(len(element)))
+            pieces.append(element)
+        return cls(
+            name=name,
+            datatype=DataType.BYTES,
+            shape=(len(elements),) if shape is None else shape,
+            data=b"".join(pieces),
+            parameters=parameters or {},
+        )
+
+    def elements(self) -> list[memoryview]:
+        """Give the elements of a BYTES tensor in C order, as views.
+
+        Raises: InvalidInputError for any other datatype.
+        """
+        if self.datatype is not DataType.BYTES:
+            msg = f"tensor {self.name}: is {self.datatype}, not BYTES"
+            raise InvalidInputError(msg)
+        view = memoryview(self.data)
+        found = []
+        at = 0
+        while at < len(view):
+            start = at + LENGTH_BYTES
+            at = start + int(_LENGTH.unpack_from(view, at)[0])
+            found.append(view[start:at])
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """What a model takes or gives under one name; -1 stands for any size.
+
+    Raises: MalformedError when it is no valid specification.
+    """
+
+    name: str
+    datatype: DataType
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what no tensor could fit."""
+        check_name(self.name, "tensor specification")
+        if any(size != -1 and size < 1 for size in self.shape):
+            msg = f"tensor specification {self.name}: a size is neither -1 nor positive"
+            raise MalformedError(msg)
+        element_count(tuple(map(abs, self.shape)), self.name)
+
+    def check(self, tensor: Tensor) -> None:
+        """Refuse a tensor that does not fit.
+
+        Raises: InvalidInputError.
+        """
+        if tensor.name != self.name:
+            msg = f"tensor {tensor.name}: {self.name} is wanted here"
+            raise InvalidInputError(msg)
+        if tensor.datatype is not self.datatype:
+            msg = f"tensor {self.name}: is {tensor.datatype}, must be {self.datatype}"
+            raise InvalidInputError(msg)
+        if len(tensor.shape) != len(self.shape) or any(
+            wanted not in (-1, size) for size, wanted in zip(tensor.shape, self.shape, strict=True)
+        ):
+            msg = f"tensor {self.name}: shape {list(tensor.shape)} does not fit {list(self.shape)}"
+            raise InvalidInputError(msg)
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that manifests and directories hold."""
+        return {"name": self.name, "datatype": self.datatype.value, "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, value: object) -> TensorSpec:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        if not isinstance(value, dict):
+            msg = "tensor specification: not a JSON object"
+            raise MalformedError(msg)
+        require_keys(value, ("name", "datatype", "shape"), "tensor specification")
+        return cls(
+            name=check_name(value["name"], "tensor specification"),
+            datatype=parse_datatype(value["datatype"]),
+            shape=parse_shape(value["shape"]),
+        )
+
+
+def parse_datatype(word: object) -> DataType:
+    """Accept one of the protocol's words.
+
+    Raises: MalformedError.
+    """
+    try:
+        return DataType(word)  # type: ignore[call-arg,arg-type]  # any object may be asked for
+    except ValueError as error:
+        msg = "unknown datatype"
+        raise MalformedError(msg) from error
+
+
+def parse_shape(value: object) -> tuple[int, ...]:
+    """Accept a list of integers; whether they make a shape is for `element_count` to say.
+
+    Raises: MalformedError.
+    """
+    if not isinstance(value, list) or not all(map(is_integer, value)):
+        msg = "shape: not a list of integers"
+        raise MalformedError(msg)
+    return tuple(value)
+
+
+def element_count(shape: tuple[int, ...], what: str) -> int:
+    """How many elements a shape has.
+
+    The product is bounded even where a zero makes it empty, so that no runtime overflows on it.
+
+    Raises: MalformedError over `MAX_RANK` or `MAX_ELEMENTS`, or for a negative size.
+    """
+    product = math.prod(shape)
+    if len(shape) > MAX_RANK:
+        msg = f"tensor {what}: more than {MAX_RANK} dimensions"
+        raise MalformedError(msg)
+    if min(shape, default=0) < 0 or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
+        msg = f"tensor {what}: shape is negative or over {MAX_ELEMENTS} elements"
+        raise MalformedError(msg)
+    return product
+
+
+def check_name(name: object, what: str) -> str:
+    """Accept a tensor's name: 1 to `MAX_NAME_CHARACTERS` characters.
+
+    Raises: MalformedError.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS:
+        msg = f"{what}: name is not a string of 1 to {MAX_NAME_CHARACTERS} characters"
+        raise MalformedError(msg)
+    return name
+
+
+def check_parameters(parameters: Mapping[str, object], what: str) -> None:
+    """Accept strings, finite numbers and booleans under names that the transport does not use.
+
+    Raises: MalformedError.
+    """
+    if len(parameters) > MAX_PARAMETERS:
+        msg = f"{what}: more than {MAX_PARAMETERS} parameters"
+        raise MalformedError(msg)
+    if not _RESERVED.isdisjoint(parameters):
+        msg = f"{what}: a parameter of the transport has no place here"
+        raise MalformedError(msg)
+    for name, value in parameters.items():
+        check_name(name, f"{what}: parameter")
+        if not isinstance(value, str | int | float) or (
+            isinstance(value, float) and not math.isfinite(value)
+        ):
+            msg = f"{what}: a parameter is not a string, finite number or boolean"
+            raise MalformedError(msg)
+
+
+def _flat(data: memoryview, name: str) -> memoryview:
+    if data.format == "B" and data.ndim == 1 and data.contiguous:
+        return data
+    if data.nbytes == 0:
+        return memoryview(b"")
+    try:
+        return data.cast("B")
+    except TypeError as error:
+        msg = f"tensor {name}: its memory is not contiguous"
+        raise MalformedError(msg) from error
+
+
+def _check_bytes(data: bytes | memoryview, elements: int, name: str) -> None:
+    at = 0
+    for _ in range(elements):
+        if len(data) - at < LENGTH_BYTES:
+            msg = f"tensor {name}: BYTES data ends within a length"
+            raise MalformedError(msg)
+        at += LENGTH_BYTES + int(_LENGTH.unpack_from(data, at)[0])
+        if at > len(data):
+            msg = f"tensor {name}: a BYTES element goes over the end"
+            raise MalformedError(msg)
+    if at != len(data):
+        msg = f"tensor {name}: BYTES data goes on after the last element"
+        raise MalformedError(msg)
