@@ -1,0 +1,276 @@
+"""Core: seal a request, open it, seal its reply, open that. Spec: exchange.md, sections 5 to 7.
+
+What must happen in order cannot be written out of order: `Session.seal_request` returns the only
+object that opens the reply, `open_request` the only one that seals it, and each does so once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from sealflow.errors import OpenError
+from sealflow.seal.content import Content, parse_content
+from sealflow.seal.padding import padding_for, unpad
+from sealflow.seal.stream import open_stream, seal_stream, stream_length
+from sealflow.seal.suites import World
+from sealflow.wire.envelope import (
+    Envelope,
+    Kind,
+    ReplyHeader,
+    RequestHeader,
+    decode,
+    encode_start,
+)
+from sealflow.wire.ids import KeyId, ModelRef, RequestId, SessionId, new_request_id, new_session_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealflow.seal.keys import OpeningKey, SealingKey
+
+    Parts = Sequence[bytes | memoryview]
+
+SECRET_BYTES: Final = 32
+NONCE_BYTES: Final = 32
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The owner's side of a run of requests that share one sealed secret.
+
+    Any worker that holds the key can open any request of it; workers keep no state that matters.
+    """
+
+    key: SealingKey
+    session_id: SessionId
+    key_blob: bytes
+    _secret: bytes = field(repr=False)
+
+    @classmethod
+    def start(cls, key: SealingKey) -> Session:
+        """Draw a secret and seal it to the key, which must come from a verified directory."""
+        secret = os.urandom(SECRET_BYTES)
+        session_id = new_session_id()
+        blob = key.seal(secret, _session_info(key.suite.world, key.key_id, session_id))
+        return cls(key=key, session_id=session_id, key_blob=blob, _secret=secret)
+
+    def seal_request(
+        self, model: ModelRef, model_digest: str, parts: Parts, *, deadline_ms: int
+    ) -> OutgoingCall:
+        """Seal one request for one version of one model.
+
+        `parts`: see `content_parts`. `deadline_ms`: Unix time after which workers drop it.
+        """
+        world = self.key.suite.world
+        header = RequestHeader(
+            key_id=self.key.key_id,
+            session_id=self.session_id,
+            request_id=new_request_id(),
+            model=model,
+            model_digest=model_digest,
+            deadline_ms=deadline_ms,
+        )
+        padded, length = _padded(parts)
+        start = encode_start(
+            Kind.REQUEST, self.key.suite, header.encode(), self.key_blob, length
+        )
+        transcript = _transcript(world, "request", start, self.key_blob)
+        salt = bytes.fromhex(header.request_id)
+        key = _derive(self._secret, salt, world.label("request key") + transcript)
+        body = seal_stream(key, transcript, padded)
+        return OutgoingCall(
+            envelope=b"".join((start, self.key_blob, body)),
+            header=header,
+            suite=self.key.suite,
+            world=world,
+            request_digest=_request_digest(world, transcript, body),
+            _secret=self._secret,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class OutgoingCall:
+    """A sealed request on its way, and the only thing that opens its reply."""
+
+    envelope: bytes = field(repr=False)
+    header: RequestHeader
+    suite: int
+    world: World
+    request_digest: bytes = field(repr=False)
+    _secret: bytes | None = field(repr=False)
+
+    @property
+    def request_id(self) -> RequestId:
+        """The request's id."""
+        return self.header.request_id
+
+    def open_reply(self, reply: Envelope) -> tuple[ReplyHeader, Content]:
+        """Open the reply to exactly this request, once.
+
+        Raises: OpenError when it is not the genuine reply to this request from the model asked for;
+        the call then still waits for the genuine one. MalformedError when the worker wrote nonsense.
+        """
+        header = reply.header
+        if (
+            self._secret is None
+            or not isinstance(header, ReplyHeader)
+            or reply.suite != self.suite
+            or header.request_id != self.request_id
+            or header.key_id != self.header.key_id
+            or header.model_digest != self.header.model_digest
+            or header.request_digest != self.request_digest.hex()
+            or header.simulated is not (self.world is World.SIMULATED)
+        ):
+            raise OpenError
+        transcript = _transcript(self.world, "reply", reply.prefix_and_header, b"")
+        key = _reply_key(self._secret, self.world, header, transcript, self.request_digest)
+        content = _open_body(key, transcript, reply.body)
+        self._secret = None
+        return header, content
+
+
+class SessionSecrets:
+    """The worker's bounded memory of session secrets: saves the KEM for all but the first request.
+
+    Keyed by key, session and blob, so that nobody can plant a secret under another's session.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        """Keep at most `capacity` secrets, the least recently used go first."""
+        self._capacity = capacity
+        self._secrets: OrderedDict[tuple[KeyId, SessionId, bytes], bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many secrets are kept."""
+        return len(self._secrets)
+
+    def secret(self, key: OpeningKey, session_id: SessionId, blob: bytes) -> bytes:
+        """Open the session's blob, or remember it.
+
+        Raises: OpenError.
+        """
+        kid = key.sealing.key_id
+        index = (kid, session_id, blob)
+        secret = self._secrets.get(index)
+        if secret is None:
+            secret = key.open(blob, _session_info(key.suite.world, kid, session_id))
+            if len(secret) != SECRET_BYTES:
+                raise OpenError
+            self._secrets[index] = secret
+            if len(self._secrets) > self._capacity:
+                self._secrets.popitem(last=False)
+        else:
+            self._secrets.move_to_end(index)
+        return secret
+
+    def forget(self, key_id: KeyId) -> None:
+        """Drop all secrets that came sealed to a key, when the key goes."""
+        for index in [index for index in self._secrets if index[0] == key_id]:
+            del self._secrets[index]
+
+
+def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -> IncomingCall:
+    """Open one request with the key that its header names.
+
+    Raises: OpenError, for whatever reason; MalformedError when what opened is nonsense.
+    """
+    header = envelope.request_header
+    world = key.suite.world
+    if envelope.suite != key.suite or header.key_id != key.sealing.key_id:
+        raise OpenError
+    secret = secrets.secret(key, header.session_id, envelope.key_blob)
+    transcript = _transcript(world, "request", envelope.prefix_and_header, envelope.key_blob)
+    salt = bytes.fromhex(header.request_id)
+    request_key = _derive(secret, salt, world.label("request key") + transcript)
+    content = _open_body(request_key, transcript, envelope.body)
+    return IncomingCall(
+        header=header,
+        content=content,
+        suite=envelope.suite,
+        world=world,
+        request_digest=_request_digest(world, transcript, envelope.body),
+        _secret=secret,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class IncomingCall:
+    """An opened request, and the only thing that seals its reply."""
+
+    header: RequestHeader
+    content: Content = field(repr=False)
+    suite: int
+    world: World
+    request_digest: bytes = field(repr=False)
+    _secret: bytes | None = field(repr=False)
+
+    def seal_reply(self, parts: Parts, *, model_digest: str, instance: RequestId) -> bytes:
+        """Seal the reply, once, bound to the request's ciphertext and the model that answered.
+
+        Raises: OpenError when a reply was sealed already.
+        """
+        secret, self._secret = self._secret, None
+        if secret is None:
+            raise OpenError
+        header = ReplyHeader(
+            request_id=self.header.request_id,
+            request_digest=self.request_digest.hex(),
+            key_id=self.header.key_id,
+            model_digest=model_digest,
+            instance=instance,
+            nonce=os.urandom(NONCE_BYTES).hex(),
+            simulated=self.world is World.SIMULATED,
+        )
+        padded, length = _padded(parts)
+        start = encode_start(Kind.REPLY, self.suite, header.encode(), b"", length)
+        transcript = _transcript(self.world, "reply", start, b"")
+        key = _reply_key(secret, self.world, header, transcript, self.request_digest)
+        return start + seal_stream(key, transcript, padded)
+
+
+def _padded(parts: Parts) -> tuple[list[bytes | memoryview], int]:
+    length = sum(map(len, parts))
+    head, tail = padding_for(length)
+    return [head, *parts, tail], stream_length(len(head) + length + len(tail))
+
+
+def _session_info(world: World, kid: KeyId, session_id: SessionId) -> bytes:
+    return world.label("session") + _prefixed(kid.encode()) + _prefixed(session_id.encode())
+
+
+def _prefixed(value: bytes) -> bytes:
+    return len(value).to_bytes(4) + value
+
+
+def _transcript(world: World, purpose: str, start: bytes, blob: bytes) -> bytes:
+    whole = world.label(purpose + " transcript") + _prefixed(start) + _prefixed(blob)
+    return hashlib.sha256(whole).digest()
+
+
+def _request_digest(world: World, transcript: bytes, body: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(world.label("request digest") + transcript)
+    digest.update(body)
+    return digest.digest()
+
+
+def _reply_key(
+    secret: bytes, world: World, header: ReplyHeader, transcript: bytes, request_digest: bytes
+) -> bytes:
+    salt = bytes.fromhex(header.request_id) + bytes.fromhex(header.nonce)
+    return _derive(secret, salt, world.label("reply key") + transcript + request_digest)
+
+
+def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(secret)
+
+
+def _open_body(key: bytes, context: bytes, body: memoryview) -> Content:
+    return parse_content(unpad(memoryview(open_stream(key, context, body))))

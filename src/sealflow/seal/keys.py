@@ -1,0 +1,139 @@
+"""Core: key pairs that requests are sealed to, as bytes and as objects. Spec: exchange.md, section 2.
+
+X-Wing (draft-connolly-cfrg-xwing-kem): the private key is a 32-byte seed that SHAKE-256 expands to
+an ML-KEM-768 seed (64 bytes) and an X25519 key (32); the public key is both public keys in a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
+
+from sealflow.errors import MalformedError, OpenError
+from sealflow.seal.suites import Suite, World
+from sealflow.wire.ids import KeyId
+
+SEED_BYTES: Final = 32
+_MLKEM_SEED_BYTES = 64
+_MLKEM_PUBLIC_BYTES = 1184
+_X25519_BYTES = 32
+
+PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
+
+
+def public_key_bytes(suite: Suite) -> int:
+    """How long a public key of the suite is."""
+    return _X25519_BYTES + (_MLKEM_PUBLIC_BYTES if suite.post_quantum else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealingKey:
+    """A public key that anybody can seal to.
+
+    Raises: MalformedError when `public` is not a public key of the suite.
+    """
+
+    suite: Suite
+    public: bytes
+    _key: PublicKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Parse the key once."""
+        object.__setattr__(self, "_key", _load_public(self.suite, self.public))
+
+    @property
+    def key_id(self) -> KeyId:
+        """The key's name: a hash over world, suite and public key."""
+        return key_id(self.suite, self.public)
+
+    def seal(self, plaintext: bytes, info: bytes) -> bytes:
+        """Seal a short message to the key (HPKE base mode, single shot).
+
+        Returns `enc` followed by the ciphertext. Source: RFC 9180, section 6.1.
+        Raises: MalformedError when the key is a low-order point, whose secret everybody knows.
+        """
+        try:
+            return self.suite.hpke.encrypt(plaintext, self._key, info)
+        except ValueError as error:
+            msg = "public key: of low order"
+            raise MalformedError(msg) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningKey:
+    """A private key; it never shows its seed in a repr.
+
+    `seed`: 32 bytes, from `generate` or from a grant.
+    """
+
+    suite: Suite
+    seed: bytes = field(repr=False)
+    sealing: SealingKey = field(init=False)
+    _key: x25519.X25519PrivateKey | hpke.MLKEM768X25519PrivateKey = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        """Expand the seed once."""
+        if len(self.seed) != SEED_BYTES:
+            msg = "a private key's seed is 32 bytes"
+            raise MalformedError(msg)
+        if self.suite.post_quantum:
+            key, public = _expand_xwing(self.seed)
+        else:
+            plain = x25519.X25519PrivateKey.from_private_bytes(self.seed)
+            key, public = plain, plain.public_key().public_bytes_raw()
+        object.__setattr__(self, "_key", key)
+        object.__setattr__(self, "sealing", SealingKey(suite=self.suite, public=public))
+
+    @classmethod
+    def generate(cls, suite: Suite) -> OpeningKey:
+        """Draw a new key from the system's random source."""
+        return cls(suite=suite, seed=os.urandom(SEED_BYTES))
+
+    def open(self, sealed: bytes, info: bytes) -> bytes:
+        """Open what `SealingKey.seal` sealed with the same info.
+
+        Raises: OpenError, for whatever reason.
+        """
+        try:
+            return self.suite.hpke.decrypt(sealed, self._key, info)
+        except (InvalidTag, ValueError):
+            raise OpenError from None
+
+
+def key_id(suite: Suite, public: bytes) -> KeyId:
+    """Name a key by what it is: another suite or world is another key. Spec: exchange.md, 2.2."""
+    label = suite.world.label("kid")
+    digest = hashlib.sha256(label + struct.pack(">H", suite) + public).hexdigest()
+    return KeyId(f"sim-{digest}" if suite.world is World.SIMULATED else digest)
+
+
+def _expand_xwing(seed: bytes) -> tuple[hpke.MLKEM768X25519PrivateKey, bytes]:
+    expanded = hashlib.shake_256(seed).digest(_MLKEM_SEED_BYTES + _X25519_BYTES)
+    kem = mlkem.MLKEM768PrivateKey.from_seed_bytes(expanded[:_MLKEM_SEED_BYTES])
+    curve = x25519.X25519PrivateKey.from_private_bytes(expanded[_MLKEM_SEED_BYTES:])
+    public = kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
+    return hpke.MLKEM768X25519PrivateKey(kem, curve), public
+
+
+def _load_public(suite: Suite, public: bytes) -> PublicKey:
+    if len(public) != public_key_bytes(suite):
+        msg = "public key: wrong length for its suite"
+        raise MalformedError(msg)
+    try:
+        curve = x25519.X25519PublicKey.from_public_bytes(public[-_X25519_BYTES:])
+        if not suite.post_quantum:
+            return curve
+        kem = mlkem.MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC_BYTES])
+        return hpke.MLKEM768X25519PublicKey(kem, curve)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        msg = "public key: not a key of its suite"
+        raise MalformedError(msg) from error

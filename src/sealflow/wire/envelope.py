@@ -1,0 +1,258 @@
+"""Core, pure, stdlib only: the outside of a sealed message. Spec: envelope.md.
+
+prefix (16 bytes) ‖ header (strict JSON) ‖ key blob ‖ body. Every length is checked against its
+limit before anything of that length is read or allocated.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from sealflow.errors import MalformedError
+from sealflow.wire.ids import (
+    KeyId,
+    ModelRef,
+    RequestId,
+    SessionId,
+    parse_digest,
+    parse_key_id,
+    parse_request_id,
+    parse_session_id,
+)
+from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+
+MAGIC: Final = b"SFL1"
+PREFIX_LENGTH: Final = 16
+MAX_HEADER_BYTES: Final = 4096
+MAX_KEY_BLOB_BYTES: Final = 2048
+DEFAULT_MAX_BODY_BYTES: Final = 16 * 2**20
+MAX_TIME_MS: Final = 2**53 - 1
+MEDIA_TYPE: Final = "application/vnd.sealflow.envelope"
+
+_PREFIX = struct.Struct(">4sBBHHHI")
+_REQUEST_KEYS = ("deadline_ms", "kid", "model", "model_digest", "rid", "sid", "version")
+_REPLY_KEYS = ("instance", "kid", "model_digest", "nonce", "request_digest", "rid", "simulated")
+
+
+class Kind(enum.IntEnum):
+    """What an envelope is."""
+
+    REQUEST = 1
+    REPLY = 2
+    REFUSAL = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHeader:
+    """What the host needs to route, bound and expire a request. Says nothing about its sender."""
+
+    key_id: KeyId
+    session_id: SessionId
+    request_id: RequestId
+    model: ModelRef
+    model_digest: str
+    deadline_ms: int
+
+    def encode(self) -> bytes:
+        """Write the header as canonical JSON."""
+        return canonical(
+            {
+                "deadline_ms": self.deadline_ms,
+                "kid": self.key_id,
+                "model": self.model.name,
+                "model_digest": self.model_digest,
+                "rid": self.request_id,
+                "sid": self.session_id,
+                "version": self.model.version,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyHeader:
+    """What a reply says in clear; all of it is authenticated by the sealed body."""
+
+    request_id: RequestId
+    request_digest: str
+    key_id: KeyId
+    model_digest: str
+    instance: str
+    nonce: str
+    simulated: bool
+
+    def encode(self) -> bytes:
+        """Write the header as canonical JSON."""
+        return canonical(
+            {
+                "instance": self.instance,
+                "kid": self.key_id,
+                "model_digest": self.model_digest,
+                "nonce": self.nonce,
+                "request_digest": self.request_digest,
+                "rid": self.request_id,
+                "simulated": self.simulated,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalHeader:
+    """A clear-text answer. `request_id` is None when the request had none that could be read."""
+
+    request_id: RequestId | None
+    code: RefusalCode
+
+    def encode(self) -> bytes:
+        """Write the header as canonical JSON."""
+        return canonical({"code": self.code.value, "rid": self.request_id})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A parsed envelope. The header parsed, yet unauthenticated until the body opens."""
+
+    suite: int
+    header: RequestHeader | ReplyHeader | RefusalHeader
+    prefix_and_header: bytes
+    key_blob: bytes
+    body: memoryview
+
+    @property
+    def request_header(self) -> RequestHeader:
+        """The header of a request.
+
+        Raises: MalformedError when this is no request.
+        """
+        if not isinstance(self.header, RequestHeader):
+            msg = "the envelope is not a request"
+            raise MalformedError(msg)
+        return self.header
+
+
+def encode_start(
+    kind: Kind, suite: int, header: bytes, key_blob: bytes, body_length: int
+) -> bytes:
+    """Write prefix and header: the part that every seal binds, before the body exists."""
+    prefix = _PREFIX.pack(MAGIC, kind, 0, suite, len(header), len(key_blob), body_length)
+    return prefix + header
+
+
+def encode_refusal(code: RefusalCode, request_id: RequestId | None) -> bytes:
+    """Write a complete refusal envelope."""
+    header = RefusalHeader(request_id=request_id, code=code).encode()
+    return encode_start(Kind.REFUSAL, 0, header, b"", 0)
+
+
+def decode(data: bytes | bytearray | memoryview, *, max_body_bytes: int) -> Envelope:
+    """Parse one envelope that fills `data` exactly.
+
+    Raises: MalformedError for the first rule broken, EnvelopeTooLargeError over `max_body_bytes`.
+    Spec: envelope.md, sections 1 to 4.
+    """
+    view = memoryview(data)
+    if len(view) < PREFIX_LENGTH:
+        msg = "envelope: shorter than its prefix"
+        raise MalformedError(msg)
+    magic, kind, flags, suite, header_length, blob_length, body_length = _PREFIX.unpack_from(view)
+    if magic != MAGIC:
+        msg = "envelope: wrong magic"
+        raise MalformedError(msg)
+    if flags != 0:
+        msg = "envelope: reserved byte is not zero"
+        raise MalformedError(msg)
+    if header_length > MAX_HEADER_BYTES or blob_length > MAX_KEY_BLOB_BYTES:
+        msg = "envelope: header or key blob over its limit"
+        raise MalformedError(msg)
+    if body_length > max_body_bytes:
+        raise EnvelopeTooLargeError(body_length, max_body_bytes)
+    body_at = PREFIX_LENGTH + header_length + blob_length
+    if len(view) != body_at + body_length:
+        msg = "envelope: lengths in the prefix do not add up"
+        raise MalformedError(msg)
+    header_end = PREFIX_LENGTH + header_length
+    return Envelope(
+        suite=suite,
+        header=_decode_header(kind, view[PREFIX_LENGTH:header_end], blob_length, body_length),
+        prefix_and_header=bytes(view[:header_end]),
+        key_blob=bytes(view[header_end:body_at]),
+        body=view[body_at:],
+    )
+
+
+class EnvelopeTooLargeError(MalformedError):
+    """The body is over the configured limit."""
+
+    def __init__(self, body_bytes: int, max_body_bytes: int) -> None:
+        """Say both sizes."""
+        super().__init__(f"envelope: body of {body_bytes} bytes is over the limit {max_body_bytes}")
+
+
+def _decode_header(
+    kind: int, text: memoryview, blob_length: int, body_length: int
+) -> RequestHeader | ReplyHeader | RefusalHeader:
+    value = parse_object(text, "envelope header")
+    if kind == Kind.REQUEST:
+        return _request_header(value)
+    if blob_length:
+        msg = "envelope: only a request carries a key blob"
+        raise MalformedError(msg)
+    if kind == Kind.REPLY:
+        return _reply_header(value)
+    if kind == Kind.REFUSAL and body_length == 0:
+        return _refusal_header(value)
+    msg = "envelope: unknown kind, or a refusal with a body"
+    raise MalformedError(msg)
+
+
+def _request_header(value: dict[str, object]) -> RequestHeader:
+    require_keys(value, _REQUEST_KEYS, "request header")
+    deadline_ms = value["deadline_ms"]
+    if not is_integer(deadline_ms) or not 0 <= deadline_ms <= MAX_TIME_MS:
+        msg = "request header: deadline_ms is not a time in milliseconds"
+        raise MalformedError(msg)
+    name, version = value["model"], value["version"]
+    if not isinstance(name, str) or not isinstance(version, str):
+        msg = "request header: model and version are not strings"
+        raise MalformedError(msg)
+    return RequestHeader(
+        key_id=parse_key_id(value["kid"]),
+        session_id=parse_session_id(value["sid"]),
+        request_id=parse_request_id(value["rid"]),
+        model=ModelRef(name=name, version=version),
+        model_digest=parse_digest(value["model_digest"]),
+        deadline_ms=deadline_ms,
+    )
+
+
+def _reply_header(value: dict[str, object]) -> ReplyHeader:
+    require_keys(value, _REPLY_KEYS, "reply header")
+    simulated = value["simulated"]
+    if not isinstance(simulated, bool):
+        msg = "reply header: simulated is not true or false"
+        raise MalformedError(msg)
+    return ReplyHeader(
+        request_id=parse_request_id(value["rid"]),
+        request_digest=parse_digest(value["request_digest"]),
+        key_id=parse_key_id(value["kid"]),
+        model_digest=parse_digest(value["model_digest"]),
+        instance=parse_request_id(value["instance"]),
+        nonce=parse_digest(value["nonce"]),
+        simulated=simulated,
+    )
+
+
+def _refusal_header(value: dict[str, object]) -> RefusalHeader:
+    require_keys(value, ("code", "rid"), "refusal header")
+    request_id = value["rid"]
+    try:
+        code = RefusalCode(value["code"])
+    except ValueError as error:
+        msg = "refusal header: unknown code"
+        raise MalformedError(msg) from error
+    return RefusalHeader(
+        request_id=None if request_id is None else parse_request_id(request_id), code=code
+    )

@@ -1,0 +1,72 @@
+"""Core, pure, stdlib only: how envelopes lie in a Redis stream. Spec: docs/spec/queue.md.
+
+Keys of one deployment share a hash tag, so that a Redis Cluster keeps them in one slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sealflow.wire.ids import parse_name
+
+GROUP: Final = "sealflow"
+FIELD_ENVELOPE: Final = b"e"
+FIELD_CORRELATION: Final = b"c"
+FIELD_REPLY_TO: Final = b"r"
+
+ADMIT: Final = """
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return false end
+return redis.call('XADD', KEYS[1], '*', 'e', ARGV[2], 'c', ARGV[3], 'r', ARGV[4])
+"""
+"""Admission: append unless the stream holds its capacity of unanswered entries already.
+
+KEYS: the stream. ARGV: capacity, envelope, correlation, reply stream. Nil means full. Entries are
+deleted when they are answered, so the stream's length is what waits plus what is in work.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyspace:
+    """The names of all keys of one deployment.
+
+    Raises: MalformedError when the deployment's name is not a name.
+    """
+
+    deployment: str
+
+    def __post_init__(self) -> None:
+        """Refuse what could break out of the hash tag."""
+        parse_name(self.deployment)
+
+    @property
+    def requests(self) -> str:
+        """The stream of sealed requests."""
+        return f"{{sealflow:{self.deployment}}}:requests"
+
+    @property
+    def control(self) -> str:
+        """The stream of requests to the key broker."""
+        return f"{{sealflow:{self.deployment}}}:control"
+
+    def dead_letters(self, stream: str) -> str:
+        """The bounded stream of entries that no worker survived."""
+        return f"{stream}:dead"
+
+    @property
+    def directory(self) -> str:
+        """The string with the signed directory and the key broker's evidence."""
+        return f"{{sealflow:{self.deployment}}}:directory"
+
+    def inbox(self, name: str) -> str:
+        """The reply stream of one reader: a gateway instance, a queue client, one request."""
+        return f"{{sealflow:{self.deployment}}}:inbox:{parse_name(name)}"
+
+    def status(self, component: str, instance: str) -> str:
+        """The short-lived status of one process."""
+        return f"{{sealflow:{self.deployment}}}:status:{component}:{instance}"
+
+    @property
+    def status_pattern(self) -> str:
+        """Matches the status keys of all processes."""
+        return f"{{sealflow:{self.deployment}}}:status:*"
