@@ -1,0 +1,80 @@
+"""CLI: the `sealflow` command. Each command's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from sealflow import __version__
+from sealflow.errors import (
+    ConfigError,
+    ModelError,
+    RefusedError,
+    SealflowError,
+    UnavailableError,
+    VerificationError,
+)
+
+COMMANDS: Final = {
+    "up": ("sealflow.cli.up", "Start a whole cluster on this machine."),
+    "status": ("sealflow.cli.status", "Show what a running cluster does."),
+    "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
+    "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),
+    "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
+    "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
+}
+
+EXIT_CODES: Final = (
+    (ConfigError, 2),
+    (VerificationError, 3),
+    (RefusedError, 4),
+    (ModelError, 5),
+    (UnavailableError, 6),
+    (SealflowError, 1),
+)
+"""Exit codes by error, the first match counts. 2 is also click's own code for wrong usage."""
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called, so that `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sealflow")
+def cli() -> None:
+    """Confidential serving of machine-learning models.
+
+    Clients verify the service, then seal each request; only an attested worker opens it.
+    """
+
+
+def main() -> None:
+    """Run the command line; every error of ours ends as one clear line and an exit code."""
+    try:
+        cli()
+    except SealflowError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
