@@ -28,7 +28,7 @@ AES_256_GCM, HKDF_SHA256 = 2, 1
 X25519_KEM, XWING_KEM = 0x0020, 0x647A
 
 
-def load(name: str) -> Any:  # noqa: ANN401 - the shape is the vector file's own
+def load(name: str) -> Any:
     """Read a vector file."""
     return json.loads((VECTORS / name).read_text())
 
@@ -48,9 +48,7 @@ def seal_by_hand(kem: int, shared: bytes, enc: bytes, info: bytes, plaintext: by
     """Base mode key schedule and one AES-256-GCM message, sequence number 0."""
     suite = b"HPKE" + kem.to_bytes(2) + HKDF_SHA256.to_bytes(2) + AES_256_GCM.to_bytes(2)
     context = (
-        b"\x00"
-        + extract(b"", suite, b"psk_id_hash", b"")
-        + extract(b"", suite, b"info_hash", info)
+        b"\x00" + extract(b"", suite, b"psk_id_hash", b"") + extract(b"", suite, b"info_hash", info)
     )
     secret = extract(shared, suite, b"secret", b"")
     key = expand(secret, suite, b"key", context, 32)
@@ -104,7 +102,7 @@ def dhkem_shared(public: bytes, enc: bytes, dh: bytes) -> bytes:
 
 
 def test_wycheproof_x25519_as_encapsulations() -> None:
-    """Each case's public value, used as `enc`, opens with its shared value; low order never does."""
+    """Each public value, used as `enc`, opens with its shared value; low order never does."""
     for case in X25519_CASES:
         enc, private, dh = (bytes.fromhex(case[name]) for name in ("public", "private", "shared"))
         own = x25519.X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()

@@ -89,8 +89,15 @@ def exchange(suite: Suite) -> dict[str, Any]:
 def envelopes() -> dict[str, Any]:
     """Outsides that parse and outsides that must be refused."""
     header = (
-        b'{"deadline_ms":1,"kid":"' + b"ab" * 32 + b'","model":"m","model_digest":"' + b"cd" * 32
-        + b'","rid":"' + b"01" * 16 + b'","sid":"' + b"02" * 16 + b'","version":"1"}'
+        b'{"deadline_ms":1,"kid":"'
+        + b"ab" * 32
+        + b'","model":"m","model_digest":"'
+        + b"cd" * 32
+        + b'","rid":"'
+        + b"01" * 16
+        + b'","sid":"'
+        + b"02" * 16
+        + b'","version":"1"}'
     )
 
     def request(text: bytes) -> str:

@@ -25,7 +25,6 @@ from sealflow.wire.envelope import (
     Kind,
     ReplyHeader,
     RequestHeader,
-    decode,
     encode_start,
 )
 from sealflow.wire.ids import KeyId, ModelRef, RequestId, SessionId, new_request_id, new_session_id
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 SECRET_BYTES: Final = 32
 NONCE_BYTES: Final = 32
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +77,7 @@ class Session:
             deadline_ms=deadline_ms,
         )
         padded, length = _padded(parts)
-        start = encode_start(
-            Kind.REQUEST, self.key.suite, header.encode(), self.key_blob, length
-        )
+        start = encode_start(Kind.REQUEST, self.key.suite, header.encode(), self.key_blob, length)
         transcript = _transcript(world, "request", start, self.key_blob)
         salt = bytes.fromhex(header.request_id)
         key = _derive(self._secret, salt, world.label("request key") + transcript)
@@ -115,8 +111,9 @@ class OutgoingCall:
     def open_reply(self, reply: Envelope) -> tuple[ReplyHeader, Content]:
         """Open the reply to exactly this request, once.
 
-        Raises: OpenError when it is not the genuine reply to this request from the model asked for;
-        the call then still waits for the genuine one. MalformedError when the worker wrote nonsense.
+        Raises: OpenError when it is not the genuine reply to this request from the model asked
+        for; the call then still waits for the genuine one. MalformedError when the worker wrote
+        nonsense.
         """
         header = reply.header
         if (

@@ -1,4 +1,4 @@
-"""Core: key pairs that requests are sealed to, as bytes and as objects. Spec: exchange.md, section 2.
+"""Core: key pairs that requests are sealed to. Spec: exchange.md, section 2.
 
 X-Wing (draft-connolly-cfrg-xwing-kem): the private key is a 32-byte seed that SHAKE-256 expands to
 an ML-KEM-768 seed (64 bytes) and an X25519 key (32); the public key is both public keys in a row.
@@ -25,6 +25,7 @@ _MLKEM_SEED_BYTES = 64
 _MLKEM_PUBLIC_BYTES = 1184
 _X25519_BYTES = 32
 
+PrivateKey = x25519.X25519PrivateKey | hpke.MLKEM768X25519PrivateKey
 PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
 
 
@@ -76,20 +77,14 @@ class OpeningKey:
     suite: Suite
     seed: bytes = field(repr=False)
     sealing: SealingKey = field(init=False)
-    _key: x25519.X25519PrivateKey | hpke.MLKEM768X25519PrivateKey = field(
-        init=False, repr=False, compare=False
-    )
+    _key: PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Expand the seed once."""
         if len(self.seed) != SEED_BYTES:
             msg = "a private key's seed is 32 bytes"
             raise MalformedError(msg)
-        if self.suite.post_quantum:
-            key, public = _expand_xwing(self.seed)
-        else:
-            plain = x25519.X25519PrivateKey.from_private_bytes(self.seed)
-            key, public = plain, plain.public_key().public_bytes_raw()
+        key, public = _expand(self.suite, self.seed)
         object.__setattr__(self, "_key", key)
         object.__setattr__(self, "sealing", SealingKey(suite=self.suite, public=public))
 
@@ -116,7 +111,10 @@ def key_id(suite: Suite, public: bytes) -> KeyId:
     return KeyId(f"sim-{digest}" if suite.world is World.SIMULATED else digest)
 
 
-def _expand_xwing(seed: bytes) -> tuple[hpke.MLKEM768X25519PrivateKey, bytes]:
+def _expand(suite: Suite, seed: bytes) -> tuple[PrivateKey, bytes]:
+    if not suite.post_quantum:
+        plain = x25519.X25519PrivateKey.from_private_bytes(seed)
+        return plain, plain.public_key().public_bytes_raw()
     expanded = hashlib.shake_256(seed).digest(_MLKEM_SEED_BYTES + _X25519_BYTES)
     kem = mlkem.MLKEM768PrivateKey.from_seed_bytes(expanded[:_MLKEM_SEED_BYTES])
     curve = x25519.X25519PrivateKey.from_private_bytes(expanded[_MLKEM_SEED_BYTES:])

@@ -15,7 +15,7 @@ from sealflow.errors import MalformedError
 
 
 class World(enum.Enum):
-    """Whether keys are guarded by hardware or by a simulation of it; the value starts every label."""
+    """Whether hardware guards the keys or a simulation of it; the value starts every label."""
 
     HARDWARE = b"sealflow/1"
     SIMULATED = b"sealflow-sim/1"

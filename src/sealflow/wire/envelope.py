@@ -133,9 +133,7 @@ class Envelope:
         return self.header
 
 
-def encode_start(
-    kind: Kind, suite: int, header: bytes, key_blob: bytes, body_length: int
-) -> bytes:
+def encode_start(kind: Kind, suite: int, header: bytes, key_blob: bytes, body_length: int) -> bytes:
     """Write prefix and header: the part that every seal binds, before the body exists."""
     prefix = _PREFIX.pack(MAGIC, kind, 0, suite, len(header), len(key_blob), body_length)
     return prefix + header
@@ -249,7 +247,7 @@ def _refusal_header(value: dict[str, object]) -> RefusalHeader:
     require_keys(value, ("code", "rid"), "refusal header")
     request_id = value["rid"]
     try:
-        code = RefusalCode(value["code"])
+        code = RefusalCode(str(value["code"]))
     except ValueError as error:
         msg = "refusal header: unknown code"
         raise MalformedError(msg) from error

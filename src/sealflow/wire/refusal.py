@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 
 class RefusalCode(enum.Enum):
@@ -11,24 +12,38 @@ class RefusalCode(enum.Enum):
     A refusal is not authenticated, so a client treats it as a hint.
     """
 
-    meaning: str
-    retriable: bool
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    UNKNOWN_KEY = "unknown_key"
+    UNKNOWN_MODEL = "unknown_model"
+    EXPIRED = "expired"
+    REPLAYED = "replayed"
+    NOT_OPENED = "not_opened"
+    OVERLOADED = "overloaded"
+    UNDELIVERABLE = "undeliverable"
+    UNAVAILABLE = "unavailable"
 
-    def __new__(cls, code: str, meaning: str, retriable: bool) -> RefusalCode:  # noqa: FBT001 - enum row
-        """Make a member of the code, what it means to people and whether to seal and send again."""
-        member = object.__new__(cls)
-        member._value_ = code
-        member.meaning = meaning
-        member.retriable = retriable
-        return member
+    @property
+    def meaning(self) -> str:
+        """What it means, for people."""
+        return _MEANINGS[self]
 
-    MALFORMED = ("malformed", "the envelope breaks the format", False)
-    TOO_LARGE = ("too_large", "the envelope is over the size limit", False)
-    UNKNOWN_KEY = ("unknown_key", "the key is unknown or expired: refresh the directory", True)
-    UNKNOWN_MODEL = ("unknown_model", "no such model and version is served here", False)
-    EXPIRED = ("expired", "the deadline passed before a worker took the request", False)
-    REPLAYED = ("replayed", "this request id was seen before: seal the request anew", False)
-    NOT_OPENED = ("not_opened", "the envelope does not open", False)
-    OVERLOADED = ("overloaded", "the worker is at its bound: try again later", True)
-    UNDELIVERABLE = ("undeliverable", "no worker survived this request: set aside", False)
-    UNAVAILABLE = ("unavailable", "no worker can serve now: try again later", True)
+    @property
+    def retriable(self) -> bool:
+        """Whether it helps to seal the request anew and send it again."""
+        return self in _RETRIABLE
+
+
+_MEANINGS: Final = {
+    RefusalCode.MALFORMED: "the envelope breaks the format",
+    RefusalCode.TOO_LARGE: "the envelope is over the size limit",
+    RefusalCode.UNKNOWN_KEY: "the key is unknown or expired: refresh the directory",
+    RefusalCode.UNKNOWN_MODEL: "no such model and version is served here",
+    RefusalCode.EXPIRED: "the deadline passed before a worker took the request",
+    RefusalCode.REPLAYED: "this request id was seen before: seal the request anew",
+    RefusalCode.NOT_OPENED: "the envelope does not open",
+    RefusalCode.OVERLOADED: "a bound is reached: try again later",
+    RefusalCode.UNDELIVERABLE: "no worker survived this request: it was set aside",
+    RefusalCode.UNAVAILABLE: "no worker can serve now: try again later",
+}
+_RETRIABLE: Final = {RefusalCode.UNKNOWN_KEY, RefusalCode.OVERLOADED, RefusalCode.UNAVAILABLE}

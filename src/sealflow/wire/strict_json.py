@@ -26,9 +26,7 @@ def parse_object(text: bytes | bytearray | memoryview, what: str) -> dict[str, o
     return _object(_DECODER, text, what)
 
 
-def parse_object_with_floats(
-    text: bytes | bytearray | memoryview, what: str
-) -> dict[str, object]:
+def parse_object_with_floats(text: bytes | bytearray | memoryview, what: str) -> dict[str, object]:
     """Parse one JSON object that may hold finite numbers with fractions.
 
     Raises: MalformedError.
@@ -46,7 +44,9 @@ def require_keys(
     missing = [key for key in required if key not in value]
     unknown = [key for key in value if key not in required and key not in optional]
     if missing or unknown:
-        keys = ", ".join([f"missing {key}" for key in missing] + [f"unknown {key[:40]!r}" for key in unknown])
+        keys = ", ".join(
+            [f"missing {key}" for key in missing] + [f"unknown {key[:40]!r}" for key in unknown]
+        )
         msg = f"{what}: {keys}"
         raise MalformedError(msg)
 

@@ -209,7 +209,9 @@ def test_a_session_secret_of_the_wrong_length_is_refused() -> None:
     for part in (both.key.sealing.key_id, both.session.session_id):
         info += len(part).to_bytes(4) + part.encode()
     with pytest.raises(OpenError):
-        both.secrets.secret(both.key, both.session.session_id, both.key.sealing.seal(b"short", info))
+        both.secrets.secret(
+            both.key, both.session.session_id, both.key.sealing.seal(b"short", info)
+        )
 
 
 def test_the_memory_of_secrets_is_bounded_and_forgets_with_its_key() -> None:
@@ -250,9 +252,7 @@ def test_an_error_reply_carries_its_code_and_message() -> None:
 def test_nonsense_inside_a_genuine_seal_is_malformed(parts: list[bytes | memoryview]) -> None:
     """A holder of the key can still send garbage."""
     both = pair()
-    call = both.session.seal_request(
-        ModelRef(name="m", version="1"), DIGEST, parts, deadline_ms=1
-    )
+    call = both.session.seal_request(ModelRef(name="m", version="1"), DIGEST, parts, deadline_ms=1)
     with pytest.raises(MalformedError):
         both.open(call.envelope)
 
