@@ -160,13 +160,13 @@ def _tensor(item: dict[str, object], rest: memoryview) -> tuple[Tensor, memoryvi
     if not isinstance(given, dict):
         msg = f"tensor {name}: parameters are not a JSON object"
         raise MalformedError(msg)
-    size = given.pop(_SIZE, None)
-    if (size is None) is ("data" not in item):
+    announced = _SIZE in given
+    if announced is ("data" in item):
         msg = f"tensor {name}: needs either data or {_SIZE}"
         raise MalformedError(msg)
-    if size is None:
-        tensor = tensor_of_json(name, datatype, shape, item["data"], given)
-        return tensor, rest
+    if not announced:
+        return tensor_of_json(name, datatype, shape, item["data"], given), rest
+    size = given.pop(_SIZE)
     if not is_integer(size) or not 0 <= size <= len(rest):
         msg = f"tensor {name}: {_SIZE} goes over the end"
         raise MalformedError(msg)

@@ -6,6 +6,7 @@ context, with truncation detected. A key is used for one message only.
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Final
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
@@ -20,6 +21,7 @@ KEY_BYTES: Final = 32
 _CHUNK_BYTES: Final = 16 * 1024
 _HEAD_BYTES: Final = 24 + 32
 _TAG_BYTES: Final = 16
+_PIECE_BYTES: Final = 64 * 1024
 
 
 def stream_length(length: int) -> int:
@@ -41,10 +43,17 @@ def seal_stream(key: bytes, context: bytes, parts: Iterable[bytes | memoryview])
 def open_stream(key: bytes, context: bytes, sealed: bytes | memoryview) -> bytes:
     """Open a whole message; nothing comes out before its last chunk is verified.
 
+    Holds the opened message once, however large: it is gathered piece by piece.
+
     Raises: OpenError, for whatever reason.
     """
+    view = memoryview(sealed)
+    opened = io.BytesIO()
     try:
         decryptor = Cobblestone256Decryptor(key, context)
-        return decryptor.update(sealed) + decryptor.finalize()
+        for at in range(0, len(view), _PIECE_BYTES):
+            opened.write(decryptor.update(view[at : at + _PIECE_BYTES]))
+        opened.write(decryptor.finalize())
+        return opened.getvalue()
     except (InvalidTag, ValueError):
         raise OpenError from None

@@ -1,0 +1,72 @@
+"""Core: hand a model's content key to a verified key broker. Spec: bundle.md, 6."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sealflow.errors import MalformedError, OpenError
+from sealflow.seal.bundle import content_key_id
+from sealflow.seal.statement import Statement, statement_digest, verify_statement
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import canonical, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from sealflow.seal.bundle import Package
+    from sealflow.seal.keys import OpeningKey, SealingKey
+
+_KEYS: Final = ("content_key", "signature", "signer", "statement")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A model that its signer wants served. Whether the signer may is for the key broker to say."""
+
+    statement: Statement
+    digest: str
+    signer: str
+    content_key: bytes = field(repr=False)
+
+
+def seal_publication(package: Package, content_key: bytes, key: SealingKey) -> bytes:
+    """Seal statement and content key to the key broker's key, which must come from its evidence."""
+    text = canonical(
+        {
+            "content_key": b64encode(content_key).decode(),
+            "signature": b64encode(package.signature).decode(),
+            "signer": package.signer,
+            "statement": b64encode(package.payload).decode(),
+        }
+    )
+    return key.seal(text, key.suite.world.label("publish"))
+
+
+def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
+    """Open what `seal_publication` sealed; the signature is verified, the content key matches.
+
+    Raises: OpenError when it does not open or the content key is another's, MalformedError for
+    nonsense inside, BundleError for a statement that is not the signer's.
+    """
+    world = key.suite.world
+    value = parse_object(key.open(sealed, world.label("publish")), "publication")
+    require_keys(value, _KEYS, "publication")
+    payload, signature = _decoded(value["statement"]), _decoded(value["signature"])
+    content_key, signer = _decoded(value["content_key"]), parse_digest(value["signer"])
+    statement = verify_statement(payload, signature, signer)
+    if content_key_id(content_key, world) != statement.content_key_id:
+        raise OpenError
+    return Publication(
+        statement=statement,
+        digest=statement_digest(payload),
+        signer=signer,
+        content_key=content_key,
+    )
+
+
+def _decoded(text: object) -> bytes:
+    try:
+        return b64decode(text, validate=True)  # type: ignore[arg-type]  # any object may come
+    except (TypeError, ValueError) as error:
+        msg = "publication: not base64"
+        raise MalformedError(msg) from error
