@@ -1,0 +1,110 @@
+"""Worker: the thread that runs batches and seals what comes out, as each batch finishes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sealflow.errors import InvalidInputError, ModelError
+from sealflow.openinfer.binary import encode_response
+from sealflow.openinfer.messages import InferResponse
+from sealflow.seal.content import ContentKind, content_parts, error_parts
+from sealflow.seal.padding import padded_length
+from sealflow.seal.stream import stream_length
+from sealflow.trusted.worker.batching import run_batch
+from sealflow.wire.framing import FrameKind, encode_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sealflow.seal.exchange import IncomingCall
+    from sealflow.trusted.port import Port
+    from sealflow.trusted.worker.arrivals import Clock
+    from sealflow.trusted.worker.batching import Job, WaitingJobs
+    from sealflow.trusted.worker.loading import ServedModel
+    from sealflow.wire.ids import RequestId
+
+
+class Replies:
+    """Seals replies under this worker's name and sends them. For any thread."""
+
+    def __init__(self, port: Port, clock: Clock, instance: RequestId) -> None:
+        """Take the way out and the name that replies carry."""
+        self._port = port
+        self._clock = clock
+        self._instance = instance
+
+    def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
+        """Send envelopes by slot in one frame."""
+        self._port.send(FrameKind.REPLIES, encode_batch(self._clock.now_ms, answers))
+
+    def seal(
+        self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
+    ) -> bytes:
+        """Seal the one reply of a call."""
+        return call.seal_reply(parts, model_digest=model.digest, instance=self._instance)
+
+    def seal_error(self, call: IncomingCall, model: ServedModel, code: str, message: str) -> bytes:
+        """Seal why there is no answer."""
+        return self.seal(call, model, error_parts(code, message))
+
+
+class Answering:
+    """Takes batches of jobs until there are none."""
+
+    def __init__(self, jobs: WaitingJobs, replies: Replies, *, max_body_bytes: int) -> None:
+        """Refuse replies over `max_body_bytes`, as requests of that size are refused."""
+        self._jobs = jobs
+        self._replies = replies
+        self._max_body_bytes = max_body_bytes
+
+    def run(self) -> None:
+        """Work until the jobs are closed and done."""
+        while (batch := self._jobs.take()) is not None:
+            self._replies.send(self._answers(batch))
+
+    def _answers(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
+        names = _asked(jobs)
+        try:
+            results = run_batch(jobs, names)
+        except ModelError as error:
+            if len(jobs) == 1:
+                return [self._error(jobs[0], error)]
+            # One of them may be to blame, so each is run alone.
+            return [answer for job in jobs for answer in self._answers([job])]
+        return [self._answer(job, names, arrays) for job, arrays in zip(jobs, results, strict=True)]
+
+    def _answer(
+        self, job: Job, names: Sequence[str], arrays: Sequence[NDArray[Any]]
+    ) -> tuple[int, bytes]:
+        model = job.model
+        try:
+            outputs = model.tensors(job.request, dict(zip(names, arrays, strict=True)))
+        except ModelError as error:
+            return self._error(job, error)
+        response = InferResponse(
+            model_name=model.ref.name,
+            model_version=model.ref.version,
+            id=job.request.id,
+            outputs=outputs,
+        )
+        parts = content_parts(ContentKind.INFER, *encode_response(response))
+        length = stream_length(padded_length(sum(map(len, parts))))
+        if length > self._max_body_bytes:
+            message = (
+                f"the reply would be {length} bytes, over the limit of {self._max_body_bytes}: "
+                "ask for fewer rows or outputs, or for top classes"
+            )
+            return self._error(job, InvalidInputError(message))
+        return job.slot, self._replies.seal(job.call, model, parts)
+
+    def _error(self, job: Job, error: ModelError) -> tuple[int, bytes]:
+        return job.slot, self._replies.seal_error(job.call, job.model, error.code, str(error))
+
+
+def _asked(jobs: Sequence[Job]) -> list[str]:
+    """The outputs that some job asks for; who names none asks for all."""
+    if all(job.request.outputs for job in jobs):
+        return list(dict.fromkeys(asked.name for job in jobs for asked in job.request.outputs))
+    return [spec.name for spec in jobs[0].model.manifest.outputs]
