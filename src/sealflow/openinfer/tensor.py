@@ -242,12 +242,16 @@ def element_count(shape: tuple[int, ...], what: str) -> int:
 
 
 def check_name(name: object, what: str) -> str:
-    """Accept a tensor's name: 1 to `MAX_NAME_CHARACTERS` characters.
+    """Accept a name: 1 to `MAX_NAME_CHARACTERS` printable characters, as terminals show names.
 
     Raises: MalformedError.
     """
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS:
-        msg = f"{what}: name is not a string of 1 to {MAX_NAME_CHARACTERS} characters"
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name) <= MAX_NAME_CHARACTERS
+        or not name.isprintable()
+    ):
+        msg = f"{what}: name is not 1 to {MAX_NAME_CHARACTERS} printable characters"
         raise MalformedError(msg)
     return name
 

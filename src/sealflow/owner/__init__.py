@@ -1,0 +1,54 @@
+"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sealflow.owner.aio import AsyncClient as AsyncClient
+    from sealflow.owner.client import Client as Client
+    from sealflow.owner.queues import InputQueue as InputQueue
+    from sealflow.owner.queues import OutputQueue as OutputQueue
+    from sealflow.owner.queues import QueueClient as QueueClient
+    from sealflow.owner.results import InferResult as InferResult
+    from sealflow.owner.results import Label as Label
+    from sealflow.owner.results import Outcome as Outcome
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "InferResult",
+    "InputQueue",
+    "Label",
+    "Outcome",
+    "OutputQueue",
+    "QueueClient",
+]
+
+_MODULES: Final = {
+    "AsyncClient": "aio",
+    "Client": "client",
+    "InferResult": "results",
+    "InputQueue": "queues",
+    "Label": "results",
+    "Outcome": "results",
+    "OutputQueue": "queues",
+    "QueueClient": "queues",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for."""
+    module = _MODULES.get(name)
+    if module is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -197,14 +197,17 @@ def parse_labels(text: bytes) -> tuple[str, ...]:
     Raises: BundleError.
     """
     try:
-        labels = tuple(text.decode().removesuffix("\n").split("\n"))
+        labels = tuple(line.strip() for line in text.decode().removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
         msg = "labels: not UTF-8"
         raise BundleError(msg) from error
     if len(labels) > MAX_LABELS or max(map(len, labels)) > MAX_LABEL_CHARACTERS:
         msg = f"labels: over {MAX_LABELS} lines or {MAX_LABEL_CHARACTERS} characters in one"
         raise BundleError(msg)
-    return tuple(label.strip() for label in labels)
+    if not all(map(str.isprintable, labels)):
+        msg = "labels: characters that cannot be printed"
+        raise BundleError(msg)
+    return labels
 
 
 def _check_specs(specs: tuple[TensorSpec, ...], what: str) -> None:

@@ -1,0 +1,124 @@
+"""Host: the gateway as an ASGI application: routes, errors, figures, the end.
+
+Bare ASGI: a request on the hot path costs one dictionary look-up between the server and its route.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from sealflow.errors import UnavailableError
+from sealflow.host.gateway.request import ClientGoneError, Request
+from sealflow.host.gateway.response import ProblemError, Response, json_response, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from sealflow.host.gateway.asgi import Receive, Scope, Send
+    from sealflow.host.gateway.figures import Figures
+
+    Handle = Callable[[Request], Awaitable[Response]]
+
+_log = structlog.get_logger()
+
+ENVELOPES: Final = "/v1/envelopes"
+_SERVER_ERROR: Final = 500
+_CLIENT_GONE: Final = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path, whose last part may be a placeholder: `/v1/packages/{digest}`."""
+
+    method: str
+    path: str
+    handle: Handle
+
+    @property
+    def prefix(self) -> str | None:
+        """What stands before the placeholder; None without one."""
+        return self.path.partition("{")[0] if "{" in self.path else None
+
+
+class Gateway:
+    """Routes requests. Every error leaves as JSON or as a refusal envelope, never as a traceback."""
+
+    def __init__(self, routes: Sequence[Route], figures: Figures, *, log_requests: bool) -> None:
+        """Serve `routes`."""
+        self.routes = tuple(routes)
+        self._figures = figures
+        self._log_requests = log_requests
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._prefixed: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            if route.prefix is None:
+                self._exact.setdefault(route.path, {})[route.method] = route
+            else:
+                self._prefixed.setdefault(route.prefix, {})[route.method] = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        path: str = scope["path"]
+        methods = self._exact.get(path)
+        argument = ""
+        if methods is None:
+            prefix, slash, argument = path.rpartition("/")
+            methods = self._prefixed.get(prefix + slash)
+        method: str = scope["method"]
+        route = methods.get("GET" if method == "HEAD" else method) if methods else None
+        if route is None:
+            response = _not_found(path) if methods is None else _not_allowed(methods)
+            label = "none"
+        else:
+            label = route.path
+            try:
+                response = await _answer(route, Request(scope, receive, argument=argument))
+            except ClientGoneError:
+                self._note(method, label, _CLIENT_GONE, started)
+                return
+        await response.send(send)
+        self._note(method, label, response.status, started)
+
+    def _note(self, method: str, route: str, status: int, started: float) -> None:
+        seconds = time.perf_counter() - started
+        self._figures.count(method if route != "none" else "any", route, status)
+        if route == ENVELOPES:
+            self._figures.observe(seconds)
+        if self._log_requests or status >= _SERVER_ERROR:
+            milliseconds = round(seconds * 1000, 1)
+            _log.info("request", method=method, route=route, status=status, ms=milliseconds)
+
+
+async def _answer(route: Route, request: Request) -> Response:
+    try:
+        return await route.handle(request)
+    except ProblemError as problem:
+        return problem.response()
+    except UnavailableError as error:
+        headers = (retry_after(error.retry_after_s),)
+        return json_response({"error": f"{error}: try again"}, status=503, headers=headers)
+    except ClientGoneError:
+        raise
+    except Exception:
+        # The one top-level net: a bug must not end the connection without an answer.
+        _log.exception("request failed", route=route.path)
+        detail = "the gateway failed on this request: see its log"
+        return json_response({"error": detail}, status=_SERVER_ERROR)
+
+
+def _not_found(path: str) -> Response:
+    detail = f"nothing at {path[:100]}: see docs/reference/gateway.md"
+    return json_response({"error": detail}, status=404)
+
+
+def _not_allowed(methods: dict[str, Route]) -> Response:
+    allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
+    headers = ((b"allow", allowed.encode()),)
+    return json_response({"error": f"use {allowed} here"}, status=405, headers=headers)

@@ -1,0 +1,1 @@
+"""Host: what the gateway answers, by subject."""

@@ -1,0 +1,157 @@
+"""Host: sealed requests in, sealed replies out; this side sees headers only."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from sealflow.errors import DeadlineError, MalformedError, SealflowError, UnavailableError
+from sealflow.host.gateway.inbox import Inboxes, Pending
+from sealflow.host.gateway.request import BodyTooLargeError
+from sealflow.host.gateway.response import (
+    CLOSE,
+    ENVELOPE_TYPE,
+    ProblemError,
+    Response,
+    envelope_response,
+    json_response,
+    retry_after,
+)
+from sealflow.host.gateway.status import HTTP_STATUS, http_status, refusal_of
+from sealflow.wire.envelope import (
+    MAX_HEADER_BYTES,
+    MAX_KEY_BLOB_BYTES,
+    MEDIA_TYPE,
+    PREFIX_LENGTH,
+    decode,
+    encode_refusal,
+)
+from sealflow.wire.ids import parse_request_id
+from sealflow.wire.queueing import Keyspace
+from sealflow.wire.refusal import RefusalCode
+
+if TYPE_CHECKING:
+    from sealflow.host.broker.aio import Submitter
+    from sealflow.host.broker.records import Records
+    from sealflow.host.gateway.config import GatewayConfig
+    from sealflow.host.gateway.request import Request
+    from sealflow.host.gateway.waiting import WaitingRoom
+    from sealflow.wire.envelope import RequestHeader
+    from sealflow.wire.ids import RequestId
+
+_AROUND_BODY: Final = PREFIX_LENGTH + MAX_HEADER_BYTES + MAX_KEY_BLOB_BYTES
+_BUSY: Final = (429, 503)
+
+
+class EnvelopeRoutes:
+    """`POST /v1/envelopes` and `GET /v1/envelopes/{request_id}`."""
+
+    def __init__(
+        self, config: GatewayConfig, submitter: Submitter, records: Records, room: WaitingRoom
+    ) -> None:
+        """Queue by `submitter`; asynchronous requests lie in `records`."""
+        self._config = config
+        self._submitter = submitter
+        self._records = records
+        self._room = room
+        self._inboxes = Inboxes(records)
+        self._stream = Keyspace(deployment=config.deployment).requests
+
+    async def post(self, request: Request) -> Response:
+        """Queue a request and answer with its reply, or at once when the client prefers so."""
+        if request.media_type() != ENVELOPE_TYPE:
+            raise ProblemError(415, f"send an envelope as content-type {MEDIA_TYPE}")
+        config = self._config
+        try:
+            limit = config.max_body_bytes + _AROUND_BODY
+            data = await request.body(limit, config.body_timeout_s)
+        except BodyTooLargeError:
+            return _refusal(RefusalCode.TOO_LARGE, None, closing=True)
+        request_id: RequestId | None = None
+        try:
+            header = decode(data, max_body_bytes=config.max_body_bytes).request_header
+            request_id = header.request_id
+            wait_s = self._patience(request, header)
+            if "respond-async" in request.preferences():
+                return await self._accept(request_id, data)
+            reply = self._submitter.submit(
+                self._stream, data, request_id.encode(), capacity=config.queue_capacity
+            )
+            return _answer(await self._room.wait(reply, request, wait_s))
+        except SealflowError as error:
+            return _refusal(refusal_of(error), request_id, error)
+
+    async def get(self, request: Request) -> Response:
+        """Answer with the reply of an asynchronous request, waiting for it when asked to."""
+        try:
+            request_id = parse_request_id(request.argument)
+        except MalformedError as error:
+            raise ProblemError(400, f"{error}: use the id of the envelope's header") from error
+        found = await self._inboxes.look(request_id)
+        if found is None:
+            detail = (
+                "no such asynchronous request, or its reply is past its time to live: send anew"
+            )
+            raise ProblemError(404, detail)
+        if isinstance(found, Pending):
+            wait_s = min(request.wait_s() or 0.0, self._config.max_wait_s)
+            if wait_s <= 0:
+                return _pending(request_id)
+            try:
+                future = self._inboxes.expect(request_id, found)
+                found = await self._room.wait(future, request, wait_s)
+            except DeadlineError:
+                return _pending(request_id)
+        return _answer(found)
+
+    async def close(self) -> None:
+        """Stop reading inboxes."""
+        await self._inboxes.close()
+
+    def _patience(self, request: Request, header: RequestHeader) -> float:
+        left_s = header.deadline_ms / 1000 - time.time()
+        if left_s <= 0:
+            msg = "the request's deadline has passed"
+            raise DeadlineError(msg)
+        asked_s = request.wait_s()
+        patience_s = min(left_s, self._config.max_wait_s)
+        return patience_s if asked_s is None else min(asked_s, patience_s)
+
+    async def _accept(self, request_id: RequestId, envelope: bytes) -> Response:
+        await self._records.submit_once(
+            request_id,
+            envelope,
+            capacity=self._config.queue_capacity,
+            ttl_ms=int(self._config.inbox_ttl_s * 1000),
+        )
+        return _pending(request_id, (b"preference-applied", b"respond-async"))
+
+
+def _answer(reply: bytes) -> Response:
+    status = http_status(reply)
+    headers = (retry_after(1.0),) if status in _BUSY else ()
+    return envelope_response(status, reply, headers=headers)
+
+
+def _pending(request_id: RequestId, *headers: tuple[bytes, bytes]) -> Response:
+    location = f"/v1/envelopes/{request_id}"
+    return json_response(
+        {"request_id": request_id, "state": "pending", "location": location},
+        status=202,
+        headers=((b"location", location.encode()), retry_after(1.0), *headers),
+    )
+
+
+def _refusal(
+    code: RefusalCode,
+    request_id: RequestId | None,
+    error: SealflowError | None = None,
+    *,
+    closing: bool = False,
+) -> Response:
+    status = HTTP_STATUS[code]
+    wait_s = error.retry_after_s if isinstance(error, UnavailableError) else 1.0
+    headers = (retry_after(wait_s),) if status in _BUSY else ()
+    if closing:
+        headers = (*headers, CLOSE)
+    return envelope_response(status, encode_refusal(code, request_id), headers=headers)

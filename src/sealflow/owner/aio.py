@@ -1,0 +1,137 @@
+"""Owner: the client for programs with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from sealflow.errors import SealflowError
+from sealflow.owner import conversation
+from sealflow.owner.http import AsyncHttpTransport
+from sealflow.owner.results import Outcome
+from sealflow.owner.session import ServiceSession
+from sealflow.owner.trust import load_policy
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from types import TracebackType
+
+    from sealflow.owner.provisioning import OwnerKeys
+    from sealflow.owner.requests import Image, Tensors
+    from sealflow.owner.results import InferResult
+    from sealflow.owner.trust import Policy, TrustReport
+
+DEFAULT_TIMEOUT_S = 30.0
+DEFAULT_CONCURRENCY = 16
+
+
+class AsyncClient:
+    """As `Client`, for asyncio; belongs to one event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        policy: Policy | str | os.PathLike[str],
+        ca: str | os.PathLike[str] | None = None,
+        connections: int = 256,
+    ) -> None:
+        """Use the gateway at `url`; see `Client`.
+
+        Raises: ConfigError.
+        """
+        self._session = ServiceSession(load_policy(policy))
+        self._transport = AsyncHttpTransport(
+            url, ca=Path(ca) if ca is not None else None, connections=connections
+        )
+
+    async def verify(self) -> TrustReport:
+        """Fetch the service's evidence and directory, and judge them; see `Client.verify`."""
+        return await self._transport.run(conversation.refresh(self._session))
+
+    async def infer(
+        self,
+        model: str,
+        *,
+        image: Image | Sequence[Image] | None = None,
+        tensors: Tensors | None = None,
+        top_k: int | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> InferResult:
+        """Have a model answer one request; see `Client.infer`."""
+        return await self._transport.run(
+            conversation.infer(
+                self._session,
+                model,
+                image=image,
+                tensors=tensors,
+                top_k=top_k,
+                timeout_s=timeout_s,
+            )
+        )
+
+    async def infer_many(
+        self,
+        model: str,
+        inputs: Iterable[Image | Tensors],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        top_k: int | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> AsyncIterator[Outcome]:
+        """Have a model answer many requests; yields them as they finish; see `Client.infer_many`."""
+        running: set[asyncio.Task[Outcome]] = set()
+        try:
+            for index, item in enumerate(inputs):
+                one = self._one(index, model, item, top_k, timeout_s)
+                running.add(asyncio.create_task(one))
+                if len(running) >= concurrency:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        yield task.result()
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def publish(self, package: bytes | str | os.PathLike[str], keys: OwnerKeys) -> int:
+        """Publish a sealed package; see `Client.publish`."""
+        from sealflow.owner.provisioning import publish  # noqa: PLC0415 - owners of models only
+
+        return await self._transport.run(publish(self._session, package, keys))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        """Use it in an `async with` block."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def _one(
+        self, index: int, model: str, item: Image | Tensors, top_k: int | None, timeout_s: float
+    ) -> Outcome:
+        tensors = item if isinstance(item, Mapping) else None
+        image = None if isinstance(item, Mapping) else item
+        try:
+            result = await self.infer(
+                model, image=image, tensors=tensors, top_k=top_k, timeout_s=timeout_s
+            )
+        except SealflowError as error:
+            return Outcome(index=index, value=error)
+        return Outcome(index=index, value=result)

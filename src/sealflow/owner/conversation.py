@@ -1,0 +1,219 @@
+"""Owner: what a client and a gateway say to each other, as steps for any driver. Sans-I/O.
+
+Retries seal anew, to keys of a verified directory only; an answer in clear text is a hint that can
+cause one of a bounded number of retries, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+from sealflow.errors import (
+    DeadlineError,
+    InvalidInputError,
+    QueueFullError,
+    RefusedError,
+    UnavailableError,
+)
+from sealflow.owner.requests import request_parts
+from sealflow.owner.results import InferResult, read_result
+from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask
+from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader, decode
+from sealflow.wire.ids import ModelRef
+from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.strict_json import canonical, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealflow.owner.requests import Image, Parts, Tensors
+    from sealflow.owner.session import ServiceSession
+    from sealflow.owner.trust import TrustReport
+    from sealflow.seal.directory import DirectoryModel
+    from sealflow.seal.exchange import OutgoingCall
+
+MAX_ATTEMPTS: Final = 5
+MAX_REPLY_BYTES: Final = 64 * 2**20
+DIRECTORY_TIMEOUT_S: Final = 15.0
+CONTROL_TIMEOUT_S: Final = 30.0
+_GRACE_S: Final = 2.0
+_FIRST_PAUSE_S: Final = 0.1
+_MAX_PAUSE_S: Final = 5.0
+_STALE_CODES: Final = (
+    RefusalCode.UNKNOWN_KEY,
+    RefusalCode.UNKNOWN_MODEL,
+)
+_ANEW_CODES: Final = (*_STALE_CODES, RefusalCode.REPLAYED)
+
+
+def refresh(session: ServiceSession) -> Steps[TrustReport]:
+    """Fetch the published directory and verify it.
+
+    Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
+    """
+    answer = yield from ask(Ask(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S))
+    if answer.status != 200:  # noqa: PLR2004 - HTTP
+        raise _unavailable("no directory is published yet", answer)
+    return session.adopt(answer.body)
+
+
+def ensure_verified(session: ServiceSession) -> Steps[None]:
+    """Refresh when due; go on with what is still valid when the gateway has nothing newer.
+
+    Raises: as `refresh`.
+    """
+    if session.refresh_due():
+        try:
+            yield from refresh(session)
+        except UnavailableError:
+            if not session.postpone_refresh():
+                raise
+
+
+def infer(
+    session: ServiceSession,
+    name: str,
+    *,
+    image: Image | Sequence[Image] | None,
+    tensors: Tensors | None,
+    top_k: int | None,
+    timeout_s: float,
+) -> Steps[InferResult]:
+    """Seal one request, send it, open its reply; seal anew and retry what may be retried.
+
+    Raises: DeadlineError after `timeout_s`, and whatever the last attempt raised.
+    """
+    until = time.monotonic() + timeout_s
+    yield from ensure_verified(session)
+    model = yield from _find_model(session, name)
+    parts = request_parts(model, image=image, tensors=tensors, top_k=top_k)
+    pause_s = _FIRST_PAUSE_S
+    attempt = 1
+    while True:
+        try:
+            return (yield from _attempt(session, model, parts, until))
+        except RefusedError as error:
+            if error.code not in _ANEW_CODES or attempt == MAX_ATTEMPTS:
+                raise
+            if error.code in _STALE_CODES:
+                yield from refresh(session)
+                newer = session.model(name)
+                if error.code is RefusalCode.UNKNOWN_MODEL and newer.digest == model.digest:
+                    raise
+                model = newer
+            wait_s = 0.0 if attempt == 1 else pause_s
+        except DeadlineError:
+            raise
+        except UnavailableError as error:
+            if attempt == MAX_ATTEMPTS:
+                raise
+            wait_s = max(error.retry_after_s, pause_s) if error.retry_after_s > 1 else pause_s
+        if time.monotonic() + wait_s >= until:
+            msg = f"no reply within {timeout_s:g} s: raise timeout_s, or see sealflow status"
+            raise DeadlineError(msg)
+        yield Pause(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads retries, no secret
+        pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+        attempt += 1
+
+
+def control(operation: dict[str, object]) -> Steps[dict[str, object]]:
+    """Ask the key broker. Its answer is untrusted unless it proves itself.
+
+    Raises: UnavailableError; RuntimeError never: an error answer comes back as it is.
+    """
+    answer = yield from ask(
+        Ask(
+            method="POST",
+            path="/v1/control",
+            body=canonical(operation),
+            headers={"content-type": "application/json"},
+            timeout_s=CONTROL_TIMEOUT_S,
+        )
+    )
+    if answer.status != 200:  # noqa: PLR2004 - HTTP
+        raise _unavailable("the key broker did not answer", answer)
+    return parse_object(answer.body, "answer of the key broker")
+
+
+def _find_model(session: ServiceSession, name: str) -> Steps[DirectoryModel]:
+    try:
+        return session.model(name)
+    except InvalidInputError:
+        # It may have been published since.
+        yield from refresh(session)
+        return session.model(name)
+
+
+def _attempt(
+    session: ServiceSession, model: DirectoryModel, parts: Parts, until: float
+) -> Steps[InferResult]:
+    left_s = until - time.monotonic()
+    if left_s <= 0:
+        msg = "no reply in time: raise timeout_s, or see sealflow status"
+        raise DeadlineError(msg)
+    call = session.seal(model, parts, timeout_s=left_s)
+    answer = yield from ask(
+        Ask(
+            method="POST",
+            path=f"/v1/envelopes?wait={left_s:.3f}",
+            body=call.envelope,
+            headers={"content-type": MEDIA_TYPE},
+            timeout_s=left_s + _GRACE_S,
+        )
+    )
+    return open_answer(call, model, envelope_of(answer))
+
+
+def envelope_of(answer: Answer) -> Envelope:
+    """Read the envelope of an HTTP answer.
+
+    Raises: UnavailableError when the gateway answered something else, MalformedError.
+    """
+    if answer.headers.get("content-type") != MEDIA_TYPE:
+        raise _unavailable("the gateway could not pass the request on", answer)
+    envelope = decode(answer.body, max_body_bytes=MAX_REPLY_BYTES)
+    if isinstance(envelope.header, RefusalHeader):
+        _refuse(envelope.header.code, _retry_after_s(answer))
+    return envelope
+
+
+def open_answer(call: OutgoingCall, model: DirectoryModel, envelope: Envelope) -> InferResult:
+    """Open a reply and read the result.
+
+    Raises: OpenError when it is not the genuine reply, RefusedError, ModelError, MalformedError.
+    """
+    if isinstance(envelope.header, RefusalHeader):
+        _refuse(envelope.header.code, 1.0)
+    header, content = call.open_reply(envelope)
+    return read_result(ModelRef(name=model.name, version=model.version), header, content)
+
+
+def _refuse(code: RefusalCode, retry_after_s: float) -> None:
+    if code is RefusalCode.OVERLOADED:
+        msg = "the service is full: send less at once, or add workers"
+        raise QueueFullError(msg, retry_after_s=retry_after_s)
+    if code is RefusalCode.UNAVAILABLE:
+        msg = "no worker can serve now: see sealflow status"
+        raise UnavailableError(msg, retry_after_s=retry_after_s)
+    if code is RefusalCode.EXPIRED:
+        msg = "no worker took the request in time: raise timeout_s, or add workers"
+        raise DeadlineError(msg)
+    raise RefusedError(code)
+
+
+def _unavailable(what: str, answer: Answer) -> UnavailableError:
+    try:
+        value = json.loads(answer.body)
+        detail = str(value["error"])[:500]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        detail = "see the gateway's log"
+    msg = f"{what} (HTTP {answer.status}): {detail}"
+    return UnavailableError(msg, retry_after_s=_retry_after_s(answer))
+
+
+def _retry_after_s(answer: Answer) -> float:
+    text = answer.headers.get("retry-after", "")
+    return min(float(text), 60.0) if text.isdigit() and len(text) < 6 else 1.0  # noqa: PLR2004

@@ -1,0 +1,144 @@
+"""Owner: the request stream and this client's inbox on the broker, by valkey-py.
+
+The one place outside of `host/broker` that talks to Redis or Valkey. What comes back is untrusted.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+import valkey
+
+from sealflow.errors import ConfigError, UnavailableError
+from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+READ_COUNT: Final = 64
+MAX_BLOCK_S: Final = 5.0
+_SOCKET_TIMEOUT_S: Final = 10.0
+
+_NO_SCRIPT = valkey.exceptions.NoScriptError
+_OUT_OF_MEMORY = valkey.exceptions.OutOfMemoryError
+
+
+class StreamTransport:
+    """Submits to one deployment's request stream and reads one inbox; safe between threads.
+
+    The inbox has a random name and goes away with `close`, or by its time to live.
+    """
+
+    def __init__(self, url: str, deployment: str, *, ca: Path | str | None = None) -> None:
+        """Use the broker at `url`: `unix://`, `valkey://`, `valkeys://`, `redis(s)://`.
+
+        Raises: ConfigError when the URL is none.
+        """
+        self._url = url
+        keyspace = Keyspace(deployment=deployment)
+        self._requests = keyspace.requests
+        self._directory = keyspace.directory
+        self._inbox = keyspace.inbox(f"owner-{secrets.token_hex(16)}")
+        self._client = _connect(url, ca, _SOCKET_TIMEOUT_S)
+        self._blocking = _connect(url, ca, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
+        self._script: str | None = None
+
+    def directory(self) -> bytes | None:
+        """Fetch the published directory; None while there is none.
+
+        Raises: UnavailableError.
+        """
+        try:
+            return cast("bytes | None", self._client.get(self._directory))
+        except valkey.ValkeyError as error:
+            raise self._unavailable(error) from error
+
+    def submit(self, entries: Sequence[tuple[str, bytes]], *, capacity: int) -> list[bool]:
+        """Append request ids and envelopes in one round trip; False where the queue was full.
+
+        Raises: UnavailableError; whether any were queued is then unknown.
+        """
+        try:
+            answers = self._admit(entries, capacity)
+            # A server that restarted has forgotten the script, and queued none of these.
+            missed = [at for at, answer in enumerate(answers) if isinstance(answer, _NO_SCRIPT)]
+            if missed:
+                self._script = None
+                again = self._admit([entries[at] for at in missed], capacity)
+                for at, answer in zip(missed, again, strict=True):
+                    answers[at] = answer
+        except valkey.ValkeyError as error:
+            raise self._unavailable(error) from error
+        for answer in answers:
+            if isinstance(answer, valkey.ValkeyError) and not isinstance(answer, _OUT_OF_MEMORY):
+                raise self._unavailable(answer) from answer
+        return [isinstance(answer, bytes) for answer in answers]
+
+    def receive(self, timeout_s: float) -> list[tuple[bytes, bytes]]:
+        """Take correlations and envelopes out of the inbox, waiting for the first.
+
+        `timeout_s`: 0 takes what is there; at most `MAX_BLOCK_S` counts. Raises: UnavailableError.
+        """
+        block_ms = max(1, int(min(timeout_s, MAX_BLOCK_S) * 1000)) if timeout_s > 0 else None
+        try:
+            streams = self._blocking.xread({self._inbox: b"0"}, count=READ_COUNT, block=block_ms)
+            if not streams:
+                return []
+            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", streams[0][1])
+            self._client.xdel(self._inbox, *(entry_id for entry_id, _ in entries))
+        except valkey.ValkeyError as error:
+            raise self._unavailable(error) from error
+        return [
+            (fields.get(FIELD_CORRELATION, b""), fields.get(FIELD_ENVELOPE, b""))
+            for _, fields in entries
+        ]
+
+    def close(self) -> None:
+        """Delete the inbox and close the connections."""
+        try:
+            self._client.delete(self._inbox)
+        except valkey.ValkeyError:
+            # Its time to live deletes it.
+            pass
+        finally:
+            self._client.close()
+            self._blocking.close()
+
+    def _admit(self, entries: Sequence[tuple[str, bytes]], capacity: int) -> list[object]:
+        if self._script is None:
+            self._script = str(self._client.script_load(ADMIT))
+        with self._client.pipeline(transaction=False) as pipeline:
+            for request_id, envelope in entries:
+                pipeline.evalsha(
+                    self._script, 1, self._requests, capacity, envelope, request_id, self._inbox
+                )
+            return cast("list[object]", pipeline.execute(raise_on_error=False))
+
+    def _unavailable(self, error: valkey.ValkeyError) -> UnavailableError:
+        return UnavailableError(f"broker {shown(self._url)}: {error}; check that it runs")
+
+
+def shown(url: str) -> str:
+    """Write a broker's URL without credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _connect(url: str, ca: Path | str | None, timeout_s: float) -> valkey.Valkey:
+    # valkey-py knows its own names of the same schemes only.
+    scheme, separator, rest = url.partition("://")
+    scheme = {"redis": "valkey", "rediss": "valkeys"}.get(scheme, scheme)
+    tls = {"ssl_ca_certs": str(ca)} if ca is not None and scheme == "valkeys" else {}
+    try:
+        return valkey.Valkey.from_url(
+            scheme + separator + rest,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=_SOCKET_TIMEOUT_S,
+            **tls,
+        )
+    except (ValueError, TypeError) as error:
+        msg = f"broker URL {shown(url)}: write it as unix:///path or valkey(s)://host:port"
+        raise ConfigError(msg) from error

@@ -1,0 +1,132 @@
+"""Tests: ONNX models written by hand, so that tests need no exporter. Source: onnx.proto3."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+FLOAT = 1
+INT64 = 7
+_OPSET = 17
+_IR_VERSION = 8
+
+
+def linear(
+    weights: NDArray[np.float32],
+    *,
+    batch: int | None = None,
+    names: tuple[str, str] = ("x", "y"),
+) -> bytes:
+    """A model y = x · weights, weights of shape [inputs, outputs]; batch None leaves it open."""
+    given, found = weights.shape
+    node = _node("MatMul", [names[0], "weights"], [names[1]])
+    return _model(
+        [node],
+        inputs=[_value(names[0], FLOAT, [batch, given])],
+        outputs=[_value(names[1], FLOAT, [batch, found])],
+        tensors=[_tensor("weights", weights)],
+    )
+
+
+def elementwise(operator: str, *, sizes: Sequence[int | None] = (None, None)) -> bytes:
+    """A model y = operator(x), of FP32."""
+    return _model(
+        [_node(operator, ["x"], ["y"])],
+        inputs=[_value("x", FLOAT, sizes)],
+        outputs=[_value("y", FLOAT, sizes)],
+    )
+
+
+def picky() -> bytes:
+    """A model y = table[x] of INT64 indices 0 to 3: any other index fails at run time."""
+    table = np.array([10, 20, 30, 40], np.float32)
+    return _model(
+        [_node("Gather", ["table", "x"], ["y"])],
+        inputs=[_value("x", INT64, [None, 1])],
+        outputs=[_value("y", FLOAT, [None, 1])],
+        tensors=[_tensor("table", table)],
+    )
+
+
+def with_outside_weights(path: str) -> bytes:
+    """A model whose weights lie in another file."""
+    outside = b"".join(
+        (
+            _number(1, 4),
+            _number(2, FLOAT),
+            _text(8, "weights"),
+            _bytes(13, _text(1, "location") + _text(2, path)),
+            _number(14, 1),
+        )
+    )
+    return _model(
+        [_node("Add", ["x", "weights"], ["y"])],
+        inputs=[_value("x", FLOAT, [None, 4])],
+        outputs=[_value("y", FLOAT, [None, 4])],
+        tensors=[outside],
+    )
+
+
+def _model(
+    nodes: Sequence[bytes],
+    *,
+    inputs: Sequence[bytes],
+    outputs: Sequence[bytes],
+    tensors: Sequence[bytes] = (),
+) -> bytes:
+    graph = b"".join(
+        (
+            *(_bytes(1, node) for node in nodes),
+            _text(2, "graph"),
+            *(_bytes(5, tensor) for tensor in tensors),
+            *(_bytes(11, value) for value in inputs),
+            *(_bytes(12, value) for value in outputs),
+        )
+    )
+    return _number(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _number(2, _OPSET))
+
+
+def _node(operator: str, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    ends = [_text(1, name) for name in inputs] + [_text(2, name) for name in outputs]
+    return b"".join(ends) + _text(4, operator)
+
+
+def _value(name: str, kind: int, sizes: Sequence[int | None]) -> bytes:
+    dimensions = b"".join(
+        _bytes(1, _text(2, f"n{place}") if size is None else _number(1, size))
+        for place, size in enumerate(sizes)
+    )
+    tensor = _number(1, kind) + _bytes(2, dimensions)
+    return _text(1, name) + _bytes(2, _bytes(1, tensor))
+
+
+def _tensor(name: str, array: NDArray[np.float32]) -> bytes:
+    sizes = b"".join(_number(1, size) for size in array.shape)
+    return sizes + _number(2, FLOAT) + _text(8, name) + _bytes(9, array.astype("<f4").tobytes())
+
+
+def _text(field: int, value: str) -> bytes:
+    return _bytes(field, value.encode())
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    out = b""
+    while value > 0x7F:
+        out += struct.pack("B", value & 0x7F | 0x80)
+        value >>= 7
+    return out + struct.pack("B", value)
