@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.seal.keys import OpeningKey, SealingKey
-    from sealflow.seal.suites import World
+    from sealflow.wire.world import World
 
 MAGIC: Final = b"SFB1"
 MAX_WRAPPED_KEY_BYTES: Final = 4096

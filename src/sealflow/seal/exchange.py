@@ -19,7 +19,6 @@ from sealflow.errors import OpenError
 from sealflow.seal.content import Content, parse_content
 from sealflow.seal.padding import padding_for, unpad
 from sealflow.seal.stream import open_stream, seal_stream, stream_length
-from sealflow.seal.suites import World
 from sealflow.wire.envelope import (
     Envelope,
     Kind,
@@ -28,6 +27,7 @@ from sealflow.wire.envelope import (
     encode_start,
 )
 from sealflow.wire.ids import KeyId, ModelRef, RequestId, SessionId, new_request_id, new_session_id
+from sealflow.wire.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,15 +10,18 @@ import hashlib
 import os
 import struct
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.suites import Suite, World
 from sealflow.wire.ids import KeyId
+from sealflow.wire.world import World
+
+if TYPE_CHECKING:
+    from sealflow.seal.suites import Suite
 
 SEED_BYTES: Final = 32
 _MLKEM_SEED_BYTES = 64

@@ -1,4 +1,4 @@
-"""Core, pure: the two worlds and their cipher suites. Spec: exchange.md, section 1.
+"""Core, pure: the cipher suites of the two worlds. Spec: exchange.md, section 1.
 
 A suite is a property of a key, never negotiated. The simulated world has other labels, numbers and
 key prefixes, so nothing made in one world means anything in the other.
@@ -12,17 +12,7 @@ from typing import assert_never
 from cryptography.hazmat.primitives import hpke
 
 from sealflow.errors import MalformedError
-
-
-class World(enum.Enum):
-    """Whether hardware guards the keys or a simulation of it; the value starts every label."""
-
-    HARDWARE = b"sealflow/1"
-    SIMULATED = b"sealflow-sim/1"
-
-    def label(self, purpose: str) -> bytes:
-        """The domain separation label for one purpose."""
-        return self.value + b" " + purpose.encode() + b"\0"
+from sealflow.wire.world import World
 
 
 class Suite(enum.IntEnum):

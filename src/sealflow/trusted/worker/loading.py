@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sealflow.openinfer.messages import InferRequest
     from sealflow.openinfer.tensor import Tensor
     from sealflow.seal.manifest import ModelManifest
-    from sealflow.seal.suites import World
     from sealflow.trusted.worker.runtime import Runtime
     from sealflow.wire.ids import ModelRef
+    from sealflow.wire.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,0 +1,151 @@
+"""Core, pure: the settings that enclaves are measured with. Spec: attestation.md, section 5.
+
+Their digest is bound into every enclave's evidence, so that nobody can run genuine code with other
+owners, policies or times than the ones that clients were told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from sealflow.attest.evidence import Role, Tee, decode_base64
+from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy
+from sealflow.attest.requirements import Requirements
+from sealflow.errors import MalformedError
+from sealflow.wire.ids import parse_digest, parse_name
+from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+
+MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
+_MAX_ROOT_BYTES: Final = 4096
+_TIMES: Final = {
+    "epoch_s": (60, 7 * 86_400),
+    "grace_s": (30, 86_400),
+    "residence_s": (1, 86_400),
+    "lease_s": (30, 86_400),
+    "directory_s": (30, 86_400),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One deployment: who may give it models, what its enclaves must prove, how long keys live.
+
+    `owners`: Ed25519 public keys in hex. `epoch_s`: how long a key is sealed to. `grace_s`: how
+    long it can still be opened with. `residence_s`: the longest that a request may be queued.
+    `lease_s`: how long a worker may hold keys without asking again. `directory_s`: how long a
+    directory is valid.
+
+    Raises: MalformedError when the times contradict each other.
+    """
+
+    name: str
+    tee: Tee
+    owners: frozenset[str]
+    keybroker: Requirements
+    worker: Requirements
+    insecure_simulated_root: bytes | None = field(default=None, repr=False)
+    epoch_s: int = 3600
+    grace_s: int = 900
+    residence_s: int = 600
+    lease_s: int = 3600
+    directory_s: int = 900
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later."""
+        for name, (least, most) in _TIMES.items():
+            if not least <= getattr(self, name) <= most:
+                raise MalformedError(f"deployment: {name} is not {least} to {most} seconds")
+        if self.grace_s < self.residence_s:
+            raise MalformedError(
+                "deployment: grace_s is shorter than residence_s, so that queued requests could "
+                "become impossible to open; raise grace_s"
+            )
+        if self.directory_s > self.epoch_s:
+            raise MalformedError(
+                "deployment: directory_s is longer than epoch_s; keys are announced one epoch "
+                "ahead, so lower directory_s"
+            )
+        if (self.tee is Tee.SIMULATED) != (self.insecure_simulated_root is not None):
+            raise MalformedError(
+                "deployment: insecure_simulated_root belongs to a simulated tee, and only to it"
+            )
+
+    def encode(self) -> bytes:
+        """Write the bytes that the digest is taken of."""
+        root = self.insecure_simulated_root
+        return canonical(
+            {
+                "deployment": self.name,
+                "tee": self.tee.value,
+                "owners": sorted(self.owners),
+                "keybroker": self.keybroker.as_json(),
+                "worker": self.worker.as_json(),
+                "insecure_simulated_root": None if root is None else b64encode(root).decode(),
+                **{name: getattr(self, name) for name in _TIMES},
+            }
+        )
+
+    @property
+    def digest(self) -> str:
+        """The manifest digest that evidence binds, in hex."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+    def policy(self, role: Role) -> AnyPolicy:
+        """What an enclave of this deployment must prove, whoever asks."""
+        requirements = self.worker if role is Role.WORKER else self.keybroker
+        if self.insecure_simulated_root is None:
+            return Policy(
+                role=role,
+                deployment=self.name,
+                manifest_digest=self.digest,
+                requirements=requirements,
+            )
+        return SimulationPolicy(
+            role=role,
+            deployment=self.name,
+            manifest_digest=self.digest,
+            requirements=requirements,
+            insecure_root=self.insecure_simulated_root,
+        )
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read settings, in the one form that `encode` writes.
+
+        Raises: MalformedError.
+        """
+        if len(text) > MAX_DEPLOYMENT_BYTES:
+            raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
+        value = parse_object(text, "deployment")
+        keys = ("deployment", "tee", "owners", "keybroker", "worker", "insecure_simulated_root")
+        require_keys(value, (*keys, *_TIMES), "deployment")
+        root, owners = value["insecure_simulated_root"], value["owners"]
+        if not isinstance(owners, list):
+            raise MalformedError("deployment: owners is not a list")
+        try:
+            tee = Tee(value["tee"])  # type: ignore[arg-type]  # any object may be asked for
+        except ValueError as error:
+            raise MalformedError("deployment: unknown tee") from error
+        deployment = cls(
+            name=parse_name(value["deployment"]),
+            tee=tee,
+            owners=frozenset(map(parse_digest, owners)),
+            keybroker=Requirements.from_json(value["keybroker"], "deployment: keybroker"),
+            worker=Requirements.from_json(value["worker"], "deployment: worker"),
+            insecure_simulated_root=(
+                None if root is None else decode_base64(root, _MAX_ROOT_BYTES, "simulated root")
+            ),
+            **{name: _seconds(value[name], name) for name in _TIMES},
+        )
+        if deployment.encode() != text:
+            raise MalformedError("deployment: not in its one form")
+        return deployment
+
+
+def _seconds(value: object, name: str) -> int:
+    if not is_integer(value):
+        raise MalformedError(f"deployment: {name} is not an integer")
+    return value

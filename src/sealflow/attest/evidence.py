@@ -1,0 +1,197 @@
+"""Core, pure, stdlib only: what an enclave shows about itself.
+
+The claims travel beside the quote as exact bytes; the quote's report data is their hash.
+Spec: attestation.md, sections 1 and 2.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from sealflow.errors import MalformedError
+from sealflow.wire.ids import RequestId, parse_digest, parse_name, parse_request_id
+from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.world import World
+
+PROTOCOL: Final = "sealflow/1"
+MAX_QUOTE_BYTES: Final = 16 * 1024
+MAX_BOUND_BYTES: Final = 8 * 1024
+MAX_COLLATERAL_BYTES: Final = 512 * 1024
+MAX_KEY_BYTES: Final = 4096
+SIGNING_KEY_BYTES: Final = 32
+
+
+class Tee(enum.StrEnum):
+    """What kind of trusted execution environment made the quote."""
+
+    SGX = "sgx"
+    SIMULATED = "simulated"
+
+    @property
+    def world(self) -> World:
+        """The world that it belongs to."""
+        return World.SIMULATED if self is Tee.SIMULATED else World.HARDWARE
+
+
+class Role(enum.StrEnum):
+    """What an enclave is for; a worker cannot pass as a key broker."""
+
+    WORKER = "worker"
+    KEY_BROKER = "keybroker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundClaims:
+    """What an enclave says of itself, bound to its quote by the report data.
+
+    `nonce`: the verifier's, 64 hex digits; zeros in evidence made for everybody. `sealing_key`:
+    public key of suite `sealing_suite`. `signing_key`: Ed25519 public key. `manifest_digest`:
+    SHA-256 of the deployment's settings.
+    """
+
+    role: Role
+    tee: Tee
+    deployment: str
+    instance: RequestId
+    nonce: str
+    manifest_digest: str
+    sealing_suite: int
+    sealing_key: bytes
+    signing_key: bytes
+    software: str
+
+    def encode(self) -> bytes:
+        """Write the bytes that the report data commits to."""
+        return canonical(
+            {
+                "deployment": self.deployment,
+                "instance": self.instance,
+                "manifest_digest": self.manifest_digest,
+                "nonce": self.nonce,
+                "protocol": PROTOCOL,
+                "role": self.role.value,
+                "sealing_key": b64encode(self.sealing_key).decode(),
+                "sealing_suite": self.sealing_suite,
+                "signing_key": b64encode(self.signing_key).decode(),
+                "software": self.software,
+                "tee": self.tee.value,
+            }
+        )
+
+    @classmethod
+    def parse(cls, bound: bytes) -> Self:
+        """Read claims.
+
+        Raises: MalformedError.
+        """
+        value = parse_object(bound, "bound claims")
+        require_keys(value, (*_TEXTS, "sealing_suite"), "bound claims")
+        texts = {name: _text(value[name], name) for name in _TEXTS}
+        suite = value["sealing_suite"]
+        if texts["protocol"] != PROTOCOL or not is_integer(suite):
+            raise MalformedError(f"bound claims: not of protocol {PROTOCOL}")
+        signing_key = decode_base64(texts["signing_key"], SIGNING_KEY_BYTES, "signing_key")
+        if len(signing_key) != SIGNING_KEY_BYTES:
+            raise MalformedError("bound claims: signing_key is not an Ed25519 public key")
+        try:
+            role, tee = Role(texts["role"]), Tee(texts["tee"])
+        except ValueError as error:
+            raise MalformedError("bound claims: unknown role or tee") from error
+        return cls(
+            role=role,
+            tee=tee,
+            deployment=parse_name(texts["deployment"]),
+            instance=parse_request_id(texts["instance"]),
+            nonce=parse_digest(texts["nonce"]),
+            manifest_digest=parse_digest(texts["manifest_digest"]),
+            sealing_suite=suite,
+            sealing_key=decode_base64(texts["sealing_key"], MAX_KEY_BYTES, "sealing_key"),
+            signing_key=signing_key,
+            software=texts["software"][:64],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A quote with the claims bound to it and the collateral that a verifier needs. Untrusted."""
+
+    tee: Tee
+    quote: bytes = field(repr=False)
+    bound: bytes = field(repr=False)
+    collateral: bytes = field(repr=False)
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that travels."""
+        return {
+            "tee": self.tee.value,
+            "quote": b64encode(self.quote).decode(),
+            "bound": b64encode(self.bound).decode(),
+            "collateral": b64encode(self.collateral).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        if not isinstance(value, dict):
+            raise MalformedError("evidence: not a JSON object")
+        require_keys(value, ("tee", "quote", "bound", "collateral"), "evidence")
+        try:
+            tee = Tee(value["tee"])
+        except ValueError as error:
+            raise MalformedError("evidence: unknown tee") from error
+        return cls(
+            tee=tee,
+            quote=decode_base64(value["quote"], MAX_QUOTE_BYTES, "quote"),
+            bound=decode_base64(value["bound"], MAX_BOUND_BYTES, "bound"),
+            collateral=decode_base64(value["collateral"], MAX_COLLATERAL_BYTES, "collateral"),
+        )
+
+
+def report_data(bound: bytes, role: Role, world: World) -> bytes:
+    """Commit to claims in the 64 bytes that a quote carries."""
+    whole = world.label("report") + _with_length(role.value.encode()) + _with_length(bound)
+    return hashlib.sha512(whole).digest()
+
+
+def decode_base64(text: object, limit: int, what: str) -> bytes:
+    """Accept padded standard base64 of at most `limit` bytes.
+
+    Raises: MalformedError.
+    """
+    if not isinstance(text, str) or len(text) > (limit + 2) // 3 * 4:
+        raise MalformedError(f"{what}: not base64, or over {limit} bytes")
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise MalformedError(f"{what}: not base64") from error
+
+
+_TEXTS: Final = (
+    "deployment",
+    "instance",
+    "manifest_digest",
+    "nonce",
+    "protocol",
+    "role",
+    "sealing_key",
+    "signing_key",
+    "software",
+    "tee",
+)
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedError(f"bound claims: {name} is not a string")
+    return value
+
+
+def _with_length(value: bytes) -> bytes:
+    return len(value).to_bytes(4) + value

@@ -1,0 +1,203 @@
+"""Core: a make-believe Intel: root, certificates, revocation lists and collateral of a simulation.
+
+Real formats under a root of its own, so that the real verifier judges it and no production policy
+accepts it. Every name says what it is. Source: Intel SGX PCK Certificate and CRL Profile
+Specification 1.5; TCB info version 3, QE identity version 2.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from sealflow.attest.simulated.pck_extension import FMSPC, PCE_SVN, TCB_SVN, pck_extension
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+QE_SIGNER: Final = bytes.fromhex("5e" * 32)
+QE_PRODUCT_ID: Final = 1
+QE_SVN: Final = 8
+TCB_EVALUATION: Final = 1
+_BACKDATED: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """A root with everything it issued, valid from `issued` for `life`. Keys are not kept."""
+
+    root_der: bytes = field(repr=False)
+    pck_chain: bytes = field(repr=False)
+    pck_key: EllipticCurvePrivateKey = field(repr=False)
+    collateral: bytes = field(repr=False)
+
+
+def found_authority(now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate") -> Authority:
+    """Draw all keys, issue certificates, revocation lists and collateral, forget the root's key.
+
+    `tcb_status`: the verdict that the collateral gives on the platform.
+    """
+    issued = datetime.fromtimestamp(now_ms // 1000, UTC) - _BACKDATED
+    until = issued + life + _BACKDATED
+    root_key, middle_key, pck_key, tcb_key = (
+        ec.generate_private_key(ec.SECP256R1()) for _ in range(4)
+    )
+    span = (issued, until)
+    root = _certificate("Root CA", root_key, None, root_key, span, ca=True)
+    middle = _certificate("PCK Platform CA", middle_key, root, root_key, span, ca=True)
+    pck = _certificate("PCK Certificate", pck_key, middle, middle_key, span, ca=False)
+    tcb = _certificate("TCB Signing", tcb_key, root, root_key, span, ca=False)
+    tcb_info = _tcb_info(issued, until, tcb_status)
+    qe_identity = _qe_identity(issued, until)
+    collateral = {
+        "pck_crl_issuer_chain": _pem(middle, root).decode(),
+        "root_ca_crl": _revocations(root, root_key, issued, until).hex(),
+        "pck_crl": _revocations(middle, middle_key, issued, until).hex(),
+        "tcb_info_issuer_chain": _pem(tcb, root).decode(),
+        "tcb_info": tcb_info,
+        "tcb_info_signature": raw_signature(tcb_key, tcb_info.encode()).hex(),
+        "qe_identity_issuer_chain": _pem(tcb, root).decode(),
+        "qe_identity": qe_identity,
+        "qe_identity_signature": raw_signature(tcb_key, qe_identity.encode()).hex(),
+    }
+    return Authority(
+        root_der=root.public_bytes(Encoding.DER),
+        pck_chain=_pem(pck, middle, root),
+        pck_key=pck_key,
+        collateral=json.dumps(collateral).encode(),
+    )
+
+
+def raw_signature(key: EllipticCurvePrivateKey, message: bytes) -> bytes:
+    """Sign with ECDSA on P-256 and write r and s as 32 bytes each, as quotes and collateral do."""
+    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(SHA256())))
+    return r.to_bytes(32) + s.to_bytes(32)
+
+
+def _certificate(
+    what: str,
+    key: EllipticCurvePrivateKey,
+    issuer: x509.Certificate | None,
+    issuer_key: EllipticCurvePrivateKey,
+    span: tuple[datetime, datetime],
+    *,
+    ca: bool,
+) -> x509.Certificate:
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, f"SIMULATION ONLY {what}"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Sealflow simulated platform"),
+        ]
+    )
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if issuer is None else issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(span[0])
+        .not_valid_after(span[1])
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(_key_usage(ca=ca), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+    )
+    if what == "PCK Certificate":
+        builder = builder.add_extension(pck_extension(), critical=False)
+    return builder.sign(issuer_key, SHA256())
+
+
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=not ca,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _revocations(
+    issuer: x509.Certificate, key: EllipticCurvePrivateKey, issued: datetime, until: datetime
+) -> bytes:
+    return (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(issued)
+        .next_update(until)
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+        )
+        .sign(key, SHA256())
+        .public_bytes(Encoding.DER)
+    )
+
+
+def _tcb_info(issued: datetime, until: datetime, status: str) -> str:
+    level = {
+        "tcb": {"sgxtcbcomponents": [{"svn": TCB_SVN}] * 16, "pcesvn": PCE_SVN},
+        "tcbDate": _time(issued),
+        "tcbStatus": status,
+    }
+    return _compact(
+        {
+            "id": "SGX",
+            "version": 3,
+            "issueDate": _time(issued),
+            "nextUpdate": _time(until),
+            "fmspc": FMSPC.hex(),
+            "pceId": "0000",
+            "tcbType": 0,
+            "tcbEvaluationDataNumber": TCB_EVALUATION,
+            "tcbLevels": [level],
+        }
+    )
+
+
+def _qe_identity(issued: datetime, until: datetime) -> str:
+    level = {"tcb": {"isvsvn": QE_SVN}, "tcbDate": _time(issued), "tcbStatus": "UpToDate"}
+    return _compact(
+        {
+            "id": "QE",
+            "version": 2,
+            "issueDate": _time(issued),
+            "nextUpdate": _time(until),
+            "tcbEvaluationDataNumber": TCB_EVALUATION,
+            "miscselect": "00000000",
+            "miscselectMask": "FFFFFFFF",
+            "attributes": "11000000000000000000000000000000",
+            "attributesMask": "FBFFFFFFFFFFFFFF0000000000000000",
+            "mrsigner": QE_SIGNER.hex().upper(),
+            "isvprodid": QE_PRODUCT_ID,
+            "tcbLevels": [level],
+        }
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _compact(value: dict[str, object]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _pem(*certificates: x509.Certificate) -> bytes:
+    return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)

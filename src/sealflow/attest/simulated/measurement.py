@@ -1,0 +1,40 @@
+"""Core: what stands in for MRENCLAVE in a simulation: a hash of the code that runs inside.
+
+Reads the installed package's own files. On hardware the processor measures instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import sealflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealflow.attest.evidence import Role
+
+_CORE: Final = ("errors.py", "wire", "openinfer", "attest", "seal")
+
+
+def simulated_measurement(role: Role) -> bytes:
+    """Hash all source files that an enclave of this role may run; 32 bytes."""
+    package = Path(sealflow.__file__).parent
+    digest = hashlib.sha256(b"SIMULATION ONLY measurement\0" + role.value.encode() + b"\0")
+    for path in _sources(package, role):
+        name, content = path.relative_to(package).as_posix().encode(), path.read_bytes()
+        digest.update(len(name).to_bytes(4) + name + len(content).to_bytes(8) + content)
+    return digest.digest()
+
+
+def _sources(package: Path, role: Role) -> Iterator[Path]:
+    yield package / "__init__.py"
+    roots = [package / name for name in _CORE]
+    roots += [*sorted((package / "trusted").glob("*.py")), package / "trusted" / role.value]
+    for root in roots:
+        if root.is_dir():
+            yield from sorted(root.rglob("*.py"))
+        else:
+            yield root

@@ -1,0 +1,73 @@
+"""Trusted: the one hole in the wall: frames in, frames out, over two pipes of the host.
+
+The pipes are moved away from descriptors 0 and 1, so that nothing else can write into them: inside
+Gramine, whatever goes to standard error comes out on the host's standard output.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from typing import Final
+
+from sealflow.errors import MalformedError
+from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+
+_BUFFER_BYTES: Final = 256 * 1024
+
+
+class Port:
+    """Receives on one thread, sends from any."""
+
+    def __init__(self, reader: int, writer: int) -> None:
+        """Own two descriptors of pipes."""
+        self._reader = io.BufferedReader(io.FileIO(reader, "rb"), _BUFFER_BYTES)
+        self._writer = writer
+        self._sending = threading.Lock()
+
+    @classmethod
+    def take_over(cls) -> Port:
+        """Take the process's standard input and output, and leave the void in their place."""
+        reader, writer = os.dup(0), os.dup(1)
+        void = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(void, standard)
+        os.close(void)
+        return cls(reader, writer)
+
+    def receive(self) -> tuple[FrameKind, memoryview] | None:
+        """Wait for a frame; None when the host has closed the pipe.
+
+        Raises: MalformedError when the pipe is out of step; there is no way on from there.
+        """
+        head = self._exactly(FRAME_HEAD_LENGTH)
+        if head is None:
+            return None
+        kind, length = decode_head(head)
+        payload = self._exactly(length)
+        if payload is None and length:
+            raise MalformedError("frame: the pipe ended within a frame")
+        return kind, memoryview(payload or b"")
+
+    def send(self, kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> None:
+        """Send a frame whole; silently lost when the host no longer reads, since nobody is left.
+
+        Raises: MalformedError when the payload is over the limit of frames.
+        """
+        rest = memoryview(encode_frame(kind, payload))
+        with self._sending:
+            try:
+                while rest:
+                    rest = rest[os.write(self._writer, rest) :]
+            except BrokenPipeError:
+                return
+
+    def _exactly(self, count: int) -> bytearray | None:
+        data = bytearray(count)
+        got = self._reader.readinto(data)
+        if got == 0 and count:
+            return None
+        if got != count:
+            raise MalformedError("frame: the pipe ended within a frame")
+        return data
