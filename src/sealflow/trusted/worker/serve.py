@@ -1,0 +1,142 @@
+"""Worker: the reading thread, which puts the others together. Spec: frames.md.
+
+Four threads: this one reads frames; one opens requests and prepares their inputs; one runs models
+and seals replies; one keeps the lease. Only this one waits for the host.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.evidence import Role
+from sealflow.errors import MalformedError
+from sealflow.trusted.boot import first_frame, identify, split_tick
+from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.worker.answering import Answering, Replies
+from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Ticked
+from sealflow.trusted.worker.batching import WaitingJobs
+from sealflow.trusted.worker.enrollment import Enrollment
+from sealflow.trusted.worker.keeping import Keeping
+from sealflow.trusted.worker.loading import Loading
+from sealflow.trusted.worker.messages import HostMessages
+from sealflow.trusted.worker.opening import Opening
+from sealflow.trusted.worker.settings import Settings
+from sealflow.wire.envelope import encode_refusal
+from sealflow.wire.framing import FrameKind, decode_batch
+from sealflow.wire.refusal import RefusalCode
+
+if TYPE_CHECKING:
+    from sealflow.trusted.journal import Journal
+    from sealflow.trusted.port import Port
+
+_MAX_WAITING: Final = 4096
+_MAX_WAITING_BYTES: Final = 256 * 2**20
+_MAX_JOBS: Final = 256
+_MAX_JOB_BYTES: Final = 256 * 2**20
+
+
+def serve(port: Port, journal: Journal) -> None:
+    """Work until the host closes the pipe, then answer what came before that, and return.
+
+    Raises: FatalError, MalformedError when the host's frames are out of step.
+    """
+    try:
+        settings = Settings.parse(first_frame(port))
+    except MalformedError as error:
+        raise FatalError(Fatal.BOOT) from error
+    identity = identify(Role.WORKER, settings.deployment, settings.simulated_platform)
+    clock = Clock(settings.now_ms)
+    arrivals = Arrivals(max_items=_MAX_WAITING, max_bytes=_MAX_WAITING_BYTES)
+    jobs = WaitingJobs(
+        max_jobs=_MAX_JOBS, max_bytes=_MAX_JOB_BYTES, max_wait_ms=settings.max_wait_ms
+    )
+    replies = Replies(port, clock, identity.instance)
+    host = HostMessages(port)
+    keeping = Keeping(
+        identity,
+        Enrollment(identity, host),
+        host,
+        Loading(
+            runtime=settings.runtime,
+            threads=settings.threads,
+            max_batch=settings.max_batch,
+            max_pixels=settings.max_pixels,
+        ),
+        arrivals,
+        clock,
+        port,
+        journal,
+        threads=settings.threads,
+    )
+    opening = Opening(
+        arrivals,
+        jobs,
+        replies,
+        clock,
+        max_body_bytes=settings.max_body_bytes,
+        replay_capacity=settings.replay_capacity,
+    )
+    answering = Answering(jobs, replies, max_body_bytes=settings.max_body_bytes)
+    threads = [
+        threading.Thread(target=each.run, name=type(each).__name__.lower())
+        for each in (keeping, opening, answering)
+    ]
+    for thread in threads:
+        thread.start()
+    Reading(port, clock, arrivals, replies, host, keeping).run()
+    keeping.close()
+    arrivals.put(None)
+    for thread in threads:
+        thread.join()
+
+
+class Reading:
+    """Takes frames as they come and never waits for anything else."""
+
+    def __init__(
+        self,
+        port: Port,
+        clock: Clock,
+        arrivals: Arrivals,
+        replies: Replies,
+        host: HostMessages,
+        keeping: Keeping,
+    ) -> None:
+        """Hand frames on to these."""
+        self._port = port
+        self._clock = clock
+        self._arrivals = arrivals
+        self._replies = replies
+        self._host = host
+        self._keeping = keeping
+
+    def run(self) -> None:
+        """Read until the pipe ends.
+
+        Raises: MalformedError for a frame that breaks the rules.
+        """
+        while (frame := self._port.receive()) is not None:
+            kind, payload = frame
+            match kind:
+                case FrameKind.BATCH:
+                    self._take(payload)
+                case FrameKind.TICK:
+                    self._tick(payload)
+                case FrameKind.CONTROL | FrameKind.PACKAGE:
+                    self._host.hand_in(kind, payload)
+                case _:
+                    raise FatalError(Fatal.FRAME)
+
+    def _take(self, payload: memoryview) -> None:
+        now_ms, items = decode_batch(payload)
+        self._clock.advance(now_ms)
+        if not self._arrivals.offer(Envelopes(items=items)):
+            full = encode_refusal(RefusalCode.OVERLOADED, None)
+            self._replies.send([(slot, full) for slot, _ in items])
+
+    def _tick(self, payload: memoryview) -> None:
+        now_ms, document = split_tick(payload)
+        self._clock.advance(now_ms)
+        self._arrivals.put(Ticked())
+        self._keeping.note_directory(document)

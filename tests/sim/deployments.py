@@ -1,0 +1,46 @@
+"""A simulated deployment for tests: platform, owner, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sealflow.attest.deployment import Deployment
+from sealflow.attest.evidence import Role, Tee
+from sealflow.attest.requirements import DAY_S, Requirements
+from sealflow.attest.simulated.measurement import simulated_measurement
+from sealflow.attest.simulated.platform import Platform
+from sealflow.owner.ownerkey import OwnerKey
+from sealflow.wire.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedDeployment:
+    """What `sealflow up` makes on disk, in memory."""
+
+    platform: Platform
+    owner: OwnerKey
+    deployment: Deployment
+
+
+def requirements(role: Role) -> Requirements:
+    """What the enclave of this source tree fulfils."""
+    return Requirements(
+        measurements=frozenset({simulated_measurement(role).hex()}),
+        max_collateral_age_s=400 * DAY_S,
+    )
+
+
+def simulated_deployment(now_ms: int, **changes: int) -> SimulatedDeployment:
+    """Make a deployment; `changes` are times, as in `Deployment`."""
+    platform = Platform.create(now_ms)
+    owner = OwnerKey.generate(World.SIMULATED)
+    deployment = Deployment(
+        name="test",
+        tee=Tee.SIMULATED,
+        owners=frozenset({owner.signer}),
+        keybroker=requirements(Role.KEY_BROKER),
+        worker=requirements(Role.WORKER),
+        insecure_simulated_root=platform.root_der,
+        **changes,
+    )
+    return SimulatedDeployment(platform=platform, owner=owner, deployment=deployment)
