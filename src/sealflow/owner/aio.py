@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from types import TracebackType
 
-    from sealflow.owner.provisioning import OwnerKeys
+    from sealflow.attest.policy import AnyPolicy
+    from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.results import InferResult
-    from sealflow.owner.trust import Policy, TrustReport
+    from sealflow.owner.trust import TrustReport
 
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_CONCURRENCY = 16
@@ -35,7 +36,7 @@ class AsyncClient:
         self,
         url: str,
         *,
-        policy: Policy | str | os.PathLike[str],
+        policy: AnyPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         connections: int = 256,
     ) -> None:
@@ -82,7 +83,7 @@ class AsyncClient:
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> AsyncIterator[Outcome]:
-        """Have a model answer many requests; yields them as they finish; see `Client.infer_many`."""
+        """Have a model answer many requests; see `Client.infer_many`."""
         running: set[asyncio.Task[Outcome]] = set()
         try:
             for index, item in enumerate(inputs):
@@ -100,11 +101,11 @@ class AsyncClient:
             for task in running:
                 task.cancel()
 
-    async def publish(self, package: bytes | str | os.PathLike[str], keys: OwnerKeys) -> int:
+    async def publish(self, package: bytes | str | os.PathLike[str], key: OwnerKey) -> int:
         """Publish a sealed package; see `Client.publish`."""
         from sealflow.owner.provisioning import publish  # noqa: PLC0415 - owners of models only
 
-        return await self._transport.run(publish(self._session, package, keys))
+        return await self._transport.run(publish(self._session, package, key))
 
     async def close(self) -> None:
         """Close all connections."""

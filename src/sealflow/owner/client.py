@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from sealflow.owner.provisioning import OwnerKeys
+    from sealflow.attest.policy import AnyPolicy
+    from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.results import InferResult
-    from sealflow.owner.trust import Policy, TrustReport
+    from sealflow.owner.trust import TrustReport
 
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_CONCURRENCY = 16
@@ -38,7 +39,7 @@ class Client:
         self,
         url: str,
         *,
-        policy: Policy | str | os.PathLike[str],
+        policy: AnyPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         connections: int = 64,
     ) -> None:
@@ -121,7 +122,7 @@ class Client:
                 for future in running:
                     future.cancel()
 
-    def publish(self, package: bytes | str | os.PathLike[str], keys: OwnerKeys) -> int:
+    def publish(self, package: bytes | str | os.PathLike[str], key: OwnerKey) -> int:
         """Verify the key broker, upload a sealed package, hand its content key over sealed.
 
         Returns the version of the directory that has the model.
@@ -129,7 +130,7 @@ class Client:
         """
         from sealflow.owner.provisioning import publish  # noqa: PLC0415 - owners of models only
 
-        return self._transport.run(publish(self._session, package, keys))
+        return self._transport.run(publish(self._session, package, key))
 
     def close(self) -> None:
         """Close all connections."""

@@ -22,7 +22,6 @@ from sealflow.owner.requests import request_parts
 from sealflow.owner.results import InferResult, read_result
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader, decode
-from sealflow.wire.ids import ModelRef
 from sealflow.wire.refusal import RefusalCode
 from sealflow.wire.strict_json import canonical, parse_object
 
@@ -42,11 +41,11 @@ CONTROL_TIMEOUT_S: Final = 30.0
 _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 5.0
-_STALE_CODES: Final = (
+STALE_CODES: Final = (
     RefusalCode.UNKNOWN_KEY,
     RefusalCode.UNKNOWN_MODEL,
 )
-_ANEW_CODES: Final = (*_STALE_CODES, RefusalCode.REPLAYED)
+ANEW_CODES: Final = (*STALE_CODES, RefusalCode.REPLAYED)
 
 
 def refresh(session: ServiceSession) -> Steps[TrustReport]:
@@ -96,15 +95,17 @@ def infer(
         try:
             return (yield from _attempt(session, model, parts, until))
         except RefusedError as error:
-            if error.code not in _ANEW_CODES or attempt == MAX_ATTEMPTS:
+            if error.code not in ANEW_CODES or attempt == MAX_ATTEMPTS:
                 raise
-            if error.code in _STALE_CODES:
+            if error.code in STALE_CODES:
                 yield from refresh(session)
                 newer = session.model(name)
-                if error.code is RefusalCode.UNKNOWN_MODEL and newer.digest == model.digest:
-                    raise
+                # Unchanged, it is a worker that is behind: it gets a little time.
+                changed = newer.digest != model.digest
                 model = newer
-            wait_s = 0.0 if attempt == 1 else pause_s
+                wait_s = 0.0 if changed else pause_s
+            else:
+                wait_s = 0.0
         except DeadlineError:
             raise
         except UnavailableError as error:
@@ -164,7 +165,7 @@ def _attempt(
             timeout_s=left_s + _GRACE_S,
         )
     )
-    return open_answer(call, model, envelope_of(answer))
+    return open_answer(call, envelope_of(answer))
 
 
 def envelope_of(answer: Answer) -> Envelope:
@@ -180,7 +181,7 @@ def envelope_of(answer: Answer) -> Envelope:
     return envelope
 
 
-def open_answer(call: OutgoingCall, model: DirectoryModel, envelope: Envelope) -> InferResult:
+def open_answer(call: OutgoingCall, envelope: Envelope) -> InferResult:
     """Open a reply and read the result.
 
     Raises: OpenError when it is not the genuine reply, RefusedError, ModelError, MalformedError.
@@ -188,7 +189,7 @@ def open_answer(call: OutgoingCall, model: DirectoryModel, envelope: Envelope) -
     if isinstance(envelope.header, RefusalHeader):
         _refuse(envelope.header.code, 1.0)
     header, content = call.open_reply(envelope)
-    return read_result(ModelRef(name=model.name, version=model.version), header, content)
+    return read_result(call.header.model, header, content)
 
 
 def _refuse(code: RefusalCode, retry_after_s: float) -> None:

@@ -213,7 +213,7 @@ def _check(body: bytearray, until: float) -> None:
 
 def _unreachable(url: str, error: httpx.HTTPError) -> UnavailableError:
     kind = type(error).__name__
-    msg = f"gateway {url}: {error or kind}; check that it runs (sealflow status)"
+    msg = f"gateway {url}: {str(error) or kind}; check that it runs (sealflow status)"
     return UnavailableError(msg)
 
 

@@ -1,18 +1,30 @@
-"""Owner, pure: hand a packed model to a key broker that was verified before."""
+"""Owner: hand a packed model to a key broker that was verified before. Sans-I/O but for files."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import ConfigError
+from sealflow.errors import BundleError, ConfigError, UnavailableError
+from sealflow.owner.conversation import control, refresh
+from sealflow.owner.steps import Ask, ask
 from sealflow.seal.bundle import read_package
 from sealflow.seal.publishing import seal_publication
+from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
+    import os
+
     from sealflow.owner.ownerkey import OwnerKey
+    from sealflow.owner.session import ServiceSession
+    from sealflow.owner.steps import Steps
     from sealflow.seal.keys import SealingKey
     from sealflow.seal.manifest import ModelManifest
+
+UPLOAD_TIMEOUT_S: Final = 900.0
+_STORED: Final = (200, 201)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +58,58 @@ def prepare_publication(
         manifest=checked.manifest,
         sealed=seal_publication(checked, content_key, keybroker),
     )
+
+
+def publish(
+    session: ServiceSession, package: bytes | str | os.PathLike[str], owner: OwnerKey
+) -> Steps[int]:
+    """Verify the key broker anew, upload the package, hand its content key over.
+
+    Returns the version of the directory that has the model.
+
+    Raises: VerificationError before anything was sent; BundleError, ConfigError, OpenError,
+    UnavailableError.
+    """
+    report = yield from refresh(session)
+    data = package if isinstance(package, bytes) else _read(Path(package))
+    prepared = prepare_publication(data, owner, report.keybroker)
+    answer = yield from ask(
+        Ask(
+            method="PUT",
+            path=f"/v1/packages/{prepared.digest}",
+            body=data,
+            headers={"content-type": "application/octet-stream"},
+            timeout_s=UPLOAD_TIMEOUT_S,
+        )
+    )
+    if answer.status not in _STORED:
+        detail = answer.body[:500].decode(errors="replace")
+        raise UnavailableError(f"the gateway did not store it (HTTP {answer.status}): {detail}")
+    request: dict[str, object] = {
+        "op": "publish",
+        "sealed": b64encode(prepared.sealed).decode(),
+    }
+    version = _version((yield from control(request)))
+    yield from refresh(session)
+    return version
+
+
+def _version(answer: dict[str, object]) -> int:
+    error, version = answer.get("error"), answer.get("version")
+    if isinstance(error, dict):
+        code, detail = str(error.get("code")), str(error.get("detail"))[:500]
+        if code == "not_an_owner":
+            raise ConfigError(f"the key broker does not take models from this key: {detail}")
+        if code == "not_opened":
+            raise UnavailableError("the key broker was restarted meanwhile: publish again")
+        raise BundleError(f"the key broker refused the model ({code}): {detail}")
+    if not is_integer(version):
+        raise UnavailableError("the key broker's answer has no directory version")
+    return version
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the package: {error.strerror}") from error

@@ -16,6 +16,7 @@ from sealflow.seal.content import ContentKind, content_parts
 if TYPE_CHECKING:
     import numpy as np
 
+    from sealflow.openinfer.tensor import DataType
     from sealflow.seal.directory import DirectoryModel
 
 Image = str | os.PathLike[str] | bytes
@@ -49,7 +50,7 @@ def request_parts(
         raise InvalidInputError(msg)
     if top_k is None:
         top_k = DEFAULT_TOP_K if image is not None else 0
-    outputs = ()
+    outputs: tuple[RequestedOutput, ...] = ()
     if top_k > 0:
         asked = {"classification": top_k}
         outputs = tuple(RequestedOutput(name=spec.name, parameters=asked) for spec in model.outputs)
@@ -64,8 +65,8 @@ def _images(model: DirectoryModel, image: Image | Sequence[Image] | None) -> lis
     if spec is None:
         msg = f"model {model.name} takes no images: give tensors= instead"
         raise InvalidInputError(msg)
-    several = not isinstance(image, str | os.PathLike | bytes)
-    encoded = [_read(each) for each in (image if several else [image])]  # type: ignore[union-attr]
+    images = [image] if isinstance(image, str | os.PathLike | bytes) else image
+    encoded = [_read(each) for each in images]
     shape = (len(encoded), 1) if len(spec.shape) == _BATCH_AND_ONE else (len(encoded),)
     return [Tensor.of_bytes(spec.name, encoded, shape)]
 
@@ -95,18 +96,13 @@ def _tensors(model: DirectoryModel, tensors: Tensors | None) -> list[Tensor]:
     return made
 
 
-def _array(name: str, value: object, datatype: str) -> Tensor:
+def _array(name: str, value: object, datatype: DataType) -> Tensor:
     import numpy as np  # noqa: PLC0415 - numpy only when wanted
 
     from sealflow.openinfer.ndarray import dtype_of, from_numpy  # noqa: PLC0415 - needs numpy
-    from sealflow.openinfer.tensor import DataType  # noqa: PLC0415 - beside its use
 
     try:
-        array = (
-            value
-            if isinstance(value, np.ndarray)
-            else np.asarray(value, dtype_of(DataType(datatype)))
-        )
+        array = value if isinstance(value, np.ndarray) else np.asarray(value, dtype_of(datatype))
     except (ValueError, TypeError, OverflowError) as error:
         msg = f"tensor {name}: {error}"
         raise InvalidInputError(msg) from error

@@ -18,8 +18,9 @@ from sealflow.wire.ids import ModelRef
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sealflow.attest.policy import AnyPolicy
     from sealflow.owner.requests import Parts
-    from sealflow.owner.trust import Policy, TrustReport
+    from sealflow.owner.trust import TrustReport
     from sealflow.seal.directory import Directory, DirectoryKey, DirectoryModel
     from sealflow.seal.exchange import OutgoingCall
 
@@ -36,7 +37,7 @@ def wall_ms() -> int:
 class ServiceSession:
     """Verifies directories, pins them, and seals requests to the current key. Thread-safe."""
 
-    def __init__(self, policy: Policy, *, clock_ms: Callable[[], int] = wall_ms) -> None:
+    def __init__(self, policy: AnyPolicy, *, clock_ms: Callable[[], int] = wall_ms) -> None:
         """Trust what `policy` accepts, judged at the time of `clock_ms`."""
         self._policy = policy
         self._clock_ms = clock_ms

@@ -6,7 +6,7 @@ The one place outside of `host/broker` that talks to Redis or Valkey. What comes
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 import valkey
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 READ_COUNT: Final = 64
 MAX_BLOCK_S: Final = 5.0
 _SOCKET_TIMEOUT_S: Final = 10.0
+
+_Entry = tuple[bytes, dict[bytes, bytes]]
 
 _NO_SCRIPT = valkey.exceptions.NoScriptError
 _OUT_OF_MEMORY = valkey.exceptions.OutOfMemoryError
@@ -87,7 +89,7 @@ class StreamTransport:
             streams = self._blocking.xread({self._inbox: b"0"}, count=READ_COUNT, block=block_ms)
             if not streams:
                 return []
-            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", streams[0][1])
+            [(_, entries)] = cast("list[tuple[bytes, list[_Entry]]]", streams)
             self._client.xdel(self._inbox, *(entry_id for entry_id, _ in entries))
         except valkey.ValkeyError as error:
             raise self._unavailable(error) from error
@@ -110,6 +112,7 @@ class StreamTransport:
     def _admit(self, entries: Sequence[tuple[str, bytes]], capacity: int) -> list[object]:
         if self._script is None:
             self._script = str(self._client.script_load(ADMIT))
+        pipeline: Any
         with self._client.pipeline(transaction=False) as pipeline:
             for request_id, envelope in entries:
                 pipeline.evalsha(
