@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sealflow.cli.publish import list_models, publish
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,6 +25,10 @@ DEFAULT_OWNER_KEY = Path(".sealflow/owner.key")
 @click.group()
 def model() -> None:
     """Pack, inspect, publish and list models."""
+
+
+model.add_command(publish)
+model.add_command(list_models)
 
 
 @model.command()

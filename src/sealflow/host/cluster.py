@@ -61,6 +61,10 @@ class Cluster:
         """The process id of a program, as it runs now."""
         return self._running[name].process.pid
 
+    def names(self) -> list[str]:
+        """The programs, in the order of their start."""
+        return list(self._running)
+
     def supervise(self) -> list[str]:
         """Restart what died and is due; names what was started again.
 

@@ -1,0 +1,161 @@
+"""CLI: the private folder of a cluster on one machine: keys, settings, packages, logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.deployment import Deployment
+from sealflow.attest.evidence import Role, Tee
+from sealflow.attest.requirements import DAY_S, Requirements
+from sealflow.attest.simulated.measurement import simulated_measurement
+from sealflow.attest.simulated.platform import LIFE, Platform
+from sealflow.errors import ConfigError, MalformedError
+from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
+from sealflow.owner.trust import write_policy
+from sealflow.wire.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_HOME: Final = Path(".sealflow")
+_PLATFORM_DAYS: Final = LIFE.days - 35
+_MAX_COLLATERAL_AGE_S: Final = (LIFE.days + 5) * DAY_S
+
+Toml = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The files of one cluster; see docs/architecture.md."""
+
+    path: Path
+
+    @property
+    def policy(self) -> Path:
+        """The clients' policy."""
+        return self.path / "client.toml"
+
+    @property
+    def owner_key(self) -> Path:
+        """The model owner's key."""
+        return self.path / "owner.key"
+
+    @property
+    def deployment(self) -> Path:
+        """The settings that enclaves are measured with."""
+        return self.path / "deployment.json"
+
+    @property
+    def platform(self) -> Path:
+        """The simulated platform, with its keys."""
+        return self.path / "simulated-platform.json"
+
+    @property
+    def packages(self) -> Path:
+        """Sealed model packages."""
+        return self.path / "packages"
+
+    @property
+    def broker(self) -> Path:
+        """The embedded broker's socket and append-only file."""
+        return self.path / "broker"
+
+    @property
+    def cluster(self) -> Path:
+        """Where a running cluster says how to reach it."""
+        return self.path / "cluster.json"
+
+    def log(self, name: str) -> Path:
+        """The log of one process."""
+        return self.path / "logs" / f"{name}.log"
+
+    def prepare(self, name: str) -> tuple[OwnerKey, Deployment]:
+        """Make what is missing: folders, the owner's key, a simulated platform, settings, policy.
+
+        Raises: ConfigError.
+        """
+        try:
+            for folder in (self.path, self.packages, self.path / "logs", self.path / "run"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot make the folder: {error.strerror}") from error
+        if self.owner_key.exists():
+            owner = load_owner_key(self.owner_key)
+        else:
+            owner = create_owner_key(self.owner_key, World.SIMULATED)
+        platform = self._platform()
+        deployment = Deployment(
+            name=name,
+            tee=Tee.SIMULATED,
+            owners=frozenset({owner.signer}),
+            keybroker=_requirements(Role.KEY_BROKER),
+            worker=_requirements(Role.WORKER),
+            insecure_simulated_root=platform.root_der,
+        )
+        write_whole(self.deployment, deployment.encode())
+        write_policy(self.policy, deployment.policy(Role.KEY_BROKER))
+        return owner, deployment
+
+    def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:
+        """Write the TOML file of one process."""
+        path = self.path / "run" / f"{name}.toml"
+        # JSON's strings, numbers and booleans are TOML's too.
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
+        write_whole(path, "".join(lines).encode())
+        return path
+
+    def note_running(self, facts: Mapping[str, object]) -> None:
+        """Say how to reach the running cluster."""
+        write_whole(self.cluster, json.dumps(facts, indent=1).encode())
+
+    def running(self) -> dict[str, object] | None:
+        """How to reach the cluster of this home; None when none runs."""
+        try:
+            facts = json.loads(self.cluster.read_text())
+            os.kill(facts["pid"], 0)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return facts if isinstance(facts, dict) else None
+
+    def _platform(self) -> Platform:
+        try:
+            age_days = (time.time() - self.platform.stat().st_mtime) / DAY_S
+            if age_days < _PLATFORM_DAYS:
+                return Platform.parse(self.platform.read_bytes())
+        except FileNotFoundError:
+            pass
+        except (OSError, MalformedError) as error:
+            raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
+        platform = Platform.create(time.time_ns() // 1_000_000)
+        write_whole(self.platform, platform.encode())
+        return platform
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a private file whole or not at all.
+
+    Raises: ConfigError.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"{path}: cannot write: {error.strerror}") from error
+
+
+def _requirements(role: Role) -> Requirements:
+    return Requirements(
+        measurements=frozenset({simulated_measurement(role).hex()}),
+        max_collateral_age_s=_MAX_COLLATERAL_AGE_S,
+    )

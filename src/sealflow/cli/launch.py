@@ -1,0 +1,216 @@
+"""CLI: start the processes of a cluster in order, publish its models, keep it up, stop it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sealflow.cli.connection import Connection
+from sealflow.cli.status import fetch_status
+from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.host.broker.embedded import server_command, server_url, wait_ready
+from sealflow.host.cluster import Cluster, Program
+from sealflow.owner.packing import pack_folder
+from sealflow.seal.bundle import read_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from sealflow.cli.home import Home
+    from sealflow.owner.client import Client
+
+START_TIMEOUT_S: Final = 60.0
+LOAD_TIMEOUT_S: Final = 300.0
+_MAX_BROKER_BYTES: Final = 2 * 2**30
+_POLL_S: Final = 0.1
+_SUPERVISE_S: Final = 0.5
+_CHECK_S: Final = 5.0
+_STOP_S: Final = {"gateway": 25.0, "engine": 30.0, "control": 10.0, "broker": 10.0}
+
+
+class Launch:
+    """One cluster of this process."""
+
+    def __init__(self, home: Home, options: Mapping[str, Any]) -> None:
+        """Take what `sealflow up` was told."""
+        self._home = home
+        self._options = options
+        self._cluster = Cluster()
+        self._client: Client | None = None
+        self._packages: dict[str, bytes] = {}
+        self._broker_url = ""
+        self._url = ""
+
+    def start(self) -> Iterator[str]:
+        """Start everything; yields a line for each step.
+
+        Raises: ConfigError when something cannot work, with the reason.
+        """
+        running = self._home.running()
+        if running is not None:
+            raise ConfigError(
+                f"a cluster runs in {self._home.path} already (pid {running['pid']}): stop it, or "
+                "use another --home"
+            )
+        self._owner, self._deployment = self._home.prepare(self._options["deployment"])
+        for path in self._options["models"]:
+            self._add_package(path)
+        self._broker_url = self._options["broker_url"] or self._start_broker()
+        yield f"queue       {self._broker_url}"
+        wait_ready(self._broker_url, START_TIMEOUT_S)
+        for name, settings in self._settings().items():
+            path = self._home.write_config(name, settings)
+            argv = (sys.executable, "-m", f"sealflow.host.{name}", str(path))
+            self._cluster.start(Program(name=name, argv=argv, log=self._home.log(name)))
+        yield "processes   control with key broker, engine with workers, gateway"
+        connection = self._await_gateway()
+        self._client = connection.client(connections=4)
+        self._await_verified(self._client)
+        yield f"gateway     {self._url}"
+        self._publish_missing()
+        self._await_models(connection)
+        yield f"models      {len(self._packages)} loaded"
+        self._home.note_running(self.facts())
+
+    def facts(self) -> dict[str, object]:
+        """How to reach the cluster."""
+        return {
+            "url": self._url,
+            "broker_url": self._broker_url,
+            "policy": str(self._home.policy),
+            "home": str(self._home.path),
+            "logs": str(self._home.path / "logs"),
+            "pid": os.getpid(),
+            "simulated": True,
+            "models": ", ".join(
+                str(read_package(data).unverified_statement.manifest.ref)
+                for data in self._packages.values()
+            )
+            or "none: sealflow model publish",
+            "pids": {name: self._cluster.pid(name) for name in self._cluster.names()},
+        }
+
+    def keep_up(self, say: Callable[[str], None]) -> None:
+        """Restart what dies and publish anew what a new key broker does not know; never returns.
+
+        Raises: ConfigError when a process exits by itself again and again.
+        """
+        check_at = time.monotonic() + _CHECK_S
+        while True:
+            time.sleep(_SUPERVISE_S)
+            restarted = self._cluster.supervise()
+            for name in restarted:
+                say(f"{name} had ended and was started again: see {self._home.log(name)}")
+            if restarted:
+                self._home.note_running(self.facts())
+            if time.monotonic() >= check_at:
+                check_at = time.monotonic() + _CHECK_S
+                try:
+                    for digest in self._publish_missing():
+                        say(f"published again after a restart of the key broker: {digest}")
+                except SealflowError as error:
+                    say(f"cannot look after the models: {error}")
+
+    def stop(self) -> None:
+        """End all processes, those that take requests first."""
+        if self._client is not None:
+            self._client.close()
+        for name, within_s in _STOP_S.items():
+            self._cluster.stop(name, within_s=within_s)
+        if self._url:
+            self._home.cluster.unlink(missing_ok=True)
+
+    def _add_package(self, path: Path) -> None:
+        data = pack_folder(path, self._owner) if path.is_dir() else path.read_bytes()
+        digest = read_package(data).verify(self._owner.signer).digest
+        self._packages[digest] = data
+
+    def _start_broker(self) -> str:
+        argv = server_command(self._home.broker, max_memory_bytes=_MAX_BROKER_BYTES)
+        self._cluster.start(Program(name="broker", argv=argv, log=self._home.log("broker")))
+        return server_url(self._home.broker)
+
+    def _settings(self) -> dict[str, dict[str, str | int | float | bool]]:
+        options, home = self._options, self._home
+        common = {"deployment": options["deployment"], "broker_url": self._broker_url}
+        trusted = {
+            "deployment_file": str(home.deployment.absolute()),
+            "simulated_platform_file": str(home.platform.absolute()),
+            "logs_dir": str((home.path / "logs").absolute()),
+        }
+        packages = {"packages_dir": str(home.packages.absolute())}
+        engine = {
+            name: options[name]
+            for name in ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
+        }
+        gateway = {name: options[name] for name in ("host", "port", "queue_capacity")}
+        if options["tls_certificate"] or options["tls_key"]:
+            gateway |= {
+                name: str(options[name])
+                for name in ("tls_certificate", "tls_key")
+                if options[name] is not None
+            }
+        return {
+            "control": {**common, **trusted},
+            "engine": {**common, **trusted, **packages, **engine},
+            "gateway": {**common, **packages, **gateway},
+        }
+
+    def _await_gateway(self) -> Connection:
+        scheme = "https" if self._options["tls_certificate"] else "http"
+        self._url = f"{scheme}://{self._options['host']}:{self._options['port']}"
+        connection = Connection(
+            url=self._url,
+            policy=self._home.policy,
+            broker_url=self._broker_url,
+            ca=self._options["tls_certificate"],
+            home=self._home.path,
+        )
+        self._retry(lambda: fetch_status(connection), START_TIMEOUT_S, "the gateway")
+        return connection
+
+    def _await_verified(self, client: Client) -> None:
+        self._retry(client.verify, START_TIMEOUT_S, "the key broker")
+
+    def _publish_missing(self) -> list[str]:
+        client = self._client
+        if client is None or not self._packages:
+            return []
+        have = {model.digest for model in client.verify().directory.models}
+        missing = [digest for digest in self._packages if digest not in have]
+        for digest in missing:
+            client.publish(self._packages[digest], self._owner)
+        return missing
+
+    def _await_models(self, connection: Connection) -> None:
+        def loaded() -> None:
+            found = fetch_status(connection)
+            workers = [
+                {model["digest"] for model in worker.get("models") or ()}
+                for component in found["components"]
+                for worker in component.get("workers") or ()
+            ]
+            if not workers or not all(self._packages.keys() <= each for each in workers):
+                raise UnavailableError("workers are still loading models")
+
+        if self._packages:
+            self._retry(loaded, LOAD_TIMEOUT_S, "the workers")
+
+    def _retry(self, attempt: Callable[[], object], timeout_s: float, who: str) -> None:
+        until = time.monotonic() + timeout_s
+        while True:
+            self._cluster.supervise()
+            try:
+                attempt()
+            except UnavailableError as error:
+                if time.monotonic() >= until:
+                    logs = self._home.path / "logs"
+                    raise ConfigError(
+                        f"{who}: not ready in {timeout_s:g} s: {error}; see {logs}"
+                    ) from error
+                time.sleep(_POLL_S)
+            else:
+                return

@@ -1,0 +1,83 @@
+"""CLI: `sealflow model publish` and `sealflow model list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sealflow.cli.connection import connect, connection_options
+from sealflow.cli.screen import print_json, print_table, progress
+
+
+@click.command()
+@click.argument("package", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--owner-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The key that packed it.  [default: owner.key in the home]",
+)
+@connection_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def publish(
+    package: Path,
+    owner_key: Path | None,
+    home: Path,
+    url: str | None,
+    policy: Path | None,
+    broker_url: str | None,
+    ca: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Publish PACKAGE: a sealed package, or a folder with model.toml to be packed first.
+
+    The key broker is verified first; the content key is sealed to it alone.
+    """
+    from sealflow.cli.home import Home
+    from sealflow.owner.ownerkey import load_owner_key
+    from sealflow.owner.packing import pack_folder
+
+    key = load_owner_key(owner_key or Home(home).owner_key)
+    with connect(home, url, policy, broker_url, ca).client() as client:
+        with progress("Publishing", 1, quiet=as_json) as advance:
+            data = pack_folder(package, key) if package.is_dir() else package.read_bytes()
+            version = client.publish(data, key)
+            advance(1)
+        models = client.verify().directory.models
+    if as_json:
+        print_json({"directory_version": version, "models": [each.as_json() for each in models]})
+    else:
+        click.echo(f"published; the directory is at version {version}. Workers load it now.")
+
+
+@click.command("list")
+@connection_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_models(
+    home: Path,
+    url: str | None,
+    policy: Path | None,
+    broker_url: str | None,
+    ca: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """List the models of the verified directory."""
+    from rich.table import Table
+    from rich.text import Text
+
+    with connect(home, url, policy, broker_url, ca).client() as client:
+        models = client.verify().directory.models
+    if as_json:
+        print_json([each.as_json() for each in models])
+        return
+    table = Table()
+    for heading in ("model", "default", "takes", "package"):
+        table.add_column(heading, overflow="fold")
+    for each in models:
+        takes = ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in each.inputs)
+        images = " (or images)" if each.image is not None else ""
+        name = f"{each.name}:{each.version}"
+        table.add_row(name, "yes" if each.default else "", Text(takes + images), each.digest)
+    print_table(table)

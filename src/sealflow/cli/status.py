@@ -1,0 +1,115 @@
+"""CLI: `sealflow status`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealflow.cli.connection import connect, connection_options
+from sealflow.cli.screen import print_json, print_table
+from sealflow.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.table import Table
+
+    from sealflow.cli.connection import Connection
+
+
+@click.command()
+@connection_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(
+    home: Path,
+    url: str | None,
+    policy: Path | None,
+    broker_url: str | None,
+    ca: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show what a running cluster does: processes, models, queue.
+
+    The operator says all of this, and nothing proves it: see `sealflow verify` for what is proved.
+    """
+    found = fetch_status(connect(home, url, policy, broker_url, ca))
+    if as_json:
+        print_json(found)
+    else:
+        print_table(status_table(found))
+
+
+def fetch_status(connection: Connection) -> dict[str, Any]:
+    """Ask the gateway.
+
+    Raises: UnavailableError.
+    """
+    from sealflow.owner.http import HttpTransport
+    from sealflow.owner.steps import Ask, ask
+
+    transport = HttpTransport(connection.url, ca=connection.ca, connections=1)
+    try:
+        answer = transport.run(ask(Ask(method="GET", path="/v1/status", timeout_s=10.0)))
+    finally:
+        transport.close()
+    try:
+        value = json.loads(answer.body)
+    except ValueError as error:
+        raise UnavailableError(f"{connection.url} is no gateway (HTTP {answer.status})") from error
+    if not isinstance(value, dict) or "components" not in value:
+        raise UnavailableError(f"the gateway does not know: {value}")
+    return value
+
+
+def status_table(found: dict[str, Any]) -> Table:
+    """Draw the status."""
+    from rich.table import Table
+    from rich.text import Text
+
+    queue = found["queue"]
+    state = "ready" if found["ready"] else "not ready: " + "; ".join(found["reasons"])
+    title = (
+        f"{found['deployment']}: {state}   queue: {queue['waiting']} waiting, "
+        f"{queue['in_work']} in work, capacity {queue['capacity']}"
+    )
+    table = Table(title=Text(title), title_justify="left")
+    for heading in ("process", "pid", "state", "served", "in work", "CPU s", "memory", "models"):
+        table.add_column(heading, justify="left" if heading in _LEFT else "right")
+    for component in found["components"]:
+        for row in _rows(component):
+            table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+_LEFT = ("process", "state", "models")
+
+
+def _rows(component: dict[str, Any]) -> list[list[str]]:
+    rows = [_row(str(component.get("component")), component)]
+    keybroker = component.get("keybroker")
+    if isinstance(keybroker, dict):
+        rows.append(_row("└ key broker", keybroker))
+    rows += [_row("└ worker", worker) for worker in component.get("workers") or ()]
+    return rows
+
+
+def _row(name: str, facts: dict[str, Any]) -> list[str]:
+    ready = facts.get("ready")
+    state = "" if ready is None else "ready" if ready else "starting"
+    if facts.get("restarts"):
+        state += f", {facts['restarts']} restarts"
+    cpu, memory = facts.get("cpu_s"), facts.get("rss_bytes")
+    models = ", ".join(f"{each['name']}:{each['version']}" for each in facts.get("models") or ())
+    return [
+        name,
+        str(facts.get("pid", "")),
+        state,
+        str(facts.get("served", "")),
+        str(facts.get("in_flight", facts.get("waiting", ""))),
+        "" if cpu is None else f"{cpu:.1f}",
+        "" if not memory else f"{memory / 2**20:.0f} MiB",
+        models,
+    ]

@@ -1,0 +1,109 @@
+"""CLI: `sealflow up`: a whole cluster on this machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealflow.cli.home import DEFAULT_HOME, Home
+from sealflow.cli.screen import SIMULATED, print_json, print_table
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="A sealed package, or a folder with model.toml; may be given several times.",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_HOME,
+    show_default=True,
+    help="Keys, settings, packages, logs.",
+)
+@click.option("--deployment", default="sealflow", show_default=True, metavar="NAME")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8470, show_default=True)
+@click.option("--tls-certificate", type=click.Path(path_type=Path, exists=True), help="PEM chain.")
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="PEM key.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="0 is one a core.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="A worker.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["onnx", "openvino", "auto"]),
+    default="onnx",
+    show_default=True,
+    help="What runs ONNX models; auto is by the model's format.",
+)
+@click.option("--max-batch", type=click.IntRange(0, 1024), default=0, help="0 is the model's own.")
+@click.option("--max-wait-ms", type=click.IntRange(0, 1000), default=0, show_default=True)
+@click.option("--queue-capacity", type=click.IntRange(1), default=4096, show_default=True)
+@click.option("--broker-url", metavar="URL", help="A Redis or Valkey of yours instead of our own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
+def up(*, home: Path, as_json: bool, **options: Any) -> None:
+    """Start a queue, a key broker, workers and a gateway; Ctrl-C stops all of them.
+
+    With a simulated TEE: for trials, it protects nothing from whoever runs this machine.
+    """
+    from sealflow.cli.launch import Launch
+    from sealflow.errors import ConfigError
+
+    launch = Launch(Home(home), options)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, end)
+    try:
+        steps = launch.start()
+        for step in steps:
+            if not as_json:
+                click.echo(step, err=True)
+        if as_json:
+            print_json(launch.facts())
+        else:
+            _show(launch.facts())
+        launch.keep_up(lambda line: click.echo(line, err=True))
+    except KeyboardInterrupt:
+        click.echo("stopping: requests in work are answered first", err=True)
+    except ConfigError:
+        click.echo("stopping", err=True)
+        raise
+    finally:
+        # A second Ctrl-C does not leave half of it running.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        launch.stop()
+    sys.exit(0)
+
+
+def _show(facts: dict[str, object]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=SIMULATED, title_style="bold yellow", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, key in (
+        ("gateway", "url"),
+        ("queue", "broker_url"),
+        ("policy for clients", "policy"),
+        ("models", "models"),
+        ("logs", "logs"),
+    ):
+        table.add_row(name, Text(str(facts[key])))
+    print_table(table)
+    click.echo("Ready. In another terminal: sealflow verify, sealflow infer IMAGE…, sealflow bench")
+    click.echo("Ctrl-C stops all.")
