@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from sealflow.host.usage import cpu_s, rss_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
-_UTIME: Final = 11
-_STIME: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +34,8 @@ class Processes:
 
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds used so far, by name; 0 for processes of other machines."""
-        return {name: sum(map(_cpu_s, pids)) for name, pids in self.pids.items()}
+        return {name: sum(map(cpu_s, pids)) for name, pids in self.pids.items()}
 
     def rss_bytes(self) -> dict[str, int]:
         """Memory in use, by name."""
-        return {name: sum(map(_rss_bytes, pids)) for name, pids in self.pids.items()}
-
-
-def _cpu_s(pid: int) -> float:
-    try:
-        # The command's name may hold spaces and brackets: fields start after the last bracket.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS
-
-
-def _rss_bytes(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except (OSError, IndexError):
-        return 0
+        return {name: sum(map(rss_bytes, pids)) for name, pids in self.pids.items()}

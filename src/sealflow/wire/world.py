@@ -6,7 +6,7 @@ import enum
 
 
 class World(enum.Enum):
-    """The two worlds; the value starts every label, so that nothing made in one counts in the other."""
+    """The two worlds; the value starts every label: nothing made in one counts in the other."""
 
     HARDWARE = b"sealflow/1"
     SIMULATED = b"sealflow-sim/1"

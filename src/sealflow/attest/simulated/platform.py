@@ -11,7 +11,7 @@ import struct
 from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Self, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat

@@ -5,22 +5,20 @@ The published directory, the status of every process, and one inbox for each asy
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import valkey
 import valkey.asyncio
 
-from sealflow.errors import ConfigError, QueueFullError, UnavailableError
+from sealflow.errors import QueueFullError
+from sealflow.host.broker.addresses import CONNECT_TIMEOUT_S, checked_url, translated
+from sealflow.host.broker.delivery import Depth
 from sealflow.wire.queueing import FIELD_ENVELOPE, GROUP, Keyspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from valkey.typing import KeyT, StreamIdT
-
-_TIMEOUT_S: Final = 5.0
 _SCAN_COUNT: Final = 1000
 _MAX_STATUSES: Final = 1000
 _INBOX_READ_COUNT: Final = 8
@@ -40,14 +38,6 @@ KEYS: requests, inbox. ARGV: capacity, envelope, request id, the inbox's time to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueDepth:
-    """How full the request queue is: entries that wait, and entries that an engine holds."""
-
-    waiting: int
-    in_work: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InboxEntry:
     """An entry of an asynchronous request's inbox; the marker that it is pending has no reply."""
 
@@ -56,7 +46,7 @@ class InboxEntry:
 
 
 class Records:
-    """One deployment's records, over asyncio. Its methods raise UnavailableError without a broker."""
+    """One deployment's records. Every method raises UnavailableError while the broker is away."""
 
     def __init__(self, url: str, deployment: str) -> None:
         """Use the broker at `url`; connects when first used.
@@ -64,17 +54,17 @@ class Records:
         Raises: ConfigError when the URL is none.
         """
         self._keyspace = Keyspace(deployment=deployment)
-        self._client = _connect(url, _TIMEOUT_S)
+        self._client = _connect(url, CONNECT_TIMEOUT_S)
         self._blocking = _connect(url, None)
 
     async def directory(self) -> bytes | None:
         """Fetch the published directory; None while there is none."""
-        with _translated():
+        with translated():
             return cast("bytes | None", await self._client.get(self._keyspace.directory))
 
     async def statuses(self) -> list[bytes]:
         """Fetch what every running process says of itself, as JSON."""
-        with _translated():
+        with translated():
             pattern = self._keyspace.status_pattern
             found = self._client.scan_iter(match=pattern, count=_SCAN_COUNT)
             keys = [key async for key in found][:_MAX_STATUSES]
@@ -83,26 +73,26 @@ class Records:
 
     async def publish_status(self, component: str, instance: str, text: bytes, ttl_ms: int) -> None:
         """Say how this process does, for `ttl_ms`."""
-        with _translated():
+        with translated():
             await self._client.set(self._keyspace.status(component, instance), text, px=ttl_ms)
 
     async def withdraw_status(self, component: str, instance: str) -> None:
         """Take back what `publish_status` said."""
-        with _translated():
+        with translated():
             await self._client.delete(self._keyspace.status(component, instance))
 
-    async def depth(self) -> QueueDepth:
+    async def depth(self) -> Depth:
         """Count what waits and what is in work."""
         stream = self._keyspace.requests
-        with _translated():
+        with translated():
             length = int(await self._client.xlen(stream))
             try:
                 summary = await self._client.xpending(stream, GROUP)
             except valkey.exceptions.ResponseError:
                 # No engine has made the group yet.
-                return QueueDepth(waiting=length, in_work=0)
+                return Depth(waiting=length, in_work=0)
         in_work = int(summary["pending"])
-        return QueueDepth(waiting=max(length - in_work, 0), in_work=in_work)
+        return Depth(waiting=max(length - in_work, 0), in_work=in_work)
 
     async def submit_once(
         self, request_id: str, envelope: bytes, *, capacity: int, ttl_ms: int
@@ -112,13 +102,13 @@ class Records:
         Raises: QueueFullError.
         """
         keys = (self._keyspace.requests, self._keyspace.inbox(request_id))
-        with _translated():
-            outcome = await self._client.eval(  # type: ignore[misc]  # typed for sync and async
+        with translated():
+            outcome = await self._client.eval(
                 _SUBMIT_ONCE,
                 len(keys),
                 *keys,
                 str(capacity),
-                envelope,  # type: ignore[arg-type]  # bytes are what the protocol carries
+                envelope,
                 request_id,
                 str(ttl_ms),
             )
@@ -138,10 +128,8 @@ class Records:
         streams = {self._keyspace.inbox(each): cursor for each, cursor in cursors.items()}
         names = dict(zip((each.encode() for each in streams), cursors, strict=True))
         client = self._client if block_ms is None else self._blocking
-        with _translated():
-            found = await client.xread(
-                cast("dict[KeyT, StreamIdT]", streams), count=_INBOX_READ_COUNT, block=block_ms
-            )
+        with translated():
+            found = await client.xread(streams, count=_INBOX_READ_COUNT, block=block_ms)
         return {
             names[inbox]: [
                 InboxEntry(cursor=cursor, reply=fields.get(FIELD_ENVELOPE))
@@ -156,28 +144,7 @@ class Records:
         await self._blocking.aclose()
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except valkey.exceptions.OutOfMemoryError as error:
-        msg = "the broker's memory is full"
-        raise QueueFullError(msg, retry_after_s=5.0) from error
-    except (valkey.ValkeyError, OSError) as error:
-        msg = f"the broker does not answer: {error}"
-        raise UnavailableError(msg) from error
-
-
-def _connect(url: str, timeout_s: float | None) -> valkey.asyncio.Valkey:
-    # valkey-py knows its own names of the same schemes only.
-    scheme, separator, rest = url.partition("://")
-    scheme = {"redis": "valkey", "rediss": "valkeys"}.get(scheme, scheme)
-    try:
-        return valkey.asyncio.Valkey.from_url(
-            scheme + separator + rest,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=_TIMEOUT_S,
-        )
-    except (ValueError, TypeError) as error:
-        msg = "broker_url: write it as unix:///path or valkey(s)://host:port"
-        raise ConfigError(msg) from error
+def _connect(url: str, timeout_s: float | None) -> Any:  # noqa: ANN401 - half typed library
+    return valkey.asyncio.Valkey.from_url(
+        checked_url(url), socket_timeout=timeout_s, socket_connect_timeout=CONNECT_TIMEOUT_S
+    )

@@ -45,7 +45,7 @@ class Route:
 
 
 class Gateway:
-    """Routes requests. Every error leaves as JSON or as a refusal envelope, never as a traceback."""
+    """Routes requests. Errors leave as JSON or as refusal envelopes, never as a traceback."""
 
     def __init__(self, routes: Sequence[Route], figures: Figures, *, log_requests: bool) -> None:
         """Serve `routes`."""
@@ -106,7 +106,7 @@ async def _answer(route: Route, request: Request) -> Response:
         return json_response({"error": f"{error}: try again"}, status=503, headers=headers)
     except ClientGoneError:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - see below
         # The one top-level net: a bug must not end the connection without an answer.
         _log.exception("request failed", route=route.path)
         detail = "the gateway failed on this request: see its log"

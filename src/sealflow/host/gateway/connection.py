@@ -25,7 +25,8 @@ def bounded_connection(header_timeout_s: float) -> type[HttpToolsProtocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            idle = self.cycle is None or self.cycle.response_complete
+            cycle: Any = self.cycle
+            idle = cycle is None or cycle.response_complete
             if idle and self._header_timer is None and self.timeout_keep_alive_task is None:
                 self._arm()
 

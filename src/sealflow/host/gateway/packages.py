@@ -7,7 +7,6 @@ import os
 import secrets
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError, UnavailableError
@@ -15,6 +14,7 @@ from sealflow.wire.ids import parse_digest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 SUFFIX: Final = ".sealed"
 _PART_SUFFIX: Final = ".part"

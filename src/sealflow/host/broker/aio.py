@@ -1,0 +1,202 @@
+"""Host: a gateway's way to the queue: submits are gathered, answers come by one inbox.
+
+What is submitted in one turn of the event loop travels in one round trip; one connection waits for
+all answers. A broker that is away fails new submits at once; who waits already keeps waiting, since
+the queue survives in the broker's append-only file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import valkey
+import valkey.asyncio
+
+from sealflow.errors import QueueFullError, UnavailableError
+from sealflow.host.broker.addresses import CONNECT_TIMEOUT_S, checked_url, translated
+from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_READ_COUNT: Final = 256
+_BLOCK_MS: Final = 5000
+_FIRST_PAUSE_S: Final = 0.1
+_MAX_PAUSE_S: Final = 2.0
+_ROUND_TRIP_S: Final = 10.0
+_MAX_GATHERED: Final = 256
+
+
+class _Submit:
+    __slots__ = ("arguments", "correlation", "future", "stream")
+
+    def __init__(
+        self,
+        stream: str,
+        arguments: tuple[Any, ...],
+        correlation: bytes,
+        future: Any,  # noqa: ANN401
+    ) -> None:
+        self.stream = stream
+        self.arguments = arguments
+        self.correlation = correlation
+        self.future = future
+
+
+class Submitter:
+    """Submits to streams and resolves futures with the answers. Belongs to one event loop."""
+
+    def __init__(self, url: str, deployment: str, instance: str) -> None:
+        """Answers go to the inbox of `instance`.
+
+        Raises: ConfigError.
+        """
+        self._inbox = Keyspace(deployment=deployment).inbox(instance)
+        self._sender: Any = _connect(url, _ROUND_TRIP_S)
+        self._reader: Any = _connect(url, _BLOCK_MS / 1000 + _ROUND_TRIP_S)
+        self._gathered: list[_Submit] = []
+        self._waiting: dict[bytes, deque[asyncio.Future[bytes]]] = {}
+        self._wake = asyncio.Event()
+        self._script = ""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __len__(self) -> int:
+        """How many correlations wait for an answer."""
+        return len(self._waiting)
+
+    async def start(self) -> None:
+        """Start sending and reading."""
+        self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._read_all())]
+
+    async def close(self) -> None:
+        """Stop, delete the inbox, close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            with translated():
+                await self._sender.delete(self._inbox)
+        except UnavailableError:
+            # Its time to live deletes it.
+            pass
+        finally:
+            await self._sender.aclose()
+            await self._reader.aclose()
+
+    def submit(
+        self, stream: str, envelope: bytes, correlation: bytes, *, capacity: int
+    ) -> asyncio.Future[bytes]:
+        """Queue an envelope; the future gets its answer, or QueueFullError or UnavailableError.
+
+        Cancel the future to stop waiting. Answers to one correlation go to its waiters in order.
+        """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        arguments = (capacity, envelope, correlation, self._inbox)
+        self._gathered.append(_Submit(stream, arguments, correlation, future))
+        self._wake.set()
+        return future
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._gathered:
+                batch = self._gathered[:_MAX_GATHERED]
+                del self._gathered[:_MAX_GATHERED]
+                await self._send([each for each in batch if not each.future.done()])
+
+    async def _send(self, batch: Sequence[_Submit]) -> None:
+        for each in batch:
+            self._await_answer(each)
+        try:
+            with translated():
+                answers = await self._admit(batch)
+        except UnavailableError as error:
+            for each in batch:
+                self._fail(each, error)
+            return
+        for each, answer in zip(batch, answers, strict=True):
+            if answer is None:
+                self._fail(each, QueueFullError("the queue is full"))
+            elif isinstance(answer, valkey.exceptions.OutOfMemoryError):
+                self._fail(each, QueueFullError("the broker's memory is full", retry_after_s=5.0))
+            elif isinstance(answer, Exception):
+                self._fail(each, UnavailableError(f"the broker refused: {answer}"))
+
+    async def _admit(self, batch: Sequence[_Submit]) -> list[Any]:
+        if not self._script:
+            self._script = await self._sender.script_load(ADMIT)
+        answers = await self._pipelined(batch)
+        missed = [
+            at
+            for at, answer in enumerate(answers)
+            if isinstance(answer, valkey.exceptions.NoScriptError)
+        ]
+        if missed:
+            # A server that restarted has forgotten the script, and queued none of these.
+            self._script = await self._sender.script_load(ADMIT)
+            again = await self._pipelined([batch[at] for at in missed])
+            for at, answer in zip(missed, again, strict=True):
+                answers[at] = answer
+        return answers
+
+    async def _pipelined(self, batch: Sequence[_Submit]) -> list[Any]:
+        async with self._sender.pipeline(transaction=False) as pipeline:
+            for each in batch:
+                pipeline.evalsha(self._script, 1, each.stream, *each.arguments)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            return answers
+
+    async def _read_all(self) -> None:
+        cursor: bytes | str = "0"
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                with translated():
+                    found = await self._reader.xread(
+                        {self._inbox: cursor}, count=_READ_COUNT, block=_BLOCK_MS
+                    )
+                    for _, entries in found:
+                        for _, fields in entries:
+                            self._resolve(fields)
+                        if entries:
+                            # Deleted, not stepped over: a broker that lost its data counts anew.
+                            await self._reader.xdel(self._inbox, *(each for each, _ in entries))
+                pause_s = _FIRST_PAUSE_S
+            except UnavailableError:
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+
+    def _await_answer(self, submit: _Submit) -> None:
+        self._waiting.setdefault(submit.correlation, deque()).append(submit.future)
+        submit.future.add_done_callback(lambda _: self._forget(submit))
+
+    def _forget(self, submit: _Submit) -> None:
+        waiters = self._waiting.get(submit.correlation)
+        if waiters is not None and submit.future in waiters:
+            waiters.remove(submit.future)
+        if not waiters:
+            self._waiting.pop(submit.correlation, None)
+
+    def _resolve(self, fields: dict[bytes, bytes]) -> None:
+        envelope = fields.get(FIELD_ENVELOPE)
+        waiters = self._waiting.get(fields.get(FIELD_CORRELATION, b""))
+        if envelope is None or not waiters:
+            # A duplicate after a redelivery, or nobody waits any more.
+            return
+        future = waiters[0]
+        if not future.done():
+            future.set_result(envelope)
+        waiters.popleft()
+
+    def _fail(self, submit: _Submit, error: Exception) -> None:
+        if not submit.future.done():
+            submit.future.set_exception(error)
+
+
+def _connect(url: str, timeout_s: float) -> Any:  # noqa: ANN401 - half typed library
+    return valkey.asyncio.Valkey.from_url(
+        checked_url(url), socket_timeout=timeout_s, socket_connect_timeout=CONNECT_TIMEOUT_S
+    )

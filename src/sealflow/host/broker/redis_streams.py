@@ -1,0 +1,215 @@
+"""Host: the queue on Redis Streams, for engines and the key broker's host. Spec: queue.md.
+
+At least once: an entry leaves the stream in the same step that stores its answer. Redis 6.2 or
+newer, or Valkey. Safe between threads: each call takes a connection of the pool.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import valkey
+
+from sealflow.errors import QueueFullError
+from sealflow.host.broker.addresses import CONNECT_TIMEOUT_S, checked_url, translated
+from sealflow.host.broker.delivery import Delivery, Depth
+from sealflow.wire.queueing import (
+    ADMIT,
+    FIELD_CORRELATION,
+    FIELD_ENVELOPE,
+    FIELD_REPLY_TO,
+    GROUP,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_REPLY_TTL_MS: Final = 600_000
+MAX_BLOCKING_S: Final = 5.0
+_INBOX_ENTRIES: Final = 100_000
+_DEAD_LETTERS: Final = 100
+_ARGUMENTS: Final = 4
+
+_ANSWER: Final = f"""
+for i = 3, #ARGV, {_ARGUMENTS} do
+  if ARGV[i + 1] ~= '' then
+    local stored = redis.pcall('XADD', ARGV[i + 1], 'MAXLEN', '~', {_INBOX_ENTRIES}, '*',
+                               'e', ARGV[i + 3], 'c', ARGV[i + 2])
+    if type(stored) == 'string' then redis.call('PEXPIRE', ARGV[i + 1], ARGV[2]) end
+  end
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
+  redis.call('XDEL', KEYS[1], ARGV[i])
+end
+return redis.status_reply('OK')
+"""
+"""Store answers, acknowledge and delete their requests, as one step.
+
+KEYS: the stream. ARGV: group, time to live of inboxes in ms; then for each answer its entry id,
+inbox (empty: none), correlation, envelope. An inbox that cannot be written is its sender's loss
+alone.
+"""
+
+
+class RedisStreams:
+    """Streams of one broker. Every method raises UnavailableError while the broker is away."""
+
+    def __init__(self, url: str, *, reply_ttl_ms: int = DEFAULT_REPLY_TTL_MS) -> None:
+        """Use the broker at `url`; connects when first used.
+
+        Raises: ConfigError.
+        """
+        self._client: Any = valkey.Valkey.from_url(
+            checked_url(url),
+            socket_timeout=MAX_BLOCKING_S + CONNECT_TIMEOUT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+        )
+        self._reply_ttl_ms = reply_ttl_ms
+        self._admit = self._client.register_script(ADMIT)
+        self._answer = self._client.register_script(_ANSWER)
+
+    def ensure_group(self, stream: str) -> None:
+        """Make stream and consumer group, from the first entry on, unless they exist."""
+        with translated():
+            try:
+                self._client.xgroup_create(stream, GROUP, id="0-0", mkstream=True)
+            except valkey.exceptions.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    def claim(self, stream: str, consumer: str, count: int, wait_ms: int) -> list[Delivery]:
+        """Take up to `count` new entries, waiting up to `wait_ms` for the first (0: not at all)."""
+        block = min(wait_ms, int(MAX_BLOCKING_S * 1000)) or None
+        with translated():
+            try:
+                found = self._client.xreadgroup(
+                    GROUP, consumer, {stream: ">"}, count=count, block=block
+                )
+            except valkey.exceptions.ResponseError as error:
+                # A broker that lost its data has lost the group too.
+                if "NOGROUP" not in str(error):
+                    raise
+                self.ensure_group(stream)
+                return []
+        entries = found[0][1] if found else []
+        return self._deliveries(stream, [(entry_id, fields, 1) for entry_id, fields in entries])
+
+    def touch(self, stream: str, consumer: str, entry_ids: Sequence[bytes]) -> None:
+        """Say that entries are still being worked on, so that nobody takes them over."""
+        if entry_ids:
+            with translated():
+                self._client.xclaim(stream, GROUP, consumer, 0, list(entry_ids), justid=True)
+
+    def stale(self, stream: str, consumer: str, min_idle_ms: int, count: int) -> list[Delivery]:
+        """Take over entries that nobody has touched for `min_idle_ms`; they count one more try."""
+        with translated():
+            try:
+                pending = self._client.xpending_range(
+                    stream, GROUP, "-", "+", count, idle=min_idle_ms
+                )
+            except valkey.exceptions.ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                return []
+            if not pending:
+                return []
+            counts = {each["message_id"]: each["times_delivered"] for each in pending}
+            claimed = self._client.xclaim(stream, GROUP, consumer, min_idle_ms, list(counts))
+        # An entry that was deleted while it was pending comes back without fields, or not at all.
+        entries = [(entry_id, fields or {}, counts[entry_id] + 1) for entry_id, fields in claimed]
+        return self._deliveries(stream, entries)
+
+    def answer(self, stream: str, answers: Sequence[tuple[Delivery, bytes]]) -> None:
+        """Store answers, acknowledge and delete their requests, in one step for all of them."""
+        prefix = _prefix(stream)
+        arguments: list[str | bytes | int] = [GROUP, self._reply_ttl_ms]
+        for delivery, envelope in answers:
+            # The sender wrote the inbox's name: it may name an inbox of this deployment only.
+            inbox = delivery.reply_to if delivery.reply_to.startswith(prefix) else ""
+            arguments += (delivery.entry_id, inbox, delivery.correlation, envelope)
+        with translated():
+            self._answer([stream], arguments)
+
+    def dead_letter(self, stream: str, delivery: Delivery, refusal: bytes) -> None:
+        """Set a request aside in a bounded stream of its own, and answer with a refusal."""
+        fields = {FIELD_ENVELOPE: delivery.envelope, FIELD_CORRELATION: delivery.correlation}
+        with translated():
+            self._client.xadd(f"{stream}:dead", fields, maxlen=_DEAD_LETTERS)
+        self.answer(stream, [(delivery, refusal)])
+
+    def ask(self, stream: str, request: bytes, *, capacity: int, timeout_s: float) -> bytes | None:
+        """Queue a request and wait for its answer; None when there is none in time.
+
+        Raises: QueueFullError.
+        """
+        correlation = secrets.token_hex(16)
+        inbox = f"{_prefix(stream)}{correlation}"
+        with translated():
+            if self._admit([stream], [capacity, request, correlation, inbox]) is None:
+                raise QueueFullError("the queue is full")
+            waited_s = 0.0
+            while waited_s < timeout_s:
+                step_s = min(MAX_BLOCKING_S, timeout_s - waited_s)
+                found = self._client.xread({inbox: "0"}, count=1, block=max(1, int(step_s * 1000)))
+                if found:
+                    self._client.delete(inbox)
+                    return cast("bytes | None", found[0][1][0][1].get(FIELD_ENVELOPE))
+                waited_s += step_s
+        return None
+
+    def depth(self, stream: str) -> Depth:
+        """Count what waits and what is in work."""
+        with translated():
+            length = int(self._client.xlen(stream))
+            try:
+                in_work = int(self._client.xpending(stream, GROUP)["pending"])
+            except valkey.exceptions.ResponseError:
+                in_work = 0
+        return Depth(waiting=max(length - in_work, 0), in_work=in_work)
+
+    def value(self, key: str) -> bytes | None:
+        """Read a string."""
+        with translated():
+            return cast("bytes | None", self._client.get(key))
+
+    def set_value(self, key: str, value: bytes, *, ttl_ms: int | None = None) -> None:
+        """Write a string, for a time or for good."""
+        with translated():
+            self._client.set(key, value, px=ttl_ms)
+
+    def delete(self, key: str) -> None:
+        """Delete a key."""
+        with translated():
+            self._client.delete(key)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _deliveries(
+        self, stream: str, entries: Sequence[tuple[bytes, dict[bytes, bytes], int]]
+    ) -> list[Delivery]:
+        good, bad = [], []
+        for entry_id, fields, attempt in entries:
+            try:
+                good.append(
+                    Delivery(
+                        entry_id=entry_id,
+                        envelope=fields[FIELD_ENVELOPE],
+                        correlation=fields[FIELD_CORRELATION],
+                        reply_to=fields[FIELD_REPLY_TO].decode(),
+                        attempt=attempt,
+                    )
+                )
+            except (KeyError, UnicodeDecodeError):
+                bad.append(entry_id)
+        if bad:
+            # Nobody could be answered.
+            with translated():
+                self._client.xack(stream, GROUP, *bad)
+                self._client.xdel(stream, *bad)
+        return good
+
+
+def _prefix(stream: str) -> str:
+    return f"{stream.partition('}')[0]}}}:inbox:"

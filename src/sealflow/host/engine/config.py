@@ -1,0 +1,70 @@
+"""Host: the settings of one engine process."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import msgspec
+
+from sealflow.errors import ConfigError, MalformedError
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
+from sealflow.wire.ids import parse_name
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `python -m sealflow.host.engine CONFIG.toml` reads. Times in seconds, sizes in bytes.
+
+    Raises: ConfigError when a value cannot work.
+    """
+
+    deployment: str
+    broker_url: str
+    deployment_file: str
+    """The settings that workers are measured with."""
+    packages_dir: str
+    """Where sealed model packages lie, as `<digest>.sealed`."""
+    simulated_platform_file: str | None = None
+    logs_dir: str | None = None
+
+    workers: int = 0
+    """Worker processes; 0 is one for each core that this process may use."""
+    threads: int = 1
+    """Threads of a worker's model runtime."""
+    runtime: Literal["onnx", "openvino", "auto"] = "onnx"
+    max_batch: int = 0
+    """Rows of a batch at most; 0 leaves it to each model's manifest."""
+    max_wait_ms: int = 0
+    """How long a batch may wait for company."""
+    window: int = 32
+    """Requests that a worker holds at most, so that its model never waits for the queue."""
+
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    max_pixels: int = 50_000_000
+    replay_capacity: int = 1_000_000
+    """Request ids that a worker remembers for each key, at about 130 bytes each."""
+
+    stale_after_s: float = 30.0
+    """After that long without a sign of life, another engine takes a request over."""
+    max_attempts: int = 3
+    """How many workers a request may end before it is set aside."""
+    reply_ttl_s: float = 600.0
+    drain_s: float = 20.0
+    """How long SIGTERM waits for requests in work."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that could only fail later."""
+        try:
+            parse_name(self.deployment)
+        except MalformedError as error:
+            raise ConfigError(
+                f"deployment: {self.deployment!r} is not a name; use letters, digits, '.', '_', '-'"
+            ) from error
+        for name in ("threads", "window", "stale_after_s", "max_attempts", "reply_ttl_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name}: must be greater than 0")
+
+    @property
+    def worker_count(self) -> int:
+        """Worker processes to start."""
+        return self.workers or len(os.sched_getaffinity(0))

@@ -1,0 +1,183 @@
+"""Host: at-least-once delivery for one worker; every engine drives this. No threads of its own.
+
+An entry is owed until its answer is stored. When a worker ends, what it held is handed to the next
+one entry by entry, so that one that ends workers is found out and set aside.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sealflow.errors import MalformedError, UnavailableError
+from sealflow.wire.envelope import decode, encode_refusal
+from sealflow.wire.framing import MAX_FRAME_BYTES
+from sealflow.wire.refusal import RefusalCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealflow.host.broker.delivery import Delivery
+    from sealflow.host.broker.redis_streams import RedisStreams
+    from sealflow.host.engine.config import EngineConfig
+
+_log = structlog.get_logger()
+
+Answers = list[tuple["Delivery", bytes]]
+
+
+@dataclass(slots=True)
+class _Held:
+    delivery: Delivery
+    since_s: float
+
+
+class Step:
+    """What one consumer of the request stream owes. Safe between a feeding and a reading thread."""
+
+    def __init__(
+        self, broker: RedisStreams, stream: str, consumer: str, config: EngineConfig
+    ) -> None:
+        """Consume `stream` as `consumer`."""
+        self._broker = broker
+        self._stream = stream
+        self._consumer = consumer
+        self._config = config
+        self._changed = threading.Condition()
+        self._held: dict[int, _Held] = {}
+        self._suspects: deque[Delivery] = deque()
+        self._unsaved: Answers = []
+        self._next_slot = 0
+        self._tended_s = 0.0
+        self.served = 0
+
+    @property
+    def in_work(self) -> int:
+        """How many entries are owed."""
+        with self._changed:
+            return len(self._held) + len(self._suspects) + len(self._unsaved)
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Wait until the worker should be given more; says whether it should.
+
+        More is fetched by the quarter window, so that a busy queue is not asked entry by entry.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
+
+    def take(self, wait_ms: int) -> list[tuple[int, bytes]]:
+        """Give entries by slot for the worker: suspects alone, else what is stale, else new ones.
+
+        Raises: UnavailableError.
+        """
+        self._tend()
+        with self._changed:
+            room = self._room()
+            suspect = self._suspects.popleft() if self._suspects and room else None
+            if room == 0:
+                return []
+        if suspect is not None:
+            return self._hold([suspect])
+        return self._hold(self._broker.claim(self._stream, self._consumer, room, wait_ms))
+
+    def settle(self, replies: Iterable[tuple[int, bytes]]) -> None:
+        """Store the worker's replies by slot; what cannot be stored now is kept for later."""
+        with self._changed:
+            answers = []
+            for slot, reply in replies:
+                held = self._held.pop(slot, None)
+                if held is not None:
+                    answers.append((held.delivery, reply))
+            self._unsaved += answers
+            self._changed.notify_all()
+        self.save()
+
+    def save(self) -> None:
+        """Store the answers that are not stored yet, if the broker is there."""
+        with self._changed:
+            answers, self._unsaved = self._unsaved, []
+        if not answers:
+            return
+        try:
+            self._broker.answer(self._stream, answers)
+            self.served += len(answers)
+        except UnavailableError as error:
+            _log.warning("answers wait for the broker", answers=len(answers), error=str(error))
+            with self._changed:
+                self._unsaved = answers + self._unsaved
+
+    def worker_ended(self) -> None:
+        """Take back what the worker held; each entry is tried alone from now on."""
+        with self._changed:
+            suspects = [replace(held.delivery, attempt=held.delivery.attempt + 1) for held in
+                        self._held.values()]  # fmt: skip
+            self._held.clear()
+            self._suspects.extend(suspects)
+        if suspects:
+            _log.warning("a worker ended with requests in work", requests=len(suspects))
+
+    def _room(self) -> int:
+        if self._suspects or any(each.delivery.attempt > 1 for each in self._held.values()):
+            return 0 if self._held else 1
+        room = self._config.window - len(self._held)
+        return room if room >= max(1, self._config.window // 4) else 0
+
+    def _hold(self, deliveries: list[Delivery]) -> list[tuple[int, bytes]]:
+        items = []
+        for delivery in deliveries:
+            if delivery.attempt > self._config.max_attempts:
+                self._set_aside(delivery)
+                continue
+            if len(delivery.envelope) > MAX_FRAME_BYTES // 2:
+                self._refuse(delivery, RefusalCode.TOO_LARGE)
+                continue
+            with self._changed:
+                slot, self._next_slot = self._next_slot, self._next_slot + 1
+                self._held[slot] = _Held(delivery, time.monotonic())
+            items.append((slot, delivery.envelope))
+        return items
+
+    def _set_aside(self, delivery: Delivery) -> None:
+        refusal = encode_refusal(RefusalCode.UNDELIVERABLE, None)
+        try:
+            header = decode(delivery.envelope, max_body_bytes=MAX_FRAME_BYTES).request_header
+            refusal = encode_refusal(RefusalCode.UNDELIVERABLE, header.request_id)
+        except MalformedError:
+            pass
+        _log.error("set aside: no worker survived it", entry=delivery.entry_id.decode())
+        try:
+            self._broker.dead_letter(self._stream, delivery, refusal)
+        except UnavailableError:
+            with self._changed:
+                self._suspects.append(delivery)
+            raise
+
+    def _refuse(self, delivery: Delivery, code: RefusalCode) -> None:
+        with self._changed:
+            self._unsaved.append((delivery, encode_refusal(code, None)))
+        self.save()
+
+    def _tend(self) -> None:
+        """Now and then: keep own entries from looking abandoned, take over those of the dead."""
+        now_s = time.monotonic()
+        period_s = self._config.stale_after_s / 3
+        if now_s - self._tended_s < period_s:
+            return
+        self._tended_s = now_s
+        self.save()
+        with self._changed:
+            owed = [held.delivery for held in self._held.values()]
+            owed += [*self._suspects, *(delivery for delivery, _ in self._unsaved)]
+        mine = [delivery.entry_id for delivery in owed]
+        self._broker.touch(self._stream, self._consumer, mine)
+        stale_ms = int(self._config.stale_after_s * 1000)
+        abandoned = self._broker.stale(self._stream, self._consumer, stale_ms, self._config.window)
+        with self._changed:
+            self._suspects.extend(each for each in abandoned if each.entry_id not in mine)
+        if abandoned:
+            _log.warning("took over requests of a dead engine", requests=len(abandoned))

@@ -1,0 +1,233 @@
+"""Host: one worker process of the local engine, with the threads that feed and read it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
+from sealflow.host.relay import Relay
+from sealflow.host.usage import cpu_s, rss_bytes
+from sealflow.wire.framing import FrameKind, decode_batch, encode_batch, encode_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sealflow.host.broker.redis_streams import RedisStreams
+    from sealflow.host.engine.step import Step
+
+_log = structlog.get_logger()
+
+MODULE: Final = "sealflow.trusted.worker"
+CONTROL_TIMEOUT_S: Final = 10.0
+CONTROL_CAPACITY: Final = 256
+_CHUNK_BYTES: Final = 2**20
+_BLOCK_MS: Final = 1000
+_AWAY_PAUSE_S: Final = 0.5
+_DIGEST_BYTES: Final = 32
+
+
+class Worker:
+    """One process from its start to its end. Made on the main thread."""
+
+    def __init__(
+        self,
+        step: Step,
+        broker: RedisStreams,
+        *,
+        control: str,
+        packages: Path,
+        log: Path | None,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Start the process; `on_change` is called when it became ready or ended."""
+        self._step = step
+        self._broker = broker
+        self._control = control
+        self._packages = packages
+        self._on_change = on_change
+        self._relay = Relay(MODULE, log)
+        self._ready = threading.Event()
+        self._draining = threading.Event()
+        self._ended = threading.Event()
+        self.state: dict[str, Any] = {"models": []}
+        self.fatal: str | None = None
+        self._threads = [
+            threading.Thread(target=self._read, name=f"read-{self._relay.pid}"),
+            threading.Thread(target=self._feed, name=f"feed-{self._relay.pid}", daemon=True),
+        ]
+
+    def start(self, boot: bytes) -> None:
+        """Send the first frame and go to work.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.BOOT, boot)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has closed its pipe."""
+        return self._ended.is_set()
+
+    def tick(self, now_ms: int, directory: bytes) -> None:
+        """Tell the time, and what is published when that changed."""
+        try:
+            self._relay.send(FrameKind.TICK, now_ms.to_bytes(8) + directory)
+        except WorkerGoneError:
+            self._ended.wait(1.0)
+
+    def drain(self) -> None:
+        """Claim no more."""
+        self._draining.set()
+
+    def finish(self, within_s: float) -> None:
+        """Close the worker's input, which ends it once it has answered all; by force if it must."""
+        self._draining.set()
+        self._relay.wait(within_s)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(within_s)
+        self._relay.release()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._relay.kill()
+
+    def status(self) -> dict[str, object]:
+        """What the engine says about this worker."""
+        pid = self._relay.pid
+        return {
+            "pid": pid,
+            "ready": self._ready.is_set(),
+            "simulated": self.state.get("simulated"),
+            "models": self.state["models"],
+            "in_flight": self._step.in_work,
+            "served": self._step.served,
+            "cpu_s": round(cpu_s(pid), 2),
+            "rss_bytes": rss_bytes(pid),
+        }
+
+    def _feed(self) -> None:
+        while not self._ready.wait(1.0):
+            if self._over():
+                return
+        while not self._over():
+            try:
+                if not self._step.wait_for_room(1.0):
+                    continue
+                items = self._step.take(_BLOCK_MS)
+                if items:
+                    now_ms = time.time_ns() // 1_000_000
+                    self._relay.send(FrameKind.BATCH, encode_batch(now_ms, items))
+            except WorkerGoneError:
+                return
+            except UnavailableError as error:
+                _log.warning("the queue is away", error=str(error))
+                self._ended.wait(_AWAY_PAUSE_S)
+                self._step.save()
+
+    def _over(self) -> bool:
+        return self._ended.is_set() or self._draining.is_set()
+
+    def _read(self) -> None:
+        try:
+            while (frame := self._relay.receive()) is not None:
+                self._take(*frame)
+        except (WorkerGoneError, MalformedError) as error:
+            _log.error("worker", pid=self._relay.pid, error=str(error))
+        finally:
+            # Out of step or gone: either way nothing more can be believed.
+            self._relay.kill()
+            self._ready.clear()
+            self._ended.set()
+            self._on_change()
+
+    def _take(self, kind: FrameKind, payload: memoryview) -> None:
+        match kind:
+            case FrameKind.REPLIES:
+                _, items = decode_batch(payload)
+                self._step.settle([(slot, bytes(reply)) for slot, reply in items])
+            case FrameKind.READY:
+                self.state = _parsed(payload)
+                if self.state["models"]:
+                    self._ready.set()
+                else:
+                    self._ready.clear()
+                names = [f"{each['name']}:{each['version']}" for each in self.state["models"]]
+                _log.info("worker ready", pid=self._relay.pid, models=names)
+                self._on_change()
+            case FrameKind.CONTROL:
+                self._apart(self._ask_key_broker, bytes(payload))
+            case FrameKind.WANT:
+                self._apart(self._send_package, bytes(payload))
+            case FrameKind.EVENT:
+                _log.info("worker event", pid=self._relay.pid, **_event(payload))
+            case FrameKind.FATAL:
+                self.fatal = bytes(payload[:40]).decode(errors="replace")
+                _log.error("worker ends", pid=self._relay.pid, reason=self.fatal)
+            case _:
+                raise MalformedError(f"a worker sends no {kind.name}")
+
+    def _apart(self, what: Callable[[bytes], None], argument: bytes) -> None:
+        """Do what takes long beside the reading; a worker asks for one thing at a time."""
+
+        def run() -> None:
+            try:
+                what(argument)
+            except WorkerGoneError:
+                return
+
+        threading.Thread(target=run, name="errand", daemon=True).start()
+
+    def _ask_key_broker(self, request: bytes) -> None:
+        try:
+            answer = self._broker.ask(
+                self._control, request, capacity=CONTROL_CAPACITY, timeout_s=CONTROL_TIMEOUT_S
+            )
+        except (UnavailableError, QueueFullError) as error:
+            _log.warning("the key broker cannot be asked", error=str(error))
+            answer = None
+        self._relay.send(FrameKind.CONTROL, answer or b"")
+
+    def _send_package(self, digest: bytes) -> None:
+        path = self._packages / f"{digest.hex()}.sealed"
+        absent = encode_chunk(digest[:_DIGEST_BYTES].ljust(_DIGEST_BYTES, b"\0"), 0, 0, b"")
+        try:
+            with path.open("rb") as file:
+                total = path.stat().st_size
+                for offset in range(0, total, _CHUNK_BYTES):
+                    piece = file.read(_CHUNK_BYTES)
+                    chunk = encode_chunk(digest, offset, total, piece)
+                    self._relay.send(FrameKind.PACKAGE, chunk)
+            if total == 0:
+                self._relay.send(FrameKind.PACKAGE, absent)
+        except OSError as error:
+            _log.error("package", path=str(path), error=str(error))
+            self._relay.send(FrameKind.PACKAGE, absent)
+
+
+def _parsed(payload: memoryview) -> dict[str, Any]:
+    try:
+        value = json.loads(bytes(payload))
+        [(each["name"], each["version"], each["digest"]) for each in value["models"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise MalformedError("READY is not as it should be") from error
+    state: dict[str, Any] = value
+    return state
+
+
+def _event(payload: memoryview) -> dict[str, Any]:
+    try:
+        value = json.loads(bytes(payload[:4096]))
+    except ValueError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    return {f"enclave_{key}": item for key, item in value.items()}

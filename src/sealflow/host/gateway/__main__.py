@@ -1,0 +1,112 @@
+"""Host: the gateway's process: `python -m sealflow.host.gateway CONFIG.toml`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from sealflow.errors import ConfigError, SealflowError
+from sealflow.host.config import load
+from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.gateway.connection import bounded_connection
+from sealflow.host.gateway.service import Service
+from sealflow.host.logs import configure_logs
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_log = structlog.get_logger()
+
+_BACKLOG = 2048
+_LAST_WORDS_S = 2
+
+
+class _Server(uvicorn.Server):
+    """Tells the service first when a signal ends it."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.drain()
+        super().handle_exit(sig, frame)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
+    configure_logs()
+    try:
+        config = load(Path(sys.argv[1]), GatewayConfig)
+        listening = _listen(config)
+        server_config = _server_config(config)
+        with asyncio.Runner(loop_factory=server_config.get_loop_factory()) as runner:
+            runner.run(_serve(config, server_config, listening))
+    except SealflowError as error:
+        sys.exit(f"error: {error}")
+
+
+async def _serve(
+    config: GatewayConfig, server_config: uvicorn.Config, listening: socket.socket
+) -> None:
+    host, port = listening.getsockname()[:2]
+    scheme = "http" if config.tls_certificate is None else "https"
+    service = Service(config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+    server_config.app = service.gateway
+    server_config.load()
+    await service.start()
+    _log.info("listening", url=service.url)
+    try:
+        await _Server(server_config, service).serve(sockets=[listening])
+    finally:
+        await service.close()
+
+
+def _listen(config: GatewayConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        return socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {config.host}:{config.port}: {error.strerror}; use another --port"
+        ) from error
+
+
+def _server_config(config: GatewayConfig) -> uvicorn.Config:
+    if config.tls_certificate is not None:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(config.tls_certificate, config.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"tls_certificate {config.tls_certificate}, tls_key {config.tls_key}: {error}"
+            ) from error
+    return uvicorn.Config(
+        "",
+        loop="uvloop",
+        http=bounded_connection(config.header_timeout_s),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        limit_concurrency=config.max_connections,
+        backlog=_BACKLOG,
+        timeout_keep_alive=int(config.keep_alive_s),
+        timeout_graceful_shutdown=int(config.drain_s) + _LAST_WORDS_S,
+        ssl_certfile=config.tls_certificate,
+        ssl_keyfile=config.tls_key,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Host: everything that one gateway process holds, put together, started and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from sealflow.errors import UnavailableError
+from sealflow.host.broker.aio import Submitter
+from sealflow.host.broker.records import Records
+from sealflow.host.gateway.app import ENVELOPES, Gateway, Route
+from sealflow.host.gateway.figures import Figures
+from sealflow.host.gateway.packages import PackageShelf
+from sealflow.host.gateway.routes.envelopes import EnvelopeRoutes
+from sealflow.host.gateway.routes.health import HealthRoutes
+from sealflow.host.gateway.routes.keybroker import DirectoryCache, KeyBrokerRoutes
+from sealflow.host.gateway.routes.packages import PackageRoutes
+from sealflow.host.gateway.waiting import WaitingRoom
+from sealflow.host.usage import cpu_s, rss_bytes
+
+if TYPE_CHECKING:
+    from sealflow.host.gateway.config import GatewayConfig
+
+_log = structlog.get_logger()
+
+STATUS_S: Final = 2.5
+STATUS_TTL_MS: Final = 10_000
+
+
+class Service:
+    """One gateway. Belongs to one event loop."""
+
+    def __init__(self, config: GatewayConfig, *, url: str) -> None:
+        """Build all parts; `url` is said in the status.
+
+        Raises: ConfigError.
+        """
+        self.url = url
+        self._config = config
+        self._instance = f"gateway-{secrets.token_hex(8)}"
+        self._submitter = Submitter(config.broker_url, config.deployment, self._instance)
+        self._records = Records(config.broker_url, config.deployment)
+        self._room = WaitingRoom()
+        figures = Figures()
+        figures.waiting.set_function(lambda: len(self._room))
+        directory = DirectoryCache(self._records)
+        self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._room)
+        self._health = HealthRoutes(config, self._records, directory, figures)
+        keybroker = KeyBrokerRoutes(config, self._submitter, directory, self._room)
+        folder = config.packages_dir
+        packages = PackageRoutes(config, None if folder is None else PackageShelf(Path(folder)))
+        self.gateway = Gateway(
+            (
+                Route("POST", ENVELOPES, self._envelopes.post),
+                Route("GET", f"{ENVELOPES}/{{request_id}}", self._envelopes.get),
+                Route("GET", "/v1/directory", keybroker.directory),
+                Route("POST", "/v1/control", keybroker.control),
+                Route("PUT", "/v1/packages/{digest}", packages.put),
+                Route("GET", "/v1/packages", packages.list),
+                Route("GET", "/v1/status", self._health.status),
+                Route("GET", "/v2/health/live", self._health.live),
+                Route("GET", "/v2/health/ready", self._health.ready),
+                Route("GET", "/metrics", self._health.metrics),
+            ),
+            figures,
+            log_requests=config.log_requests,
+        )
+        self._reporting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect to the queue and begin to report."""
+        await self._submitter.start()
+        self._reporting = asyncio.create_task(self._report_all())
+
+    def drain(self) -> None:
+        """Say not ready; let those who wait have their answers for `drain_s`."""
+        if not self._health.draining:
+            self._health.draining = True
+            late = UnavailableError("the gateway is shutting down")
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._config.drain_s, self._room.dismiss, late)
+
+    async def close(self) -> None:
+        """Stop reporting and disconnect."""
+        if self._reporting is not None:
+            self._reporting.cancel()
+            await asyncio.gather(self._reporting, return_exceptions=True)
+        await self._envelopes.close()
+        try:
+            await self._records.withdraw_status("gateway", self._instance)
+        except UnavailableError:
+            _log.info("the broker is away")
+        await self._submitter.close()
+        await self._records.close()
+
+    async def _report_all(self) -> None:
+        pid = os.getpid()
+        while True:
+            status = {
+                "component": "gateway",
+                "instance": self._instance,
+                "url": self.url,
+                "pid": pid,
+                "cpu_s": round(cpu_s(pid), 2),
+                "rss_bytes": rss_bytes(pid),
+                "waiting": len(self._room),
+            }
+            try:
+                await self._records.publish_status(
+                    "gateway", self._instance, json.dumps(status).encode(), STATUS_TTL_MS
+                )
+            except UnavailableError as error:
+                _log.warning("the broker is away", error=str(error))
+            await asyncio.sleep(STATUS_S)

@@ -1,0 +1,118 @@
+"""Host: a trusted process and the two pipes to it. This side sees frames, never what they hold."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from sealflow.errors import ConfigError, MalformedError, WorkerGoneError
+from sealflow.host.tether import tethered
+from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+
+_PIPE_BYTES: Final = 2**20
+_BUFFER_BYTES: Final = 2**18
+_PASSED_ON: Final = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
+_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Relay:
+    """Starts a trusted process, writes frames to it from any thread, reads frames on one.
+
+    To be made on the main thread only: see `tethered`.
+    """
+
+    def __init__(self, module: str, log: Path | None) -> None:
+        """Start `python -m <module>`; what the interpreter itself complains about goes to `log`.
+
+        Raises: ConfigError when it cannot be started.
+        """
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment |= {"LANG": "C.UTF-8"} | dict.fromkeys(_ONE_THREAD, "1")
+        try:
+            with (log or Path(os.devnull)).open("ab") as errors:
+                self._process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
+                    tethered((sys.executable, "-m", module)),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=environment,
+                    bufsize=0,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ConfigError(f"{module} does not start: {error}") from error
+        if self._process.stdin is None or self._process.stdout is None:
+            raise TypeError("pipes were asked for")
+        self._writer = self._process.stdin
+        self._reader = io.BufferedReader(cast("io.RawIOBase", self._process.stdout), _BUFFER_BYTES)
+        for pipe in (self._process.stdin, self._process.stdout):
+            # A system may allow less; then it is only slower.
+            with suppress(OSError):
+                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._sending = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def send(self, kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> None:
+        """Write a frame whole, waiting for the process to read.
+
+        Raises: WorkerGoneError when it has ended.
+        """
+        rest = memoryview(encode_frame(kind, payload))
+        with self._sending:
+            try:
+                while rest:
+                    rest = rest[self._writer.write(rest) or 0 :]
+            except (OSError, ValueError) as error:
+                raise WorkerGoneError("the enclave process has ended") from error
+
+    def receive(self) -> tuple[FrameKind, memoryview] | None:
+        """Wait for a frame; None when the process has closed its end.
+
+        Raises: WorkerGoneError when what comes is no frame.
+        """
+        head = self._reader.read(FRAME_HEAD_LENGTH)
+        if not head:
+            return None
+        try:
+            if len(head) < FRAME_HEAD_LENGTH:
+                raise MalformedError("frame: ends within its head")  # noqa: TRY301
+            kind, length = decode_head(head)
+        except MalformedError as error:
+            raise WorkerGoneError(f"the enclave process is out of step: {error}") from error
+        payload = self._reader.read(length)
+        if len(payload) < length:
+            raise WorkerGoneError("the enclave process ended within a frame")
+        return kind, memoryview(payload)
+
+    def close_input(self) -> None:
+        """Ask the process to finish what it has and end."""
+        with self._sending, suppress(OSError):
+            self._writer.close()
+
+    def wait(self, within_s: float) -> int:
+        """Wait for its end, ending it by force after `within_s`; gives the exit code."""
+        self.close_input()
+        try:
+            return self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def release(self) -> None:
+        """Close the pipe to read from, once nobody reads it any more."""
+        self._reader.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
