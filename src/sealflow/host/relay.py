@@ -10,7 +10,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from sealflow.errors import ConfigError, MalformedError, WorkerGoneError
 from sealflow.host.tether import tethered
