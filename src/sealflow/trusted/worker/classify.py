@@ -26,7 +26,7 @@ def top_classes(
 
     Raises: InvalidInputError when the output holds no scores, ModelError when one is not finite.
     """
-    if scores.ndim == 0 or scores.dtype.kind not in "fiu":
+    if scores.ndim == 0 or scores.shape[-1] == 0 or scores.dtype.kind not in "fiu":
         msg = f"output {name}: has no classes to choose from; ask for it without classification"
         raise InvalidInputError(msg)
     classes = scores.shape[-1]
@@ -44,10 +44,12 @@ def top_classes(
 
 
 def _softmax(row: NDArray[Any]) -> NDArray[Any]:
-    values = row.astype(np.float32)
-    values -= values.max(initial=-np.inf)
-    np.exp(values, out=values)
-    values /= values.sum()
+    # Scores that are no numbers become NaN here, which the caller reports.
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = row.astype(np.float32)
+        values -= values.max(initial=-np.inf)
+        np.exp(values, out=values)
+        values /= values.sum()
     return values
 
 

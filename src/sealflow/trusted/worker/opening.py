@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealflow.trusted.worker.answering import Replies
-    from sealflow.trusted.worker.arrivals import Arrivals, Clock
+    from sealflow.trusted.worker.arrivals import Arrivals, Clock, Ticked, Turn
     from sealflow.trusted.worker.batching import WaitingJobs
     from sealflow.trusted.worker.keyring import HeldKey
     from sealflow.trusted.worker.loading import ServedModel
@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 class Opening:
     """Takes arrivals one after the other until there are none."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the worker's parts meet here
         self,
         arrivals: Arrivals,
         jobs: WaitingJobs,
         replies: Replies,
         clock: Clock,
+        turn: Turn,
         *,
         max_body_bytes: int,
         replay_capacity: int,
@@ -48,6 +49,7 @@ class Opening:
         self._jobs = jobs
         self._replies = replies
         self._clock = clock
+        self._turn = turn
         self._max_body_bytes = max_body_bytes
         self._keys = Keyring(replay_capacity)
         self._models: Mapping[ModelRef, ServedModel] = {}
@@ -55,13 +57,22 @@ class Opening:
     def run(self) -> None:
         """Work until the arrivals end, then say so to whoever takes the jobs."""
         while (message := self._arrivals.next()) is not None:
-            if isinstance(message, Serving):
-                self._keys.replace(message.keys, message.lease_ms)
-                self._models = message.models
-            self._keys.expire(self._clock.now_ms)
-            if isinstance(message, Envelopes):
-                self._take(message)
+            with self._turn:
+                self._handle(message)
+                # What waits already comes along, to make one batch.
+                while self._arrivals.waiting and (message := self._arrivals.next()) is not None:
+                    self._handle(message)
+            if message is None:
+                break
         self._jobs.close()
+
+    def _handle(self, message: Envelopes | Serving | Ticked) -> None:
+        if isinstance(message, Serving):
+            self._keys.replace(message.keys, message.lease_ms)
+            self._models = message.models
+        self._keys.expire(self._clock.now_ms)
+        if isinstance(message, Envelopes):
+            self._take(message)
 
     def _take(self, envelopes: Envelopes) -> None:
         now_ms = self._clock.now_ms
@@ -121,7 +132,10 @@ class Opening:
             return self._replies.seal_error(call, model, InvalidInputError.code, str(error))
         except ModelError as error:
             return self._replies.seal_error(call, model, error.code, str(error))
-        self._jobs.put(
-            Job(slot=slot, call=call, request=request, model=model, inputs=inputs, rows=rows)
-        )
+        job = Job(slot=slot, call=call, request=request, model=model, inputs=inputs, rows=rows)
+        if self._jobs.full(job):
+            with self._turn.given_up():
+                self._jobs.put(job)
+        else:
+            self._jobs.put(job)
         return None

@@ -67,10 +67,10 @@ def test_no_request_is_ever_taken_twice(steps: list[tuple[int, int, int]]) -> No
     seen = SeenIds(4)
     taken: dict[RequestId, int] = {}
     now_ms = 0
-    for number, deadline_ms, passed_ms in steps:
+    for number, drawn_ms, passed_ms in steps:
         now_ms += passed_ms
         request_id = ids[number]
-        deadline_ms = taken.get(request_id, deadline_ms)
+        deadline_ms = taken.get(request_id, drawn_ms)
         if now_ms > deadline_ms or _refusal(seen, request_id, now_ms) is not None:
             continue
         assert request_id not in taken
