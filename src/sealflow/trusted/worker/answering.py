@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sealflow.errors import InvalidInputError, ModelError
+from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.seal.content import ContentKind, content_parts, error_parts
@@ -83,6 +83,8 @@ class Answering:
             outputs = model.tensors(job.request, dict(zip(names, arrays, strict=True)))
         except ModelError as error:
             return self._error(job, error)
+        except MalformedError as error:
+            return self._error(job, ModelError(str(error)))
         response = InferResponse(
             model_name=model.ref.name,
             model_version=model.ref.version,

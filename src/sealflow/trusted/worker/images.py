@@ -100,23 +100,24 @@ class ImagePreparation:
         return next((flag for by, flag in _REDUCED if side >= wanted * by), 0)
 
     def _resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Cut the centre square out and bring it to size, without aliasing.
+        """Cut the centre out, in the recipe's proportions, and bring it to size, without aliasing.
 
         A kernel of fixed width skips pixels when it shrinks. So it goes to the next whole multiple
         of the size, which is then averaged: within about 1 % of what Pillow gives.
         """
         recipe = self._recipe
         height, width = pixels.shape[:2]
-        side = max(1, int(min(height, width) * recipe.crop))
-        top, left = (height - side) // 2, (width - side) // 2
-        square: cv2.typing.MatLike = pixels[top : top + side, left : left + side]
+        across = max(1, int(min(width, height * recipe.width // recipe.height) * recipe.crop))
+        down = max(1, int(min(height, width * recipe.height // recipe.width) * recipe.crop))
+        top, left = (height - down) // 2, (width - across) // 2
+        middle: cv2.typing.MatLike = pixels[top : top + down, left : left + across]
         target = (recipe.width, recipe.height)
         kernel = _KERNELS.get(recipe.resize)
         if kernel is not None:
-            multiple = (-(-side // target[0]) * target[0], -(-side // target[1]) * target[1])
-            square = cv2.resize(square, multiple, interpolation=kernel)
-        square = cv2.resize(square, target, interpolation=cv2.INTER_AREA)
-        return cast("NDArray[np.uint8]", square)
+            multiple = (-(-across // target[0]) * target[0], -(-down // target[1]) * target[1])
+            middle = cv2.resize(middle, multiple, interpolation=kernel)
+        middle = cv2.resize(middle, target, interpolation=cv2.INTER_AREA)
+        return cast("NDArray[np.uint8]", middle)
 
     def _normalise(self, pixels: NDArray[np.uint8], row: NDArray[np.float32]) -> None:
         planes = row if self._recipe.layout is Layout.NCHW else row.transpose(2, 0, 1)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 os.putenv("ORT_DISABLE_TELEMETRY", "1")
 
+import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from sealflow.errors import BundleError, ModelError
+from sealflow.errors import BundleError, InvalidInputError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.manifest import ModelFormat
 from sealflow.trusted.worker.runtime import check_specs
@@ -110,11 +111,25 @@ class OnnxModel:
         Raises: ModelError.
         """
         try:
-            found: list[NDArray[Any]] = self._session.run(list(outputs), dict(inputs))
+            given = {name: _native(name, array) for name, array in inputs.items()}
+            found: list[NDArray[Any]] = self._session.run(list(outputs), given)
         except _FAILURES as error:
             msg = f"the model failed: {error}"
             raise ModelError(msg) from error
         return found
+
+
+def _native(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Give text as `str`: ONNX Runtime would take the repr of `bytes`, without an error."""
+    if array.dtype != object:
+        return array
+    text = np.empty(array.shape, object)
+    try:
+        text.reshape(-1)[:] = [element.decode() for element in array.reshape(-1).tolist()]
+    except UnicodeDecodeError as error:
+        msg = f"input {name}: ONNX Runtime takes BYTES only as UTF-8"
+        raise InvalidInputError(msg) from error
+    return text
 
 
 def _specs(nodes: Iterable[onnxruntime.NodeArg]) -> list[TensorSpec]:
