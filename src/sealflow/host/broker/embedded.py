@@ -73,10 +73,10 @@ def server_command(
         f'dir "{path}"',
         "appendonly yes",
         "appendfsync everysec",
+        "auto-aof-rewrite-min-size 256mb",
         'save ""',
         f"maxmemory {max_memory_bytes}",
         "maxmemory-policy noeviction",
-        "stream-node-max-bytes 1mb",
         "daemonize no",
     )
     config = path / "server.conf"

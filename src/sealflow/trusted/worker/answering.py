@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sealflow.seal.exchange import IncomingCall
     from sealflow.trusted.port import Port
-    from sealflow.trusted.worker.arrivals import Clock
+    from sealflow.trusted.worker.arrivals import Clock, Turn
     from sealflow.trusted.worker.batching import Job, WaitingJobs
     from sealflow.trusted.worker.loading import ServedModel
     from sealflow.wire.ids import RequestId
@@ -53,16 +53,21 @@ class Replies:
 class Answering:
     """Takes batches of jobs until there are none."""
 
-    def __init__(self, jobs: WaitingJobs, replies: Replies, *, max_body_bytes: int) -> None:
-        """Refuse replies over `max_body_bytes`, as requests of that size are refused."""
+    def __init__(
+        self, jobs: WaitingJobs, replies: Replies, turn: Turn, *, max_body_bytes: int
+    ) -> None:
+        """Run models in turn; refuse replies over `max_body_bytes`, like requests of that size."""
         self._jobs = jobs
+        self._turn = turn
         self._replies = replies
         self._max_body_bytes = max_body_bytes
 
     def run(self) -> None:
         """Work until the jobs are closed and done."""
         while (batch := self._jobs.take()) is not None:
-            self._replies.send(self._answers(batch))
+            with self._turn:
+                answers = self._answers(batch)
+            self._replies.send(answers)
 
     def _answers(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
         names = _asked(jobs)

@@ -67,13 +67,17 @@ class WaitingJobs:
         self._bytes = 0
         self._closed = False
 
+    def full(self, job: Job) -> bool:
+        """Whether `put` would wait; with one thread that puts, a no stays true."""
+        return self._jobs > 0 and (
+            self._jobs >= self._max_jobs or self._bytes + job.weight > self._max_bytes
+        )
+
     def put(self, job: Job) -> None:
         """Add a job, once there is room for it."""
         weight = job.weight
         with self._changed:
-            while self._jobs and (
-                self._jobs >= self._max_jobs or self._bytes + weight > self._max_bytes
-            ):
+            while self.full(job):
                 self._changed.wait()
             self._groups.setdefault(job.group, deque()).append(job)
             self._jobs += 1

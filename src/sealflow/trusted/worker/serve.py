@@ -14,7 +14,7 @@ from sealflow.errors import MalformedError
 from sealflow.trusted.boot import first_frame, identify, split_tick
 from sealflow.trusted.journal import Fatal, FatalError
 from sealflow.trusted.worker.answering import Answering, Replies
-from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Ticked
+from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Ticked, Turn
 from sealflow.trusted.worker.batching import WaitingJobs
 from sealflow.trusted.worker.enrollment import Enrollment
 from sealflow.trusted.worker.keeping import Keeping
@@ -69,15 +69,17 @@ def serve(port: Port, journal: Journal) -> None:
         journal,
         threads=settings.threads,
     )
+    turn = Turn(alone=settings.threads == 1)
     opening = Opening(
         arrivals,
         jobs,
         replies,
         clock,
+        turn,
         max_body_bytes=settings.max_body_bytes,
         replay_capacity=settings.replay_capacity,
     )
-    answering = Answering(jobs, replies, max_body_bytes=settings.max_body_bytes)
+    answering = Answering(jobs, replies, turn, max_body_bytes=settings.max_body_bytes)
     threads = [
         threading.Thread(target=each.run, name=type(each).__name__.lower())
         for each in (keeping, opening, answering)
