@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FLOAT = 1
 INT64 = 7
+STRING = 8
+BFLOAT16 = 16
 _OPSET = 17
 _IR_VERSION = 8
 
@@ -55,6 +57,33 @@ def picky() -> bytes:
     )
 
 
+def identity(kind: int, *, sizes: Sequence[int | None] = (None, None)) -> bytes:
+    """A model y = x, of a datatype of onnx.proto3's."""
+    return _model(
+        [_node("Identity", ["x"], ["y"])],
+        inputs=[_value("x", kind, sizes)],
+        outputs=[_value("y", kind, sizes)],
+    )
+
+
+def doubled(axis: int) -> bytes:
+    """A model y = x twice, one behind the other along an axis; FP32 of any two sizes."""
+    return _model(
+        [_node("Concat", ["x", "x"], ["y"], axis=axis)],
+        inputs=[_value("x", FLOAT, [None, None])],
+        outputs=[_value("y", FLOAT, [None, None])],
+    )
+
+
+def sum_and_difference(size: int = 4) -> bytes:
+    """A model of two inputs a and b and two outputs sum = a + b and difference = a - b."""
+    return _model(
+        [_node("Add", ["a", "b"], ["sum"]), _node("Sub", ["a", "b"], ["difference"])],
+        inputs=[_value(name, FLOAT, [None, size]) for name in ("a", "b")],
+        outputs=[_value(name, FLOAT, [None, size]) for name in ("sum", "difference")],
+    )
+
+
 def with_outside_weights(path: str) -> bytes:
     """A model whose weights lie in another file."""
     outside = b"".join(
@@ -93,9 +122,13 @@ def _model(
     return _number(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _number(2, _OPSET))
 
 
-def _node(operator: str, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+def _node(operator: str, inputs: Sequence[str], outputs: Sequence[str], **integers: int) -> bytes:
     ends = [_text(1, name) for name in inputs] + [_text(2, name) for name in outputs]
-    return b"".join(ends) + _text(4, operator)
+    attributes = [
+        _bytes(5, _text(1, name) + _number(3, value) + _number(20, 2))
+        for name, value in integers.items()
+    ]
+    return b"".join((*ends, _text(4, operator), *attributes))
 
 
 def _value(name: str, kind: int, sizes: Sequence[int | None]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,7 @@ class Launch:
         self._packages: dict[str, bytes] = {}
         self._broker_url = ""
         self._url = ""
+        self._port = options["port"] or _free_port(options["host"])
 
     def start(self) -> Iterator[str]:
         """Start everything; yields a line for each step.
@@ -146,7 +148,8 @@ class Launch:
             name: options[name]
             for name in ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
         }
-        gateway = {name: options[name] for name in ("host", "port", "queue_capacity")}
+        gateway = {"queue_capacity": options["queue_capacity"], "host": options["host"]}
+        gateway["port"] = self._port
         if options["tls_certificate"] or options["tls_key"]:
             gateway |= {
                 name: str(options[name])
@@ -161,7 +164,7 @@ class Launch:
 
     def _await_gateway(self) -> Connection:
         scheme = "https" if self._options["tls_certificate"] else "http"
-        self._url = f"{scheme}://{self._options['host']}:{self._options['port']}"
+        self._url = f"{scheme}://{self._options['host']}:{self._port}"
         connection = Connection(
             url=self._url,
             policy=self._home.policy,
@@ -214,3 +217,14 @@ class Launch:
                 time.sleep(_POLL_S)
             else:
                 return
+
+
+def _free_port(host: str) -> int:
+    """Ask the system for a port; nobody else gets the same one soon."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, 0), family=family) as listening:
+            port: int = listening.getsockname()[1]
+            return port
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import Final
 
@@ -73,6 +74,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every error of ours ends as one clear line and an exit code."""
+    # Commands say it themselves, once.
+    logging.getLogger("sealflow.owner.results").setLevel(logging.ERROR)
     try:
         cli()
     except SealflowError as error:

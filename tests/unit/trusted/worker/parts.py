@@ -13,9 +13,11 @@ from sealflow.openinfer.binary import decode_response, encode_request
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.bundle import pack, read_package
 from sealflow.seal.content import ContentKind, content_parts, parse_error
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.manifest import ModelFormat, ModelManifest
 from sealflow.seal.suites import Suite
+from sealflow.trusted.worker.batching import Job
 from sealflow.trusted.worker.loading import Loading, ServedModel
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
 from sealflow.wire.framing import FrameKind, decode_batch
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealflow.openinfer.messages import InferRequest, InferResponse
-    from sealflow.seal.exchange import OutgoingCall, Session
+    from sealflow.seal.exchange import OutgoingCall
     from sealflow.trusted.port import Port
     from sealflow.trusted.worker.runtime import RuntimeName
     from sealflow.wire.refusal import RefusalCode
@@ -107,6 +109,21 @@ def sealed(
     """Seal a request as its owner does."""
     parts = content_parts(ContentKind.INFER, *encode_request(request))
     return session.seal_request(model.ref, model.digest, parts, deadline_ms=deadline_ms)
+
+
+SESSION = Session.start(OWNER.sealing)
+_SECRETS = SessionSecrets(1)
+
+
+def job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[Job, OutgoingCall]:
+    """Seal, open and prepare a request, as far as the models; and what opens its reply."""
+    call = sealed(SESSION, model, request)
+    envelope = decode(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+    incoming = open_request(envelope, OWNER, _SECRETS)
+    inputs, rows = model.prepare(request)
+    return Job(
+        slot=slot, call=incoming, request=request, model=model, inputs=inputs, rows=rows
+    ), call
 
 
 @dataclass(slots=True)

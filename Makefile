@@ -1,0 +1,65 @@
+# Two commands matter: `make demo` and `make test`. Both do all their set-up.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.complete
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt lint types arch unit e2e bench docs clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(STAMP) ## Make .venv with everything in it, from hash-pinned lists
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: set PYTHON=python3.12, for example")'
+	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+	  echo "this Python cannot make a virtual environment: installing python3-venv"; \
+	  apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV); }
+	@echo "installing into $(VENV) (about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+test: setup system-redis ## Run all tests
+	@$(BIN)/python -m pytest -q
+
+check: setup lint types arch unit ## What every commit passes
+
+fmt: setup ## Format
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
+
+types: setup
+	@$(BIN)/mypy
+
+arch: setup
+	@$(BIN)/lint-imports --no-cache | tail -1
+
+unit: setup
+	@$(BIN)/python -m pytest -q -x tests/unit tests/conformance tests/architecture
+
+e2e: setup ## Run the tests that start whole clusters
+	@$(BIN)/python -m pytest -q tests/e2e
+
+bench: setup ## Compare the cluster with an in-process loop; writes bench/results
+	@$(BIN)/python bench/compare.py
+
+docs: setup ## Write docs/tcb.md anew
+	@$(BIN)/python tools/tcb.py
+
+clean: ## Delete what make made
+	@rm -rf $(VENV) .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
+
+# The contract tests also run over a system Redis; without one they say that they skip.
+.PHONY: system-redis
+system-redis:
+	@command -v redis-server >/dev/null || [ "$$(id -u)" != 0 ] || \
+	  { apt-get update -qq && apt-get install -y -qq redis-server; } >/dev/null 2>&1 || \
+	  echo "no redis-server: its contract tests will skip"
