@@ -180,15 +180,14 @@ def _check(run: Run, count: int) -> None:
 def _print(figures: Figures, via: str) -> None:
     from rich.table import Table
 
-    table = Table(title=f"CPU seconds per 1000 {figures.what}", title_justify="left")
+    click.echo(figures.headline)
+    latency = ", ".join(f"{name} {value:.1f} ms" for name, value in figures.latency_ms.items())
+    click.echo(f"latency by {via}: {latency}")
+    table = Table()
     table.add_column("process")
-    table.add_column("CPU s", justify="right")
+    table.add_column(f"CPU-seconds per 1000 {figures.what}", justify="right")
     for name, value in figures.cpu_s_per_1000.items():
         table.add_row(name, f"{value:.3f}")
     table.add_section()
     table.add_row("all", f"{sum(figures.cpu_s_per_1000.values()):.3f}")
     print_table(table)
-    click.echo(figures.headline)
-    latency = ", ".join(f"{name} {value:.1f} ms" for name, value in figures.latency_ms.items())
-    total = sum(figures.cpu_s_per_1000.values())
-    click.echo(f"latency by {via}: {latency}; {total:.2f} CPU-seconds per 1000 {figures.what}")

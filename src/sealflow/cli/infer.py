@@ -88,7 +88,8 @@ def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -
         return
     from rich.table import Table
 
-    table = Table(title=f"{image.name}  ({result.model})", title_justify="left")
+    click.secho(f"{image}  ({result.model})", bold=True)
+    table = Table()
     table.add_column("score", justify="right")
     table.add_column("label")
     table.add_column("class", justify="right")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Opening:
     """Takes arrivals one after the other until there are none."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a worker meet here  # noqa: PLR0913 - the worker's parts meet here
+    def __init__(  # noqa: PLR0913 - the parts of a worker meet here
         self,
         arrivals: Arrivals,
         jobs: WaitingJobs,

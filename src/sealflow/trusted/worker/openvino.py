@@ -95,7 +95,9 @@ class OpenVinoModel:
         Raises: ModelError.
         """
         try:
-            found = self._request.infer(dict(inputs), share_inputs=True)
+            # numpy has two 64-bit integers on Linux, and OpenVINO knows only the one so called.
+            given = {name: array.view(array.dtype.str) for name, array in inputs.items()}
+            found = self._request.infer(given, share_inputs=True)
         except _FAILURES as error:
             msg = f"the model failed: {error}"
             raise ModelError(msg) from error
