@@ -39,7 +39,7 @@ class RunningCluster:
 
     def __init__(self, *models: Path, options: tuple[str, ...] = ()) -> None:
         """Start it and wait until it is ready."""
-        self.home = Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))  # noqa: S108 - short paths
+        self.home = Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))
         flags = [word for model in models for word in ("--model", str(model))]
         self._errors = (self.home / "up.err").open("wb")
         self.process = subprocess.Popen(
@@ -72,7 +72,7 @@ class RunningCluster:
         """The same for asyncio."""
         return AsyncClient(self.url, policy=self.policy)
 
-    def queue(self, **options: Any) -> QueueClient:  # noqa: ANN401 - as the client's
+    def queue(self, **options: Any) -> QueueClient:
         """A client of the queue."""
         return QueueClient(self.facts["broker_url"], policy=self.policy, **options)
 
@@ -81,7 +81,7 @@ class RunningCluster:
         answer: dict[str, Any] = httpx.get(f"{self.url}/v1/status", timeout=10).json()
         return answer
 
-    def await_status(self, ready: Any, within_s: float = 60.0) -> dict[str, Any]:  # noqa: ANN401 - a predicate
+    def await_status(self, ready: Any, within_s: float = 60.0) -> dict[str, Any]:
         """Wait until the status is as wanted."""
         until = time.monotonic() + within_s
         while True:

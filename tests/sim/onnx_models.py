@@ -84,6 +84,16 @@ def sum_and_difference(size: int = 4) -> bytes:
     )
 
 
+def only_rows(rows: int) -> bytes:
+    """A model y = x + 1 of FP32 [-1, 4] that runs with one row and with `rows` rows only."""
+    return _model(
+        [_node("Add", ["x", "ones"], ["y"])],
+        inputs=[_value("x", FLOAT, [None, 4])],
+        outputs=[_value("y", FLOAT, [None, 4])],
+        tensors=[_tensor("ones", np.ones((rows, 4), np.float32))],
+    )
+
+
 def with_outside_weights(path: str) -> bytes:
     """A model whose weights lie in another file."""
     outside = b"".join(
