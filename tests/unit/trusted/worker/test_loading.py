@@ -189,7 +189,7 @@ def test_every_part_of_a_package_is_guarded() -> None:
     for at in range(0, len(whole), 97):
         changed = bytearray(whole)
         changed[at] ^= 1
-        _refused("", package=changed)
+        _refused(r".", package=changed)
     _refused("package", package=bytearray(whole[:-1]))
     _refused("package", package=bytearray(whole + b"\0"))
     _refused("package", package=bytearray())
@@ -329,24 +329,39 @@ def test_an_output_without_a_name_is_refused() -> None:
     )
 
 
-@RUNTIMES
-def test_a_model_that_does_not_run_is_refused_when_it_loads(runtime: RuntimeName) -> None:
+def test_a_model_that_does_not_run_is_refused_when_it_loads() -> None:
     """Every batch size runs once, so that no request finds out first."""
-    files = {"model.onnx": onnx_models.only_rows(8)}
-    _does_not_load("loads but does not run with 7 blank rows", onnx_manifest(), files, runtime)
+    files = {"model.onnx": onnx_models.squared()}
+    reason = "loads but does not run with 8 blank rows: the model failed"
+    _does_not_load(reason, onnx_manifest(), files, RuntimeName.ONNX)
 
 
 @RUNTIMES
 def test_a_failing_run_leaves_the_model_usable(runtime: RuntimeName) -> None:
-    """An index out of range is the request's fault; the next request is answered."""
-    manifest: dict[str, Any] = {
-        "inputs": specs(x=(DataType.INT64, [-1, 1])),
-        "outputs": specs(y=(DataType.FP32, [-1, 1])),
-    }
-    model = served(onnx_models.picky(), loading=loader(runtime), **manifest)
-    if runtime is RuntimeName.ONNX:
-        with pytest.raises(ModelError, match="the model failed"):
-            _answer(model, np.array([[7]]))
+    """Sizes that do not go together are the request's fault; the next request is answered."""
+    model = served(
+        onnx_models.sum_and_difference(),
+        loading=loader(runtime),
+        inputs=specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
+        outputs=specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4])),
+        max_batch=1,
+    )
+    two, three = np.ones((2, 4), np.float32), np.ones((3, 4), np.float32)
+    with pytest.raises(ModelError, match="the model failed") as caught:
+        model.run({"a": two, "b": three}, ["sum"])
+    assert caught.value.code == "model_failed"
+    assert model.run({"a": three, "b": three}, ["sum"])[0].tolist() == [[2] * 4] * 3
+
+
+@RUNTIMES
+def test_integers_index(runtime: RuntimeName) -> None:
+    """64-bit integers are those that both runtimes mean."""
+    model = served(
+        onnx_models.picky(),
+        loading=loader(runtime),
+        inputs=specs(x=(DataType.INT64, [-1, 1])),
+        outputs=specs(y=(DataType.FP32, [-1, 1])),
+    )
     assert _answer(model, np.array([[1], [3]])).tolist() == [[20], [40]]
 
 
