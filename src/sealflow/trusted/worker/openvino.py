@@ -97,11 +97,15 @@ class OpenVinoModel:
         try:
             # numpy has two 64-bit integers on Linux, and OpenVINO knows only the one so called.
             given = {name: array.view(array.dtype.str) for name, array in inputs.items()}
-            found = self._request.infer(given, share_inputs=True)
+            # With one thread, `infer` swallows what goes wrong and gives the last answer again,
+            # which is somebody else's (2026.4); `wait` raises.
+            self._request.start_async(given, share_inputs=True)
+            self._request.wait()
         except _FAILURES as error:
             msg = f"the model failed: {error}"
             raise ModelError(msg) from error
-        return [found[self._places[name]] for name in outputs]
+        tensors = [self._request.get_output_tensor(self._places[name]) for name in outputs]
+        return [tensor.data.copy() for tensor in tensors]
 
 
 def _specs(ports: Sequence[openvino.ConstOutput], promised: set[str]) -> list[TensorSpec]:

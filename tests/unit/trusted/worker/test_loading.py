@@ -329,16 +329,17 @@ def test_an_output_without_a_name_is_refused() -> None:
     )
 
 
-def test_a_model_that_does_not_run_is_refused_when_it_loads() -> None:
+@RUNTIMES
+def test_a_model_that_does_not_run_is_refused_when_it_loads(runtime: RuntimeName) -> None:
     """Every batch size runs once, so that no request finds out first."""
     files = {"model.onnx": onnx_models.squared()}
     reason = "loads but does not run with 8 blank rows: the model failed"
-    _does_not_load(reason, onnx_manifest(), files, RuntimeName.ONNX)
+    _does_not_load(reason, onnx_manifest(), files, runtime)
 
 
 @RUNTIMES
 def test_a_failing_run_leaves_the_model_usable(runtime: RuntimeName) -> None:
-    """Sizes that do not go together are the request's fault; the next request is answered."""
+    """Who sends sizes that do not go together never gets the answer before; the next gets one."""
     model = served(
         onnx_models.sum_and_difference(),
         loading=loader(runtime),
@@ -347,10 +348,21 @@ def test_a_failing_run_leaves_the_model_usable(runtime: RuntimeName) -> None:
         max_batch=1,
     )
     two, three = np.ones((2, 4), np.float32), np.ones((3, 4), np.float32)
-    with pytest.raises(ModelError, match="the model failed") as caught:
-        model.run({"a": two, "b": three}, ["sum"])
-    assert caught.value.code == "model_failed"
-    assert model.run({"a": three, "b": three}, ["sum"])[0].tolist() == [[2] * 4] * 3
+    for _ in range(3):
+        assert model.run({"a": three, "b": three}, ["sum"])[0].tolist() == [[2] * 4] * 3
+        with pytest.raises(ModelError, match="the model failed") as caught:
+            model.run({"a": two, "b": three}, ["sum"])
+        assert caught.value.code == "model_failed"
+
+
+@RUNTIMES
+def test_answers_do_not_change_afterwards(runtime: RuntimeName) -> None:
+    """What one request was given stays its own when the next one runs."""
+    model = _tiny().load(loader(runtime))
+    first = model.run({"x": np.zeros((2, 4), np.float32)}, ["probabilities"])[0]
+    before = first.copy()
+    model.run({"x": np.full((2, 4), 9, np.float32)}, ["probabilities"])
+    assert np.array_equal(first, before)
 
 
 @RUNTIMES
