@@ -1,0 +1,161 @@
+"""Tests: the worker's two threads and models for them, from envelopes to replies."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sealflow.openinfer.messages import InferRequest, RequestedOutput
+from sealflow.openinfer.ndarray import from_numpy, to_numpy
+from sealflow.openinfer.tensor import DataType
+from sealflow.seal.exchange import OutgoingCall, Session
+from sealflow.seal.keys import OpeningKey
+from sealflow.seal.suites import Suite
+from sealflow.trusted.worker.answering import Answering, Replies
+from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving, Turn
+from sealflow.trusted.worker.batching import WaitingJobs
+from sealflow.trusted.worker.keyring import EpochKey
+from sealflow.trusted.worker.opening import Opening
+from sealflow.wire.ids import RequestId
+from tests.sim import onnx_models
+from tests.unit.trusted.worker.parts import Outside, sealed, served, specs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from sealflow.openinfer.messages import InferResponse
+    from sealflow.trusted.worker.loading import ServedModel
+
+
+KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
+OTHER_KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
+SESSION = Session.start(KEY.sealing)
+INSTANCE = RequestId("1" * 32)
+NOW_MS = 10_000
+DEADLINE_MS = 60_000
+LEASE_MS = 10_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """The worker's two threads, run one after the other once everything has arrived."""
+
+    max_body_bytes: int = 2**20
+    replay_capacity: int = 1000
+    max_jobs: int = 1000
+    alone: bool = True
+    clock: Clock = field(default_factory=lambda: Clock(NOW_MS))
+    arrivals: Arrivals = field(default_factory=lambda: Arrivals(max_items=10_000, max_bytes=2**30))
+    outside: Outside = field(default_factory=Outside)
+    slots: int = 0
+
+    def serve(
+        self,
+        *models: ServedModel,
+        keys: Iterable[OpeningKey] = (KEY,),
+        destroy_ms: int = LEASE_MS,
+        lease_ms: int = LEASE_MS,
+    ) -> Worker:
+        """Grant keys and models."""
+        epoch = [EpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
+        granted = {model.ref: model for model in models}
+        self.arrivals.put(Serving(keys=epoch, lease_ms=lease_ms, models=granted))
+        return self
+
+    def send(self, *envelopes: bytes) -> Worker:
+        """Let envelopes arrive in one frame, in slots counted from 0."""
+        items = [(slot, memoryview(data)) for slot, data in enumerate(envelopes, start=self.slots)]
+        self.slots += len(items)
+        assert self.arrivals.offer(Envelopes(items=items))
+        return self
+
+    def finish(self, *, threads: bool = False) -> Outside:
+        """Work until all is answered; every slot has one answer then."""
+        replies = Replies(self.outside.port, self.clock, INSTANCE)
+        jobs = WaitingJobs(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
+        turn = Turn(alone=self.alone)
+        opening = Opening(
+            self.arrivals,
+            jobs,
+            replies,
+            self.clock,
+            turn,
+            max_body_bytes=self.max_body_bytes,
+            replay_capacity=self.replay_capacity,
+        )
+        answering = Answering(jobs, replies, turn, max_body_bytes=self.max_body_bytes)
+        self.arrivals.put(None)
+        if threads:
+            both = [threading.Thread(target=each.run) for each in (opening, answering)]
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join(60)
+        else:
+            opening.run()
+            answering.run()
+        assert sorted(self.outside.replies) == list(range(self.slots))
+        return self.outside
+
+
+@cache
+def negation(name: str = "negation", **changes: Any) -> ServedModel:
+    """A model y = -x of FP32 [-1, 4]."""
+    return served(onnx_models.elementwise("Neg", sizes=(None, 4)), name, **changes)
+
+
+@cache
+def weak() -> ServedModel:
+    """Gives 10, 20, 30, 40 for 0 to 3 and fails for anything else."""
+    return served(
+        onnx_models.picky(),
+        "weak",
+        inputs=specs(x=(DataType.INT64, [-1, 1])),
+        outputs=specs(y=(DataType.FP32, [-1, 1])),
+    )
+
+
+@cache
+def open_sized(operator: str, max_batch: int = 8) -> ServedModel:
+    """A model y = operator(x) of FP32 of any two sizes."""
+    return served(
+        onnx_models.elementwise(operator),
+        operator.lower(),
+        inputs=specs(x=(DataType.FP32, [-1, -1])),
+        outputs=specs(y=(DataType.FP32, [-1, -1])),
+        max_batch=max_batch,
+    )
+
+
+def a_request(values: Any, *, top: int | None = None, id_: str | None = None) -> InferRequest:
+    """A request of one input x, for all outputs or the top classes of y."""
+    parameters = {} if top is None else {"classification": top}
+    outputs = () if top is None else (RequestedOutput(name="y", parameters=parameters),)
+    return InferRequest(id=id_, inputs=(from_numpy("x", np.array(values)),), outputs=outputs)
+
+
+def floats(values: Any) -> NDArray[np.float32]:
+    """Values as FP32."""
+    return np.array(values, np.float32)
+
+
+def a_call(
+    model: ServedModel, values: Any = None, *, deadline_ms: int = DEADLINE_MS
+) -> OutgoingCall:
+    """A sealed request, of 1, 2, 3, 4 unless said otherwise."""
+    request = a_request(floats([[1, 2, 3, 4]] if values is None else values))
+    return sealed(SESSION, model, request, deadline_ms=deadline_ms)
+
+
+def values_of(response: InferResponse) -> list[Any]:
+    """The values of a response's y."""
+    tensor = response.output("y")
+    assert tensor is not None
+    values: list[Any] = to_numpy(tensor).tolist()
+    return values
