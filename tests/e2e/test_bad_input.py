@@ -162,7 +162,7 @@ def test_nonsense_inside_the_seal(cluster: RunningCluster, session: ServiceSessi
     """What opens but is no infer request is answered with a sealed error."""
     tiny = session.model("tiny")
     for parts in ([b""], [b"\1\0\0\0\2{}"], [b"\2\0\0\0\2{}"], [b"\1\0\0\0\1{"], [bytes(1000)]):
-        call = session.seal(tiny, parts, timeout_s=20)
+        call = session.seal(tiny, [*parts], timeout_s=20)
         response = _post(cluster, call.envelope)
         if response.status_code == 200:
             header, content = call.open_reply(decode(response.content, max_body_bytes=2**20))

@@ -44,7 +44,7 @@ class Launch:
         self._packages: dict[str, bytes] = {}
         self._broker_url = ""
         self._url = ""
-        self._port = options["port"] or _free_port(options["host"])
+        self._port = _free_port(options["host"], options["port"])
 
     def start(self) -> Iterator[str]:
         """Start everything; yields a line for each step.
@@ -158,7 +158,7 @@ class Launch:
             }
         return {
             "control": {**common, **trusted},
-            "engine": {**common, **trusted, **packages, **engine},
+            "engine": {**common, **trusted, **packages, **engine, "instance": "up"},
             "gateway": {**common, **packages, **gateway},
         }
 
@@ -219,12 +219,14 @@ class Launch:
                 return
 
 
-def _free_port(host: str) -> int:
-    """Ask the system for a port; nobody else gets the same one soon."""
+def _free_port(host: str, wanted: int) -> int:
+    """Check that a port is free, or ask the system for one; nobody else gets the same one soon."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, 0), family=family) as listening:
+        with socket.create_server((host, wanted), family=family) as listening:
             port: int = listening.getsockname()[1]
             return port
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{wanted}: {error.strerror}; use another --port"
+        ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import (
@@ -16,6 +17,7 @@ from sealflow.errors import (
     InvalidInputError,
     QueueFullError,
     RefusedError,
+    SealflowError,
     UnavailableError,
 )
 from sealflow.owner.requests import request_parts
@@ -35,12 +37,13 @@ if TYPE_CHECKING:
     from sealflow.seal.exchange import OutgoingCall
 
 MAX_ATTEMPTS: Final = 5
+MAX_AWAY_S: Final = 20.0
 MAX_REPLY_BYTES: Final = 64 * 2**20
 DIRECTORY_TIMEOUT_S: Final = 15.0
 CONTROL_TIMEOUT_S: Final = 30.0
 _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.1
-_MAX_PAUSE_S: Final = 5.0
+_MAX_PAUSE_S: Final = 2.0
 STALE_CODES: Final = (
     RefusalCode.UNKNOWN_KEY,
     RefusalCode.UNKNOWN_MODEL,
@@ -89,35 +92,63 @@ def infer(
     yield from ensure_verified(session)
     model = yield from _find_model(session, name)
     parts = request_parts(model, image=image, tensors=tensors, top_k=top_k)
-    pause_s = _FIRST_PAUSE_S
-    attempt = 1
+    patience = _Patience(until, timeout_s)
     while True:
         try:
             return (yield from _attempt(session, model, parts, until))
         except RefusedError as error:
-            if error.code not in ANEW_CODES or attempt == MAX_ATTEMPTS:
+            if error.code not in ANEW_CODES:
                 raise
+            behind = False
             if error.code in STALE_CODES:
-                yield from refresh(session)
+                # If it is away, the next attempt meets that again, and counts how long it lasts.
+                with suppress(UnavailableError):
+                    yield from refresh(session)
                 newer = session.model(name)
-                # Unchanged, it is a worker that is behind: it gets a little time.
-                changed = newer.digest != model.digest
+                # The verified directory has it: a worker is behind, and gets a little time.
+                behind = error.code is RefusalCode.UNKNOWN_MODEL and newer.digest == model.digest
                 model = newer
-                wait_s = 0.0 if changed else pause_s
-            else:
-                wait_s = 0.0
+            wait_s = patience.away(error) if behind else patience.refused(error)
         except DeadlineError:
             raise
         except UnavailableError as error:
-            if attempt == MAX_ATTEMPTS:
-                raise
-            wait_s = max(error.retry_after_s, pause_s) if error.retry_after_s > 1 else pause_s
-        if time.monotonic() + wait_s >= until:
-            msg = f"no reply within {timeout_s:g} s: raise timeout_s, or see sealflow status"
+            wait_s = patience.away(error)
+        yield Pause(wait_s)
+
+
+class _Patience:
+    """How long and how often one request is tried: refusals by number, absence by time."""
+
+    def __init__(self, until: float, timeout_s: float) -> None:
+        self._until = until
+        self._timeout_s = timeout_s
+        self._pause_s = _FIRST_PAUSE_S
+        self._refusals = 0
+        self._away_since = 0.0
+
+    def refused(self, error: RefusedError) -> float:
+        """Count a refusal; gives the time to wait, none after the first."""
+        self._refusals += 1
+        if self._refusals >= MAX_ATTEMPTS:
+            raise error
+        return 0.0 if self._refusals == 1 else self._wait(0.0)
+
+    def away(self, error: SealflowError) -> float:
+        """Note that nobody can serve; gives the time to wait."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        if now - self._away_since >= MAX_AWAY_S:
+            raise error
+        asked_s = error.retry_after_s if isinstance(error, UnavailableError) else 0.0
+        return self._wait(asked_s if asked_s > 1 else 0.0)
+
+    def _wait(self, least_s: float) -> float:
+        wait_s = max(self._pause_s, least_s)
+        self._pause_s = min(self._pause_s * 2, _MAX_PAUSE_S)
+        if time.monotonic() + wait_s >= self._until:
+            msg = f"no reply within {self._timeout_s:g} s: raise timeout_s, or see sealflow status"
             raise DeadlineError(msg)
-        yield Pause(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads retries, no secret
-        pause_s = min(pause_s * 2, _MAX_PAUSE_S)
-        attempt += 1
+        return wait_s * random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, no secret
 
 
 def control(operation: dict[str, object]) -> Steps[dict[str, object]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.owner.conversation import control, refresh
-from sealflow.owner.steps import Ask, ask
+from sealflow.owner.steps import Ask, Pause, ask
 from sealflow.seal.bundle import read_package
 from sealflow.seal.publishing import seal_publication
 from sealflow.wire.strict_json import is_integer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sealflow.seal.manifest import ModelManifest
 
 UPLOAD_TIMEOUT_S: Final = 900.0
+_PAUSE_S: Final = 0.25
 _STORED: Final = (200, 201)
 
 
@@ -90,7 +91,9 @@ def publish(
         "sealed": b64encode(prepared.sealed).decode(),
     }
     version = _version((yield from control(request)))
-    yield from refresh(session)
+    # The gateway's copy of the directory may be a second old.
+    while (yield from refresh(session)).directory.version < version:
+        yield Pause(_PAUSE_S)
     return version
 
 

@@ -100,12 +100,17 @@ class RedisStreams:
             with translated():
                 self._client.xclaim(stream, GROUP, consumer, 0, list(entry_ids), justid=True)
 
-    def stale(self, stream: str, consumer: str, min_idle_ms: int, count: int) -> list[Delivery]:
-        """Take over entries that nobody has touched for `min_idle_ms`; they count one more try."""
+    def stale(
+        self, stream: str, consumer: str, min_idle_ms: int, count: int, *, of: str | None = None
+    ) -> list[Delivery]:
+        """Take over entries that nobody has touched for `min_idle_ms`; they count one more try.
+
+        `of`: only those of one consumer.
+        """
         with translated():
             try:
                 pending = self._client.xpending_range(
-                    stream, GROUP, "-", "+", count, idle=min_idle_ms
+                    stream, GROUP, "-", "+", count, consumername=of, idle=min_idle_ms or None
                 )
             except valkey.exceptions.ResponseError as error:
                 if "NOGROUP" not in str(error):

@@ -27,6 +27,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     simulated_platform_file: str | None = None
     logs_dir: str | None = None
 
+    instance: str | None = None
+    """This engine's name, unique in the deployment; with one of its own that stays, such as a pod's
+    of a StatefulSet, a new process goes on at once with what the last one owed."""
     workers: int = 0
     """Worker processes; 0 is one for each core that this process may use."""
     threads: int = 1
@@ -56,9 +59,11 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Refuse settings that could only fail later."""
         try:
             parse_name(self.deployment)
+            if self.instance is not None:
+                parse_name(self.instance)
         except MalformedError as error:
             raise ConfigError(
-                f"deployment: {self.deployment!r} is not a name; use letters, digits, '.', '_', '-'"
+                "deployment and instance are names: use letters, digits, '.', '_', '-'"
             ) from error
         for name in ("threads", "window", "stale_after_s", "max_attempts", "reply_ttl_s"):
             if getattr(self, name) <= 0:

@@ -61,7 +61,7 @@ class LocalEngine:
         self._config = config
         self._keyspace = Keyspace(deployment=config.deployment)
         self._broker = RedisStreams(config.broker_url, reply_ttl_ms=int(config.reply_ttl_s * 1000))
-        self._instance = secrets.token_hex(8)
+        self._instance = config.instance or secrets.token_hex(8)
         self._boot = self._boot_settings()
         self._wake = threading.Event()
         self._stopping = False

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
 
 _log = structlog.get_logger()
+
+_MAX_RECALLED: Final = 10_000
 
 Answers = list[tuple["Delivery", bytes]]
 
@@ -54,6 +56,7 @@ class Step:
         self._unsaved: Answers = []
         self._next_slot = 0
         self._tended_s = 0.0
+        self._recalled = False
         self.served = 0
 
     @property
@@ -177,6 +180,12 @@ class Step:
         self._broker.touch(self._stream, self._consumer, mine)
         stale_ms = int(self._config.stale_after_s * 1000)
         abandoned = self._broker.stale(self._stream, self._consumer, stale_ms, self._config.window)
+        if not self._recalled:
+            # What an earlier process of this name owed when it ended.
+            abandoned += self._broker.stale(
+                self._stream, self._consumer, 0, _MAX_RECALLED, of=self._consumer
+            )
+            self._recalled = True
         with self._changed:
             self._suspects.extend(each for each in abandoned if each.entry_id not in mine)
         if abandoned:

@@ -1,0 +1,164 @@
+"""Write docs/tcb.md: every line of ours that runs inside an enclave, and what comes with it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SOURCE: Final = ROOT / "src"
+PACKAGE: Final = "sealflow"
+
+ENTRIES: Final = {
+    "worker": "sealflow.trusted.worker.__main__",
+    "key broker": "sealflow.trusted.keybroker.__main__",
+}
+LINE_BUDGETS: Final = {"worker": 4600, "key broker": 4000}
+THIRD_PARTY: Final = {
+    "worker": frozenset({"cryptography", "numpy", "cv2", "onnxruntime", "openvino", "dcap_qvl"}),
+    "key broker": frozenset({"cryptography", "dcap_qvl"}),
+}
+_DISTRIBUTIONS: Final = {"cv2": "opencv-python-headless", "dcap_qvl": "dcap-qvl"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """What one process imports. `lines`: by our module; `third_party`: top-level names."""
+
+    lines: Mapping[str, int]
+    third_party: frozenset[str]
+
+    @property
+    def total(self) -> int:
+        """All lines of ours."""
+        return sum(self.lines.values())
+
+
+def closure(entry: str) -> Closure:
+    """Follow every import from `entry`, also those within functions, not those for types only."""
+    lines: dict[str, int] = {}
+    third_party: set[str] = set()
+    waiting = [entry]
+    while waiting:
+        module = waiting.pop()
+        if module in lines:
+            continue
+        text = _path(module).read_text(encoding="utf-8")
+        lines[module] = len(text.splitlines())
+        for name in {*_imports(ast.parse(text)), module}:
+            top = name.partition(".")[0]
+            if top == PACKAGE:
+                waiting += _ours(name)
+            elif top not in sys.stdlib_module_names:
+                third_party.add(top)
+    return Closure(lines=dict(sorted(lines.items())), third_party=frozenset(third_party))
+
+
+def exists(module: str) -> bool:
+    """Say whether a module of ours is there."""
+    return _path(module).is_file()
+
+
+def page() -> str:
+    """Write the page.
+
+    Raises: KeyError when a third-party package is not in requirements/trusted.txt.
+    """
+    found = {name: closure(entry) for name, entry in ENTRIES.items()}
+    parts = [_HEAD]
+    parts += [_summary(name, each) for name, each in found.items()]
+    parts.append("\n## Our modules\n\n")
+    parts.append("| module | " + " | ".join(found) + " |\n|---|" + "--:|" * len(found) + "\n")
+    modules = sorted({module for each in found.values() for module in each.lines})
+    for module in modules:
+        cells = " | ".join(str(each.lines.get(module, "")) for each in found.values())
+        parts.append(f"| `{module}` | {cells} |\n")
+    totals = " | ".join(f"**{each.total}**" for each in found.values())
+    parts.append(f"| **all** | {totals} |\n")
+    parts.append("\n## Third-party packages\n\nImported by our code:\n\n")
+    parts.append("| package | version | " + " | ".join(found) + " |\n")
+    parts.append("|---|---|" + "---|" * len(found) + "\n")
+    versions = _versions()
+    direct = {_distribution(name) for each in found.values() for name in each.third_party}
+    for distribution in sorted(direct):
+        cells = " | ".join(
+            "yes" if distribution in map(_distribution, each.third_party) else ""
+            for each in found.values()
+        )
+        parts.append(f"| {distribution} | {versions[distribution]} | {cells} |\n")
+    rest = (f"{name} {version}" for name, version in versions.items() if name not in direct)
+    parts.append(f"\nInstalled along with them: {', '.join(rest)}.\n")
+    return "".join(parts)
+
+
+_HEAD: Final = """\
+# What runs inside the wall
+
+Written by `make docs` from the import statements of the two trusted processes; do not edit. Lines are all lines
+of a file, with docstrings and blank lines. `tests/architecture/test_tcb.py` holds the budgets and the list of
+third-party packages. Not counted: the Python interpreter and its standard library, the C library, and what wraps
+a process into an enclave.
+
+| process | modules of ours | lines | budget |
+|---|--:|--:|--:|
+"""
+
+
+def _summary(name: str, found: Closure) -> str:
+    return f"| {name} | {len(found.lines)} | {found.total} | {LINE_BUDGETS[name]} |\n"
+
+
+def _distribution(package: str) -> str:
+    return _DISTRIBUTIONS.get(package, package)
+
+
+def _versions() -> dict[str, str]:
+    text = (ROOT / "requirements" / "trusted.txt").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", text, re.MULTILINE))
+
+
+def _path(module: str) -> Path:
+    path = SOURCE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _ours(name: str) -> Iterator[str]:
+    """Importing a module runs the packages above it too; a name may also be no module at all."""
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        module = ".".join(parts[:end])
+        if exists(module):
+            yield module
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                message = "relative imports are not used here"
+                raise ValueError(message)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and _is_type_checking(node.test):
+            for other in node.orelse:
+                yield from _imports(ast.Module(body=[other], type_ignores=[]))
+        else:
+            yield from _imports(node)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "tcb.md").write_text(page(), encoding="utf-8")
