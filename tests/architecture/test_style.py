@@ -61,7 +61,7 @@ def test_class_names() -> None:
         f"{name}: {node.name}"
         for name, text in TEXTS.items()
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ClassDef) and node.name.endswith(tuple(EMPTY_WORDS))
+        if isinstance(node, ast.ClassDef) and node.name.endswith(EMPTY_WORDS)
     ]
     assert found == []
 
