@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.complete
+INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+  && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fmt lint types arch unit e2e bench docs clean
@@ -13,10 +15,10 @@ help: ## Say what there is
 setup: $(STAMP) ## Make .venv with everything in it, from hash-pinned lists
 
 $(STAMP): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: set PYTHON=python3.12, for example")'
-	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
-	  echo "this Python cannot make a virtual environment: installing python3-venv"; \
-	  apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV); }
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12, for example")'
+	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { $(INSTALL_VENV); } || { \
+	  echo "$(PYTHON) cannot make a virtual environment: install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV) (about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -40,7 +42,7 @@ types: setup
 	@$(BIN)/mypy
 
 arch: setup
-	@$(BIN)/lint-imports --no-cache | tail -1
+	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
 unit: setup
 	@$(BIN)/python -m pytest -q -x tests/unit tests/conformance tests/architecture
@@ -60,6 +62,6 @@ clean: ## Delete what make made
 # The contract tests also run over a system Redis; without one they say that they skip.
 .PHONY: system-redis
 system-redis:
-	@command -v redis-server >/dev/null || [ "$$(id -u)" != 0 ] || \
-	  { apt-get update -qq && apt-get install -y -qq redis-server; } >/dev/null 2>&1 || \
+	@command -v redis-server >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq redis-server; } >/dev/null 2>&1 || \
 	  echo "no redis-server: its contract tests will skip"
