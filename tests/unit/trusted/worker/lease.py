@@ -25,13 +25,13 @@ from sealflow.trusted.worker.keeping import Keeping
 from sealflow.trusted.worker.messages import HostMessages
 from sealflow.wire.framing import FrameKind, encode_chunk
 from tests.sim import onnx_models
-from tests.sim.deployments import SimulatedDeployment
 from tests.unit.trusted.worker.parts import loader, onnx_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.trusted.port import Port
+    from tests.sim.deployments import SimulatedDeployment
 
 NOW_MS = 1_750_000_000_000
 _PIECE = 1000

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.openinfer.binary import decode_response, encode_request
+from sealflow.openinfer.messages import InferRequest
+from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.bundle import pack, read_package
 from sealflow.seal.content import ContentKind, content_parts, parse_error
@@ -22,11 +26,12 @@ from sealflow.trusted.worker.loading import Loading, ServedModel
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
 from sealflow.wire.framing import FrameKind, decode_batch
 from sealflow.wire.world import World
+from tests.sim import onnx_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealflow.openinfer.messages import InferRequest, InferResponse
+    from sealflow.openinfer.messages import InferResponse
     from sealflow.seal.exchange import OutgoingCall
     from sealflow.trusted.port import Port
     from sealflow.trusted.worker.runtime import RuntimeName
@@ -124,6 +129,23 @@ def job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[Job, 
     return Job(
         slot=slot, call=incoming, request=request, model=model, inputs=inputs, rows=rows
     ), call
+
+
+ANY = specs(x=(DataType.FP32, [-1, -1])), specs(y=(DataType.FP32, [-1, -1]))
+
+
+@cache
+def any_negation(name: str, max_batch: int) -> ServedModel:
+    """Gives -x of rows of any length."""
+    inputs, outputs = ANY
+    model = onnx_models.elementwise("Neg")
+    return served(model, name, inputs=inputs, outputs=outputs, max_batch=max_batch)
+
+
+def rows_job(model: ServedModel, rows: int, width: int = 2, start: float = 0, slot: int = 0) -> Job:
+    """A job of so many rows of different values, at the models already."""
+    values = np.arange(start, start + rows * width, dtype=np.float32).reshape(rows, width)
+    return job(model, InferRequest(inputs=(from_numpy("x", values),)), slot)[0]
 
 
 @dataclass(slots=True)

@@ -298,9 +298,3 @@ def test_the_number_of_threads_can_be_set() -> None:
     use_threads(1)
     assert cv2.getNumThreads() == 1
     use_threads(before)
-
-
-def test_memory_for_a_row_is_known_beforehand() -> None:
-    """Three channels of FP32, however the model wants them in the end."""
-    recipe = ImageRecipe(input="image", width=10, height=20)
-    assert ImagePreparation(recipe, DataType.UINT8, max_pixels=1).row_bytes == 3 * 10 * 20 * 4

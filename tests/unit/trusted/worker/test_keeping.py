@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from base64 import b64encode
 from functools import cache, partial
 from typing import Any
@@ -78,32 +79,37 @@ def test_a_new_publication_is_taken_up() -> None:
 
 
 def test_an_old_directory_changes_nothing() -> None:
-    """What is known already, or a host without news, does not end the wait; time does."""
+    """What is known already is no news, and the worker waits on until the lease is due."""
     host = Host(_made())
     host.pack("first")
+    lease_ms = 1000 * _made().deployment.lease_s
 
-    def tell() -> None:
-        host.tell()
-        host.clock.advance(NOW_MS + 1000 * _made().deployment.lease_s // 2)
+    def tick() -> None:
+        for eighth in range(9):
+            host.clock.advance(NOW_MS + eighth * lease_ms // 8)
+            host.tell()
 
-    host.run(tell)
+    ticking = threading.Thread(target=tick)
+    host.run(ticking.start)
+    ticking.join(60)
     assert host.events.count(Event.ENROLLED) == 2
     assert len(host.wanted) == 1
 
 
-def test_the_lease_is_renewed_at_half() -> None:
-    """Time alone brings a new grant, with a later end."""
+def test_the_lease_is_renewed() -> None:
+    """Time alone brings a new grant, with a later end and the models that are there already."""
     host = Host(_made())
     host.pack("first")
-    half_ms = 1000 * _made().deployment.lease_s // 2
+    lease_ms = 1000 * _made().deployment.lease_s
 
     def later() -> None:
-        host.clock.advance(NOW_MS + half_ms)
-        host.broker.advance(NOW_MS + half_ms)
+        host.clock.advance(NOW_MS + lease_ms)
+        host.broker.advance(NOW_MS + lease_ms)
 
     servings = host.run(later)
-    assert servings[-1].lease_ms == servings[0].lease_ms + half_ms
+    assert servings[-1].lease_ms == servings[0].lease_ms + lease_ms
     assert set(servings[-1].models) == {ModelRef(name="first", version="1")}
+    assert len(host.wanted) == 1
 
 
 def test_a_missing_package_is_asked_for_again() -> None:

@@ -230,3 +230,8 @@ def test_every_slot_is_answered_once_as_it_deserves(
             assert outside.error(slot, call)[0] == "invalid_input"
         else:
             assert outside.refusal(slot) is REFUSALS[action]
+
+
+def test_nothing_to_do_ends_both_threads() -> None:
+    """A worker that never served closes like any other."""
+    assert Worker().finish(threads=True).frames == []

@@ -183,3 +183,9 @@ def test_a_broken_image_is_named() -> None:
         recipe=RECIPE,
         inputs=PIXELS,
     )
+
+
+def test_memory_for_a_row_is_known_beforehand() -> None:
+    """Three channels of FP32, however the model wants them in the end."""
+    recipe = ImageRecipe(input="image", width=10, height=20)
+    assert ImagePreparation(recipe, DataType.UINT8, max_pixels=1).row_bytes == 3 * 10 * 20 * 4
