@@ -209,8 +209,7 @@ def parse_datatype(word: object) -> DataType:
     try:
         return DataType(word)  # type: ignore[call-arg,arg-type]  # any object may be asked for
     except ValueError as error:
-        msg = "unknown datatype"
-        raise MalformedError(msg) from error
+        raise MalformedError("unknown datatype") from error
 
 
 def parse_shape(value: object) -> tuple[int, ...]:
@@ -219,8 +218,7 @@ def parse_shape(value: object) -> tuple[int, ...]:
     Raises: MalformedError.
     """
     if not isinstance(value, list) or not all(map(is_integer, value)):
-        msg = "shape: not a list of integers"
-        raise MalformedError(msg)
+        raise MalformedError("shape: not a list of integers")
     return tuple(value)
 
 
@@ -231,14 +229,13 @@ def element_count(shape: tuple[int, ...], what: str) -> int:
 
     Raises: MalformedError over `MAX_RANK` or `MAX_ELEMENTS`, or for a negative size.
     """
-    product = math.prod(shape)
     if len(shape) > MAX_RANK:
         msg = f"tensor {what}: more than {MAX_RANK} dimensions"
         raise MalformedError(msg)
     if min(shape, default=0) < 0 or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
         msg = f"tensor {what}: shape is negative or over {MAX_ELEMENTS} elements"
         raise MalformedError(msg)
-    return product
+    return math.prod(shape)
 
 
 def check_name(name: object, what: str) -> str:
