@@ -183,7 +183,10 @@ def _number(value: object, what: str) -> float:
     if not isinstance(value, float) and not is_integer(value):
         msg = f"{what} is not a number"
         raise MalformedError(msg)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:  # TOML's integers have no bound
+        raise MalformedError(f"{what} is too large") from error
 
 
 def _per_channel(value: object, what: str) -> tuple[float, float, float]:
