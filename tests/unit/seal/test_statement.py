@@ -11,6 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError
+from sealflow.seal.bundle import pack
+from sealflow.seal.keys import OpeningKey
 from sealflow.seal.manifest import ModelManifest
 from sealflow.seal.statement import (
     MAX_MODEL_BYTES,
@@ -22,6 +24,7 @@ from sealflow.seal.statement import (
     unverified_decode_envelope,
     verify_statement,
 )
+from sealflow.seal.suites import Suite
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:
@@ -183,6 +186,22 @@ def test_a_statement_has_a_limit() -> None:
     """Checked before anything is parsed."""
     with pytest.raises(BundleError, match="over"):
         Statement.unverified_decode(b"[" * (MAX_STATEMENT_BYTES + 1))
+
+
+def test_a_statement_that_no_reader_takes_is_not_written() -> None:
+    """Writers have the same limit."""
+    value = {**MANIFEST.as_json(), "format": "onnx", "file": "model.onnx", "labels": None}
+    owner = OpeningKey.generate(Suite.X25519).sealing
+    for letter, fits in (("y", True), ("\U0001f600", False)):
+        specs = [
+            {"name": f"{n}{letter * 250}", "datatype": "FP32", "shape": [-1]} for n in range(64)
+        ]
+        large = ModelManifest.from_json({**value, "inputs": specs, "outputs": specs})
+        if fits:
+            pack(large, {"model.onnx": b""}, signing=KEY, sealing=owner)
+            continue
+        with pytest.raises(BundleError, match="over"):
+            pack(large, {"model.onnx": b""}, signing=KEY, sealing=owner)
 
 
 SIGNATURE = sign_statement(PAYLOAD, KEY)
