@@ -76,7 +76,7 @@ def read_recipe(folder: Path) -> ModelManifest:
         table = tomllib.loads(text.decode())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     for key in ("name", "version"):
         if not isinstance(table.get(key), str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import tracemalloc
@@ -234,6 +235,8 @@ def resigned(change: dict[str, object], place: int = 0) -> bytes:
     _, wrapped, sealed = split(PACKAGE)
     value = json.loads(read_package(PACKAGE)._payload)
     value["predicate"]["resources"][place].update(change)
+    digests = [bytes.fromhex(each["digest"]) for each in value["predicate"]["resources"]]
+    value["subject"][0]["digest"]["sha256"] = hashlib.sha256(b"".join(digests)).hexdigest()
     payload = canonical(value)
     return joined(encode_envelope(payload, sign_statement(payload, KEY), SIGNER), wrapped, sealed)
 
