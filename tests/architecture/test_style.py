@@ -17,7 +17,7 @@ TEXTS = {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") f
 MAX_LINES = 300
 MAX_MEDIAN = 150
 PLACES = ("Core", "Owner", "Host", "Worker", "Key broker", "Trusted", "CLI")
-EMPTY_WORDS = [
+EMPTY_WORDS = (
     "Manager",
     "Handler",
     "Helper",
@@ -28,7 +28,7 @@ EMPTY_WORDS = [
     "Impl",
     "Data",
     "Info",
-]
+)
 EMPTY_MODULES = {"util", "utils", "helper", "helpers", "common", "misc"}
 WITH_CONTENT = {"__init__.py", "owner/__init__.py"}
 OPEN_WORK = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sealflow.cli.bench_work import Work
     from sealflow.owner.aio import AsyncClient
-    from sealflow.owner.queues import QueueClient
+    from sealflow.owner.queue_client import QueueClient
     from sealflow.owner.results import InferResult
 
 TIMEOUT_S: Final = 300.0

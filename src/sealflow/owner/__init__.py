@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sealflow.owner.aio import AsyncClient as AsyncClient
     from sealflow.owner.client import Client as Client
+    from sealflow.owner.queue_client import QueueClient as QueueClient
     from sealflow.owner.queues import InputQueue as InputQueue
     from sealflow.owner.queues import OutputQueue as OutputQueue
-    from sealflow.owner.queues import QueueClient as QueueClient
     from sealflow.owner.results import InferResult as InferResult
     from sealflow.owner.results import Label as Label
     from sealflow.owner.results import Outcome as Outcome
@@ -34,7 +34,7 @@ _MODULES: Final = {
     "Label": "results",
     "Outcome": "results",
     "OutputQueue": "queues",
-    "QueueClient": "queues",
+    "QueueClient": "queue_client",
 }
 
 

@@ -1,0 +1,265 @@
+"""Owner: sealed requests straight onto the stream, answers from an own inbox. No gateway between.
+
+The verified directory comes from the broker, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.errors import (
+    DeadlineError,
+    InvalidInputError,
+    MalformedError,
+    OpenError,
+    QueueFullError,
+    RefusedError,
+    SealflowError,
+    UnavailableError,
+)
+from sealflow.owner.conversation import ANEW_CODES, MAX_REPLY_BYTES, STALE_CODES, open_answer
+from sealflow.owner.pending import PendingCalls, PendingRequest
+from sealflow.owner.requests import request_parts
+from sealflow.owner.session import ServiceSession
+from sealflow.owner.transport import StreamTransport
+from sealflow.owner.trust import load_policy
+from sealflow.wire.envelope import decode
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from sealflow.attest.policy import AnyPolicy
+    from sealflow.owner.requests import Image, Tensors
+    from sealflow.owner.results import InferResult
+    from sealflow.owner.trust import TrustReport
+    from sealflow.seal.exchange import OutgoingCall
+
+DEFAULT_CAPACITY: Final = 4096
+DEFAULT_TIMEOUT_S: Final = 60.0
+MAX_ATTEMPTS: Final = 5
+_FIRST_PAUSE_S: Final = 0.01
+_MAX_PAUSE_S: Final = 0.5
+_AWAY_PAUSE_S: Final = 0.2
+_SUBMIT_COUNT: Final = 32
+_LOOK_S: Final = 0.5
+_AGAIN_S: Final = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class QueueClient:
+    """One deployment's queue, verified. For one thread; a context manager.
+
+    Requests that a worker refuses for a passing reason are sealed anew and sent again.
+    """
+
+    def __init__(
+        self,
+        broker_url: str,
+        *,
+        policy: AnyPolicy | str | os.PathLike[str],
+        ca: str | os.PathLike[str] | None = None,
+        capacity: int = DEFAULT_CAPACITY,
+    ) -> None:
+        """Use the broker at `broker_url`: `unix://`, `valkey://`, `valkeys://` or `redis(s)://`.
+
+        `capacity`: unanswered entries in the whole queue at which nothing more is added.
+        Raises: ConfigError.
+        """
+        trusted = load_policy(policy)
+        self._session = ServiceSession(trusted)
+        ca_path = str(ca) if ca is not None else None
+        self._transport = StreamTransport(broker_url, trusted.deployment, ca=ca_path)
+        self._capacity = capacity
+        self._pending = PendingCalls()
+        self._look_at = 0.0
+        self._done: dict[str, InferResult | SealflowError] = {}
+
+    def __len__(self) -> int:
+        """How many requests have no outcome yet."""
+        return len(self._pending)
+
+    def verify(self) -> TrustReport:
+        """Fetch the published directory, and judge it and its evidence by the policy.
+
+        Raises: EvidenceError, PolicyError, UnavailableError.
+        """
+        document = self._transport.directory()
+        if document is None:
+            raise UnavailableError("no directory is published: see that the key broker runs")
+        return self._session.adopt(document)
+
+    def enqueue_many(
+        self,
+        model: str,
+        items: Mapping[str, Image | Tensors],
+        *,
+        top_k: int | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        """Seal and queue requests by id; waits while the queue is full.
+
+        `items`: an image, or a mapping of tensors, by id. Ids are yours, and stay here.
+
+        Raises: InvalidInputError, QueueFullError and UnavailableError when `timeout_s` is over;
+        then the rest was not queued. Verification errors.
+        """
+        until = time.monotonic() + timeout_s
+        self._ensure_verified()
+        described = self._session.model(model)
+        requests = []
+        for name, item in items.items():
+            if name in self._pending or name in self._done:
+                raise InvalidInputError(f"id {name!r} is in use: take its result, or use another")
+            tensors = item if not isinstance(item, str | bytes) and hasattr(item, "keys") else None
+            image = None if tensors is not None else item
+            parts = request_parts(described, image=image, tensors=tensors, top_k=top_k)  # type: ignore[arg-type]
+            requests.append(PendingRequest(name=name, model=model, parts=parts, until=until))
+        for at in range(0, len(requests), _SUBMIT_COUNT):
+            self._submit(requests[at : at + _SUBMIT_COUNT])
+
+    def query(self, name: str, *, timeout_s: float = 0.0) -> InferResult | None:
+        """Take the result of one id; None when there is none within `timeout_s`.
+
+        Raises: the error that the request ended with; InvalidInputError for an unknown id.
+        """
+        until = time.monotonic() + timeout_s
+        while name not in self._done:
+            if name not in self._pending:
+                raise InvalidInputError(f"no request {name!r} is waiting here")
+            left_s = until - time.monotonic()
+            self._receive(max(left_s, 0.0))
+            if left_s <= 0 and name not in self._done:
+                return None
+        outcome = self._done.pop(name)
+        if isinstance(outcome, SealflowError):
+            raise outcome
+        return outcome
+
+    def dequeue(self, *, timeout_s: float = 0.0) -> dict[str, InferResult | SealflowError]:
+        """Take all outcomes that are there, waiting for the first; results or errors by id."""
+        until = time.monotonic() + timeout_s
+        while True:
+            left_s = until - time.monotonic()
+            self._receive(max(left_s, 0.0) if not self._done else 0.0)
+            if self._done or left_s <= 0 or not self._pending:
+                done, self._done = self._done, {}
+                return done
+
+    def close(self) -> None:
+        """Delete the inbox and close the connections; outcomes that were not taken are lost."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        """Use it in a `with` block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _ensure_verified(self) -> None:
+        if self._session.refresh_due():
+            try:
+                self.verify()
+            except UnavailableError:
+                if not self._session.postpone_refresh():
+                    raise
+
+    def _submit(self, requests: list[PendingRequest]) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while requests:
+            calls = [self._seal(request) for request in requests]
+            try:
+                entries = [(call.request_id, call.envelope) for call in calls]
+                queued = self._transport.submit(entries, capacity=self._capacity)
+            except UnavailableError:
+                # Some may have been queued: their answers will be unknown here, and dropped.
+                queued = [False] * len(requests)
+            for request, call, accepted in zip(requests, calls, queued, strict=True):
+                if accepted:
+                    self._pending.add(request, call)
+            requests = [each for each, ok in zip(requests, queued, strict=True) if not ok]
+            if requests:
+                if time.monotonic() + pause_s >= requests[0].until:
+                    raise QueueFullError("the queue stayed full: take results, or add workers")
+                if self._pending:
+                    self._receive(pause_s)
+                else:
+                    time.sleep(pause_s)
+                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+
+    def _seal(self, request: PendingRequest) -> OutgoingCall:
+        self._ensure_verified()
+        model = self._session.model(request.model)
+        left_s = max(request.until - time.monotonic(), 0.001)
+        return self._session.seal(model, request.parts, timeout_s=left_s)
+
+    def _receive(self, timeout_s: float) -> None:
+        """Take what the inbox has, waiting for the first of it, and settle what it answers."""
+        if self._pending:
+            try:
+                for _, data in self._transport.receive(min(timeout_s, _LOOK_S)):
+                    self._settle(data)
+            except UnavailableError as error:
+                _log.warning("%s; trying on", error)
+                time.sleep(min(timeout_s, _AWAY_PAUSE_S))
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        if again := self._pending.pop_postponed(now):
+            self._submit(again)
+        for request in self._pending.pop_overdue(now):
+            self._done[request.name] = DeadlineError(
+                "no reply in time: raise timeout_s, or see sealflow status"
+            )
+
+    def _try_again(
+        self, request: PendingRequest, call: OutgoingCall, error: RefusedError | UnavailableError
+    ) -> bool:
+        passing = not isinstance(error, RefusedError) or error.code in ANEW_CODES
+        late = isinstance(error, DeadlineError)
+        if not passing or late or request.attempts >= MAX_ATTEMPTS:
+            return False
+        if isinstance(error, RefusedError) and error.code in STALE_CODES:
+            try:
+                self.verify()
+            except UnavailableError:
+                _log.warning("the directory could not be fetched anew")
+        self._pending.postpone(call.request_id, time.monotonic() + _AGAIN_S * request.attempts)
+        return True
+
+    def _settle(self, data: bytes) -> None:
+        try:
+            envelope = decode(data, max_body_bytes=MAX_REPLY_BYTES)
+            found = self._pending.find(envelope.header.request_id)
+        except MalformedError:
+            _log.warning("the inbox held something that is no envelope")
+            return
+        if found is None:
+            return
+        request, call = found
+        try:
+            outcome: InferResult | SealflowError = open_answer(call, envelope)
+        except OpenError:
+            # Not the genuine answer; that one may still come.
+            _log.warning("an answer did not open and was dropped")
+            return
+        except (RefusedError, UnavailableError) as error:
+            if self._try_again(request, call, error):
+                return
+            outcome = error
+        except SealflowError as error:
+            outcome = error
+        self._pending.remove(call.request_id)
+        self._done[request.name] = outcome
