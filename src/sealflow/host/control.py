@@ -17,12 +17,12 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import structlog
 
 from sealflow.errors import ConfigError, SealflowError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.config import load, read_file
+from sealflow.host.enclaves import EnclaveConfig, enclave_command
 from sealflow.host.logs import configure_logs
 from sealflow.host.relay import Relay
 from sealflow.host.usage import cpu_s, rss_bytes
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-MODULE: Final = "sealflow.trusted.keybroker"
 STATUS_TTL_MS: Final = 10_000
 _BLOCK_MS: Final = 1000
 _PERIOD_S: Final = 2.0
@@ -49,13 +48,11 @@ _AWAY: Final = json.dumps(
 ).encode()
 
 
-class ControlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ControlConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the key broker's host reads."""
 
     deployment: str
     broker_url: str
-    deployment_file: str
-    simulated_platform_file: str | None = None
     logs_dir: str | None = None
 
 
@@ -77,6 +74,7 @@ class Control:
             "deployment": b64encode(read_file(config.deployment_file, "deployment_file")).decode(),
             "simulated_platform": None if simulated is None else b64encode(simulated).decode(),
         }
+        self._command = enclave_command(config, "keybroker")
         self._stopping = False
         self._relay: Relay | None = None
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -112,7 +110,8 @@ class Control:
     def _serve_once(self) -> None:
         """Start a key broker and serve until it ends or this is stopped."""
         logs = self._config.logs_dir
-        relay = self._relay = Relay(MODULE, None if logs is None else Path(logs) / "keybroker.log")
+        log = None if logs is None else Path(logs) / "keybroker.log"
+        relay = self._relay = Relay(self._command, log)
         self._fatal, self._answers = "", queue.SimpleQueue()
         reader = threading.Thread(target=self._read, args=(relay, self._answers), name="read")
         try:

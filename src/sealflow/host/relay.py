@@ -6,7 +6,6 @@ import fcntl
 import io
 import os
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -28,8 +27,8 @@ class Relay:
     To be made on the main thread only: see `tethered`.
     """
 
-    def __init__(self, module: str, log: Path | None) -> None:
-        """Start `python -m <module>`; what the interpreter itself complains about goes to `log`.
+    def __init__(self, command: tuple[str, ...], log: Path | None) -> None:
+        """Start a command of `enclave_command`; what its loader complains about goes to `log`.
 
         Raises: ConfigError when it cannot be started.
         """
@@ -38,7 +37,7 @@ class Relay:
         try:
             with (log or Path(os.devnull)).open("ab") as errors:
                 self._process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-                    tethered((sys.executable, "-m", module)),
+                    tethered(command),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -47,7 +46,7 @@ class Relay:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise ConfigError(f"{module} does not start: {error}") from error
+            raise ConfigError(f"{command[0]} does not start: {error}") from error
         if self._process.stdin is None or self._process.stdout is None:
             raise TypeError("pipes were asked for")
         self._writer = self._process.stdin

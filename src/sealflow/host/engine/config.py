@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-import msgspec
-
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.host.enclaves import EnclaveConfig
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
 
 
-class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `python -m sealflow.host.engine CONFIG.toml` reads. Times in seconds, sizes in bytes.
 
     Raises: ConfigError when a value cannot work.
@@ -20,11 +19,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     deployment: str
     broker_url: str
-    deployment_file: str
-    """The settings that workers are measured with."""
     packages_dir: str
     """Where sealed model packages lie, as `<digest>.sealed`."""
-    simulated_platform_file: str | None = None
     logs_dir: str | None = None
 
     instance: str | None = None

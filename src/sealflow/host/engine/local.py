@@ -16,8 +16,10 @@ import structlog
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.config import read_file
+from sealflow.host.enclaves import enclave_command
 from sealflow.host.engine.step import Step
 from sealflow.host.engine.worker import Worker
+from sealflow.host.relay import Relay
 from sealflow.host.usage import cpu_s, rss_bytes
 from sealflow.wire.queueing import Keyspace
 
@@ -62,6 +64,7 @@ class LocalEngine:
         self._keyspace = Keyspace(deployment=config.deployment)
         self._broker = RedisStreams(config.broker_url, reply_ttl_ms=int(config.reply_ttl_s * 1000))
         self._instance = config.instance or secrets.token_hex(8)
+        self._command = enclave_command(config, "worker")
         self._boot = self._boot_settings()
         self._wake = threading.Event()
         self._stopping = False
@@ -109,9 +112,9 @@ class LocalEngine:
         slot.worker = worker = Worker(
             slot.step,
             self._broker,
+            Relay(self._command, None if logs is None else Path(logs) / "worker.log"),
             control=self._keyspace.control,
             packages=Path(self._config.packages_dir),
-            log=None if logs is None else Path(logs) / "worker.log",
             on_change=self._wake.set,
         )
         slot.started_s = now_s

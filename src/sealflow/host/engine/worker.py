@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
-from sealflow.host.relay import Relay
 from sealflow.host.usage import cpu_s, rss_bytes
 from sealflow.wire.framing import FrameKind, decode_batch, encode_batch, encode_chunk
 
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.host.engine.step import Step
+    from sealflow.host.relay import Relay
 
 _log = structlog.get_logger()
 
-MODULE: Final = "sealflow.trusted.worker"
 CONTROL_TIMEOUT_S: Final = 10.0
 CONTROL_CAPACITY: Final = 256
 _CHUNK_BYTES: Final = 2**20
@@ -33,25 +32,25 @@ _DIGEST_BYTES: Final = 32
 
 
 class Worker:
-    """One process from its start to its end. Made on the main thread."""
+    """One process from its start to its end."""
 
     def __init__(
         self,
         step: Step,
         broker: RedisStreams,
+        relay: Relay,
         *,
         control: str,
         packages: Path,
-        log: Path | None,
         on_change: Callable[[], None],
     ) -> None:
-        """Start the process; `on_change` is called when it became ready or ended."""
+        """Use the process behind `relay`; `on_change` is called when it became ready or ended."""
         self._step = step
         self._broker = broker
         self._control = control
         self._packages = packages
         self._on_change = on_change
-        self._relay = Relay(MODULE, log)
+        self._relay = relay
         self._ready = threading.Event()
         self._draining = threading.Event()
         self._ended = threading.Event()
