@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sealflow.attest.policy import Mismatch
+    from sealflow.attest.mismatch import Mismatch
     from sealflow.wire.refusal import RefusalCode
 
 

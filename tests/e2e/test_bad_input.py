@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from sealflow.errors import InvalidInputError, MalformedError, OpenError, RefusedError
+from sealflow.owner.policy_file import load_policy
 from sealflow.owner.requests import request_parts
 from sealflow.owner.results import read_result
 from sealflow.owner.session import ServiceSession
-from sealflow.owner.trust import load_policy
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite

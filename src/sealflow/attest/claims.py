@@ -5,31 +5,23 @@
 
 from __future__ import annotations
 
-import enum
 import hmac
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.dcap import verify_quote
-from sealflow.attest.evidence import BoundClaims, Evidence, report_data
+from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
+from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.world import World
 
-
-class TcbStatus(enum.StrEnum):
-    """Intel's verdict on a platform's microcode and configuration, spelled as in collateral."""
-
-    UP_TO_DATE = "UpToDate"
-    SW_HARDENING_NEEDED = "SWHardeningNeeded"
-    CONFIGURATION_NEEDED = "ConfigurationNeeded"
-    CONFIGURATION_AND_SW_HARDENING_NEEDED = "ConfigurationAndSWHardeningNeeded"
-    OUT_OF_DATE = "OutOfDate"
-    OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
+if TYPE_CHECKING:
+    from sealflow.attest.genuine import Genuine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRoot:
-    """Whose signatures count. `insecure_root`: DER of a simulated root; None is Intel's."""
+    """Whose signatures count. `insecure_root`: DER of a simulated root; None is the makers' own."""
 
     insecure_root: bytes | None = field(default=None, repr=False)
 
@@ -43,27 +35,69 @@ class TrustRoot:
 class Claims:
     """What a genuine quote says, and what its enclave bound to it. Whether it will do: `appraise`.
 
-    `measurement`, `signer`: MRENCLAVE and MRSIGNER in hex. Times in Unix ms.
+    `report_digest`: SHA-256 of the signed part of the quote, in hex; the same for every encoding of
+    one quote, which the quote's own bytes are not.
     """
 
     world: World
     bound: BoundClaims
-    measurement: str
-    signer: str
-    product_id: int
-    svn: int
-    attributes: int
-    tcb_status: TcbStatus
-    advisories: tuple[str, ...]
-    tcb_evaluation: int
-    collateral_issued_ms: int
-    collateral_expires_ms: int
+    report: Report
+    platform: Platform
+    report_digest: str
     _verified: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse claims that nobody verified."""
         if self._verified is not _VERIFIED:
             raise TypeError("claims are made by verify() alone")
+
+    @property
+    def measurement(self) -> str:
+        """MRENCLAVE, MRTD or launch digest, in hex."""
+        return self.report.measurement
+
+    @property
+    def signer(self) -> str:
+        """MRSIGNER or the digest of the id key, in hex; empty for TDX."""
+        return self.report.signer
+
+    @property
+    def svn(self) -> int:
+        """The enclave's security version; 0 for TDX."""
+        return self.report.svn
+
+    @property
+    def tcb_status(self) -> str:
+        """Intel's verdict on the platform; `not rated` by AMD, which gives versions only."""
+        return self.platform.tcb_status if isinstance(self.platform, IntelPlatform) else "not rated"
+
+    @property
+    def advisories(self) -> tuple[str, ...]:
+        """Security advisories that apply to the platform."""
+        return self.platform.advisories if isinstance(self.platform, IntelPlatform) else ()
+
+    def as_json(self) -> dict[str, object]:
+        """Give what was proved for machines, common facts first."""
+        return {
+            "tee": self.bound.tee.value,
+            "form": form(self.report),
+            "measurement": self.measurement,
+            "signer": self.signer,
+            "svn": self.svn,
+            "tcb_status": self.tcb_status,
+            "advisories": list(self.advisories),
+            "collateral_issued_ms": 1000 * self.platform.collateral_issued_s,
+            "collateral_expires_ms": 1000 * self.platform.collateral_expires_s,
+            "registers": dict(self.report.registers) if isinstance(self.report, TdxReport) else {},
+            "report_digest": self.report_digest,
+        }
+
+
+def form(report: Report) -> Tee:
+    """Tell which hardware's form a report has; a simulation imitates one of them."""
+    if isinstance(report, SgxReport):
+        return Tee.SGX
+    return Tee.TDX if isinstance(report, TdxReport) else Tee.SNP
 
 
 def verify(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
@@ -78,29 +112,25 @@ def verify(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
     if evidence.tee is not bound.tee or evidence.tee.world is not root.world:
         detail = f"evidence of a {evidence.tee} TEE is not judged by a {root.world.name} root"
         raise EvidenceError("world", detail)
-    quote = verify_quote(evidence.quote, evidence.collateral, root.insecure_root, now_ms // 1000)
+    genuine = _judge(evidence, root, now_ms // 1000)
+    found = form(genuine.report)
+    if evidence.tee is not Tee.SIMULATED and found is not evidence.tee:
+        raise EvidenceError("world", f"the quote is of {found}, not of {evidence.tee}")
     expected = report_data(evidence.bound, bound.role, root.world)
-    if not hmac.compare_digest(quote.report_data, expected):
+    if not hmac.compare_digest(genuine.report.report_data, expected):
         raise EvidenceError("report_data", "the quote was not made for these claims")
-    try:
-        status = TcbStatus(quote.tcb_status)
-    except ValueError as error:
-        raise EvidenceError("tcb_status", "the TCB status is none that is known") from error
     return Claims(
         world=root.world,
         bound=bound,
-        measurement=quote.measurement,
-        signer=quote.signer,
-        product_id=quote.product_id,
-        svn=quote.svn,
-        attributes=quote.attributes,
-        tcb_status=status,
-        advisories=quote.advisories,
-        tcb_evaluation=quote.tcb_evaluation,
-        collateral_issued_ms=quote.collateral_issued_s * 1000,
-        collateral_expires_ms=quote.collateral_expires_s * 1000,
+        report=genuine.report,
+        platform=genuine.platform,
+        report_digest=genuine.report_digest,
         _verified=_VERIFIED,
     )
+
+
+def _judge(evidence: Evidence, root: TrustRoot, now_s: int) -> Genuine:
+    return verify_quote(evidence.quote, evidence.collateral, root.insecure_root, now_s)
 
 
 _VERIFIED: Final = object()

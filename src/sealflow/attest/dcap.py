@@ -1,80 +1,127 @@
 """Core, pure: Intel DCAP quotes by dcap-qvl, at a given time, from given collateral.
 
-Takes what the library established and judges nothing itself: see `policy`. Of the library, only the
-form that gives all claims is used. Source: Intel SGX ECDSA QuoteLibReference, quote version 3.
+Takes what the library established and judges nothing itself: see `checks`. Of the library, only the
+form that gives all claims is used. Source: Intel SGX ECDSA QuoteLibReference, quote version 3;
+Intel TDX DCAP Quoting Library API, versions 4 and 5.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dcap_qvl
 
-from sealflow.errors import EvidenceError
+from sealflow.attest.collateral import UnverifiedDates, read_dates
+from sealflow.attest.genuine import Genuine
+from sealflow.attest.layout import split_quote
+from sealflow.attest.reports import (
+    RTMRS,
+    IntelPlatform,
+    PlatformFlag,
+    SgxReport,
+    TcbStatus,
+    TdxReport,
+)
+from sealflow.errors import EvidenceError, MalformedError
 
-_SGX_VERSION: Final = 3
-_SGX_TEE_TYPE: Final = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedQuote:
-    """What a genuine SGX quote says. `attributes`: the low 64 bits, as a number."""
-
-    measurement: str
-    signer: str
-    product_id: int
-    svn: int
-    attributes: int
-    report_data: bytes = field(repr=False)
-    tcb_status: str
-    advisories: tuple[str, ...]
-    tcb_evaluation: int
-    collateral_issued_s: int
-    collateral_expires_s: int
+_NO_SERVICE_TD: Final = "00" * 48
+_DETAIL_CHARACTERS: Final = 200
 
 
 def verify_quote(
     quote: bytes, collateral: bytes, insecure_root: bytes | None, now_s: int
-) -> VerifiedQuote:
-    """Verify signatures, certificates, revocation lists and TCB level of an SGX quote.
+) -> Genuine:
+    """Verify signatures, certificates, revocation lists and TCB level of an SGX or TDX quote.
 
     `insecure_root`: DER of the root to trust instead of Intel's.
 
     Raises: EvidenceError.
     """
     try:
+        parts = split_quote(quote)
+    except MalformedError as error:
+        raise EvidenceError("quote", str(error).removeprefix("quote: ")) from error
+    try:
+        dates = read_dates(collateral)
         parsed = dcap_qvl.QuoteCollateralV3.from_json(collateral.decode())
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, MalformedError) as error:
         raise EvidenceError("collateral", f"it cannot be read: {error}") from error
     try:
         policy = dcap_qvl.QuotePolicy.claims_only(now_s)
         verifier = dcap_qvl.QuoteVerifier(insecure_root)
-        claims = verifier.verify_with_policy(quote, parsed, now_s, policy)
-        return _read(json.loads(claims.to_json()))
+        claims = json.loads(verifier.verify_with_policy(quote, parsed, now_s, policy).to_json())
     except ValueError as error:
-        raise EvidenceError("quote", str(error).removeprefix("Verification failed: ")) from error
+        detail = str(error).removeprefix("Verification failed: ")
+        raise EvidenceError("quote", detail[:_DETAIL_CHARACTERS]) from error
+    try:
+        return Genuine(
+            report=_tdx(claims["report"]) if parts.tdx else _sgx(claims["report"]),
+            platform=_platform(claims, dates),
+            report_digest=hashlib.sha256(parts.signed).hexdigest(),
+        )
     except (KeyError, TypeError) as error:
         raise EvidenceError("quote", "the verifier's claims are not as expected") from error
+    except ValueError as error:
+        raise EvidenceError("tcb_status", "the TCB status is none that is known") from error
 
 
-def _read(claims: dict[str, Any]) -> VerifiedQuote:
-    header = claims["header"]
-    if header["version"] != _SGX_VERSION or claims["tee_type"] != _SGX_TEE_TYPE:
-        raise EvidenceError("quote", "only SGX quotes of version 3 are accepted")
-    report, tcb = claims["report"]["SgxEnclave"], claims["tcb"]
-    return VerifiedQuote(
-        measurement=report["mr_enclave"],
-        signer=report["mr_signer"],
-        product_id=report["isv_prod_id"],
-        svn=report["isv_svn"],
-        attributes=int.from_bytes(bytes.fromhex(report["attributes"])[:8], "little"),
-        report_data=bytes.fromhex(report["report_data"]),
-        tcb_status=tcb["status"],
-        advisories=tuple(tcb["advisory_ids"]),
-        tcb_evaluation=tcb["eval_data_number"],
-        collateral_issued_s=claims["latest_issue_date"],
+def _sgx(report: dict[str, Any]) -> SgxReport:
+    body = report["SgxEnclave"]
+    attributes = bytes.fromhex(body["attributes"])
+    # Intel SDM volume 3D, table 38-22: CONFIGID lies behind MRSIGNER and 32 reserved bytes,
+    # CONFIGSVN behind ISVSVN. The library calls both reserved.
+    reserved, rest = bytes.fromhex(body["reserved3"]), bytes.fromhex(body["reserved4"])
+    return SgxReport(
+        measurement=body["mr_enclave"],
+        signer=body["mr_signer"],
+        product_id=body["isv_prod_id"],
+        svn=body["isv_svn"],
+        attributes=int.from_bytes(attributes[:8], "little"),
+        xfrm=int.from_bytes(attributes[8:], "little"),
+        misc_select=body["misc_select"],
+        config_id=reserved[32:].hex(),
+        config_svn=int.from_bytes(rest[:2], "little"),
+        report_data=bytes.fromhex(body["report_data"]),
+    )
+
+
+def _tdx(report: dict[str, Any]) -> TdxReport:
+    newer = report.get("TD15")
+    body = report["TD10"] if newer is None else newer["base"]
+    return TdxReport(
+        measurement=body["mr_td"],
+        registers={
+            **{name: body[name.replace("rtmr", "rt_mr")] for name in RTMRS},
+            "mr_config_id": body["mr_config_id"],
+            "mr_owner": body["mr_owner"],
+            "mr_owner_config": body["mr_owner_config"],
+        },
+        attributes=_number(body["td_attributes"]),
+        xfam=_number(body["xfam"]),
+        seam=body["mr_seam"],
+        seam_signer=body["mr_signer_seam"],
+        seam_attributes=_number(body["seam_attributes"]),
+        service_td=_NO_SERVICE_TD if newer is None else newer["mr_service_td"],
+        report_data=bytes.fromhex(body["report_data"]),
+    )
+
+
+def _number(little_endian: str) -> int:
+    return int.from_bytes(bytes.fromhex(little_endian), "little")
+
+
+def _platform(claims: dict[str, Any], dates: UnverifiedDates) -> IntelPlatform:
+    """Gather what counts about the platform; the dates are those that the library has verified."""
+    tcb, qe, pck = claims["tcb"], claims["qe"], claims["platform"]["pck"]
+    return IntelPlatform(
+        tcb_status=TcbStatus(tcb["status"]),
+        qe_status=TcbStatus(qe["tcb_level"]["tcbStatus"]),
+        advisories=tuple(dict.fromkeys((*tcb["advisory_ids"], *qe["tcb_level"]["advisoryIDs"]))),
+        tcb_evaluation=min(tcb["eval_data_number"], qe["tcb_eval_data_number"]),
+        flags=frozenset(flag for flag in PlatformFlag if pck[flag.value] == "True"),
+        collateral_issued_s=dates.issued_s,
         collateral_expires_s=min(
             claims["earliest_expiration_date"], claims["qe_iden_earliest_expiration_date"]
         ),

@@ -72,6 +72,8 @@ class Deployment:
             raise MalformedError(
                 "deployment: insecure_simulated_root belongs to a simulated tee, and only to it"
             )
+        for requirements in (self.keybroker, self.worker):
+            requirements.require_fit(self.tee)
 
     def encode(self) -> bytes:
         """Write the bytes that the digest is taken of."""
@@ -99,6 +101,7 @@ class Deployment:
         if self.insecure_simulated_root is None:
             return Policy(
                 role=role,
+                tee=self.tee,
                 deployment=self.name,
                 manifest_digest=self.digest,
                 requirements=requirements,

@@ -29,6 +29,8 @@ class Tee(enum.StrEnum):
     """What kind of trusted execution environment made the quote."""
 
     SGX = "sgx"
+    TDX = "tdx"
+    SNP = "snp"
     SIMULATED = "simulated"
 
     @property

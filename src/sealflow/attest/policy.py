@@ -9,49 +9,51 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sealflow.attest.checks.bound import check_bound
+from sealflow.attest.checks.code import check_code
+from sealflow.attest.checks.platform import check_age, check_amd, check_intel
+from sealflow.attest.checks.sgx import check_sgx
+from sealflow.attest.checks.snp import check_snp
+from sealflow.attest.checks.tdx import check_tdx
 from sealflow.attest.claims import Claims, TrustRoot, verify
-from sealflow.errors import PolicyError
+from sealflow.attest.evidence import Tee
+from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
+from sealflow.errors import MalformedError, PolicyError
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sealflow.attest.evidence import Evidence, Role
+    from sealflow.attest.mismatch import Mismatch
     from sealflow.attest.requirements import Requirements
-
-_DEBUG: Final = 0x02
-_WANTED_ATTRIBUTES: Final = 0x05
-_FORBIDDEN_ATTRIBUTES: Final = 0x32
-"""INIT and MODE64BIT must be set; DEBUG, PROVISION_KEY and EINITTOKEN_KEY must not. Source: Intel
-SDM volume 3D, section 34.7.1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mismatch:
-    """One thing in the claims that the policy does not accept, and what can be done about it."""
-
-    code: str
-    expected: str
-    got: str
-    hint: str
-
-    def __str__(self) -> str:
-        """Write it for people."""
-        return f"{self.code}: expected {self.expected}, got {self.got}; {self.hint}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What an enclave of real hardware must prove."""
+    """What an enclave of real hardware must prove.
+
+    `models`: accepted package digests by model name; empty leaves them to the deployment's owners.
+
+    Raises: MalformedError for a simulated TEE, and for requirements of other hardware.
+    """
 
     role: Role
+    tee: Tee
     deployment: str
     manifest_digest: str
     requirements: Requirements
+    models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no hardware could meet."""
+        if self.tee is Tee.SIMULATED:
+            raise MalformedError("a simulation needs a policy of its own, with its root")
+        self.requirements.require_fit(self.tee)
 
     @property
     def root(self) -> TrustRoot:
-        """Intel's root."""
+        """The makers' own roots."""
         return TrustRoot()
 
 
@@ -64,6 +66,12 @@ class SimulationPolicy:
     manifest_digest: str
     requirements: Requirements
     insecure_root: bytes = field(repr=False)
+    models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def tee(self) -> Tee:
+        """Always the simulation."""
+        return Tee.SIMULATED
 
     @property
     def root(self) -> TrustRoot:
@@ -102,122 +110,60 @@ def appraise(
     Raises: EvidenceError, or PolicyError with all mismatches.
     """
     claims = verify(evidence, policy.root, now_ms)
-    mismatches = (*_identity(claims, policy, nonce), *_platform(claims, policy, now_ms))
+    mismatches = tuple(_mismatches(claims, policy, now_ms, nonce))
     if mismatches:
         raise PolicyError(mismatches)
+    issued_until_s = claims.platform.collateral_issued_s + policy.requirements.max_collateral_age_s
     return Approval(
         claims=claims,
         policy_digest=policy_digest(policy),
-        until_ms=claims.collateral_expires_ms,
+        until_ms=1000 * min(issued_until_s, claims.platform.collateral_expires_s),
         _appraised=_APPRAISED,
     )
 
 
 def policy_digest(policy: AnyPolicy) -> str:
-    """Name a policy by what it demands."""
-    root = policy.root.insecure_root
+    """Name a policy in logs and reports: SHA-256 of all it says, in hex."""
+    root = policy.root.insecure_root or b""
     whole = canonical(
         {
             "role": policy.role.value,
+            "tee": policy.tee.value,
             "deployment": policy.deployment,
             "manifest_digest": policy.manifest_digest,
             "requirements": policy.requirements.as_json(),
-            "insecure_root": None if root is None else hashlib.sha256(root).hexdigest(),
+            "models": {name: sorted(digests) for name, digests in policy.models.items()},
+            "root": hashlib.sha256(root).hexdigest(),
         }
     )
     return hashlib.sha256(whole).hexdigest()
 
 
-def _identity(claims: Claims, policy: AnyPolicy, nonce: str | None) -> Iterator[Mismatch]:
-    bound, wanted = claims.bound, policy.requirements
-    if bound.role is not policy.role:
-        yield Mismatch(
-            code="role",
-            expected=policy.role,
-            got=bound.role,
-            hint="another kind of enclave answered",
-        )
-    if bound.deployment != policy.deployment:
-        yield Mismatch(
-            code="deployment",
-            expected=policy.deployment,
-            got=bound.deployment,
-            hint="this is another deployment: check the address, or use its policy",
-        )
-    if bound.manifest_digest != policy.manifest_digest:
-        yield Mismatch(
-            code="manifest_digest",
-            expected=policy.manifest_digest,
-            got=bound.manifest_digest,
-            hint="the deployment's settings changed: ask its owner for a new policy",
-        )
-    if claims.measurement not in wanted.measurements:
-        yield Mismatch(
-            code="measurement",
-            expected=" or ".join(sorted(wanted.measurements)),
-            got=claims.measurement,
-            hint="other code runs than the policy names: ask the owner for a new policy",
-        )
-    if wanted.signers and claims.signer not in wanted.signers:
-        yield Mismatch(
-            code="signer",
-            expected=" or ".join(sorted(wanted.signers)),
-            got=claims.signer,
-            hint="somebody else signed the enclave",
-        )
-    if nonce is not None and bound.nonce != nonce:
-        yield Mismatch(
-            code="nonce", expected=nonce, got=bound.nonce, hint="old evidence: ask for new evidence"
-        )
-
-
-def _platform(claims: Claims, policy: AnyPolicy, now_ms: int) -> Iterator[Mismatch]:
-    wanted = policy.requirements
-    if (
-        claims.attributes & _FORBIDDEN_ATTRIBUTES
-        or claims.attributes & _WANTED_ATTRIBUTES != _WANTED_ATTRIBUTES
-    ):
-        debug = "a debug enclave" if claims.attributes & _DEBUG else "not a production enclave"
-        yield Mismatch(
-            code="attributes", expected="0x05", got=f"{claims.attributes:#04x}", hint=debug
-        )
-    if claims.svn < wanted.min_svn:
-        yield Mismatch(
-            code="svn",
-            expected=f"at least {wanted.min_svn}",
-            got=str(claims.svn),
-            hint="an old release: the operator must update",
-        )
-    if claims.tcb_status not in wanted.tcb_statuses:
-        yield Mismatch(
-            code="tcb_status",
-            expected=" or ".join(sorted(wanted.tcb_statuses)),
-            got=claims.tcb_status,
-            hint="the operator must update microcode or BIOS",
-        )
-    unknown = [each for each in claims.advisories if each not in wanted.advisories]
-    if unknown:
-        yield Mismatch(
-            code="advisories",
-            expected="only " + (", ".join(sorted(wanted.advisories)) or "none"),
-            got=", ".join(unknown),
-            hint="read the advisories, then update the platform or allow them by name",
-        )
-    age_s = (now_ms - claims.collateral_issued_ms) // 1000
-    if age_s > wanted.max_collateral_age_s:
-        yield Mismatch(
-            code="collateral_age",
-            expected=f"at most {wanted.max_collateral_age_s} s",
-            got=f"{age_s} s",
-            hint="the operator must fetch collateral anew",
-        )
-    if claims.tcb_evaluation < wanted.min_tcb_evaluation:
-        yield Mismatch(
-            code="tcb_evaluation",
-            expected=f"at least {wanted.min_tcb_evaluation}",
-            got=str(claims.tcb_evaluation),
-            hint="the operator must fetch collateral anew",
-        )
+def _mismatches(
+    claims: Claims, policy: AnyPolicy, now_ms: int, nonce: str | None
+) -> Iterator[Mismatch]:
+    wanted, platform = policy.requirements, claims.platform
+    yield from check_bound(
+        claims.bound,
+        role=policy.role,
+        tee=policy.tee,
+        deployment=policy.deployment,
+        manifest_digest=policy.manifest_digest,
+        nonce=nonce,
+    )
+    yield from check_code(claims.report, wanted)
+    report = claims.report
+    if isinstance(report, SgxReport):
+        yield from check_sgx(report)
+    elif isinstance(report, TdxReport):
+        yield from check_tdx(report, wanted.tdx)
+    else:
+        yield from check_snp(report, wanted.snp, wanted.platform_flags)
+    if isinstance(platform, IntelPlatform):
+        yield from check_intel(platform, wanted, now_ms)
+    else:
+        yield from check_amd(platform, wanted.snp)
+    yield from check_age(platform, wanted, now_ms)
 
 
 _APPRAISED: Final = object()

@@ -3,44 +3,127 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Self
 
-from sealflow.attest.claims import TcbStatus
+from sealflow.attest.evidence import Tee
+from sealflow.attest.fields import advisories, flag, measurements, number, require_table, texts
+from sealflow.attest.reports import PlatformFlag, TcbStatus
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import MalformedError
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import is_integer, require_keys
 
 DAY_S: Final = 86_400
 _MAX_AGE_S: Final = 3660 * DAY_S
-_MAX_ITEMS: Final = 256
-_OPTIONAL: Final = (
+_MAX_SVN: Final = 0xFFFF
+_MAX_REASON: Final = 200
+_DIGITS: Final = {Tee.SGX: 64, Tee.TDX: 96, Tee.SNP: 96}
+_NAMES: Final = (
+    "measurements",
     "signers",
+    "product_id",
     "min_svn",
     "tcb_statuses",
     "advisories",
     "max_collateral_age_s",
     "min_tcb_evaluation",
+    "platform_flags",
+    "tdx",
+    "snp",
+    "insecure_signer_only",
+    "insecure_out_of_date",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfDateException:
+    """Leave to use an out-of-date platform for a while. `until`: the last day, in UTC."""
+
+    until: date
+    reason: str
+
+    def as_json(self) -> dict[str, object]:
+        """Give the table that deployments and policy files hold."""
+        return {"until": self.until.isoformat(), "reason": self.reason}
+
+    @classmethod
+    def from_json(cls, value: object, what: str) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        table = require_table(value, what, (), ("until", "reason"))
+        until, reason = table["until"], table["reason"]
+        if not isinstance(reason, str) or not 0 < len(reason) <= _MAX_REASON:
+            raise MalformedError(f"{what}: reason is not a sentence of at most {_MAX_REASON} signs")
+        try:
+            day = date.fromisoformat(until)  # type: ignore[arg-type]  # any object may be given
+        except (TypeError, ValueError) as error:
+            raise MalformedError(f'{what}: until is not a day like "2026-12-31"') from error
+        return cls(until=day, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
     """Demands on one kind of enclave.
 
-    `measurements`: the MRENCLAVE values accepted, in hex, at least one. `signers`: MRSIGNER values,
-    empty for any. `advisories`: Intel advisory ids accepted although the platform has them.
+    `measurements`: accepted MRENCLAVE, MRTD or launch digests, in hex. `signers`: accepted
+    MRSIGNER values or digests of id keys, empty for any. `advisories`: ids accepted although the
+    platform has them. `platform_flags`: accepted although the platform has them.
+    `insecure_signer_only`: any code of the signers with product id and lowest svn will do.
+
+    Raises: MalformedError for demands that anything or nothing could meet.
     """
 
     measurements: frozenset[str]
     signers: frozenset[str] = frozenset()
+    product_id: int | None = None
     min_svn: int = 0
     tcb_statuses: frozenset[TcbStatus] = frozenset({TcbStatus.UP_TO_DATE})
     advisories: frozenset[str] = frozenset()
     max_collateral_age_s: int = 30 * DAY_S
     min_tcb_evaluation: int = 0
+    platform_flags: frozenset[PlatformFlag] = frozenset()
+    tdx: TdxRequirements | None = None
+    snp: SnpRequirements | None = None
+    insecure_signer_only: bool = False
+    insecure_out_of_date: OutOfDateException | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later, or what never fails."""
+        if self.insecure_signer_only:
+            if self.measurements or not self.signers or self.product_id is None or not self.min_svn:
+                raise MalformedError(
+                    "insecure_signer_only needs signers, product_id and min_svn, and no "
+                    "measurements"
+                )
+        elif not self.measurements:
+            raise MalformedError("measurements is empty, so that nothing could pass")
+        if any(status.out_of_date for status in self.tcb_statuses):
+            raise MalformedError(
+                "tcb_statuses may not hold OutOfDate: use insecure_out_of_date, which ends"
+            )
+
+    def require_fit(self, tee: Tee) -> None:
+        """Refuse demands that are those of other hardware.
+
+        Raises: MalformedError.
+        """
+        if tee is Tee.SIMULATED:
+            return
+        digits = _DIGITS[tee]
+        for name, values in (("measurements", self.measurements), ("signers", self.signers)):
+            if any(len(value) != digits for value in values):
+                raise MalformedError(f"{name}: those of {tee} have {digits} hex digits")
+        for kind, table in ((Tee.TDX, self.tdx), (Tee.SNP, self.snp)):
+            if (table is not None) != (tee is kind):
+                verb = "needs" if tee is kind else "has no use for"
+                raise MalformedError(f"tee {tee} {verb} a table {kind}")
+        if tee is not Tee.SGX and (self.insecure_signer_only or self.product_id is not None):
+            raise MalformedError(f"product_id and insecure_signer_only are of sgx, not of {tee}")
 
     def as_json(self) -> dict[str, object]:
-        """Give the object that deployments and policy files hold."""
+        """Give the table that deployments and policy files hold."""
+        exception = self.insecure_out_of_date
         return {
             "measurements": sorted(self.measurements),
             "signers": sorted(self.signers),
@@ -49,50 +132,69 @@ class Requirements:
             "advisories": sorted(self.advisories),
             "max_collateral_age_s": self.max_collateral_age_s,
             "min_tcb_evaluation": self.min_tcb_evaluation,
+            "platform_flags": sorted(self.platform_flags),
+            "insecure_signer_only": self.insecure_signer_only,
+            **({} if self.product_id is None else {"product_id": self.product_id}),
+            **({} if self.tdx is None else {"tdx": self.tdx.as_json()}),
+            **({} if self.snp is None else {"snp": self.snp.as_json()}),
+            **({} if exception is None else {"insecure_out_of_date": exception.as_json()}),
         }
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `as_json` gives; all but `measurements` may be absent.
+        """Read what `as_json` gives; all may be absent but what says whose code is accepted.
 
         Raises: MalformedError.
         """
-        if not isinstance(value, dict):
-            raise MalformedError(f"{what}: not an object")
-        require_keys(value, ("measurements",), what, _OPTIONAL)
-        measurements = frozenset(map(parse_digest, _list(value, "measurements", what)))
-        if not measurements:
-            raise MalformedError(f"{what}: measurements is empty, so that nothing could pass")
+        table = require_table(value, what, _NAMES)
         try:
-            names = map(str, _list(value, "tcb_statuses", what, [TcbStatus.UP_TO_DATE]))
-            statuses = frozenset(map(TcbStatus, names))
+            named = texts(table, "tcb_statuses", what)
+            statuses = frozenset(map(TcbStatus, named)) or frozenset({TcbStatus.UP_TO_DATE})
         except ValueError as error:
-            known = ", ".join(TcbStatus)
-            raise MalformedError(f"{what}: tcb_statuses may hold {known}") from error
-        return cls(
-            measurements=measurements,
-            signers=frozenset(map(parse_digest, _list(value, "signers", what, []))),
-            min_svn=_number(value, "min_svn", what, 0, 0xFFFF),
-            tcb_statuses=statuses,
-            advisories=frozenset(map(str, _list(value, "advisories", what, []))),
-            max_collateral_age_s=_number(
-                value, "max_collateral_age_s", what, 30 * DAY_S, _MAX_AGE_S
-            ),
-            min_tcb_evaluation=_number(value, "min_tcb_evaluation", what, 0, 2**31),
-        )
+            raise MalformedError(f"{what}: tcb_statuses may hold {', '.join(TcbStatus)}") from error
+        try:
+            flags = frozenset(map(PlatformFlag, texts(table, "platform_flags", what)))
+        except ValueError as error:
+            known = ", ".join(PlatformFlag)
+            raise MalformedError(f"{what}: platform_flags may hold {known}") from error
+        exception = table.get("insecure_out_of_date")
+        try:
+            return cls(
+                measurements=measurements(table, "measurements", what),
+                signers=measurements(table, "signers", what),
+                product_id=(
+                    number(table, "product_id", what, 0, _MAX_SVN)
+                    if "product_id" in table
+                    else None
+                ),
+                min_svn=number(table, "min_svn", what, 0, _MAX_SVN),
+                tcb_statuses=statuses,
+                advisories=advisories(table, "advisories", what),
+                max_collateral_age_s=number(
+                    table, "max_collateral_age_s", what, 30 * DAY_S, _MAX_AGE_S
+                ),
+                min_tcb_evaluation=number(table, "min_tcb_evaluation", what, 0, 2**31),
+                platform_flags=flags,
+                tdx=(
+                    TdxRequirements.from_json(table["tdx"], f"{what}.tdx")
+                    if "tdx" in table
+                    else None
+                ),
+                snp=(
+                    SnpRequirements.from_json(table["snp"], f"{what}.snp")
+                    if "snp" in table
+                    else None
+                ),
+                insecure_signer_only=flag(table, "insecure_signer_only", what),
+                insecure_out_of_date=(
+                    None
+                    if exception is None
+                    else OutOfDateException.from_json(exception, f"{what}.insecure_out_of_date")
+                ),
+            )
+        except MalformedError as error:
+            raise MalformedError(_prefixed(what, str(error))) from error
 
 
-def _list(
-    value: dict[str, object], name: str, what: str, default: list[object] | None = None
-) -> list[object]:
-    found = value.get(name, default)
-    if not isinstance(found, list) or len(found) > _MAX_ITEMS:
-        raise MalformedError(f"{what}: {name} is not a list of at most {_MAX_ITEMS}")
-    return found
-
-
-def _number(value: dict[str, object], name: str, what: str, default: int, most: int) -> int:
-    found = value.get(name, default)
-    if not is_integer(found) or not 0 <= found <= most:
-        raise MalformedError(f"{what}: {name} is not an integer of 0 to {most}")
-    return found
+def _prefixed(what: str, message: str) -> str:
+    return message if message.startswith(what) else f"{what}: {message}"

@@ -17,7 +17,7 @@ from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import LIFE, Platform
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
-from sealflow.owner.trust import write_policy
+from sealflow.owner.policy_file import write_policy
 from sealflow.wire.world import World
 
 if TYPE_CHECKING:

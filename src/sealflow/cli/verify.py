@@ -56,7 +56,7 @@ def _print(report: TrustReport) -> None:
         ("deployment", claims.bound.deployment),
         ("TEE", claims.bound.tee.value),
         ("measurement", claims.measurement),
-        ("TCB status", claims.tcb_status.value),
+        ("TCB status", claims.tcb_status),
         ("settings", claims.bound.manifest_digest),
         ("directory", f"version {directory.version}, valid until {until:%Y-%m-%d %H:%M:%S} UTC"),
         ("keys", ", ".join(f"{key.suite.name} {key.kid[:16]}…" for key in directory.keys)),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 from sealflow.errors import SealflowError
 from sealflow.owner import conversation
 from sealflow.owner.http import HttpTransport
+from sealflow.owner.policy_file import load_policy
 from sealflow.owner.results import Outcome
 from sealflow.owner.session import ServiceSession
-from sealflow.owner.trust import load_policy
 
 if TYPE_CHECKING:
     import os

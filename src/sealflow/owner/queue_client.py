@@ -21,10 +21,10 @@ from sealflow.errors import (
 )
 from sealflow.owner.conversation import ANEW_CODES, MAX_REPLY_BYTES, STALE_CODES, open_answer
 from sealflow.owner.pending import PendingCalls, PendingRequest
+from sealflow.owner.policy_file import load_policy
 from sealflow.owner.requests import request_parts
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
-from sealflow.owner.trust import load_policy
 from sealflow.wire.envelope import decode
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ LIFE: Final = timedelta(days=365)
 SIGNER: Final = hashlib.sha256(b"SIMULATION ONLY signer").digest()
 
 _QE_ATTRIBUTES: Final = 0x11
+_XFRM: Final = 0x03
 _QE_VENDOR: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _HEADER: Final = struct.Struct("<HHIHH16s20s")
 _BODY: Final = struct.Struct("<16sI28sQQ32s32x32s96xHH60x64s")
@@ -146,5 +147,5 @@ def _body(
 ) -> bytes:
     cpu_svn = bytes([TCB_SVN] * 16)
     return _BODY.pack(
-        cpu_svn, 0, bytes(28), attributes, 0, measurement, signer, product_id, svn, data
+        cpu_svn, 0, bytes(28), attributes, _XFRM, measurement, signer, product_id, svn, data
     )
