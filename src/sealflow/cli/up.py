@@ -69,8 +69,7 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
     try:
         steps = launch.start()
         for step in steps:
-            if not as_json:
-                click.echo(step, err=True)
+            click.echo(step, err=True)
         if as_json:
             print_json(launch.facts())
         else:
