@@ -27,7 +27,8 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """This engine's name, unique in the deployment; with one of its own that stays, such as a pod's
     of a StatefulSet, a new process goes on at once with what the last one owed."""
     workers: int = 0
-    """Worker processes; 0 is one for each core that this process may use."""
+    """Worker processes of the local engine; 0 is one for each core that this process may use. Under
+    Flink each subtask has one, whatever this says."""
     threads: int = 1
     """Threads of a worker's model runtime."""
     runtime: Literal["onnx", "openvino", "auto"] = "onnx"
