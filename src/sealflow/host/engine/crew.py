@@ -28,6 +28,7 @@ from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
+    from sealflow.host.engine.figures import Figures
 
 _log = structlog.get_logger()
 
@@ -73,6 +74,7 @@ class Crew:
         self._wake = threading.Event()
         self._directory = b""
         self._status_due_s = 0.0
+        self._queue_lag = 0
         self._slots = [
             _Slot(Step(self._broker, self._keyspace.requests, f"{self._instance}-{n}", config))
             for n in range(count)
@@ -101,6 +103,32 @@ class Crew:
             self.wait(for_s)
         else:
             worker.feed(for_s)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first worker serves."""
+        worker = self._slots[0].worker
+        return worker is not None and worker.ready
+
+    @property
+    def figures(self) -> Figures:
+        """What the first place's workers did."""
+        return self._slots[0].step.figures
+
+    @property
+    def in_work(self) -> int:
+        """Requests that are owed an answer."""
+        return sum(slot.step.in_work for slot in self._slots)
+
+    @property
+    def restarts(self) -> int:
+        """How often a worker was started again."""
+        return sum(max(slot.restarts, 0) for slot in self._slots)
+
+    @property
+    def queue_lag(self) -> int:
+        """Requests that waited for any engine, at the last report."""
+        return self._queue_lag
 
     def wait(self, timeout_s: float) -> None:
         """Wait until a worker became ready or ended, or somebody woke this."""
@@ -203,6 +231,7 @@ class Crew:
         }
         key = self._keyspace.status("engine", self._instance)
         try:
+            self._queue_lag = self._broker.depth(self._keyspace.requests).waiting
             self._broker.set_value(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
         except UnavailableError as error:
             _log.warning("the broker is away", error=str(error))

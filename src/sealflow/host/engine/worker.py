@@ -81,6 +81,11 @@ class Worker:
             thread.start()
 
     @property
+    def ready(self) -> bool:
+        """Whether it has a model to serve."""
+        return self._ready.is_set()
+
+    @property
     def ended(self) -> bool:
         """Whether the process has closed its pipe."""
         return self._ended.is_set()
@@ -114,7 +119,7 @@ class Worker:
         pid = self._relay.pid
         return {
             "pid": pid,
-            "ready": self._ready.is_set(),
+            "ready": self.ready,
             "simulated": self.state.get("simulated"),
             "models": self.state["models"],
             "in_flight": self._step.in_work,
