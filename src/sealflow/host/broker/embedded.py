@@ -13,12 +13,18 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Final
-
-import valkey
+from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.broker.addresses import CONNECT_TIMEOUT_S, checked_url, translated
+from sealflow.host.broker.connecting import (
+    CONNECT_TIMEOUT_S,
+    connect,
+    require_access,
+    translated,
+)
+
+if TYPE_CHECKING:
+    from sealflow.wire.broker_address import BrokerAddress
 
 SOCKET_NAME: Final = "broker.sock"
 MIN_REDIS: Final = (6, 2)
@@ -97,12 +103,13 @@ def server_url(folder: Path) -> str:
     return f"unix://{folder.absolute() / SOCKET_NAME}"
 
 
-def wait_ready(url: str, timeout_s: float) -> None:
+def wait_ready(address: BrokerAddress | str, timeout_s: float) -> None:
     """Wait until a server answers and has loaded its data.
 
     Raises: UnavailableError after `timeout_s`, ConfigError for a server that is too old.
     """
-    client: Any = valkey.Valkey.from_url(checked_url(url), socket_connect_timeout=CONNECT_TIMEOUT_S)
+    require_access(address)
+    client = connect(address, CONNECT_TIMEOUT_S)
     until = time.monotonic() + timeout_s
     try:
         while True:

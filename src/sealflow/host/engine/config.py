@@ -18,7 +18,6 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     deployment: str
-    broker_url: str
     packages_dir: str
     """Where sealed model packages lie, as `<digest>.sealed`."""
     logs_dir: str | None = None
@@ -62,6 +61,7 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError(
                 "deployment and instance are names: use letters, digits, '.', '_', '-'"
             ) from error
+        self.broker  # noqa: B018 - raises what is wrong with it
         for name in ("threads", "window", "stale_after_s", "max_attempts", "reply_ttl_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}: must be greater than 0")

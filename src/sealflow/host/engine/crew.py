@@ -66,7 +66,7 @@ class Crew:
         """
         self._config = config
         self._keyspace = Keyspace(deployment=config.deployment)
-        self._broker = RedisStreams(config.broker_url, reply_ttl_ms=int(config.reply_ttl_s * 1000))
+        self._broker = RedisStreams(config.broker, reply_ttl_ms=int(config.reply_ttl_s * 1000))
         self._instance = config.instance or secrets.token_hex(8)
         self._feeding = feeding
         self._command = enclave_command(config, "worker")
