@@ -89,7 +89,7 @@ def test_a_bad_password_file(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         file.write_bytes(content)
     address = BrokerAddress(url="valkey://queue", password_file=str(file))
-    with pytest.raises(ConfigError, match="password file .*password"):
+    with pytest.raises(ConfigError, match=r"password file .*password"):
         _credentials(address)
 
 
@@ -121,5 +121,7 @@ def test_refused(fields: dict[str, str], words: str) -> None:
 
 def test_round_trip() -> None:
     """The fields that are set make the same value again."""
-    address = BrokerAddress(url="valkeys://me@queue", ca_file="ca.pem", password_file="p")
+    address = BrokerAddress(
+        url="valkeys://me@queue", ca_file="ca.pem", key_file="k", certificate_file="c"
+    )
     assert BrokerAddress(**address.as_json()) == address

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import valkey
 
 from sealflow.errors import QueueFullError, UnavailableError
-from sealflow.host.broker.connecting import connect_async, translated
+from sealflow.host.broker.connecting import close_async, connect_async, translated
 from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
 from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
 
@@ -94,8 +94,7 @@ class Submitter:
             # Its time to live deletes it.
             pass
         finally:
-            await self._sender.aclose()
-            await self._reader.aclose()
+            await close_async(self._sender, self._reader)
 
     def submit(
         self, stream: str, envelope: bytes, correlation: bytes, *, capacity: int

@@ -51,6 +51,15 @@ def connect_async(address: BrokerAddress | str, timeout_s: float | None) -> Any:
     return sentinel.master_for(found.sentinel_group)
 
 
+async def close_async(*clients: Any) -> None:  # noqa: ANN401 - likewise
+    """Close clients of `connect_async`, with the connections to their sentinels."""
+    for client in clients:
+        await client.aclose()
+        manager = getattr(client.connection_pool, "sentinel_manager", None)
+        for each in [] if manager is None else manager.sentinels:
+            await each.aclose()
+
+
 def require_access(address: BrokerAddress | str) -> None:
     """Refuse to start with a password or certificate that the broker does not take.
 

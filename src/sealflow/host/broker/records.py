@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Final, cast
 import valkey
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.connecting import CONNECT_TIMEOUT_S, connect_async, translated
+from sealflow.host.broker.connecting import (
+    CONNECT_TIMEOUT_S,
+    close_async,
+    connect_async,
+    translated,
+)
 from sealflow.host.broker.delivery import Depth
 from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
 from sealflow.wire.queueing import FIELD_ENVELOPE, GROUP, Keyspace
@@ -148,5 +153,4 @@ class Records:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
-        await self._blocking.aclose()
+        await close_async(self._client, self._blocking)
