@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
     "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),
     "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
+    "enclave": ("sealflow.cli.enclave", "Build, sign and measure SGX enclaves."),
     "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
 }
 

@@ -25,7 +25,6 @@ from sealflow.owner.policy_file import load_policy
 from sealflow.owner.requests import request_parts
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import decode
 
 if TYPE_CHECKING:
@@ -60,20 +59,21 @@ class QueueClient:
 
     def __init__(
         self,
-        broker: BrokerAddress | str,
+        broker_url: str,
         *,
         policy: AnyPolicy | str | os.PathLike[str],
+        ca: str | os.PathLike[str] | None = None,
         capacity: int = DEFAULT_CAPACITY,
     ) -> None:
-        """Use the broker at an address: a URL, or a `BrokerAddress` with what it asks for.
+        """Use the broker at `broker_url`: `unix://`, `valkey://`, `valkeys://` or `redis(s)://`.
 
         `capacity`: unanswered entries in the whole queue at which nothing more is added.
         Raises: ConfigError.
         """
         trusted = load_policy(policy)
         self._session = ServiceSession(trusted)
-        address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
-        self._transport = StreamTransport(address, trusted.deployment)
+        ca_path = str(ca) if ca is not None else None
+        self._transport = StreamTransport(broker_url, trusted.deployment, ca=ca_path)
         self._capacity = capacity
         self._pending = PendingCalls()
         self._look_at = 0.0

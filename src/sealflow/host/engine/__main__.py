@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealflow.errors import SealflowError
-from sealflow.host.broker.connecting import require_access
 from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.local import LocalEngine
@@ -22,9 +21,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
     configure_logs()
     try:
-        config = load(Path(sys.argv[1]), EngineConfig)
-        require_access(config.broker)
-        engine = LocalEngine(config)
+        engine = LocalEngine(load(Path(sys.argv[1]), EngineConfig))
 
         def end(number: int, frame: FrameType | None) -> None:
             del number, frame
