@@ -7,7 +7,7 @@ INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get u
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types arch unit e2e bench docs clean
+.PHONY: help setup flink demo test check fmt lint types arch unit e2e bench docs clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,6 +22,12 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV) (about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+flink: .venv-flink/.complete ## Make .venv-flink: Apache Flink, Java and the host's code
+
+.venv-flink/.complete: requirements/flink.txt tools/flink_env.py
+	@$(PYTHON) tools/flink_env.py .venv-flink
 	@touch $@
 
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
@@ -57,7 +63,7 @@ docs: setup ## Write docs/tcb.md anew
 	@$(BIN)/python tools/tcb.py
 
 clean: ## Delete what make made
-	@rm -rf $(VENV) .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
+	@rm -rf $(VENV) .venv-flink .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
 
 # The contract tests also run over a system Redis; without one they say that they skip.
 .PHONY: system-redis

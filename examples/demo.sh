@@ -32,5 +32,3 @@ sealflow infer --home "$home" examples/photos/*.jpg
 
 step "Benchmark: push $images photos, pull $images answers, check every one"
 sealflow bench --home "$home" -n "$images" -i examples/photos
-
-step "Stop"

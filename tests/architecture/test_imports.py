@@ -35,7 +35,7 @@ def test_public_names(name: str) -> None:
 def test_package() -> None:
     """Importing the owner's package alone loads no client library at all."""
     modules = loaded("import sealflow.owner")
-    assert modules.isdisjoint((*HEAVY, "httpx", "valkey", "cryptography"))
+    assert modules.isdisjoint((*HEAVY, "httptools", "valkey", "cryptography"))
 
 
 def test_help() -> None:
@@ -48,4 +48,4 @@ def test_help() -> None:
         "    main()\n"
         "assert 'Usage' in text.getvalue()"
     )
-    assert loaded(program).isdisjoint((*HEAVY, "httpx", "rich", "valkey", "cryptography"))
+    assert loaded(program).isdisjoint((*HEAVY, "httptools", "rich", "valkey", "cryptography"))

@@ -13,6 +13,7 @@ from sealflow.errors import ConfigError, QueueFullError, UnavailableError
 from sealflow.host.broker.embedded import SOCKET_NAME, server_command
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.owner.transport import StreamTransport
+from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.queueing import Keyspace
 from tests.contract.conftest import Server
 
@@ -40,7 +41,7 @@ def _inbox(server: Server, name: str = INBOX) -> list[dict[bytes, bytes]]:
 
 def test_admission_is_bounded(server: Server) -> None:
     """A sender is told when the stream holds its capacity; nothing that waits is dropped."""
-    transport = StreamTransport(server.url, "test")
+    transport = StreamTransport(BrokerAddress(url=server.url), "test")
     entries = [(f"{n:032x}", b"e%d" % n) for n in range(8)]
     assert transport.submit(entries, capacity=5) == [True] * 5 + [False] * 3
     assert _raw(server).xlen(STREAM) == 5
@@ -203,7 +204,7 @@ def test_a_full_memory_is_a_full_queue(binary: str) -> None:
     """The server refuses rather than evicts, and that is said as what it is."""
     server = Server(binary, max_memory_bytes=8 * 2**20)
     try:
-        transport = StreamTransport(server.url, "test")
+        transport = StreamTransport(BrokerAddress(url=server.url), "test")
         entries = [(f"{n:032x}", bytes(2**20)) for n in range(12)]
         accepted = transport.submit(entries, capacity=1000)
         assert not all(accepted)

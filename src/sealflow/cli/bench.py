@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealflow.cli.connection import connect, connection_options
+from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, progress, warn_of_simulation
 from sealflow.errors import ConfigError, ModelError
 
@@ -61,11 +61,7 @@ def bench(
     concurrency: int | None,
     rate: float,
     plot_path: Path | None,
-    home: Path,
-    url: str | None,
-    policy: Path | None,
-    broker_url: str | None,
-    ca: Path | None,
+    connection: Connection,
     *,
     as_json: bool,
 ) -> None:
@@ -78,13 +74,12 @@ def bench(
     from sealflow.cli.processes import Processes
     from sealflow.cli.status import fetch_status
 
-    connection = connect(home, url, policy, broker_url, ca)
     if via is None:
-        via = "gateway" if concurrency or connection.broker_url is None else "queue"
+        via = "gateway" if concurrency or connection.broker is None else "queue"
     with connection.client() as client:
         simulated = client.verify().simulated
         work = _work(client, model, images, top_k, tensor=tensor)
-    running = Home(home).running() or {}
+    running = Home(connection.home).running() or {}
     pids = running.get("pids")
     broker = {"queue": pids["broker"]} if isinstance(pids, dict) and "broker" in pids else {}
     processes = Processes.of(fetch_status(connection), broker)

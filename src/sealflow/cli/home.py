@@ -8,7 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
@@ -115,7 +115,7 @@ class Home:
         """Say how to reach the running cluster."""
         write_whole(self.cluster, json.dumps(facts, indent=1).encode())
 
-    def running(self) -> dict[str, object] | None:
+    def running(self) -> dict[str, Any] | None:
         """How to reach the cluster of this home; None when none runs."""
         try:
             facts = json.loads(self.cluster.read_text())

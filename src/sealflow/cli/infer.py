@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealflow.cli.connection import connect, connection_options
+from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, progress, warn_of_simulation
 from sealflow.errors import ConfigError, SealflowError
 
 if TYPE_CHECKING:
+    from sealflow.cli.connection import Connection
     from sealflow.owner.results import InferResult
     from sealflow.seal.directory import Directory
 
@@ -28,17 +29,13 @@ def infer(
     model: str | None,
     top_k: int,
     timeout_s: float,
-    home: Path,
-    url: str | None,
-    policy: Path | None,
-    broker_url: str | None,
-    ca: Path | None,
+    connection: Connection,
     *,
     as_json: bool,
 ) -> None:
     """Seal IMAGES (JPEG or PNG files), have them classified, open the answers."""
     results: dict[Path, InferResult | SealflowError] = {}
-    with connect(home, url, policy, broker_url, ca).client() as client:
+    with connection.client() as client:
         name = model or image_model(client.verify().directory)
         with progress("Inferring", len(images), quiet=as_json) as advance:
             for outcome in client.infer_many(name, images, top_k=top_k, timeout_s=timeout_s):

@@ -8,13 +8,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.cli.connection import Connection
+from sealflow.cli.connection import Connection, broker_address
 from sealflow.cli.status import fetch_status
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.broker.embedded import server_command, server_url, wait_ready
 from sealflow.host.cluster import Cluster, Program
 from sealflow.owner.packing import pack_folder
 from sealflow.seal.bundle import read_package
+from sealflow.wire.broker_address import BrokerAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -42,8 +43,9 @@ class Launch:
         self._cluster = Cluster()
         self._client: Client | None = None
         self._packages: dict[str, bytes] = {}
-        self._broker_url = ""
+        self._broker: BrokerAddress | None = broker_address(options)
         self._url = ""
+        self._ca: Path | None = options["tls_certificate"]
         self._port = _free_port(options["host"], options["port"])
 
     def start(self) -> Iterator[str]:
@@ -60,10 +62,10 @@ class Launch:
         self._owner, self._deployment = self._home.prepare(self._options["deployment"])
         for path in self._options["models"]:
             self._add_package(path)
-        self._broker_url = self._options["broker_url"] or self._start_broker()
-        yield f"queue       {self._broker_url}"
-        wait_ready(self._broker_url, START_TIMEOUT_S)
-        for name, settings in self._settings().items():
+        broker = self._broker = self._broker or self._start_broker()
+        yield f"queue       {broker.shown}"
+        wait_ready(broker, START_TIMEOUT_S)
+        for name, settings in self._settings(broker).items():
             path = self._home.write_config(name, settings)
             argv = (sys.executable, "-m", f"sealflow.host.{name}", str(path))
             self._cluster.start(Program(name=name, argv=argv, log=self._home.log(name)))
@@ -79,9 +81,12 @@ class Launch:
 
     def facts(self) -> dict[str, object]:
         """How to reach the cluster."""
+        broker = {} if self._broker is None else self._broker.as_json()
         return {
             "url": self._url,
-            "broker_url": self._broker_url,
+            "ca": None if self._ca is None else str(self._ca),
+            "broker_url": broker.get("url"),
+            "broker": broker,
             "policy": str(self._home.policy),
             "home": str(self._home.path),
             "logs": str(self._home.path / "logs"),
@@ -130,14 +135,15 @@ class Launch:
         digest = read_package(data).verify(self._owner.signer).digest
         self._packages[digest] = data
 
-    def _start_broker(self) -> str:
+    def _start_broker(self) -> BrokerAddress:
         argv = server_command(self._home.broker, max_memory_bytes=_MAX_BROKER_BYTES)
         self._cluster.start(Program(name="broker", argv=argv, log=self._home.log("broker")))
-        return server_url(self._home.broker)
+        return BrokerAddress(url=server_url(self._home.broker))
 
-    def _settings(self) -> dict[str, dict[str, str | int | float | bool]]:
+    def _settings(self, broker: BrokerAddress) -> dict[str, dict[str, str | int | float | bool]]:
         options, home = self._options, self._home
-        common = {"deployment": options["deployment"], "broker_url": self._broker_url}
+        common = {f"broker_{name}": value for name, value in broker.as_json().items()}
+        common["deployment"] = options["deployment"]
         trusted = {
             "deployment_file": str(home.deployment.absolute()),
             "simulated_platform_file": str(home.platform.absolute()),
@@ -168,8 +174,8 @@ class Launch:
         connection = Connection(
             url=self._url,
             policy=self._home.policy,
-            broker_url=self._broker_url,
-            ca=self._options["tls_certificate"],
+            broker=self._broker,
+            ca=self._ca,
             home=self._home.path,
         )
         self._retry(lambda: fetch_status(connection), START_TIMEOUT_S, "the gateway")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sealflow.cli.connection import connect, connection_options
+from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from sealflow.cli.connection import Connection
 
 
 @click.command()
@@ -22,11 +26,7 @@ from sealflow.cli.screen import print_json, print_table, progress
 def publish(
     package: Path,
     owner_key: Path | None,
-    home: Path,
-    url: str | None,
-    policy: Path | None,
-    broker_url: str | None,
-    ca: Path | None,
+    connection: Connection,
     *,
     as_json: bool,
 ) -> None:
@@ -38,8 +38,8 @@ def publish(
     from sealflow.owner.ownerkey import load_owner_key
     from sealflow.owner.packing import pack_folder
 
-    key = load_owner_key(owner_key or Home(home).owner_key)
-    with connect(home, url, policy, broker_url, ca).client() as client:
+    key = load_owner_key(owner_key or Home(connection.home).owner_key)
+    with connection.client() as client:
         with progress("Publishing", 1, quiet=as_json) as advance:
             data = pack_folder(package, key) if package.is_dir() else package.read_bytes()
             version = client.publish(data, key)
@@ -55,11 +55,7 @@ def publish(
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_models(
-    home: Path,
-    url: str | None,
-    policy: Path | None,
-    broker_url: str | None,
-    ca: Path | None,
+    connection: Connection,
     *,
     as_json: bool,
 ) -> None:
@@ -67,7 +63,7 @@ def list_models(
     from rich.table import Table
     from rich.text import Text
 
-    with connect(home, url, policy, broker_url, ca).client() as client:
+    with connection.client() as client:
         models = client.verify().directory.models
     if as_json:
         print_json([each.as_json() for each in models])

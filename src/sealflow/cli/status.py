@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealflow.cli.connection import connect, connection_options
+from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table
 from sealflow.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.table import Table
 
     from sealflow.cli.connection import Connection
@@ -23,11 +21,7 @@ if TYPE_CHECKING:
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(
-    home: Path,
-    url: str | None,
-    policy: Path | None,
-    broker_url: str | None,
-    ca: Path | None,
+    connection: Connection,
     *,
     as_json: bool,
 ) -> None:
@@ -35,7 +29,7 @@ def status(
 
     The operator says all of this, and nothing proves it: see `sealflow verify` for what is proved.
     """
-    found = fetch_status(connect(home, url, policy, broker_url, ca))
+    found = fetch_status(connection)
     if as_json:
         print_json(found)
     else:

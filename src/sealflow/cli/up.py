@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sealflow.cli.connection import broker_options
 from sealflow.cli.home import DEFAULT_HOME, Home
 from sealflow.cli.screen import SIMULATED, print_json, print_table
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--max-batch", type=click.IntRange(0, 1024), default=0, help="0 is the model's own.")
 @click.option("--max-wait-ms", type=click.IntRange(0, 1000), default=0, show_default=True)
 @click.option("--queue-capacity", type=click.IntRange(1), default=4096, show_default=True)
-@click.option("--broker-url", metavar="URL", help="A Redis or Valkey of yours instead of our own.")
+@broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def up(*, home: Path, as_json: bool, **options: Any) -> None:
     """Start a queue, a key broker, workers and a gateway; Ctrl-C stops all of them.
@@ -69,8 +70,7 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
     try:
         steps = launch.start()
         for step in steps:
-            if not as_json:
-                click.echo(step, err=True)
+            click.echo(step, err=True)
         if as_json:
             print_json(launch.facts())
         else:

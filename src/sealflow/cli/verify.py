@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealflow.cli.connection import connect, connection_options
+from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, warn_of_simulation
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from sealflow.cli.connection import Connection
     from sealflow.owner.trust import TrustReport
 
 
@@ -19,11 +18,7 @@ if TYPE_CHECKING:
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(
-    home: Path,
-    url: str | None,
-    policy: Path | None,
-    broker_url: str | None,
-    ca: Path | None,
+    connection: Connection,
     *,
     as_json: bool,
 ) -> None:
@@ -32,7 +27,7 @@ def verify(
     Fetches the key broker's evidence and the signed directory, checks both offline against the
     policy, and exits with code 3 when anything is not as the policy demands.
     """
-    with connect(home, url, policy, broker_url, ca).client() as client:
+    with connection.client() as client:
         report = client.verify()
     if as_json:
         print_json(report.as_json())

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from sealflow.errors import ConfigError, SealflowError, UnavailableError, WorkerGoneError
+from sealflow.host.broker.connecting import require_access
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.config import load, read_file
 from sealflow.host.enclaves import EnclaveConfig, enclave_command
@@ -52,7 +53,6 @@ class ControlConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fie
     """What the key broker's host reads."""
 
     deployment: str
-    broker_url: str
     logs_dir: str | None = None
 
 
@@ -66,7 +66,7 @@ class Control:
         """
         self._config = config
         self._keyspace = Keyspace(deployment=config.deployment)
-        self._broker = RedisStreams(config.broker_url)
+        self._broker = RedisStreams(config.broker)
         self._instance = secrets.token_hex(8)
         platform = config.simulated_platform_file
         simulated = None if platform is None else read_file(platform, "simulated_platform_file")
@@ -237,7 +237,9 @@ def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
     configure_logs()
     try:
-        control = Control(load(Path(sys.argv[1]), ControlConfig))
+        config = load(Path(sys.argv[1]), ControlConfig)
+        require_access(config.broker)
+        control = Control(config)
 
         def end(number: int, frame: FrameType | None) -> None:
             del number, frame

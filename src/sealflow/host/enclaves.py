@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-import msgspec
-
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.host.broker.settings import BrokerSettings
 from sealflow.host.config import read_file
 from sealflow.host.sgx import GRAMINE, SYSTEM, missing_for_sgx
 from sealflow.wire.strict_json import parse_object
@@ -25,8 +24,8 @@ _MANIFEST: Final = ".manifest.sgx"
 _SIGNATURE: Final = ".sig"
 
 
-class EnclaveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings that every process has that starts an enclave."""
+class EnclaveConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings that every process has that starts an enclave and serves a queue."""
 
     deployment_file: str
     """The settings that enclaves are measured with."""

@@ -17,14 +17,14 @@ from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, enc
 
 _PIPE_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**18
-_PASSED_ON: Final = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
+_PASSED_ON: Final = ("PATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Relay:
     """Starts a trusted process, writes frames to it from any thread, reads frames on one.
 
-    To be made on the main thread only: see `tethered`.
+    To be made on a thread that stays, such as the main thread: see `tethered`.
     """
 
     def __init__(self, command: tuple[str, ...], log: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
 from sealflow.owner import conversation
-from sealflow.owner.http import AsyncHttpTransport
+from sealflow.owner.http_aio import AsyncHttpTransport
 from sealflow.owner.policy_file import load_policy
 from sealflow.owner.results import Outcome
 from sealflow.owner.session import ServiceSession

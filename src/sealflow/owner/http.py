@@ -1,23 +1,23 @@
-"""Owner: HTTP to a gateway, by httpx. Everything read back is bounded and untrusted."""
+"""Owner: HTTP to a gateway for programs with threads. Everything read back is untrusted."""
 
 from __future__ import annotations
 
-import asyncio
+import select
+import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import httpx
-
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.owner.http_messages import Address, AnswerReader, body_pieces, request_head
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, T
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
-MAX_ANSWER_BYTES: Final = 64 * 2**20
-_UPLOAD_PIECE_BYTES: Final = 2**18
+RECEIVE_BYTES: Final = 2**18
 
 
 class HttpTransport:
@@ -29,13 +29,10 @@ class HttpTransport:
         Raises: ConfigError.
         """
         self._url = url
-        self._client = httpx.Client(
-            base_url=_checked(url),
-            verify=_tls(url, ca),
-            limits=_limits(connections),
-            headers=_HEADERS,
-            trust_env=False,
-        )
+        self._address = Address.parse(url)
+        self._tls = tls_context(ca) if self._address.tls else None
+        self._free = threading.Semaphore(connections)
+        self._idle: list[socket.socket] = []
 
     def run(self, steps: Steps[T]) -> T:
         """Drive a conversation to its end.
@@ -61,138 +58,79 @@ class HttpTransport:
             return value
 
     def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        """Close all connections that are not in use."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _send(self, ask: Ask) -> Answer:
         until = time.monotonic() + ask.timeout_s
+        if not self._free.acquire(timeout=ask.timeout_s):
+            raise unreachable(self._url, "all connections are in use")
         try:
-            if isinstance(ask.body, bytes):
-                return self._exchange(ask, ask.body, until)
-            with ask.body.open("rb") as file:
-                return self._exchange(ask, iter(lambda: file.read(_UPLOAD_PIECE_BYTES), b""), until)
-        except httpx.HTTPError as error:
-            raise _unreachable(self._url, error) from error
-        except OSError as error:
-            raise _unreadable(ask.body, error) from error
+            return self._exchange(ask, until)
+        except (OSError, UnavailableError) as error:
+            raise unreachable(self._url, error) from error
+        finally:
+            self._free.release()
 
-    def _exchange(self, ask: Ask, content: httpx._types.RequestContent, until: float) -> Answer:
-        with self._client.stream(
-            ask.method,
-            ask.path,
-            content=content,
-            headers=_headers(ask),
-            timeout=ask.timeout_s,
-        ) as response:
-            body = bytearray()
-            for piece in response.iter_raw():
-                body += piece
-                _check(body, until)
-            return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
-
-
-class AsyncHttpTransport:
-    """The same for asyncio; belongs to one event loop."""
-
-    def __init__(self, url: str, *, ca: Path | str | None, connections: int) -> None:
-        """Use the gateway at `url`. `ca`: PEM file of the roots to trust instead of the system's.
-
-        Raises: ConfigError.
-        """
-        self._url = url
-        self._client = httpx.AsyncClient(
-            base_url=_checked(url),
-            verify=_tls(url, ca),
-            limits=_limits(connections),
-            headers=_HEADERS,
-            trust_env=False,
-        )
-
-    async def run(self, steps: Steps[T]) -> T:
-        """Drive a conversation to its end.
-
-        Raises: whatever the conversation raises.
-        """
+    def _exchange(self, ask: Ask, until: float) -> Answer:
+        connection = self._take_idle() or self._connect(until)
         try:
-            event = next(steps)
-            while True:
-                match event:
-                    case Pause(seconds):
-                        await asyncio.sleep(seconds)
-                        event = steps.send(None)
-                    case Ask():
-                        try:
-                            answer = await self._send(event)
-                        except SealflowError as error:
-                            event = steps.throw(error)
-                        else:
-                            event = steps.send(answer)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+            self._write(connection, ask, until)
+            reader = AnswerReader()
+            answer = None
+            while answer is None:
+                connection.settimeout(_left_s(until))
+                answer = reader.take(connection.recv(RECEIVE_BYTES))
+        except BaseException:
+            connection.close()
+            raise
+        if reader.reusable:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+    def _write(self, connection: socket.socket, ask: Ask, until: float) -> None:
+        head = request_head(self._address, ask)
+        # A gateway that refuses early answers before it has read everything.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for piece in body_pieces(ask.body):
+                connection.settimeout(_left_s(until))
+                connection.sendall(head + piece)
+                head = b""
 
-    async def _send(self, ask: Ask) -> Answer:
-        until = time.monotonic() + ask.timeout_s
-        content = ask.body if isinstance(ask.body, bytes) else _pieces(ask.body)
+    def _take_idle(self) -> socket.socket | None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            # One with something to read was closed by the gateway, or is out of step.
+            readable = select.poll()
+            readable.register(connection, select.POLLIN)
+            if not readable.poll(0):
+                return connection
+            connection.close()
+
+    def _connect(self, until: float) -> socket.socket:
+        address = self._address
+        plain = socket.create_connection((address.host, address.port), _left_s(until))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is None:
+            return plain
         try:
-            async with self._client.stream(
-                ask.method,
-                ask.path,
-                content=content,
-                headers=_headers(ask),
-                timeout=ask.timeout_s,
-            ) as response:
-                body = bytearray()
-                async for piece in response.aiter_raw():
-                    body += piece
-                    _check(body, until)
-                status, headers = response.status_code, response.headers
-                return Answer(status=status, headers=headers, body=bytes(body))
-        except httpx.HTTPError as error:
-            raise _unreachable(self._url, error) from error
-        except OSError as error:
-            raise _unreadable(ask.body, error) from error
+            return self._tls.wrap_socket(plain, server_hostname=address.host)
+        except OSError:
+            plain.close()
+            raise
 
 
-_HEADERS: Final = {"accept-encoding": "identity", "user-agent": "sealflow"}
+def tls_context(ca: Path | str | None) -> ssl.SSLContext:
+    """Trust the roots in a PEM file, or the system's; TLS 1.2 or newer.
 
-
-def _headers(ask: Ask) -> dict[str, str]:
-    if isinstance(ask.body, bytes):
-        return dict(ask.headers)
-    return {**ask.headers, "content-length": str(ask.body.stat().st_size)}
-
-
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while piece := await asyncio.to_thread(file.read, _UPLOAD_PIECE_BYTES):
-            yield piece
-
-
-def _limits(connections: int) -> httpx.Limits:
-    return httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-
-
-def _checked(url: str) -> str:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        msg = f"gateway URL {url!r}: {error}"
-        raise ConfigError(msg) from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        msg = f"gateway URL {url!r}: write it as http://host:port or https://host:port"
-        raise ConfigError(msg)
-    return url
-
-
-def _tls(url: str, ca: Path | str | None) -> ssl.SSLContext:
-    if url.startswith("http:"):
-        # Never used, and knows no root; saves loading the system's.
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    Raises: ConfigError.
+    """
     try:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
@@ -202,21 +140,13 @@ def _tls(url: str, ca: Path | str | None) -> ssl.SSLContext:
     return context
 
 
-def _check(body: bytearray, until: float) -> None:
-    if len(body) > MAX_ANSWER_BYTES:
-        msg = f"the gateway's answer is over {MAX_ANSWER_BYTES} bytes"
-        raise UnavailableError(msg)
-    if time.monotonic() > until:
-        msg = "the gateway's answer came too slowly"
-        raise UnavailableError(msg)
+def unreachable(url: str, why: object) -> UnavailableError:
+    """Say that a gateway could not be asked, and what to look at."""
+    return UnavailableError(f"gateway {url}: {why}; check that it runs (sealflow status)")
 
 
-def _unreachable(url: str, error: httpx.HTTPError) -> UnavailableError:
-    kind = type(error).__name__
-    msg = f"gateway {url}: {str(error) or kind}; check that it runs (sealflow status)"
-    return UnavailableError(msg)
-
-
-def _unreadable(body: bytes | Path, error: OSError) -> ConfigError:
-    msg = f"{body if not isinstance(body, bytes) else 'request'}: {error.strerror}"
-    return ConfigError(msg)
+def _left_s(until: float) -> float:
+    left_s = until - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("no answer in time")
+    return left_s

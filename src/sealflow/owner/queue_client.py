@@ -25,6 +25,7 @@ from sealflow.owner.policy_file import load_policy
 from sealflow.owner.requests import request_parts
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
+from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import decode
 
 if TYPE_CHECKING:
@@ -59,21 +60,20 @@ class QueueClient:
 
     def __init__(
         self,
-        broker_url: str,
+        broker: BrokerAddress | str,
         *,
         policy: AnyPolicy | str | os.PathLike[str],
-        ca: str | os.PathLike[str] | None = None,
         capacity: int = DEFAULT_CAPACITY,
     ) -> None:
-        """Use the broker at `broker_url`: `unix://`, `valkey://`, `valkeys://` or `redis(s)://`.
+        """Use the broker at an address: a URL, or a `BrokerAddress` with what it asks for.
 
         `capacity`: unanswered entries in the whole queue at which nothing more is added.
         Raises: ConfigError.
         """
         trusted = load_policy(policy)
         self._session = ServiceSession(trusted)
-        ca_path = str(ca) if ca is not None else None
-        self._transport = StreamTransport(broker_url, trusted.deployment, ca=ca_path)
+        address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
+        self._transport = StreamTransport(address, trusted.deployment)
         self._capacity = capacity
         self._pending = PendingCalls()
         self._look_at = 0.0

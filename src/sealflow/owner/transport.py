@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
 
 import valkey
+import valkey.sentinel
 
-from sealflow.errors import ConfigError, UnavailableError
+from sealflow.errors import UnavailableError
 from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from sealflow.wire.broker_address import BrokerAddress
 
 READ_COUNT: Final = 64
 MAX_BLOCK_S: Final = 5.0
@@ -34,18 +35,15 @@ class StreamTransport:
     The inbox has a random name and goes away with `close`, or by its time to live.
     """
 
-    def __init__(self, url: str, deployment: str, *, ca: Path | str | None = None) -> None:
-        """Use the broker at `url`: `unix://`, `valkey://`, `valkeys://`, `redis(s)://`.
-
-        Raises: ConfigError when the URL is none.
-        """
-        self._url = url
+    def __init__(self, address: BrokerAddress, deployment: str) -> None:
+        """Use a broker; connects when first used."""
+        self._address = address
         keyspace = Keyspace(deployment=deployment)
         self._requests = keyspace.requests
         self._directory = keyspace.directory
         self._inbox = keyspace.inbox(f"owner-{secrets.token_hex(16)}")
-        self._client = _connect(url, ca, _SOCKET_TIMEOUT_S)
-        self._blocking = _connect(url, ca, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
+        self._client = _connect(address, _SOCKET_TIMEOUT_S)
+        self._blocking = _connect(address, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
         self._script: str | None = None
 
     def directory(self) -> bytes | None:
@@ -121,27 +119,15 @@ class StreamTransport:
             return cast("list[object]", pipeline.execute(raise_on_error=False))
 
     def _unavailable(self, error: valkey.ValkeyError) -> UnavailableError:
-        return UnavailableError(f"broker {shown(self._url)}: {error}; check that it runs")
+        return UnavailableError(f"broker {self._address.shown}: {error}; check that it runs")
 
 
-def shown(url: str) -> str:
-    """Write a broker's URL without credentials."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _connect(url: str, ca: Path | str | None, timeout_s: float) -> valkey.Valkey:
-    # valkey-py knows its own names of the same schemes only.
-    scheme, separator, rest = url.partition("://")
-    scheme = {"redis": "valkey", "rediss": "valkeys"}.get(scheme, scheme)
-    tls = {"ssl_ca_certs": str(ca)} if ca is not None and scheme == "valkeys" else {}
-    try:
-        return valkey.Valkey.from_url(
-            scheme + separator + rest,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=_SOCKET_TIMEOUT_S,
-            **tls,
-        )
-    except (ValueError, TypeError) as error:
-        msg = f"broker URL {shown(url)}: write it as unix:///path or valkey(s)://host:port"
-        raise ConfigError(msg) from error
+def _connect(address: BrokerAddress, timeout_s: float) -> Any:  # noqa: ANN401 - half typed library
+    arguments: dict[str, Any] = address.arguments() | {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": _SOCKET_TIMEOUT_S,
+    }
+    if address.sentinel_group is None:
+        return valkey.Valkey(**arguments)
+    sentinel = valkey.sentinel.Sentinel(address.hosts, sentinel_kwargs=arguments, **arguments)
+    return sentinel.master_for(address.sentinel_group)

@@ -26,7 +26,7 @@ def config(folder: Path, tee: str, **settings: Any) -> EnclaveConfig:
     deployment.write_text(json.dumps({"tee": tee}))
     if tee == "simulated":
         settings["simulated_platform_file"] = "platform.json"
-    return EnclaveConfig(deployment_file=str(deployment), **settings)
+    return EnclaveConfig(broker_url="unix:///s", deployment_file=str(deployment), **settings)
 
 
 def signed(folder: Path) -> Path:
@@ -139,7 +139,7 @@ def test_broken_deployment(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "deployment.json"
     path.write_bytes(text)
     with pytest.raises(ConfigError, match="deployment"):
-        enclave_command(EnclaveConfig(deployment_file=str(path)), "worker")
+        enclave_command(EnclaveConfig(broker_url="unix:///s", deployment_file=str(path)), "worker")
 
 
 @pytest.mark.parametrize("kind", [EngineConfig, ControlConfig])

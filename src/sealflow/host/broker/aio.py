@@ -12,14 +12,16 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import valkey
-import valkey.asyncio
 
 from sealflow.errors import QueueFullError, UnavailableError
-from sealflow.host.broker.addresses import CONNECT_TIMEOUT_S, checked_url, translated
+from sealflow.host.broker.connecting import close_async, connect_async, translated
+from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
 from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sealflow.wire.broker_address import BrokerAddress
 
 _READ_COUNT: Final = 256
 _BLOCK_MS: Final = 5000
@@ -48,14 +50,24 @@ class _Submit:
 class Submitter:
     """Submits to streams and resolves futures with the answers. Belongs to one event loop."""
 
-    def __init__(self, url: str, deployment: str, instance: str) -> None:
+    def __init__(
+        self,
+        address: BrokerAddress | str,
+        deployment: str,
+        instance: str,
+        *,
+        min_replicas: int = 0,
+    ) -> None:
         """Answers go to the inbox of `instance`.
+
+        `min_replicas`: how many replicas must have what was submitted, or it fails.
 
         Raises: ConfigError.
         """
         self._inbox = Keyspace(deployment=deployment).inbox(instance)
-        self._sender: Any = _connect(url, _ROUND_TRIP_S)
-        self._reader: Any = _connect(url, _BLOCK_MS / 1000 + _ROUND_TRIP_S)
+        self._sender: Any = connect_async(address, _ROUND_TRIP_S)
+        self._reader: Any = connect_async(address, _BLOCK_MS / 1000 + _ROUND_TRIP_S)
+        self._min_replicas = min_replicas
         self._gathered: list[_Submit] = []
         self._waiting: dict[bytes, deque[asyncio.Future[bytes]]] = {}
         self._wake = asyncio.Event()
@@ -82,8 +94,7 @@ class Submitter:
             # Its time to live deletes it.
             pass
         finally:
-            await self._sender.aclose()
-            await self._reader.aclose()
+            await close_async(self._sender, self._reader)
 
     def submit(
         self, stream: str, envelope: bytes, correlation: bytes, *, capacity: int
@@ -146,8 +157,12 @@ class Submitter:
         async with self._sender.pipeline(transaction=False) as pipeline:
             for each in batch:
                 pipeline.evalsha(self._script, 1, each.stream, *each.arguments)
+            if self._min_replicas:
+                pipeline.wait(self._min_replicas, REPLICATION_MS)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
-            return answers
+        if self._min_replicas:
+            require_replicas(answers.pop(), self._min_replicas)
+        return answers
 
     async def _read_all(self) -> None:
         cursor: bytes | str = "0"
@@ -194,9 +209,3 @@ class Submitter:
     def _fail(self, submit: _Submit, error: Exception) -> None:
         if not submit.future.done():
             submit.future.set_exception(error)
-
-
-def _connect(url: str, timeout_s: float) -> Any:  # noqa: ANN401 - half typed library
-    return valkey.asyncio.Valkey.from_url(
-        checked_url(url), socket_timeout=timeout_s, socket_connect_timeout=CONNECT_TIMEOUT_S
-    )

@@ -6,18 +6,25 @@ The published directory, the status of every process, and one inbox for each asy
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import valkey
-import valkey.asyncio
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.addresses import CONNECT_TIMEOUT_S, checked_url, translated
+from sealflow.host.broker.connecting import (
+    CONNECT_TIMEOUT_S,
+    close_async,
+    connect_async,
+    translated,
+)
 from sealflow.host.broker.delivery import Depth
+from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
 from sealflow.wire.queueing import FIELD_ENVELOPE, GROUP, Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sealflow.wire.broker_address import BrokerAddress
 
 _SCAN_COUNT: Final = 1000
 _MAX_STATUSES: Final = 1000
@@ -48,14 +55,17 @@ class InboxEntry:
 class Records:
     """One deployment's records. Every method raises UnavailableError while the broker is away."""
 
-    def __init__(self, url: str, deployment: str) -> None:
-        """Use the broker at `url`; connects when first used.
+    def __init__(
+        self, address: BrokerAddress | str, deployment: str, *, min_replicas: int = 0
+    ) -> None:
+        """Use a broker; connects when first used. `min_replicas`: as in `Submitter`.
 
         Raises: ConfigError when the URL is none.
         """
         self._keyspace = Keyspace(deployment=deployment)
-        self._client = _connect(url, CONNECT_TIMEOUT_S)
-        self._blocking = _connect(url, None)
+        self._min_replicas = min_replicas
+        self._client = connect_async(address, CONNECT_TIMEOUT_S)
+        self._blocking = connect_async(address, None)
 
     async def directory(self) -> bytes | None:
         """Fetch the published directory; None while there is none."""
@@ -112,6 +122,9 @@ class Records:
                 request_id,
                 str(ttl_ms),
             )
+            if self._min_replicas and outcome:
+                replicas = await self._client.wait(self._min_replicas, REPLICATION_MS)
+                require_replicas(replicas, self._min_replicas)
         if outcome == 0:
             msg = "the queue is full"
             raise QueueFullError(msg)
@@ -140,11 +153,4 @@ class Records:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
-        await self._blocking.aclose()
-
-
-def _connect(url: str, timeout_s: float | None) -> Any:  # noqa: ANN401 - half typed library
-    return valkey.asyncio.Valkey.from_url(
-        checked_url(url), socket_timeout=timeout_s, socket_connect_timeout=CONNECT_TIMEOUT_S
-    )
+        await close_async(self._client, self._blocking)

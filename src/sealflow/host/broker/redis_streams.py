@@ -7,12 +7,12 @@ newer, or Valkey. Safe between threads: each call takes a connection of the pool
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import valkey
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.addresses import CONNECT_TIMEOUT_S, checked_url, translated
+from sealflow.host.broker.connecting import CONNECT_TIMEOUT_S, connect, translated
 from sealflow.host.broker.delivery import Delivery, Depth
 from sealflow.wire.queueing import (
     ADMIT,
@@ -24,6 +24,8 @@ from sealflow.wire.queueing import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sealflow.wire.broker_address import BrokerAddress
 
 DEFAULT_REPLY_TTL_MS: Final = 600_000
 MAX_BLOCKING_S: Final = 5.0
@@ -54,16 +56,14 @@ alone.
 class RedisStreams:
     """Streams of one broker. Every method raises UnavailableError while the broker is away."""
 
-    def __init__(self, url: str, *, reply_ttl_ms: int = DEFAULT_REPLY_TTL_MS) -> None:
-        """Use the broker at `url`; connects when first used.
+    def __init__(
+        self, address: BrokerAddress | str, *, reply_ttl_ms: int = DEFAULT_REPLY_TTL_MS
+    ) -> None:
+        """Use a broker; connects when first used.
 
         Raises: ConfigError.
         """
-        self._client: Any = valkey.Valkey.from_url(
-            checked_url(url),
-            socket_timeout=MAX_BLOCKING_S + CONNECT_TIMEOUT_S,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-        )
+        self._client = connect(address, MAX_BLOCKING_S + CONNECT_TIMEOUT_S)
         self._reply_ttl_ms = reply_ttl_ms
         self._admit = self._client.register_script(ADMIT)
         self._answer = self._client.register_script(_ANSWER)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealflow.errors import SealflowError
+from sealflow.host.broker.connecting import require_access
 from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.local import LocalEngine
@@ -21,7 +22,9 @@ def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
     configure_logs()
     try:
-        engine = LocalEngine(load(Path(sys.argv[1]), EngineConfig))
+        config = load(Path(sys.argv[1]), EngineConfig)
+        require_access(config.broker)
+        engine = LocalEngine(config)
 
         def end(number: int, frame: FrameType | None) -> None:
             del number, frame

@@ -18,7 +18,6 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     deployment: str
-    broker_url: str
     packages_dir: str
     """Where sealed model packages lie, as `<digest>.sealed`."""
     logs_dir: str | None = None
@@ -27,7 +26,8 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """This engine's name, unique in the deployment; with one of its own that stays, such as a pod's
     of a StatefulSet, a new process goes on at once with what the last one owed."""
     workers: int = 0
-    """Worker processes; 0 is one for each core that this process may use."""
+    """Worker processes of the local engine; 0 is one for each core that this process may use. Under
+    Flink each subtask has one, whatever this says."""
     threads: int = 1
     """Threads of a worker's model runtime."""
     runtime: Literal["onnx", "openvino", "auto"] = "onnx"
@@ -61,6 +61,7 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError(
                 "deployment and instance are names: use letters, digits, '.', '_', '-'"
             ) from error
+        self.broker  # noqa: B018 - raises what is wrong with it
         for name in ("threads", "window", "stale_after_s", "max_attempts", "reply_ttl_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}: must be greater than 0")

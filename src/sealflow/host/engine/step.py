@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import MalformedError, UnavailableError
+from sealflow.host.engine.figures import Figures
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.framing import MAX_FRAME_BYTES
 from sealflow.wire.refusal import RefusalCode
@@ -58,6 +59,7 @@ class Step:
         self._tended_s = 0.0
         self._recalled = False
         self.served = 0
+        self.figures = Figures()
 
     @property
     def in_work(self) -> int:
@@ -90,12 +92,14 @@ class Step:
 
     def settle(self, replies: Iterable[tuple[int, bytes]]) -> None:
         """Store the worker's replies by slot; what cannot be stored now is kept for later."""
+        now_s = time.monotonic()
         with self._changed:
             answers = []
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
                     answers.append((held.delivery, reply))
+                    self.figures.note_answer(reply, now_s - held.since_s)
             self._unsaved += answers
             self._changed.notify_all()
         self.save()
@@ -143,6 +147,8 @@ class Step:
                 slot, self._next_slot = self._next_slot, self._next_slot + 1
                 self._held[slot] = _Held(delivery, time.monotonic())
             items.append((slot, delivery.envelope))
+        if items:
+            self.figures.note_batch(len(items))
         return items
 
     def _set_aside(self, delivery: Delivery) -> None:

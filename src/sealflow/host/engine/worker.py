@@ -1,10 +1,11 @@
-"""Host: one worker process of the local engine, with the threads that feed and read it."""
+"""Host: one worker process of an engine: fed from the queue, read from by a thread of its own."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -12,12 +13,13 @@ import structlog
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
 from sealflow.host.usage import cpu_s, rss_bytes
 from sealflow.wire.framing import FrameKind, decode_batch, encode_batch, encode_chunk
+from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sealflow.host.broker.redis_streams import RedisStreams
+    from sealflow.host.engine.config import EngineConfig
     from sealflow.host.engine.step import Step
     from sealflow.host.relay import Relay
 
@@ -26,7 +28,8 @@ _log = structlog.get_logger()
 CONTROL_TIMEOUT_S: Final = 10.0
 CONTROL_CAPACITY: Final = 256
 _CHUNK_BYTES: Final = 2**20
-_BLOCK_MS: Final = 1000
+_ROUND_S: Final = 1.0
+_NOTICE_S: Final = 0.5
 _AWAY_PAUSE_S: Final = 0.5
 _DIGEST_BYTES: Final = 32
 
@@ -39,16 +42,19 @@ class Worker:
         step: Step,
         broker: RedisStreams,
         relay: Relay,
+        config: EngineConfig,
         *,
-        control: str,
-        packages: Path,
+        feeding: bool,
         on_change: Callable[[], None],
     ) -> None:
-        """Use the process behind `relay`; `on_change` is called when it became ready or ended."""
+        """Use the process behind `relay`; `on_change` is called when it became ready or ended.
+
+        `feeding`: with a thread that feeds it; otherwise somebody calls `feed` again and again.
+        """
         self._step = step
         self._broker = broker
-        self._control = control
-        self._packages = packages
+        self._control = Keyspace(deployment=config.deployment).control
+        self._packages = Path(config.packages_dir)
         self._on_change = on_change
         self._relay = relay
         self._ready = threading.Event()
@@ -56,10 +62,14 @@ class Worker:
         self._ended = threading.Event()
         self.state: dict[str, Any] = {"models": []}
         self.fatal: str | None = None
+        # Daemons: an interpreter that ends does not wait for them, and the worker ends with it.
         self._threads = [
-            threading.Thread(target=self._read, name=f"read-{self._relay.pid}"),
-            threading.Thread(target=self._feed, name=f"feed-{self._relay.pid}", daemon=True),
+            threading.Thread(target=self._read, name=f"read-{self._relay.pid}", daemon=True)
         ]
+        if feeding:
+            self._threads.append(
+                threading.Thread(target=self._feed, name=f"feed-{self._relay.pid}", daemon=True)
+            )
 
     def start(self, boot: bytes) -> None:
         """Send the first frame and go to work.
@@ -69,6 +79,11 @@ class Worker:
         self._relay.send(FrameKind.BOOT, boot)
         for thread in self._threads:
             thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has a model to serve."""
+        return self._ready.is_set()
 
     @property
     def ended(self) -> bool:
@@ -104,7 +119,7 @@ class Worker:
         pid = self._relay.pid
         return {
             "pid": pid,
-            "ready": self._ready.is_set(),
+            "ready": self.ready,
             "simulated": self.state.get("simulated"),
             "models": self.state["models"],
             "in_flight": self._step.in_work,
@@ -113,18 +128,21 @@ class Worker:
             "rss_bytes": rss_bytes(pid),
         }
 
-    def _feed(self) -> None:
-        while not self._ready.wait(1.0):
-            if self._over():
-                return
-        while not self._over():
+    @property
+    def over(self) -> bool:
+        """Whether it is to be given nothing more."""
+        return self._ended.is_set() or self._draining.is_set()
+
+    def feed(self, for_s: float) -> None:
+        """Claim requests and give them to the worker for so long, or until it is over."""
+        until_s = time.monotonic() + for_s
+        while not self.over and (rest_s := until_s - time.monotonic()) > 0:
+            # Short waits, as nobody wakes this when the worker ends.
+            if not self._ready.wait(min(rest_s, _NOTICE_S)):
+                continue
             try:
-                if not self._step.wait_for_room(1.0):
-                    continue
-                items = self._step.take(_BLOCK_MS)
-                if items:
-                    now_ms = time.time_ns() // 1_000_000
-                    self._relay.send(FrameKind.BATCH, encode_batch(now_ms, items))
+                if self._step.wait_for_room(min(rest_s, _NOTICE_S)):
+                    self._give(self._step.take(max(1, int(rest_s * 1000))))
             except WorkerGoneError:
                 return
             except UnavailableError as error:
@@ -132,8 +150,14 @@ class Worker:
                 self._ended.wait(_AWAY_PAUSE_S)
                 self._step.save()
 
-    def _over(self) -> bool:
-        return self._ended.is_set() or self._draining.is_set()
+    def _feed(self) -> None:
+        while not self.over:
+            self.feed(_ROUND_S)
+
+    def _give(self, items: list[tuple[int, bytes]]) -> None:
+        if items:
+            now_ms = time.time_ns() // 1_000_000
+            self._relay.send(FrameKind.BATCH, encode_batch(now_ms, items))
 
     def _read(self) -> None:
         try:

@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from sealflow.errors import ConfigError, SealflowError
+from sealflow.host.broker.connecting import require_access
 from sealflow.host.config import load
 from sealflow.host.gateway.config import GatewayConfig
 from sealflow.host.gateway.connection import bounded_connection
@@ -45,6 +46,7 @@ def main() -> None:
     configure_logs()
     try:
         config = load(Path(sys.argv[1]), GatewayConfig)
+        require_access(config.broker)
         listening = _listen(config)
         server_config = _server_config(config)
         with asyncio.Runner(loop_factory=server_config.get_loop_factory()) as runner:

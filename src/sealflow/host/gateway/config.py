@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.host.broker.settings import BrokerSettings
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
 
 
-class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `python -m sealflow.host.gateway CONFIG.toml` reads. Times in seconds, sizes in bytes.
 
     Raises: ConfigError when a value cannot work.
     """
 
     deployment: str
-    broker_url: str
-    """`unix:///path/to.sock`, `valkey://`, `valkeys://`, `redis://` or `rediss://`."""
     packages_dir: str | None = None
     """Where sealed model packages lie, as `<digest>.sealed`; None turns uploads off."""
 
@@ -34,6 +31,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     queue_capacity: int = 4096
     """Unanswered requests that the queue holds before new ones get 429."""
     control_capacity: int = 256
+    min_replicas: int = 0
+    """A request counts as accepted once so many replicas of the broker have it."""
 
     max_wait_s: float = 120.0
     control_wait_s: float = 20.0
@@ -60,6 +59,9 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if (self.tls_certificate is None) != (self.tls_key is None):
             msg = "tls_certificate and tls_key belong together: set both, or neither"
             raise ConfigError(msg)
+        if self.min_replicas < 0:
+            raise ConfigError("min_replicas: must not be negative")
+        self.broker  # noqa: B018 - raises what is wrong with it
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 msg = f"{name}: must be greater than 0"

@@ -44,8 +44,10 @@ class Service:
         self.url = url
         self._config = config
         self._instance = f"gateway-{secrets.token_hex(8)}"
-        self._submitter = Submitter(config.broker_url, config.deployment, self._instance)
-        self._records = Records(config.broker_url, config.deployment)
+        self._submitter = Submitter(
+            config.broker, config.deployment, self._instance, min_replicas=config.min_replicas
+        )
+        self._records = Records(config.broker, config.deployment, min_replicas=config.min_replicas)
         self._room = WaitingRoom()
         figures = Figures()
         figures.waiting.set_function(lambda: len(self._room))

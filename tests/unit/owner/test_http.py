@@ -1,0 +1,242 @@
+"""Both HTTP transports against small servers that behave, misbehave, and go away."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from sealflow.errors import ConfigError, UnavailableError
+from sealflow.owner.http import HttpTransport
+from sealflow.owner.http_aio import AsyncHttpTransport
+from sealflow.owner.steps import Answer, Ask, Steps, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Script = Callable[[socket.socket], None]
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+class Exchange(Protocol):
+    """Sends requests one after the other over one transport, and gives the answers."""
+
+    def __call__(self, url: str, *requests: Ask) -> list[Answer]:
+        """Ask the gateway at `url`."""
+        ...
+
+
+class Server:
+    """Gives every connection to the next script, in a thread; keeps what was received."""
+
+    def __init__(self, *scripts: Script) -> None:
+        """Listen; one script for each connection that will come."""
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.served = 0
+        self._thread = threading.Thread(target=self._serve, args=(scripts,))
+        self._thread.start()
+
+    def _serve(self, scripts: tuple[Script, ...]) -> None:
+        for script in scripts:
+            connection, _ = self._listening.accept()
+            self.served += 1
+            with connection:
+                script(connection)
+
+    def close(self) -> None:
+        """Wait for the last script."""
+        self._thread.join(10)
+        self._listening.close()
+        assert not self._thread.is_alive()
+
+
+def received(connection: socket.socket) -> bytes:
+    """Read one request whole."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return body
+
+
+def answering(*answers: bytes) -> Script:
+    """Answer so many requests of one connection, then close it."""
+
+    def script(connection: socket.socket) -> None:
+        for answer in answers:
+            received(connection)
+            connection.sendall(answer)
+
+    return script
+
+
+def get(timeout_s: float = 10) -> Ask:
+    """A plain request."""
+    return Ask(method="GET", path="/v1/directory", timeout_s=timeout_s)
+
+
+def all_of(requests: tuple[Ask, ...]) -> Steps[list[Answer]]:
+    """A conversation of requests."""
+    answers: list[Answer] = []
+    for request in requests:
+        answers += [(yield from ask(request))]
+    return answers
+
+
+def in_threads(url: str, *requests: Ask) -> list[Answer]:
+    """Use the transport for threads."""
+    with closing(HttpTransport(url, ca=None, connections=2)) as transport:
+        return transport.run(all_of(requests))
+
+
+def in_a_loop(url: str, *requests: Ask) -> list[Answer]:
+    """Use the transport for event loops."""
+
+    async def run() -> list[Answer]:
+        transport = AsyncHttpTransport(url, ca=None, connections=2)
+        try:
+            return await transport.run(all_of(requests))
+        finally:
+            await transport.close()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(params=[in_threads, in_a_loop], ids=["threads", "loop"])
+def exchange(request: pytest.FixtureRequest) -> Exchange:
+    """Either transport."""
+    chosen: Exchange = request.param
+    return chosen
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Start servers that end with the test."""
+    servers: list[Server] = []
+
+    def start(*scripts: Script) -> Server:
+        servers.append(Server(*scripts))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def test_one_connection_for_many(exchange: Exchange, serve: Callable[..., Server]) -> None:
+    """Requests one after the other share a connection."""
+    server = serve(answering(OK, OK, OK))
+    assert [each.body for each in exchange(server.url, get(), get(), get())] == [b"ok"] * 3
+    assert server.served == 1
+
+
+def test_after_a_close(exchange: Exchange, serve: Callable[..., Server]) -> None:
+    """A connection that the gateway says it closes is not used again."""
+    closing_answer = OK.replace(b"OK\r\n", b"OK\r\nconnection: close\r\n")
+    server = serve(answering(closing_answer), answering(OK))
+    assert [each.status for each in exchange(server.url, get(), get())] == [200, 200]
+
+
+def test_large_bodies(exchange: Exchange, serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Bodies of megabytes, of memory or of a file, arrive whole, and so do answers."""
+    content = bytes(range(256)) * 12_000
+    file = tmp_path / "package"
+    file.write_bytes(content)
+
+    def echo(connection: socket.socket) -> None:
+        for _ in range(2):
+            body = received(connection)
+            head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+
+    server = serve(echo)
+    bodies = (content, file)
+    asked = [Ask(method="PUT", path="/", body=body, timeout_s=10) for body in bodies]
+    assert [each.body for each in exchange(server.url, *asked)] == [content, content]
+
+
+def test_refused_before_the_end(exchange: Exchange, serve: Callable[..., Server]) -> None:
+    """The answer of a gateway that reads no more than the head is taken all the same."""
+    refusal = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(64)
+        connection.sendall(refusal)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+    server = serve(refuse)
+    big = Ask(method="POST", path="/", body=bytes(2**22), timeout_s=10)
+    assert exchange(server.url, big)[0].status == 413
+
+
+@pytest.mark.parametrize("answer", [b"", OK[:-1], b"nonsense\r\n\r\n"])
+def test_broken_answers(exchange: Exchange, serve: Callable[..., Server], answer: bytes) -> None:
+    """No answer, half of one, or nonsense: each says which gateway, and where to look."""
+    server = serve(answering(answer))
+    with pytest.raises(UnavailableError, match=f"gateway {server.url}: .*sealflow status"):
+        exchange(server.url, get())
+
+
+def test_silence(exchange: Exchange, serve: Callable[..., Server]) -> None:
+    """A gateway that never answers is given up when the time is over."""
+    server = serve(lambda connection: connection.recv(65536) and connection.recv(1))
+    with pytest.raises(UnavailableError, match=r"no answer in time|timed out"):
+        exchange(server.url, get(timeout_s=0.2))
+
+
+def test_nobody_there(exchange: Exchange) -> None:
+    """A port where nobody listens is an absent gateway."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with pytest.raises(UnavailableError, match=f"gateway http://127.0.0.1:{port}: "):
+        exchange(f"http://127.0.0.1:{port}", get())
+
+
+def test_absent_file(exchange: Exchange, serve: Callable[..., Server], tmp_path: Path) -> None:
+    """A file that cannot be read is the caller's fault, not the gateway's."""
+    server = serve(lambda connection: connection.recv(1))
+    missing = Ask(method="PUT", path="/", body=tmp_path / "absent", timeout_s=10)
+    with pytest.raises(ConfigError, match="absent"):
+        exchange(server.url, missing)
+
+
+def test_connections_are_bounded(serve: Callable[..., Server]) -> None:
+    """Who finds all connections in use waits for one, at most for its own time."""
+    asked, go = threading.Event(), threading.Event()
+
+    def slow(connection: socket.socket) -> None:
+        received(connection)
+        asked.set()
+        go.wait(10)
+        connection.sendall(OK)
+
+    server = serve(slow)
+    with closing(HttpTransport(server.url, ca=None, connections=1)) as transport:
+        first = threading.Thread(target=transport.run, args=(ask(get()),))
+        first.start()
+        asked.wait(10)
+        with pytest.raises(UnavailableError, match="all connections are in use"):
+            transport.run(ask(get(timeout_s=0.1)))
+        go.set()
+        first.join()
+
+
+def test_roots_that_cannot_be_read(tmp_path: Path) -> None:
+    """A file of roots that is missing, or is none, is named."""
+    nonsense = tmp_path / "roots.pem"
+    nonsense.write_text("nonsense")
+    for path in (nonsense, tmp_path / "absent.pem"):
+        with pytest.raises(ConfigError, match=f"CA file {path}"):
+            HttpTransport("https://localhost", ca=path, connections=1)
