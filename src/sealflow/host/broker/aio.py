@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import valkey
 
 from sealflow.errors import QueueFullError, UnavailableError
-from sealflow.host.broker.connecting import close_async, connect_async, translated
+from sealflow.host.broker.connecting import (
+    ROUND_TRIP_S,
+    close_async,
+    connect_async,
+    within,
+)
 from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
 from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
 
@@ -27,7 +32,6 @@ _READ_COUNT: Final = 256
 _BLOCK_MS: Final = 5000
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0
-_ROUND_TRIP_S: Final = 10.0
 _MAX_GATHERED: Final = 256
 
 
@@ -65,8 +69,8 @@ class Submitter:
         Raises: ConfigError.
         """
         self._inbox = Keyspace(deployment=deployment).inbox(instance)
-        self._sender: Any = connect_async(address, _ROUND_TRIP_S)
-        self._reader: Any = connect_async(address, _BLOCK_MS / 1000 + _ROUND_TRIP_S)
+        self._sender: Any = connect_async(address)
+        self._reader: Any = connect_async(address)
         self._min_replicas = min_replicas
         self._gathered: list[_Submit] = []
         self._waiting: dict[bytes, deque[asyncio.Future[bytes]]] = {}
@@ -88,7 +92,7 @@ class Submitter:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            with translated():
+            async with within():
                 await self._sender.delete(self._inbox)
         except UnavailableError:
             # Its time to live deletes it.
@@ -122,7 +126,7 @@ class Submitter:
         for each in batch:
             self._await_answer(each)
         try:
-            with translated():
+            async with within():
                 answers = await self._admit(batch)
         except UnavailableError as error:
             for each in batch:
@@ -169,7 +173,7 @@ class Submitter:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                with translated():
+                async with within(_BLOCK_MS / 1000 + ROUND_TRIP_S):
                     found = await self._reader.xread(
                         {self._inbox: cursor}, count=_READ_COUNT, block=_BLOCK_MS
                     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import valkey
@@ -15,9 +16,10 @@ from sealflow.errors import ConfigError, QueueFullError, UnavailableError
 from sealflow.wire.broker_address import BrokerAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 CONNECT_TIMEOUT_S: Final = 5.0
+ROUND_TRIP_S: Final = 10.0
 
 _REFUSALS: Final = (
     valkey.exceptions.AuthenticationError,
@@ -39,15 +41,18 @@ def connect(address: BrokerAddress | str, timeout_s: float | None) -> Any:  # no
     return sentinel.master_for(found.sentinel_group)
 
 
-def connect_async(address: BrokerAddress | str, timeout_s: float | None) -> Any:  # noqa: ANN401 - likewise
-    """Give a client for one event loop; as `connect`.
+def connect_async(address: BrokerAddress | str) -> Any:  # noqa: ANN401 - likewise
+    """Give a client for one event loop; it connects when first used, inside of `within`.
 
     Raises: ConfigError.
     """
-    found, arguments = _arguments(address, timeout_s)
+    # Given a timeout, the library writes under asyncio.wait_for, which in Python 3.11 swallows a
+    # cancellation that comes in the same turn of the loop as the result.
+    found, arguments = _arguments(address, None)
     if found.sentinel_group is None:
         return valkey.asyncio.Valkey(**arguments)
-    sentinel = valkey.asyncio.sentinel.Sentinel(found.hosts, sentinel_kwargs=arguments, **arguments)
+    asking = arguments | {"socket_timeout": CONNECT_TIMEOUT_S}
+    sentinel = valkey.asyncio.sentinel.Sentinel(found.hosts, sentinel_kwargs=asking, **arguments)
     return sentinel.master_for(found.sentinel_group)
 
 
@@ -96,6 +101,18 @@ def translated() -> Iterator[None]:
         raise UnavailableError(f"the broker refuses this user: {error}") from error
     except (valkey.ValkeyError, OSError) as error:
         raise UnavailableError(f"the broker does not answer: {error}") from error
+
+
+@asynccontextmanager
+async def within(limit_s: float = ROUND_TRIP_S) -> AsyncIterator[None]:
+    """Give what is awaited inside `limit_s`; errors as `translated`."""
+    with translated():
+        try:
+            async with asyncio.timeout(limit_s):
+                yield
+        except TimeoutError as error:
+            message = f"the broker does not answer within {limit_s:g} s"
+            raise UnavailableError(message) from error
 
 
 def _arguments(

@@ -12,10 +12,10 @@ import valkey
 
 from sealflow.errors import QueueFullError
 from sealflow.host.broker.connecting import (
-    CONNECT_TIMEOUT_S,
+    ROUND_TRIP_S,
     close_async,
     connect_async,
-    translated,
+    within,
 )
 from sealflow.host.broker.delivery import Depth
 from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
@@ -64,17 +64,17 @@ class Records:
         """
         self._keyspace = Keyspace(deployment=deployment)
         self._min_replicas = min_replicas
-        self._client = connect_async(address, CONNECT_TIMEOUT_S)
-        self._blocking = connect_async(address, None)
+        self._client = connect_async(address)
+        self._blocking = connect_async(address)
 
     async def directory(self) -> bytes | None:
         """Fetch the published directory; None while there is none."""
-        with translated():
+        async with within():
             return cast("bytes | None", await self._client.get(self._keyspace.directory))
 
     async def statuses(self) -> list[bytes]:
         """Fetch what every running process says of itself, as JSON."""
-        with translated():
+        async with within():
             pattern = self._keyspace.status_pattern
             found = self._client.scan_iter(match=pattern, count=_SCAN_COUNT)
             keys = [key async for key in found][:_MAX_STATUSES]
@@ -83,18 +83,18 @@ class Records:
 
     async def publish_status(self, component: str, instance: str, text: bytes, ttl_ms: int) -> None:
         """Say how this process does, for `ttl_ms`."""
-        with translated():
+        async with within():
             await self._client.set(self._keyspace.status(component, instance), text, px=ttl_ms)
 
     async def withdraw_status(self, component: str, instance: str) -> None:
         """Take back what `publish_status` said."""
-        with translated():
+        async with within():
             await self._client.delete(self._keyspace.status(component, instance))
 
     async def depth(self) -> Depth:
         """Count what waits and what is in work."""
         stream = self._keyspace.requests
-        with translated():
+        async with within():
             length = int(await self._client.xlen(stream))
             try:
                 summary = await self._client.xpending(stream, GROUP)
@@ -112,7 +112,7 @@ class Records:
         Raises: QueueFullError.
         """
         keys = (self._keyspace.requests, self._keyspace.inbox(request_id))
-        with translated():
+        async with within():
             outcome = await self._client.eval(
                 _SUBMIT_ONCE,
                 len(keys),
@@ -141,7 +141,7 @@ class Records:
         streams = {self._keyspace.inbox(each): cursor for each, cursor in cursors.items()}
         names = dict(zip((each.encode() for each in streams), cursors, strict=True))
         client = self._client if block_ms is None else self._blocking
-        with translated():
+        async with within(ROUND_TRIP_S + (block_ms or 0) / 1000):
             found = await client.xread(streams, count=_INBOX_READ_COUNT, block=block_ms)
         return {
             names[inbox]: [
