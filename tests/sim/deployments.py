@@ -38,6 +38,7 @@ def simulated_deployment(now_ms: int, **changes: int) -> SimulatedDeployment:
         name="test",
         tee=Tee.SIMULATED,
         owners=frozenset({owner.signer}),
+        operators=frozenset(),
         keybroker=requirements(Role.KEY_BROKER),
         worker=requirements(Role.WORKER),
         insecure_simulated_root=platform.root_der,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 
@@ -89,8 +90,17 @@ class EnclaveProcess:
         self.process.wait(30)
 
 
-def keybroker_boot(deployment: bytes, platform: bytes | None, at_ms: int) -> dict[str, Any]:
+def keybroker_boot(
+    deployment: bytes, platform: bytes | None, at_ms: int, state_keys: Sequence[bytes] = ()
+) -> dict[str, Any]:
     """The BOOT settings of a key broker."""
+    return {
+        **_boot(deployment, platform, at_ms),
+        "state_keys": [b64encode(key).decode() for key in state_keys],
+    }
+
+
+def _boot(deployment: bytes, platform: bytes | None, at_ms: int) -> dict[str, Any]:
     return {
         "deployment": b64encode(deployment).decode(),
         "simulated_platform": None if platform is None else b64encode(platform).decode(),
@@ -101,7 +111,7 @@ def keybroker_boot(deployment: bytes, platform: bytes | None, at_ms: int) -> dic
 def worker_boot(deployment: bytes, platform: bytes | None, at_ms: int) -> dict[str, Any]:
     """The BOOT settings of a worker."""
     return {
-        **keybroker_boot(deployment, platform, at_ms),
+        **_boot(deployment, platform, at_ms),
         "runtime": "onnx",
         "threads": 1,
         "max_batch": 0,

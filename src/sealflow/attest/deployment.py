@@ -21,11 +21,12 @@ from sealflow.wire.strict_json import canonical, is_integer, parse_object, requi
 MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _TIMES: Final = {
-    "epoch_s": (60, 7 * 86_400),
-    "grace_s": (30, 86_400),
+    "epoch_s": (5, 7 * 86_400),
+    "grace_s": (2, 2 * 86_400),
     "residence_s": (1, 86_400),
-    "lease_s": (30, 86_400),
-    "directory_s": (30, 86_400),
+    "clock_skew_s": (0, 3600),
+    "lease_s": (4, 86_400),
+    "directory_s": (4, 86_400),
 }
 
 
@@ -33,10 +34,11 @@ _TIMES: Final = {
 class Deployment:
     """One deployment: who may give it models, what its enclaves must prove, how long keys live.
 
-    `owners`: Ed25519 public keys in hex. `epoch_s`: how long a key is sealed to. `grace_s`: how
+    `owners`: Ed25519 public keys in hex, of who may publish models. `operators`: likewise, of who
+    may revoke workers, models and keys. `epoch_s`: how long a key is sealed to. `grace_s`: how
     long it can still be opened with. `residence_s`: the longest that a request may be queued.
-    `lease_s`: how long a worker may hold keys without asking again. `directory_s`: how long a
-    directory is valid.
+    `clock_skew_s`: how far a client's clock may be off. `lease_s`: how long a worker may hold keys
+    without asking again. `directory_s`: how long a directory is valid.
 
     Raises: MalformedError when the times contradict each other.
     """
@@ -44,12 +46,14 @@ class Deployment:
     name: str
     tee: Tee
     owners: frozenset[str]
+    operators: frozenset[str] = frozenset()
     keybroker: Requirements
     worker: Requirements
     insecure_simulated_root: bytes | None = field(default=None, repr=False)
     epoch_s: int = 3600
     grace_s: int = 900
     residence_s: int = 600
+    clock_skew_s: int = 300
     lease_s: int = 3600
     directory_s: int = 900
 
@@ -58,10 +62,20 @@ class Deployment:
         for name, (least, most) in _TIMES.items():
             if not least <= getattr(self, name) <= most:
                 raise MalformedError(f"deployment: {name} is not {least} to {most} seconds")
-        if self.grace_s < self.residence_s:
+        if self.grace_s < self.residence_s + self.clock_skew_s:
             raise MalformedError(
-                "deployment: grace_s is shorter than residence_s, so that queued requests could "
-                "become impossible to open; raise grace_s"
+                "deployment: grace_s is shorter than residence_s and clock_skew_s together, so "
+                "that queued requests could become impossible to open; raise grace_s"
+            )
+        if self.clock_skew_s > self.epoch_s:
+            raise MalformedError(
+                "deployment: clock_skew_s is longer than epoch_s, so that a client could seal to a "
+                "key that is not announced yet; raise epoch_s"
+            )
+        if self.lease_s > 2 * self.epoch_s:
+            raise MalformedError(
+                "deployment: lease_s is longer than two epochs; workers renew at half of it, and "
+                "would miss announced keys; lower lease_s"
             )
         if self.directory_s > self.epoch_s:
             raise MalformedError(
@@ -83,6 +97,7 @@ class Deployment:
                 "deployment": self.name,
                 "tee": self.tee.value,
                 "owners": sorted(self.owners),
+                "operators": sorted(self.operators),
                 "keybroker": self.keybroker.as_json(),
                 "worker": self.worker.as_json(),
                 "insecure_simulated_root": None if root is None else b64encode(root).decode(),
@@ -123,11 +138,8 @@ class Deployment:
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
         value = parse_object(text, "deployment")
-        keys = ("deployment", "tee", "owners", "keybroker", "worker", "insecure_simulated_root")
-        require_keys(value, (*keys, *_TIMES), "deployment")
-        root, owners = value["insecure_simulated_root"], value["owners"]
-        if not isinstance(owners, list):
-            raise MalformedError("deployment: owners is not a list")
+        require_keys(value, (*_KEYS, *_TIMES), "deployment")
+        root = value["insecure_simulated_root"]
         try:
             tee = Tee(value["tee"])  # type: ignore[arg-type]  # any object may be asked for
         except ValueError as error:
@@ -135,7 +147,8 @@ class Deployment:
         deployment = cls(
             name=parse_name(value["deployment"]),
             tee=tee,
-            owners=frozenset(map(parse_digest, owners)),
+            owners=_signers(value, "owners"),
+            operators=_signers(value, "operators"),
             keybroker=Requirements.from_json(value["keybroker"], "deployment: keybroker"),
             worker=Requirements.from_json(value["worker"], "deployment: worker"),
             insecure_simulated_root=(
@@ -146,6 +159,24 @@ class Deployment:
         if deployment.encode() != text:
             raise MalformedError("deployment: not in its one form")
         return deployment
+
+
+_KEYS: Final = (
+    "deployment",
+    "tee",
+    "owners",
+    "operators",
+    "keybroker",
+    "worker",
+    "insecure_simulated_root",
+)
+
+
+def _signers(value: dict[str, object], name: str) -> frozenset[str]:
+    found = value[name]
+    if not isinstance(found, list):
+        raise MalformedError(f"deployment: {name} is not a list")
+    return frozenset(map(parse_digest, found))
 
 
 def _seconds(value: object, name: str) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sealflow.owner.client import Client
     from sealflow.owner.results import InferResult
-    from sealflow.seal.directory import DirectoryModel
+    from sealflow.seal.catalog import DirectoryModel
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 EXPECTED_NAME: Final = "expected.json"

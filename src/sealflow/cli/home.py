@@ -57,6 +57,11 @@ class Home:
         return self.path / "simulated-platform.json"
 
     @property
+    def keybroker(self) -> Path:
+        """The key broker's sealed state and its log."""
+        return self.path / "keybroker"
+
+    @property
     def packages(self) -> Path:
         """Sealed model packages."""
         return self.path / "packages"

@@ -149,6 +149,7 @@ class Launch:
             "simulated_platform_file": str(home.platform.absolute()),
             "logs_dir": str((home.path / "logs").absolute()),
         }
+        state = {"state_dir": str(home.keybroker.absolute())}
         packages = {"packages_dir": str(home.packages.absolute())}
         engine = {
             name: options[name]
@@ -163,7 +164,7 @@ class Launch:
                 if options[name] is not None
             }
         return {
-            "control": {**common, **trusted},
+            "control": {**common, **trusted, **state},
             "engine": {**common, **trusted, **packages, **engine, "instance": "up"},
             "gateway": {**common, **packages, **gateway},
         }

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealflow.owner.requests import Image, Parts, Tensors
     from sealflow.owner.session import ServiceSession
     from sealflow.owner.trust import TrustReport
-    from sealflow.seal.directory import DirectoryModel
+    from sealflow.seal.catalog import DirectoryModel
     from sealflow.seal.exchange import OutgoingCall
 
 MAX_ATTEMPTS: Final = 5

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.owner.conversation import control, refresh
+from sealflow.owner.session import wall_ms
 from sealflow.owner.steps import Ask, Pause, ask
 from sealflow.seal.bundle import read_package
 from sealflow.seal.publishing import seal_publication
@@ -17,6 +18,7 @@ from sealflow.wire.strict_json import is_integer
 if TYPE_CHECKING:
     import os
 
+    from sealflow.attest.requirements import Requirements
     from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.session import ServiceSession
     from sealflow.owner.steps import Steps
@@ -38,11 +40,16 @@ class SealedPublication:
 
 
 def prepare_publication(
-    package: bytes | memoryview, owner: OwnerKey, keybroker: SealingKey
+    package: bytes | memoryview,
+    owner: OwnerKey,
+    keybroker: SealingKey,
+    *,
+    workers: Requirements | None = None,
 ) -> SealedPublication:
     """Check that a package is the owner's own and seal its content key to the key broker.
 
     `keybroker`: from evidence that the owner's policy approved, never from anywhere else.
+    `workers`: what workers must prove to get the content key, beyond the deployment's own demands.
 
     Raises: BundleError, OpenError for a package of somebody else, ConfigError for mixed worlds.
     """
@@ -57,7 +64,9 @@ def prepare_publication(
     return SealedPublication(
         digest=checked.digest,
         manifest=checked.manifest,
-        sealed=seal_publication(checked, content_key, keybroker),
+        sealed=seal_publication(
+            checked, content_key, keybroker, workers=workers, issued_ms=wall_ms()
+        ),
     )
 
 

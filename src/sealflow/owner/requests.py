@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sealflow.openinfer.tensor import DataType
-    from sealflow.seal.directory import DirectoryModel
+    from sealflow.seal.catalog import DirectoryModel
 
 Image = str | os.PathLike[str] | bytes
 """A path, or the bytes of a JPEG or PNG file."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sealflow.attest.policy import AnyPolicy
     from sealflow.owner.requests import Parts
     from sealflow.owner.trust import TrustReport
-    from sealflow.seal.directory import Directory, DirectoryKey, DirectoryModel
+    from sealflow.seal.catalog import DirectoryKey, DirectoryModel
+    from sealflow.seal.directory import Directory
     from sealflow.seal.exchange import OutgoingCall
 
 _REFRESH_AT: Final = 2 / 3

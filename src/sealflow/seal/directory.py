@@ -8,140 +8,48 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.attest.evidence import Evidence, decode_base64
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.openinfer.tensor import TensorSpec
-from sealflow.seal.keys import SealingKey
-from sealflow.seal.suites import Suite, parse_suite
-from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
+from sealflow.seal.catalog import (
+    MAX_KEYS,
+    MAX_MODELS,
+    MAX_REVOKED,
+    DirectoryKey,
+    DirectoryModel,
+    Revoked,
+    as_time,
+    several,
+)
+from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.wire.world import World
 
 MAX_DIRECTORY_BYTES: Final = 2**20
-MAX_KEYS: Final = 64
-MAX_MODELS: Final = 1024
-_MAX_PUBLIC_BYTES: Final = 4096
 _SIGNATURE_BYTES: Final = 64
-_MAX_TIME_MS: Final = 2**53 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryModel:
-    """One version of a model that workers serve, as callers need to know it.
-
-    `default`: whether it answers to the name alone. `image`: the input that takes JPEG or PNG.
-    """
-
-    name: str
-    version: str
-    digest: str
-    default: bool
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    image: str | None
-
-    def as_json(self) -> dict[str, object]:
-        """Give the object that the payload holds."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "digest": self.digest,
-            "default": self.default,
-            "inputs": [spec.as_json() for spec in self.inputs],
-            "outputs": [spec.as_json() for spec in self.outputs],
-            "image": self.image,
-        }
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives.
-
-        Raises: MalformedError.
-        """
-        item = _object(value, "directory model")
-        keys = ("name", "version", "digest", "default", "inputs", "outputs", "image")
-        require_keys(item, keys, "directory model")
-        default, image = item["default"], item["image"]
-        if not isinstance(default, bool) or not isinstance(image, str | None):
-            raise MalformedError("directory model: default or image is of the wrong type")
-        return cls(
-            name=parse_name(item["name"]),
-            version=parse_name(item["version"]),
-            digest=parse_digest(item["digest"]),
-            default=default,
-            inputs=_several(item["inputs"], TensorSpec.from_json, MAX_KEYS, "inputs"),
-            outputs=_several(item["outputs"], TensorSpec.from_json, MAX_KEYS, "outputs"),
-            image=image,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryKey:
-    """A public key to seal requests to from `not_before_ms` until `retire_ms`.
-
-    Workers open with it until `destroy_ms`. Times in Unix ms.
-    """
-
-    kid: KeyId
-    suite: Suite
-    public: bytes
-    not_before_ms: int
-    retire_ms: int
-    destroy_ms: int
-
-    def as_json(self) -> dict[str, object]:
-        """Give the object that the payload holds."""
-        return {
-            "kid": self.kid,
-            "suite": int(self.suite),
-            "public": b64encode(self.public).decode(),
-            "not_before_ms": self.not_before_ms,
-            "retire_ms": self.retire_ms,
-            "destroy_ms": self.destroy_ms,
-        }
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives.
-
-        Raises: MalformedError, also when the key's name is not its hash.
-        """
-        item = _object(value, "directory key")
-        keys = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
-        require_keys(item, keys, "directory key")
-        public = decode_base64(item["public"], _MAX_PUBLIC_BYTES, "public key")
-        sealing = SealingKey(suite=parse_suite(item["suite"]), public=public)
-        if parse_key_id(item["kid"]) != sealing.key_id:
-            raise MalformedError("directory key: its id is not the hash of the key")
-        return cls(
-            kid=sealing.key_id,
-            suite=sealing.suite,
-            public=public,
-            not_before_ms=_time(item["not_before_ms"]),
-            retire_ms=_time(item["retire_ms"]),
-            destroy_ms=_time(item["destroy_ms"]),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
     """What a deployment serves and to which keys, between two moments.
 
-    `previous`: SHA-256 of the payload before this one, in hex; None for the first of a key broker.
+    `previous`: SHA-256 of the payload before this one, in hex; None for the first of a history.
+    `history`: names the history that all versions belong to: the digest of its log's first entry.
+    `log_number`, `log_digest`: the log's newest entry when this was issued; see `seal.log`.
     """
 
     deployment: str
+    history: str
+    log_number: int
+    log_digest: str
     version: int
     previous: str | None
     issued_ms: int
@@ -149,13 +57,16 @@ class Directory:
     manifest_digest: str
     models: tuple[DirectoryModel, ...]
     keys: tuple[DirectoryKey, ...]
-    revoked: tuple[str, ...] = ()
+    revoked: tuple[Revoked, ...] = ()
 
     def encode(self) -> bytes:
         """Write the payload that is signed."""
         return canonical(
             {
                 "deployment": self.deployment,
+                "history": self.history,
+                "log_number": self.log_number,
+                "log_digest": self.log_digest,
                 "version": self.version,
                 "previous": self.previous,
                 "issued_ms": self.issued_ms,
@@ -163,7 +74,7 @@ class Directory:
                 "manifest_digest": self.manifest_digest,
                 "models": [model.as_json() for model in self.models],
                 "keys": [key.as_json() for key in self.keys],
-                "revoked": list(self.revoked),
+                "revoked": [each.as_json() for each in self.revoked],
             }
         )
 
@@ -175,19 +86,20 @@ class Directory:
         """
         value = parse_object(payload, "directory")
         require_keys(value, _KEYS, "directory")
-        previous, version = value["previous"], value["version"]
-        if not is_integer(version) or version < 0:
-            raise MalformedError("directory: version is not a number from 0")
+        previous = value["previous"]
         return cls(
             deployment=parse_name(value["deployment"]),
-            version=version,
+            history=parse_digest(value["history"]),
+            log_number=_count(value, "log_number"),
+            log_digest=parse_digest(value["log_digest"]),
+            version=_count(value, "version"),
             previous=None if previous is None else parse_digest(previous),
-            issued_ms=_time(value["issued_ms"]),
-            expires_ms=_time(value["expires_ms"]),
+            issued_ms=as_time(value["issued_ms"]),
+            expires_ms=as_time(value["expires_ms"]),
             manifest_digest=parse_digest(value["manifest_digest"]),
-            models=_several(value["models"], DirectoryModel.from_json, MAX_MODELS, "models"),
-            keys=_several(value["keys"], DirectoryKey.from_json, MAX_KEYS, "keys"),
-            revoked=_several(value["revoked"], parse_digest, MAX_MODELS, "revoked"),
+            models=several(value["models"], DirectoryModel.from_json, MAX_MODELS, "models"),
+            keys=several(value["keys"], DirectoryKey.from_json, MAX_KEYS, "keys"),
+            revoked=several(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
         )
 
 
@@ -263,6 +175,9 @@ class SignedDirectory:
 
 _KEYS: Final = (
     "deployment",
+    "history",
+    "log_number",
+    "log_digest",
     "version",
     "previous",
     "issued_ms",
@@ -274,22 +189,14 @@ _KEYS: Final = (
 )
 
 
-_T = TypeVar("_T")
-
-
-def _several(value: object, parse: Callable[[object], _T], most: int, what: str) -> tuple[_T, ...]:
-    if not isinstance(value, list) or len(value) > most:
-        raise MalformedError(f"directory: {what} are not a list of at most {most}")
-    return tuple(map(parse, value))
-
-
 def _object(value: object, what: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise MalformedError(f"{what}: not a JSON object")
     return value
 
 
-def _time(value: object) -> int:
-    if not is_integer(value) or not 0 <= value <= _MAX_TIME_MS:
-        raise MalformedError("directory: not a time in milliseconds")
-    return value
+def _count(value: dict[str, object], name: str) -> int:
+    number = value[name]
+    if not is_integer(number) or number < 0:
+        raise MalformedError(f"directory: {name} is not a number from 0")
+    return number

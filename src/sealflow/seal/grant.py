@@ -1,22 +1,15 @@
-"""Core, pure: what a key broker gives to a worker that it approved. Spec: keybroker.md, section 4.
-
-Sealed to the key in the worker's evidence and signed by the key broker, over the worker's nonce and
-claims: nobody else can open it, and nobody else can have written it.
-"""
+"""Core, pure: what a key broker gives to a worker that it approved. Spec: keybroker.md, 4."""
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.attest.evidence import decode_base64
-from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.keys import SEED_BYTES, OpeningKey, SealingKey
+from sealflow.errors import MalformedError
+from sealflow.seal.handover import hand_over, take_over
+from sealflow.seal.keys import SEED_BYTES, OpeningKey
 from sealflow.seal.stream import KEY_BYTES
 from sealflow.seal.suites import parse_suite
 from sealflow.wire.ids import ModelRef, parse_digest, parse_name
@@ -51,23 +44,20 @@ class GrantedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """All that a worker may use, until `lease_ms` (Unix ms)."""
+    """All that a worker may use, until `lease_ms` (Unix ms).
+
+    `history`, `directory_version`: what is published now; a worker takes no older grant afterwards.
+    """
 
     keys: tuple[GrantedKey, ...]
     models: tuple[GrantedModel, ...]
     lease_ms: int
+    history: str
     directory_version: int
 
     def seal(self, approval: Approval, signing: Ed25519PrivateKey) -> tuple[bytes, bytes]:
         """Seal the grant to an approved worker; gives it with the key broker's signature."""
-        bound = approval.claims.bound
-        world = approval.claims.world
-        key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
-        if key.suite.world is not world:
-            raise MalformedError("bound claims: the sealing key is of another world")
-        sealed = key.seal(self._encode(), world.label("grant"))
-        signature = signing.sign(_signed(world, bound.nonce, bound.encode(), sealed))
-        return sealed, signature
+        return hand_over(self._encode(), approval, signing, "grant")
 
     def _encode(self) -> bytes:
         return canonical(
@@ -91,6 +81,7 @@ class Grant:
                     for model in self.models
                 ],
                 "lease_ms": self.lease_ms,
+                "history": self.history,
                 "directory_version": self.directory_version,
             }
         )
@@ -98,12 +89,13 @@ class Grant:
     @classmethod
     def _parse(cls, text: bytes, world: World) -> Self:
         value = parse_object(text, "grant")
-        names = ("keys", "models", "lease_ms", "directory_version")
+        names = ("keys", "models", "lease_ms", "history", "directory_version")
         require_keys(value, names, "grant")
         return cls(
             keys=tuple(_key(each, world) for each in _list(value["keys"])),
             models=tuple(map(_model, _list(value["models"]))),
             lease_ms=_number(value["lease_ms"]),
+            history=parse_digest(value["history"]),
             directory_version=_number(value["directory_version"]),
         )
 
@@ -118,18 +110,16 @@ def open_grant(
 
     Raises: OpenError when it is not the key broker's, or not for this evidence; MalformedError.
     """
-    world = opening.suite.world
-    try:
-        key = Ed25519PublicKey.from_public_bytes(signer)
-        key.verify(signature, _signed(world, nonce, bound, sealed))
-    except (InvalidSignature, ValueError):
-        raise OpenError from None
-    return Grant._parse(opening.open(sealed, world.label("grant")), world)  # noqa: SLF001
-
-
-def _signed(world: World, nonce: str, bound: bytes, sealed: bytes) -> bytes:
-    parts = (bytes.fromhex(nonce), hashlib.sha256(bound).digest(), sealed)
-    return world.label("grant") + b"".join(len(part).to_bytes(4) + part for part in parts)
+    text = take_over(
+        sealed,
+        signature,
+        opening=opening,
+        bound=bound,
+        nonce=nonce,
+        signer=signer,
+        purpose="grant",
+    )
+    return Grant._parse(text, opening.suite.world)  # noqa: SLF001
 
 
 def _key(value: object, world: World) -> GrantedKey:

@@ -27,6 +27,7 @@ class Event(enum.StrEnum):
     PUBLICATION_REFUSED = "publication_refused"
     WORKER_APPROVED = "worker_approved"
     WORKER_REFUSED = "worker_refused"
+    REVOKED = "revoked"
 
 
 class Fatal(enum.StrEnum):
@@ -42,6 +43,10 @@ class Fatal(enum.StrEnum):
     """The key broker's evidence does not pass the deployment's policy."""
     NOT_APPROVED = "not_approved"
     """The key broker does not approve this worker: its code is not the one in the policy."""
+    KEY_BROKER_ROLLED_BACK = "key_broker_rolled_back"
+    """The key broker shows an older state than before, or another history."""
+    STATE = "state"
+    """The state that the host kept does not open, or is older than what was seen of it."""
     FRAME = "frame"
     """The host's frames are out of step."""
     INTERNAL = "internal"

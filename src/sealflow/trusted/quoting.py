@@ -17,6 +17,7 @@ from sealflow.errors import MalformedError
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
 from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.sealing import platform_key
 from sealflow.wire.ids import RequestId, new_request_id
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Identity:
     deployment: Deployment
     opening: OpeningKey
     signing: Ed25519PrivateKey = field(repr=False)
+    platform_key: bytes = field(repr=False)
+    """32 bytes that only the same code under the same settings gets on this machine."""
     _platform: Platform = field(repr=False)
     _measurement: bytes
 
@@ -80,12 +83,14 @@ def establish(
         simulated = Platform.parse(platform)
     except MalformedError as error:
         raise FatalError(Fatal.TEE) from error
+    measurement = simulated_measurement(role)
     return Identity(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
         opening=OpeningKey.generate(Suite.of(deployment.tee.world)),
         signing=signing,
+        platform_key=platform_key(simulated.secret, measurement, deployment.digest),
         _platform=simulated,
-        _measurement=simulated_measurement(role),
+        _measurement=measurement,
     )

@@ -52,6 +52,13 @@ class FrameKind(enum.IntEnum):
     """enclave → host: JSON, an event's name and integers; nothing else may leave in clear."""
     FATAL = 11
     """enclave → host: UTF-8, why the enclave ends; of a closed list, no free text."""
+    LEAD = 12
+    """host → key broker: serve from now on: the time in ms (8 bytes), then the state or nothing."""
+    STATE = 13
+    """key broker → host: to be kept before anything else: the sealed state by its number, then the
+    new log records by theirs, as in `encode_batch`."""
+    KEY = 14
+    """key broker → host: the state's key, sealed for this machine; keep it, give it in BOOT."""
 
 
 def encode_frame(kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> bytes:

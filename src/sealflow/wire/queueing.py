@@ -10,6 +10,8 @@ from typing import Final
 
 from sealflow.wire.ids import parse_name
 
+LOG_ENTRIES: Final = 20_000
+"""About so many log records stay at the broker; all of them are in the archives of the hosts."""
 GROUP: Final = "sealflow"
 FIELD_ENVELOPE: Final = b"e"
 FIELD_CORRELATION: Final = b"c"
@@ -57,6 +59,26 @@ class Keyspace:
     def directory(self) -> str:
         """The string with the signed directory and the key broker's evidence."""
         return f"{{sealflow:{self.deployment}}}:directory"
+
+    @property
+    def log(self) -> str:
+        """The stream of the newest log records; an entry's id begins with the record's number."""
+        return f"{{sealflow:{self.deployment}}}:log"
+
+    @property
+    def keybroker_leader(self) -> str:
+        """The string that names the key broker instance that leads, for a short time."""
+        return f"{{sealflow:{self.deployment}}}:keybroker:leader"
+
+    @property
+    def keybroker_state(self) -> str:
+        """The hash with the key broker's sealed state."""
+        return f"{{sealflow:{self.deployment}}}:keybroker:state"
+
+    @property
+    def keybroker_keys(self) -> str:
+        """The hash with the state's key as sealed for each machine."""
+        return f"{{sealflow:{self.deployment}}}:keybroker:keys"
 
     def inbox(self, name: str) -> str:
         """The reply stream of one reader: a gateway instance, a queue client, one request."""

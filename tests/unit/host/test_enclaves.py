@@ -10,7 +10,7 @@ import pytest
 
 from sealflow.errors import ConfigError
 from sealflow.host.config import load
-from sealflow.host.control import ControlConfig
+from sealflow.host.control.config import ControlConfig
 from sealflow.host.enclaves import EnclaveConfig, enclave_command
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.sgx import missing_for_sgx

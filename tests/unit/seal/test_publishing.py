@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from base64 import b64encode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealflow.attest.requirements import Requirements
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.seal.bundle import Package, content_key_id, pack, read_package
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.manifest import ModelManifest
-from sealflow.seal.publishing import open_publication, seal_publication
+from sealflow.seal.publishing import demands_digest, open_publication, seal_publication
 from sealflow.seal.suites import Suite
 from sealflow.wire.strict_json import canonical
 from sealflow.wire.world import World
@@ -42,12 +44,24 @@ def packed(key: Ed25519PrivateKey = KEY) -> Package:
 
 PACKAGE = packed()
 CONTENT_KEY = PACKAGE.unwrap(OWNER)
+ISSUED_MS = 1_750_000_000_000
 INFO = World.SIMULATED.label("publish")
+
+
+def sealed_publication(
+    package: Package = PACKAGE,
+    content_key: bytes = CONTENT_KEY,
+    workers: Requirements | None = None,
+) -> bytes:
+    """What an owner sends."""
+    return seal_publication(
+        package, content_key, BROKER.sealing, workers=workers, issued_ms=ISSUED_MS
+    )
 
 
 def inside() -> dict[str, object]:
     """What an owner seals."""
-    text = BROKER.open(seal_publication(PACKAGE, CONTENT_KEY, BROKER.sealing), INFO)
+    text = BROKER.open(sealed_publication(), INFO)
     value = json.loads(text)
     assert isinstance(value, dict)
     return value
@@ -55,17 +69,27 @@ def inside() -> dict[str, object]:
 
 def test_a_publication_comes_out_as_it_went_in() -> None:
     """Statement, digest, signer and content key; the last never shows."""
-    publication = open_publication(seal_publication(PACKAGE, CONTENT_KEY, BROKER.sealing), BROKER)
+    publication = open_publication(sealed_publication(), BROKER)
     assert publication.statement == PACKAGE.statement
     assert publication.digest == PACKAGE.digest
     assert publication.signer == SIGNER
     assert publication.content_key == CONTENT_KEY
+    assert (publication.workers, publication.issued_ms) == (None, ISSUED_MS)
     assert repr(CONTENT_KEY) not in repr(publication)
+
+
+def test_what_the_owner_demands_of_workers_comes_along() -> None:
+    """The same demands come out, under one name."""
+    demands = Requirements(measurements=frozenset({"ab" * 32}), min_svn=3)
+    publication = open_publication(sealed_publication(workers=demands), BROKER)
+    assert publication.workers == demands
+    assert demands_digest(demands) == demands_digest(publication.workers)
+    assert demands_digest(demands) != demands_digest(dataclasses.replace(demands, min_svn=4))
 
 
 def test_only_the_key_broker_opens_it() -> None:
     """Not another key, and not what was sealed for another purpose."""
-    sealed = seal_publication(PACKAGE, CONTENT_KEY, BROKER.sealing)
+    sealed = sealed_publication()
     with pytest.raises(OpenError):
         open_publication(sealed, OWNER)
     with pytest.raises(OpenError):
@@ -78,7 +102,7 @@ def test_only_the_key_broker_opens_it() -> None:
 
 def test_every_flipped_byte_and_truncation_is_refused() -> None:
     """It opens whole or not at all."""
-    sealed = seal_publication(PACKAGE, CONTENT_KEY, BROKER.sealing)
+    sealed = sealed_publication()
     for at in range(0, len(sealed), 7):
         changed = bytearray(sealed)
         changed[at] ^= 1
@@ -140,4 +164,4 @@ def test_a_package_of_another_world_is_refused() -> None:
     content_key = package.unwrap(owner)
     assert content_key_id(content_key, World.HARDWARE) == package.statement.content_key_id
     with pytest.raises(OpenError):
-        open_publication(seal_publication(package, content_key, BROKER.sealing), BROKER)
+        open_publication(sealed_publication(package, content_key), BROKER)

@@ -100,15 +100,19 @@ class Platform:
         )
         return signed + struct.pack("<I", len(signature)) + signature
 
+    @property
+    def secret(self) -> bytes:
+        """What stands in for the secret fused into a processor: 32 bytes."""
+        return self._key.private_numbers().private_value.to_bytes(_KEY_BYTES)
+
     def encode(self) -> bytes:
         """Write everything, so that other processes of this machine can quote too."""
-        private = self._key.private_numbers().private_value.to_bytes(_KEY_BYTES)
         return canonical(
             {
                 "root": b64encode(self.root_der).decode(),
                 "collateral": b64encode(self.collateral).decode(),
                 "pck_chain": b64encode(self._pck_chain).decode(),
-                "attestation_key": b64encode(private).decode(),
+                "attestation_key": b64encode(self.secret).decode(),
                 "qe_report": b64encode(self._qe_report).decode(),
                 "qe_signature": b64encode(self._qe_signature).decode(),
             }

@@ -7,7 +7,7 @@ newer, or Valkey. Safe between threads: each call takes a connection of the pool
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import valkey
 
@@ -181,6 +181,21 @@ class RedisStreams:
         """Write a string, for a time or for good."""
         with translated():
             self._client.set(key, value, px=ttl_ms)
+
+    def run(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401
+        """Run a script as one step; gives what it returns."""
+        with translated():
+            return self._client.eval(script, len(keys), *keys, *arguments)
+
+    def fields(self, key: str) -> dict[bytes, bytes]:
+        """Read a hash; empty when there is none."""
+        with translated():
+            return cast("dict[bytes, bytes]", self._client.hgetall(key))
+
+    def set_field(self, key: str, field: str, value: bytes) -> None:
+        """Write one field of a hash."""
+        with translated():
+            self._client.hset(key, field, value)
 
     def delete(self, key: str) -> None:
         """Delete a key."""

@@ -1,24 +1,32 @@
-"""Key broker: answers the control requests of workers and owners. Spec: keybroker.md, section 2."""
+"""Key broker: answers the control requests of workers and owners. Spec: keybroker.md, section 2.
+
+Whatever changes is committed before it is answered: the host gets the sealed state and the new log
+entries first, and an answer or a directory only after them.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.attest.evidence import Evidence, decode_base64
+from sealflow.attest.evidence import Evidence
 from sealflow.errors import (
-    BundleError,
     EvidenceError,
     MalformedError,
     OpenError,
     PolicyError,
-    RefusedError,
 )
 from sealflow.seal.directory import SignedDirectory
-from sealflow.seal.publishing import open_publication
+from sealflow.seal.log import EntryKind
 from sealflow.trusted.journal import Event
+from sealflow.trusted.keybroker.history import History
+from sealflow.trusted.keybroker.owners import revoke, take_publication
 from sealflow.trusted.keybroker.release import Release
-from sealflow.trusted.keybroker.vault import Vault, VersionTakenError
+from sealflow.trusted.keybroker.requests import Problem, digest_field, parse_request
+from sealflow.trusted.keybroker.state import State
+from sealflow.trusted.keybroker.statekey import StateKey
+from sealflow.trusted.keybroker.vault import Vault
+from sealflow.wire.framing import FrameKind, encode_batch
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
 if TYPE_CHECKING:
@@ -27,136 +35,209 @@ if TYPE_CHECKING:
     from sealflow.trusted.journal import Journal
     from sealflow.trusted.quoting import Identity
 
-MAX_REQUEST_BYTES: Final = 2**20
+    Send = Callable[[FrameKind, bytes], object]
+
+_OPS: Final = "describe, evidence, challenge, enroll, join, publish or revoke"
 
 
 class KeyBroker:
-    """One key broker. Every answer is JSON; errors have a code of a closed list and a sentence."""
+    """One key broker that leads. Every answer is JSON; errors have a code and a sentence."""
 
     def __init__(
         self,
         identity: Identity,
-        now_ms: int,
-        *,
-        publish: Callable[[bytes], object],
+        vault: Vault,
+        history: History,
+        key: bytes,
+        send: Send,
         journal: Journal,
     ) -> None:
-        """Start with new keys and without models; `publish` is given each new directory."""
+        """Use `found` or `resume`. `key`: the state's."""
         self._identity = identity
-        self._vault = Vault(identity.deployment, now_ms)
-        self._release = Release(identity, self._vault)
-        self._evidence = identity.evidence()
-        self._publish = publish
+        self._vault = vault
+        self._history = history
+        self._key = key
+        self._send = send
         self._journal = journal
-        # Counting on from the time keeps versions growing over restarts, which lose all state.
-        self._version = now_ms // 1000
-        self._directory = self._issue(None)
+        self._release = Release(identity, vault, history)
+        self._evidence = identity.evidence()
+        self._version = 0
+        self._previous: str | None = None
+        self._document = b""
+        self._issued_ms = 0
+
+    @classmethod
+    def found(
+        cls, identity: Identity, now_ms: int, key: bytes, send: Send, journal: Journal
+    ) -> Self:
+        """Begin a new history, with new keys and without models."""
+        world = identity.deployment.tee.world
+        vault = Vault(identity.deployment, now_ms)
+        history = History(identity.signing, world, None)
+        keybroker = cls(identity, vault, history, key, send, journal)
+        keybroker._open()
+        return keybroker
+
+    @classmethod
+    def resume(
+        cls,
+        identity: Identity,
+        now_ms: int,
+        blob: bytes,
+        key: StateKey,
+        send: Send,
+        journal: Journal,
+    ) -> Self:
+        """Go on where the state of another process ends.
+
+        Raises: OpenError when the state is not of this key, its history, and new enough.
+        """
+        deployment = identity.deployment
+        state = State.open(blob, key.key, deployment.digest, deployment.tee.world)
+        if state.log.history != key.history or state.log.number < key.number:
+            raise OpenError
+        vault = Vault(
+            deployment,
+            max(now_ms, state.now_ms),
+            epochs=state.epochs,
+            publications=state.publications,
+            revoked=state.revoked,
+        )
+        history = History(identity.signing, deployment.tee.world, state.log)
+        keybroker = cls(identity, vault, history, key.key, send, journal)
+        keybroker._version = state.directory_version
+        keybroker._previous = state.directory_digest
+        keybroker._open()
+        return keybroker
+
+    @property
+    def state_key(self) -> StateKey:
+        """What this machine or another needs to go on after this process."""
+        head = self._history.head
+        return StateKey(key=self._key, history=head.history, number=head.number)
 
     def advance(self, now_ms: int) -> None:
         """Move time on: turn epochs, renew the directory at half of its life."""
         changed = self._vault.advance(now_ms)
         life_ms = 1000 * self._identity.deployment.directory_s
         if changed or self._vault.now_ms >= self._issued_ms + life_ms // 2:
-            self._reissue()
+            self._commit(reissue=True)
 
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer one request; never raises for anything that a peer can send."""
         try:
-            return canonical(self._answer(request))
-        except _Problem as problem:
-            return canonical({"error": {"code": problem.code, "detail": problem.detail}})
-
-    def _answer(self, request: bytes | memoryview) -> dict[str, object]:
-        if len(request) > MAX_REQUEST_BYTES:
-            raise _Problem("too_large", f"requests are at most {MAX_REQUEST_BYTES} bytes")
-        try:
-            value = parse_object(request, "control request")
-            match value.get("op"):
-                case "describe":
-                    return self._describe(value)
-                case "challenge":
-                    return self._challenge(value)
-                case "enroll":
-                    return self._enroll(value)
-                case "publish":
-                    return self._take_publication(value)
-                case _:
-                    raise _Problem("unknown_op", "op is describe, challenge, enroll or publish")
+            return canonical(self._answer(parse_request(request)))
         except MalformedError as error:
-            raise _Problem("malformed", str(error)) from error
+            problem = Problem("malformed", str(error))
+        except Problem as error:
+            problem = error
+        finally:
+            self._commit()
+        return canonical({"error": {"code": problem.code, "detail": problem.detail}})
 
-    def _describe(self, value: dict[str, object]) -> dict[str, object]:
-        require_keys(value, ("op",), "describe")
-        return parse_object(self._directory.encode(), "published directory")
+    def _answer(self, value: dict[str, object]) -> dict[str, object]:
+        match value.get("op"):
+            case "describe":
+                require_keys(value, ("op",), "describe")
+                return parse_object(self._document, "published directory")
+            case "evidence":
+                require_keys(value, ("op", "nonce"), "evidence")
+                nonce = digest_field(value, "nonce")
+                return {"evidence": self._identity.evidence(nonce).as_json()}
+            case "challenge":
+                require_keys(value, ("op",), "challenge")
+                challenge, nonce = self._release.challenge()
+                return {"challenge": challenge, "nonce": nonce}
+            case "enroll" | "join" as op:
+                return self._let_in(op, value)
+            case "publish":
+                return self._publish(value)
+            case "revoke":
+                return self._revoke(value)
+            case _:
+                raise Problem("unknown_op", f"op is {_OPS}")
 
-    def _challenge(self, value: dict[str, object]) -> dict[str, object]:
-        require_keys(value, ("op",), "challenge")
-        challenge, nonce = self._release.challenge()
-        return {"challenge": challenge, "nonce": nonce}
-
-    def _enroll(self, value: dict[str, object]) -> dict[str, object]:
-        require_keys(value, ("op", "challenge", "evidence"), "enroll")
-        evidence = Evidence.from_json(value["evidence"])
+    def _let_in(self, op: str, value: dict[str, object]) -> dict[str, object]:
+        require_keys(value, ("op", "challenge", "evidence"), op)
+        evidence, challenge = Evidence.from_json(value["evidence"]), str(value["challenge"])
         try:
-            sealed, signature = self._release.enroll(
-                str(value["challenge"]), evidence, self._version
+            sealed, signature = (
+                self._release.enroll(challenge, evidence, self._version)
+                if op == "enroll"
+                else self._release.join(challenge, evidence, self.state_key)
             )
         except KeyError as error:
-            raise _Problem("unknown_challenge", "ask for a new challenge") from error
-        except EvidenceError as error:
+            raise Problem("unknown_challenge", "ask for a new challenge") from error
+        except (EvidenceError, PolicyError) as error:
             self._journal.note(Event.WORKER_REFUSED)
-            raise _Problem("evidence", str(error)) from error
-        except PolicyError as error:
-            self._journal.note(Event.WORKER_REFUSED)
-            raise _Problem("policy", str(error)) from error
+            code = "evidence" if isinstance(error, EvidenceError) else "policy"
+            raise Problem(code, str(error)) from error
         self._journal.note(Event.WORKER_APPROVED)
-        return {"grant": b64encode(sealed).decode(), "signature": b64encode(signature).decode()}
+        answer: dict[str, object] = {
+            "grant": b64encode(sealed).decode(),
+            "signature": b64encode(signature).decode(),
+        }
+        if op == "join":
+            answer["evidence"] = self._evidence.as_json()
+        return answer
 
-    def _take_publication(self, value: dict[str, object]) -> dict[str, object]:
-        require_keys(value, ("op", "sealed"), "publish")
-        sealed = decode_base64(value["sealed"], MAX_REQUEST_BYTES, "sealed")
+    def _publish(self, value: dict[str, object]) -> dict[str, object]:
         try:
-            publication = open_publication(sealed, self._identity.opening)
-        except OpenError as error:
-            detail = "the publication does not open: it was sealed to another key broker"
-            raise self._refused("not_opened", detail) from error
-        except BundleError as error:
-            raise self._refused("malformed", str(error)) from error
-        if publication.signer not in self._identity.deployment.owners:
-            detail = f"{publication.signer} is no owner of this deployment"
-            raise self._refused("not_an_owner", detail)
-        try:
-            added = self._vault.publish(publication)
-        except VersionTakenError as error:
-            ref = publication.statement.manifest.ref
-            detail = f"{ref} is another package already: publish it under a new version"
-            raise self._refused("version_taken", detail) from error
-        except RefusedError as error:
-            raise self._refused("full", "no more models fit") from error
-        if added:
-            self._reissue()
+            publication, changed = take_publication(
+                value, self._identity, self._vault, self._history
+            )
+        except Problem:
+            self._journal.note(Event.PUBLICATION_REFUSED)
+            raise
+        if changed:
+            self._commit(reissue=True)
             self._journal.note(Event.PUBLISHED, digest=publication.digest)
         return {"version": self._version, "digest": publication.digest}
 
-    def _refused(self, code: str, detail: str) -> _Problem:
-        self._journal.note(Event.PUBLICATION_REFUSED)
-        return _Problem(code, detail)
+    def _revoke(self, value: dict[str, object]) -> dict[str, object]:
+        if revoke(value, self._identity, self._vault, self._history):
+            self._commit(reissue=True)
+            self._journal.note(Event.REVOKED)
+        return {"version": self._version}
 
-    def _reissue(self) -> None:
+    def _open(self) -> None:
+        bound: dict[str, object] = {
+            "deployment": self._identity.deployment.name,
+            "manifest_digest": self._identity.deployment.digest,
+            "evidence": self._evidence.as_json(),
+        }
+        self._history.append(EntryKind.OPENED, self._vault.now_ms, bound)
+        self._commit(reissue=True)
+
+    def _commit(self, *, reissue: bool = False) -> None:
+        """Hand state and new log entries to the host, then the directory if it is a new one."""
+        for epoch in self._vault.epochs.take_made():
+            body = {
+                key: value for key, value in epoch.public().as_json().items() if key != "public"
+            }
+            self._history.append(EntryKind.EPOCH, self._vault.now_ms, body)
+        if reissue:
+            self._issue()
+        entries = self._history.take()
+        if not entries:
+            return
+        head = self._history.head
+        state = State.of(self._vault, head, self._version, self._previous or "")
+        deployment = self._identity.deployment
+        blob = state.seal(self._key, deployment.digest, deployment.tee.world)
+        items = [(head.number, blob), *entries]
+        self._send(FrameKind.STATE, encode_batch(self._vault.now_ms, items))
+        if reissue:
+            self._send(FrameKind.DIRECTORY, self._document)
+
+    def _issue(self) -> None:
         self._version += 1
-        self._directory = self._issue(self._directory.digest)
-
-    def _issue(self, previous: str | None) -> SignedDirectory:
-        directory = self._vault.directory(self._version, previous)
-        self._issued_ms = directory.issued_ms
+        directory = self._vault.directory(self._version, self._previous, self._history.head)
         world = self._identity.deployment.tee.world
         signed = SignedDirectory.sign(directory, self._identity.signing, world, self._evidence)
-        self._publish(signed.encode())
-        return signed
-
-
-class _Problem(Exception):  # noqa: N818 - becomes an answer
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
+        self._document = signed.encode()
+        self._issued_ms, self._previous = directory.issued_ms, signed.digest
+        body: dict[str, object] = {"version": self._version, "digest": signed.digest}
+        if unlogged := self._release.take_unlogged():
+            body["unlogged_refusals"] = unlogged
+        self._history.append(EntryKind.DIRECTORY, self._vault.now_ms, body)

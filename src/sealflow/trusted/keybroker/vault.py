@@ -1,28 +1,28 @@
-"""Key broker, pure: the keys of each epoch and the models with their content keys, in memory only.
-
-Time comes from the host and never goes back.
-"""
+"""Key broker, pure: the models with their content keys, the epoch keys, and what is revoked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import RefusedError
-from sealflow.seal.directory import Directory, DirectoryKey, DirectoryModel
+from sealflow.seal.catalog import MAX_REVOKED, DirectoryModel, Revoked, RevokedKind
+from sealflow.seal.directory import Directory
 from sealflow.seal.grant import Grant, GrantedKey, GrantedModel
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.publishing import demands_digest
+from sealflow.trusted.keybroker.epochs import Epochs
 from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from sealflow.attest.deployment import Deployment
+    from sealflow.attest.requirements import Requirements
     from sealflow.seal.publishing import Publication
+    from sealflow.trusted.keybroker.epochs import Epoch
+    from sealflow.trusted.keybroker.history import LogHead
     from sealflow.wire.ids import ModelRef
 
 MAX_MODELS: Final = 256
-_SKEW_MS: Final = 300_000
-"""The first key is valid this long before now, for clients whose clock is behind."""
 
 
 class VersionTakenError(RefusedError):
@@ -33,49 +33,56 @@ class VersionTakenError(RefusedError):
         super().__init__(RefusalCode.UNKNOWN_MODEL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Epoch:
-    opening: OpeningKey
-    not_before_ms: int
-    retire_ms: int
-    destroy_ms: int
-
-
 class Vault:
     """Everything that the key broker guards. Not for several threads."""
 
-    def __init__(self, deployment: Deployment, now_ms: int) -> None:
-        """Start an epoch with new keys, and announce the next one."""
+    def __init__(
+        self,
+        deployment: Deployment,
+        now_ms: int,
+        *,
+        epochs: Iterable[Epoch] = (),
+        publications: Iterable[Publication] = (),
+        revoked: Iterable[Revoked] = (),
+    ) -> None:
+        """Hold what was kept; makes the epoch keys that are missing."""
         self._deployment = deployment
         self._now_ms = now_ms
-        self._models: dict[ModelRef, Publication] = {}
-        self._epochs: list[_Epoch] = []
-        self._add_epoch(now_ms - _SKEW_MS, now_ms + 1000 * deployment.epoch_s)
-        self._announce_next()
+        self._models: dict[ModelRef, Publication] = {
+            each.statement.manifest.ref: each for each in publications
+        }
+        self._revoked = dict.fromkeys(revoked)
+        self.epochs = Epochs(deployment, epochs)
+        self.epochs.advance(now_ms)
 
     @property
     def now_ms(self) -> int:
         """The latest time known."""
         return self._now_ms
 
+    @property
+    def publications(self) -> tuple[Publication, ...]:
+        """All models, in the order in which they came."""
+        return tuple(self._models.values())
+
+    @property
+    def revoked(self) -> tuple[Revoked, ...]:
+        """All that is revoked, in the order in which it was."""
+        return tuple(self._revoked)
+
+    def is_revoked(self, kind: RevokedKind, name: str) -> bool:
+        """Whether one thing is revoked."""
+        return Revoked(kind=kind, id=name) in self._revoked
+
     def advance(self, now_ms: int) -> bool:
         """Move time on; says whether keys came or went."""
-        self._now_ms = now_ms = max(self._now_ms, now_ms)
-        before = len(self._epochs)
-        self._epochs = [epoch for epoch in self._epochs if now_ms < epoch.destroy_ms]
-        changed = len(self._epochs) != before
-        if not self._epochs or now_ms >= self._epochs[-1].retire_ms:
-            # Time leapt over the announced epoch.
-            self._add_epoch(now_ms, now_ms + 1000 * self._deployment.epoch_s)
-            changed = True
-        if now_ms >= self._epochs[-1].not_before_ms:
-            self._announce_next()
-            changed = True
-        return changed
+        self._now_ms = max(self._now_ms, now_ms)
+        return self.epochs.advance(self._now_ms)
 
     def publish(self, publication: Publication) -> bool:
-        """Serve a model from now on, by default under its name; False when it was there already.
+        """Serve a model from now on, by default under its name; False when nothing changed.
 
+        A later publication of the same package replaces what its owner demands of workers.
         Raises: VersionTakenError, RefusedError (OVERLOADED) when the vault is full.
         """
         ref = publication.statement.manifest.ref
@@ -83,17 +90,47 @@ class Vault:
         if present is not None:
             if present.digest != publication.digest:
                 raise VersionTakenError
-            return False
-        if len(self._models) >= MAX_MODELS:
+            if present.issued_ms >= publication.issued_ms:
+                return False
+        elif len(self._models) >= MAX_MODELS:
             raise RefusedError(RefusalCode.OVERLOADED)
         self._models[ref] = publication
         return True
 
-    def directory(self, version: int, previous: str | None) -> Directory:
+    def owner_of(self, digest: str) -> str | None:
+        """Who published a package, None when it is not here."""
+        found = (each.signer for each in self._models.values() if each.digest == digest)
+        return next(found, None)
+
+    def revoke(self, revoked: Revoked) -> bool:
+        """Revoke one thing for good; False when it was already.
+
+        A revoked worker knows the keys that are in force and announced: a new epoch begins.
+        Raises: RefusedError (OVERLOADED) when no more can be remembered.
+        """
+        if revoked in self._revoked:
+            return False
+        if len(self._revoked) >= MAX_REVOKED:
+            raise RefusedError(RefusalCode.OVERLOADED)
+        self._revoked[revoked] = None
+        match revoked.kind:
+            case RevokedKind.WORKER:
+                self.epochs.turn(self._now_ms)
+            case RevokedKind.KEY:
+                self.epochs.destroy(revoked.id, self._now_ms)
+            case RevokedKind.MODEL:
+                for ref in [ref for ref, each in self._models.items() if each.digest == revoked.id]:
+                    del self._models[ref]
+        return True
+
+    def directory(self, version: int, previous: str | None, log: LogHead) -> Directory:
         """Describe all keys and models, as of now."""
         latest = {ref.name: ref for ref in self._models}
         return Directory(
             deployment=self._deployment.name,
+            history=log.history,
+            log_number=log.number,
+            log_digest=log.digest,
             version=version,
             previous=previous,
             issued_ms=self._now_ms,
@@ -103,25 +140,21 @@ class Vault:
                 _described(publication, default=latest[ref.name] == ref)
                 for ref, publication in self._models.items()
             ),
-            keys=tuple(
-                DirectoryKey(
-                    kid=epoch.opening.sealing.key_id,
-                    suite=epoch.opening.suite,
-                    public=epoch.opening.sealing.public,
-                    not_before_ms=epoch.not_before_ms,
-                    retire_ms=epoch.retire_ms,
-                    destroy_ms=epoch.destroy_ms,
-                )
-                for epoch in self._epochs
-            ),
+            keys=tuple(epoch.public() for epoch in self.epochs),
+            revoked=self.revoked,
         )
 
-    def grant(self, directory_version: int) -> Grant:
-        """Gather what an approved worker may use."""
+    def grant(
+        self, fits: Callable[[Requirements], bool], history: str, directory_version: int
+    ) -> Grant:
+        """Gather what an approved worker may use.
+
+        `fits`: whether the worker fulfils what the owner of a model demands besides.
+        """
         return Grant(
             keys=tuple(
                 GrantedKey(opening=epoch.opening, destroy_ms=epoch.destroy_ms)
-                for epoch in self._epochs
+                for epoch in self.epochs
             ),
             models=tuple(
                 GrantedModel(
@@ -131,32 +164,22 @@ class Vault:
                     content_key=publication.content_key,
                 )
                 for ref, publication in self._models.items()
+                if publication.workers is None or fits(publication.workers)
             ),
             lease_ms=self._now_ms + 1000 * self._deployment.lease_s,
+            history=history,
             directory_version=directory_version,
-        )
-
-    def _announce_next(self) -> None:
-        last = self._epochs[-1]
-        self._add_epoch(last.retire_ms, last.retire_ms + 1000 * self._deployment.epoch_s)
-
-    def _add_epoch(self, not_before_ms: int, retire_ms: int) -> None:
-        self._epochs.append(
-            _Epoch(
-                opening=OpeningKey.generate(Suite.of(self._deployment.tee.world)),
-                not_before_ms=not_before_ms,
-                retire_ms=retire_ms,
-                destroy_ms=retire_ms + 1000 * self._deployment.grace_s,
-            )
         )
 
 
 def _described(publication: Publication, *, default: bool) -> DirectoryModel:
-    manifest = publication.statement.manifest
+    manifest, workers = publication.statement.manifest, publication.workers
     return DirectoryModel(
         name=manifest.name,
         version=manifest.version,
         digest=publication.digest,
+        owner=publication.signer,
+        workers=None if workers is None else demands_digest(workers),
         default=default,
         inputs=manifest.inputs,
         outputs=manifest.outputs,

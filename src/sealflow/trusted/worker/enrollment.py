@@ -46,6 +46,7 @@ class Enrollment:
         self._identity = identity
         self._host = host
         self._policy = identity.deployment.policy(Role.KEY_BROKER)
+        self._seen: tuple[str, int] | None = None
 
     def verify_key_broker(self, now_ms: int) -> KeyBroker:
         """Appraise the key broker that answers, by the policy this worker is measured with.
@@ -63,8 +64,9 @@ class Enrollment:
     def enroll(self, keybroker: KeyBroker) -> Grant:
         """Show fresh evidence and open the grant that it earns.
 
-        Raises: FatalError when the policy does not accept this worker, OpenError for a grant that
-        another key broker wrote, UnavailableError.
+        Raises: FatalError when the policy does not accept this worker, or the grant is of an older
+        state than the last one; OpenError for a grant that another key broker wrote,
+        UnavailableError.
         """
         challenge = self._ask({"op": "challenge"})
         require_keys(challenge, ("challenge", "nonce"), "challenge")
@@ -78,7 +80,7 @@ class Enrollment:
             }
         )
         require_keys(answer, ("grant", "signature"), "enrollment")
-        return open_grant(
+        grant = open_grant(
             decode_base64(answer["grant"], _MAX_GRANT_BYTES, "grant"),
             decode_base64(answer["signature"], _SIGNATURE_BYTES, "signature"),
             opening=self._identity.opening,
@@ -86,6 +88,8 @@ class Enrollment:
             nonce=nonce,
             signer=keybroker.signing_key,
         )
+        self._pin(grant)
+        return grant
 
     def newer(self, document: bytes, keybroker: KeyBroker, version: int) -> bool:
         """Whether a published directory is another than the grant's, or of another key broker."""
@@ -96,6 +100,13 @@ class Enrollment:
         except (MalformedError, EvidenceError):
             return True
         return directory.version > version
+
+    def _pin(self, grant: Grant) -> None:
+        """Refuse what a key broker with an older state, or none, would grant."""
+        history, version = self._seen or (grant.history, 0)
+        if grant.history != history or grant.directory_version < version:
+            raise FatalError(Fatal.KEY_BROKER_ROLLED_BACK)
+        self._seen = grant.history, grant.directory_version
 
     def _ask(self, request: dict[str, object]) -> dict[str, object]:
         answer = self._host.ask_key_broker(request)

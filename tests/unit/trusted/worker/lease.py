@@ -16,20 +16,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.evidence import Role
 from sealflow.owner.provisioning import prepare_publication
 from sealflow.seal.bundle import pack
+from sealflow.seal.catalog import Revoked, RevokedKind
+from sealflow.seal.orders import Order, SignedOrder
 from sealflow.trusted.journal import Event, Journal
-from sealflow.trusted.keybroker.serve import KeyBroker
+from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.quoting import Identity, establish
 from sealflow.trusted.worker.arrivals import Arrivals, Clock, Serving
 from sealflow.trusted.worker.enrollment import Enrollment
 from sealflow.trusted.worker.keeping import Keeping
 from sealflow.trusted.worker.messages import HostMessages
-from sealflow.wire.framing import FrameKind, encode_chunk
+from sealflow.wire.framing import FrameKind, decode_batch, encode_chunk
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import loader, onnx_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sealflow.trusted.keybroker.serve import KeyBroker
     from sealflow.trusted.port import Port
     from tests.sim.deployments import SimulatedDeployment
 
@@ -60,6 +63,8 @@ class Host:
     packages: dict[str, bytes] = field(default_factory=dict)
     frames: list[tuple[FrameKind, bytes]] = field(default_factory=list)
     document: bytes = b""
+    states: list[bytes] = field(default_factory=list)
+    state_keys: list[bytes] = field(default_factory=list)
     away: int = 0
     damage: Callable[[dict[str, Any]], object] | None = None
     clock: Clock = field(default_factory=lambda: Clock(NOW_MS))
@@ -71,7 +76,7 @@ class Host:
 
     def __post_init__(self) -> None:
         """Start the key broker and make a worker."""
-        self.restart_broker(self.made)
+        self.replace_broker(self.made)
         port = cast("Port", self)
         self.messages = HostMessages(port)
         worker = identity(self.made, Role.WORKER)
@@ -87,16 +92,30 @@ class Host:
             threads=1,
         )
 
-    def restart_broker(self, made: SimulatedDeployment) -> None:
+    def replace_broker(self, made: SimulatedDeployment) -> None:
         """Put a new key broker, which knows nothing, in the place of the old one."""
+        self._start_broker(made, [], b"")
+
+    def restart_broker(self, state: bytes | None = None) -> None:
+        """Start the key broker again with the state that it left, or with an older one."""
+        self._start_broker(self.made, self.state_keys, self.states[-1] if state is None else state)
+
+    def _start_broker(self, made: SimulatedDeployment, keys: list[bytes], state: bytes) -> None:
         self.broker_identity = identity(made, Role.KEY_BROKER)
         journal = Journal(cast("Port", Silent()))
-        self.broker = KeyBroker(
-            self.broker_identity, self.clock.now_ms, publish=self._publish, journal=journal
+        standby = Standby(
+            self.broker_identity, self.clock.now_ms, self._take_from_broker, journal, keys
         )
+        self.broker = standby.lead(state)
 
-    def _publish(self, document: bytes) -> None:
-        self.document = document
+    def _take_from_broker(self, kind: FrameKind, payload: bytes) -> None:
+        match kind:
+            case FrameKind.DIRECTORY:
+                self.document = payload
+            case FrameKind.STATE:
+                self.states.append(bytes(decode_batch(memoryview(payload))[1][0][1]))
+            case FrameKind.KEY:
+                self.state_keys = [payload]
 
     def tell(self) -> None:
         """Tick: hand the worker what is published now."""
@@ -116,6 +135,19 @@ class Host:
         assert answer["digest"] == publication.digest
         self.packages[publication.digest] = package
         return publication.digest
+
+    def revoke(self, kind: RevokedKind, name: str) -> dict[str, Any]:
+        """Have the owner revoke something; gives the answer."""
+        owner, deployment = self.made.owner, self.made.deployment
+        order = Order(
+            deployment=deployment.name,
+            revoked=Revoked(kind=kind, id=name),
+            signer=owner.signer,
+        )
+        signed = SignedOrder.sign(order, owner.signing, deployment.tee.world)
+        request = {"op": "revoke", **signed.as_json()}
+        answer: dict[str, Any] = json.loads(self.broker.answer(json.dumps(request).encode()))
+        return answer
 
     def send(self, kind: FrameKind, payload: bytes) -> None:
         """Take a frame of the worker's, as its port would."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sealflow.attest.evidence import Role
+from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.directory import SignedDirectory
 from sealflow.trusted.journal import Event, Fatal, FatalError
 from sealflow.trusted.worker.enrollment import Enrollment, KeyBroker
@@ -126,7 +127,8 @@ def test_a_damaged_package_does_not_stop_the_others() -> None:
     """The host is told which it was; it is not asked for again until something changes."""
     host = Host(_made())
     bad, good = host.pack("bad"), host.pack("good")
-    host.packages[bad] = host.packages[bad][:-1] + b"\0"
+    package = host.packages[bad]
+    host.packages[bad] = package[:-1] + bytes([package[-1] ^ 1])
     host.run()
     assert sorted(host.events) == ["enrolled", "model_loaded", "package_refused"]
     assert host.ready[-1] == ["good"]
@@ -135,18 +137,53 @@ def test_a_damaged_package_does_not_stop_the_others() -> None:
     assert {"event": "model_loaded", "digest": good} in refused
 
 
-def test_models_go_with_their_key_broker() -> None:
-    """A restarted key broker knows no models, so they are dropped, with the old keys."""
+def test_a_restarted_key_broker_goes_on() -> None:
+    """It grants the same keys and models again: the worker loads nothing anew."""
+    host = Host(_made())
+    host.pack("first")
+
+    def restart() -> None:
+        host.restart_broker()
+        host.tell()
+
+    before, *_, after = host.run(restart)
+    assert [key.opening.seed for key in after.keys] == [key.opening.seed for key in before.keys]
+    assert set(after.models) == {ModelRef(name="first", version="1")}
+    assert len(host.wanted) == 1
+    assert host.events.count(Event.ENROLLED) == 2
+
+
+def test_a_key_broker_with_an_older_state_ends_the_worker() -> None:
+    """Nor with another history: whoever started it can take nothing back."""
+    for back in (lambda host: host.restart_broker(host.states[0]), _replace):
+        host = Host(_made())
+        host.pack("first")
+        host.pack("second")
+
+        def roll_back(back: Any = back, host: Host = host) -> None:
+            back(host)
+            host.tell()
+
+        with pytest.raises(FatalError) as caught:
+            host.run(roll_back)
+        assert caught.value.code is Fatal.KEY_BROKER_ROLLED_BACK
+
+
+def _replace(host: Host) -> None:
+    host.replace_broker(_made())
+
+
+def test_a_revoked_model_is_dropped() -> None:
+    """What is no longer granted is no longer served."""
     host = Host(_made())
     digest = host.pack("first")
 
-    def restart() -> None:
-        host.restart_broker(_made())
+    def revoke() -> None:
+        host.revoke(RevokedKind.MODEL, digest)
         host.tell()
 
-    servings = host.run(restart)
+    servings = host.run(revoke)
     assert servings[-1].models == {}
-    assert {key.opening.sealing.key_id for key in servings[-1].keys} == _directory_keys(host)
     dropped = [json.loads(payload) for kind, payload in host.frames if kind is FrameKind.EVENT]
     assert {"event": "model_dropped", "digest": digest} in dropped
     assert host.ready[-1] == []
@@ -202,7 +239,7 @@ def test_errors_of_the_key_broker_are_for_a_while() -> None:
 def test_a_key_broker_of_another_platform_ends_the_worker() -> None:
     """Whoever cannot prove what the policy asks for is not asked for keys."""
     host = Host(_made())
-    host.restart_broker(simulated_deployment(NOW_MS))
+    host.replace_broker(simulated_deployment(NOW_MS))
     with pytest.raises(FatalError) as caught:
         host.run()
     assert caught.value.code is Fatal.KEY_BROKER_UNTRUSTED
@@ -250,9 +287,9 @@ def test_news_are_told_from_noise() -> None:
     enrollment = Enrollment(worker, HostMessages(host))  # type: ignore[arg-type]
     signing_key = host.broker_identity.signing.public_key().public_bytes_raw()
     keybroker = KeyBroker(signing_key=signing_key, until_ms=NOW_MS)
-    version = NOW_MS // 1000
+    version = 1
     assert not enrollment.newer(host.document, keybroker, version)
     assert enrollment.newer(host.document, keybroker, version - 1)
     assert enrollment.newer(b"noise", keybroker, version)
-    host.restart_broker(_made())
+    host.restart_broker()
     assert enrollment.newer(host.document, keybroker, version)

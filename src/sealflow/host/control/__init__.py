@@ -1,0 +1,1 @@
+"""Host: the key broker's host process."""

@@ -1,0 +1,41 @@
+"""Host: the key broker's host process: `python -m sealflow.host.control CONFIG.toml`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealflow.errors import SealflowError
+from sealflow.host.broker.connecting import require_access
+from sealflow.host.config import load
+from sealflow.host.control.config import ControlConfig
+from sealflow.host.control.serving import Control
+from sealflow.host.logs import configure_logs
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
+    configure_logs()
+    try:
+        config = load(Path(sys.argv[1]), ControlConfig)
+        require_access(config.broker)
+        control = Control(config)
+
+        def end(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            control.stop()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        control.run()
+    except SealflowError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Host: the key broker's process: frames to it, frames from it, one question at a time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
+from sealflow.host.relay import Relay
+from sealflow.wire.framing import FrameKind, decode_batch
+from sealflow.wire.strict_json import canonical, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sealflow.host.control.leading import Leading
+
+_log = structlog.get_logger()
+
+AWAY: Final = canonical(
+    {"error": {"code": "unavailable", "detail": "the key broker did not answer: try again"}}
+)
+_ANSWER_S: Final = 20.0
+_READY_S: Final = 60.0
+_END_S: Final = 2.0
+
+
+class KeyBrokerProcess:
+    """One process. Its state is kept by `leading` before anything that follows is passed on."""
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        log: Path | None,
+        leading: Leading,
+        publish: Callable[[bytes], None],
+    ) -> None:
+        """Start it; `publish` is given each new directory.
+
+        Raises: ConfigError.
+        """
+        self._relay = Relay(command, log)
+        self._leading = leading
+        self._publish = publish
+        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._started = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="read")
+        self.keyed = False
+        self.ready = False
+        self.fatal = ""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._relay.pid
+
+    def boot(self, settings: dict[str, object]) -> None:
+        """Send the settings and wait until it is ready.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.BOOT, canonical(settings))
+        self._reader.start()
+        if not self._started.wait(_READY_S) or not self.ready:
+            raise WorkerGoneError("the key broker did not get ready")
+
+    def tick(self) -> None:
+        """Tell the time.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.TICK, now_ms().to_bytes(8))
+
+    def lead(self, state: bytes) -> None:
+        """Have it serve from now on; `state` is empty to begin a new history.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.LEAD, now_ms().to_bytes(8) + state)
+
+    def ask(self, request: bytes) -> bytes:
+        """Pass a request on and wait for the answer; one that says so when there is none."""
+        try:
+            self._relay.send(FrameKind.CONTROL, request)
+            answer = self._answers.get(timeout=_ANSWER_S)
+        except queue.Empty:
+            # An answer that came later would be taken for the next one's.
+            self.kill()
+            return AWAY
+        except WorkerGoneError:
+            return AWAY
+        return AWAY if answer is None else answer
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._relay.kill()
+
+    def end(self) -> None:
+        """End it and its reader."""
+        self.ready = False
+        self._relay.wait(_END_S)
+        if self._reader.ident is not None:
+            self._reader.join()
+        self._relay.release()
+
+    def _read(self) -> None:
+        try:
+            while (frame := self._relay.receive()) is not None:
+                self._take(*frame)
+        except (WorkerGoneError, MalformedError) as error:
+            _log.error("key broker", error=str(error))
+        finally:
+            self.kill()
+            self._started.set()
+            self._answers.put(None)
+
+    def _take(self, kind: FrameKind, payload: memoryview) -> None:
+        match kind:
+            case FrameKind.CONTROL:
+                self._answers.put(bytes(payload))
+            case FrameKind.STATE:
+                (number, state), *records = decode_batch(payload)[1]
+                self._leading.keep(number, bytes(state), [(n, bytes(r)) for n, r in records])
+            case FrameKind.KEY:
+                self._leading.keep_key(bytes(payload))
+                self.keyed = True
+            case FrameKind.DIRECTORY:
+                self._publish(bytes(payload))
+            case FrameKind.READY:
+                self.keyed = parse_object(payload, "READY").get("keyed") is True
+                self.ready = True
+                self._started.set()
+                _log.info("key broker ready", pid=self.pid, keyed=self.keyed)
+            case FrameKind.FATAL:
+                self.fatal = bytes(payload[:40]).decode(errors="replace")
+            case FrameKind.EVENT:
+                _log.info("key broker event", event_json=bytes(payload[:1000]).decode())
+            case _:
+                raise WorkerGoneError(f"a key broker sends no {kind.name}")
+
+
+def now_ms() -> int:
+    """The system's time in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def error_code(answer: dict[str, object]) -> str | None:
+    """The code of an answer that says what went wrong; None for any other."""
+    error = answer.get("error")
+    return str(error.get("code")) if isinstance(error, dict) else None
+
+
+def unless_away(answer: bytes | None, what: str) -> dict[str, object]:
+    """Read an answer that must be no error.
+
+    Raises: UnavailableError, MalformedError.
+    """
+    value = parse_object(answer or AWAY, what)
+    code = error_code(value)
+    if code is not None:
+        raise UnavailableError(f"{what}: {code}")
+    return value

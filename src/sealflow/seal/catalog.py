@@ -1,0 +1,223 @@
+"""Core, pure: the items of a signed directory: models, keys, what is revoked.
+
+Spec: docs/spec/directory.md, section 2.
+"""
+
+from __future__ import annotations
+
+import enum
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from sealflow.attest.evidence import decode_base64
+from sealflow.errors import MalformedError
+from sealflow.openinfer.tensor import TensorSpec
+from sealflow.seal.keys import SealingKey
+from sealflow.seal.suites import Suite, parse_suite
+from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name, parse_request_id
+from sealflow.wire.strict_json import is_integer, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_KEYS: Final = 64
+MAX_MODELS: Final = 1024
+MAX_REVOKED: Final = 1024
+_MAX_PUBLIC_BYTES: Final = 4096
+_MAX_TIME_MS: Final = 2**53 - 1
+_MODEL_KEYS: Final = (
+    "name",
+    "version",
+    "digest",
+    "owner",
+    "workers",
+    "default",
+    "inputs",
+    "outputs",
+    "image",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryModel:
+    """One version of a model that workers serve, as callers need to know it.
+
+    `default`: whether it answers to the name alone. `image`: the input that takes JPEG or PNG.
+    `owner`: the Ed25519 public key, in hex, of who published it. `workers`: the digest of what its
+    owner demands of workers beyond the deployment's own demands; None for nothing more.
+    """
+
+    name: str
+    version: str
+    digest: str
+    owner: str
+    workers: str | None
+    default: bool
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    image: str | None
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that the payload holds."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "owner": self.owner,
+            "workers": self.workers,
+            "default": self.default,
+            "inputs": [spec.as_json() for spec in self.inputs],
+            "outputs": [spec.as_json() for spec in self.outputs],
+            "image": self.image,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        item = _object(value, "directory model")
+        require_keys(item, _MODEL_KEYS, "directory model")
+        default, image, workers = item["default"], item["image"], item["workers"]
+        if not isinstance(default, bool) or not isinstance(image, str | None):
+            raise MalformedError("directory model: default or image is of the wrong type")
+        return cls(
+            name=parse_name(item["name"]),
+            version=parse_name(item["version"]),
+            digest=parse_digest(item["digest"]),
+            owner=parse_digest(item["owner"]),
+            workers=None if workers is None else parse_digest(workers),
+            default=default,
+            inputs=several(item["inputs"], TensorSpec.from_json, MAX_KEYS, "inputs"),
+            outputs=several(item["outputs"], TensorSpec.from_json, MAX_KEYS, "outputs"),
+            image=image,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryKey:
+    """A public key to seal requests to from `not_before_ms` until `retire_ms`.
+
+    Workers open with it until `destroy_ms`. Times in Unix ms.
+    """
+
+    kid: KeyId
+    suite: Suite
+    public: bytes
+    not_before_ms: int
+    retire_ms: int
+    destroy_ms: int
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that the payload holds."""
+        return {
+            "kid": self.kid,
+            "suite": int(self.suite),
+            "public": b64encode(self.public).decode(),
+            "not_before_ms": self.not_before_ms,
+            "retire_ms": self.retire_ms,
+            "destroy_ms": self.destroy_ms,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError, also when the key's name is not its hash.
+        """
+        item = _object(value, "directory key")
+        keys = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
+        require_keys(item, keys, "directory key")
+        public = decode_base64(item["public"], _MAX_PUBLIC_BYTES, "public key")
+        sealing = SealingKey(suite=parse_suite(item["suite"]), public=public)
+        if parse_key_id(item["kid"]) != sealing.key_id:
+            raise MalformedError("directory key: its id is not the hash of the key")
+        return cls(
+            kid=sealing.key_id,
+            suite=sealing.suite,
+            public=public,
+            not_before_ms=as_time(item["not_before_ms"]),
+            retire_ms=as_time(item["retire_ms"]),
+            destroy_ms=as_time(item["destroy_ms"]),
+        )
+
+
+class RevokedKind(enum.StrEnum):
+    """What can be revoked."""
+
+    WORKER = "worker"
+    """One worker enclave, by its instance id: it gets nothing any more."""
+    MODEL = "model"
+    """One model package, by its digest: it is served no more, and never again."""
+    KEY = "key"
+    """One epoch key, by its id: it is destroyed at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Revoked:
+    """One thing that is revoked for good.
+
+    Raises: MalformedError when `id` is no id of that kind.
+    """
+
+    kind: RevokedKind
+    id: str
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot name anything."""
+        match self.kind:
+            case RevokedKind.WORKER:
+                parse_request_id(self.id)
+            case RevokedKind.MODEL:
+                parse_digest(self.id)
+            case RevokedKind.KEY:
+                parse_key_id(self.id)
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that payloads hold."""
+        return {"kind": self.kind.value, "id": self.id}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        item = _object(value, "revoked")
+        require_keys(item, ("kind", "id"), "revoked")
+        try:
+            kind = RevokedKind(str(item["kind"]))
+        except ValueError as error:
+            raise MalformedError("revoked: kind is not worker, model or key") from error
+        return cls(kind=kind, id=str(item["id"]))
+
+
+_T = TypeVar("_T")
+
+
+def several(value: object, parse: Callable[[object], _T], most: int, what: str) -> tuple[_T, ...]:
+    """Read a list of at most `most` items.
+
+    Raises: MalformedError.
+    """
+    if not isinstance(value, list) or len(value) > most:
+        raise MalformedError(f"directory: {what} are not a list of at most {most}")
+    return tuple(map(parse, value))
+
+
+def as_time(value: object) -> int:
+    """Accept a time in Unix ms.
+
+    Raises: MalformedError.
+    """
+    if not is_integer(value) or not 0 <= value <= _MAX_TIME_MS:
+        raise MalformedError("directory: not a time in milliseconds")
+    return value
+
+
+def _object(value: object, what: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise MalformedError(f"{what}: not a JSON object")
+    return value

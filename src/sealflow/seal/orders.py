@@ -1,0 +1,100 @@
+"""Core, pure: what an owner or operator orders a key broker to revoke, signed.
+
+A revocation is for good, so an order that comes twice changes nothing.
+Spec: docs/spec/keybroker.md, section 7.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sealflow.attest.evidence import decode_base64
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.catalog import Revoked
+from sealflow.wire.ids import parse_digest, parse_name
+from sealflow.wire.strict_json import canonical, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealflow.wire.world import World
+
+MAX_ORDER_BYTES: Final = 4096
+_SIGNATURE_BYTES: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Revoke one thing in one deployment. `signer`: Ed25519 public key, in hex."""
+
+    deployment: str
+    revoked: Revoked
+    signer: str
+
+    def encode(self) -> bytes:
+        """Write the bytes that are signed."""
+        return canonical(
+            {
+                "deployment": self.deployment,
+                "revoke": self.revoked.as_json(),
+                "signer": self.signer,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOrder:
+    """An order's bytes and a signature; untrusted."""
+
+    text: bytes
+    signature: bytes
+
+    @classmethod
+    def sign(cls, order: Order, key: Ed25519PrivateKey, world: World) -> Self:
+        """Sign an order with the key of its signer."""
+        text = order.encode()
+        return cls(text=text, signature=key.sign(world.label("order") + text))
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that travels and is logged."""
+        return {
+            "order": b64encode(self.text).decode(),
+            "signature": b64encode(self.signature).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, object]) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        return cls(
+            text=decode_base64(value.get("order"), MAX_ORDER_BYTES, "order"),
+            signature=decode_base64(value.get("signature"), _SIGNATURE_BYTES, "order signature"),
+        )
+
+    def verify(self, world: World) -> Order:
+        """Give the order that its signer signed. Whether the signer may is another question.
+
+        Raises: MalformedError, EvidenceError.
+        """
+        value = parse_object(self.text, "order")
+        require_keys(value, ("deployment", "revoke", "signer"), "order")
+        order = Order(
+            deployment=parse_name(value["deployment"]),
+            revoked=Revoked.from_json(value["revoke"]),
+            signer=parse_digest(value["signer"]),
+        )
+        if order.encode() != self.text:
+            raise MalformedError("order: not in its one form")
+        try:
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(order.signer))
+            key.verify(self.signature, world.label("order") + self.text)
+        except (InvalidSignature, ValueError) as error:
+            raise EvidenceError("order_signature", "its signer did not sign it") from error
+        return order

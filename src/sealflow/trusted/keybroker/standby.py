@@ -1,0 +1,140 @@
+"""Key broker: an instance that waits: it gets the state's key, and takes over when told to lead.
+
+The key comes from what this machine sealed before, or from the instance that leads, by evidence.
+Spec: docs/spec/keybroker.md, section 5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.evidence import Evidence, Role, decode_base64
+from sealflow.attest.policy import appraise
+from sealflow.errors import EvidenceError, MalformedError, OpenError, PolicyError
+from sealflow.seal.handover import take_over
+from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.keybroker.requests import Problem, digest_field, parse_request
+from sealflow.trusted.keybroker.serve import KeyBroker
+from sealflow.trusted.keybroker.statekey import StateKey, new_state_key
+from sealflow.wire.framing import FrameKind
+from sealflow.wire.strict_json import canonical, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealflow.trusted.journal import Journal
+    from sealflow.trusted.keybroker.serve import Send
+    from sealflow.trusted.quoting import Identity
+
+MAX_SEALED_BYTES: Final = 8192
+_SIGNATURE_BYTES: Final = 64
+
+
+class Standby:
+    """One instance before it leads. Not for several threads."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        now_ms: int,
+        send: Send,
+        journal: Journal,
+        wrapped: Iterable[bytes] = (),
+    ) -> None:
+        """Take the state's key from what this machine sealed before, if any of `wrapped` is it."""
+        self._identity = identity
+        self._now_ms = now_ms
+        self._send = send
+        self._journal = journal
+        self._world = identity.deployment.tee.world
+        self._nonce_and_bound: tuple[str, bytes] | None = None
+        self._key = self._unwrapped(wrapped)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it could open the state."""
+        return self._key is not None
+
+    def advance(self, now_ms: int) -> None:
+        """Move time on."""
+        self._now_ms = max(self._now_ms, now_ms)
+
+    def answer(self, request: bytes | memoryview) -> bytes:
+        """Answer the host, which speaks for this instance to the one that leads."""
+        try:
+            return canonical(self._answer(parse_request(request)))
+        except MalformedError as error:
+            problem = Problem("malformed", str(error))
+        except Problem as error:
+            problem = error
+        return canonical({"error": {"code": problem.code, "detail": problem.detail}})
+
+    def lead(self, state: bytes) -> KeyBroker:
+        """Serve from now on: continue `state`, or begin a new history when there is none.
+
+        Raises: FatalError when the state does not open, or is older than this instance knows.
+        """
+        if not state:
+            key = new_state_key()
+            leading = KeyBroker.found(self._identity, self._now_ms, key, self._send, self._journal)
+        elif self._key is None:
+            raise FatalError(Fatal.STATE)
+        else:
+            try:
+                leading = KeyBroker.resume(
+                    self._identity, self._now_ms, state, self._key, self._send, self._journal
+                )
+            except OpenError as error:
+                raise FatalError(Fatal.STATE) from error
+        self._send_key(leading.state_key)
+        return leading
+
+    def _answer(self, value: dict[str, object]) -> dict[str, object]:
+        match value.get("op"):
+            case "show":
+                require_keys(value, ("op", "nonce"), "show")
+                nonce = digest_field(value, "nonce")
+                evidence = self._identity.evidence(nonce)
+                self._nonce_and_bound = nonce, evidence.bound
+                return {"evidence": evidence.as_json()}
+            case "adopt":
+                require_keys(value, ("op", "grant", "signature", "evidence"), "adopt")
+                self._key = self._adopted(value)
+                self._send_key(self._key)
+                return {}
+            case _:
+                raise Problem("unknown_op", "this instance does not lead: op is show or adopt")
+
+    def _adopted(self, value: dict[str, object]) -> StateKey:
+        """Appraise the instance that leads and open what it gave."""
+        if self._nonce_and_bound is None:
+            raise Problem("unknown_challenge", "ask for evidence first")
+        (nonce, bound), self._nonce_and_bound = self._nonce_and_bound, None
+        policy = self._identity.deployment.policy(Role.KEY_BROKER)
+        try:
+            evidence = Evidence.from_json(value["evidence"])
+            giver = appraise(evidence, policy, self._now_ms).claims.bound
+            text = take_over(
+                decode_base64(value["grant"], MAX_SEALED_BYTES, "grant"),
+                decode_base64(value["signature"], _SIGNATURE_BYTES, "signature"),
+                opening=self._identity.opening,
+                bound=bound,
+                nonce=nonce,
+                signer=giver.signing_key,
+                purpose="state key grant",
+            )
+        except (EvidenceError, PolicyError, OpenError) as error:
+            raise Problem("not_opened", "no key broker of this deployment gave this") from error
+        return StateKey.parse(text)
+
+    def _unwrapped(self, wrapped: Iterable[bytes]) -> StateKey | None:
+        for each in wrapped:
+            try:
+                return StateKey.unwrap(each, self._identity.platform_key, self._world)
+            except OpenError:
+                # Another machine's, or older code's.
+                continue
+        return None
+
+    def _send_key(self, key: StateKey) -> None:
+        self._send(FrameKind.KEY, key.wrap(self._identity.platform_key, self._world))

@@ -1,0 +1,172 @@
+"""Key broker, pure: all that must outlive a process, sealed for the host to keep.
+
+`SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest log entry,
+so state and log go together. Spec: docs/spec/keybroker.md, section 5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from sealflow.attest.evidence import decode_base64
+from sealflow.attest.requirements import Requirements
+from sealflow.errors import BundleError, MalformedError, OpenError
+from sealflow.seal.catalog import MAX_REVOKED, Revoked, as_time, several
+from sealflow.seal.publishing import Publication
+from sealflow.seal.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
+from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream
+from sealflow.trusted.keybroker.epochs import MAX_EPOCHS, Epoch
+from sealflow.trusted.keybroker.history import LogHead
+from sealflow.trusted.keybroker.vault import MAX_MODELS
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from sealflow.trusted.keybroker.vault import Vault
+    from sealflow.wire.world import World
+
+MAGIC: Final = b"SFK1"
+SALT_BYTES: Final = 32
+_HEAD: Final = struct.Struct(">4s32sQ32s")
+_KEYS: Final = (
+    "now_ms",
+    "history",
+    "log_number",
+    "log_digest",
+    "directory_version",
+    "directory_digest",
+    "epochs",
+    "models",
+    "revoked",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One moment of a key broker. `directory_digest`: of the newest directory, in hex."""
+
+    now_ms: int
+    log: LogHead
+    directory_version: int
+    directory_digest: str
+    epochs: tuple[Epoch, ...]
+    publications: tuple[Publication, ...]
+    revoked: tuple[Revoked, ...]
+
+    @classmethod
+    def of(cls, vault: Vault, log: LogHead, version: int, digest: str) -> Self:
+        """Take what is to be kept."""
+        return cls(
+            now_ms=vault.now_ms,
+            log=log,
+            directory_version=version,
+            directory_digest=digest,
+            epochs=tuple(vault.epochs),
+            publications=vault.publications,
+            revoked=vault.revoked,
+        )
+
+    def seal(self, key: bytes, deployment_digest: str, world: World) -> bytes:
+        """Seal it under the state key, 32 bytes."""
+        text = canonical(
+            {
+                "now_ms": self.now_ms,
+                "history": self.log.history,
+                "log_number": self.log.number,
+                "log_digest": self.log.digest,
+                "directory_version": self.directory_version,
+                "directory_digest": self.directory_digest,
+                "epochs": [epoch.as_json() for epoch in self.epochs],
+                "models": [_as_json(each) for each in self.publications],
+                "revoked": [each.as_json() for each in self.revoked],
+            }
+        )
+        salt = os.urandom(SALT_BYTES)
+        head = _HEAD.pack(MAGIC, bytes.fromhex(deployment_digest), self.log.number, salt)
+        return head + seal_stream(*_key(key, head, salt, world), [text])
+
+    @classmethod
+    def open(cls, blob: bytes, key: bytes, deployment_digest: str, world: World) -> Self:
+        """Open what `seal` made under the same key and settings.
+
+        Raises: OpenError, for whatever reason.
+        """
+        if len(blob) < _HEAD.size:
+            raise OpenError
+        head = blob[: _HEAD.size]
+        magic, digest, _, salt = _HEAD.unpack(head)
+        if magic != MAGIC or digest.hex() != deployment_digest:
+            raise OpenError
+        text = open_stream(*_key(key, head, salt, world), memoryview(blob)[_HEAD.size :])
+        try:
+            return cls._parse(text)
+        except (MalformedError, BundleError):
+            raise OpenError from None
+
+    @classmethod
+    def _parse(cls, text: bytes) -> Self:
+        value = parse_object(text, "state")
+        require_keys(value, _KEYS, "state")
+        head = LogHead(
+            history=parse_digest(value["history"]),
+            number=_count(value["log_number"]),
+            digest=parse_digest(value["log_digest"]),
+        )
+        return cls(
+            now_ms=as_time(value["now_ms"]),
+            log=head,
+            directory_version=_count(value["directory_version"]),
+            directory_digest=parse_digest(value["directory_digest"]),
+            epochs=several(value["epochs"], Epoch.from_json, MAX_EPOCHS + 2, "epochs"),
+            publications=several(value["models"], _publication, MAX_MODELS, "models"),
+            revoked=several(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
+        )
+
+
+def _key(key: bytes, head: bytes, salt: bytes, world: World) -> tuple[bytes, bytes]:
+    context = hashlib.sha256(world.label("state context") + head).digest()
+    info = world.label("state key") + context
+    derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(key)
+    return derived, context
+
+
+def _as_json(publication: Publication) -> dict[str, object]:
+    workers = publication.workers
+    return {
+        "statement": b64encode(publication.statement.encode()).decode(),
+        "signer": publication.signer,
+        "content_key": b64encode(publication.content_key).decode(),
+        "workers": None if workers is None else workers.as_json(),
+        "issued_ms": publication.issued_ms,
+    }
+
+
+def _publication(value: object) -> Publication:
+    if not isinstance(value, dict):
+        raise MalformedError("state: a model is not an object")
+    keys = ("statement", "signer", "content_key", "workers", "issued_ms")
+    require_keys(value, keys, "state: model")
+    payload = decode_base64(value["statement"], MAX_STATEMENT_BYTES, "statement")
+    workers = value["workers"]
+    return Publication(
+        statement=Statement.unverified_decode(payload),
+        digest=statement_digest(payload),
+        signer=parse_digest(value["signer"]),
+        content_key=decode_base64(value["content_key"], KEY_BYTES, "content key"),
+        workers=None if workers is None else Requirements.from_json(workers, "state: workers"),
+        issued_ms=as_time(value["issued_ms"]),
+    )
+
+
+def _count(value: object) -> int:
+    if not is_integer(value) or value < 0:
+        raise MalformedError("state: not a number from 0")
+    return value
