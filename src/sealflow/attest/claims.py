@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.dcap import verify_quote
 from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
+from sealflow.attest.layout import SNP_REPORT_BYTES
 from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
+from sealflow.attest.snp.verifying import verify_report
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.world import World
 
@@ -130,7 +132,12 @@ def verify(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
 
 
 def _judge(evidence: Evidence, root: TrustRoot, now_s: int) -> Genuine:
-    return verify_quote(evidence.quote, evidence.collateral, root.insecure_root, now_s)
+    snp = evidence.tee is Tee.SNP
+    # A simulation may imitate either maker; only reports of AMD have this size.
+    if evidence.tee is Tee.SIMULATED and len(evidence.quote) == SNP_REPORT_BYTES:
+        snp = True
+    judge = verify_report if snp else verify_quote
+    return judge(evidence.quote, evidence.collateral, root.insecure_root, now_s)
 
 
 _VERIFIED: Final = object()

@@ -55,12 +55,24 @@ def verify_quote(
     except ValueError as error:
         detail = str(error).removeprefix("Verification failed: ")
         raise EvidenceError("quote", detail[:_DETAIL_CHARACTERS]) from error
+    report, platform = read_claims(claims, dates, now_s)
+    digest = hashlib.sha256(parts.signed).hexdigest()
+    return Genuine(report=report, platform=platform, report_digest=digest)
+
+
+def read_claims(
+    claims: dict[str, Any], dates: UnverifiedDates, now_s: int
+) -> tuple[SgxReport | TdxReport, IntelPlatform]:
+    """Read what the library established; `dates` are those of collateral that it accepted.
+
+    Raises: EvidenceError for a status that we do not know, and for dates in the future.
+    """
     try:
-        return Genuine(
-            report=_tdx(claims["report"]) if parts.tdx else _sgx(claims["report"]),
-            platform=_platform(claims, dates),
-            report_digest=hashlib.sha256(parts.signed).hexdigest(),
-        )
+        # The library lets revocation lists be from the future.
+        if now_s < max(claims["latest_issue_date"], claims["qe_iden_latest_issue_date"]):
+            raise EvidenceError("collateral", "it is from the future: check this machine's clock")
+        report = claims["report"]
+        return _sgx(report) if "SgxEnclave" in report else _tdx(report), _platform(claims, dates)
     except (KeyError, TypeError) as error:
         raise EvidenceError("quote", "the verifier's claims are not as expected") from error
     except ValueError as error:

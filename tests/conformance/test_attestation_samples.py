@@ -1,0 +1,248 @@
+"""Every sample of real hardware gives its recorded verdict. Origins: tests/data/attestation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sealflow.attest.checks.platform import check_intel
+from sealflow.attest.checks.sgx import check_sgx
+from sealflow.attest.checks.snp import check_snp
+from sealflow.attest.checks.tdx import check_tdx
+from sealflow.attest.dcap import verify_quote
+from sealflow.attest.reports import (
+    TDX_REGISTERS,
+    AmdPlatform,
+    IntelPlatform,
+    PlatformFlag,
+    SgxReport,
+    SnpReport,
+    TcbStatus,
+    TdxReport,
+)
+from sealflow.attest.requirements import Requirements
+from sealflow.attest.snp.endorsements import Endorsements
+from sealflow.attest.snp.verifying import verify_report
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from sealflow.attest.genuine import Genuine
+
+FOLDER = Path(__file__).parents[1] / "data" / "attestation"
+INDEX: dict[str, Any] = json.loads((FOLDER / "index.json").read_text())
+QUOTES: dict[str, Any] = INDEX["quotes"]
+REPORTS: dict[str, Any] = INDEX["snp_reports"]
+GENUINE = [name for name, each in QUOTES.items() if each["expect"]["verdict"] != "rejected"]
+REJECTED = sorted(QUOTES.keys() - set(GENUINE))
+STRICT = Requirements(measurements=frozenset({"00" * 32}))
+
+
+def sample(name: str) -> bytes:
+    """Read a file and check that it is the one that was recorded."""
+    content = (FOLDER / name).read_bytes()
+    entry = QUOTES.get(name) or INDEX["collateral"].get(name)
+    if entry is not None:
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+    return content
+
+
+def judge(name: str, *, at_s: int | None = None, quote: bytes | None = None) -> Genuine:
+    """Verify an Intel sample at its recorded time."""
+    entry = QUOTES[name]
+    return verify_quote(
+        sample(name) if quote is None else quote,
+        sample(entry["collateral"]),
+        None,
+        entry["verify_at"] if at_s is None else at_s,
+    )
+
+
+def endorsements(name: str) -> Endorsements:
+    """Gather what belongs to an SNP sample; none of them came with a revocation list."""
+    entry = REPORTS[name]
+    middle, root = x509.load_pem_x509_certificates(sample(entry["chain"]))
+    return Endorsements(
+        leaf=sample(entry["leaf"]),
+        intermediate=middle.public_bytes(Encoding.DER),
+        root=root.public_bytes(Encoding.DER),
+        crl=b"",
+    )
+
+
+def seconds(moment: str) -> int:
+    """Read a time of the index."""
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_genuine_quotes(name: str) -> None:
+    """A genuine quote gives what is recorded of its code, its platform and its report data."""
+    entry, genuine = QUOTES[name], judge(name)
+    report, platform = genuine.report, genuine.platform
+    assert isinstance(platform, IntelPlatform)
+    assert platform.tcb_status == entry["expect"]["tcb_status"]
+    assert list(platform.advisories) == entry["expect"]["advisory_ids"]
+    collateral = INDEX["collateral"][entry["collateral"]]
+    assert platform.tcb_evaluation == collateral["tcb_evaluation_data_number"]
+    assert platform.collateral_expires_s == seconds(collateral["valid_to"])
+    assert report.report_data.hex() == entry["report_data"]
+    if entry["tee"] == "SGX":
+        assert isinstance(report, SgxReport)
+        recorded = tuple(
+            entry[key] for key in ("mr_enclave", "mr_signer", "isv_prod_id", "isv_svn")
+        )
+        assert (report.measurement, report.signer, report.product_id, report.svn) == recorded
+        assert report.attributes.to_bytes(8, "little") + report.xfrm.to_bytes(
+            8, "little"
+        ) == bytes.fromhex(entry["attributes"])
+        assert list(check_sgx(report)) == []
+    else:
+        assert isinstance(report, TdxReport)
+        assert report.measurement == entry["mr_td"]
+        for number in range(4):
+            assert report.registers[f"rtmr{number}"] == entry[f"rt_mr{number}"]
+        assert report.registers["mr_config_id"] == entry["mr_config_id"]
+        assert report.attributes.to_bytes(8, "little").hex() == entry["td_attributes"]
+        accepted = TdxRequirements(
+            registers={each: frozenset({report.registers[each]}) for each in TDX_REGISTERS}
+        )
+        assert list(check_tdx(report, accepted)) == []
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_strict_policy(name: str) -> None:
+    """A strict policy refuses each of them for what the recorded strict verdict names."""
+    platform = judge(name).platform
+    assert isinstance(platform, IntelPlatform)
+    codes = {each.code for each in check_intel(platform, STRICT, 1000 * QUOTES[name]["verify_at"])}
+    verdict = QUOTES[name]["expect"]["strict_policy"]
+    assert ("tcb_status" in codes) == (f"TCB status {platform.tcb_status}" in verdict)
+    assert codes
+    if platform.tcb_status is TcbStatus.UP_TO_DATE:
+        assert codes == {"platform_flags"}
+        assert "Dynamic platform" in verdict
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_rejected_quotes(name: str) -> None:
+    """A quote that was recorded as rejected is rejected for the recorded reason."""
+    quote = sample(name)
+    if name == "tdx-v4-nomatchingtcb.quote":
+        # This one carries a note of its makers behind its end, which we refuse before all else.
+        with pytest.raises(EvidenceError, match="something follows it"):
+            judge(name)
+        quote = quote[: quote.index(b"\nextra bytes")]
+    with pytest.raises(EvidenceError) as caught:
+        judge(name, quote=quote)
+    recorded: str = QUOTES[name]["expect"]["error"]
+    assert str(caught.value) == "quote: " + recorded.removeprefix("Verification failed: ")
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_window(name: str) -> None:
+    """A genuine quote is refused one second outside of its collateral's validity."""
+    window = INDEX["collateral"][QUOTES[name]["collateral"]]
+    first_s, last_s = seconds(window["valid_from"]), seconds(window["valid_to"])
+    for inside_s in (first_s, last_s - 1):
+        judge(name, at_s=inside_s)
+    for outside_s in (first_s - 1, last_s + 1):
+        with pytest.raises(EvidenceError):
+            judge(name, at_s=outside_s)
+
+
+def test_padding() -> None:
+    """Zeros behind a quote, as some clouds pad it, change neither verdict nor identity."""
+    name = "tdx-v4-uptodate.quote"
+    quote = sample(name).rstrip(b"\0")
+    assert judge(name, quote=quote.ljust(8000, b"\0")) == judge(name)
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_flipped_bits(name: str) -> None:
+    """No flipped bit in the signed part of a genuine quote is accepted."""
+    quote = sample(name)
+    for at in range(0, 48 + 384, 23):
+        changed = bytearray(quote)
+        changed[at] ^= 1
+        with pytest.raises(EvidenceError):
+            judge(name, quote=bytes(changed))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_snp_reports(name: str) -> None:
+    """A report of real hardware verifies under AMD's root and gives what is recorded of it."""
+    entry = REPORTS[name]
+    at_s = seconds(entry["leaf_valid"][0]) + 1
+    genuine = verify_report(sample(name), endorsements(name).encode(), None, at_s)
+    report, platform = genuine.report, genuine.platform
+    assert isinstance(report, SnpReport)
+    assert isinstance(platform, AmdPlatform)
+    assert (report.version, report.product) == (entry["version"], "Milan")
+    assert (report.guest_policy, report.vmpl) == (int(entry["policy"], 16), entry["vmpl"])
+    assert (report.measurement, report.svn) == (entry["measurement"], entry["guest_svn"])
+    assert (report.host_data, report.chip_id) == (entry["host_data"], entry["chip_id"])
+    assert (report.signer, report.author_key) == (
+        entry["id_key_digest"],
+        entry["author_key_digest"],
+    )
+    assert report.report_data.hex() == entry["report_data"]
+    reported = bytes.fromhex(entry["reported_tcb"])
+    assert report.reported_tcb["microcode"] == reported[0 if reported[7] < reported[0] else 7]
+    assert not platform.revocations_checked
+    assert platform.collateral_expires_s == seconds(entry["leaf_valid"][1])
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("snp-milan.report", []),
+        ("snp-milan-debug.report", ["guest_policy"]),
+        ("snp-milan-vlek.report", ["vmpl"]),
+    ],
+)
+def test_snp_policy(name: str, codes: list[str]) -> None:
+    """The debug guest and the guest at another privilege level are refused, and only they."""
+    at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
+    report = verify_report(sample(name), endorsements(name).encode(), None, at_s).report
+    assert isinstance(report, SnpReport)
+    wanted = SnpRequirements(min_tcb={"snp": 5})
+    found = check_snp(report, wanted, {PlatformFlag.SMT_ENABLED})
+    assert [each.code for each in found] == codes
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_snp_dates(name: str) -> None:
+    """A report is refused one second outside of its certificate's validity."""
+    first_s, last_s = map(seconds, REPORTS[name]["leaf_valid"])
+    for outside_s in (first_s - 1, last_s + 1):
+        with pytest.raises(EvidenceError, match="certificate"):
+            verify_report(sample(name), endorsements(name).encode(), None, outside_s)
+
+
+def test_snp_chains_of_others() -> None:
+    """A report is refused under the certificate of another chip, and of another kind of key."""
+    at_s = seconds("2025-01-01T00:00:00+00:00")
+    for name in REPORTS:
+        for other in REPORTS.keys() - {name}:
+            with pytest.raises(EvidenceError):
+                verify_report(sample(name), endorsements(other).encode(), None, at_s)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_snp_flipped_bits(name: str) -> None:
+    """No flipped bit in the signed part, nor in the signature, is accepted."""
+    report, collateral = sample(name), endorsements(name).encode()
+    at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
+    for at in range(0, 0x2A0 + 144, 13):
+        changed = bytearray(report)
+        changed[at] ^= 1
+        with pytest.raises(EvidenceError):
+            verify_report(bytes(changed), collateral, None, at_s)

@@ -1,0 +1,43 @@
+"""Evidence for tests: bound claims, and evidence whose quote commits to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
+from sealflow.wire.ids import RequestId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NONCE = "ab" * 32
+MANIFEST = "cd" * 32
+
+
+def bound_claims(**changes: Any) -> BoundClaims:
+    """Claims of a worker in a simulation."""
+    values: dict[str, Any] = {
+        "role": Role.WORKER,
+        "tee": Tee.SIMULATED,
+        "deployment": "test",
+        "instance": RequestId("0f" * 16),
+        "nonce": NONCE,
+        "manifest_digest": MANIFEST,
+        "sealing_suite": 0xF001,
+        "sealing_key": b"k" * 32,
+        "signing_key": b"s" * 32,
+        "software": "0.1",
+        **changes,
+    }
+    return BoundClaims(**values)
+
+
+def evidence_of(bound: BoundClaims, quote: Callable[[bytes], bytes], collateral: bytes) -> Evidence:
+    """Evidence whose quote, made by `quote` from report data, commits to the claims."""
+    encoded = bound.encode()
+    return Evidence(
+        tee=bound.tee,
+        quote=quote(report_data(encoded, bound.role, bound.tee.world)),
+        bound=encoded,
+        collateral=collateral,
+    )
