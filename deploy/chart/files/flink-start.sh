@@ -1,0 +1,31 @@
+#!/bin/sh
+# Writes Flink's folder of settings with what only the pod knows, then becomes the program.
+# The password of the stores stands in a file in memory, never in a variable or on a command line.
+set -eu
+umask 077
+export FLINK_CONF_DIR=/run/flink/conf FLINK_LOG_DIR=/tmp
+mkdir -p "$FLINK_CONF_DIR"
+cp /etc/sealflow-flink/log4j-console.properties "$FLINK_CONF_DIR/"
+config="$FLINK_CONF_DIR/config.yaml"
+{ cat /etc/sealflow-flink/config.yaml; echo; } > "$config"
+for side in internal rest; do
+  password="/run/secrets/sealflow/$side/keystore"
+  if [ -e "$password" ]; then
+    for name in keystore-password key-password truststore-password; do
+      printf 'security.ssl.%s.%s: "%s"\n' "$side" "$name" "$(cat "$password")" >> "$config"
+    done
+  fi
+done
+case "$1" in
+  taskmanager.sh)
+    printf 'taskmanager.host: "%s"\ntaskmanager.resource-id: "%s"\n' "$POD_IP" "$HOSTNAME" >> "$config" ;;
+  *)
+    # With several JobManagers each is reached at an address of its own.
+    if [ "${JOBMANAGER_BY_IP:-}" = true ]; then
+      sed -i '/^jobmanager.rpc.address:/d' "$config"
+      printf 'jobmanager.rpc.address: "%s"\n' "$POD_IP" >> "$config"
+    fi ;;
+esac
+program=$1
+shift
+exec "$FLINK_HOME/bin/$program" start-foreground "$@"

@@ -1,0 +1,30 @@
+{{/* Who has an identity of its own, by circle: see `sealflow keys`. */}}
+{{- define "sealflow.identities" -}}
+{{- $service := list "gateway" "control" "engine" -}}
+{{- if .Values.broker.bundled -}}{{- $service = append $service "broker" -}}{{- end -}}
+{{- if and .Values.benchmark.enabled .Values.benchmark.policy -}}{{- $service = append $service "client" -}}{{- end -}}
+{{- if .Values.taskmanager.autoscaling.enabled -}}{{- $service = append $service "scaler" -}}{{- end -}}
+{{- $flink := and (eq .Values.engine.kind "flink") (not .Values.flink.operator) .Values.tls.enabled -}}
+service: {{ toJson $service }}
+flink: {{ toJson (ternary (list "jobmanager" "taskmanager") list $flink) }}
+rest: {{ toJson (ternary (list "rest") list $flink) }}
+{{- end -}}
+
+{{/* The Secrets that must be there, as this release is set; those of cert-manager are its own. */}}
+{{- define "sealflow.secretNames" -}}
+{{- $found := list -}}
+{{- range $circle, $identities := include "sealflow.identities" . | fromYaml -}}
+{{- range $identities -}}
+{{- if and $.Values.tls.enabled (not $.Values.tls.certManager.enabled) -}}
+{{- $found = append $found (include "sealflow.secret" (list $ . "tls")) -}}
+{{- end -}}
+{{- if ne . "client" -}}
+{{- $found = append $found (include "sealflow.secret" (list $ . "password")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.simulatedPlatform.existingSecret -}}
+{{- $found = append $found . -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}

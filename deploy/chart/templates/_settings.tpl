@@ -1,0 +1,126 @@
+{{/* The settings of each process, as TOML. */}}
+
+{{/* How a process finds the broker; takes (list $ "gateway"). */}}
+{{- define "sealflow.brokerSettings" -}}
+{{- $root := index . 0 -}}
+{{- $user := index . 1 -}}
+{{- $url := printf "%s://%s-broker:6379" (ternary "valkeys" "valkey" $root.Values.tls.enabled) (include "sealflow.fullname" $root) -}}
+{{- if not $root.Values.broker.bundled -}}{{- $url = $root.Values.broker.external.url -}}{{- end -}}
+{{- $parts := regexSplit "://" $url 2 -}}
+broker_url: {{ printf "%s://%s@%s" (index $parts 0) $user (index $parts 1) | quote }}
+broker_password_file: /run/secrets/sealflow/password/broker
+{{- if $root.Values.tls.enabled }}
+broker_ca_file: /run/secrets/sealflow/tls/ca.crt
+broker_certificate_file: /run/secrets/sealflow/tls/tls.crt
+broker_key_file: /run/secrets/sealflow/tls/tls.key
+{{- end }}
+{{- end -}}
+
+{{/* The settings of processes that start enclaves. */}}
+{{- define "sealflow.enclaveSettings" -}}
+deployment_file: /etc/sealflow-deployment/deployment.json
+sgx_mode: {{ .Values.sgx.mode }}
+enclaves_dir: {{ .Values.engine.enclavesDir }}
+{{- if .Values.simulatedPlatform.existingSecret }}
+simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-platform.json
+{{- end }}
+{{- end -}}
+
+{{- define "sealflow.gatewayToml" -}}
+{{- $settings := dict "deployment" .Values.deployment.name "packages_dir" "/var/lib/sealflow/packages"
+      "host" "0.0.0.0" "port" .Values.gateway.port -}}
+{{- if .Values.tls.enabled -}}
+{{- $_ := set $settings "tls_certificate" "/run/secrets/sealflow/tls/tls.crt" -}}
+{{- $_ := set $settings "tls_key" "/run/secrets/sealflow/tls/tls.key" -}}
+{{- end -}}
+{{- $settings = merge $settings (include "sealflow.brokerSettings" (list . "gateway") | fromYaml) .Values.gateway.settings -}}
+{{- include "sealflow.toml" $settings | trim -}}
+{{- end -}}
+
+{{- define "sealflow.keybrokerToml" -}}
+{{- $settings := dict "deployment" .Values.deployment.name "state_dir" "/var/lib/sealflow/state" -}}
+{{- $settings = merge $settings (include "sealflow.brokerSettings" (list . "control") | fromYaml)
+      (include "sealflow.enclaveSettings" . | fromYaml) .Values.keybroker.settings -}}
+{{- include "sealflow.toml" $settings | trim -}}
+{{- end -}}
+
+{{- define "sealflow.engineToml" -}}
+{{- $worker := .Values.taskmanager.worker -}}
+{{- $settings := dict "deployment" .Values.deployment.name "packages_dir" "/var/lib/sealflow/packages"
+      "threads" $worker.threads "runtime" $worker.runtime
+      "max_batch" $worker.maxBatch "max_wait_ms" $worker.maxWaitMs -}}
+{{- if eq .Values.engine.kind "local" -}}
+{{- $_ := set $settings "workers" .Values.taskmanager.numberOfTaskSlots -}}
+{{- if eq .Values.taskmanager.kind "StatefulSet" -}}
+{{- $_ := set $settings "instance" "@HOSTNAME@" -}}
+{{- end -}}
+{{- end -}}
+{{- $settings = merge $settings (include "sealflow.brokerSettings" (list . "engine") | fromYaml)
+      (include "sealflow.enclaveSettings" . | fromYaml) .Values.engine.settings -}}
+{{- include "sealflow.toml" $settings | trim -}}
+{{- end -}}
+
+{{/* The job that the JobManager runs in application mode. */}}
+{{- define "sealflow.jobToml" -}}
+{{- $parallelism := mul .Values.taskmanager.replicas .Values.taskmanager.numberOfTaskSlots -}}
+{{- $settings := dict "engine_config" "/etc/sealflow-engine/engine.toml" "name" .Values.deployment.name
+      "parallelism" $parallelism "python" (printf "%s/bin/python" .Values.flink.venv) -}}
+{{- include "sealflow.toml" $settings | trim -}}
+{{- end -}}
+
+{{/* Flink's config.yaml, without the stores' password: that is added in the pod. */}}
+{{- define "sealflow.flinkConfig" -}}
+{{- $fullname := include "sealflow.fullname" . -}}
+{{- $tm := .Values.taskmanager -}}
+{{- $config := dict
+      "jobmanager.rpc.address" (printf "%s-jobmanager" $fullname)
+      "jobmanager.rpc.port" 6123
+      "jobmanager.bind-host" "0.0.0.0"
+      "jobmanager.memory.process.size" (printf "%sm" (include "sealflow.mebibytes" .Values.jobmanager.processMemory))
+      "blob.server.port" "6124"
+      "rest.bind-address" "0.0.0.0"
+      "rest.port" 8081
+      "taskmanager.bind-host" "0.0.0.0"
+      "taskmanager.rpc.port" "6122"
+      "taskmanager.data.port" 6121
+      "taskmanager.numberOfTaskSlots" $tm.numberOfTaskSlots
+      "taskmanager.load-balance.mode" "SLOTS"
+      "taskmanager.memory.process.size" (printf "%sm" (include "sealflow.mebibytes" $tm.memory.process))
+      "taskmanager.memory.managed.size" (printf "%sm" (include "sealflow.mebibytes" $tm.memory.managed))
+      "taskmanager.memory.network.max" "64m"
+      "web.submit.enable" false
+      "heartbeat.interval" "2 s"
+      "heartbeat.timeout" "10 s"
+      "metrics.reporter.prom.factory.class" "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+      "metrics.reporter.prom.port" "9249"
+      "python.executable" (printf "%s/bin/python" .Values.flink.venv)
+      "python.client.executable" (printf "%s/bin/python" .Values.flink.venv)
+      "io.tmp.dirs" "/tmp"
+      "env.java.opts.all" (.Files.Get "files/java-options.txt" | trim) -}}
+{{- with $tm.memory.taskHeap -}}
+{{- $_ := set $config "taskmanager.memory.task.heap.size" (printf "%sm" (include "sealflow.mebibytes" .)) -}}
+{{- end -}}
+{{- if $tm.autoscaling.enabled -}}
+{{- $_ := set $config "scheduler-mode" "reactive" -}}
+{{- end -}}
+{{- if .Values.flink.ha.enabled -}}
+{{- $_ := set $config "high-availability.type" "kubernetes" -}}
+{{- $_ := set $config "high-availability.storageDir" .Values.flink.ha.storageDir -}}
+{{- $_ := set $config "high-availability.jobmanager.port" "6123" -}}
+{{- $_ := set $config "kubernetes.cluster-id" $fullname -}}
+{{- $_ := set $config "kubernetes.namespace" .Release.Namespace -}}
+{{- end -}}
+{{- if .Values.tls.enabled -}}
+{{- range list "internal" "rest" -}}
+{{- $_ := set $config (printf "security.ssl.%s.enabled" .) true -}}
+{{- $_ := set $config (printf "security.ssl.%s.keystore" .) (printf "/run/secrets/sealflow/%s/keystore.p12" .) -}}
+{{- $_ := set $config (printf "security.ssl.%s.keystore-type" .) "PKCS12" -}}
+{{- $_ := set $config (printf "security.ssl.%s.truststore" .) (printf "/run/secrets/sealflow/%s/truststore.p12" .) -}}
+{{- $_ := set $config (printf "security.ssl.%s.truststore-type" .) "PKCS12" -}}
+{{- end -}}
+{{- $_ := set $config "security.ssl.rest.authentication-enabled" true -}}
+{{- end -}}
+{{- range $key, $value := merge (deepCopy .Values.flink.config) $config }}
+{{ $key }}: {{ toJson $value }}
+{{- end }}
+{{- end -}}

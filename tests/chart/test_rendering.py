@@ -1,0 +1,174 @@
+"""What helm renders is what Kubernetes takes: every field known, in all supported versions."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import jsonschema
+import kubernetes_validate
+import pytest
+from referencing import Registry, Resource
+
+from tests.chart.rendering import (
+    CHART,
+    COMBINATIONS,
+    KUBERNETES,
+    HelmError,
+    Object,
+    Release,
+    containers_of,
+    pods_of,
+    render,
+    run_helm,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CUSTOM: Final[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "custom_resources.json").read_text()
+)
+BUILT_IN: Final = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+
+
+@functools.cache
+def definitions(version: str) -> Resource[Any]:
+    """Give what all schemas of a Kubernetes version refer to."""
+    path = BUILT_IN / f"v{version}.0-local-strict" / "_definitions.json"
+    return Resource.from_contents(json.loads(path.read_text()))
+
+
+@functools.cache
+def validator(api_version: str, kind: str, kubernetes: str) -> jsonschema.Draft202012Validator:
+    """Give the strict schema of a kind: the project's own for custom resources, else upstream's.
+
+    Raises: FileNotFoundError for a kind that nobody knows.
+    """
+    custom = CUSTOM["kinds"].get(f"{api_version}/{kind}")
+    if custom is not None:
+        return jsonschema.Draft202012Validator({**custom, "$defs": CUSTOM["$defs"]})
+    group, _, version = api_version.rpartition("/")
+    name = "-".join(part for part in (kind.lower(), group.partition(".")[0], version) if part)
+    path = BUILT_IN / f"v{kubernetes}.0-local-strict" / f"{name}.json"
+    schema = json.loads(path.read_text())
+    registry: Registry[Any] = definitions(kubernetes) @ Registry()
+    return jsonschema.Draft202012Validator(schema, registry=registry)
+
+
+def check_object(each: Object, kubernetes: str) -> None:
+    """Validate an object, and the pods within custom ones.
+
+    Raises: jsonschema.ValidationError, FileNotFoundError for an unknown kind.
+    """
+    validator(each["apiVersion"], each["kind"], kubernetes).validate(each)
+    if each["kind"] == "FlinkDeployment":
+        for part in ("jobManager", "taskManager"):
+            pod = {"apiVersion": "v1", "kind": "Pod"} | each["spec"][part]["podTemplate"]
+            validator("v1", "Pod", kubernetes).validate(pod)
+
+
+def test_lint(tmp_path: Path) -> None:
+    """Helm's own check has nothing to say."""
+    said = run_helm("lint", "--strict", str(CHART), *Release().arguments(tmp_path), folder=tmp_path)
+    assert "0 chart(s) failed" in said
+
+
+@pytest.mark.parametrize("kubernetes", KUBERNETES)
+def test_objects_are_strictly_valid(
+    combination: str, kubernetes: str, rendered: Callable[[str], list[Object]]
+) -> None:
+    """No object has a field that Kubernetes does not know, or one of another type."""
+    for each in rendered(combination):
+        check_object(each, kubernetes)
+
+
+def test_a_misspelt_field_is_found(rendered: Callable[[str], list[Object]]) -> None:
+    """The check above can fail: for a built-in kind and for a custom one."""
+    found = {each["kind"]: json.loads(json.dumps(each)) for each in rendered("everything optional")}
+    found["Service"]["spec"]["selektor"] = {}
+    found["ScaledObject"]["spec"]["maxReplicas"] = 3
+    for each in (found["Service"], found["ScaledObject"]):
+        with pytest.raises(jsonschema.ValidationError, match="unexpected"):
+            check_object(each, KUBERNETES[-1])
+    with pytest.raises(FileNotFoundError):
+        check_object({"apiVersion": "v1", "kind": "Servis"}, KUBERNETES[-1])
+
+
+def test_names_are_unique(combination: str, rendered: Callable[[str], list[Object]]) -> None:
+    """No object is rendered twice, and no list has two entries of one name."""
+    objects = rendered(combination)
+    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(names) == len(set(names))
+    for pod in pods_of(objects).values():
+        lists = [pod["spec"].get("volumes", [])]
+        for container in containers_of(pod):
+            lists += [container.get("env", []), container.get("ports", [])]
+            paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+            assert len(paths) == len(set(paths))
+        for entries in lists:
+            listed = [entry["name"] for entry in entries]
+            assert len(listed) == len(set(listed))
+
+
+def test_mounts_have_volumes(combination: str, rendered: Callable[[str], list[Object]]) -> None:
+    """Every mount names a volume, every volume is mounted, and the chart's own ones exist."""
+    objects = rendered(combination)
+    existing = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    for pod in pods_of(objects).values():
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        mounted = {m["name"] for c in containers_of(pod) for m in c["volumeMounts"]}
+        claimed = {
+            claim["metadata"]["name"]
+            for each in objects
+            if each.get("spec", {}).get("template") == pod
+            for claim in each["spec"].get("volumeClaimTemplates", ())
+        }
+        assert mounted == set(volumes) | claimed
+        for volume in volumes.values():
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in existing
+
+
+def test_selectors_never_change(rendered: Callable[[str], list[Object]]) -> None:
+    """Selectors hold no version: they cannot be changed by an upgrade."""
+    for each in rendered("nonsgx"):
+        if each["kind"] in {"Deployment", "StatefulSet"}:
+            labels = each["spec"]["selector"]["matchLabels"]
+            assert set(labels) == {
+                f"app.kubernetes.io/{n}" for n in ("name", "instance", "component")
+            }
+            assert labels.items() <= each["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_rendering_is_deterministic(tmp_path: Path) -> None:
+    """Nothing is drawn at random: a GitOps tool sees no change where there is none."""
+    release = COMBINATIONS["everything optional"]
+    assert render(release, tmp_path) == render(release, tmp_path)
+
+
+def test_changed_settings_roll_the_pods(
+    rendered: Callable[[str], list[Object]], tmp_path: Path
+) -> None:
+    """A change of a ConfigMap changes the pods that read it, and no others."""
+    changed = render(Release(values={"gateway": {"settings": {"drain_s": 30}}}), tmp_path)
+    before, after = pods_of(rendered("nonsgx")), pods_of(changed)
+    assert {name for name in before if before[name] != after[name]} == {"Deployment/demo-gateway"}
+
+
+def test_an_old_cluster_is_refused(tmp_path: Path) -> None:
+    """A Kubernetes that lacks what the chart uses is refused."""
+    with pytest.raises(HelmError, match="incompatible with Kubernetes"):
+        render(Release(), tmp_path, kubernetes="1.30")
+
+
+def test_packages_are_the_same_each_time(tmp_path: Path) -> None:
+    """The packed chart has the same bytes when it is packed again, so that it can be signed."""
+    archives = []
+    for name in ("first", "second"):
+        run_helm("package", str(CHART), f"--destination={tmp_path / name}", folder=tmp_path)
+        (archive,) = (tmp_path / name).glob("sealflow-*.tgz")
+        archives.append(archive.read_bytes())
+    assert archives[0] == archives[1]

@@ -1,0 +1,164 @@
+"""What the chart writes into ConfigMaps is what the processes read."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import yaml
+
+from sealflow.host.config import load
+from sealflow.host.control.config import ControlConfig
+from sealflow.host.engine.config import EngineConfig
+from sealflow.host.engine.flink_job import FlinkJob
+from sealflow.host.gateway.config import GatewayConfig
+from tests.chart.rendering import CHART, Object, containers_of, pods_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import msgspec
+
+    Rendered = Callable[[str], list[Object]]
+
+FILES: Final[dict[str, type[msgspec.Struct]]] = {
+    "gateway.toml": GatewayConfig,
+    "keybroker.toml": ControlConfig,
+    "engine.toml": EngineConfig,
+    "job.toml": FlinkJob,
+}
+
+
+def files_of(objects: list[Object]) -> dict[str, str]:
+    """Give the files of all ConfigMaps."""
+    return {
+        name: text
+        for each in objects
+        if each["kind"] == "ConfigMap"
+        for name, text in each["data"].items()
+    }
+
+
+def test_processes_read_their_settings(
+    combination: str, rendered: Rendered, tmp_path: Path
+) -> None:
+    """Every TOML file is taken by the process that it is for."""
+    files = files_of(rendered(combination))
+    found = set(FILES) & set(files)
+    assert found >= {"gateway.toml", "keybroker.toml", "engine.toml"}
+    for name in found:
+        (tmp_path / name).write_text(files[name].replace("@HOSTNAME@", "pod-0"))
+        config = load(tmp_path / name, FILES[name])
+        assert "sealflow" in str(config)
+
+
+def test_files_are_where_settings_say(combination: str, rendered: Rendered) -> None:
+    """Every file that a process's settings name is mounted in its pod."""
+    objects = rendered(combination)
+    files = files_of(objects)
+    for name, pod in pods_of(objects).items():
+        for container in containers_of(pod):
+            paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+            text = files.get(f"{name.rpartition('-')[2].replace('taskmanager', 'engine')}.toml", "")
+            words = [*container["command"], *container.get("args", ()), *text.split('"')]
+            for word in words:
+                path = word.rpartition("=")[2]
+                if path.startswith(("/run/", "/etc/", "/var/")) and " " not in path:
+                    assert any(path.startswith(mounted) for mounted in paths), (name, path)
+
+
+@pytest.mark.parametrize("name", ["nonsgx", "no TLS"])
+def test_a_broker_takes_its_settings(name: str, rendered: Rendered, tmp_path: Path) -> None:
+    """A real server starts with the rendered file, once its paths and port are this machine's."""
+    text = files_of(rendered(name))["valkey.conf"]
+    folder = "/run/secrets/sealflow"
+    (tmp_path / "password").mkdir()
+    (tmp_path / "password" / "users.acl").write_text("user default on nopass -@all +ping\n")
+    kept = [
+        line.replace(folder, str(tmp_path)).replace("dir /data", f"dir {tmp_path}")
+        for line in text.splitlines()
+        if not line.startswith(("tls-", "port "))
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    path = tmp_path / "valkey.conf"
+    path.write_text("\n".join([*kept, f"port {port}", "bind 127.0.0.1", ""]))
+    server = shutil.which("redis-server")
+    assert server is not None
+    process = subprocess.Popen([server, path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ready to accept connections" in line:
+                break
+        assert "Ready" in lines[-1], lines
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"PING\r\nKEYS *\r\n")
+            answer = client.makefile("rb")
+            assert answer.readline() == b"+PONG\r\n"
+            assert answer.readline().startswith(b"-NOPERM")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_flink_settings(rendered: Rendered) -> None:
+    """Flink's file is YAML of one level, with pinned ports and sizes that fit the pod."""
+    config = yaml.safe_load(files_of(rendered("nonsgx-ha"))["config.yaml"])
+    assert all(not isinstance(value, dict) for value in config.values())
+    assert config["taskmanager.memory.process.size"] == "1024m"
+    assert config["taskmanager.numberOfTaskSlots"] == 1
+    assert config["high-availability.type"] == "kubernetes"
+    assert config["kubernetes.namespace"] == "serving"
+    assert config["scheduler-mode"] == "reactive"
+    assert config["security.ssl.rest.authentication-enabled"] is True
+    assert not any("password" in key for key in config)
+
+
+def test_flink_start(rendered: Rendered, tmp_path: Path) -> None:
+    """The start script adds what only the pod knows, keeps the password off command lines."""
+    script = (CHART / "files" / "flink-start.sh").read_text()
+    for name in ("/etc/sealflow-flink", "/run/secrets/sealflow", "/run/flink"):
+        (tmp_path / name.lstrip("/")).mkdir(parents=True)
+        script = script.replace(name, str(tmp_path / name.lstrip("/")))
+    home = tmp_path / "home" / "bin"
+    home.mkdir(parents=True)
+    (home / "taskmanager.sh").write_text(
+        '#!/bin/sh\necho "$@"; cat "$FLINK_CONF_DIR/config.yaml"\n'
+    )
+    (home / "taskmanager.sh").chmod(0o755)
+    files = files_of(rendered("nonsgx"))
+    for name in ("config.yaml", "log4j-console.properties"):
+        (tmp_path / "etc" / "sealflow-flink" / name).write_text(files[name])
+    for side in ("internal", "rest"):
+        (tmp_path / "run" / "secrets" / "sealflow" / side).mkdir()
+        (tmp_path / "run" / "secrets" / "sealflow" / side / "keystore").write_text("s3cret-word")
+    path = tmp_path / "start.sh"
+    path.write_text(script)
+    output = subprocess.run(
+        ["/bin/sh", path, "taskmanager.sh"],
+        env={
+            "FLINK_HOME": str(home.parent),
+            "POD_IP": "10.0.0.7",
+            "HOSTNAME": "pod-1",
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    arguments, _, text = output.partition("\n")
+    config = yaml.safe_load(text)
+    assert arguments == "start-foreground"
+    assert config["taskmanager.host"] == "10.0.0.7"
+    assert config["taskmanager.resource-id"] == "pod-1"
+    for side in ("internal", "rest"):
+        assert config[f"security.ssl.{side}.keystore-password"] == "s3cret-word"
+    written = tmp_path / "run" / "flink" / "conf" / "config.yaml"
+    assert written.stat().st_mode & 0o077 == 0
