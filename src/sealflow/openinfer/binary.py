@@ -115,7 +115,7 @@ def response_object(
 
 def tensor_head(tensor: Tensor) -> dict[str, object]:
     """Give a tensor's name, datatype and shape as JSON has them."""
-    return {"name": tensor.name, "datatype": tensor.datatype.value, "shape": tensor.shape}
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
 
 
 def _announced(tensor: Tensor) -> dict[str, object]:

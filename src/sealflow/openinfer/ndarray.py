@@ -59,12 +59,11 @@ def from_numpy(name: str, array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:
     if array.dtype.kind in "OSU":
         elements = [_bytes(name, element) for element in array.reshape(-1).tolist()]
         return Tensor.of_bytes(name, elements, array.shape)
-    datatype = _DATATYPES.get(array.dtype.newbyteorder("<"))
+    datatype = _DATATYPES.get(array.dtype) or _DATATYPES.get(array.dtype.newbyteorder("<"))
     if datatype is None:
         msg = f"tensor {name}: numpy type {array.dtype} has no datatype"
         raise InvalidInputError(msg)
-    plain = np.ascontiguousarray(array, _DTYPES[datatype])
-    data = plain.reshape(-1).view(np.uint8).data
+    data = np.ascontiguousarray(array, _DTYPES[datatype]).data
     return Tensor(name=name, datatype=datatype, shape=array.shape, data=data)
 
 

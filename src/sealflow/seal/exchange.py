@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SECRET_BYTES: Final = 32
 NONCE_BYTES: Final = 32
+_SHA256: Final = SHA256()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +267,7 @@ def _reply_key(
 
 
 def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(secret)
+    return HKDF(algorithm=_SHA256, length=32, salt=salt, info=info).derive(secret)
 
 
 def _open_body(key: bytes, context: bytes, body: memoryview) -> Content:

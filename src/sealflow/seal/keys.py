@@ -46,16 +46,14 @@ class SealingKey:
 
     suite: Suite
     public: bytes
+    key_id: KeyId = field(init=False, compare=False)
+    """The key's name: a hash over world, suite and public key."""
     _key: PublicKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Parse the key once."""
+        """Parse and name the key once."""
         object.__setattr__(self, "_key", _load_public(self.suite, self.public))
-
-    @property
-    def key_id(self) -> KeyId:
-        """The key's name: a hash over world, suite and public key."""
-        return key_id(self.suite, self.public)
+        object.__setattr__(self, "key_id", key_id(self.suite, self.public))
 
     def seal(self, plaintext: bytes, info: bytes) -> bytes:
         """Seal a short message to the key (HPKE base mode, single shot).

@@ -53,9 +53,7 @@ def require_keys(
 
 def canonical(value: dict[str, object]) -> bytes:
     """Write an object in the one form that our own encoders use: sorted keys, no spaces, ASCII."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -101,6 +99,9 @@ def _refuse(_text: str) -> NoReturn:
     raise ValueError
 
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+)
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 
 
 class World(enum.Enum):
@@ -11,6 +12,8 @@ class World(enum.Enum):
     HARDWARE = b"sealflow/1"
     SIMULATED = b"sealflow-sim/1"
 
+    @functools.cache
     def label(self, purpose: str) -> bytes:
         """The domain separation label for one purpose."""
-        return self.value + b" " + purpose.encode() + b"\0"
+        prefix: bytes = self.value
+        return prefix + b" " + purpose.encode() + b"\0"

@@ -33,6 +33,7 @@ _BLOCK_MS: Final = 5000
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0
 _MAX_GATHERED: Final = 256
+_GATHER_S: Final = 0.001
 
 
 class _Submit:
@@ -117,6 +118,7 @@ class Submitter:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._gather()
             while self._gathered:
                 batch = self._gathered[:_MAX_GATHERED]
                 del self._gathered[:_MAX_GATHERED]
@@ -169,24 +171,37 @@ class Submitter:
         return answers
 
     async def _read_all(self) -> None:
-        cursor: bytes | str = "0"
+        taken: list[bytes] = []
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 async with within(_BLOCK_MS / 1000 + ROUND_TRIP_S):
-                    found = await self._reader.xread(
-                        {self._inbox: cursor}, count=_READ_COUNT, block=_BLOCK_MS
-                    )
-                    for _, entries in found:
-                        for _, fields in entries:
-                            self._resolve(fields)
-                        if entries:
-                            # Deleted, not stepped over: a broker that lost its data counts anew.
-                            await self._reader.xdel(self._inbox, *(each for each, _ in entries))
+                    taken = await self._read(taken)
                 pause_s = _FIRST_PAUSE_S
+                await self._gather()
             except UnavailableError:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+
+    async def _read(self, taken: list[bytes]) -> list[bytes]:
+        """Delete what was taken, wait for more, resolve it; gives what to delete next.
+
+        Deleted, not stepped over: a broker that lost its data counts anew.
+        """
+        async with self._reader.pipeline(transaction=False) as pipeline:
+            if taken:
+                pipeline.xdel(self._inbox, *taken)
+            pipeline.xread({self._inbox: "0"}, count=_READ_COUNT, block=_BLOCK_MS)
+            found = (await pipeline.execute())[-1]
+        entries = found[0][1] if found else []
+        for _, fields in entries:
+            self._resolve(fields)
+        return [entry_id for entry_id, _ in entries]
+
+    async def _gather(self) -> None:
+        """While requests wait for answers, let a moment pass: what comes then travels together."""
+        if self._waiting:
+            await asyncio.sleep(_GATHER_S)
 
     def _await_answer(self, submit: _Submit) -> None:
         self._waiting.setdefault(submit.correlation, deque()).append(submit.future)

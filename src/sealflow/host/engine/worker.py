@@ -30,6 +30,7 @@ CONTROL_CAPACITY: Final = 256
 _CHUNK_BYTES: Final = 2**20
 _ROUND_S: Final = 1.0
 _NOTICE_S: Final = 0.5
+_GATHER_S: Final = 0.001
 _AWAY_PAUSE_S: Final = 0.5
 _DIGEST_BYTES: Final = 32
 
@@ -158,6 +159,9 @@ class Worker:
         if items:
             now_ms = time.time_ns() // 1_000_000
             self._relay.send(FrameKind.BATCH, encode_batch(now_ms, items))
+            if self._step.in_work > len(items):
+                # It had work already: what comes next may come in company.
+                self._ended.wait(_GATHER_S)
 
     def _read(self) -> None:
         try:

@@ -98,6 +98,7 @@ def _server_config(config: GatewayConfig) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         date_header=False,

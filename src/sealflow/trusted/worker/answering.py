@@ -1,4 +1,4 @@
-"""Worker: the thread that runs batches and seals what comes out, as each batch finishes."""
+"""Worker: runs batches and seals what comes out, as each batch finishes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sealflow.seal.exchange import IncomingCall
     from sealflow.trusted.port import Port
-    from sealflow.trusted.worker.arrivals import Clock, Turn
+    from sealflow.trusted.worker.arrivals import Clock
     from sealflow.trusted.worker.batching import Job, WaitingJobs
     from sealflow.trusted.worker.loading import ServedModel
     from sealflow.wire.ids import RequestId
@@ -53,21 +53,23 @@ class Replies:
 class Answering:
     """Takes batches of jobs until there are none."""
 
-    def __init__(
-        self, jobs: WaitingJobs, replies: Replies, turn: Turn, *, max_body_bytes: int
-    ) -> None:
+    def __init__(self, jobs: WaitingJobs, replies: Replies, *, max_body_bytes: int) -> None:
         """Run models in turn; refuse replies over `max_body_bytes`, like requests of that size."""
         self._jobs = jobs
-        self._turn = turn
         self._replies = replies
         self._max_body_bytes = max_body_bytes
 
     def run(self) -> None:
         """Work until the jobs are closed and done."""
-        while (batch := self._jobs.take()) is not None:
-            with self._turn:
-                answers = self._answers(batch)
-            self._replies.send(answers)
+        while self.answer_next():
+            pass
+
+    def answer_next(self) -> bool:
+        """Answer the next batch, once there is one; False when the jobs are closed and done."""
+        batch = self._jobs.take()
+        if batch is not None:
+            self._replies.send(self._answers(batch))
+        return batch is not None
 
     def _answers(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
         names = _asked(jobs)
@@ -91,8 +93,8 @@ class Answering:
         except MalformedError as error:
             return self._error(job, ModelError(str(error)))
         response = InferResponse(
-            model_name=model.ref.name,
-            model_version=model.ref.version,
+            model_name=model.manifest.name,
+            model_version=model.manifest.version,
             id=job.request.id,
             outputs=outputs,
         )

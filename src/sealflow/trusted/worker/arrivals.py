@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sealflow.trusted.worker.keyring import EpochKey
     from sealflow.trusted.worker.loading import ServedModel
     from sealflow.wire.ids import ModelRef
-
-
-class Turn:
-    """Held while requests are opened and while a model runs, by one of the two when alone.
-
-    On one core they would only push each other out of its cache: taking turns saved 10 % of the CPU
-    time of an image. With more threads for the model, they run side by side.
-    """
-
-    def __init__(self, *, alone: bool) -> None:
-        """Let one at a time, or both."""
-        self._lock = threading.Lock() if alone else None
-
-    def __enter__(self) -> None:
-        """Wait for the turn."""
-        if self._lock is not None:
-            self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        """Hand it over."""
-        if self._lock is not None:
-            self._lock.release()
-
-    @contextmanager
-    def given_up(self) -> Iterator[None]:
-        """Let the other go first, and then have the turn again."""
-        self.__exit__()
-        try:
-            yield
-        finally:
-            self.__enter__()
 
 
 class Clock:

@@ -67,11 +67,21 @@ class WaitingJobs:
         self._bytes = 0
         self._closed = False
 
+    def __len__(self) -> int:
+        """How many jobs wait."""
+        return self._jobs
+
     def full(self, job: Job) -> bool:
         """Whether `put` would wait; with one thread that puts, a no stays true."""
         return self._jobs > 0 and (
             self._jobs >= self._max_jobs or self._bytes + job.weight > self._max_bytes
         )
+
+    @property
+    def batch_full(self) -> bool:
+        """Whether the next batch would not grow any more by waiting."""
+        with self._changed:
+            return bool(self._groups) and self._full(next(iter(self._groups)))
 
     def put(self, job: Job) -> None:
         """Add a job, once there is room for it."""

@@ -1,7 +1,7 @@
-"""Worker: the thread that checks and opens envelopes, and prepares what they ask.
+"""Worker: checks and opens envelopes, and prepares what they ask.
 
-It alone holds the private keys. The order of the checks is that of exchange.md, 6.4; what fails
-before a request has opened is refused in clear, what fails after is answered sealed.
+Its thread alone holds the private keys. The order of the checks is that of exchange.md, 6.4; what
+fails before a request has opened is refused in clear, what fails after is answered sealed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sealflow.wire.envelope import EnvelopeTooLargeError, decode, encode_refusal
 from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sealflow.trusted.worker.answering import Replies
-    from sealflow.trusted.worker.arrivals import Arrivals, Clock, Ticked, Turn
+    from sealflow.trusted.worker.arrivals import Arrivals, Clock, Ticked
     from sealflow.trusted.worker.batching import WaitingJobs
     from sealflow.trusted.worker.keyring import HeldKey
     from sealflow.trusted.worker.loading import ServedModel
@@ -39,17 +39,21 @@ class Opening:
         jobs: WaitingJobs,
         replies: Replies,
         clock: Clock,
-        turn: Turn,
         *,
         max_body_bytes: int,
         replay_capacity: int,
+        make_room: Callable[[], object] | None = None,
     ) -> None:
-        """Start without keys and models: everything is refused until some come."""
+        """Start without keys and models: everything is refused until some come.
+
+        `make_room`: takes jobs away when there is no room for another; None waits for some thread
+        that does.
+        """
         self._arrivals = arrivals
         self._jobs = jobs
         self._replies = replies
         self._clock = clock
-        self._turn = turn
+        self._make_room = make_room
         self._max_body_bytes = max_body_bytes
         self._keys = Keyring(replay_capacity)
         self._models: Mapping[ModelRef, ServedModel] = {}
@@ -57,16 +61,11 @@ class Opening:
     def run(self) -> None:
         """Work until the arrivals end, then say so to whoever takes the jobs."""
         while (message := self._arrivals.next()) is not None:
-            with self._turn:
-                self._handle(message)
-                # What waits already comes along, to make one batch.
-                while self._arrivals.waiting and (message := self._arrivals.next()) is not None:
-                    self._handle(message)
-            if message is None:
-                break
+            self.handle(message)
         self._jobs.close()
 
-    def _handle(self, message: Envelopes | Serving | Ticked) -> None:
+    def handle(self, message: Envelopes | Serving | Ticked) -> None:
+        """Take news, or check and open envelopes and add what they ask to the jobs."""
         if isinstance(message, Serving):
             self._keys.replace(message.keys, message.lease_ms)
             self._models = message.models
@@ -133,9 +132,8 @@ class Opening:
         except ModelError as error:
             return self._replies.seal_error(call, model, error.code, str(error))
         job = Job(slot=slot, call=call, request=request, model=model, inputs=inputs, rows=rows)
-        if self._jobs.full(job):
-            with self._turn.given_up():
-                self._jobs.put(job)
-        else:
-            self._jobs.put(job)
+        if self._make_room is not None:
+            while self._jobs.full(job):
+                self._make_room()
+        self._jobs.put(job)
         return None

@@ -1,7 +1,8 @@
 """Worker: the reading thread, which puts the others together. Spec: frames.md.
 
-Four threads: this one reads frames; one opens requests and prepares their inputs; one runs models
-and seals replies; one keeps the lease. Only this one waits for the host.
+Three threads: this one reads frames; one opens requests, prepares their inputs, runs models and
+seals replies; one keeps the lease. Only this one waits for the host. With more threads for a model,
+a fourth opens requests beside it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from sealflow.attest.evidence import Role
 from sealflow.errors import MalformedError
 from sealflow.trusted.boot import first_frame, identify, split_tick
 from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.worker.alternating import Alternating
 from sealflow.trusted.worker.answering import Answering, Replies
-from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Ticked, Turn
+from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Ticked
 from sealflow.trusted.worker.batching import WaitingJobs
 from sealflow.trusted.worker.enrollment import Enrollment
 from sealflow.trusted.worker.keeping import Keeping
@@ -69,20 +71,22 @@ def serve(port: Port, journal: Journal) -> None:
         journal,
         threads=settings.threads,
     )
-    turn = Turn(alone=settings.threads == 1)
+    answering = Answering(jobs, replies, max_body_bytes=settings.max_body_bytes)
+    # Who waits for company needs a thread that waits.
+    alone = settings.threads == 1 and settings.max_wait_ms == 0
     opening = Opening(
         arrivals,
         jobs,
         replies,
         clock,
-        turn,
         max_body_bytes=settings.max_body_bytes,
         replay_capacity=settings.replay_capacity,
+        make_room=answering.answer_next if alone else None,
     )
-    answering = Answering(jobs, replies, turn, max_body_bytes=settings.max_body_bytes)
+    both = (Alternating(arrivals, opening, jobs, answering),) if alone else (opening, answering)
     threads = [
         threading.Thread(target=each.run, name=type(each).__name__.lower())
-        for each in (keeping, opening, answering)
+        for each in (keeping, *both)
     ]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Tests: the worker's two threads and models for them, from envelopes to replies."""
+"""Tests: the worker's parts and models for them, from envelopes to replies."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
+from sealflow.trusted.worker.alternating import Alternating
 from sealflow.trusted.worker.answering import Answering, Replies
-from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving, Turn
+from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving
 from sealflow.trusted.worker.batching import WaitingJobs
 from sealflow.trusted.worker.keyring import EpochKey
 from sealflow.trusted.worker.opening import Opening
@@ -44,12 +45,11 @@ LEASE_MS = 10_000_000
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """The worker's two threads, run one after the other once everything has arrived."""
+    """What a worker does with everything that has arrived."""
 
     max_body_bytes: int = 2**20
     replay_capacity: int = 1000
     max_jobs: int = 1000
-    alone: bool = True
     clock: Clock = field(default_factory=lambda: Clock(NOW_MS))
     arrivals: Arrivals = field(default_factory=lambda: Arrivals(max_items=10_000, max_bytes=2**30))
     outside: Outside = field(default_factory=Outside)
@@ -75,27 +75,33 @@ class Worker:
         assert self.arrivals.offer(Envelopes(items=items))
         return self
 
-    def finish(self, *, threads: bool = False) -> Outside:
-        """Work until all is answered; every slot has one answer then."""
+    def finish(self, *, threads: int = 0) -> Outside:
+        """Work until all is answered; every slot has one answer then.
+
+        `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
+        is opened before the first model runs.
+        """
         replies = Replies(self.outside.port, self.clock, INSTANCE)
         jobs = WaitingJobs(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
-        turn = Turn(alone=self.alone)
+        answering = Answering(jobs, replies, max_body_bytes=self.max_body_bytes)
         opening = Opening(
             self.arrivals,
             jobs,
             replies,
             self.clock,
-            turn,
             max_body_bytes=self.max_body_bytes,
             replay_capacity=self.replay_capacity,
+            make_room=answering.answer_next if threads == 1 else None,
         )
-        answering = Answering(jobs, replies, turn, max_body_bytes=self.max_body_bytes)
         self.arrivals.put(None)
+        both: tuple[Alternating | Opening | Answering, ...] = (opening, answering)
+        if threads == 1:
+            both = (Alternating(self.arrivals, opening, jobs, answering),)
         if threads:
-            both = [threading.Thread(target=each.run) for each in (opening, answering)]
-            for thread in both:
+            running = [threading.Thread(target=each.run) for each in both]
+            for thread in running:
                 thread.start()
-            for thread in both:
+            for thread in running:
                 thread.join(60)
         else:
             opening.run()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving, Ticked, Turn
+from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving, Ticked
 
 
 def _envelopes(*sizes: int) -> Envelopes:
@@ -117,59 +116,6 @@ def test_the_clock_never_goes_back() -> None:
     assert clock.advance(500) == 1000
     assert clock.advance(1500) == 1500
     assert clock.now_ms == 1500
-
-
-def _inside(turn: Turn, count: int, barrier: threading.Barrier | None) -> int:
-    """The most threads that were within the turn at once."""
-    within: list[int] = []
-    most: list[int] = []
-
-    def enter(number: int) -> None:
-        for _ in range(200):
-            with turn:
-                within.append(number)
-                if barrier is not None:
-                    barrier.wait(60)
-                most.append(len(within))
-                if barrier is not None:
-                    barrier.wait(60)
-                within.remove(number)
-
-    threads = [threading.Thread(target=enter, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return max(most)
-
-
-def test_on_one_core_threads_take_turns() -> None:
-    """Alone means that nobody else is within."""
-    assert _inside(Turn(alone=True), 3, None) == 1
-
-
-def test_with_more_cores_both_go_on() -> None:
-    """Two threads meet within a turn that lets both."""
-    assert _inside(Turn(alone=False), 2, threading.Barrier(2)) == 2
-
-
-def test_a_turn_can_be_given_up_for_a_while() -> None:
-    """The other goes first, then the turn is held again, also after an error."""
-    turn = Turn(alone=True)
-    seen: list[str] = []
-
-    def other() -> None:
-        with turn:
-            seen.append("other")
-
-    thread = threading.Thread(target=other)
-    with turn:
-        thread.start()
-        with pytest.raises(ValueError, match="late"), turn.given_up():
-            thread.join(60)
-            raise ValueError("late")
-        seen.append("again")
-    assert seen == ["other", "again"]
 
 
 def test_it_is_known_whether_something_waits() -> None:

@@ -157,13 +157,13 @@ def test_top_classes_are_given_with_labels() -> None:
         assert best[2 * row].label == "abc"[order[0]]
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_full_hand_over_only_slows_down(*, alone: bool) -> None:
-    """With room for one job, both threads still get through everything."""
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_full_hand_over_only_slows_down(threads: int) -> None:
+    """With room for one job, one thread or two still get through everything."""
     model = negation()
     calls = [a_call(model, [[number] * 4]) for number in range(20)]
-    worker = Worker(max_jobs=1, alone=alone).serve(model)
-    outside = worker.send(*(call.envelope for call in calls)).finish(threads=True)
+    worker = Worker(max_jobs=1).serve(model)
+    outside = worker.send(*(call.envelope for call in calls)).finish(threads=threads)
     for slot, call in enumerate(calls):
         assert values_of(outside.response(slot, call)) == [[-slot] * 4]
 
@@ -204,23 +204,19 @@ FRAMES = st.lists(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3)
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    FRAMES,
-    st.booleans(),
-)
+@given(FRAMES, st.sampled_from([1, 2]))
 def test_every_slot_is_answered_once_as_it_deserves(
-    frames: list[list[tuple[str, int]]],
-    alone: bool,  # noqa: FBT001 - drawn
+    frames: list[list[tuple[str, int]]], threads: int
 ) -> None:
     """Whatever comes in whatever frames, each slot has its own answer and no other."""
     model = weak()
-    worker = Worker(alone=alone, max_jobs=3).serve(model)
+    worker = Worker(max_jobs=3).serve(model)
     expected: list[Expected] = []
     for frame in frames:
         made = [each for action, index in frame for each in _made(model, action, index)]
         worker.send(*(data for data, _ in made))
         expected.extend(each for _, each in made)
-    outside = worker.finish(threads=True)
+    outside = worker.finish(threads=threads)
     for slot, (action, index, call) in enumerate(expected):
         if action == "good":
             assert values_of(outside.response(slot, call)) == [[10.0 * (index + 1)]]
@@ -232,6 +228,18 @@ def test_every_slot_is_answered_once_as_it_deserves(
             assert outside.refusal(slot) is REFUSALS[action]
 
 
-def test_nothing_to_do_ends_both_threads() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nothing_to_do_ends_all_threads(threads: int) -> None:
     """A worker that never served closes like any other."""
-    assert Worker().finish(threads=True).frames == []
+    assert Worker().finish(threads=threads).frames == []
+
+
+def test_one_thread_runs_a_batch_as_soon_as_it_is_full() -> None:
+    """With one thread, what came later waits for a full batch, not the other way round."""
+    model = negation(max_batch=2)
+    calls = [a_call(model) for _ in range(5)]
+    worker = Worker().serve(model)
+    for call in calls:
+        worker.send(call.envelope)
+    outside = worker.finish(threads=1)
+    assert [len(decode_batch(memoryview(payload))[1]) for _, payload in outside.frames] == [2, 2, 1]
