@@ -40,6 +40,16 @@ class UnverifiedQuote:
         return b"" if start < 0 else self.signature[start:].rstrip(b"\0")
 
 
+def unverified_report_data(quote: bytes) -> bytes:
+    """Give the 64 bytes that a DCAP quote or an SNP report carries.
+
+    Raises: MalformedError.
+    """
+    if len(quote) == SNP_REPORT_BYTES:
+        return quote[0x50:0x90]
+    return split_quote(quote).report_data
+
+
 def split_quote(quote: bytes) -> UnverifiedQuote:
     """Cut a DCAP quote of version 3, 4 or 5; zeros may follow it, anything else may not.
 

@@ -47,3 +47,20 @@ PRODUCTS: Final = (
     ),
 )
 """Genoa's root also signs for Bergamo and Siena."""
+
+_MODELS: Final = (
+    (0x19, range(0x10), "Milan"),
+    (0x19, range(0x10, 0x20), "Genoa"),
+    (0x19, range(0xA0, 0xB0), "Genoa"),
+    (0x1A, range(0x12), "Turin"),
+)
+"""Source: AMD KDS interface specification, table 3; CPUID family and model of reports since
+version 3."""
+
+
+def line_of(cpu: tuple[int, int] | None) -> str:
+    """Name the line of a processor by CPUID family and model; empty when that is not known."""
+    if cpu is None:
+        return ""
+    family, model = cpu
+    return next((name for each, models, name in _MODELS if family == each and model in models), "")

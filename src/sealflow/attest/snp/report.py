@@ -14,6 +14,7 @@ from sealflow.attest.layout import SNP_REPORT_BYTES, SNP_SIGNED_BYTES
 from sealflow.errors import MalformedError
 
 VERSIONS: Final = range(2, 6)
+_WITH_CPU: Final = 3
 _ECDSA_P384_SHA384: Final = 1
 _NUMBER_BYTES: Final = 72
 _HEAD: Final = struct.Struct("<IIQ")
@@ -32,7 +33,8 @@ class Leaf(enum.StrEnum):
 class UnverifiedReport:
     """The fields of a report. TCBs are 8 bytes whose meaning depends on the processor.
 
-    `chip_id`: None when the processor hides it. `r`, `s`: the signature over `signed`.
+    `chip_id`: None when the processor hides it. `cpu`: CPUID family and model, None before version
+    3. `r`, `s`: the signature over `signed`.
     """
 
     version: int
@@ -49,6 +51,7 @@ class UnverifiedReport:
     reported_tcb: bytes
     committed_tcb: bytes
     chip_id: bytes | None
+    cpu: tuple[int, int] | None
     signed: bytes = field(repr=False)
     r: int = field(repr=False)
     s: int = field(repr=False)
@@ -93,6 +96,7 @@ class UnverifiedReport:
             reported_tcb=report[0x180:0x188],
             committed_tcb=report[0x1E0:0x1E8],
             chip_id=None if flags & _MASK_CHIP_KEY else report[0x1A0:0x1E0],
+            cpu=(report[0x188], report[0x189]) if version >= _WITH_CPU else None,
             signed=report[:SNP_SIGNED_BYTES],
             r=int.from_bytes(r, "little"),
             s=int.from_bytes(s, "little"),

@@ -1,0 +1,102 @@
+"""Host: one file from a web server, within a time and a size, or one clear error."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from sealflow.errors import ConfigError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_BYTES: Final = 256 * 1024
+_RETRY_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A successful answer. `headers`: by lower-case name."""
+
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class Server:
+    """One web server; every download is a connection of its own."""
+
+    def __init__(self, base_url: str, *, ca_file: str | None, timeout_s: float) -> None:
+        """Download from below `base_url`, each file within `timeout_s` from first to last byte.
+
+        Raises: ConfigError.
+        """
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ConfigError(f"{base_url!r} is no address like https://pccs.example:8081")
+        self._base = base_url.rstrip("/")
+        self._https = parts.scheme == "https"
+        self._host, self._prefix = parts.hostname, parts.path.rstrip("/")
+        try:
+            self._port = parts.port
+            self._tls = ssl.create_default_context(cafile=ca_file) if self._https else None
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{base_url!r} with ca_file {ca_file!r}: {error}") from error
+        self._timeout_s = timeout_s
+
+    def get(self, path: str, limit: int = MAX_BYTES) -> Reply:
+        """Download a file of at most `limit` bytes.
+
+        Raises: UnavailableError that says what the server did.
+        """
+        if self._tls is None:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        else:
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=self._timeout_s, context=self._tls
+            )
+        # A timeout of sockets is for each read: a server that drips would never run into it.
+        late = threading.Event()
+        watchdog = threading.Timer(self._timeout_s, _end, (connection, late))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            connection.request("GET", self._prefix + path, headers={"Connection": "close"})
+            response = connection.getresponse()
+            body = response.read(limit + 1)
+            if late.is_set():
+                raise self._failed(path, f"it took longer than {self._timeout_s:g} s")
+            if response.status != http.HTTPStatus.OK:
+                raise self._failed(path, f"it answered {response.status} {response.reason[:80]}")
+            if len(body) > limit:
+                raise self._failed(path, f"its answer is over {limit} bytes")
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(body=body, headers=headers)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            if late.is_set() or isinstance(error, TimeoutError):
+                reason = f"it took longer than {self._timeout_s:g} s"
+            raise self._failed(path, reason) from error
+        finally:
+            watchdog.cancel()
+            connection.close()
+
+    def url(self, path: str) -> str:
+        """The whole address, for messages."""
+        return self._base + path
+
+    def _failed(self, path: str, why: str) -> UnavailableError:
+        return UnavailableError(f"{self.url(path)}: {why}", retry_after_s=_RETRY_S)
+
+
+def _end(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
+    sock = connection.sock
+    if sock is not None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)

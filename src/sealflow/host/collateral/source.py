@@ -1,0 +1,135 @@
+"""Host: gives enclaves the collateral that they ask for: from the cache, else from its servers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from sealflow.errors import ConfigError, UnavailableError
+from sealflow.host.collateral.amd import fetch_amd
+from sealflow.host.collateral.cache import Cache
+from sealflow.host.collateral.download import Server
+from sealflow.host.collateral.intel import fetch_intel
+from sealflow.host.collateral.want import AmdWant, IntelWant, parse_want
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealflow.host.collateral.fetched import Fetched
+
+_log = structlog.get_logger()
+
+_PAUSE_S: Final = 60
+_MAX_VLEK_BYTES: Final = 16 * 1024
+
+
+class CollateralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where collateral comes from. Times in seconds."""
+
+    cache_dir: str
+    pccs_url: str | None = None
+    """The operator's own PCCS of version 4, for SGX and TDX."""
+    kds_url: str | None = None
+    """AMD's key distribution service or a mirror of it, for SEV-SNP."""
+    ca_file: str | None = None
+    """PEM file of the root that these servers' TLS certificates come from; None: the system's."""
+    timeout_s: float = 8.0
+    amd_product: str = ""
+    """Milan, Genoa or Turin, for reports of version 2, which do not name their processor."""
+    vlek_file: str | None = None
+    """The leaf certificate in DER, where a cloud holds the key that signs reports."""
+
+
+class CollateralSource:
+    """For any thread. Fetches at most once a minute while its servers are away."""
+
+    def __init__(self, config: CollateralConfig, now_s: Callable[[], float] = time.time) -> None:
+        """Use the cache and servers of `config`.
+
+        Raises: ConfigError.
+        """
+        self._cache = Cache(config.cache_dir)
+        self._servers = {
+            name: None if url is None else _server(url, config)
+            for name, url in (("pccs_url", config.pccs_url), ("kds_url", config.kds_url))
+        }
+        self._product = config.amd_product
+        self._vlek = None if config.vlek_file is None else _read(config.vlek_file)
+        self._now_s = now_s
+        self._lock = threading.Lock()
+        self._failed: dict[bytes, tuple[float, str]] = {}
+
+    def get(self, want: bytes) -> bytes:
+        """Give collateral that has not expired; fetched anew when half of its time is gone.
+
+        Raises: UnavailableError that says why there is none, MalformedError.
+        """
+        question = parse_want(want)
+        with self._lock:
+            now_s = self._now_s()
+            cached = self._cache.load(want)
+            if cached is not None and now_s < cached.renew_s:
+                return cached.collateral
+            try:
+                fetched = self._fetch(want, question, now_s)
+            except UnavailableError as error:
+                if cached is None:
+                    raise UnavailableError(f"no collateral: {error}") from error
+                if now_s >= cached.expires_s:
+                    end = datetime.fromtimestamp(cached.expires_s, UTC)
+                    raise UnavailableError(
+                        f"the cached collateral ended on {end:%Y-%m-%d %H:%M} UTC, and there is no "
+                        f"other: {error}"
+                    ) from error
+                _log.warning("collateral could not be renewed", error=str(error))
+                return cached.collateral
+            if cached is not None and fetched.expires_s < cached.expires_s:
+                # An older answer of a lagging mirror is no renewal.
+                return cached.collateral
+            self._cache.keep(want, fetched)
+            return fetched.collateral
+
+    def _fetch(self, want: bytes, question: IntelWant | AmdWant, now_s: float) -> Fetched:
+        failed_s, why = self._failed.get(want, (0.0, ""))
+        if 0 <= now_s - failed_s < _PAUSE_S:
+            raise UnavailableError(why)
+        try:
+            if isinstance(question, IntelWant):
+                fetched = fetch_intel(self._server("pccs_url"), question)
+            else:
+                server = self._server("kds_url")
+                fetched = fetch_amd(server, question, product=self._product, vlek=self._vlek)
+            if now_s >= fetched.expires_s:
+                raise UnavailableError("what its server has is out of date")  # noqa: TRY301
+        except UnavailableError as error:
+            self._failed[want] = (now_s, str(error))
+            raise
+        self._failed.pop(want, None)
+        _log.info("collateral fetched", tee=type(question).__name__, expires_s=fetched.expires_s)
+        return fetched
+
+    def _server(self, name: str) -> Server:
+        server = self._servers[name]
+        if server is None:
+            raise UnavailableError(f"collateral: set {name}")
+        return server
+
+
+def _server(url: str, config: CollateralConfig) -> Server:
+    return Server(url, ca_file=config.ca_file, timeout_s=config.timeout_s)
+
+
+def _read(path: str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"collateral: vlek_file {path}: {error.strerror}") from error
+    if not 0 < len(content) <= _MAX_VLEK_BYTES:
+        raise ConfigError(f"collateral: vlek_file {path} is no certificate")
+    return content
