@@ -135,6 +135,7 @@ class SnpAuthority:
         chip: bytes | None = None,
         reported: bytes | None = None,
         committed: bytes | None = None,
+        cpu: tuple[int, int] = (0x19, 1),
     ) -> bytes:
         """Sign a report, 1,184 bytes."""
         body = bytearray(0x2A0)
@@ -143,6 +144,7 @@ class SnpAuthority:
         key = int(self.vlek) if signing_key is None else signing_key
         struct.pack_into("<QI", body, 0x40, 1, key << 2 | int(mask_chip) << 1)
         tcb = self.tcb_bytes()
+        body[0x188:0x18A] = bytes(cpu) if version > 2 else bytes(2)
         for at, value in (
             (0x50, report_data),
             (0x90, measurement),

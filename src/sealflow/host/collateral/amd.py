@@ -77,6 +77,8 @@ def _leaf_path(want: AmdWant, line: str) -> str:
         )
     chip = want.chip_id[:_TURIN_CHIP_DIGITS] if line == "Turin" else want.chip_id
     query = "&".join(
-        f"{_PARAMETERS[name]}={svn:02d}" for name, svn in want.tcb.items() if name in _PARAMETERS
+        f"{parameter}={want.tcb[name]:02d}"
+        for name, parameter in _PARAMETERS.items()
+        if name in want.tcb
     )
     return f"/{chip}?{query}"

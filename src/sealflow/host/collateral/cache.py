@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,8 @@ class Cache:
                 file.write(content)
             draft.replace(path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink()
             _log.warning("collateral cannot be cached", path=str(path), error=str(error))
 
     def _path(self, want: bytes) -> Path:

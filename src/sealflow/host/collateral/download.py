@@ -60,15 +60,19 @@ class Server:
             connection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=self._timeout_s, context=self._tls
             )
-        # A timeout of sockets is for each read: a server that drips would never run into it.
         late = threading.Event()
-        watchdog = threading.Timer(self._timeout_s, _end, (connection, late))
+        try:
+            connection.connect()
+        except OSError as error:
+            raise self._failed(path, _reason(error, late, self._timeout_s)) from error
+        # A timeout of sockets is for each read: a server that drips would never run into it.
+        watchdog = threading.Timer(self._timeout_s, _end, (connection.sock, late))
         watchdog.daemon = True
         watchdog.start()
         try:
             connection.request("GET", self._prefix + path, headers={"Connection": "close"})
-            response = connection.getresponse()
-            body = response.read(limit + 1)
+            with connection.getresponse() as response:
+                body = response.read(limit + 1)
             if late.is_set():
                 raise self._failed(path, f"it took longer than {self._timeout_s:g} s")
             if response.status != http.HTTPStatus.OK:
@@ -78,10 +82,7 @@ class Server:
             headers = {name.lower(): value for name, value in response.getheaders()}
             return Reply(body=body, headers=headers)
         except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            if late.is_set() or isinstance(error, TimeoutError):
-                reason = f"it took longer than {self._timeout_s:g} s"
-            raise self._failed(path, reason) from error
+            raise self._failed(path, _reason(error, late, self._timeout_s)) from error
         finally:
             watchdog.cancel()
             connection.close()
@@ -94,9 +95,14 @@ class Server:
         return UnavailableError(f"{self.url(path)}: {why}", retry_after_s=_RETRY_S)
 
 
-def _end(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+def _reason(error: Exception, late: threading.Event, timeout_s: float) -> str:
+    if late.is_set() or isinstance(error, TimeoutError):
+        return f"it took longer than {timeout_s:g} s"
+    return str(error) or type(error).__name__
+
+
+def _end(sock: socket.socket, late: threading.Event) -> None:
     late.set()
-    sock = connection.sock
-    if sock is not None:
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError):
+        # Below TLS, whose own shutdown would change what another thread reads from.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
