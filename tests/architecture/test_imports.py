@@ -35,7 +35,7 @@ def test_public_names(name: str) -> None:
 def test_package() -> None:
     """Importing the owner's package alone loads no client library at all."""
     modules = loaded("import sealflow.owner")
-    assert modules.isdisjoint((*HEAVY, "httptools", "valkey", "cryptography"))
+    assert modules.isdisjoint((*HEAVY, "aiohttp", "urllib3", "valkey", "cryptography"))
 
 
 def test_help() -> None:
@@ -48,4 +48,4 @@ def test_help() -> None:
         "    main()\n"
         "assert 'Usage' in text.getvalue()"
     )
-    assert loaded(program).isdisjoint((*HEAVY, "httptools", "rich", "valkey", "cryptography"))
+    assert loaded(program).isdisjoint((*HEAVY, "aiohttp", "urllib3", "rich", "valkey", "cryptography"))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import select
-import socket
+import os
 import ssl
-import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Final
+from urllib.parse import urlsplit
+
+import urllib3
 
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
-from sealflow.owner.http_messages import Address, AnswerReader, body_pieces, request_head
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, T
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-RECEIVE_BYTES: Final = 2**18
+MAX_ANSWER_BYTES: Final = 64 * 2**20
+CONNECT_TIMEOUT_S: Final = 10.0
+TOO_MUCH: Final = f"the answer takes too long, or is over {MAX_ANSWER_BYTES} bytes"
+_PIECE_BYTES: Final = 2**18
+HEADERS: Final = {"user-agent": "sealflow", "accept-encoding": "identity"}
 
 
 class HttpTransport:
@@ -28,11 +33,15 @@ class HttpTransport:
 
         Raises: ConfigError.
         """
-        self._url = url
-        self._address = Address.parse(url)
-        self._tls = tls_context(ca) if self._address.tls else None
-        self._free = threading.Semaphore(connections)
-        self._idle: list[socket.socket] = []
+        self._url = checked_url(url)
+        self._pool = urllib3.PoolManager(
+            num_pools=1,
+            maxsize=connections,
+            block=True,
+            retries=False,
+            headers=HEADERS,
+            ssl_context=tls_context(ca) if url.startswith("https") else None,
+        )
 
     def run(self, steps: Steps[T]) -> T:
         """Drive a conversation to its end.
@@ -59,71 +68,58 @@ class HttpTransport:
 
     def close(self) -> None:
         """Close all connections that are not in use."""
-        while self._idle:
-            self._idle.pop().close()
+        self._pool.clear()
 
     def _send(self, ask: Ask) -> Answer:
+        if isinstance(ask.body, bytes):
+            return self._exchange(ask, ask.body, {})
+        with opened(ask.body) as (file, length):
+            return self._exchange(ask, file, {"content-length": str(length)})
+
+    def _exchange(self, ask: Ask, body: bytes | BinaryIO, more: dict[str, str]) -> Answer:
         until = time.monotonic() + ask.timeout_s
-        if not self._free.acquire(timeout=ask.timeout_s):
-            raise unreachable(self._url, "all connections are in use")
+        pieces: list[bytes] = []
+        size = 0
         try:
-            return self._exchange(ask, until)
-        except (OSError, UnavailableError) as error:
+            with self._pool.request(
+                ask.method,
+                self._url + ask.path,
+                body=body,
+                headers={**HEADERS, **ask.headers, **more},
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=ask.timeout_s),
+                pool_timeout=ask.timeout_s,
+                redirect=False,
+                preload_content=False,
+            ) as response:
+                for piece in response.stream(_PIECE_BYTES, decode_content=False):
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MAX_ANSWER_BYTES or time.monotonic() > until:
+                        raise unreachable(self._url, TOO_MUCH)
+        except urllib3.exceptions.EmptyPoolError as error:
+            raise unreachable(self._url, "all connections are in use") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self._url, error) from error
-        finally:
-            self._free.release()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(status=response.status, headers=headers, body=b"".join(pieces))
 
-    def _exchange(self, ask: Ask, until: float) -> Answer:
-        connection = self._take_idle() or self._connect(until)
-        try:
-            self._write(connection, ask, until)
-            reader = AnswerReader()
-            answer = None
-            while answer is None:
-                connection.settimeout(_left_s(until))
-                answer = reader.take(connection.recv(RECEIVE_BYTES))
-        except BaseException:
-            connection.close()
-            raise
-        if reader.reusable:
-            self._idle.append(connection)
-        else:
-            connection.close()
-        return answer
 
-    def _write(self, connection: socket.socket, ask: Ask, until: float) -> None:
-        head = request_head(self._address, ask)
-        # A gateway that refuses early answers before it has read everything.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            for piece in body_pieces(ask.body):
-                connection.settimeout(_left_s(until))
-                connection.sendall(head + piece)
-                head = b""
+def checked_url(url: str) -> str:
+    """Accept `http://host:port` or `https://host:port`, with or without a path.
 
-    def _take_idle(self) -> socket.socket | None:
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return None
-            # One with something to read was closed by the gateway, or is out of step.
-            readable = select.poll()
-            readable.register(connection, select.POLLIN)
-            if not readable.poll(0):
-                return connection
-            connection.close()
-
-    def _connect(self, until: float) -> socket.socket:
-        address = self._address
-        plain = socket.create_connection((address.host, address.port), _left_s(until))
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls is None:
-            return plain
-        try:
-            return self._tls.wrap_socket(plain, server_hostname=address.host)
-        except OSError:
-            plain.close()
-            raise
+    Raises: ConfigError.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"gateway URL {url!r}: {error}") from error
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
+        raise ConfigError(f"gateway URL {url!r}: write it as http://host:port or https://host:port")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigError("gateway URL: it takes no user, password, query or fragment")
+    return url.rstrip("/")
 
 
 def tls_context(ca: Path | str | None) -> ssl.SSLContext:
@@ -134,8 +130,9 @@ def tls_context(ca: Path | str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
-        msg = f"CA file {ca}: {error}; give a PEM file with the gateway's root certificate"
-        raise ConfigError(msg) from error
+        raise ConfigError(
+            f"CA file {ca}: {error}; give a PEM file with the gateway's root certificate"
+        ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -145,8 +142,15 @@ def unreachable(url: str, why: object) -> UnavailableError:
     return UnavailableError(f"gateway {url}: {why}; check that it runs (sealflow status)")
 
 
-def _left_s(until: float) -> float:
-    left_s = until - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError("no answer in time")
-    return left_s
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file to be sent, and give its length.
+
+    Raises: ConfigError when it cannot be read.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    with file:
+        yield file, os.fstat(file.fileno()).st_size

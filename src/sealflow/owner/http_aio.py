@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from sealflow.errors import SealflowError, UnavailableError
-from sealflow.owner.http import RECEIVE_BYTES, tls_context, unreachable
-from sealflow.owner.http_messages import Address, AnswerReader, body_pieces, request_head
+import aiohttp
+
+from sealflow.errors import SealflowError
+from sealflow.owner.http import (
+    HEADERS,
+    MAX_ANSWER_BYTES,
+    TOO_MUCH,
+    checked_url,
+    opened,
+    tls_context,
+    unreachable,
+)
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, T
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_BUFFER_BYTES: Final = 2**18
 
 
 class AsyncHttpTransport:
@@ -24,11 +34,10 @@ class AsyncHttpTransport:
 
         Raises: ConfigError.
         """
-        self._url = url
-        self._address = Address.parse(url)
-        self._tls = tls_context(ca) if self._address.tls else None
-        self._free = asyncio.Semaphore(connections)
-        self._idle: list[_Connection] = []
+        self._url = checked_url(url)
+        self._tls = tls_context(ca) if url.startswith("https") else True
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
 
     async def run(self, steps: Steps[T]) -> T:
         """Drive a conversation to its end.
@@ -54,70 +63,54 @@ class AsyncHttpTransport:
             return value
 
     async def close(self) -> None:
-        """Close all connections that are not in use."""
-        while self._idle:
-            connection = self._idle.pop()
-            connection.writer.close()
-            with suppress(OSError):
-                await connection.writer.wait_closed()
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
 
     async def _send(self, ask: Ask) -> Answer:
+        if isinstance(ask.body, bytes):
+            return await self._exchange(ask, ask.body, {})
+        with opened(ask.body) as (file, length):
+            return await self._exchange(ask, file, {"content-length": str(length)})
+
+    async def _exchange(self, ask: Ask, body: bytes | BinaryIO, more: dict[str, str]) -> Answer:
+        if self._session is None:
+            # Only a running loop can have one.
+            self._session = self._connect()
+        pieces: list[bytes] = []
+        size = 0
         try:
-            async with asyncio.timeout(ask.timeout_s), self._free:
-                return await self._exchange(ask)
+            async with self._session.request(
+                ask.method,
+                self._url + ask.path,
+                data=_payload(body),
+                headers={**HEADERS, **ask.headers, **more},
+                timeout=aiohttp.ClientTimeout(total=ask.timeout_s),
+                allow_redirects=False,
+            ) as response:
+                async for piece in response.content.iter_any():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MAX_ANSWER_BYTES:
+                        raise unreachable(self._url, TOO_MUCH)
         except TimeoutError as error:
             raise unreachable(self._url, "no answer in time") from error
-        except (OSError, UnavailableError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise unreachable(self._url, error) from error
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(status=response.status, headers=headers, body=b"".join(pieces))
 
-    async def _exchange(self, ask: Ask) -> Answer:
-        connection = self._take_idle() or await self._connect()
-        try:
-            await self._write(connection.writer, ask)
-            reader = AnswerReader()
-            answer = None
-            while answer is None:
-                answer = reader.take(await connection.reader.read(RECEIVE_BYTES))
-        except BaseException:
-            connection.writer.transport.abort()
-            raise
-        if reader.reusable:
-            self._idle.append(connection)
-        else:
-            connection.writer.close()
-        return answer
-
-    async def _write(self, writer: asyncio.StreamWriter, ask: Ask) -> None:
-        head = request_head(self._address, ask)
-        # A gateway that refuses early answers before it has read everything.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            for piece in body_pieces(ask.body):
-                writer.write(head + piece)
-                await writer.drain()
-                head = b""
-
-    def _take_idle(self) -> _Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            # The gateway may have closed it since.
-            if not connection.reader.at_eof() and not connection.writer.is_closing():
-                return connection
-            connection.writer.close()
-        return None
-
-    async def _connect(self) -> _Connection:
-        address = self._address
-        reader, writer = await asyncio.open_connection(
-            address.host,
-            address.port,
-            limit=RECEIVE_BYTES,
-            ssl=self._tls,
-            server_hostname=address.host if self._tls else None,
+    def _connect(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            read_bufsize=_BUFFER_BYTES,
         )
-        return _Connection(reader, writer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+def _payload(body: bytes | BinaryIO) -> bytes | BinaryIO | None:
+    # aiohttp sends a file piece by piece, and bytes at once, which would hold up the loop.
+    if isinstance(body, bytes) and len(body) > _BUFFER_BYTES:
+        return io.BytesIO(body)
+    return body or None

@@ -63,7 +63,7 @@ def received(connection: socket.socket) -> bytes:
     while b"\r\n\r\n" not in data:
         data += connection.recv(65536)
     head, _, body = data.partition(b"\r\n\r\n")
-    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
     while len(body) < length:
         body += connection.recv(65536)
     return body
@@ -204,12 +204,11 @@ def test_nobody_there(exchange: Exchange) -> None:
         exchange(f"http://127.0.0.1:{port}", get())
 
 
-def test_absent_file(exchange: Exchange, serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_absent_file(exchange: Exchange, tmp_path: Path) -> None:
     """A file that cannot be read is the caller's fault, not the gateway's."""
-    server = serve(lambda connection: connection.recv(1))
     missing = Ask(method="PUT", path="/", body=tmp_path / "absent", timeout_s=10)
     with pytest.raises(ConfigError, match="absent"):
-        exchange(server.url, missing)
+        exchange("http://127.0.0.1:1", missing)
 
 
 def test_connections_are_bounded(serve: Callable[..., Server]) -> None:
@@ -240,3 +239,22 @@ def test_roots_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (nonsense, tmp_path / "absent.pem"):
         with pytest.raises(ConfigError, match=f"CA file {path}"):
             HttpTransport("https://localhost", ca=path, connections=1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8470",
+        "ftp://host",
+        "http://",
+        "http://host:port",
+        "http://host:0",
+        "http://me:secret@host",
+        "http://host?x=1",
+        "http://ho st",
+    ],
+)
+def test_urls_of_no_gateway(url: str) -> None:
+    """What is no gateway's URL is refused before anything is sent."""
+    with pytest.raises(ConfigError, match="gateway URL"):
+        HttpTransport(url, ca=None, connections=1)
