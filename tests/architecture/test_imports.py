@@ -48,4 +48,6 @@ def test_help() -> None:
         "    main()\n"
         "assert 'Usage' in text.getvalue()"
     )
-    assert loaded(program).isdisjoint((*HEAVY, "aiohttp", "urllib3", "rich", "valkey", "cryptography"))
+    assert loaded(program).isdisjoint(
+        (*HEAVY, "aiohttp", "urllib3", "rich", "valkey", "cryptography")
+    )
