@@ -1,0 +1,343 @@
+"""The API server of a small cluster, on a port of loopback: real helm, kubectl and Flink use it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+from tests.cluster import protobuf
+from tests.cluster.kinds import KINDS, Kind
+from tests.cluster.store import Object, StatusError, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+VERSION: Final = {"major": "1", "minor": "37", "gitVersion": "v1.37.0", "platform": "linux/amd64"}
+_VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+_END_OF_INITIAL: Final = "k8s.io/initial-events-end"
+
+
+class ApiServer:
+    """Serves a store until closed. `logs`: gives what a pod has written."""
+
+    def __init__(
+        self,
+        store: Store,
+        logs: Callable[[str, str], str],
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
+        """Listen at once."""
+        self.store = store
+        self.logs = logs
+        self.closing = False
+        handler = type("Bound", (_Requests,), {"api": self})
+        self._server = ThreadingHTTPServer(address, handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def write_kubeconfig(self, path: Path, namespace: str) -> Path:
+        """Write the file with which clients find it."""
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "small", "cluster": {"server": self.url}}],
+            "users": [{"name": "tester", "user": {"token": "tester"}}],
+            "contexts": [
+                {
+                    "name": "small",
+                    "context": {"cluster": "small", "user": "tester", "namespace": namespace},
+                }
+            ],
+            "current-context": "small",
+        }
+        path.write_text(json.dumps(config))
+        path.chmod(0o600)
+        return path
+
+    def close(self) -> None:
+        """Stop, ending watches."""
+        self.closing = True
+        with self.store.changed:
+            self.store.changed.notify_all()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Requests(BaseHTTPRequestHandler):
+    api: ApiServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def do_PUT(self) -> None:
+        self._answer(self._put)
+
+    def do_PATCH(self) -> None:
+        self._answer(self._patch)
+
+    def do_DELETE(self) -> None:
+        self._answer(self._delete)
+
+    def _answer(self, method: Callable[[], Object | None]) -> None:
+        parts = urlsplit(self.path)
+        self._query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        self._path = parts.path.rstrip("/")
+        try:
+            found = method()
+        except StatusError as error:
+            self._send(error.code, _failure(error))
+        except BrokenPipeError:
+            self.close_connection = True
+        else:
+            if found is not None:
+                self._send(201 if method == self._post else 200, found)
+
+    def _send(self, code: int, body: Object) -> None:
+        self._send_bytes(code, json.dumps(body).encode(), "application/json")
+
+    def _send_bytes(self, code: int, body: bytes, media_type: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _body(self) -> Any:
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        if raw.startswith(protobuf.MAGIC):
+            return protobuf.decode(raw)
+        return yaml.safe_load(raw) if raw else {}
+
+    def _place(self) -> tuple[Kind, str, str, str]:
+        """Find kind, namespace, name and subresource of the request's path."""
+        for kind in KINDS:
+            if not self._path.startswith(f"{kind.root}/"):
+                continue
+            rest = self._path.removeprefix(f"{kind.root}/").split("/")
+            namespace = ""
+            if kind.namespaced and rest[0] == "namespaces" and len(rest) > 2:
+                namespace, rest = rest[1], rest[2:]
+            # What lies in a namespace has a path that begins as the namespace's own.
+            if rest[0] == kind.plural and (kind.name != "Namespace" or len(rest) <= 2):
+                return kind, namespace, *([*rest[1:], "", ""])[:2]  # type: ignore[return-value]
+        raise StatusError(404, "NotFound", f"nothing at {self._path}")
+
+    def _get(self) -> Object | None:
+        found = _discovery(self._path)
+        if found is not None:
+            return found
+        kind, namespace, name, part = self._place()
+        if part == "log":
+            text = self.api.logs(namespace, name)
+            self._send_bytes(200, text.encode(), "text/plain")
+            return None
+        if name:
+            return self.api.store.get(kind, namespace, name)
+        if self._query.get("watch") in {"true", "1"}:
+            self._watch(kind, namespace)
+            return None
+        with self.api.store.changed:
+            items = [
+                each for each in self.api.store.all(kind, namespace) if _chosen(each, self._query)
+            ]
+            version = str(self.api.store.version)
+        return {
+            "apiVersion": kind.api_version,
+            "kind": f"{kind.name}List",
+            "metadata": {"resourceVersion": version},
+            "items": items,
+        }
+
+    def _post(self) -> Object:
+        kind, namespace, _, _ = self._place()
+        return self.api.store.create(kind, namespace, self._body())
+
+    def _put(self) -> Object:
+        kind, namespace, _, _ = self._place()
+        return self.api.store.replace(kind, namespace, self._body())
+
+    def _patch(self) -> Object:
+        kind, namespace, name, _ = self._place()
+        media_type = self.headers.get("Content-Type", "").partition(";")[0]
+        body = self._body()
+        if media_type == "application/apply-patch+yaml":
+            manager = self._query["fieldManager"]
+            return self.api.store.apply(kind, namespace, name, body, manager)
+        if media_type in {
+            "application/merge-patch+json",
+            "application/strategic-merge-patch+json",
+        }:
+            return self.api.store.merge(kind, namespace, name, body)
+        if media_type == "application/json-patch+json":
+            return self.api.store.edit(kind, namespace, name, body)
+        raise StatusError(415, "UnsupportedMediaType", media_type)
+
+    def _delete(self) -> Object:
+        kind, namespace, name, _ = self._place()
+        self._body()
+        if name:
+            return self.api.store.delete(kind, namespace, name)
+        for each in self.api.store.all(kind, namespace):
+            if _chosen(each, self._query):
+                self.api.store.delete(kind, namespace, each["metadata"]["name"])
+        return {"apiVersion": "v1", "kind": "Status", "status": "Success"}
+
+    def _watch(self, kind: Kind, namespace: str) -> None:
+        """Stream events until the client or this server goes."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        store = self.api.store
+        with store.changed:
+            seen = int(self._query.get("resourceVersion") or 0)
+            initial = [] if seen else store.all(kind, namespace)
+            seen = seen or store.version
+            at = len(store.events) if initial else 0
+        for each in initial:
+            if _chosen(each, self._query):
+                self._event("ADDED", each)
+        if self._query.get("sendInitialEvents") == "true":
+            self._event("BOOKMARK", _bookmark(kind, seen))
+        while not self.api.closing:
+            with store.changed:
+                fresh, at = store.events[at:], len(store.events)
+                if not fresh:
+                    store.changed.wait(1)
+            for version, event, each in fresh:
+                metadata = each["metadata"]
+                if (
+                    version > seen
+                    and each["kind"] == kind.name
+                    and namespace in {"", metadata.get("namespace", "")}
+                    and _chosen(each, self._query)
+                ):
+                    self._event(event, each)
+        self.close_connection = True
+
+    def _event(self, event: str, each: Object) -> None:
+        line = json.dumps({"type": event, "object": each}).encode() + b"\n"
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.flush()
+
+
+def _bookmark(kind: Kind, version: int) -> Object:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
+        "metadata": {"resourceVersion": str(version), "annotations": {_END_OF_INITIAL: "true"}},
+    }
+
+
+def _failure(error: StatusError) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Status",
+        "metadata": {},
+        "status": "Failure",
+        "code": error.code,
+        "reason": error.reason,
+        "message": str(error),
+    }
+
+
+def _chosen(each: Object, query: dict[str, str]) -> bool:
+    labels = each["metadata"].get("labels") or {}
+    for term in filter(None, query.get("labelSelector", "").split(",")):
+        name, operator, value = term.partition("=")
+        if name.endswith("!"):
+            if labels.get(name[:-1]) == value.removeprefix("="):
+                return False
+        elif name not in labels or (operator and labels[name] != value.removeprefix("=")):
+            return False
+    field = query.get("fieldSelector", "")
+    if field.startswith("metadata.name="):
+        return bool(each["metadata"]["name"] == field.removeprefix("metadata.name="))
+    return True
+
+
+def _openapi(path: str) -> Object | None:
+    """Say no more than that patches are checked strictly: clients ask before they send."""
+    if path == "/openapi/v3":
+        roots = {kind.root.lstrip("/") for kind in KINDS}
+        return {"paths": {root: {"serverRelativeURL": f"/openapi/v3/{root}"} for root in roots}}
+    operations = {}
+    for kind in KINDS:
+        if f"/openapi/v3{kind.root}" == path:
+            group, _, version = kind.api_version.rpartition("/")
+            operations[f"{kind.root}/{kind.plural}/{{name}}"] = {
+                "patch": {
+                    "parameters": [{"name": "fieldValidation", "in": "query"}],
+                    "x-kubernetes-group-version-kind": {
+                        "group": group,
+                        "version": version,
+                        "kind": kind.name,
+                    },
+                    "responses": {},
+                }
+            }
+    info = {"title": "small cluster", "version": "1"}
+    return {"openapi": "3.0.0", "info": info, "paths": operations} if operations else None
+
+
+def _discovery(path: str) -> Object | None:
+    if path.startswith("/openapi/"):
+        return _openapi(path)
+    if path == "/version":
+        return VERSION
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
+    if path == "/apis":
+        groups = sorted({kind.api_version for kind in KINDS if "/" in kind.api_version})
+        return {
+            "kind": "APIGroupList",
+            "apiVersion": "v1",
+            "groups": [
+                {
+                    "name": each.partition("/")[0],
+                    "versions": [{"groupVersion": each, "version": each.partition("/")[2]}],
+                    "preferredVersion": {"groupVersion": each, "version": each.partition("/")[2]},
+                }
+                for each in groups
+            ],
+        }
+    own = [kind for kind in KINDS if kind.root == path]
+    if not own:
+        return None
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": own[0].api_version,
+        "resources": [
+            {
+                "name": kind.plural,
+                "singularName": kind.name.lower(),
+                "kind": kind.name,
+                "namespaced": kind.namespaced,
+                "verbs": _VERBS,
+            }
+            for kind in own
+        ],
+    }
