@@ -37,7 +37,7 @@ flink: .venv-flink/.complete ## Make .venv-flink: Apache Flink, Java and the hos
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: setup system-redis .tools/.complete ## Run all tests
+test: setup flink system-redis .tools/.complete ## Run all tests
 	@$(BIN)/python -m pytest -q
 
 check: setup lint types arch unit ## What every commit passes
@@ -57,7 +57,7 @@ arch: setup
 unit: setup
 	@$(BIN)/python -m pytest -q -x tests/unit tests/conformance tests/architecture
 
-e2e: setup ## Run the tests that start whole clusters
+e2e: setup flink ## Run the tests that start whole clusters
 	@$(BIN)/python -m pytest -q tests/e2e
 
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from sealflow.cli.flink_launch import FlinkLaunch
     from sealflow.cli.home import Home
     from sealflow.owner.client import Client
 
@@ -31,6 +32,7 @@ _POLL_S: Final = 0.1
 _SUPERVISE_S: Final = 0.5
 _CHECK_S: Final = 5.0
 _STOP_S: Final = {"gateway": 25.0, "engine": 30.0, "control": 10.0, "broker": 10.0}
+_STOP_FLINK_S: Final = 10.0
 
 
 class Launch:
@@ -47,6 +49,7 @@ class Launch:
         self._url = ""
         self._ca: Path | None = options["tls_certificate"]
         self._port = _free_port(options["host"], options["port"])
+        self._flink: FlinkLaunch | None = None
 
     def start(self) -> Iterator[str]:
         """Start everything; yields a line for each step.
@@ -66,10 +69,15 @@ class Launch:
         yield f"queue       {broker.shown}"
         wait_ready(broker, START_TIMEOUT_S)
         for name, settings in self._settings(broker).items():
+            if name == "engine" and self._options["engine"] == "flink":
+                continue
             path = self._home.write_config(name, settings)
             argv = (sys.executable, "-m", f"sealflow.host.{name}", str(path))
             self._cluster.start(Program(name=name, argv=argv, log=self._home.log(name)))
-        yield "processes   control with key broker, engine with workers, gateway"
+        yield "processes   control with key broker, gateway, engine with workers"
+        if self._options["engine"] == "flink":
+            self._flink = self._make_flink()
+            yield from self._flink.start({**self._settings(broker)["engine"], "instance": "flink"})
         connection = self._await_gateway()
         self._client = connection.client(connections=4)
         self._await_verified(self._client)
@@ -97,6 +105,7 @@ class Launch:
                 for data in self._packages.values()
             )
             or "none: sealflow model publish",
+            "flink": None if self._flink is None else self._flink.facts(),
             "pids": {name: self._cluster.pid(name) for name in self._cluster.names()},
         }
 
@@ -115,6 +124,8 @@ class Launch:
                 self._home.note_running(self.facts())
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + _CHECK_S
+                if self._flink is not None:
+                    self._flink.keep(say)
                 try:
                     for digest in self._publish_missing():
                         say(f"published again after a restart of the key broker: {digest}")
@@ -126,9 +137,27 @@ class Launch:
         if self._client is not None:
             self._client.close()
         for name, within_s in _STOP_S.items():
+            if name == "engine" and self._flink is not None:
+                self._flink.stop()
+                for each in self._flink.programs():
+                    self._cluster.stop(each, within_s=_STOP_FLINK_S)
             self._cluster.stop(name, within_s=within_s)
         if self._url:
             self._home.cluster.unlink(missing_ok=True)
+
+    def _make_flink(self) -> FlinkLaunch:
+        from sealflow.cli.flink_launch import FlinkLaunch
+        from sealflow.host.engine.flink_cluster import LOOPBACK
+
+        options = self._options
+        ports = (_near_port(LOOPBACK, options["flink_ui_port"]), _free_port(LOOPBACK, 0))
+        return FlinkLaunch(
+            self._home,
+            self._cluster,
+            venv=options["flink_venv"],
+            taskmanagers=options["taskmanagers"] or len(os.sched_getaffinity(0)),
+            ports=ports,
+        )
 
     def _add_package(self, path: Path) -> None:
         data = pack_folder(path, self._owner) if path.is_dir() else path.read_bytes()
@@ -237,3 +266,11 @@ def _free_port(host: str, wanted: int) -> int:
         raise ConfigError(
             f"cannot listen on {host}:{wanted}: {error.strerror}; use another --port"
         ) from error
+
+
+def _near_port(host: str, wanted: int) -> int:
+    """Give the wanted port, or any free one when that is taken."""
+    try:
+        return _free_port(host, wanted)
+    except ConfigError:
+        return _free_port(host, 0)

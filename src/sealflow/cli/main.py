@@ -21,6 +21,7 @@ from sealflow.errors import (
 
 COMMANDS: Final = {
     "up": ("sealflow.cli.up", "Start a whole cluster on this machine."),
+    "flink": ("sealflow.cli.flink", "Submit, watch, stop the engine's job on Apache Flink."),
     "status": ("sealflow.cli.status", "Show what a running cluster does."),
     "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
     "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),

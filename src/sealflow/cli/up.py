@@ -37,6 +37,24 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), default=8470, show_default=True)
 @click.option("--tls-certificate", type=click.Path(path_type=Path, exists=True), help="PEM chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="PEM key.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "flink"]),
+    default="local",
+    show_default=True,
+    help="What runs the workers: one process here, or Apache Flink (`make flink` installs it).",
+)
+@click.option("--taskmanagers", type=click.IntRange(0), default=0, help="Of Flink; 0: one a core.")
+@click.option(
+    "--flink-ui-port", type=click.IntRange(0, 65535), default=8081, show_default=True,
+    help="Flink's web UI; another one when it is taken.",
+)  # fmt: skip
+@click.option(
+    "--flink-venv",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(sys.prefix).with_name(".venv-flink"),
+    help="Flink's Python environment.",
+)
 @click.option("--workers", type=click.IntRange(0), default=0, help="0 is one a core.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="A worker.")
 @click.option(
@@ -96,14 +114,18 @@ def _show(facts: dict[str, object]) -> None:
     table = Table(title=SIMULATED, title_style="bold yellow", show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, key in (
-        ("gateway", "url"),
-        ("queue", "broker_url"),
-        ("policy for clients", "policy"),
-        ("models", "models"),
-        ("logs", "logs"),
-    ):
-        table.add_row(name, Text(str(facts[key])))
+    rows = {
+        "gateway": facts["url"],
+        "queue": facts["broker_url"],
+        "policy for clients": facts["policy"],
+        "models": facts["models"],
+        "logs": facts["logs"],
+    }
+    flink = facts["flink"]
+    if isinstance(flink, dict):
+        rows["Flink's web UI"] = f"{flink['url']} (asks for the certificate in {flink['tls']})"
+    for name, value in rows.items():
+        table.add_row(name, Text(str(value)))
     print_table(table)
     click.echo("Ready. In another terminal: sealflow verify, sealflow infer IMAGE…, sealflow bench")
     click.echo("Ctrl-C stops all.")

@@ -22,7 +22,7 @@ from pyflink.java_gateway import get_gateway
 from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.crew import Crew
-from sealflow.host.logs import configure_logs
+from sealflow.host.logs import join_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +57,7 @@ class Serve(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
 
         Raises: ConfigError, which Flink shows as the reason of the failure.
         """
-        configure_logs()
+        join_logs()
         config = load(Path(self._engine_config), EngineConfig)
         index = runtime_context.get_index_of_this_subtask()
         # A name that stays: the subtask's next attempt goes on at once with what this one owes.

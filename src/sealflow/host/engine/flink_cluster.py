@@ -142,6 +142,7 @@ class FlinkCluster:
             "rest.bind-port": str(self._rest_port),
             # Jars and their uploads are of no use here.
             "web.submit.enable": "false",
+            "metrics.fetcher.update-interval": 2000,
             "heartbeat.interval": 2000,
             "heartbeat.timeout": 10000,
             "execution.checkpointing.savepoint-dir": self.savepoints,

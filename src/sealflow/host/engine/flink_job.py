@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sealflow.errors import ConfigError
+from sealflow.host.config import read_file
 
 MAX_SLICE_S = 5.0
 
@@ -72,9 +73,15 @@ class FlinkJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "rest.port": str(port),
         }
         if parts.scheme == "https":
-            password = _read(self.password_file)
-            found |= rest_tls_settings(str(self.keystore), str(self.truststore), password)
+            found |= rest_tls_settings(str(self.keystore), str(self.truststore), self.password())
         return found
+
+    def password(self) -> str:
+        """The password of both stores.
+
+        Raises: ConfigError.
+        """
+        return read_file(str(self.password_file), "password_file").decode(errors="replace").strip()
 
 
 def rest_tls_settings(keystore: str, truststore: str, password: str) -> dict[str, str]:
@@ -104,10 +111,3 @@ def _stores(prefix: str, keystore: str, truststore: str, password: str) -> dict[
         f"{prefix}.truststore-type": "PKCS12",
         f"{prefix}.truststore-password": password,
     }
-
-
-def _read(path: str | None) -> str:
-    try:
-        return Path(str(path)).read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"password_file {path}: {error.strerror}") from error

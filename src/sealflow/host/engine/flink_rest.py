@@ -126,13 +126,24 @@ class FlinkRest:
             time.sleep(_POLL_S)
         return state
 
-    def metrics(self, job_id: str) -> list[dict[str, int]]:
-        """What each subtask publishes (docs/guide/flink.md), by short name."""
+    def metrics(self, job_id: str, wait_s: float = 0.0) -> list[dict[str, int]]:
+        """What each subtask publishes (docs/guide/flink.md), by short name.
+
+        A JobManager asks its TaskManagers only once somebody asks it: `wait_s` waits for that.
+        """
+        until = time.monotonic() + wait_s
+        while True:
+            found = self._metrics_now(job_id)
+            if all(found) or time.monotonic() >= until:
+                return found
+            time.sleep(_POLL_S)
+
+    def _metrics_now(self, job_id: str) -> list[dict[str, int]]:
         vertices = self.job(job_id)["vertices"]
         if not vertices:
             return []
         path = f"/jobs/{quote(job_id, safe='')}/vertices/{vertices[-1]['id']}/metrics"
-        names = [each["id"] for each in self._call("GET", path)]
+        names = [str(each["id"]) for each in self._call("GET", path)]
         wanted = [name for name in names if ".sealflow." in name]
         found: list[dict[str, int]] = [{} for _ in range(int(vertices[-1]["parallelism"]))]
         if wanted:

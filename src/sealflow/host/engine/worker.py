@@ -125,6 +125,8 @@ class Worker:
             "models": self.state["models"],
             "in_flight": self._step.in_work,
             "served": self._step.served,
+            "refused": self._step.figures.refusals,
+            "round_trip_ms": {each: self._step.figures.round_trip_ms(each) for each in (50, 99)},
             "cpu_s": round(cpu_s(pid), 2),
             "rss_bytes": rss_bytes(pid),
         }

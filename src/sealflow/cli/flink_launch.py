@@ -1,0 +1,180 @@
+"""CLI: Flink as the engine of `sealflow up`: a JobManager, TaskManagers, the job on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sealflow.cli.flink_keys import FlinkKeys
+from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.host.cluster import last_line
+from sealflow.host.engine.flink_cluster import LOOPBACK, FlinkCluster, FlinkInstall
+from sealflow.host.engine.flink_rest import RUNNING, FlinkRest
+from sealflow.host.tether import tethered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sealflow.cli.home import Home, Toml
+    from sealflow.host.cluster import Cluster
+
+DEFAULT_VENV: Final = Path(sys.prefix).with_name(".venv-flink")
+START_S: Final = 120.0
+SUBMIT_S: Final = 120.0
+STOP_S: Final = 40.0
+_POLL_S: Final = 0.2
+_END_S: Final = 15.0
+
+
+class FlinkLaunch:
+    """One Flink cluster and its job, started and kept by the process of `sealflow up`."""
+
+    def __init__(
+        self, home: Home, cluster: Cluster, *, venv: Path, taskmanagers: int, ports: tuple[int, int]
+    ) -> None:
+        """Prepare the folder `flink` in the home; `ports`: of the web UI, and JobManager's own.
+
+        Raises: ConfigError.
+        """
+        self._home = home
+        self._cluster = cluster
+        self._taskmanagers = taskmanagers
+        self._install = FlinkInstall.find(venv)
+        folder = home.path / "flink"
+        rest_port, rpc_port = ports
+        self._flink = FlinkCluster(self._install, folder, rpc_port=rpc_port, rest_port=rest_port)
+        self.keys = FlinkKeys(folder / "tls")
+        self.keys.make()
+        self._flink.write(self.keys.cluster)
+        self.url = f"https://{LOOPBACK}:{rest_port}"
+        self.rest = FlinkRest(self.url, self.keys.client)
+        self._job_id = ""
+        self._submitting: subprocess.Popen[str] | None = None
+        self._submitted_s = 0.0
+
+    def start(self, engine: Mapping[str, Toml]) -> Iterator[str]:
+        """Start the processes and the job; yields a line for each step.
+
+        Raises: ConfigError with the reason when it does not work.
+        """
+        settings = {**engine, "enclaves_dir": str(Path(sys.executable).parents[1])}
+        path = self._home.write_config("engine", settings)
+        self._home.write_config("job", self._job(path.absolute()))
+        self._cluster.start(self._flink.jobmanager(self._home.log("jobmanager")))
+        for number in range(self._taskmanagers):
+            log = self._home.log(f"taskmanager-{number}")
+            self._cluster.start(self._flink.taskmanager(number, log))
+        self._retry(self._ask, START_S, "Flink")
+        yield f"flink       {self.url} ({self._taskmanagers} TaskManagers)"
+        self._submit()
+        self._retry(self._note_submitted, SUBMIT_S, "the job")
+        yield f"job         {self._job_id}"
+
+    def facts(self) -> dict[str, object]:
+        """How to reach it."""
+        return {"url": self.url, "tls": str(self.keys.folder)}
+
+    def keep(self, say: Callable[[str], None]) -> None:
+        """Submit the job again when a new JobManager does not know it, or it failed for good."""
+        try:
+            if self._submitting is not None:
+                self._note_submitted()
+                say(f"the job was submitted again: {self._job_id}")
+                return
+            states = {job["jid"]: job["state"] for job in self.rest.jobs()}
+            if states.get(self._job_id, "FAILED") == "FAILED":
+                self._submit()
+        except UnavailableError:
+            # Still on its way.
+            return
+        except ConfigError as error:
+            say(f"cannot submit the job: {error}")
+
+    def stop(self) -> None:
+        """Let the job answer what it has in work, then end it."""
+        if self._submitting is not None:
+            self._submitting.kill()
+            self._submitting.wait()
+        with suppress(SealflowError):
+            if self._job_id and self.rest.job(self._job_id)["state"] in RUNNING:
+                self.rest.stop(self._job_id, STOP_S)
+                self.rest.await_end(self._job_id, _END_S)
+
+    def programs(self) -> list[str]:
+        """The names of its processes, in the order in which to end them."""
+        return [*(f"taskmanager-{number}" for number in range(self._taskmanagers)), "jobmanager"]
+
+    def _job(self, engine_config: Path) -> dict[str, Toml]:
+        tls = self.keys.cluster
+        return {
+            "engine_config": str(engine_config),
+            "name": "sealflow",
+            "parallelism": self._taskmanagers,
+            "python": str(self._install.python),
+            "rest_url": self.url,
+            "keystore": str(tls.keystore.absolute()),
+            "truststore": str(tls.truststore.absolute()),
+            "password_file": str(self.keys.password_file.absolute()),
+        }
+
+    def _ask(self) -> None:
+        self.rest.overview()
+
+    def _submit(self) -> None:
+        self._submitting = start_submission(
+            self._install, self._home.path / "run" / "job.toml", self._home.log("submit")
+        )
+        self._submitted_s = time.monotonic()
+
+    def _note_submitted(self) -> None:
+        submitting = self._submitting
+        if submitting is None:
+            return
+        if submitting.poll() is None:
+            if time.monotonic() < self._submitted_s + SUBMIT_S:
+                raise UnavailableError("it is being submitted")
+            submitting.kill()
+        self._submitting = None
+        self._job_id = finished_submission(submitting, self._home.log("submit"))
+
+    def _retry(self, attempt: Callable[[], None], timeout_s: float, who: str) -> None:
+        until = time.monotonic() + timeout_s
+        while True:
+            self._cluster.supervise()
+            try:
+                return attempt()
+            except UnavailableError as error:
+                if time.monotonic() >= until:
+                    logs = self._home.path / "logs"
+                    raise ConfigError(
+                        f"{who}: not ready in {timeout_s:g} s: {error}; see {logs}"
+                    ) from error
+                time.sleep(_POLL_S)
+
+
+def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.Popen[str]:
+    """Start the process in Flink's environment that submits a job."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(job.parent)}
+    environment |= {"JAVA_HOME": str(install.java_home)}
+    argv = (str(install.python), "-m", "sealflow.host.engine.submit", str(job.absolute()))
+    with log.open("ab") as errors:
+        return subprocess.Popen(  # noqa: S603 - our own program, no shell
+            tethered(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            env=environment, text=True,
+        )  # fmt: skip
+
+
+def finished_submission(process: subprocess.Popen[str], log: Path) -> str:
+    """Wait for a submission's end; gives the job's id.
+
+    Raises: ConfigError with the last line of its log.
+    """
+    output, _ = process.communicate()
+    if process.returncode != 0:
+        raise ConfigError(f"the job was not submitted: {last_line(log)} (see {log})")
+    return output.split()[-1]
