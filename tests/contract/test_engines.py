@@ -13,13 +13,18 @@ import psutil
 import pytest
 
 from sealflow.errors import ConfigError, UnavailableError
+from sealflow.host.cluster import Cluster
+from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
 from sealflow.host.engine.flink_rest import FlinkRest
 from sealflow.owner.transport import StreamTransport
-from tests.sim.engines import ENGINES, Engine, await_ended
+from tests.sim.cluster import ROOT
+from tests.sim.engines import ENGINES, Engine, await_ended, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+INSTALL = FlinkInstall.find(ROOT / ".venv-flink")
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +207,77 @@ def test_the_jobmanager_killed(flink: Engine) -> None:
     await_ended(before, 60)
     flink.await_whole()
     assert flink.rest().job(flink.running_job())["state"] == "RUNNING"
+
+
+def test_an_engine_that_cannot_serve_says_why(flink: Engine, tmp_path: Path) -> None:
+    """Workers that no policy accepts end the job's attempt, and Flink shows the reason."""
+    flink.await_whole()
+    assert flink.flink("cancel").endswith(" CANCELED")
+    home = flink.cluster.home
+    deployment = json.loads((home / "deployment.json").read_text())
+    deployment["worker"]["measurements"] = ["00" * 32]
+    changed = tmp_path / "deployment.json"
+    changed.write_text(json.dumps(deployment, sort_keys=True, separators=(",", ":")))
+    engine, job = tmp_path / "engine.toml", tmp_path / "job.toml"
+    settings = (home / "run" / "engine.toml").read_text()
+    engine.write_text(settings.replace(str(home / "deployment.json"), str(changed)))
+    job_settings = (home / "run" / "job.toml").read_text()
+    job.write_text(job_settings.replace(str(home / "run" / "engine.toml"), str(engine)))
+    hopeless, rest = flink.flink("submit", str(job)), flink.rest()
+    said = "the key broker does not pass the policy in deployment_file"
+    flink.await_true(lambda: said in rest.failure(hopeless), 60)
+    rest.cancel(hopeless)
+    assert rest.await_end(hopeless, 30) == "CANCELED"
+    flink.submit()
+    flink.await_whole()
+
+
+def test_application_mode(flink: Engine, tmp_path: Path) -> None:
+    """A JobManager of its own starts the job by itself, and ends with it, as do all processes."""
+    home, cluster = flink.cluster.home, Cluster()
+    settings = (home / "run" / "engine.toml").read_text()
+    engine, job = tmp_path / "engine.toml", tmp_path / "job.toml"
+    engine.write_text(settings.replace('instance = "flink"', 'instance = "application"'))
+    job.write_text(f'engine_config = "{engine}"\npython = "{INSTALL.python}"\n')
+    rest_port, rpc_port = (free_port() for _ in range(2))
+    own = FlinkCluster(INSTALL, tmp_path / "flink", rpc_port=rpc_port, rest_port=rest_port)
+    own.write(flink.keys().cluster)
+    cluster.start(own.application(job, tmp_path / "jobmanager.log"))
+    cluster.start(own.taskmanager(0, tmp_path / "taskmanager.log"))
+    try:
+        flink.cluster.await_status(lambda _: _applied(flink) == 1, 100)
+        subtask = psutil.Process(cluster.pid("taskmanager-0")).children(recursive=True)
+        rest = FlinkRest(f"https://127.0.0.1:{rest_port}", flink.keys().client)
+        (running,) = rest.jobs()
+        assert (running["name"], running["state"]) == ("sealflow", "RUNNING")
+        rest.cancel(running["jid"])
+        assert psutil.Process(cluster.pid("jobmanager")).wait(60) == 0
+        await_ended([process.pid for process in subtask])
+    finally:
+        for name in cluster.names():
+            cluster.stop(name, within_s=10)
+
+
+def _applied(flink: Engine) -> int:
+    return sum(
+        bool(each["workers"] and each["workers"][0]["ready"])
+        for each in flink.cluster.status()["components"]
+        if each.get("instance") == "application-0"
+    )
+
+
+def test_flinks_environment_opens_nothing() -> None:
+    """The job's code can be imported there; what opens sealed messages is not there at all."""
+    probe = (
+        "import importlib.util as u, sealflow.host.engine.flink\n"
+        "names = ('sealflow.seal', 'sealflow.attest', 'sealflow.openinfer', 'sealflow.owner',"
+        " 'sealflow.trusted', 'cryptography', 'onnxruntime', 'cv2')\n"
+        "print([name for name in names if u.find_spec(name)])"
+    )
+    done = subprocess.run(
+        (INSTALL.python, "-c", probe), capture_output=True, text=True, check=True, timeout=100
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_no_orphans_when_the_start_is_killed(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -114,6 +115,13 @@ class Engine:
 def _workers(status: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for component in status["components"]:
         yield from component.get("workers", ())
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
 
 
 def await_ended(pids: Iterable[int], within_s: float = 20.0) -> None:

@@ -7,7 +7,10 @@ queue to the worker and back in Python, never through the JVM.
 
 from __future__ import annotations
 
+import os
+import select
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -58,6 +61,8 @@ class Serve(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
         Raises: ConfigError, which Flink shows as the reason of the failure.
         """
         join_logs()
+        # PyFlink's own end, by a connection that breaks, may be long in coming.
+        _end_with_taskmanager()
         config = load(Path(self._engine_config), EngineConfig)
         index = runtime_context.get_index_of_this_subtask()
         # A name that stays: the subtask's next attempt goes on at once with what this one owes.
@@ -92,6 +97,24 @@ class Serve(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
             self._crew.drain()
         finally:
             self._crew.end()
+
+
+def _end_with_taskmanager() -> None:
+    """End this process, whatever it does, when the TaskManager has ended.
+
+    That is the parent of the shell that runs this process, and the shell may outlive it.
+    """
+    shell = Path(f"/proc/{os.getppid()}/stat").read_text()
+    # Fields after the command's name, which may hold brackets: the state, then the parent.
+    taskmanager = int(shell.rpartition(")")[2].split()[1])
+    ended = select.poll()
+    ended.register(os.pidfd_open(taskmanager), select.POLLIN)
+
+    def watch() -> None:
+        ended.poll()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="tether", daemon=True).start()
 
 
 def _publish_metrics(group: Any, crew: Crew) -> Callable[[], None]:  # noqa: ANN401

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -103,6 +103,13 @@ class FlinkCluster:
         """The process that schedules, with the web UI."""
         return self._program("jobmanager", "jobmanager.sh", log)
 
+    def application(self, job: Path, log: Path) -> Program:
+        """A JobManager for one job, which it starts by itself, also when it is started again."""
+        driver = ("--job-classname", "org.apache.flink.client.python.PythonDriver")
+        entry = ("-pym", "sealflow.host.engine.submit", str(job.absolute()))
+        program = self._program("jobmanager", "standalone-job.sh", log)
+        return replace(program, argv=(*program.argv, *driver, *entry))
+
     def taskmanager(self, number: int, log: Path) -> Program:
         """One of the processes that run subtasks."""
         return self._program(f"taskmanager-{number}", "taskmanager.sh", log)
@@ -140,6 +147,8 @@ class FlinkCluster:
             "rest.bind-address": LOOPBACK,
             "rest.port": self._rest_port,
             "rest.bind-port": str(self._rest_port),
+            "python.executable": str(self._install.python),
+            "python.client.executable": str(self._install.python),
             # Jars and their uploads are of no use here.
             "web.submit.enable": "false",
             "metrics.fetcher.update-interval": 2000,

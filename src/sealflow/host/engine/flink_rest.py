@@ -108,8 +108,10 @@ class FlinkRest:
             if found["status"]["id"] == "COMPLETED":
                 operation = found["operation"]
                 if "failure-cause" in operation:
-                    cause = str(operation["failure-cause"].get("stack-trace", ""))
-                    raise UnavailableError(f"the job was not stopped: {cause.splitlines()[0]}")
+                    cause = str(operation["failure-cause"].get("stack-trace", "")).partition("\n")[
+                        0
+                    ]
+                    raise UnavailableError(f"the job was not stopped: {cause}")
                 return str(operation["location"])
             time.sleep(_POLL_S)
         raise UnavailableError(f"the job did not stop in {timeout_s:g} s")
@@ -169,7 +171,7 @@ class FlinkRest:
         if status in _OK or status in allow:
             return answer
         errors = answer.get("errors") if isinstance(answer, dict) else None
-        why = str(errors[0] if errors else content[:200].decode(errors="replace")).splitlines()[0]
+        why = (str(errors[0]) if errors else "").partition("\n")[0]
         if status == _NOT_FOUND:
             raise ConfigError(f"{self.url}: {why}")
         raise UnavailableError(f"{self.url}: HTTP {status}: {why}")
