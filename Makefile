@@ -26,7 +26,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 
 flink: .venv-flink/.complete ## Make .venv-flink: Apache Flink, Java and the host's code
 
-.venv-flink/.complete: requirements/flink.txt tools/flink_env.py
+.venv-flink/.complete: requirements/flink.txt tools/flink_env.py | $(STAMP)
 	@$(PYTHON) tools/flink_env.py .venv-flink
 	@touch $@
 

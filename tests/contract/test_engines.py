@@ -17,6 +17,7 @@ from sealflow.host.cluster import Cluster
 from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
 from sealflow.host.engine.flink_rest import FlinkRest
 from sealflow.owner.transport import StreamTransport
+from sealflow.wire.broker_address import BrokerAddress
 from tests.sim.cluster import ROOT
 from tests.sim.engines import ENGINES, Engine, await_ended, free_port
 
@@ -87,7 +88,7 @@ def test_the_supervising_process_killed(engine: Engine) -> None:
 def test_refusals_are_counted(engine: Engine) -> None:
     """An envelope that is none is refused by a worker, which the status says."""
     before = sum(worker["refused"] for worker in engine.workers())
-    transport = StreamTransport(engine.cluster.facts["broker_url"], "sealflow")
+    transport = StreamTransport(BrokerAddress(url=engine.cluster.facts["broker_url"]), "sealflow")
     transport.submit([(f"{n:032x}", b"garbage") for n in range(8)], capacity=4096)
     transport.close()
     engine.cluster.await_status(

@@ -12,10 +12,10 @@ import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Self
 
-import psutil
 import pytest
 
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 from sealflow.wire.queueing import Keyspace
 from tests.sim.cluster import TINY, RunningCluster
@@ -50,7 +50,7 @@ class Untethered:
 
     def __init__(self, cluster: RunningCluster) -> None:
         """Start worker and holder, and give the worker its settings."""
-        self._broker = RedisStreams(cluster.facts["broker_url"])
+        self._broker = RedisStreams(BrokerAddress(url=cluster.facts["broker_url"]))
         reads, self._writes = os.pipe()
         self.process = subprocess.Popen(
             (sys.executable, "-m", "sealflow.trusted.worker"),
@@ -139,10 +139,12 @@ def test_it_ends_after_a_pause(cluster: RunningCluster) -> None:
     with Untethered(cluster) as worker:
         worker.await_frame(FrameKind.READY)
         os.kill(worker.process.pid, signal.SIGSTOP)
+        _, status = os.waitpid(worker.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
         worker.let_go()
         worker.holder.kill()
         worker.holder.wait()
-        assert psutil.Process(worker.process.pid).status() == psutil.STATUS_STOPPED
+        assert worker.process.poll() is None
         os.kill(worker.process.pid, signal.SIGCONT)
         _drain(worker)
         assert worker.process.wait(30) == 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.cli.flink_keys import FlinkKeys
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.cluster import last_line
-from sealflow.host.engine.flink_cluster import LOOPBACK, FlinkCluster, FlinkInstall
+from sealflow.host.engine.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster, FlinkInstall
 from sealflow.host.engine.flink_rest import RUNNING, FlinkRest
 from sealflow.host.tether import tethered
 
@@ -160,7 +160,7 @@ class FlinkLaunch:
 def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.Popen[str]:
     """Start the process in Flink's environment that submits a job."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(job.parent)}
-    environment |= {"JAVA_HOME": str(install.java_home)}
+    environment |= {"JAVA_HOME": str(install.java_home), "JVM_ARGS": FRUGAL_JVM}
     argv = (str(install.python), "-m", "sealflow.host.engine.submit", str(job.absolute()))
     with log.open("ab") as errors:
         return subprocess.Popen(  # noqa: S603 - our own program, no shell

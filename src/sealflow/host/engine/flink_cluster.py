@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOPBACK: Final = "127.0.0.1"
+FRUGAL_JVM: Final = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""For JVMs that only schedule: no threads that collect or compile in the background."""
 _FOLDERS: Final = ("conf", "logs", "pids", "tmp", "savepoints")
 _LOGGING: Final = "log4j-console.properties"
 _KEPT: Final = ("HOME", "LANG", "PATH", "USER")
@@ -157,7 +159,7 @@ class FlinkCluster:
             "execution.checkpointing.savepoint-dir": self.savepoints,
             "env.pid.dir": str(self._folder / "pids"),
             "io.tmp.dirs": str(self._folder / "tmp"),
-            "env.java.opts.all": _shipped_java_options(self._install.package),
+            "env.java.opts.all": f"{FRUGAL_JVM} {_shipped_java_options(self._install.package)}",
             **internal,
             **rest,
         }
