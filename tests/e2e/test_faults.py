@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -91,8 +90,12 @@ def _whole_again(cluster: RunningCluster) -> Any:
 
 
 def _kill(pids: list[int]) -> None:
+    _signal(pids, signal.SIGKILL)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 def test_workers_killed_in_mid_batch(cluster: RunningCluster) -> None:
@@ -201,28 +204,24 @@ def test_a_full_queue(tmp_path: Path) -> None:
 
 
 def test_ending_answers_what_is_in_work() -> None:
-    """SIGTERM answers requests in flight, then all processes end, with code 0."""
+    """SIGTERM answers requests in flight and in the queue, then all processes end, with code 0."""
     cluster = RunningCluster(LITE0)
     pids = cluster.all_pids()
-    results: list[InferResult] = []
-
-    def infer() -> None:
-        with cluster.client() as client:
-            results.append(client.infer(MODEL, image=PHOTO, timeout_s=30, top_k=1))
-
-    threads = [threading.Thread(target=infer) for _ in range(6)]
-    with cluster.client() as client:
-        client.infer(MODEL, image=PHOTO)
-    for thread in threads:
-        thread.start()
-    until = time.monotonic() + 20
-    while cluster.status()["queue"]["in_work"] == 0 and not results:
-        assert time.monotonic() < until
-    assert cluster.stop() == 0
-    for thread in threads:
-        thread.join()
-    assert results
+    workers = cluster.worker_pids()
+    with cluster.client() as client, ThreadPoolExecutor(6) as pool:
+        client.verify()
+        _signal(workers, signal.SIGSTOP)
+        futures = [
+            pool.submit(client.infer, MODEL, image=PHOTO, timeout_s=30, top_k=1) for _ in range(6)
+        ]
+        cluster.await_status(
+            lambda status: status["queue"]["waiting"] + status["queue"]["in_work"] == 6
+        )
+        cluster.process.send_signal(signal.SIGTERM)
+        _signal(workers, signal.SIGCONT)
+        results = [future.result() for future in futures]
     assert all(result.top[0].index == ESPRESSO for result in results)
+    assert cluster.stop() == 0
     assert not any(_alive(pid) for pid in pids)
 
 
@@ -263,7 +262,7 @@ def test_what_cannot_start_says_why(tmp_path: Path) -> None:
     assert "package" in says
     code, says = up("--port", "0", "--broker-url", "http://localhost")
     assert code == 2
-    assert "broker_url" in says
+    assert "broker URL" in says
 
 
 def test_an_engine_that_cannot_serve_ends(cluster: RunningCluster, tmp_path: Path) -> None:
