@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from sealflow.attest.simulated import pck_extension as der
-from sealflow.attest.simulated.authority import raw_signature
+from sealflow.attest.simulated.quote_form import raw_signature
 
 NOW_S = 1_790_000_000
 DAY_S = 86_400

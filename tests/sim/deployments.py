@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
+from sealflow.attest.simulated.founding import found_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.attest.simulated.platform import Platform
 from sealflow.owner.ownerkey import OwnerKey
 from sealflow.wire.world import World
+
+if TYPE_CHECKING:
+    from sealflow.attest.simulated.platform import Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ def requirements(role: Role) -> Requirements:
 
 def simulated_deployment(now_ms: int, **changes: int) -> SimulatedDeployment:
     """Make a deployment; `changes` are times, as in `Deployment`."""
-    platform = Platform.create(now_ms)
+    platform = found_platform(now_ms)
     owner = OwnerKey.generate(World.SIMULATED)
     deployment = Deployment(
         name="test",

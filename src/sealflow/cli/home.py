@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
+from sealflow.attest.simulated.founding import LIFE, found_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.attest.simulated.platform import LIFE, Platform
+from sealflow.attest.simulated.platform import Platform
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.policy_file import write_policy
@@ -138,7 +139,7 @@ class Home:
             pass
         except (OSError, MalformedError) as error:
             raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
-        platform = Platform.create(time.time_ns() // 1_000_000)
+        platform = found_platform(time.time_ns() // 1_000_000)
         write_whole(self.platform, platform.encode())
         return platform
 

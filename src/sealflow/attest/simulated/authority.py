@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from sealflow.attest.simulated.pck_extension import FMSPC, PCE_SVN, TCB_SVN, pck_extension
+from sealflow.attest.simulated.pck_extension import FMSPC, pck_extension
+from sealflow.attest.simulated.quote_form import PCE_SVN, QE_SVN, TCB_SVN, raw_signature
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 QE_SIGNER: Final = bytes.fromhex("5e" * 32)
 QE_PRODUCT_ID: Final = 1
-QE_SVN: Final = 8
 TCB_EVALUATION: Final = 1
 _BACKDATED: Final = timedelta(hours=1)
 
@@ -75,12 +74,6 @@ def found_authority(now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate
         pck_key=pck_key,
         collateral=json.dumps(collateral).encode(),
     )
-
-
-def raw_signature(key: EllipticCurvePrivateKey, message: bytes) -> bytes:
-    """Sign with ECDSA on P-256 and write r and s as 32 bytes each, as quotes and collateral do."""
-    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(SHA256())))
-    return r.to_bytes(32) + s.to_bytes(32)
 
 
 def _certificate(

@@ -9,9 +9,9 @@ from typing import Final
 
 from cryptography import x509
 
+from sealflow.attest.simulated.quote_form import PCE_SVN, TCB_SVN
+
 FMSPC: Final = bytes.fromhex("5e0000000000")
-TCB_SVN: Final = 5
-PCE_SVN: Final = 13
 _PPID: Final = bytes(16)
 _SGX: Final = "1.2.840.113741.1.13.1"
 _COMPONENTS: Final = 16

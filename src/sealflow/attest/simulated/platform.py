@@ -10,21 +10,19 @@ import hashlib
 import struct
 from base64 import b64encode
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealflow.attest.evidence import MAX_COLLATERAL_BYTES, decode_base64
-from sealflow.attest.simulated.authority import (
-    QE_PRODUCT_ID,
-    QE_SIGNER,
+from sealflow.attest.simulated.quote_form import (
+    AUTH_DATA,
+    PCE_SVN,
     QE_SVN,
-    found_authority,
+    point,
     raw_signature,
+    report_body,
 )
-from sealflow.attest.simulated.pck_extension import PCE_SVN, TCB_SVN
 from sealflow.errors import MalformedError
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
@@ -32,15 +30,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 PRODUCTION_ATTRIBUTES: Final = 0x05
-LIFE: Final = timedelta(days=365)
 SIGNER: Final = hashlib.sha256(b"SIMULATION ONLY signer").digest()
 
-_QE_ATTRIBUTES: Final = 0x11
-_XFRM: Final = 0x03
 _QE_VENDOR: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _HEADER: Final = struct.Struct("<HHIHH16s20s")
-_BODY: Final = struct.Struct("<16sI28sQQ32s32x32s96xHH60x64s")
-_AUTH_DATA: Final = bytes(32)
 _ECDSA_P256: Final = 2
 _PCK_CHAIN: Final = 5
 _KEYS: Final = ("root", "collateral", "pck_chain", "attestation_key", "qe_report", "qe_signature")
@@ -53,26 +46,10 @@ class Platform:
 
     root_der: bytes = field(repr=False)
     collateral: bytes = field(repr=False)
-    _pck_chain: bytes = field(repr=False)
-    _key: EllipticCurvePrivateKey = field(repr=False)
-    _qe_report: bytes = field(repr=False)
-    _qe_signature: bytes = field(repr=False)
-
-    @classmethod
-    def create(cls, now_ms: int, *, life: timedelta = LIFE, tcb_status: str = "UpToDate") -> Self:
-        """Set up a platform under a new root; see `found_authority`."""
-        authority = found_authority(now_ms, life, tcb_status=tcb_status)
-        key = ec.generate_private_key(ec.SECP256R1())
-        binding = hashlib.sha256(_point(key) + _AUTH_DATA).digest() + bytes(32)
-        qe_report = _body(bytes(32), QE_SIGNER, QE_PRODUCT_ID, QE_SVN, _QE_ATTRIBUTES, binding)
-        return cls(
-            root_der=authority.root_der,
-            collateral=authority.collateral,
-            _pck_chain=authority.pck_chain,
-            _key=key,
-            _qe_report=qe_report,
-            _qe_signature=raw_signature(authority.pck_key, qe_report),
-        )
+    pck_chain: bytes = field(repr=False)
+    key: EllipticCurvePrivateKey = field(repr=False)
+    qe_report: bytes = field(repr=False)
+    qe_signature: bytes = field(repr=False)
 
     def quote(
         self,
@@ -85,17 +62,17 @@ class Platform:
     ) -> bytes:
         """Sign a quote for an enclave: `measurement` of 32 bytes, `report_data` of 64."""
         header = _HEADER.pack(3, _ECDSA_P256, 0, QE_SVN, PCE_SVN, _QE_VENDOR, bytes(20))
-        signed = header + _body(measurement, signer, 1, svn, attributes, report_data)
+        signed = header + report_body(measurement, signer, 1, svn, attributes, report_data)
         signature = b"".join(
             (
-                raw_signature(self._key, signed),
-                _point(self._key),
-                self._qe_report,
-                self._qe_signature,
-                struct.pack("<H", len(_AUTH_DATA)),
-                _AUTH_DATA,
-                struct.pack("<HI", _PCK_CHAIN, len(self._pck_chain)),
-                self._pck_chain,
+                raw_signature(self.key, signed),
+                point(self.key),
+                self.qe_report,
+                self.qe_signature,
+                struct.pack("<H", len(AUTH_DATA)),
+                AUTH_DATA,
+                struct.pack("<HI", _PCK_CHAIN, len(self.pck_chain)),
+                self.pck_chain,
             )
         )
         return signed + struct.pack("<I", len(signature)) + signature
@@ -103,7 +80,7 @@ class Platform:
     @property
     def secret(self) -> bytes:
         """What stands in for the secret fused into a processor: 32 bytes."""
-        return self._key.private_numbers().private_value.to_bytes(_KEY_BYTES)
+        return self.key.private_numbers().private_value.to_bytes(_KEY_BYTES)
 
     def encode(self) -> bytes:
         """Write everything, so that other processes of this machine can quote too."""
@@ -111,10 +88,10 @@ class Platform:
             {
                 "root": b64encode(self.root_der).decode(),
                 "collateral": b64encode(self.collateral).decode(),
-                "pck_chain": b64encode(self._pck_chain).decode(),
+                "pck_chain": b64encode(self.pck_chain).decode(),
                 "attestation_key": b64encode(self.secret).decode(),
-                "qe_report": b64encode(self._qe_report).decode(),
-                "qe_signature": b64encode(self._qe_signature).decode(),
+                "qe_report": b64encode(self.qe_report).decode(),
+                "qe_signature": b64encode(self.qe_signature).decode(),
             }
         )
 
@@ -135,21 +112,8 @@ class Platform:
         return cls(
             root_der=parts["root"],
             collateral=parts["collateral"],
-            _pck_chain=parts["pck_chain"],
-            _key=key,
-            _qe_report=parts["qe_report"],
-            _qe_signature=parts["qe_signature"],
+            pck_chain=parts["pck_chain"],
+            key=key,
+            qe_report=parts["qe_report"],
+            qe_signature=parts["qe_signature"],
         )
-
-
-def _point(key: EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
-
-
-def _body(
-    measurement: bytes, signer: bytes, product_id: int, svn: int, attributes: int, data: bytes
-) -> bytes:
-    cpu_svn = bytes([TCB_SVN] * 16)
-    return _BODY.pack(
-        cpu_svn, 0, bytes(28), attributes, _XFRM, measurement, signer, product_id, svn, data
-    )
