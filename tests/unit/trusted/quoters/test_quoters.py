@@ -11,7 +11,7 @@ import pytest
 from sealflow.attest.dcap import verify_quote
 from sealflow.attest.evidence import MAX_QUOTE_BYTES, Role, Tee
 from sealflow.attest.layout import unverified_report_data
-from sealflow.attest.simulated.platform import Platform
+from sealflow.attest.simulated.founding import found_platform
 from sealflow.errors import UnavailableError
 from sealflow.trusted.journal import Fatal, FatalError
 from sealflow.trusted.quoters.gramine import DEVICE, GramineQuoter
@@ -220,7 +220,7 @@ def test_count_that_is_none(tmp_path: Path) -> None:
 
 def test_simulated() -> None:
     """A simulated platform's quote verifies under its root, with the measurement of this code."""
-    platform = Platform.create(1000 * NOW_S)
+    platform = found_platform(1000 * NOW_S)
     quoter = SimulatedQuoter(Role.WORKER, platform.encode())
     genuine = verify_quote(quoter.quote(b"\1" * 64), quoter.collateral, platform.root_der, NOW_S)
     assert genuine.report.measurement == quoter.measurement.hex()
