@@ -7,10 +7,10 @@ INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get u
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flink demo test check fmt lint types arch unit e2e bench docs clean
+.PHONY: help setup flink demo test check fmt lint types arch unit e2e images e2e-images bench docs clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: $(STAMP) ## Make .venv with everything in it, from hash-pinned lists
 
@@ -60,6 +60,12 @@ unit: setup
 e2e: setup flink ## Run the tests that start whole clusters
 	@$(BIN)/python -m pytest -q tests/e2e
 
+images: ## Build the container images with buildah
+	@$(PYTHON) -m tools.images
+
+e2e-images: setup image-tools ## Build the images on a base of Debian's own packages and run them
+	@$(BIN)/python -m pytest -q -m images tests/images
+
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
 	@$(BIN)/python bench/compare.py
 
@@ -68,7 +74,7 @@ docs: setup ## Write docs/tcb.md and the chart's README anew
 	@$(BIN)/python tools/chart_readme.py
 
 clean: ## Delete what make made
-	@rm -rf $(VENV) .venv-flink .tools .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
+	@rm -rf $(VENV) .venv-flink .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
 
 # The contract tests also run over a system Redis; without one they say that they skip.
 .PHONY: system-redis
@@ -76,3 +82,8 @@ system-redis:
 	@command -v redis-server >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq redis-server; } >/dev/null 2>&1 || \
 	  echo "no redis-server: its contract tests will skip"
+
+.PHONY: image-tools
+image-tools:
+	@command -v buildah mmdebstrap podman runc >/dev/null || { apt-get update -qq && apt-get install -y -qq \
+	  --no-install-recommends buildah catatonit mmdebstrap podman runc uidmap >/dev/null; }

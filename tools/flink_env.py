@@ -23,17 +23,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--copy", action="store_true", help="for images: the code itself")
+    parser.add_argument("--code-only", action="store_true", help="the packages are there already")
     options = parser.parse_args()
     folder = options.folder.resolve()
+    if not options.code_only:
+        install_packages(folder)
+    packages = site_packages(folder)
+    place_flink_python(packages / "pyflink")
+    place_host_code(packages / "sealflow", copy=options.copy)
+
+
+def install_packages(folder: Path) -> None:
+    """Make the environment with what the list pins."""
     venv.create(folder, clear=True, with_pip=True)
     print(f"installing Apache Flink into {folder} (950 MB, about two minutes)", flush=True)
     install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     subprocess.run(  # noqa: S603 - the environment's own pip
         [folder / "bin" / "python", *install, "--require-hashes", "-r", REQUIREMENTS], check=True
     )
-    packages = site_packages(folder)
-    place_flink_python(packages / "pyflink")
-    place_host_code(packages / "sealflow", copy=options.copy)
 
 
 def site_packages(folder: Path) -> Path:

@@ -179,6 +179,8 @@ class Launch:
             "logs_dir": str((home.path / "logs").absolute()),
         }
         state = {"state_dir": str(home.keybroker.absolute())}
+        if options["enclaves"] is not None:
+            trusted["enclaves_dir"] = str(options["enclaves"].absolute())
         packages = {"packages_dir": str(home.packages.absolute())}
         engine = {
             name: options[name]

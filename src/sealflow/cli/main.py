@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
     "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),
     "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
+    "doctor": ("sealflow.cli.doctor", "Say what this machine lacks, and how to mend it."),
     "enclave": ("sealflow.cli.enclave", "Build, sign and measure SGX enclaves."),
     "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
 }
@@ -83,3 +84,7 @@ def main() -> None:
     except SealflowError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+
+
+if __name__ == "__main__":
+    main()

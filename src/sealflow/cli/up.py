@@ -67,6 +67,11 @@ if TYPE_CHECKING:
 @click.option("--max-batch", type=click.IntRange(0, 1024), default=0, help="0 is the model's own.")
 @click.option("--max-wait-ms", type=click.IntRange(0, 1000), default=0, show_default=True)
 @click.option("--queue-capacity", type=click.IntRange(1), default=4096, show_default=True)
+@click.option(
+    "--enclaves",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The environment of workers and key broker, such as an image's; this one's otherwise.",
+)
 @broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def up(*, home: Path, as_json: bool, **options: Any) -> None:
