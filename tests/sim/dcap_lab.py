@@ -196,13 +196,16 @@ class Lab:
         )
 
     def _crl(self, issuer: str) -> bytes:
-        age_s = self.crl_age_s if issuer == "middle" else DAY_S
+        # As Intel's: the root's list is of the year, the other of the month.
+        age_s, life_s = self.crl_age_s, self.life_s
+        if issuer == "root":
+            age_s, life_s = 100 * DAY_S, 365 * DAY_S
         issued = _moment(self.at_s - age_s)
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(_name(issuer))
             .last_update(issued)
-            .next_update(issued + timedelta(seconds=self.life_s))
+            .next_update(issued + timedelta(seconds=life_s))
             .add_extension(x509.CRLNumber(1), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(key(issuer).public_key()),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.host.broker.settings import BrokerSettings
+from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.host.config import read_file
 from sealflow.host.sgx import GRAMINE, SYSTEM, missing_for_sgx
 from sealflow.wire.strict_json import parse_object
@@ -35,6 +36,16 @@ class EnclaveConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     enclaves_dir: str | None = None
     """The folder of what runs inside: `bin/python`, and in `sgx` mode the signed manifests.
     None is this process's own Python, without SGX only."""
+    collateral: CollateralConfig | None = None
+    """Where endorsements of the hardware come from; a simulation has its own."""
+
+
+def collateral_source(config: EnclaveConfig) -> CollateralSource | None:
+    """Prepare what enclaves of real hardware ask for; None when nothing is configured.
+
+    Raises: ConfigError.
+    """
+    return None if config.collateral is None else CollateralSource(config.collateral)
 
 
 def enclave_command(

@@ -35,8 +35,10 @@ def first_frame(port: Port) -> memoryview:
     return frame[1]
 
 
-def identify(role: Role, deployment: bytes, platform: bytes | None) -> Identity:
+def identify(role: Role, deployment: bytes, platform: bytes | None, port: Port) -> Identity:
     """Parse the deployment's settings and draw this instance's keys.
+
+    On hardware this asks the host for collateral; other frames that come meanwhile wait.
 
     Raises: FatalError.
     """
@@ -44,7 +46,12 @@ def identify(role: Role, deployment: bytes, platform: bytes | None) -> Identity:
         parsed = Deployment.parse(deployment)
     except MalformedError as error:
         raise FatalError(Fatal.DEPLOYMENT) from error
-    return establish(role, parsed, platform, Ed25519PrivateKey.generate())
+
+    def fetch(want: bytes) -> bytes:
+        port.send(FrameKind.COLLATERAL, want)
+        return bytes(port.await_kind(FrameKind.COLLATERAL))
+
+    return establish(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)
 
 
 def split_tick(payload: memoryview) -> tuple[int, bytes]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import os
 import threading
+from collections import deque
 from typing import Final
 
 from sealflow.errors import MalformedError
 from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
 _BUFFER_BYTES: Final = 256 * 1024
+_MAX_WAITING_BYTES: Final = 16 * 2**20
 
 
 class Port:
@@ -25,6 +27,7 @@ class Port:
         self._reader = io.BufferedReader(io.FileIO(reader, "rb"), _BUFFER_BYTES)
         self._writer = writer
         self._sending = threading.Lock()
+        self._waiting: deque[tuple[FrameKind, memoryview]] = deque()
 
     @classmethod
     def take_over(cls) -> Port:
@@ -41,6 +44,27 @@ class Port:
 
         Raises: MalformedError when the pipe is out of step; there is no way on from there.
         """
+        if self._waiting:
+            return self._waiting.popleft()
+        return self._next()
+
+    def await_kind(self, wanted: FrameKind) -> memoryview:
+        """Wait for a frame of one kind; others that come before are received later, in order.
+
+        Raises: MalformedError when the pipe is out of step, ends, or brings too much else.
+        """
+        waiting_bytes = 0
+        while (frame := self._next()) is not None:
+            kind, payload = frame
+            if kind is wanted:
+                return payload
+            waiting_bytes += FRAME_HEAD_LENGTH + len(payload)
+            if waiting_bytes > _MAX_WAITING_BYTES:
+                break
+            self._waiting.append(frame)
+        raise MalformedError(f"frame: no {wanted.name} came")
+
+    def _next(self) -> tuple[FrameKind, memoryview] | None:
         head = self._exactly(FRAME_HEAD_LENGTH)
         if head is None:
             return None

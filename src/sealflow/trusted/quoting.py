@@ -1,31 +1,55 @@
-"""Trusted: how an enclave gets evidence about itself.
-
-In a simulation the enclave signs its own quotes with the platform that the host gave it. Hardware
-quotes come from Gramine's `/dev/attestation`, in a file beside this one.
-"""
+"""Trusted: how an enclave gets evidence about itself."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealflow import __version__
-from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
-from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.attest.simulated.platform import Platform
-from sealflow.errors import MalformedError
+from sealflow.attest.evidence import (
+    MAX_COLLATERAL_BYTES,
+    BoundClaims,
+    Evidence,
+    Role,
+    Tee,
+    report_data,
+)
+from sealflow.attest.wanted import wanted_collateral
+from sealflow.errors import MalformedError, UnavailableError
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
 from sealflow.trusted.journal import Fatal, FatalError
-from sealflow.trusted.sealing import platform_key
+from sealflow.trusted.quoters.gramine import GramineQuoter
+from sealflow.trusted.quoters.tsm import TsmQuoter
+from sealflow.trusted.sealing import platform_key, sgx_platform_key
 from sealflow.wire.ids import RequestId, new_request_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.attest.deployment import Deployment
+    from sealflow.trusted.quoters.quoter import Quoter
 
 NO_NONCE: Final = "00" * 32
+_KEY_BYTES: Final = 32
+
+
+class Collateral:
+    """What verifiers need beside this enclave's quotes; the host brings newer now and then."""
+
+    def __init__(self, content: bytes) -> None:
+        """Begin with what there is."""
+        self.content = content
+
+    def renew(self, content: bytes) -> bool:
+        """Take newer collateral, unless it is none; says whether it did. Verifiers judge it."""
+        if not 0 < len(content) <= MAX_COLLATERAL_BYTES:
+            return False
+        self.content = content
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +62,10 @@ class Identity:
     opening: OpeningKey
     signing: Ed25519PrivateKey = field(repr=False)
     platform_key: bytes = field(repr=False)
-    """32 bytes that only the same code under the same settings gets on this machine."""
-    _platform: Platform = field(repr=False)
-    _measurement: bytes
+    """32 bytes that only the same code under the same settings gets on this machine; where the
+    hardware has no such key, drawn anew in each process."""
+    collateral: Collateral = field(repr=False)
+    _quoter: Quoter = field(repr=False)
 
     @property
     def simulated(self) -> bool:
@@ -48,7 +73,33 @@ class Identity:
         return self.deployment.tee is Tee.SIMULATED
 
     def evidence(self, nonce: str = NO_NONCE) -> Evidence:
-        """Prove keys, settings and code, to a verifier that gave a nonce or to everybody."""
+        """Prove keys, settings and code, to a verifier that gave a nonce or to everybody.
+
+        Raises: UnavailableError when the hardware's quoting service does not answer.
+        """
+        bound, quote = self._quote(nonce)
+        return Evidence(
+            tee=self.deployment.tee, quote=quote, bound=bound, collateral=self.collateral.content
+        )
+
+    def published_evidence(self) -> Evidence:
+        """Prove the same to everybody, once: without it this process can be of no use.
+
+        Raises: FatalError when the hardware's quoting service does not answer.
+        """
+        try:
+            return self.evidence()
+        except UnavailableError as error:
+            raise FatalError(Fatal.QUOTE) from error
+
+    def wanted(self) -> bytes:
+        """Make a quote to find out which collateral goes with this machine's.
+
+        Raises: UnavailableError, MalformedError.
+        """
+        return wanted_collateral(self._quote(NO_NONCE)[1])
+
+    def _quote(self, nonce: str) -> tuple[bytes, bytes]:
         bound = BoundClaims(
             role=self.role,
             tee=self.deployment.tee,
@@ -62,35 +113,66 @@ class Identity:
             software=__version__,
         ).encode()
         data = report_data(bound, self.role, self.deployment.tee.world)
-        return Evidence(
-            tee=self.deployment.tee,
-            quote=self._platform.quote(self._measurement, data),
-            bound=bound,
-            collateral=self._platform.collateral,
-        )
+        return bound, self._quoter.quote(data)
 
 
 def establish(
-    role: Role, deployment: Deployment, platform: bytes | None, signing: Ed25519PrivateKey
+    role: Role,
+    deployment: Deployment,
+    platform: bytes | None,
+    signing: Ed25519PrivateKey,
+    fetch: Callable[[bytes], bytes],
+    hardware: Callable[[Deployment], tuple[Quoter, bytes]] | None = None,
 ) -> Identity:
     """Draw an instance's keys and find out how it can quote.
 
-    Raises: FatalError when the deployment's TEE is not here.
+    `fetch`: asks the host for collateral. `hardware`: what plays `find_hardware` in tests alone.
+
+    Raises: FatalError when the deployment's TEE is not here, or gives no quote, or the host has no
+    collateral for it.
     """
-    if deployment.tee is not Tee.SIMULATED or platform is None:
+    if (deployment.tee is Tee.SIMULATED) != (platform is not None):
         raise FatalError(Fatal.TEE)
-    try:
-        simulated = Platform.parse(platform)
-    except MalformedError as error:
-        raise FatalError(Fatal.TEE) from error
-    measurement = simulated_measurement(role)
-    return Identity(
+    if platform is not None:
+        source, key, content = _simulated(role, deployment, platform)
+    else:
+        (source, key), content = (hardware or find_hardware)(deployment), b""
+    identity = Identity(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
         opening=OpeningKey.generate(Suite.of(deployment.tee.world)),
         signing=signing,
-        platform_key=platform_key(simulated.secret, measurement, deployment.digest),
-        _platform=simulated,
-        _measurement=measurement,
+        platform_key=key,
+        collateral=Collateral(content),
+        _quoter=source,
     )
+    if platform is None:
+        try:
+            want = identity.wanted()
+        except (UnavailableError, MalformedError) as error:
+            raise FatalError(Fatal.QUOTE) from error
+        if not identity.collateral.renew(fetch(want)):
+            raise FatalError(Fatal.COLLATERAL)
+    return identity
+
+
+def find_hardware(deployment: Deployment) -> tuple[Quoter, bytes]:
+    """Find the source of quotes of this hardware, and the platform key.
+
+    Raises: FatalError when it is not here.
+    """
+    if deployment.tee is Tee.SGX:
+        return GramineQuoter(), sgx_platform_key(deployment.digest)
+    return TsmQuoter(deployment.tee), secrets.token_bytes(_KEY_BYTES)
+
+
+def _simulated(role: Role, deployment: Deployment, platform: bytes) -> tuple[Quoter, bytes, bytes]:
+    try:
+        from sealflow.trusted.quoters.simulated import SimulatedQuoter  # noqa: PLC0415
+    except ImportError as error:
+        # Images for hardware hold no simulation.
+        raise FatalError(Fatal.TEE) from error
+    quoter = SimulatedQuoter(role, platform)
+    key = platform_key(quoter.secret, quoter.measurement, deployment.digest)
+    return quoter, key, quoter.collateral

@@ -60,6 +60,10 @@ class FrameKind(enum.IntEnum):
     KEY = 14
     """key broker → host: the state's key, sealed for this machine; keep it, give it in BOOT."""
 
+    COLLATERAL = 15
+    """enclave → host: JSON, which collateral goes with its quotes; host → enclave: the collateral,
+    or nothing, and again whenever there is newer."""
+
 
 def encode_frame(kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> bytes:
     """Write one frame.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
+from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.relay import Relay
 from sealflow.wire.framing import FrameKind, decode_batch
 from sealflow.wire.strict_json import canonical, parse_object
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sealflow.host.collateral.source import CollateralSource
     from sealflow.host.control.leading import Leading
 
 _log = structlog.get_logger()
@@ -39,12 +41,16 @@ class KeyBrokerProcess:
         log: Path | None,
         leading: Leading,
         publish: Callable[[bytes], None],
+        collateral: CollateralSource | None,
     ) -> None:
         """Start it; `publish` is given each new directory.
 
         Raises: ConfigError.
         """
-        self._relay = Relay(command, log)
+        self._relay = relay = Relay(command, log)
+        self._collateral = CollateralErrand(
+            collateral, lambda content: relay.send(FrameKind.COLLATERAL, content)
+        )
         self._leading = leading
         self._publish = publish
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -75,6 +81,7 @@ class KeyBrokerProcess:
         Raises: WorkerGoneError.
         """
         self._relay.send(FrameKind.TICK, now_ms().to_bytes(8))
+        self._collateral.tend()
 
     def lead(self, state: bytes) -> None:
         """Have it serve from now on; `state` is empty to begin a new history.
@@ -136,6 +143,8 @@ class KeyBrokerProcess:
                 self.ready = True
                 self._started.set()
                 _log.info("key broker ready", pid=self.pid, keyed=self.keyed)
+            case FrameKind.COLLATERAL:
+                self._collateral.ask(bytes(payload))
             case FrameKind.FATAL:
                 self.fatal = bytes(payload[:40]).decode(errors="replace")
             case FrameKind.EVENT:

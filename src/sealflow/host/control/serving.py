@@ -24,7 +24,7 @@ from sealflow.host.config import read_file
 from sealflow.host.control.archive import Archive
 from sealflow.host.control.leading import Leading
 from sealflow.host.control.process import AWAY, KeyBrokerProcess, now_ms
-from sealflow.host.enclaves import enclave_command
+from sealflow.host.enclaves import collateral_source, enclave_command
 from sealflow.host.usage import cpu_s, rss_bytes
 from sealflow.wire.queueing import Keyspace
 
@@ -75,6 +75,7 @@ class Control:
         self._leading = Leading(self._broker, self._keyspace.control, ledger, archive)
         self._period_s = min(_MAX_PERIOD_S, config.leader_lease_ms / 3000)
         self._command = enclave_command(config, "keybroker")
+        self._collateral = collateral_source(config)
         self._stopping = threading.Event()
         self._process: KeyBrokerProcess | None = None
         self._directory = b""
@@ -112,7 +113,7 @@ class Control:
         self._leading.reset()
         self._directory = b""
         process = self._process = KeyBrokerProcess(
-            self._command, log, self._leading, self._take_directory
+            self._command, log, self._leading, self._take_directory, self._collateral
         )
         reason = ""
         try:

@@ -19,7 +19,7 @@ import structlog
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.config import read_file
-from sealflow.host.enclaves import enclave_command
+from sealflow.host.enclaves import collateral_source, enclave_command
 from sealflow.host.engine.step import Step
 from sealflow.host.engine.worker import Worker
 from sealflow.host.relay import Relay
@@ -38,7 +38,14 @@ _FIRST_PAUSE_S: Final = 0.5
 _MAX_PAUSE_S: Final = 15.0
 _HEALTHY_S: Final = 30.0
 _FINISH_S: Final = 10.0
-_HOPELESS: Final = ("boot", "deployment", "tee", "key_broker_untrusted", "not_approved")
+_HOPELESS: Final = (
+    "boot",
+    "deployment",
+    "tee",
+    "not_dcap",
+    "key_broker_untrusted",
+    "not_approved",
+)
 _HOPELESS_STARTS: Final = 3
 
 
@@ -70,6 +77,7 @@ class Crew:
         self._instance = config.instance or secrets.token_hex(8)
         self._feeding = feeding
         self._command = enclave_command(config, "worker")
+        self._collateral = collateral_source(config)
         self._boot = self._boot_settings()
         self._wake = threading.Event()
         self._directory = b""
@@ -177,6 +185,7 @@ class Crew:
             self._broker,
             Relay(self._command, None if logs is None else Path(logs) / "worker.log"),
             self._config,
+            self._collateral,
             feeding=self._feeding,
             on_change=self._wake.set,
         )
@@ -258,6 +267,7 @@ _MEANING: Final[dict[str | None, str]] = {
     "boot": "they do not understand this engine: install the same version of both",
     "deployment": "deployment_file is damaged or contradicts itself",
     "tee": "the TEE that deployment_file asks for is not on this machine",
+    "not_dcap": 'their manifest does not say sgx.remote_attestation = "dcap"',
     "key_broker_untrusted": "the key broker does not pass the policy in deployment_file",
     "not_approved": "the key broker's policy does not accept their code: see deployment_file",
 }

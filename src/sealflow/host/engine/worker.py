@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
+from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.usage import cpu_s, rss_bytes
 from sealflow.wire.framing import FrameKind, decode_batch, encode_batch, encode_chunk
 from sealflow.wire.queueing import Keyspace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.host.broker.redis_streams import RedisStreams
+    from sealflow.host.collateral.source import CollateralSource
     from sealflow.host.engine.config import EngineConfig
     from sealflow.host.engine.step import Step
     from sealflow.host.relay import Relay
@@ -38,12 +40,13 @@ _DIGEST_BYTES: Final = 32
 class Worker:
     """One process from its start to its end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a worker's host meet here
         self,
         step: Step,
         broker: RedisStreams,
         relay: Relay,
         config: EngineConfig,
+        collateral: CollateralSource | None,
         *,
         feeding: bool,
         on_change: Callable[[], None],
@@ -58,6 +61,9 @@ class Worker:
         self._packages = Path(config.packages_dir)
         self._on_change = on_change
         self._relay = relay
+        self._collateral = CollateralErrand(
+            collateral, lambda content: relay.send(FrameKind.COLLATERAL, content)
+        )
         self._ready = threading.Event()
         self._draining = threading.Event()
         self._ended = threading.Event()
@@ -95,6 +101,7 @@ class Worker:
         """Tell the time, and what is published when that changed."""
         try:
             self._relay.send(FrameKind.TICK, now_ms.to_bytes(8) + directory)
+            self._collateral.tend()
         except WorkerGoneError:
             self._ended.wait(1.0)
 
@@ -196,6 +203,8 @@ class Worker:
                 self._apart(self._ask_key_broker, bytes(payload))
             case FrameKind.WANT:
                 self._apart(self._send_package, bytes(payload))
+            case FrameKind.COLLATERAL:
+                self._collateral.ask(bytes(payload))
             case FrameKind.EVENT:
                 _log.info("worker event", pid=self._relay.pid, **_event(payload))
             case FrameKind.FATAL:

@@ -54,7 +54,7 @@ def serve(port: Port, journal: Journal) -> None:
         boot = _Boot.parse(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
-    identity = identify(Role.KEY_BROKER, boot.deployment, boot.platform)
+    identity = identify(Role.KEY_BROKER, boot.deployment, boot.platform, port)
     standby = Standby(identity, boot.now_ms, port.send, journal, boot.wrapped)
     ready = {
         "instance": identity.instance,
@@ -73,6 +73,9 @@ def serve(port: Port, journal: Journal) -> None:
             now_ms, state = split_tick(payload)
             standby.advance(now_ms)
             part = standby.lead(state)
+        elif kind is FrameKind.COLLATERAL:
+            if identity.collateral.renew(bytes(payload)):
+                part.renew_evidence()
         else:
             raise FatalError(Fatal.FRAME)
 

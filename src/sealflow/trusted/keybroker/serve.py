@@ -7,6 +7,7 @@ entries first, and an answer or a directory only after them.
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
@@ -15,6 +16,7 @@ from sealflow.errors import (
     MalformedError,
     OpenError,
     PolicyError,
+    UnavailableError,
 )
 from sealflow.seal.directory import SignedDirectory
 from sealflow.seal.log import EntryKind
@@ -60,7 +62,7 @@ class KeyBroker:
         self._send = send
         self._journal = journal
         self._release = Release(identity, vault, history)
-        self._evidence = identity.evidence()
+        self._evidence = identity.published_evidence()
         self._version = 0
         self._previous: str | None = None
         self._document = b""
@@ -123,6 +125,12 @@ class KeyBroker:
         if changed or self._vault.now_ms >= self._issued_ms + life_ms // 2:
             self._commit(reissue=True)
 
+    def renew_evidence(self) -> None:
+        """Publish newer collateral beside the same quote."""
+        content = self._identity.collateral.content
+        self._evidence = replace(self._evidence, collateral=content)
+        self._commit(reissue=True)
+
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer one request; never raises for anything that a peer can send."""
         try:
@@ -131,6 +139,8 @@ class KeyBroker:
             problem = Problem("malformed", str(error))
         except Problem as error:
             problem = error
+        except UnavailableError as error:
+            problem = Problem("unavailable", str(error))
         finally:
             self._commit()
         return canonical({"error": {"code": problem.code, "detail": problem.detail}})

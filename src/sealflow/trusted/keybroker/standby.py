@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Evidence, Role, decode_base64
 from sealflow.attest.policy import appraise
-from sealflow.errors import EvidenceError, MalformedError, OpenError, PolicyError
+from sealflow.errors import EvidenceError, MalformedError, OpenError, PolicyError, UnavailableError
 from sealflow.seal.handover import take_over
 from sealflow.trusted.journal import Fatal, FatalError
 from sealflow.trusted.keybroker.requests import Problem, digest_field, parse_request
@@ -59,6 +59,9 @@ class Standby:
         """Move time on."""
         self._now_ms = max(self._now_ms, now_ms)
 
+    def renew_evidence(self) -> None:
+        """Nothing to publish: the next evidence has the newer collateral."""
+
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer the host, which speaks for this instance to the one that leads."""
         try:
@@ -67,6 +70,8 @@ class Standby:
             problem = Problem("malformed", str(error))
         except Problem as error:
             problem = error
+        except UnavailableError as error:
+            problem = Problem("unavailable", str(error))
         return canonical({"error": {"code": problem.code, "detail": problem.detail}})
 
     def lead(self, state: bytes) -> KeyBroker:

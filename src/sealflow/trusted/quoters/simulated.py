@@ -31,6 +31,11 @@ class SimulatedQuoter:
         self.measurement = simulated_measurement(role)
 
     @property
+    def secret(self) -> bytes:
+        """What stands in for the machine's secret; the host has it too."""
+        return self._platform.secret
+
+    @property
     def collateral(self) -> bytes:
         """The platform's own."""
         return self._platform.collateral

@@ -66,6 +66,10 @@ class Keeping:
             self._document = document or self._document
             self._changed.notify_all()
 
+    def note_collateral(self, content: bytes) -> None:
+        """Take newer collateral for the next enrollment; from the reading thread."""
+        self._identity.collateral.renew(content)
+
     def close(self) -> None:
         """End soon; from the reading thread."""
         with self._changed:

@@ -47,7 +47,7 @@ def serve(port: Port, journal: Journal) -> None:
         settings = Settings.parse(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
-    identity = identify(Role.WORKER, settings.deployment, settings.simulated_platform)
+    identity = identify(Role.WORKER, settings.deployment, settings.simulated_platform, port)
     clock = Clock(settings.now_ms)
     arrivals = Arrivals(max_items=_MAX_WAITING, max_bytes=_MAX_WAITING_BYTES)
     jobs = WaitingJobs(
@@ -131,6 +131,8 @@ class Reading:
                     self._tick(payload)
                 case FrameKind.CONTROL | FrameKind.PACKAGE:
                     self._host.hand_in(kind, payload)
+                case FrameKind.COLLATERAL:
+                    self._keeping.note_collateral(bytes(payload))
                 case _:
                     raise FatalError(Fatal.FRAME)
 

@@ -40,10 +40,15 @@ NOW_MS = 1_750_000_000_000
 _PIECE = 1000
 
 
+def no_collateral(_want: bytes) -> bytes:
+    """A simulated platform brings its own."""
+    raise AssertionError
+
+
 def identity(made: SimulatedDeployment, role: Role) -> Identity:
     """An enclave of the deployment."""
     signing = Ed25519PrivateKey.generate()
-    return establish(role, made.deployment, made.platform.encode(), signing)
+    return establish(role, made.deployment, made.platform.encode(), signing, no_collateral)
 
 
 @dataclass(slots=True)
