@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "flink": ("sealflow.cli.flink", "Submit, watch, stop the engine's job on Apache Flink."),
     "status": ("sealflow.cli.status", "Show what a running cluster does."),
     "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
+    "policy": ("sealflow.cli.policy", "Check policy files."),
     "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),
     "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
     "doctor": ("sealflow.cli.doctor", "Say what this machine lacks, and how to mend it."),

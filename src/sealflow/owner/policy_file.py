@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Role, Tee, decode_base64
-from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy
+from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.toml_text import table_lines
@@ -34,6 +34,16 @@ class PolicyFile:
 
     keybroker: AnyPolicy
     worker: Requirements | None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it accepts a simulation, which protects nothing."""
+        return isinstance(self.keybroker, SimulationPolicy)
+
+    @property
+    def digest(self) -> str:
+        """The name of what clients demand in logs and reports."""
+        return policy_digest(self.keybroker)
 
 
 def load_policy(policy: AnyPolicy | str | os.PathLike[str]) -> AnyPolicy:

@@ -9,7 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import EvidenceError, InvalidInputError, UnavailableError
+from sealflow.attest.mismatch import among
+from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
 from sealflow.owner.pinning import DirectoryPin
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import SealingKey
@@ -108,8 +109,10 @@ class ServiceSession:
     def seal(self, model: DirectoryModel, parts: Parts, *, timeout_s: float) -> OutgoingCall:
         """Seal one request to the key in force, for workers to drop after `timeout_s`.
 
-        Raises: EvidenceError when the directory ran out, UnavailableError when no key is in force.
+        Raises: EvidenceError when the directory ran out, UnavailableError when no key is in force,
+        PolicyError for a package that the policy does not name.
         """
+        _require_model(self._policy, model)
         now_ms = self._clock_ms()
         key = _active_key(self._trusted().directory, now_ms)
         if key is None:
@@ -134,6 +137,22 @@ class ServiceSession:
             detail = "no verified directory is valid now: fetch a current one, check the clock"
             raise EvidenceError("directory_expired", detail)
         return report
+
+
+def _require_model(policy: AnyPolicy, model: DirectoryModel) -> None:
+    accepted = policy.models.get(model.name, frozenset())
+    if policy.models and model.digest not in accepted:
+        raise PolicyError(
+            tuple(
+                among(
+                    "model",
+                    f"models.{model.name}",
+                    accepted,
+                    model.digest,
+                    "this package is not one that the policy names: ask the model's owner",
+                )
+            )
+        )
 
 
 def _active_key(directory: Directory, now_ms: int) -> DirectoryKey | None:
