@@ -20,24 +20,16 @@ _SGX_BODY: Final = 384
 _TDX_BODIES: Final = {2: 584, 3: 648}
 _TDX_TYPE: Final = 0x81
 _LENGTH: Final = struct.Struct("<I")
-_PEM: Final = b"-----BEGIN CERTIFICATE-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedQuote:
-    """A DCAP quote cut into its parts. `signed`: header and body. `signature`: all after it."""
+    """A DCAP quote cut into its parts. `signed`: header and body."""
 
     version: int
     tdx: bool
     signed: bytes = field(repr=False)
     report_data: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
-
-    @property
-    def unverified_pck_chain(self) -> bytes:
-        """The PEM certificates at the end, the platform's first; empty when there are none."""
-        start = self.signature.find(_PEM)
-        return b"" if start < 0 else self.signature[start:].rstrip(b"\0")
 
 
 def unverified_report_data(quote: bytes) -> bytes:
@@ -78,8 +70,7 @@ def split_quote(quote: bytes) -> UnverifiedQuote:
     if len(quote) < end + _LENGTH.size:
         raise MalformedError("quote: ends within its body")
     (length,) = _LENGTH.unpack_from(quote, end)
-    signature = quote[end + _LENGTH.size :][:length]
-    if len(signature) != length:
+    if len(quote) < end + _LENGTH.size + length:
         raise MalformedError("quote: ends within its signature")
     if any(quote[end + _LENGTH.size + length :]):
         raise MalformedError("quote: something follows it")
@@ -89,5 +80,4 @@ def split_quote(quote: bytes) -> UnverifiedQuote:
         tdx=tdx,
         signed=quote[:end],
         report_data=quote[at : at + 64],
-        signature=signature,
     )
