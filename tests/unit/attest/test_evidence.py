@@ -206,6 +206,7 @@ def test_deployment() -> None:
     [
         ({"epoch_s": 4}, "epoch_s"),
         ({"grace_s": 899}, "raise grace_s"),
+        ({"directory_s": 3601}, "lower directory_s"),
         ({"epoch_s": 600, "clock_skew_s": 601, "grace_s": 1300}, "raise epoch_s"),
         ({"lease_s": 7201}, "lower lease_s"),
         ({"tee": Tee.SIMULATED}, "insecure_simulated_root"),

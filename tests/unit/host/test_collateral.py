@@ -25,6 +25,8 @@ from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.host.collateral.want import parse_want
+from sealflow.host.config import load
+from sealflow.host.engine.config import EngineConfig
 from tests.sim.pccs import WebServer, pccs_answers
 from tests.sim.snp_authority import CHIP, SnpAuthority, snp_authority
 
@@ -543,3 +545,18 @@ def test_first_lists() -> None:
     assert last - first == 31 * 86_400
     with pytest.raises(MalformedError):
         unverified_span(value(0x30, value(0x30, value(0x30, b""), value(0x30, b""), b"\x0c\0")))
+
+
+def test_settings_file(tmp_path: Path) -> None:
+    """The table of a process's settings file is read as one."""
+    path = tmp_path / "engine.toml"
+    path.write_text(
+        'deployment = "d"\ndeployment_file = "d.json"\npackages_dir = "p"\n'
+        'broker_url = "redis://127.0.0.1:1"\n'
+        '[collateral]\ncache_dir = "c"\npccs_url = "https://pccs.example:8081"\n'
+    )
+    found = load(path, EngineConfig).collateral
+    assert found == CollateralConfig(cache_dir="c", pccs_url="https://pccs.example:8081")
+    path.write_text(path.read_text() + "pcs = 1\n")
+    with pytest.raises(ConfigError, match="pcs"):
+        load(path, EngineConfig)
