@@ -37,9 +37,11 @@ def sealflow(*arguments: str) -> tuple[str, ...]:
 class RunningCluster:
     """`sealflow up` in a process of its own, with a home under /tmp whose paths are short."""
 
-    def __init__(self, *models: Path, options: tuple[str, ...] = ()) -> None:
-        """Start it and wait until it is ready."""
-        self.home = Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))
+    def __init__(
+        self, *models: Path, options: tuple[str, ...] = (), home: Path | None = None
+    ) -> None:
+        """Start it and wait until it is ready; `home` is deleted in the end."""
+        self.home = home or Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))
         flags = [word for model in models for word in ("--model", str(model))]
         self._errors = (self.home / "up.err").open("wb")
         self.process = subprocess.Popen(

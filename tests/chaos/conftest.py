@@ -1,0 +1,54 @@
+"""One cluster an engine, and the table that all tests write into."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.chaos.slow_model import write_slow_model
+from tests.chaos.table import Row, write
+from tests.sim.cluster import RunningCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENGINES = {"local": (), "flink": ("--engine", "flink")}
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model that all of them serve."""
+    return write_slow_model(tmp_path_factory.mktemp("models") / "slow")
+
+
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that a cluster runs; tests name it, as each has faults of its own."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def cluster(engine: str, model: Path) -> Iterator[RunningCluster]:
+    """A cluster of two workers, which the tests of a module break and mend."""
+    options = ("--workers", "2", "--queue-capacity", "5000", *ENGINES[engine])
+    with RunningCluster(model, options=options) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rows() -> Iterator[list[Row]]:
+    """The rows of this run's table."""
+    found: list[Row] = []
+    yield found
+    write(found)
+
+
+def whole(status: dict[str, Any]) -> bool:
+    """Say whether both workers serve the model and nothing is owed."""
+    workers = [each for part in status["components"] for each in part.get("workers", ())]
+    ready = [each for each in workers if each["ready"] and each["models"]]
+    queue = status["queue"]
+    return bool(status["ready"] and len(ready) >= 2 and not queue["waiting"] + queue["in_work"])

@@ -1,0 +1,125 @@
+"""Every process is killed, and paused, under load: all requests are answered, once and right."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from sealflow.owner import AsyncClient
+from tests.chaos.conftest import whole
+from tests.chaos.load import Load, Running, by_gateway, by_queue
+from tests.chaos.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sim.cluster import RunningCluster
+
+PAUSE_S = 5.0
+SETTLE_S = 120.0
+MORE_S = 3.0
+
+EVERYWHERE = {
+    "worker": "sealflow.trusted.worker",
+    "gateway": "sealflow.host.gateway",
+    "broker": "broker.sock",
+    "key broker": "sealflow.trusted.keybroker",
+    "control": "sealflow.host.control",
+}
+OF_ENGINE = {
+    "local": {"engine": "sealflow.host.engine"},
+    "flink": {
+        "Python of a subtask": "beam_boot",
+        "TaskManager": "TaskManagerRunner",
+        "JobManager": "ClusterEntry",
+    },
+}
+PAIRS = [(engine, victim) for engine, own in OF_ENGINE.items() for victim in (*EVERYWHERE, *own)]
+
+each_victim = pytest.mark.parametrize(
+    ("engine", "victim"), PAIRS, indirect=["engine"], scope="module"
+)
+
+
+def _victim(cluster: RunningCluster, engine: str, victim: str) -> int:
+    found = cluster.pids((EVERYWHERE | OF_ENGINE[engine])[victim])
+    assert found, f"no {victim} runs"
+    return found[0]
+
+
+def _driven(cluster: RunningCluster, victim: str) -> Running:
+    """Load by the gateway where the gateway is the victim, else straight onto the queue."""
+    if victim == "gateway":
+        return Running(
+            by_gateway(lambda: AsyncClient(cluster.url, policy=cluster.policy, connections=2000))
+        )
+    return Running(by_queue(cluster.queue))
+
+
+def _check(
+    cluster: RunningCluster, running: Running, row: Callable[[Load, int, float], Row]
+) -> None:
+    """Let the load go on a while, end it, and demand every answer; then a whole cluster."""
+    fault_at_s, in_flight = time.monotonic(), running.load.in_flight
+    time.sleep(MORE_S)
+    load = running.finish()
+    row(load, in_flight, fault_at_s)
+    assert load.wrong() == {}
+    assert load.twice == []
+    assert len(load.arrived) == load.sent
+    cluster.await_status(whole, SETTLE_S)
+
+
+@pytest.fixture
+def row(rows: list[Row], engine: str, victim: str, request: pytest.FixtureRequest) -> object:
+    """Adds this test's row to the table."""
+    verb = request.node.originalname.removeprefix("test_")
+
+    def add(load: Load, in_flight: int, fault_at_s: float) -> Row:
+        found = Row(
+            engine=engine,
+            fault=f"{victim} {verb}",
+            requests=load.sent,
+            in_flight=in_flight,
+            wrong=len(load.wrong()) + load.in_flight,
+            twice=len(load.twice),
+            recovery_s=load.recovery_s(fault_at_s),
+        )
+        rows.append(found)
+        return found
+
+    return add
+
+
+@each_victim
+def test_killed(
+    cluster: RunningCluster, engine: str, victim: str, row: Callable[[Load, int, float], Row]
+) -> None:
+    """A process that dies at once is replaced, and what it held is answered by others."""
+    pid = _victim(cluster, engine, victim)
+    children = psutil.Process(pid).children(recursive=True)
+    running = _driven(cluster, victim)
+    os.kill(pid, signal.SIGKILL)
+    _check(cluster, running, row)
+    left = [child for child in children if child.is_running()]
+    assert left == [], "processes outlived their parent"
+
+
+@each_victim
+def test_paused(
+    cluster: RunningCluster, engine: str, victim: str, row: Callable[[Load, int, float], Row]
+) -> None:
+    """A process that stands still for a while goes on as if nothing had been."""
+    pid = _victim(cluster, engine, victim)
+    running = _driven(cluster, victim)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(PAUSE_S)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    _check(cluster, running, row)
