@@ -7,7 +7,7 @@ INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get u
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flink demo test check fmt lint types arch unit e2e images e2e-images bench docs clean
+.PHONY: help setup flink demo test check fmt lint types arch unit e2e images e2e-images chaos bench docs clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,7 +38,7 @@ demo: setup ## Serve a real classifier, print the top 5 of three photos and the 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: setup flink system-redis .tools/.complete ## Run all tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --ignore tests/chaos
 
 check: setup lint types arch unit ## What every commit passes
 
@@ -65,6 +65,10 @@ images: ## Build the container images with buildah
 
 e2e-images: setup image-tools ## Build the images on a base of Debian's own packages and run them
 	@$(BIN)/python -m pytest -q -m images tests/images
+
+chaos: setup flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
+	@command -v faketime >/dev/null || apt-get install -y -qq faketime >/dev/null
+	@$(BIN)/python -m pytest -q tests/chaos --timeout 400
 
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
 	@$(BIN)/python bench/compare.py
