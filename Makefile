@@ -38,7 +38,7 @@ demo: setup ## Serve a real classifier, print the top 5 of three photos and the 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: setup flink system-redis .tools/.complete ## Run all tests
-	@$(BIN)/python -m pytest -q --ignore tests/chaos
+	@$(BIN)/python -m pytest -q
 
 check: setup lint types arch unit ## What every commit passes
 
@@ -68,7 +68,7 @@ e2e-images: setup image-tools ## Build the images on a base of Debian's own pack
 
 chaos: setup flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
 	@command -v faketime >/dev/null || apt-get install -y -qq faketime >/dev/null
-	@$(BIN)/python -m pytest -q tests/chaos --timeout 400
+	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos
 
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
 	@$(BIN)/python bench/compare.py

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 ENGINES = {"local": (), "flink": ("--engine", "flink")}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder."""
+    for item in items:
+        if "tests/chaos" in item.nodeid:
+            item.add_marker(pytest.mark.chaos)
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model that all of them serve."""
