@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from sealflow.attest.checks.sgx import check_sgx
 from sealflow.attest.checks.snp import check_snp
+from sealflow.attest.checks.tdx import check_tdx
 from sealflow.attest.claims import Claims, TrustRoot, form, verify
 from sealflow.attest.evidence import Evidence, Role, Tee
 from sealflow.attest.policy import (
@@ -17,7 +20,7 @@ from sealflow.attest.policy import (
     appraise,
     policy_digest,
 )
-from sealflow.attest.reports import PlatformFlag, SnpReport, TcbStatus
+from sealflow.attest.reports import PlatformFlag, SgxReport, SnpReport, TcbStatus, TdxReport
 from sealflow.attest.requirements import DAY_S, OutOfDateException, Requirements
 from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
@@ -513,3 +516,42 @@ def test_policy_digest() -> None:
     )
     assert production.root == TrustRoot()
     assert policy_digest(production) != policy_digest(policy(SGX, b"", deployment="t"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"attributes": 0x07}, "attributes"),
+        ({"attributes": 0x05 | 1 << 4}, "attributes"),
+        ({"attributes": 0x05 | 1 << 5}, "attributes"),
+    ],
+)
+def test_sgx_without_library(changes: dict[str, Any], code: str) -> None:
+    """What the library refuses first is refused by our own checks too."""
+    lab = Lab()
+    report = verify(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS).report
+    assert isinstance(report, SgxReport)
+    assert list(check_sgx(report)) == []
+    assert [each.code for each in check_sgx(replace(report, **changes))] == [code]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"attributes": SEPT_VE_DISABLE | 1}, "attributes"),
+        ({"attributes": SEPT_VE_DISABLE | 1 << 5}, "attributes"),
+        ({"attributes": SEPT_VE_DISABLE | 1 << 29}, "attributes"),
+        ({"attributes": SEPT_VE_DISABLE | 1 << 40}, "attributes"),
+        ({"attributes": 0}, "attributes"),
+        ({"seam_signer": "01" * 48}, "seam_signer"),
+        ({"seam_attributes": 1}, "seam_attributes"),
+        ({"service_td": "01" * 48}, "service_td"),
+    ],
+)
+def test_tdx_without_library(changes: dict[str, Any], code: str) -> None:
+    """What the library refuses first is refused by our own checks too."""
+    lab = Lab(tee="TDX")
+    report = verify(tdx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS).report
+    assert isinstance(report, TdxReport)
+    assert list(check_tdx(report, TDX.tdx)) == []
+    assert [each.code for each in check_tdx(replace(report, **changes), TDX.tdx)] == [code]

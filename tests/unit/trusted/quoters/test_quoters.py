@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import sealflow
 from sealflow.attest.dcap import verify_quote
 from sealflow.attest.evidence import MAX_QUOTE_BYTES, Role, Tee
 from sealflow.attest.layout import unverified_report_data
@@ -23,7 +26,6 @@ from tests.sim.snp_authority import snp_authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SGX = Lab()
 TDX = Lab(tee="TDX")
@@ -227,3 +229,20 @@ def test_simulated() -> None:
     with pytest.raises(FatalError) as caught:
         SimulatedQuoter(Role.WORKER, b"{}")
     assert caught.value.code is Fatal.TEE
+
+
+def test_seams_are_for_tests() -> None:
+    """No code of ours gives a quoter another folder, or an enclave another hardware."""
+    calls = {
+        ast.unparse(node)
+        for path in Path(sealflow.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("GramineQuoter", "TsmQuoter", "establish")
+    }
+    assert calls == {
+        "GramineQuoter()",
+        "TsmQuoter(deployment.tee)",
+        "establish(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)",
+    }
