@@ -14,6 +14,7 @@ from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, enc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
 
 
@@ -25,10 +26,18 @@ def now_ms() -> int:
 class EnclaveProcess:
     """A worker or key broker in a process of its own."""
 
-    def __init__(self, module: str, boot: dict[str, Any] | None) -> None:
-        """Start `sealflow.trusted.<module>` and send the BOOT frame, if any."""
+    def __init__(
+        self, module: str, boot: dict[str, Any] | None, *, hardware: Path | None = None
+    ) -> None:
+        """Start `sealflow.trusted.<module>` and send the BOOT frame, if any.
+
+        `hardware`: an empty folder, for a trust domain's hardware that is played there.
+        """
+        program = [f"sealflow.trusted.{module}"]
+        if hardware is not None:
+            program = ["tests.sim.hardware_enclave", module, str(hardware)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"sealflow.trusted.{module}"],
+            [sys.executable, "-m", *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,41 @@
+"""A trusted process on a trust domain's hardware that is played; all else in it is real.
+
+`python -m tests.sim.hardware_enclave worker|keybroker FOLDER`: the kernel's folder is FOLDER.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealflow.attest.evidence import Tee
+from sealflow.trusted import quoting
+from sealflow.trusted.boot import run_enclave
+from sealflow.trusted.quoters.tsm import TsmQuoter
+from tests.sim.dcap_lab import Lab, tdx_body
+from tests.sim.kernel import TsmFolder
+
+if TYPE_CHECKING:
+    from sealflow.attest.deployment import Deployment
+    from sealflow.trusted.quoters.quoter import Quoter
+
+LAB = Lab(tee="TDX")
+
+
+def main(module: str, folder: Path) -> None:
+    """Run one trusted process."""
+    kernel = TsmFolder(lambda data: LAB.quote(tdx_body(data)))
+
+    def played(deployment: Deployment) -> tuple[Quoter, bytes]:
+        assert deployment.tee is Tee.TDX
+        return TsmQuoter(Tee.TDX, folder, kernel.make, kernel.remove), bytes(32)
+
+    quoting.find_hardware = played
+    entry = "worker.serve" if module == "worker" else "keybroker.__main__"
+    run_enclave(importlib.import_module(f"sealflow.trusted.{entry}").serve)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
