@@ -218,13 +218,15 @@ def test_manifests_render_in_the_build(manifests: dict[str, Path]) -> None:
     for role in ("worker", "keybroker"):
         text = (manifests["first"] / f"{role}.manifest").read_text()
         assert "insecure__" not in text
+        assert "simulated" not in text
         assert f'"sealflow.trusted.{role}"' in text
         root = manifests["first"].parents[2]
         files = re.findall(r'sha256 = "([0-9a-f]{64})", uri = "file:([^"]+)"', text)
         assert len(files) > 1000
         for digest, name in files[:: len(files) // 50]:
-            content = (root / name.lstrip("/")).read_bytes()
-            assert hashlib.sha256(content).hexdigest() == digest, name
+            path = root / name.lstrip("/")
+            if not path.is_symlink():
+                assert hashlib.sha256(path.read_bytes()).hexdigest() == digest, name
 
 
 def test_same_commit_same_measurement(manifests: dict[str, Path]) -> None:

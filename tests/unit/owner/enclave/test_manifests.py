@@ -108,6 +108,7 @@ def test_only_what_is_inside_the_wall(place: Path, manifest: Mapping[str, Any]) 
     trusted_ours = {parts[2] for parts in inside if parts[:2] == ("sealflow", "trusted")}
     assert "keybroker" in trusted_ours
     assert "worker" not in trusted_ours
+    assert not any("simulated" in name for parts in inside for name in parts)
 
 
 def test_system_libraries(manifest: Mapping[str, Any]) -> None:
