@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
+from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import MalformedError
 from sealflow.wire.strict_json import parse_object
 
@@ -41,9 +42,9 @@ def read_dates(collateral: bytes) -> UnverifiedDates:
     ]
     try:
         crl = x509.load_der_x509_crl(bytes.fromhex(_text(value, "pck_crl")))
-    except ValueError as error:
+        issued.append(int(crl.last_update_utc.timestamp()))
+    except X509_ERRORS as error:
         raise MalformedError("pck_crl: not a revocation list in DER and hex") from error
-    issued.append(int(crl.last_update_utc.timestamp()))
     return UnverifiedDates(issued_s=min(issued))
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PSS
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sealflow.attest.evidence import decode_base64
 from sealflow.attest.snp.leaf import LeafFacts, read_leaf
 from sealflow.attest.snp.products import PRODUCTS, Product
+from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
@@ -88,12 +88,16 @@ def verify_endorsements(
     Raises: EvidenceError.
     """
     try:
-        leaf, middle, root = map(
-            _load, (endorsements.leaf, endorsements.intermediate, endorsements.root)
-        )
-        facts = read_leaf(leaf)
-    except (ValueError, MalformedError) as error:
+        return _verify(endorsements, insecure_root, now_s)
+    except (*X509_ERRORS, MalformedError) as error:
         raise EvidenceError("certificate", f"it cannot be read: {error}") from error
+
+
+def _verify(endorsements: Endorsements, insecure_root: bytes | None, now_s: int) -> Endorsed:
+    leaf, middle, root = map(
+        _load, (endorsements.leaf, endorsements.intermediate, endorsements.root)
+    )
+    facts = read_leaf(leaf)
     product = _product(root, facts, insecure_root)
     for certificate, issuer in ((root, root), (middle, root), (leaf, middle)):
         _check_issued(certificate, issuer)
@@ -139,7 +143,7 @@ def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> No
         raise EvidenceError("certificate", "not signed with RSA-PSS and SHA-384")
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError) as error:
+    except X509_ERRORS as error:
         raise EvidenceError("certificate", "not signed by its issuer") from error
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
@@ -161,16 +165,13 @@ def _check_crl(
     der: bytes, root: x509.Certificate, middle: x509.Certificate, now_s: int
 ) -> tuple[int, int]:
     """Give when the list was issued and when it expires."""
+    key = root.public_key()
     try:
         crl = x509.load_der_x509_crl(der)
-    except ValueError as error:
+        by_root = isinstance(key, RSAPublicKey) and crl.is_signature_valid(key)
+    except X509_ERRORS as error:
         raise EvidenceError("revocations", "not a revocation list in DER") from error
-    key = root.public_key()
-    if (
-        crl.issuer != root.subject
-        or not isinstance(key, RSAPublicKey)
-        or not crl.is_signature_valid(key)
-    ):
+    if not by_root or crl.issuer != root.subject:
         raise EvidenceError("revocations", "the list is not signed by the root")
     issued_s = _seconds(crl.last_update_utc)
     end_s = issued_s if crl.next_update_utc is None else _seconds(crl.next_update_utc)
