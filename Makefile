@@ -71,7 +71,7 @@ chaos: setup flink system-redis ## Kill, pause, starve and cut off everything un
 	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos
 
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
-	@$(BIN)/python bench/compare.py
+	@$(BIN)/python -m bench.compare
 
 docs: setup ## Write docs/tcb.md and the chart's README anew
 	@$(BIN)/python tools/tcb.py

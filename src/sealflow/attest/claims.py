@@ -9,11 +9,9 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
 from sealflow.attest.layout import SNP_REPORT_BYTES
 from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
-from sealflow.attest.snp.verifying import verify_report
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.world import World
 
@@ -136,8 +134,15 @@ def _judge(evidence: Evidence, root: TrustRoot, now_s: int) -> Genuine:
     # A simulation may imitate either maker; only reports of AMD have this size.
     if evidence.tee is Tee.SIMULATED and len(evidence.quote) == SNP_REPORT_BYTES:
         snp = True
-    judge = verify_report if snp else verify_quote
-    return judge(evidence.quote, evidence.collateral, root.insecure_root, now_s)
+    # Verifiers take long to load, and a process needs one or none.
+    given = (evidence.quote, evidence.collateral, root.insecure_root, now_s)
+    if snp:
+        from sealflow.attest.snp.verifying import verify_report  # noqa: PLC0415
+
+        return verify_report(*given)
+    from sealflow.attest.dcap import verify_quote  # noqa: PLC0415
+
+    return verify_quote(*given)
 
 
 _VERIFIED: Final = object()

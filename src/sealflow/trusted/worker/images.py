@@ -126,9 +126,10 @@ class ImagePreparation:
 
     def _normalise(self, pixels: NDArray[np.uint8], row: NDArray[np.float32]) -> None:
         planes = row if self._recipe.layout is Layout.NCHW else row.transpose(2, 0, 1)
-        for channel in range(CHANNELS):
+        # Apart first: reading every third byte takes longer than a copy.
+        for channel, values in enumerate(cv2.split(pixels)):
             plane = planes[channel]
-            np.multiply(pixels[:, :, channel], self._gain[channel], out=plane)
+            np.multiply(values, self._gain[channel], out=plane)
             plane += self._bias[channel]
 
     def _converted(self, rows: NDArray[np.float32]) -> NDArray[Any]:

@@ -1,0 +1,193 @@
+"""What sealing costs: CPU time of single operations in this process, beside raw AES-256-GCM.
+
+Each operation runs in blocks; a figure is the median of the blocks' CPU time per operation, `best`
+the quickest block's. Blocks of all operations are interleaved, so a busy neighbour meets them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bench.cluster import ROOT, write_results
+from sealflow.attest.dcap import verify_quote
+from sealflow.seal.content import ContentKind, content_parts
+from sealflow.seal.exchange import (
+    IncomingCall,
+    OutgoingCall,
+    Session,
+    SessionSecrets,
+    open_request,
+)
+from sealflow.seal.keys import OpeningKey
+from sealflow.seal.suites import Suite
+from sealflow.wire.envelope import decode
+from sealflow.wire.ids import ModelRef, RequestId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUEST_BYTES = 100_000
+REPLY_BYTES = 1000
+MAX_BODY_BYTES = 2**20
+SAMPLES = ROOT / "tests/data/attestation"
+MODEL = ModelRef(name="m", version="1")
+DIGEST = "0" * 64
+INSTANCE = RequestId("0" * 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`prepare` makes what `run` takes, once for each run, and is not measured."""
+
+    name: str
+    runs: int
+    prepare: Callable[[], tuple[object, ...]]
+    run: Callable[..., object]
+
+    def block_us(self) -> float:
+        """CPU time of one run, over a block of them."""
+        given = [self.prepare() for _ in range(self.runs)]
+        before = time.process_time_ns()
+        for each in given:
+            self.run(*each)
+        return (time.process_time_ns() - before) / 1000 / self.runs
+
+
+class Exchange:
+    """One session with its worker, and 100 KB to send."""
+
+    def __init__(self) -> None:
+        """Start the session."""
+        self.body = os.urandom(REQUEST_BYTES)
+        self.parts = content_parts(ContentKind.INFER, b"{}", [self.body])
+        self.reply = content_parts(ContentKind.INFER, b"{}", [os.urandom(REPLY_BYTES)])
+        self.key = OpeningKey.generate(Suite.XWING)
+        self.session = Session.start(self.key.sealing)
+        self.secrets = SessionSecrets(16)
+
+    def seal(self) -> OutgoingCall:
+        """The client's first part."""
+        return self.session.seal_request(MODEL, DIGEST, self.parts, deadline_ms=1)
+
+    def open(self, call: OutgoingCall) -> IncomingCall:
+        """The worker's first part."""
+        envelope = decode(call.envelope, max_body_bytes=MAX_BODY_BYTES)
+        return open_request(envelope, self.key, self.secrets)
+
+    def answer(self, call: IncomingCall) -> bytes:
+        """The worker's second part."""
+        return call.seal_reply(self.reply, model_digest=DIGEST, instance=INSTANCE)
+
+    def read(self, call: OutgoingCall, reply: bytes) -> object:
+        """The client's second part."""
+        return call.open_reply(decode(reply, max_body_bytes=MAX_BODY_BYTES))
+
+    def operations(self) -> list[Operation]:
+        """The four parts, in order."""
+
+        def answered() -> tuple[object, ...]:
+            call = self.seal()
+            return call, self.answer(self.open(call))
+
+        return [
+            Operation("client: seal request of 100 KB", 50, tuple, self.seal),
+            Operation("worker: open request of 100 KB", 50, lambda: (self.seal(),), self.open),
+            Operation(
+                "worker: seal reply of 1 KB", 50, lambda: (self.open(self.seal()),), self.answer
+            ),
+            Operation("client: open reply of 1 KB", 50, answered, self.read),
+        ]
+
+
+def raw_operations() -> list[Operation]:
+    """What any design pays for 100 KB."""
+    body, nonce = os.urandom(REQUEST_BYTES), os.urandom(12)
+    cipher = AESGCM(os.urandom(32))
+    ciphertext = cipher.encrypt(nonce, body, None)
+    encrypt, decrypt = (
+        partial(cipher.encrypt, nonce, body),
+        partial(cipher.decrypt, nonce, ciphertext),
+    )
+    return [
+        Operation("AES-256-GCM encrypt 100 KB", 50, tuple, partial(encrypt, None)),
+        Operation("AES-256-GCM decrypt 100 KB", 50, tuple, partial(decrypt, None)),
+        Operation("SHA-256 of 100 KB", 50, tuple, partial(hashlib.sha256, body)),
+    ]
+
+
+def session_operations(suite: Suite) -> list[Operation]:
+    """What the first request of a session pays."""
+    key = OpeningKey.generate(suite)
+
+    def begun() -> tuple[object, ...]:
+        session = Session.start(key.sealing)
+        return key, session.session_id, session.key_blob
+
+    start, open_ = partial(Session.start, key.sealing), SessionSecrets(1).secret
+    return [
+        Operation(f"client: start session, {suite.name}", 20, tuple, start),
+        Operation(f"worker: open session, {suite.name}", 20, begun, open_),
+    ]
+
+
+def quote_operation(name: str) -> Operation:
+    """Verification of one recorded quote of real hardware, offline, with its collateral."""
+    entry = json.loads((SAMPLES / "index.json").read_text())["quotes"][name]
+    quote, collateral = ((SAMPLES / each).read_bytes() for each in (name, entry["collateral"]))
+    verify = partial(verify_quote, quote, collateral, None, entry["verify_at"])
+    return Operation(f"verify {name}", 5, tuple, verify)
+
+
+def operations() -> list[Operation]:
+    """All that is measured."""
+    return [
+        *raw_operations(),
+        *Exchange().operations(),
+        *session_operations(Suite.XWING),
+        *session_operations(Suite.X25519),
+        quote_operation("sgx-v3-swhardening.quote"),
+        quote_operation("tdx-v4-uptodate.quote"),
+    ]
+
+
+def measure(blocks: int) -> dict[str, dict[str, float]]:
+    """CPU time in microseconds by operation, and the sums that have a target."""
+    measured: dict[str, list[float]] = {}
+    every = operations()
+    for _ in range(blocks):
+        for operation in every:
+            measured.setdefault(operation.name, []).append(operation.block_us())
+    figures = {
+        name: {"median_us": round(statistics.median(values), 1), "best_us": round(min(values), 1)}
+        for name, values in measured.items()
+    }
+    for side in ("client", "worker"):
+        mine = [each for name, each in figures.items() if name.startswith(side) and "KB" in name]
+        figures[f"{side}: request of 100 KB and reply of 1 KB"] = {
+            figure: round(sum(each[figure] for each in mine), 1) for figure in mine[0]
+        }
+    return figures
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blocks", type=int, default=40)
+    figures = measure(parser.parse_args().blocks)
+    write_results("sealing", {"operations": figures})
+    for name, each in figures.items():
+        print(f"{name:45}  median {each['median_us']:8.1f} us   best {each['best_us']:8.1f} us")
+
+
+if __name__ == "__main__":
+    main()
