@@ -60,7 +60,9 @@ def cluster(*models: Path) -> Iterator[RunningCluster]:
         argv = [_SEALFLOW, "up", "--home", str(home), "--port", "0", "--json"]
         for model in models:
             argv += ["--model", str(model)]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as up:
+        with subprocess.Popen(  # noqa: S603 - our own command
+            argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as up:
             if up.stdout is None:
                 raise TypeError("a pipe was asked for")
             try:
@@ -78,7 +80,9 @@ def cpu_s(processes: Mapping[str, list[psutil.Process]]) -> dict[str, float]:
 
 def run_json(*argv: str) -> dict[str, Any]:
     """Run a command and read the JSON object that it prints last."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    done = subprocess.run(  # noqa: S603 - our own commands
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
     value: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return value
 
