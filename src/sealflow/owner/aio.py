@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sealflow.attest.policy import AnyPolicy
+    from sealflow.attest.requirements import Requirements
     from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.results import InferResult
@@ -101,11 +102,17 @@ class AsyncClient:
             for task in running:
                 task.cancel()
 
-    async def publish(self, package: bytes | str | os.PathLike[str], key: OwnerKey) -> int:
+    async def publish(
+        self,
+        package: bytes | str | os.PathLike[str],
+        key: OwnerKey,
+        *,
+        workers: Requirements | None = None,
+    ) -> int:
         """Publish a sealed package; see `Client.publish`."""
         from sealflow.owner.provisioning import publish  # noqa: PLC0415 - owners of models only
 
-        return await self._transport.run(publish(self._session, package, key))
+        return await self._transport.run(publish(self._session, package, key, workers))
 
     async def close(self) -> None:
         """Close all connections."""

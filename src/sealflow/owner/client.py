@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sealflow.attest.policy import AnyPolicy
+    from sealflow.attest.requirements import Requirements
     from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.results import InferResult
@@ -122,15 +123,22 @@ class Client:
                 for future in running:
                     future.cancel()
 
-    def publish(self, package: bytes | str | os.PathLike[str], key: OwnerKey) -> int:
+    def publish(
+        self,
+        package: bytes | str | os.PathLike[str],
+        key: OwnerKey,
+        *,
+        workers: Requirements | None = None,
+    ) -> int:
         """Verify the key broker, upload a sealed package, hand its content key over sealed.
 
+        `workers`: what workers must prove to get it, beyond the deployment's own demands.
         Returns the version of the directory that has the model.
         Raises: VerificationError before anything was sent; BundleError, UnavailableError.
         """
         from sealflow.owner.provisioning import publish  # noqa: PLC0415 - owners of models only
 
-        return self._transport.run(publish(self._session, package, key))
+        return self._transport.run(publish(self._session, package, key, workers))
 
     def close(self) -> None:
         """Close all connections."""

@@ -71,10 +71,14 @@ def prepare_publication(
 
 
 def publish(
-    session: ServiceSession, package: bytes | str | os.PathLike[str], owner: OwnerKey
+    session: ServiceSession,
+    package: bytes | str | os.PathLike[str],
+    owner: OwnerKey,
+    workers: Requirements | None = None,
 ) -> Steps[int]:
     """Verify the key broker anew, upload the package, hand its content key over.
 
+    `workers`: see `prepare_publication`.
     Returns the version of the directory that has the model.
 
     Raises: VerificationError before anything was sent; BundleError, ConfigError, OpenError,
@@ -82,7 +86,7 @@ def publish(
     """
     report = yield from refresh(session)
     data = package if isinstance(package, bytes) else _read(Path(package))
-    prepared = prepare_publication(data, owner, report.keybroker)
+    prepared = prepare_publication(data, owner, report.keybroker, workers=workers)
     answer = yield from ask(
         Ask(
             method="PUT",
