@@ -144,7 +144,7 @@ spec:
         - --job-classname
         - org.apache.flink.client.python.PythonDriver
         - -pym
-        - sealflow.host.engine.flink
+        - sealflow.host.engine.submit
         - /etc/sealflow-flink/job.toml
       env:
         {{- include "sealflow.flinkEnv" $context | nindent 8 }}
