@@ -172,17 +172,15 @@ class Spread:
         )
         for name in ENGINES["flink"]:
             folder = self.home.path / name.replace(" ", "-")
-            cluster = FlinkCluster(install, folder, rpc_port=6123, rest_port=8081)
+            cluster = FlinkCluster(
+                install,
+                folder,
+                rpc_port=6123,
+                rest_port=8081,
+                jobmanager=manager,
+                taskmanager=self.network[name].address,
+            )
             cluster.write(None)
-            config = folder / "conf" / "config.yaml"
-            own = self.network[name].address
-            lines = config.read_text().replace('"127.0.0.1"', f'"{manager}"').splitlines()
-            mine = ("taskmanager.host", "taskmanager.bind-host")
-            lines = [
-                f'{line.partition(":")[0]}: "{own}"' if line.startswith(mine) else line
-                for line in lines
-            ]
-            config.write_text("\n".join(lines) + "\n")
             log = self.home.log(folder.name)
             program = (
                 cluster.jobmanager(log) if name == "JobManager" else cluster.taskmanager(0, log)

@@ -1,6 +1,6 @@
 """Host: a Flink cluster on this machine: its configuration and the command lines of its processes.
 
-A JobManager and TaskManagers of one slot each, on loopback, with every file in one folder.
+A JobManager and TaskManagers of one slot each, with every file in one folder.
 """
 
 from __future__ import annotations
@@ -69,13 +69,22 @@ class FlinkCluster:
     """One cluster's folder. `write` first, then start its programs in order."""
 
     def __init__(
-        self, install: FlinkInstall, folder: Path, *, rpc_port: int, rest_port: int
+        self,
+        install: FlinkInstall,
+        folder: Path,
+        *,
+        rpc_port: int,
+        rest_port: int,
+        jobmanager: str = LOOPBACK,
+        taskmanager: str = LOOPBACK,
     ) -> None:
-        """Keep everything below `folder`."""
+        """Keep everything below `folder`; the last two are addresses, to listen on and reach."""
         self._install = install
         self._folder = folder.absolute()
         self._rpc_port = rpc_port
         self._rest_port = rest_port
+        self._jobmanager = jobmanager
+        self._taskmanager = taskmanager
 
     @property
     def savepoints(self) -> str:
@@ -133,20 +142,20 @@ class FlinkCluster:
         rest = {} if tls is None else rest_tls_settings(*_stores(tls))
         internal = {} if tls is None else internal_tls_settings(*_stores(tls))
         return {
-            "jobmanager.rpc.address": LOOPBACK,
+            "jobmanager.rpc.address": self._jobmanager,
             "jobmanager.rpc.port": self._rpc_port,
-            "jobmanager.bind-host": LOOPBACK,
+            "jobmanager.bind-host": self._jobmanager,
             "jobmanager.memory.process.size": "900m",
-            "taskmanager.host": LOOPBACK,
-            "taskmanager.bind-host": LOOPBACK,
+            "taskmanager.host": self._taskmanager,
+            "taskmanager.bind-host": self._taskmanager,
             "taskmanager.memory.process.size": "900m",
             "taskmanager.memory.managed.fraction": "0.1",
             "taskmanager.memory.network.max": "64m",
             # One worker a TaskManager, and none gets two while another has none.
             "taskmanager.numberOfTaskSlots": 1,
             "taskmanager.load-balance.mode": "SLOTS",
-            "rest.address": LOOPBACK,
-            "rest.bind-address": LOOPBACK,
+            "rest.address": self._jobmanager,
+            "rest.bind-address": self._jobmanager,
             "rest.port": self._rest_port,
             "rest.bind-port": str(self._rest_port),
             "python.executable": str(self._install.python),
