@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# JVMs start slowly on a machine that does much else.
+pytestmark = pytest.mark.timeout(400)
 INSTALL = FlinkInstall.find(ROOT / ".venv-flink")
 
 

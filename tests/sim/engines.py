@@ -49,7 +49,7 @@ class Engine:
             ready = {each["pid"] for each in _workers(status) if each["ready"] and each["models"]}
             return len(ready) == 2 and ready == set(self.cluster.worker_pids())
 
-        self.cluster.await_status(whole, 100)
+        self.cluster.await_status(whole, 200)
 
     def serve(self, count: int, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Push requests, do something when a few are answered, pull; each is right and comes once.
@@ -59,9 +59,9 @@ class Engine:
         outcomes: dict[str, Any] = {}
         called = False
         with self.cluster.queue() as queue:
-            queue.enqueue_many("tiny", {str(n): {"x": ROW} for n in range(count)}, timeout_s=100)
+            queue.enqueue_many("tiny", {str(n): {"x": ROW} for n in range(count)}, timeout_s=300)
             while len(outcomes) < count:
-                found = queue.dequeue(timeout_s=100)
+                found = queue.dequeue(timeout_s=300)
                 assert found, f"only {len(outcomes)} of {count} came"
                 assert not outcomes.keys() & found.keys()
                 outcomes |= found
@@ -77,7 +77,7 @@ class Engine:
         if arguments[0] != "submit":
             arguments = (*arguments, "--home", str(self.cluster.home))
         done = subprocess.run(
-            sealflow("flink", *arguments), capture_output=True, text=True, timeout=110, check=False
+            sealflow("flink", *arguments), capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -100,7 +100,7 @@ class Engine:
         (job,) = [job for job in self.rest().jobs() if job["state"] == "RUNNING"]
         return str(job["jid"])
 
-    def await_true(self, happened: Callable[[], bool], within_s: float = 30.0) -> None:
+    def await_true(self, happened: Callable[[], bool], within_s: float = 90.0) -> None:
         """Wait until something is so."""
         until = time.monotonic() + within_s
         while not happened():
@@ -124,7 +124,7 @@ def free_port() -> int:
         return port
 
 
-def await_ended(pids: Iterable[int], within_s: float = 20.0) -> None:
+def await_ended(pids: Iterable[int], within_s: float = 60.0) -> None:
     """Wait until none of these processes runs any more."""
     until = time.monotonic() + within_s
     while left := [pid for pid in pids if _alive(pid)]:
