@@ -146,7 +146,9 @@ def run_helm(*arguments: str, folder: Path, within_s: float = 60) -> str:
     """
     helm = TOOLS / "helm"
     assert helm.exists(), "no helm: make .tools/.complete fetches it"
-    homes = {f"HELM_{name}_HOME": str(folder / name) for name in ("CACHE", "CONFIG", "DATA")}
+    homes = {"HOME": str(folder)} | {
+        f"HELM_{name}_HOME": str(folder / name) for name in ("CACHE", "CONFIG", "DATA")
+    }
     done = subprocess.run(
         [helm, *arguments], capture_output=True, text=True, timeout=within_s, env=homes, check=False
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chart.networks import Endpoint, allows
 from tests.chart.rendering import NAMESPACE, Object, pods_of
+from tests.cluster.policies import Endpoint, allows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,8 @@ PORTS: Final = {
     "gateway": (8470,),
     "broker": (6379,),
     "keybroker": (),
-    "jobmanager": (6123, 6124, 8081),
-    "taskmanager": (6121, 6122),
+    "jobmanager": (6123, 6124, 6125, 8081),
+    "taskmanager": (6121, 6122, 6125),
     "benchmark": (),
 }
 FLOWS: Final = {

@@ -91,7 +91,14 @@ def test_settings_are_those_of_the_process(component: str, kind: type) -> None:
     assert known <= fields
     set_by_chart = {name for name in fields - known if not name.startswith("broker_")}
     assert set_by_chart <= {
-        *("deployment", "deployment_file", "simulated_platform_file", "sgx_mode", "enclaves_dir"),
+        *(
+            "deployment",
+            "deployment_file",
+            "simulated_platform_file",
+            "sgx_mode",
+            "enclaves_dir",
+            "collateral",
+        ),
         *("packages_dir", "state_dir", "host", "port", "tls_certificate", "tls_key", "logs_dir"),
         *("threads", "runtime", "max_batch", "max_wait_ms", "workers", "instance"),
     }

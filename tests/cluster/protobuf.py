@@ -1,4 +1,4 @@
-"""Secrets and ConfigMaps as Go's Kubernetes clients send them: protobuf in an envelope.
+"""Secrets, ConfigMaps and Namespaces as Go's Kubernetes clients send them: protobuf in an envelope.
 
 Source: k8s.io/apimachinery/pkg/runtime/generated.proto, k8s.io/api/core/v1/generated.proto.
 """
@@ -27,12 +27,12 @@ def decode(message: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {"apiVersion": types[1], "kind": kind, "metadata": {}}
     if kind == "DeleteOptions":
         return found
-    if kind not in {"Secret", "ConfigMap"}:
+    if kind not in {"Secret", "ConfigMap", "Namespace"}:
         raise ValueError(f"{kind} comes as protobuf")
     for number, value in _fields(envelope[2]):
         if number == 1:
             found["metadata"] = _metadata(value)
-        elif number == 2:
+        elif number == 2 and kind != "Namespace":
             key, entry = _entry(value)
             text = b64encode(entry).decode() if kind == "Secret" else entry.decode()
             found.setdefault("data", {})[key] = text

@@ -90,6 +90,7 @@ spec:
       ports:
         - {name: data, containerPort: 6121}
         - {name: rpc, containerPort: 6122}
+        - {name: query, containerPort: 6125}
         - {name: metrics, containerPort: 9249}
       startupProbe:
         tcpSocket: {port: rpc}
@@ -151,6 +152,7 @@ spec:
       ports:
         - {name: rpc, containerPort: 6123}
         - {name: blob, containerPort: 6124}
+        - {name: query, containerPort: 6125}
         - {name: rest, containerPort: 8081}
         - {name: metrics, containerPort: 9249}
       # By TCP: REST asks for a client certificate, and a standby answers there only with a leader.

@@ -82,6 +82,12 @@ sealflow/tee: {{ include "sealflow.tee" $root }}
 {{/* TOML from a dict of strings, numbers and booleans. JSON's are TOML's too. */}}
 {{- define "sealflow.toml" -}}
 {{- range $key, $value := . }}
+{{- if kindIs "map" $value }}
+{{- $fields := list }}
+{{- range $name, $field := $value }}{{ $fields = append $fields (printf "%s = %s" $name (toJson $field)) }}{{ end }}
+{{ $key }} = { {{ join ", " $fields }} }
+{{- else }}
 {{ $key }} = {{ toJson $value }}
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -21,6 +21,9 @@ broker_key_file: /run/secrets/sealflow/tls/tls.key
 deployment_file: /etc/sealflow-deployment/deployment.json
 sgx_mode: {{ .Values.sgx.mode }}
 enclaves_dir: {{ .Values.engine.enclavesDir }}
+{{- with .Values.sgx.pccsUrl }}
+collateral: {{ toJson (dict "cache_dir" "/tmp/collateral" "pccs_url" .) }}
+{{- end }}
 {{- if .Values.simulatedPlatform.existingSecret }}
 simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-platform.json
 {{- end }}
@@ -38,7 +41,7 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
 {{- end -}}
 
 {{- define "sealflow.keybrokerToml" -}}
-{{- $settings := dict "deployment" .Values.deployment.name "state_dir" "/var/lib/sealflow/state" -}}
+{{- $settings := dict "deployment" .Values.deployment.name "state_dir" "/var/lib/sealflow/state/keybroker" -}}
 {{- $settings = merge $settings (include "sealflow.brokerSettings" (list . "control") | fromYaml)
       (include "sealflow.enclaveSettings" . | fromYaml) .Values.keybroker.settings -}}
 {{- include "sealflow.toml" $settings | trim -}}
@@ -93,6 +96,7 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
       "heartbeat.timeout" "10 s"
       "metrics.reporter.prom.factory.class" "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
       "metrics.reporter.prom.port" "9249"
+      "metrics.internal.query-service.port" "6125"
       "python.executable" (printf "%s/bin/python" .Values.flink.venv)
       "python.client.executable" (printf "%s/bin/python" .Values.flink.venv)
       "io.tmp.dirs" "/tmp"
