@@ -233,3 +233,22 @@ def test_bad_addresses_and_folders(tmp_path: Path) -> None:
             RedisStreams(url)
     with pytest.raises(ConfigError, match="too long"):
         server_command(tmp_path / ("x" * 120), max_memory_bytes=2**26)
+
+
+def test_no_room_for_an_answer(server: Server, streams: RedisStreams) -> None:
+    """A broker without memory for an answer still owes its request, and stores it later."""
+    raw = _raw(server)
+    streams.ensure_group(STREAM)
+    raw.xadd(STREAM, {"e": b"request", "c": b"id", "r": INBOX})
+    [delivery] = streams.claim(STREAM, "engine", 9, 0)
+    before = raw.config_get("maxmemory")["maxmemory"]
+    raw.config_set("maxmemory", 2**10)
+    with pytest.raises(QueueFullError, match="memory"):
+        streams.answer(STREAM, [(delivery, b"answer")])
+    assert streams.depth(STREAM).in_work == 1
+    assert raw.xlen(INBOX) == 0
+    raw.config_set("maxmemory", before)
+    streams.answer(STREAM, [(delivery, b"answer")])
+    assert streams.depth(STREAM).in_work == 0
+    assert [fields[b"e"] for _, fields in raw.xrange(INBOX)] == [b"answer"]
+    raw.close()

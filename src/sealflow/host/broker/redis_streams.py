@@ -38,7 +38,11 @@ for i = 3, #ARGV, {_ARGUMENTS} do
   if ARGV[i + 1] ~= '' then
     local stored = redis.pcall('XADD', ARGV[i + 1], 'MAXLEN', '~', {_INBOX_ENTRIES}, '*',
                                'e', ARGV[i + 3], 'c', ARGV[i + 2])
-    if type(stored) == 'string' then redis.call('PEXPIRE', ARGV[i + 1], ARGV[2]) end
+    if type(stored) == 'string' then
+      redis.call('PEXPIRE', ARGV[i + 1], ARGV[2])
+    elseif not string.find(stored.err, 'WRONGTYPE', 1, true) then
+      return stored
+    end
   end
   redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
   redis.call('XDEL', KEYS[1], ARGV[i])
@@ -48,8 +52,8 @@ return redis.status_reply('OK')
 """Store answers, acknowledge and delete their requests, as one step.
 
 KEYS: the stream. ARGV: group, time to live of inboxes in ms; then for each answer its entry id,
-inbox (empty: none), correlation, envelope. An inbox that cannot be written is its sender's loss
-alone.
+inbox (empty: none), correlation, envelope. An inbox that is no stream is its sender's loss alone;
+anything else, such as a full memory, leaves this request and those after it owed.
 """
 
 
