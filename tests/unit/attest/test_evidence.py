@@ -262,6 +262,16 @@ def test_layout() -> None:
     assert unverified_report_data(tdx) == b"\6" * 64
 
 
+def test_shortest_quote() -> None:
+    """A quote ends with its signature's length at the earliest."""
+    quote = Lab().quote(sgx_body())
+    assert split_quote(quote[:432] + bytes(4)).signed == quote[:432]
+    with pytest.raises(MalformedError, match="within its body"):
+        split_quote(quote[:435])
+    with pytest.raises(MalformedError, match="within its signature"):
+        split_quote(quote[:-1])
+
+
 def test_wanted_without_certificates() -> None:
     """A quote that brings no certificate does not say which collateral goes with it."""
     quote = Lab(chain=()).quote(sgx_body())
