@@ -56,6 +56,18 @@ def test_processes_read_their_settings(
         assert "sealflow" in str(config)
 
 
+@pytest.mark.parametrize("name", ["keybroker.toml", "engine.toml"])
+def test_collateral(name: str, rendered: Rendered, tmp_path: Path) -> None:
+    """On SGX, whoever starts enclaves knows the operator's PCCS; a simulation needs none."""
+    for combination, known in (("sgx", True), ("nonsgx", False)):
+        path = tmp_path / name
+        path.write_text(files_of(rendered(combination))[name].replace("@HOSTNAME@", "pod-0"))
+        config = load(path, EngineConfig if name == "engine.toml" else ControlConfig)
+        assert (config.collateral is not None) == known
+        if config.collateral is not None:
+            assert str(config.collateral.pccs_url).startswith("https://pccs.")
+
+
 def test_files_are_where_settings_say(combination: str, rendered: Rendered) -> None:
     """Every file that a process's settings name is mounted in its pod."""
     objects = rendered(combination)

@@ -98,6 +98,12 @@ def test_recorded(tmp_path: Path, name: str) -> None:
         verify_quote(quote, fetched, None, entry["verify_at"])
 
 
+def test_whole_address(tmp_path: Path, pccs: WebServer) -> None:
+    """The address may be the one that quoting libraries are given, with its path."""
+    url = f"{pccs.url}/sgx/certification/v4/"
+    assert json.loads(source(tmp_path, url).get(WANT)) == json.loads(RECORDED)
+
+
 def test_forms(tmp_path: Path, pccs: WebServer) -> None:
     """Revocation lists in DER, PEM and hex, and the older name of a header, are all read."""
     status, headers, der = pccs.answers[CRL_PATH]

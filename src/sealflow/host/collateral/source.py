@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _PAUSE_S: Final = 60
+_PCCS_PATH: Final = "/sgx/certification/v4"
 _MAX_VLEK_BYTES: Final = 16 * 1024
 
 
@@ -55,9 +56,11 @@ class CollateralSource:
         Raises: ConfigError.
         """
         self._cache = Cache(config.cache_dir)
+        # Quoting libraries are given this address with its path.
+        pccs = config.pccs_url and config.pccs_url.rstrip("/").removesuffix(_PCCS_PATH)
         self._servers = {
             name: None if url is None else _server(url, config)
-            for name, url in (("pccs_url", config.pccs_url), ("kds_url", config.kds_url))
+            for name, url in (("pccs_url", pccs), ("kds_url", config.kds_url))
         }
         self._product = config.amd_product
         self._vlek = None if config.vlek_file is None else _read(config.vlek_file)
