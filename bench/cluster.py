@@ -53,11 +53,11 @@ class RunningCluster:
 
 
 @contextmanager
-def cluster(*models: Path) -> Iterator[RunningCluster]:
+def cluster(*models: Path, options: tuple[str, ...] = ()) -> Iterator[RunningCluster]:
     """Start a cluster with models, wait until they are loaded, stop it in the end."""
     with tempfile.TemporaryDirectory(prefix="sealflow-bench-") as folder:
         home = Path(folder) / "home"
-        argv = [_SEALFLOW, "up", "--home", str(home), "--port", "0", "--json"]
+        argv = [_SEALFLOW, "up", "--home", str(home), "--port", "0", "--json", *options]
         for model in models:
             argv += ["--model", str(model)]
         with subprocess.Popen(  # noqa: S603 - our own command
