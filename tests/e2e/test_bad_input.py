@@ -39,7 +39,7 @@ PHOTO = (PHOTOS / "coffee.jpg").read_bytes()
 def session(cluster: RunningCluster) -> ServiceSession:
     """A verified session, to seal requests by hand."""
     session = ServiceSession(load_policy(cluster.policy))
-    session.adopt(httpx.get(f"{cluster.url}/v1/directory").content)
+    session.adopt(session.examine(httpx.get(f"{cluster.url}/v1/directory").content))
     return session
 
 

@@ -66,6 +66,11 @@ class RunningCluster:
         """The clients' policy."""
         return Path(self.facts["policy"])
 
+    @property
+    def archives(self) -> list[Path]:
+        """Every key broker host's own copy of the log."""
+        return sorted(self.home.glob("keybroker/*/*/log.jsonl"))
+
     def client(self) -> Client:
         """A client of the gateway."""
         return Client(self.url, policy=self.policy)

@@ -20,7 +20,7 @@ from sealflow.wire.strict_json import canonical, is_integer, parse_object, requi
 
 MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
-_TIMES: Final = {
+TIMES: Final = {
     "epoch_s": (5, 7 * 86_400),
     "grace_s": (2, 2 * 86_400),
     "residence_s": (1, 86_400),
@@ -59,7 +59,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
-        for name, (least, most) in _TIMES.items():
+        for name, (least, most) in TIMES.items():
             if not least <= getattr(self, name) <= most:
                 raise MalformedError(f"deployment: {name} is not {least} to {most} seconds")
         if self.grace_s < self.residence_s + self.clock_skew_s:
@@ -101,7 +101,7 @@ class Deployment:
                 "keybroker": self.keybroker.as_json(),
                 "worker": self.worker.as_json(),
                 "insecure_simulated_root": None if root is None else b64encode(root).decode(),
-                **{name: getattr(self, name) for name in _TIMES},
+                **{name: getattr(self, name) for name in TIMES},
             }
         )
 
@@ -138,7 +138,7 @@ class Deployment:
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
         value = parse_object(text, "deployment")
-        require_keys(value, (*_KEYS, *_TIMES), "deployment")
+        require_keys(value, (*_KEYS, *TIMES), "deployment")
         root = value["insecure_simulated_root"]
         try:
             tee = Tee(value["tee"])  # type: ignore[arg-type]  # any object may be asked for
@@ -154,7 +154,7 @@ class Deployment:
             insecure_simulated_root=(
                 None if root is None else decode_base64(root, _MAX_ROOT_BYTES, "simulated root")
             ),
-            **{name: _seconds(value[name], name) for name in _TIMES},
+            **{name: _seconds(value[name], name) for name in TIMES},
         )
         if deployment.encode() != text:
             raise MalformedError("deployment: not in its one form")

@@ -32,11 +32,18 @@ class Connection:
     ca: Path | None
     home: Path
 
+    @property
+    def pin(self) -> Path:
+        """Where the newest directory is remembered: beside the policy."""
+        return self.policy.with_suffix(".pin")
+
     def client(self, *, connections: int = 64) -> Client:
         """A client of the gateway."""
         from sealflow.owner import Client
 
-        return Client(self.url, policy=self.policy, ca=self.ca, connections=connections)
+        return Client(
+            self.url, policy=self.policy, ca=self.ca, pin=self.pin, connections=connections
+        )
 
     def queue(self) -> QueueClient:
         """A client of the queue.
@@ -47,7 +54,7 @@ class Connection:
 
         if self.broker is None:
             raise ConfigError("the queue's address is not known: give --broker-url")
-        return QueueClient(self.broker, policy=self.policy)
+        return QueueClient(self.broker, policy=self.policy, pin=self.pin)
 
 
 def broker_options(command: F) -> F:

@@ -8,6 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.attest.deployment import Deployment
@@ -81,8 +82,12 @@ class Home:
         """The log of one process."""
         return self.path / "logs" / f"{name}.log"
 
-    def prepare(self, name: str) -> tuple[OwnerKey, Deployment]:
+    def prepare(
+        self, name: str, times: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[OwnerKey, Deployment]:
         """Make what is missing: folders, the owner's key, a simulated platform, settings, policy.
+
+        `times`: those of the deployment that are not the default.
 
         Raises: ConfigError.
         """
@@ -97,14 +102,19 @@ class Home:
         else:
             owner = create_owner_key(self.owner_key, World.SIMULATED)
         platform = self._platform()
-        deployment = Deployment(
-            name=name,
-            tee=Tee.SIMULATED,
-            owners=frozenset({owner.signer}),
-            keybroker=_requirements(Role.KEY_BROKER),
-            worker=_requirements(Role.WORKER),
-            insecure_simulated_root=platform.root_der,
-        )
+        try:
+            deployment = Deployment(
+                name=name,
+                tee=Tee.SIMULATED,
+                owners=frozenset({owner.signer}),
+                operators=frozenset(),
+                keybroker=_requirements(Role.KEY_BROKER),
+                worker=_requirements(Role.WORKER),
+                insecure_simulated_root=platform.root_der,
+                **times,
+            )
+        except MalformedError as error:
+            raise ConfigError(str(error)) from error
         write_whole(self.deployment, deployment.encode())
         write_policy(self.policy, deployment.policy(Role.KEY_BROKER))
         return owner, deployment

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 @click.option("-m", "--model", metavar="NAME[:VERSION]", help="Needed when several take images.")
 @click.option("-k", "--top-k", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, metavar="S")
+@click.option(
+    "--receipt",
+    "receipts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append signed receipts to this file; see `sealflow receipt verify`.",
+)
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def infer(
@@ -29,6 +35,7 @@ def infer(
     model: str | None,
     top_k: int,
     timeout_s: float,
+    receipts: Path | None,
     connection: Connection,
     *,
     as_json: bool,
@@ -38,9 +45,13 @@ def infer(
     with connection.client() as client:
         name = model or image_model(client.verify().directory)
         with progress("Inferring", len(images), quiet=as_json) as advance:
-            for outcome in client.infer_many(name, images, top_k=top_k, timeout_s=timeout_s):
+            for outcome in client.infer_many(
+                name, images, top_k=top_k, timeout_s=timeout_s, receipt=receipts is not None
+            ):
                 results[images[outcome.index]] = outcome.value
                 advance(len(results))
+    if receipts is not None:
+        _keep(receipts, [results[image] for image in images])
     for image in images:
         _print(image, results[image], as_json=as_json)
     found = [each for each in results.values() if not isinstance(each, SealflowError)]
@@ -61,6 +72,19 @@ def image_model(directory: Directory) -> str:
         served = ", ".join(names) or "none: publish one with `sealflow model publish`"
         raise ConfigError(f"say which model with -m; models that take images: {served}")
     return names[0]
+
+
+def _keep(file: Path, results: list[InferResult | SealflowError]) -> None:
+    proofs = [
+        each.receipt
+        for each in results
+        if not isinstance(each, SealflowError) and each.receipt is not None
+    ]
+    try:
+        with file.open("ab") as out:
+            out.writelines(proof.encode() + b"\n" for proof in proofs)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot write the receipts: {error.strerror}") from error
 
 
 def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from sealflow.attest.deployment import TIMES
 from sealflow.cli.connection import Connection, broker_address
 from sealflow.cli.status import fetch_status
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
@@ -18,7 +19,7 @@ from sealflow.seal.bundle import read_package
 from sealflow.wire.broker_address import BrokerAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sealflow.cli.flink_launch import FlinkLaunch
@@ -62,7 +63,9 @@ class Launch:
                 f"a cluster runs in {self._home.path} already (pid {running['pid']}): stop it, or "
                 "use another --home"
             )
-        self._owner, self._deployment = self._home.prepare(self._options["deployment"])
+        self._owner, self._deployment = self._home.prepare(
+            self._options["deployment"], _times(self._options["times"])
+        )
         for path in self._options["models"]:
             self._add_package(path)
         broker = self._broker = self._broker or self._start_broker()
@@ -72,7 +75,8 @@ class Launch:
             if name == "engine" and self._options["engine"] == "flink":
                 continue
             path = self._home.write_config(name, settings)
-            argv = (sys.executable, "-m", f"sealflow.host.{name}", str(path))
+            module = name.partition("-")[0]
+            argv = (sys.executable, "-m", f"sealflow.host.{module}", str(path))
             self._cluster.start(Program(name=name, argv=argv, log=self._home.log(name)))
         yield "processes   control with key broker, gateway, engine with workers"
         if self._options["engine"] == "flink":
@@ -136,12 +140,14 @@ class Launch:
         """End all processes, those that take requests first."""
         if self._client is not None:
             self._client.close()
-        for name, within_s in _STOP_S.items():
-            if name == "engine" and self._flink is not None:
+        for module, within_s in _STOP_S.items():
+            if module == "engine" and self._flink is not None:
                 self._flink.stop()
                 for each in self._flink.programs():
                     self._cluster.stop(each, within_s=_STOP_FLINK_S)
-            self._cluster.stop(name, within_s=within_s)
+            for name in self._cluster.names():
+                if name.partition("-")[0] == module:
+                    self._cluster.stop(name, within_s=within_s)
         if self._url:
             self._home.cluster.unlink(missing_ok=True)
 
@@ -178,7 +184,7 @@ class Launch:
             "simulated_platform_file": str(home.platform.absolute()),
             "logs_dir": str((home.path / "logs").absolute()),
         }
-        state = {"state_dir": str(home.keybroker.absolute())}
+        many = options["keybrokers"]
         if options["enclaves"] is not None:
             trusted["enclaves_dir"] = str(options["enclaves"].absolute())
         packages = {"packages_dir": str(home.packages.absolute())}
@@ -195,7 +201,10 @@ class Launch:
                 if options[name] is not None
             }
         return {
-            "control": {**common, **trusted, **state},
+            **{
+                name: {**common, **trusted, "state_dir": str((home.keybroker / name).absolute())}
+                for name in ("control", *(f"control-{n}" for n in range(2, many + 1)))
+            },
             "engine": {**common, **trusted, **packages, **engine, "instance": "up"},
             "gateway": {**common, **packages, **gateway},
         }
@@ -220,7 +229,9 @@ class Launch:
         client = self._client
         if client is None or not self._packages:
             return []
-        have = {model.digest for model in client.verify().directory.models}
+        directory = client.verify().directory
+        have = {model.digest for model in directory.models}
+        have |= {each.id for each in directory.revoked}
         missing = [digest for digest in self._packages if digest not in have]
         for digest in missing:
             client.publish(self._packages[digest], self._owner)
@@ -255,6 +266,16 @@ class Launch:
                 time.sleep(_POLL_S)
             else:
                 return
+
+
+def _times(given: Sequence[str]) -> dict[str, int]:
+    times = {}
+    for each in given:
+        name, _, seconds = each.partition("=")
+        if name not in TIMES or not seconds.isdecimal():
+            raise ConfigError(f"--time {each}: write NAME=SECONDS, with one of {', '.join(TIMES)}")
+        times[name] = int(seconds)
+    return times
 
 
 def _free_port(host: str, wanted: int) -> int:

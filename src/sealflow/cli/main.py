@@ -29,6 +29,9 @@ COMMANDS: Final = {
     "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
     "doctor": ("sealflow.cli.doctor", "Say what this machine lacks, and how to mend it."),
     "enclave": ("sealflow.cli.enclave", "Build, sign and measure SGX enclaves."),
+    "revoke": ("sealflow.cli.revoke", "Revoke a worker, a model or a key."),
+    "log": ("sealflow.cli.log", "Fetch, check and show the key broker's log."),
+    "receipt": ("sealflow.cli.receipt", "Check receipts offline."),
     "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
 }
 

@@ -33,15 +33,15 @@ def publish(
     """Publish PACKAGE: a sealed package, or a folder with model.toml to be packed first.
 
     The key broker is verified first; the content key is sealed to it alone. When the policy has a
-    table worker, only workers that meet it get the model.
+    table `worker`, only workers that meet it get this model.
     """
     from sealflow.cli.home import Home
     from sealflow.owner.ownerkey import load_owner_key
     from sealflow.owner.packing import pack_folder
     from sealflow.owner.policy_file import load_policy_file
 
-    workers = load_policy_file(connection.policy).worker
     key = load_owner_key(owner_key or Home(connection.home).owner_key)
+    workers = load_policy_file(connection.policy).worker
     with connection.client() as client:
         with progress("Publishing", 1, quiet=as_json) as advance:
             data = pack_folder(package, key) if package.is_dir() else package.read_bytes()

@@ -72,6 +72,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The environment of workers and key broker, such as an image's; this one's otherwise.",
 )
+@click.option("--keybrokers", type=click.IntRange(1, 8), default=1, show_default=True)
+@click.option(
+    "--time",
+    "times",
+    multiple=True,
+    metavar="NAME=SECONDS",
+    help="A time of the deployment, such as epoch_s=600; see docs/spec/keybroker.md.",
+)
 @broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def up(*, home: Path, as_json: bool, **options: Any) -> None:

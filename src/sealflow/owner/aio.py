@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
-from sealflow.owner import conversation
+from sealflow.owner import conversation, refreshing
 from sealflow.owner.http_aio import AsyncHttpTransport
 from sealflow.owner.policy_file import load_policy
 from sealflow.owner.results import Outcome
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.results import InferResult
     from sealflow.owner.trust import TrustReport
+    from sealflow.seal.catalog import Revoked
 
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_CONCURRENCY = 16
@@ -39,20 +40,21 @@ class AsyncClient:
         *,
         policy: AnyPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
+        pin: str | os.PathLike[str] | None = None,
         connections: int = 256,
     ) -> None:
         """Use the gateway at `url`; see `Client`.
 
         Raises: ConfigError.
         """
-        self._session = ServiceSession(load_policy(policy))
+        self._session = ServiceSession(load_policy(policy), pin=None if pin is None else Path(pin))
         self._transport = AsyncHttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )
 
     async def verify(self) -> TrustReport:
         """Fetch the service's evidence and directory, and judge them; see `Client.verify`."""
-        return await self._transport.run(conversation.refresh(self._session))
+        return await self._transport.run(refreshing.refresh(self._session))
 
     async def infer(
         self,
@@ -62,6 +64,7 @@ class AsyncClient:
         tensors: Tensors | None = None,
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
     ) -> InferResult:
         """Have a model answer one request; see `Client.infer`."""
         return await self._transport.run(
@@ -72,6 +75,7 @@ class AsyncClient:
                 tensors=tensors,
                 top_k=top_k,
                 timeout_s=timeout_s,
+                receipt=receipt,
             )
         )
 
@@ -83,12 +87,13 @@ class AsyncClient:
         concurrency: int = DEFAULT_CONCURRENCY,
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
     ) -> AsyncIterator[Outcome]:
         """Have a model answer many requests; see `Client.infer_many`."""
         running: set[asyncio.Task[Outcome]] = set()
         try:
             for index, item in enumerate(inputs):
-                one = self._one(index, model, item, top_k, timeout_s)
+                one = self._one(index, model, item, top_k, timeout_s, receipt=receipt)
                 running.add(asyncio.create_task(one))
                 if len(running) >= concurrency:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -109,10 +114,38 @@ class AsyncClient:
         *,
         workers: Requirements | None = None,
     ) -> int:
-        """Publish a sealed package; see `Client.publish`."""
+        """Upload a sealed package, verify the key broker anew, hand the content key over to it.
+
+        `workers`: what workers must prove to get this model, beyond the deployment's own demands.
+        Returns the version of the directory that has the model.
+        Raises: VerificationError before a key was sent; BundleError, UnavailableError.
+        """
         from sealflow.owner.provisioning import publish  # noqa: PLC0415 - owners of models only
 
-        return await self._transport.run(publish(self._session, package, key, workers))
+        return await self._transport.run(publish(self._session, package, key, workers=workers))
+
+    async def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
+        """Revoke a worker instance, a model package or an epoch key, for good.
+
+        Returns the version of the directory that lists it.
+        Raises: ConfigError when `key` may not, VerificationError, UnavailableError.
+        """
+        from sealflow.owner.revoking import revoke  # noqa: PLC0415 - owners of models only
+
+        return await self._transport.run(revoke(self._session, revoked, key))
+
+    async def log(self, first: int = 0) -> list[bytes]:
+        """Fetch the records of the key broker's log from number `first` on, as far as served.
+
+        They prove nothing by themselves: see `sealflow.owner.auditing`.
+        Raises: UnavailableError.
+        """
+        records: list[bytes] = []
+        while found := await self._transport.run(
+            refreshing.fetch_records(first + len(records) - 1)
+        ):
+            records += found
+        return records
 
     async def close(self) -> None:
         """Close all connections."""
@@ -132,13 +165,25 @@ class AsyncClient:
         await self.close()
 
     async def _one(
-        self, index: int, model: str, item: Image | Tensors, top_k: int | None, timeout_s: float
+        self,
+        index: int,
+        model: str,
+        item: Image | Tensors,
+        top_k: int | None,
+        timeout_s: float,
+        *,
+        receipt: bool,
     ) -> Outcome:
         tensors = item if isinstance(item, Mapping) else None
         image = None if isinstance(item, Mapping) else item
         try:
             result = await self.infer(
-                model, image=image, tensors=tensors, top_k=top_k, timeout_s=timeout_s
+                model,
+                image=image,
+                tensors=tensors,
+                top_k=top_k,
+                timeout_s=timeout_s,
+                receipt=receipt,
             )
         except SealflowError as error:
             return Outcome(index=index, value=error)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
-from sealflow.owner import conversation
+from sealflow.owner import conversation, refreshing
 from sealflow.owner.http import HttpTransport
 from sealflow.owner.policy_file import load_policy
 from sealflow.owner.results import Outcome
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.results import InferResult
     from sealflow.owner.trust import TrustReport
+    from sealflow.seal.catalog import Revoked
 
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_CONCURRENCY = 16
@@ -42,15 +43,17 @@ class Client:
         *,
         policy: AnyPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
+        pin: str | os.PathLike[str] | None = None,
         connections: int = 64,
     ) -> None:
         """Use the gateway at `url` (`https://host:port`); nothing is sent yet.
 
         `policy`: what to trust, or the path of a policy file. `ca`: PEM file of the gateway's root;
-        TLS hides who asks, while what is asked is sealed with or without it.
+        TLS hides who asks, while what is asked is sealed with or without it. `pin`: a file that
+        remembers the newest directory, so that older ones are refused after a restart, too.
         Raises: ConfigError.
         """
-        self._session = ServiceSession(load_policy(policy))
+        self._session = ServiceSession(load_policy(policy), pin=None if pin is None else Path(pin))
         self._transport = HttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )
@@ -61,7 +64,7 @@ class Client:
         `infer` does so by itself when it must; this says what was proved.
         Raises: EvidenceError, PolicyError, UnavailableError.
         """
-        return self._transport.run(conversation.refresh(self._session))
+        return self._transport.run(refreshing.refresh(self._session))
 
     def infer(
         self,
@@ -71,12 +74,14 @@ class Client:
         tensors: Tensors | None = None,
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
     ) -> InferResult:
         """Have a model answer one request.
 
         `model`: `name` or `name:version`. `image`: path or bytes of a JPEG or PNG file, or several
         of them as one batch. `tensors`: arrays by input name. `top_k`: how many best classes to
-        give instead of the scores; by default 5 for images, and scores for tensors.
+        give instead of the scores; by default 5 for images, and scores for tensors. `receipt`: have
+        the worker sign what it did, for others to check (docs/spec/receipt.md).
         Raises: DeadlineError, ModelError, OpenError, RefusedError, UnavailableError,
         VerificationError, ConfigError.
         """
@@ -88,6 +93,7 @@ class Client:
                 tensors=tensors,
                 top_k=top_k,
                 timeout_s=timeout_s,
+                receipt=receipt,
             )
         )
 
@@ -99,6 +105,7 @@ class Client:
         concurrency: int = DEFAULT_CONCURRENCY,
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
     ) -> Iterator[Outcome]:
         """Have a model answer many requests, `concurrency` at a time; yields them as they finish.
 
@@ -110,7 +117,11 @@ class Client:
             running: set[Future[Outcome]] = set()
             try:
                 for index, item in numbered:
-                    running.add(pool.submit(self._one, index, model, item, top_k, timeout_s))
+                    running.add(
+                        pool.submit(
+                            self._one, index, model, item, top_k, timeout_s, receipt=receipt
+                        )
+                    )
                     if len(running) >= concurrency:
                         done, running = wait(running, return_when=FIRST_COMPLETED)
                         for future in done:
@@ -130,15 +141,36 @@ class Client:
         *,
         workers: Requirements | None = None,
     ) -> int:
-        """Verify the key broker, upload a sealed package, hand its content key over sealed.
+        """Upload a sealed package, verify the key broker anew, hand the content key over to it.
 
-        `workers`: what workers must prove to get it, beyond the deployment's own demands.
+        `workers`: what workers must prove to get this model, beyond the deployment's own demands.
         Returns the version of the directory that has the model.
-        Raises: VerificationError before anything was sent; BundleError, UnavailableError.
+        Raises: VerificationError before a key was sent; BundleError, UnavailableError.
         """
         from sealflow.owner.provisioning import publish  # noqa: PLC0415 - owners of models only
 
-        return self._transport.run(publish(self._session, package, key, workers))
+        return self._transport.run(publish(self._session, package, key, workers=workers))
+
+    def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
+        """Revoke a worker instance, a model package or an epoch key, for good.
+
+        Returns the version of the directory that lists it.
+        Raises: ConfigError when `key` may not, VerificationError, UnavailableError.
+        """
+        from sealflow.owner.revoking import revoke  # noqa: PLC0415 - owners of models only
+
+        return self._transport.run(revoke(self._session, revoked, key))
+
+    def log(self, first: int = 0) -> list[bytes]:
+        """Fetch the records of the key broker's log from number `first` on, as far as served.
+
+        They prove nothing by themselves: see `sealflow.owner.auditing`.
+        Raises: UnavailableError.
+        """
+        records: list[bytes] = []
+        while found := self._transport.run(refreshing.fetch_records(first + len(records) - 1)):
+            records += found
+        return records
 
     def close(self) -> None:
         """Close all connections."""
@@ -158,13 +190,25 @@ class Client:
         self.close()
 
     def _one(
-        self, index: int, model: str, item: Image | Tensors, top_k: int | None, timeout_s: float
+        self,
+        index: int,
+        model: str,
+        item: Image | Tensors,
+        top_k: int | None,
+        timeout_s: float,
+        *,
+        receipt: bool,
     ) -> Outcome:
         tensors = item if isinstance(item, Mapping) else None
         image = None if isinstance(item, Mapping) else item
         try:
             result = self.infer(
-                model, image=image, tensors=tensors, top_k=top_k, timeout_s=timeout_s
+                model,
+                image=image,
+                tensors=tensors,
+                top_k=top_k,
+                timeout_s=timeout_s,
+                receipt=receipt,
             )
         except SealflowError as error:
             return Outcome(index=index, value=error)

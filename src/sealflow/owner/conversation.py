@@ -6,7 +6,6 @@ cause one of a bounded number of retries, and nothing else.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from contextlib import suppress
@@ -20,6 +19,8 @@ from sealflow.errors import (
     SealflowError,
     UnavailableError,
 )
+from sealflow.owner.receipts import ReceiptRequest
+from sealflow.owner.refreshing import ensure_verified, refresh, retry_after_s, unavailable
 from sealflow.owner.requests import request_parts
 from sealflow.owner.results import InferResult, read_result
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask
@@ -32,14 +33,12 @@ if TYPE_CHECKING:
 
     from sealflow.owner.requests import Image, Parts, Tensors
     from sealflow.owner.session import ServiceSession
-    from sealflow.owner.trust import TrustReport
     from sealflow.seal.catalog import DirectoryModel
     from sealflow.seal.exchange import OutgoingCall
 
 MAX_ATTEMPTS: Final = 5
 MAX_AWAY_S: Final = 20.0
 MAX_REPLY_BYTES: Final = 64 * 2**20
-DIRECTORY_TIMEOUT_S: Final = 15.0
 CONTROL_TIMEOUT_S: Final = 30.0
 _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.1
@@ -51,31 +50,7 @@ STALE_CODES: Final = (
 ANEW_CODES: Final = (*STALE_CODES, RefusalCode.REPLAYED)
 
 
-def refresh(session: ServiceSession) -> Steps[TrustReport]:
-    """Fetch the published directory and verify it.
-
-    Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
-    """
-    answer = yield from ask(Ask(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S))
-    if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise _unavailable("no directory is published yet", answer)
-    return session.adopt(answer.body)
-
-
-def ensure_verified(session: ServiceSession) -> Steps[None]:
-    """Refresh when due; go on with what is still valid when the gateway has nothing newer.
-
-    Raises: as `refresh`.
-    """
-    if session.refresh_due():
-        try:
-            yield from refresh(session)
-        except UnavailableError:
-            if not session.postpone_refresh():
-                raise
-
-
-def infer(
+def infer(  # noqa: PLR0913 - what callers may say
     session: ServiceSession,
     name: str,
     *,
@@ -83,8 +58,11 @@ def infer(
     tensors: Tensors | None,
     top_k: int | None,
     timeout_s: float,
+    receipt: bool = False,
 ) -> Steps[InferResult]:
     """Seal one request, send it, open its reply; seal anew and retry what may be retried.
+
+    `receipt`: ask for a receipt.
 
     Raises: DeadlineError after `timeout_s`, and whatever the last attempt raised.
     """
@@ -95,7 +73,7 @@ def infer(
     patience = _Patience(until, timeout_s)
     while True:
         try:
-            return (yield from _attempt(session, model, parts, until))
+            return (yield from _attempt(session, model, parts, until, receipt=receipt))
         except RefusedError as error:
             if error.code not in ANEW_CODES:
                 raise
@@ -166,7 +144,7 @@ def control(operation: dict[str, object]) -> Steps[dict[str, object]]:
         )
     )
     if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise _unavailable("the key broker did not answer", answer)
+        raise unavailable("the key broker did not answer", answer)
     return parse_object(answer.body, "answer of the key broker")
 
 
@@ -180,13 +158,14 @@ def _find_model(session: ServiceSession, name: str) -> Steps[DirectoryModel]:
 
 
 def _attempt(
-    session: ServiceSession, model: DirectoryModel, parts: Parts, until: float
+    session: ServiceSession, model: DirectoryModel, parts: Parts, until: float, *, receipt: bool
 ) -> Steps[InferResult]:
     left_s = until - time.monotonic()
     if left_s <= 0:
         msg = "no reply in time: raise timeout_s, or see sealflow status"
         raise DeadlineError(msg)
-    call = session.seal(model, parts, timeout_s=left_s)
+    asked = ReceiptRequest.of(parts) if receipt else None
+    call = session.seal(model, parts if asked is None else asked.parts, timeout_s=left_s)
     answer = yield from ask(
         Ask(
             method="POST",
@@ -196,7 +175,7 @@ def _attempt(
             timeout_s=left_s + _GRACE_S,
         )
     )
-    return open_answer(call, envelope_of(answer))
+    return open_answer(call, envelope_of(answer), asked)
 
 
 def envelope_of(answer: Answer) -> Envelope:
@@ -205,22 +184,28 @@ def envelope_of(answer: Answer) -> Envelope:
     Raises: UnavailableError when the gateway answered something else, MalformedError.
     """
     if answer.headers.get("content-type") != MEDIA_TYPE:
-        raise _unavailable("the gateway could not pass the request on", answer)
+        raise unavailable("the gateway could not pass the request on", answer)
     envelope = decode(answer.body, max_body_bytes=MAX_REPLY_BYTES)
     if isinstance(envelope.header, RefusalHeader):
-        _refuse(envelope.header.code, _retry_after_s(answer))
+        _refuse(envelope.header.code, retry_after_s(answer))
     return envelope
 
 
-def open_answer(call: OutgoingCall, envelope: Envelope) -> InferResult:
+def open_answer(
+    call: OutgoingCall, envelope: Envelope, asked: ReceiptRequest | None = None
+) -> InferResult:
     """Open a reply and read the result.
 
-    Raises: OpenError when it is not the genuine reply, RefusedError, ModelError, MalformedError.
+    Raises: OpenError when it is not the genuine reply, RefusedError, ModelError, MalformedError,
+    EvidenceError for a receipt that was asked for and is not about this exchange.
     """
     if isinstance(envelope.header, RefusalHeader):
         _refuse(envelope.header.code, 1.0)
     header, content = call.open_reply(envelope)
-    return read_result(call.header.model, header, content)
+    proof = None
+    if asked is not None:
+        content, proof = asked.take(call, header, content)
+    return read_result(call.header.model, header, content, proof)
 
 
 def _refuse(code: RefusalCode, retry_after_s: float) -> None:
@@ -234,18 +219,3 @@ def _refuse(code: RefusalCode, retry_after_s: float) -> None:
         msg = "no worker took the request in time: raise timeout_s, or add workers"
         raise DeadlineError(msg)
     raise RefusedError(code)
-
-
-def _unavailable(what: str, answer: Answer) -> UnavailableError:
-    try:
-        value = json.loads(answer.body)
-        detail = str(value["error"])[:500]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        detail = "see the gateway's log"
-    msg = f"{what} (HTTP {answer.status}): {detail}"
-    return UnavailableError(msg, retry_after_s=_retry_after_s(answer))
-
-
-def _retry_after_s(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), 60.0) if text.isdigit() and len(text) < 6 else 1.0  # noqa: PLR2004

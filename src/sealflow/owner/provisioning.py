@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sealflow.attest.evidence import Evidence
 from sealflow.errors import BundleError, ConfigError, UnavailableError
-from sealflow.owner.conversation import control, refresh
+from sealflow.owner.conversation import control
+from sealflow.owner.refreshing import refresh
 from sealflow.owner.session import wall_ms
 from sealflow.owner.steps import Ask, Pause, ask
 from sealflow.seal.bundle import read_package
+from sealflow.seal.keys import SealingKey
 from sealflow.seal.publishing import seal_publication
+from sealflow.seal.suites import parse_suite
 from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
@@ -22,11 +27,12 @@ if TYPE_CHECKING:
     from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.session import ServiceSession
     from sealflow.owner.steps import Steps
-    from sealflow.seal.keys import SealingKey
     from sealflow.seal.manifest import ModelManifest
 
 UPLOAD_TIMEOUT_S: Final = 900.0
 _PAUSE_S: Final = 0.25
+_ATTEMPTS: Final = 8
+_PASSING: Final = ("not_opened", "unavailable", "none")
 _STORED: Final = (200, 201)
 
 
@@ -74,23 +80,23 @@ def publish(
     session: ServiceSession,
     package: bytes | str | os.PathLike[str],
     owner: OwnerKey,
+    *,
     workers: Requirements | None = None,
 ) -> Steps[int]:
-    """Verify the key broker anew, upload the package, hand its content key over.
+    """Upload the package, verify the key broker anew, hand the content key over to it.
 
-    `workers`: see `prepare_publication`.
-    Returns the version of the directory that has the model.
+    `workers`: see `prepare_publication`. Returns the version of the directory that has the model.
 
     Raises: VerificationError before anything was sent; BundleError, ConfigError, OpenError,
     UnavailableError.
     """
-    report = yield from refresh(session)
+    yield from refresh(session)
     data = package if isinstance(package, bytes) else _read(Path(package))
-    prepared = prepare_publication(data, owner, report.keybroker, workers=workers)
+    digest = read_package(data).verify(owner.signer).digest
     answer = yield from ask(
         Ask(
             method="PUT",
-            path=f"/v1/packages/{prepared.digest}",
+            path=f"/v1/packages/{digest}",
             body=data,
             headers={"content-type": "application/octet-stream"},
             timeout_s=UPLOAD_TIMEOUT_S,
@@ -99,29 +105,48 @@ def publish(
     if answer.status not in _STORED:
         detail = answer.body[:500].decode(errors="replace")
         raise UnavailableError(f"the gateway did not store it (HTTP {answer.status}): {detail}")
-    request: dict[str, object] = {
-        "op": "publish",
-        "sealed": b64encode(prepared.sealed).decode(),
-    }
-    version = _version((yield from control(request)))
+    version = yield from _hand_over(session, data, owner, workers)
     # The gateway's copy of the directory may be a second old.
     while (yield from refresh(session)).directory.version < version:
         yield Pause(_PAUSE_S)
     return version
 
 
-def _version(answer: dict[str, object]) -> int:
-    error, version = answer.get("error"), answer.get("version")
-    if isinstance(error, dict):
-        code, detail = str(error.get("code")), str(error.get("detail"))[:500]
+def _hand_over(
+    session: ServiceSession, data: bytes, owner: OwnerKey, workers: Requirements | None
+) -> Steps[int]:
+    """Give the content key to the key broker that answers now; it may be another a moment later."""
+    for left in reversed(range(_ATTEMPTS)):
+        keybroker = yield from _challenge(session)
+        prepared = prepare_publication(data, owner, keybroker, workers=workers)
+        sealed = b64encode(prepared.sealed).decode()
+        answer = yield from control({"op": "publish", "sealed": sealed})
+        error, version = answer.get("error"), answer.get("version")
+        if is_integer(version):
+            return version
+        code, detail = "none", "the answer has no directory version"
+        if isinstance(error, dict):
+            code, detail = str(error.get("code")), str(error.get("detail"))[:500]
         if code == "not_an_owner":
             raise ConfigError(f"the key broker does not take models from this key: {detail}")
-        if code == "not_opened":
-            raise UnavailableError("the key broker was restarted meanwhile: publish again")
-        raise BundleError(f"the key broker refused the model ({code}): {detail}")
-    if not is_integer(version):
-        raise UnavailableError("the key broker's answer has no directory version")
-    return version
+        if code not in _PASSING:
+            raise BundleError(f"the key broker refused the model ({code}): {detail}")
+        if left:
+            yield Pause(_PAUSE_S)
+    raise UnavailableError(f"the key broker changed meanwhile ({code}): publish again")
+
+
+def _challenge(session: ServiceSession) -> Steps[SealingKey]:
+    """Have the key broker prove itself now, by a nonce of ours; gives the key that it proved.
+
+    Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
+    """
+    nonce = secrets.token_hex(32)
+    answer = yield from control({"op": "evidence", "nonce": nonce})
+    if "error" in answer:
+        raise UnavailableError("the key broker did not answer: try again")
+    bound = session.approve(Evidence.from_json(answer.get("evidence")), nonce).claims.bound
+    return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
 
 
 def _read(path: Path) -> bytes:

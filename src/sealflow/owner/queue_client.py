@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import (
@@ -64,6 +65,7 @@ class QueueClient:
         *,
         policy: AnyPolicy | str | os.PathLike[str],
         capacity: int = DEFAULT_CAPACITY,
+        pin: str | os.PathLike[str] | None = None,
     ) -> None:
         """Use the broker at an address: a URL, or a `BrokerAddress` with what it asks for.
 
@@ -71,7 +73,7 @@ class QueueClient:
         Raises: ConfigError.
         """
         trusted = load_policy(policy)
-        self._session = ServiceSession(trusted)
+        self._session = ServiceSession(trusted, pin=None if pin is None else Path(pin))
         address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
         self._transport = StreamTransport(address, trusted.deployment)
         self._capacity = capacity
@@ -91,7 +93,10 @@ class QueueClient:
         document = self._transport.directory()
         if document is None:
             raise UnavailableError("no directory is published: see that the key broker runs")
-        return self._session.adopt(document)
+        candidate = self._session.examine(document)
+        gap = candidate.gap
+        records = [] if gap is None else self._transport.records(gap.after, gap.until)
+        return self._session.adopt(candidate, records)
 
     def enqueue_many(
         self,

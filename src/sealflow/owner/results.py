@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.messages import InferResponse
     from sealflow.openinfer.tensor import Tensor
+    from sealflow.owner.receipts import Proof
     from sealflow.wire.envelope import ReplyHeader
     from sealflow.wire.ids import ModelRef, RequestId
 
@@ -50,6 +51,8 @@ class InferResult:
     """The enclave is a simulation without hardware: nothing was protected from the operator."""
     tensors: Mapping[str, Tensor]
     """The outputs by name, as little-endian bytes."""
+    receipt: Proof | None = None
+    """The worker's signed receipt with what it is about, when it was asked for."""
 
     @property
     def outputs(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
@@ -102,7 +105,9 @@ class Outcome:
         return self.value
 
 
-def read_result(model: ModelRef, header: ReplyHeader, content: Content) -> InferResult:
+def read_result(
+    model: ModelRef, header: ReplyHeader, content: Content, receipt: Proof | None = None
+) -> InferResult:
     """Turn an opened reply into a result.
 
     Raises: InvalidInputError or ModelError when the worker says that the model could not answer;
@@ -119,6 +124,7 @@ def read_result(model: ModelRef, header: ReplyHeader, content: Content) -> Infer
         request_id=header.request_id,
         simulated=header.simulated,
         tensors=_by_name(response),
+        receipt=receipt,
     )
 
 

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.mismatch import among
 from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
+from sealflow.owner.links import check_links
 from sealflow.owner.pinning import DirectoryPin
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import SealingKey
 from sealflow.wire.ids import ModelRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from sealflow.attest.policy import AnyPolicy
+    from sealflow.attest.evidence import Evidence
+    from sealflow.attest.policy import AnyPolicy, Approval
+    from sealflow.owner.links import Gap
     from sealflow.owner.requests import Parts
     from sealflow.owner.trust import TrustReport
     from sealflow.seal.catalog import DirectoryKey, DirectoryModel
@@ -36,14 +41,29 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A verified directory that is not in use yet. `gap`: what it skips after the pinned one."""
+
+    report: TrustReport
+    payload: bytes = field(repr=False)
+    gap: Gap | None
+
+
 class ServiceSession:
     """Verifies directories, pins them, and seals requests to the current key. Thread-safe."""
 
-    def __init__(self, policy: AnyPolicy, *, clock_ms: Callable[[], int] = wall_ms) -> None:
-        """Trust what `policy` accepts, judged at the time of `clock_ms`."""
+    def __init__(
+        self, policy: AnyPolicy, *, pin: Path | None = None, clock_ms: Callable[[], int] = wall_ms
+    ) -> None:
+        """Trust what `policy` accepts, judged at the time of `clock_ms`.
+
+        `pin`: a file that remembers the newest directory over restarts; see `DirectoryPin`.
+        Raises: ConfigError.
+        """
         self._policy = policy
         self._clock_ms = clock_ms
-        self._pin = DirectoryPin()
+        self._pin = DirectoryPin(pin)
         self._report: TrustReport | None = None
         self._lock = threading.Lock()
         self._sealing: Session | None = None
@@ -54,17 +74,38 @@ class ServiceSession:
         """What was proved last; None before the first directory."""
         return self._report
 
-    def adopt(self, document: bytes) -> TrustReport:
-        """Verify a published directory with its evidence, and use it from now on.
+    def examine(self, document: bytes) -> Candidate:
+        """Verify a published directory with its evidence; `adopt` then uses it.
 
-        Raises: MalformedError, EvidenceError, PolicyError; what was trusted before stays.
+        Raises: MalformedError, EvidenceError, PolicyError, ConfigError.
         """
         from sealflow.owner.trust import examine  # noqa: PLC0415 - loads the verifier
 
         report, payload = examine(document, self._policy, self._clock_ms())
-        self._pin.accept(report.directory, payload)
+        gap = self._pin.gap(report.directory)
+        return Candidate(report=report, payload=payload, gap=gap)
+
+    def adopt(self, candidate: Candidate, records: Sequence[bytes] = ()) -> TrustReport:
+        """Use a verified directory from now on, unless it does not continue the one before.
+
+        `records`: what the log has in the candidate's gap; without them the links are not checked.
+        Raises: EvidenceError, ConfigError; what was trusted before stays.
+        """
+        report, gap = candidate.report, candidate.gap
+        if gap is not None and len(records) == gap.until - gap.after:
+            check_links(gap, records, report.approval.claims.world)
+        self._pin.accept(report.directory, candidate.payload)
         self._report = report
         return report
+
+    def approve(self, evidence: Evidence, nonce: str) -> Approval:
+        """Appraise a key broker that answered our nonce, 64 hex digits, just now.
+
+        Raises: EvidenceError, PolicyError.
+        """
+        from sealflow.attest.policy import appraise  # noqa: PLC0415 - loads the verifier
+
+        return appraise(evidence, self._policy, self._clock_ms(), nonce=nonce)
 
     def refresh_due(self) -> bool:
         """Whether a newer directory should be fetched before the next request."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 READ_COUNT: Final = 64
 MAX_BLOCK_S: Final = 5.0
+MAX_RECORDS: Final = 20_000
 _SOCKET_TIMEOUT_S: Final = 10.0
 
 _Entry = tuple[bytes, dict[bytes, bytes]]
@@ -41,6 +42,7 @@ class StreamTransport:
         keyspace = Keyspace(deployment=deployment)
         self._requests = keyspace.requests
         self._directory = keyspace.directory
+        self._log = keyspace.log
         self._inbox = keyspace.inbox(f"owner-{secrets.token_hex(16)}")
         self._client = _connect(address, _SOCKET_TIMEOUT_S)
         self._blocking = _connect(address, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
@@ -55,6 +57,17 @@ class StreamTransport:
             return cast("bytes | None", self._client.get(self._directory))
         except valkey.ValkeyError as error:
             raise self._unavailable(error) from error
+
+    def records(self, after: int, until: int) -> list[bytes]:
+        """Fetch the log records `after` + 1 to `until`, as far as the broker has them.
+
+        Raises: UnavailableError.
+        """
+        try:
+            found = self._client.xrange(self._log, f"{after + 1}-1", f"{until}-1", MAX_RECORDS)
+        except valkey.ValkeyError as error:
+            raise self._unavailable(error) from error
+        return [fields.get(FIELD_ENVELOPE, b"") for _, fields in cast("list[_Entry]", found)]
 
     def submit(self, entries: Sequence[tuple[str, bytes]], *, capacity: int) -> list[bool]:
         """Append request ids and envelopes in one round trip; False where the queue was full.

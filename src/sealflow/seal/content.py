@@ -27,6 +27,8 @@ class ContentKind(enum.IntEnum):
     """A KServe V2 infer request or response in its binary form."""
     ERROR = 2
     """Why the request could not be answered: `{"code", "message"}`; only in replies."""
+    RECEIPT = 3
+    """Around one of the others: a request that asks for a receipt, a reply that has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sealflow.errors import OpenError
 from sealflow.seal.content import Content, parse_content
 from sealflow.seal.padding import padding_for, unpad
+from sealflow.seal.receipt import split_asking
 from sealflow.seal.stream import open_stream, seal_stream, stream_length
 from sealflow.wire.envelope import (
     Envelope,
@@ -188,10 +189,11 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
     transcript = _transcript(world, "request", envelope.prefix_and_header, envelope.key_blob)
     salt = bytes.fromhex(header.request_id)
     request_key = _derive(secret, salt, world.label("request key") + transcript)
-    content = _open_body(request_key, transcript, envelope.body)
+    content, receipt_salt = split_asking(_open_body(request_key, transcript, envelope.body))
     return IncomingCall(
         header=header,
         content=content,
+        receipt_salt=receipt_salt,
         suite=envelope.suite,
         world=world,
         request_digest=_request_digest(world, transcript, envelope.body),
@@ -201,10 +203,14 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
 
 @dataclass(slots=True, kw_only=True)
 class IncomingCall:
-    """An opened request, and the only thing that seals its reply."""
+    """An opened request, and the only thing that seals its reply.
+
+    `receipt_salt`: 64 hex digits when the request asks for a receipt.
+    """
 
     header: RequestHeader
     content: Content = field(repr=False)
+    receipt_salt: str | None = field(default=None, repr=False)
     suite: int
     world: World
     request_digest: bytes = field(repr=False)

@@ -72,6 +72,12 @@ class Records:
         async with within():
             return cast("bytes | None", await self._client.get(self._keyspace.directory))
 
+    async def log(self, first: int, count: int) -> list[bytes]:
+        """Fetch at most `count` log records from number `first` on."""
+        async with within():
+            entries = await self._client.xrange(self._keyspace.log, f"{first}-1", "+", count)
+            return [fields.get(FIELD_ENVELOPE, b"") for _, fields in entries]
+
     async def statuses(self) -> list[bytes]:
         """Fetch what every running process says of itself, as JSON."""
         async with within():

@@ -54,7 +54,7 @@ class Service:
         directory = DirectoryCache(self._records)
         self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._room)
         self._health = HealthRoutes(config, self._records, directory, figures)
-        keybroker = KeyBrokerRoutes(config, self._submitter, directory, self._room)
+        keybroker = KeyBrokerRoutes(config, self._submitter, self._records, directory, self._room)
         folder = config.packages_dir
         packages = PackageRoutes(config, None if folder is None else PackageShelf(Path(folder)))
         self.gateway = Gateway(
@@ -63,6 +63,7 @@ class Service:
                 Route("GET", f"{ENVELOPES}/{{request_id}}", self._envelopes.get),
                 Route("GET", "/v1/directory", keybroker.directory),
                 Route("POST", "/v1/control", keybroker.control),
+                Route("GET", "/v1/log/{number}", keybroker.log),
                 Route("PUT", "/v1/packages/{digest}", packages.put),
                 Route("GET", "/v1/packages", packages.list),
                 Route("GET", "/v1/status", self._health.status),

@@ -100,7 +100,7 @@ class Epochs:
 
     def advance(self, now_ms: int) -> bool:
         """Destroy what is over, turn to the next key, announce one more; says whether any did."""
-        before = len(self._epochs)
+        before, made = len(self._epochs), len(self._made)
         self._epochs = [epoch for epoch in self._epochs if now_ms < epoch.destroy_ms]
         changed = len(self._epochs) != before
         if not self._epochs:
@@ -110,7 +110,7 @@ class Epochs:
             self._add(now_ms)
         while now_ms >= self._epochs[-1].not_before_ms:
             self._add(self._epochs[-1].retire_ms)
-        return changed or bool(self._made)
+        return changed or len(self._made) != made
 
     def turn(self, now_ms: int) -> None:
         """Begin a new epoch at once; what was sealed to the keys until now still opens."""

@@ -9,8 +9,10 @@ from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.padding import padded_length
+from sealflow.seal.receipt import MAX_RECEIPT_BYTES
 from sealflow.seal.stream import stream_length
 from sealflow.trusted.worker.batching import run_batch
+from sealflow.trusted.worker.receipts import Receipts
 from sealflow.wire.framing import FrameKind, encode_batch
 
 if TYPE_CHECKING:
@@ -20,20 +22,21 @@ if TYPE_CHECKING:
 
     from sealflow.seal.exchange import IncomingCall
     from sealflow.trusted.port import Port
+    from sealflow.trusted.quoting import Identity
     from sealflow.trusted.worker.arrivals import Clock
     from sealflow.trusted.worker.batching import Job, WaitingJobs
     from sealflow.trusted.worker.loading import ServedModel
-    from sealflow.wire.ids import RequestId
 
 
 class Replies:
     """Seals replies under this worker's name and sends them. For any thread."""
 
-    def __init__(self, port: Port, clock: Clock, instance: RequestId) -> None:
-        """Take the way out and the name that replies carry."""
+    def __init__(self, port: Port, clock: Clock, identity: Identity) -> None:
+        """Take the way out and the worker in whose name replies go."""
         self._port = port
         self._clock = clock
-        self._instance = instance
+        self._instance = identity.instance
+        self._receipts = Receipts(identity, clock)
 
     def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
         """Send envelopes by slot in one frame."""
@@ -42,7 +45,8 @@ class Replies:
     def seal(
         self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
     ) -> bytes:
-        """Seal the one reply of a call."""
+        """Seal the one reply of a call, with a receipt if it asked for one."""
+        parts = self._receipts.attach(call, model, parts)
         return call.seal_reply(parts, model_digest=model.digest, instance=self._instance)
 
     def seal_error(self, call: IncomingCall, model: ServedModel, code: str, message: str) -> bytes:
@@ -99,7 +103,8 @@ class Answering:
             outputs=outputs,
         )
         parts = content_parts(ContentKind.INFER, *encode_response(response))
-        length = stream_length(padded_length(sum(map(len, parts))))
+        room = MAX_RECEIPT_BYTES if job.call.receipt_salt is not None else 0
+        length = stream_length(padded_length(sum(map(len, parts)) + room))
         if length > self._max_body_bytes:
             message = (
                 f"the reply would be {length} bytes, over the limit of {self._max_body_bytes}: "

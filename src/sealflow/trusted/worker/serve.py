@@ -53,7 +53,7 @@ def serve(port: Port, journal: Journal) -> None:
     jobs = WaitingJobs(
         max_jobs=_MAX_JOBS, max_bytes=_MAX_JOB_BYTES, max_wait_ms=settings.max_wait_ms
     )
-    replies = Replies(port, clock, identity.instance)
+    replies = Replies(port, clock, identity)
     host = HostMessages(port)
     keeping = Keeping(
         identity,

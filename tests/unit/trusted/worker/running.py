@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealflow.attest.evidence import Role
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
+from sealflow.trusted.quoting import Identity, establish
 from sealflow.trusted.worker.alternating import Alternating
 from sealflow.trusted.worker.answering import Answering, Replies
 from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving
@@ -23,6 +27,8 @@ from sealflow.trusted.worker.keyring import EpochKey
 from sealflow.trusted.worker.opening import Opening
 from sealflow.wire.ids import RequestId
 from tests.sim import onnx_models
+from tests.sim.deployments import simulated_deployment
+from tests.unit.trusted.worker.lease import no_collateral
 from tests.unit.trusted.worker.parts import Outside, sealed, served, specs
 
 if TYPE_CHECKING:
@@ -41,6 +47,17 @@ INSTANCE = RequestId("1" * 32)
 NOW_MS = 10_000
 DEADLINE_MS = 60_000
 LEASE_MS = 10_000_000
+
+
+@cache
+def worker_identity() -> Identity:
+    """A simulated worker by the name of `INSTANCE`."""
+    made = simulated_deployment(1_750_000_000_000)
+    signing = Ed25519PrivateKey.generate()
+    identity = establish(
+        Role.WORKER, made.deployment, made.platform.encode(), signing, no_collateral
+    )
+    return dataclasses.replace(identity, instance=INSTANCE)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +98,7 @@ class Worker:
         `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
         is opened before the first model runs.
         """
-        replies = Replies(self.outside.port, self.clock, INSTANCE)
+        replies = Replies(self.outside.port, self.clock, worker_identity())
         jobs = WaitingJobs(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
         answering = Answering(jobs, replies, max_body_bytes=self.max_body_bytes)
         opening = Opening(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_CONTROL_BYTES: Final = 2**20
 _FRESH_S: Final = 1.0
+_LOG_COUNT: Final = 500
+_NUMBER_DIGITS: Final = 15
+JSON_LINES_TYPE: Final = b"application/jsonl"
 
 
 class DirectoryCache:
@@ -63,17 +66,19 @@ class DirectoryCache:
 
 
 class KeyBrokerRoutes:
-    """`GET /v1/directory` and `POST /v1/control`."""
+    """`GET /v1/directory`, `GET /v1/log/{number}` and `POST /v1/control`."""
 
     def __init__(
         self,
         config: GatewayConfig,
         submitter: Submitter,
+        records: Records,
         directory: DirectoryCache,
         room: WaitingRoom,
     ) -> None:
         """Reach the key broker by its stream."""
         self._config = config
+        self._records = records
         self._submitter = submitter
         self._directory = directory
         self._room = room
@@ -91,6 +96,15 @@ class KeyBrokerRoutes:
         if tag in known or known.strip() == b"*":
             return Response(status=304, headers=headers)
         return Response(body=text, headers=headers)
+
+    async def log(self, request: Request) -> Response:
+        """Answer with some records of the key broker's log, one a line, from a number on."""
+        number = request.argument
+        if not number.isdecimal() or len(number) > _NUMBER_DIGITS:
+            raise ProblemError(400, "name a record's number: /v1/log/0")
+        records = await self._records.log(int(number), _LOG_COUNT)
+        body = b"".join(record + b"\n" for record in records)
+        return Response(body=body, media_type=JSON_LINES_TYPE)
 
     async def control(self, request: Request) -> Response:
         """Pass one request on to the key broker and wait for its answer."""

@@ -1,0 +1,125 @@
+"""CLI: `sealflow log`: fetch and check the key broker's log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sealflow.cli.connection import connection_options
+from sealflow.cli.screen import print_json, print_table, warn_of_simulation
+from sealflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sealflow.cli.connection import Connection
+    from sealflow.owner.auditing import AuditedLog
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def log() -> None:
+    """Fetch, check and show the log of all verdicts, grants, directories and revocations."""
+
+
+@log.command()
+@click.argument("file", type=_FILE)
+@connection_options
+def fetch(file: Path, connection: Connection) -> None:
+    """Append what is new to FILE, a copy of the whole log, and check all of it."""
+    from sealflow.owner.auditing import audit
+    from sealflow.owner.policy_file import load_policy
+
+    have = read_records(file) if file.exists() else []
+    with connection.client() as client:
+        new = client.log(len(have))
+    audited = audit([*have, *new], load_policy(connection.policy))
+    with file.open("ab") as out:
+        out.writelines(record + b"\n" for record in new)
+    click.echo(f"{len(new)} new records, {len(audited.entries)} in all; head {audited.head}")
+
+
+@log.command()
+@click.argument("file", type=_FILE)
+@click.option("--policy", type=_FILE, required=True, help="Who may have written it.")
+@click.option("--pin", type=_FILE, help="A client's pin: check that its directory is in the log.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> None:
+    """Check FILE offline: chain, signatures, and the evidence of who wrote it."""
+    audited = audited_file(file, policy)
+    if pin is not None:
+        from sealflow.owner.pinning import DirectoryPin
+
+        pinned = DirectoryPin(pin).pin
+        if pinned is None:
+            raise ConfigError(f"{pin}: there is no pin")
+        audited.require(pinned)
+    facts = {
+        "verified": True,
+        "simulated": audited.simulated,
+        "records": len(audited.entries),
+        "history": audited.history,
+        "head": audited.head,
+        "pinned_directory": "is in the log" if pin is not None else "not asked for",
+    }
+    if as_json:
+        print_json(facts)
+        return
+    warn_of_simulation(simulated=audited.simulated)
+    for name in ("records", "history", "head", "pinned_directory"):
+        click.echo(f"{name.replace('_', ' '):18} {facts[name]}")
+
+
+@log.command()
+@click.argument("file", type=_FILE)
+@click.option("--policy", type=_FILE, required=True, help="Who may have written it.")
+@click.option("--kind", help="Only entries of one kind, such as grant or revocation.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
+    """Check FILE, then list its entries."""
+    from datetime import UTC, datetime
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from sealflow.owner.auditing import describe
+
+    audited = audited_file(file, policy)
+    wanted = [entry for entry in audited.entries if kind in (None, entry.kind.value)]
+    if as_json:
+        for entry in wanted:
+            facts = {"number": entry.number, "at_ms": entry.at_ms, "kind": entry.kind.value}
+            print_json({**facts, "body": entry.body})
+        return
+    warn_of_simulation(simulated=audited.simulated)
+    table = Table()
+    for heading in ("number", "time (UTC)", "kind", "what"):
+        table.add_column(heading, overflow="fold")
+    for entry in wanted:
+        at = datetime.fromtimestamp(entry.at_ms / 1000, UTC)
+        what = Text(describe(entry))
+        table.add_row(str(entry.number), f"{at:%Y-%m-%d %H:%M:%S}", entry.kind.value, what)
+    print_table(table)
+
+
+def read_records(file: Path) -> list[bytes]:
+    """Read a log file: one record a line.
+
+    Raises: ConfigError.
+    """
+    try:
+        return file.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot read the log: {error.strerror}") from error
+
+
+def audited_file(file: Path, policy: Path) -> AuditedLog:
+    """Read a log file and check all of it.
+
+    Raises: ConfigError, EvidenceError, PolicyError.
+    """
+    from sealflow.owner.auditing import audit
+    from sealflow.owner.policy_file import load_policy
+
+    return audit(read_records(file), load_policy(policy))

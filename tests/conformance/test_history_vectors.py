@@ -1,0 +1,66 @@
+"""Logs, directories and receipts that were written once are read the same for ever."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealflow.attest.deployment import Deployment
+from sealflow.attest.evidence import Role
+from sealflow.errors import EvidenceError
+from sealflow.owner.auditing import audit
+from sealflow.owner.pinning import Pin
+from sealflow.owner.receipts import Proof, verify_receipt
+from sealflow.owner.session import ServiceSession
+from sealflow.seal.directory import SignedDirectory
+from sealflow.seal.log import EntryKind
+
+VECTORS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "history.json").read_text()
+)
+POLICY = Deployment.parse(b64decode(VECTORS["deployment"])).policy(Role.KEY_BROKER)
+RECORDS = [record.encode() for record in VECTORS["log"]]
+
+
+def test_the_log() -> None:
+    """Chain, signatures and evidence hold; every entry has its digest."""
+    log = audit(RECORDS, POLICY)
+    assert list(log.digests) == VECTORS["log_digests"]
+    assert {entry.kind for entry in log.entries} == set(EntryKind) - {EntryKind.JOINED}
+
+
+@pytest.mark.parametrize("code", VECTORS["reject_logs"])
+def test_logs_that_must_be_refused(code: str) -> None:
+    """Each by its code."""
+    with pytest.raises(EvidenceError) as caught:
+        audit([record.encode() for record in VECTORS["reject_logs"][code]], POLICY)
+    assert caught.value.code == code
+
+
+def test_the_directories() -> None:
+    """They verify at their time, are in the log, and the log links them."""
+    documents = [b64decode(VECTORS[f"directory_{name}"]) for name in ("pinned", "newest")]
+    payload = SignedDirectory.parse(documents[0]).payload
+    issued_ms = json.loads(payload)["issued_ms"]
+    session = ServiceSession(POLICY, clock_ms=lambda: issued_ms + 2000)
+    first = session.adopt(session.examine(documents[0]))
+    audit(RECORDS, POLICY).require(Pin.of(first.directory, payload))
+    candidate = session.examine(documents[1])
+    gap = candidate.gap
+    records = [] if gap is None else RECORDS[gap.after + 1 : gap.until + 1]
+    assert session.adopt(candidate, records).directory.history == first.directory.history
+
+
+def test_the_receipt() -> None:
+    """It proves what it proved then."""
+    log = audit(RECORDS, POLICY)
+    found = verify_receipt(Proof.parse(VECTORS["receipt"].encode()), log)
+    assert str(found.receipt.model) == "m:1"
+    for code, line in VECTORS["reject_receipts"].items():
+        with pytest.raises(EvidenceError) as caught:
+            verify_receipt(Proof.parse(line.encode()), log)
+        assert caught.value.code == code

@@ -1,0 +1,58 @@
+"""Writes history.json, once: a log, a directory, a receipt, and what must be refused of them.
+
+Run from the repository's root: `python -m tests.vectors.make_history`.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from pathlib import Path
+
+from sealflow.seal.catalog import RevokedKind
+from tests.unit.owner.test_receipts import _Service
+from tests.unit.trusted.keybroker.running import OPERATOR, made
+
+
+def main() -> None:
+    """Make one history with every kind of entry."""
+    service = _Service()
+    pinned = service.broker.document
+    proof, _ = service.exchange()
+    assert proof is not None
+    service.broker.tick(1000)
+    service.broker.revoke(RevokedKind.WORKER, "ab" * 16, OPERATOR)
+    records = [record.decode() for record in service.broker.records]
+    log = service.broker.log()
+    line = proof.encode().decode()
+    value = {
+        "deployment": b64encode(made().deployment.encode()).decode(),
+        "log": records,
+        "log_digests": list(log.digests),
+        "directory_pinned": b64encode(pinned).decode(),
+        "directory_newest": b64encode(service.broker.document).decode(),
+        "receipt": line,
+        "reject_logs": {
+            "log_chain": records[:3] + records[4:],
+            "log_signature": [*records[:-1], _with_signature(records[-1], records[-2])],
+        },
+        "reject_receipts": {
+            "receipt_content": line.replace(proof.salt, "00" * 32),
+            "receipt_signature": json.dumps(
+                {**json.loads(line), "signature": json.loads(records[0])["signature"]}
+            ),
+        },
+    }
+    path = Path(__file__).parent / "history.json"
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def _with_signature(record: str, other: str) -> str:
+    signature = json.loads(other)["signature"]
+    return json.dumps(
+        {**json.loads(record), "signature": signature}, sort_keys=True, separators=(",", ":")
+    )
+
+
+if __name__ == "__main__":
+    main()
