@@ -117,13 +117,14 @@ def test_another_key_broker_takes_over() -> None:
         }
         _leader(cluster.await_status(_two))
         log = _log(cluster)
+        copies = [read_records(path) for path in cluster.archives]
     versions = [entry.body["version"] for entry in log.of(EntryKind.DIRECTORY)]
     assert versions == list(range(1, len(versions) + 1))
     assert len(list(log.of(EntryKind.OPENED))) >= 2
-    copies = [read_records(path) for path in cluster.archives]
     assert len(copies) == 2
     longest = max(copies, key=len)
-    assert all(copy == longest[: len(copy)] and len(copy) >= 5 for copy in copies)
+    assert len(longest) >= len(log.entries)
+    assert all(copy == longest[: len(copy)] for copy in copies)
 
 
 def _two(status: dict[str, Any]) -> bool:
@@ -134,7 +135,7 @@ def _two(status: dict[str, Any]) -> bool:
 
 
 def _infer(client: Client) -> bool:
-    return bool(client.infer("tiny", tensors=X, timeout_s=30).tensors)
+    return bool(client.infer("tiny", tensors=X, timeout_s=60).tensors)
 
 
 def _publish_tiny(cluster: RunningCluster) -> None:
