@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from bench.cluster import TINY, cluster, cpu_s, write_results
-from sealflow.owner import conversation
+from sealflow.owner import conversation, refreshing
 from sealflow.owner.http import HttpTransport
 from sealflow.owner.policy_file import load_policy
 from sealflow.owner.requests import request_parts
@@ -57,7 +57,7 @@ class Load:
         """Verify the service and seal `count` requests."""
         session = ServiceSession(load_policy(policy))
         transport = HttpTransport(url, ca=None, connections=1)
-        transport.run(conversation.refresh(session))
+        transport.run(refreshing.refresh(session))
         transport.close()
         model = session.model("tiny")
         rows = np.random.default_rng(1).random((count, 1, 4), np.float32)
