@@ -184,6 +184,7 @@ def test_a_restarted_cluster_goes_on_and_revocations_stay() -> None:
         _run("revoke", "worker", str(worker), *home)
         assert _infer(client)
         _run("revoke", "model", before.models[0].digest, *home)
+        assert client.verify().directory.models == ()
         with pytest.raises(InvalidInputError, match="no model"):
             client.infer("tiny", tensors=X, timeout_s=10)
         for pid in cluster.pids("sealflow.trusted.keybroker"):
