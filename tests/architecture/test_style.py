@@ -16,7 +16,7 @@ TEXTS = {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") f
 
 MAX_LINES = 300
 MAX_MEDIAN = 150
-PLACES = ("Core", "Owner", "Host", "Worker", "Key broker", "Trusted", "CLI")
+PLACES = ("Core", "Owner", "Operator", "Host", "Worker", "Key broker", "Trusted", "CLI")
 EMPTY_WORDS = (
     "Manager",
     "Handler",

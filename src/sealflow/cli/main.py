@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "log": ("sealflow.cli.log", "Fetch, check and show the key broker's log."),
     "receipt": ("sealflow.cli.receipt", "Check receipts offline."),
     "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
+    "keys": ("sealflow.cli.keys", "Make and rotate certificates, passwords, signing keys."),
 }
 
 EXIT_CODES: Final = (

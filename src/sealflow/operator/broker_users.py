@@ -1,0 +1,61 @@
+"""Operator: the broker's users and what each may do. Spec: queue.md. For Redis 7 or Valkey.
+
+Nobody needs these rights for secrecy, which never rests on the broker: they bound the harm that one
+component can do to the others' service.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from sealflow.wire.queueing import Keyspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PASSWORD_BYTES: Final = 32
+_CONNECTION: Final = "+hello +auth +ping +script|load"
+_SUBMIT: Final = "+eval +evalsha +xlen +xadd"
+_READ_INBOX: Final = "+xread +xdel +del +get"
+_CONSUME: Final = (
+    "+eval +evalsha +xgroup|create +xreadgroup +xclaim +xpending +xack +xdel +xadd +xlen +pexpire "
+    "+set +del"
+)
+
+
+def new_password() -> str:
+    """Draw a password of 256 bits, in letters that need no quoting anywhere."""
+    return secrets.token_hex(_PASSWORD_BYTES)
+
+
+def users_acl(deployment: str, digests: Mapping[str, Sequence[str]]) -> bytes:
+    """Write the file for the broker's `aclfile`.
+
+    `digests`: SHA-256 in hex of each password that counts, by component. The default user is off:
+    who gives no name and password gets nothing.
+
+    Raises: MalformedError when the deployment's name is not a name.
+    """
+    keys = Keyspace(deployment=deployment)
+    inboxes, status = keys.inbox("x").removesuffix("x") + "*", keys.status_pattern
+    dead = keys.dead_letters(keys.requests)
+    # The rights in brackets go together: who may append to a stream by the script of admission
+    # cannot read with another command what the others appended.
+    rights = {
+        "gateway": (
+            f"%RW~{inboxes} %R~{keys.directory} %RW~{status} {_READ_INBOX} +exists +pexpire +set "
+            f"+mget +scan +info ({_SUBMIT} +xpending ~{keys.requests} ~{keys.control} ~{inboxes})"
+        ),
+        "client": (f"%RW~{inboxes} %R~{keys.directory} {_READ_INBOX} ({_SUBMIT} ~{keys.requests})"),
+        "engine": (
+            f"~{keys.requests} %W~{dead} %RW~{inboxes} %R~{keys.directory} %W~{status} {_CONSUME} "
+            f"+xread +get +info ({_SUBMIT} ~{keys.control})"
+        ),
+        "control": f"~{keys.control} %W~{inboxes} %W~{keys.directory} %W~{status} {_CONSUME}",
+    }
+    lines = ["user default off resetkeys resetchannels -@all"]
+    for name, granted in rights.items():
+        hashed = " ".join(f"#{digest}" for digest in digests[name])
+        lines.append(f"user {name} on {hashed} resetchannels -@all {_CONNECTION} {granted}")
+    return "\n".join([*lines, ""]).encode()

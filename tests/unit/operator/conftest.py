@@ -1,0 +1,31 @@
+"""A key folder, made once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealflow.operator.components import Site
+from sealflow.operator.keyset import make
+from sealflow.operator.private import write_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SITE = Site(deployment="demo", release="sf", namespace="prod", hosts=(("gateway", "a.example"),))
+
+
+@pytest.fixture(scope="session")
+def files() -> dict[str, bytes]:
+    """All files of a key folder, with manifests."""
+    return make(SITE, datetime.now(UTC), kubernetes=True)
+
+
+@pytest.fixture(scope="session")
+def folder(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on disk."""
+    path = tmp_path_factory.mktemp("operator") / "keys"
+    write_tree(path, files, replace=False)
+    return path
