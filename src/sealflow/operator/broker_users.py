@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _PASSWORD_BYTES: Final = 32
-_CONNECTION: Final = "+hello +auth +ping +script|load"
+_CONNECTION: Final = "+hello +auth +ping +info +script|load"
 _SUBMIT: Final = "+eval +evalsha +xlen +xadd"
 _READ_INBOX: Final = "+xread +xdel +del +get"
 _CONSUME: Final = (
@@ -45,12 +45,12 @@ def users_acl(deployment: str, digests: Mapping[str, Sequence[str]]) -> bytes:
     rights = {
         "gateway": (
             f"%RW~{inboxes} %R~{keys.directory} %RW~{status} {_READ_INBOX} +exists +pexpire +set "
-            f"+mget +scan +info ({_SUBMIT} +xpending ~{keys.requests} ~{keys.control} ~{inboxes})"
+            f"+mget +scan +wait ({_SUBMIT} +xpending ~{keys.requests} ~{keys.control} ~{inboxes})"
         ),
         "client": (f"%RW~{inboxes} %R~{keys.directory} {_READ_INBOX} ({_SUBMIT} ~{keys.requests})"),
         "engine": (
             f"~{keys.requests} %W~{dead} %RW~{inboxes} %R~{keys.directory} %W~{status} {_CONSUME} "
-            f"+xread +get +info ({_SUBMIT} ~{keys.control})"
+            f"+xread +get ({_SUBMIT} ~{keys.control})"
         ),
         "control": f"~{keys.control} %W~{inboxes} %W~{keys.directory} %W~{status} {_CONSUME}",
     }
