@@ -52,7 +52,12 @@ def users_acl(deployment: str, digests: Mapping[str, Sequence[str]]) -> bytes:
             f"~{keys.requests} %W~{dead} %RW~{inboxes} %R~{keys.directory} %W~{status} {_CONSUME} "
             f"+xread +get ({_SUBMIT} ~{keys.control})"
         ),
-        "control": f"~{keys.control} %W~{inboxes} %W~{keys.directory} %W~{status} {_CONSUME}",
+        "control": (
+            f"~{keys.control} ~{keys.keybroker_leader} ~{keys.keybroker_state} "
+            f"~{keys.keybroker_keys} ~{keys.log} %RW~{inboxes} %W~{keys.directory} %W~{status} "
+            f"{_CONSUME} +get +hget +hgetall +hset +xrange +xread"
+        ),
+        "scaler": f"%R~{keys.requests} +xlen",
     }
     lines = ["user default off resetkeys resetchannels -@all"]
     for name, granted in rights.items():

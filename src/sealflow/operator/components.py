@@ -47,12 +47,14 @@ COMPONENTS: Final = (
     Component(name="control", broker_user=True),
     Component(name="engine", broker_user=True),
     Component(name="client", broker_user=True),
+    Component(name="scaler", broker_user=True),
     Component(name="jobmanager", circle=Circle.FLINK, serves=True, java=True),
     Component(name="taskmanager", circle=Circle.FLINK, serves=True, java=True),
     Component(name="rest", circle=Circle.REST, serves=True, java=True),
     Component(name="submit", circle=Circle.REST, java=True),
 )
-"""`client` is an owner that speaks to the queue itself; `submit` sends the job to Flink."""
+"""`client` is an owner that speaks to the queue itself; `scaler` reads how long the queue is, for
+KEDA; `submit` sends the job to Flink."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,191 @@
+"""The chart's own pods, run by podman: installed, used, attacked, killed, upgraded under load."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.chart.rendering import NAMESPACE, RELEASE, merged
+from tests.cluster.containers import ROOT
+from tests.cluster.controllers import BY_NAME
+from tests.cluster.network import NAMESPACES
+from tests.cluster.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cluster.store import Object
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+LOCAL: Final[Object] = {
+    "engine": {"kind": "local", "settings": {"stale_after_s": 3}},
+    "gateway": {"replicas": 2},
+    "taskmanager": {"replicas": 2},
+}
+SERVED: Final = re.compile(r"^Served (\d+) images in [\d.]+ sec, e2e throughput is", re.MULTILINE)
+PUBLISH: Final = ("model", "publish", str(ROOT / "examples" / "efficientnet-lite0"))
+BENCH: Final = ("bench", "--images", str(ROOT / "examples" / "photos"), "--concurrency=8")
+PORTS: Final = {"broker": 6379, "gateway": 8470}
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A release of the local engine, with a published model that all workers have loaded."""
+    folder = Path(tempfile.mkdtemp(prefix="sf-"))
+    folder.chmod(0o755)
+    found = Site(folder)
+    try:
+        found.helm("install", release=found.values(LOCAL))
+        publish(found)
+        until(lambda: loaded(found) == 2)
+        yield found
+    finally:
+        found.close()
+        shutil.rmtree(folder)
+
+
+def until(done: Callable[[], bool], within_s: float = 60) -> None:
+    """Wait for something to come true."""
+    end_s = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < end_s, "it did not come true in time"
+        time.sleep(0.3)
+
+
+def finish(process: subprocess.Popen[str], within_s: float = 150) -> str:
+    """Wait for a command; gives what it said."""
+    return process.communicate(timeout=within_s)[0]
+
+
+def publish(site: Site) -> None:
+    """Publish the example's model, once the key broker is there."""
+    end_s = time.monotonic() + 60
+    while "published" not in (said := finish(site.sealflow(site.owner, *PUBLISH))):
+        assert time.monotonic() < end_s, said
+        time.sleep(1)
+
+
+def status(site: Site) -> dict[str, Any]:
+    """Ask the gateway what all processes say; empty when it cannot be asked."""
+    said = finish(site.sealflow(site.owner, "status", "--json"))
+    found: dict[str, Any] = json.loads(said) if said.startswith("{") else {"components": []}
+    return found
+
+
+def loaded(site: Site) -> int:
+    """Count workers with a model."""
+    return sum(
+        bool(worker["ready"] and worker["models"])
+        for component in status(site)["components"]
+        for worker in component.get("workers") or ()
+    )
+
+
+def reaches(guest: str, address: str, port: int) -> bool:
+    """Say whether a TCP connection comes about from a guest's network."""
+    script = f"import socket; socket.create_connection(('{address}', {port}), 1).close()"
+    command = ("nsenter", f"--net={NAMESPACES / guest}", "python3", "-c", script)
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_the_benchmark_pod(site: Site) -> None:
+    """`helm test` runs the benchmark to its line, with every answer right."""
+    served = SERVED.search(site.helm("test", "--logs"))
+    assert served is not None
+    assert served[1] == "100"
+
+
+def test_network_policies_hold(site: Site) -> None:
+    """A neighbour reaches the gateway alone, a worker's pod the broker, a stranger nothing."""
+    label = "app.kubernetes.io/component"
+    own = {"app.kubernetes.io/name": "sealflow", "app.kubernetes.io/instance": RELEASE}
+    guests = {
+        "neighbour": (site.owner, {"gateway"}),
+        "worker": (site.guest({**own, label: "taskmanager"}), {"broker"}),
+        "benchmark": (site.guest({**own, label: "benchmark"}), {"gateway"}),
+    }
+    broker = site.node.pods("broker")[0].address
+    until(lambda: reaches(guests["worker"][0], broker, PORTS["broker"]))
+    for guest, expected in guests.values():
+        found = {
+            component
+            for component, port in PORTS.items()
+            if reaches(guest, site.node.pods(component)[0].address, port)
+        }
+        assert found == expected
+
+
+def test_pods_are_confined(site: Site) -> None:
+    """Inside, nobody is root, has a capability, may gain one, or can write to the root."""
+    for component in ("broker", "keybroker", "gateway", "taskmanager"):
+        for pod in site.node.pods(component):
+            process = Path("/proc") / str(site.pid(pod))
+            lines = (process / "status").read_text().splitlines()
+            fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+            assert fields["Uid"].split() == ["10001"] * 4
+            assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+            assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
+            root = (process / "mounts").read_text().splitlines()[0].split()
+            assert root[1] == "/"
+            assert "ro" in root[3].split(",")
+            variables = (process / "environ").read_bytes().lower()
+            assert b"password" not in variables
+
+
+def test_pods_killed_under_load(site: Site) -> None:
+    """A worker's pod, the key broker's and the broker's are killed: every answer still comes."""
+    load = site.sealflow(site.owner, *BENCH, "-n300", "--rate=10")
+    for component in ("taskmanager", "keybroker", "broker"):
+        pod = site.node.pods(component)[0]
+        before = pod.restarts
+        time.sleep(1)
+        assert load.poll() is None, "the load ended before the kill"
+        site.kill(pod)
+        until(lambda pod=pod, before=before: pod.restarts > before and pod.ready)  # type: ignore[misc]
+    said = finish(load)
+    assert SERVED.search(said), said
+    until(lambda: loaded(site) == 2)
+
+
+def test_an_upgrade_under_load(site: Site) -> None:
+    """`helm upgrade` replaces every gateway and worker pod while requests come: none is lost."""
+    before = {pod.address for name in ("gateway", "taskmanager") for pod in site.node.pods(name)}
+    changed = {"gateway": {"settings": {"max_wait_s": 100}}, "engine": {"settings": {"window": 16}}}
+    load = site.sealflow(site.owner, *BENCH, "-n400", "--rate=8")
+    site.helm("upgrade", release=site.values(merged(LOCAL, changed)))
+    after = {pod.address for name in ("gateway", "taskmanager") for pod in site.node.pods(name)}
+    assert not before & after
+    assert len(after) == 4
+    said = finish(load)
+    assert SERVED.search(said), said
+
+
+def test_a_wrong_password(site: Site) -> None:
+    """A pod whose Secret is wrong says so in one line, and comes back when it is right again."""
+    name = f"{RELEASE}-engine-password"
+    secret = site.store.get(BY_NAME["Secret"], NAMESPACE, name)
+    wrong = {"data": {"broker": b64encode(b"wrong").decode()}}
+    site.store.merge(BY_NAME["Secret"], NAMESPACE, name, wrong)
+    pod = site.node.pods("taskmanager")[0]
+    try:
+        site.kill(pod)
+        until(lambda: pod.restarts >= 2)
+        lines = pod.logs().splitlines()
+        assert any(
+            line.startswith("error: the broker refuses this user")
+            and "broker_password_file" in line
+            for line in lines
+        )
+    finally:
+        site.store.merge(BY_NAME["Secret"], NAMESPACE, name, {"data": secret["data"]})
+    until(lambda: loaded(site) == 2)
