@@ -54,7 +54,7 @@ def test_keys_differ(files: dict[str, bytes]) -> None:
         if path.startswith("password/") and path.count("/") == 2 and not path.endswith(".acl")
     ]
     assert len(set(keys)) == len(keys) == len(COMPONENTS)
-    assert len(set(passwords)) == len(passwords) == 8
+    assert len(set(passwords)) == len(passwords) == 9
 
 
 @pytest.mark.parametrize(
