@@ -209,7 +209,7 @@ def test_no_password_in_file(guarded: Guarded) -> None:
     """The broker's file holds digests only."""
     text = (guarded.folder / "k" / USERS_ACL).read_text()
     assert guarded.password("gateway") not in text
-    assert len(re.findall("#[0-9a-f]{64}", text)) == 4
+    assert len(re.findall("#[0-9a-f]{64}", text)) == 5
 
 
 def test_rotation(binary: str) -> None:
