@@ -67,7 +67,6 @@ e2e-images: setup image-tools ## Build the images on a base of Debian's own pack
 	@$(BIN)/python -m pytest -q -m images tests/images
 
 chaos: setup flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
-	@command -v faketime >/dev/null || apt-get install -y -qq faketime >/dev/null
 	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos
 
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
