@@ -96,7 +96,10 @@ def broker_address(options: Mapping[str, Any]) -> BrokerAddress | None:
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that find a service; the command gets them as one `connection`."""
+    """Add the options that find a service; the command gets them as one `connection`.
+
+    A command's own argument `address` is the gateway too.
+    """
 
     @broker_options
     @click.option("--ca", type=_FILE, help="PEM of the root of the gateway's certificate.")
@@ -120,6 +123,7 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
 _TAKEN = (
     "home",
     "url",
+    "address",
     "policy",
     "ca",
     "broker_url",
@@ -137,7 +141,8 @@ def _connect(options: Mapping[str, Any]) -> Connection:
     """
     from sealflow.cli.home import Home
 
-    home, url, ca = Home(options["home"]), options["url"], options["ca"]
+    home, ca = Home(options["home"]), options["ca"]
+    url = options["url"] or options.get("address")
     broker = broker_address(options)
     if url is None:
         running = home.running()

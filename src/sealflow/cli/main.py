@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from typing import Final
 
@@ -84,10 +85,12 @@ def main() -> None:
     """Run the command line; every error of ours ends as one clear line and an exit code."""
     # Commands say it themselves, once.
     logging.getLogger("sealflow.owner.results").setLevel(logging.ERROR)
+    # https://no-color.org; click by itself looks only at whether this is a terminal.
+    color = False if os.environ.get("NO_COLOR") else None
     try:
-        cli()
+        cli(color=color)
     except SealflowError as error:
-        click.secho(f"error: {error}", fg="red", err=True)
+        click.secho(f"error: {error}", fg="red", err=True, color=color)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
 
 

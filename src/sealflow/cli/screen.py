@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rich.table import Table
+    from rich.console import RenderableType
 
-SIMULATED = "SIMULATED TEE: nothing is protected from whoever runs these machines"
+SIMULATED: Final = "SIMULATED TEE: nothing is protected from whoever runs these machines"
 
 
 def print_json(value: object) -> None:
@@ -22,15 +22,30 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value))
 
 
-def print_table(table: Table) -> None:
-    """Print a table, with colour only on a terminal."""
+def print_table(table: RenderableType) -> None:
+    """Print a table, with colour only on a terminal, and not where NO_COLOR is set.
+
+    What stands in cells comes from peers: it is shown as it is, never taken for markup.
+    """
     from rich.console import Console
 
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)
+
+
+def show_simulation(*, simulated: bool) -> None:
+    """Say in a box that nothing is protected, when it is not."""
+    if not simulated:
+        return
+    from rich import box
+    from rich.panel import Panel
+    from rich.text import Text
+
+    text = Text(SIMULATED, style="bold yellow", justify="center")
+    print_table(Panel(text, box=box.HEAVY, border_style="yellow"))
 
 
 def warn_of_simulation(*, simulated: bool) -> None:
-    """Say that nothing is protected, when it is not."""
+    """Say on standard error that nothing is protected, when it is not."""
     if simulated:
         click.secho(SIMULATED, fg="yellow", bold=True, err=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table
+from sealflow.cli.screen import print_json, print_table, show_simulation
 from sealflow.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def status(
     if as_json:
         print_json(found)
     else:
+        show_simulation(simulated=says_simulated(found))
         print_table(status_table(found))
 
 
@@ -56,6 +57,13 @@ def fetch_status(connection: Connection) -> dict[str, Any]:
     if not isinstance(value, dict) or "components" not in value:
         raise UnavailableError(f"the gateway does not know: {value}")
     return value
+
+
+def says_simulated(found: dict[str, Any]) -> bool:
+    """Whether any process of the cluster says that it simulates."""
+    workers = (each for part in found["components"] for each in part.get("workers") or ())
+    parts = (found, *found["components"], *workers)
+    return any(each.get("simulated") is True for each in parts)
 
 
 def status_table(found: dict[str, Any]) -> Table:

@@ -1,71 +1,116 @@
-"""CLI: `sealflow verify`."""
+"""CLI: `sealflow verify`: the trust report. Reference: docs/reference/verify.md."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+import time
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, warn_of_simulation
+from sealflow.cli.screen import print_json, print_table, show_simulation
+from sealflow.errors import EvidenceError, PolicyError, VerificationError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sealflow.cli.connection import Connection
     from sealflow.owner.trust import TrustReport
 
+NOT_VERIFIED: Final = 3
+"""The exit code of every VerificationError: see `EXIT_CODES`."""
+
 
 @click.command()
+@click.argument("address", required=False, metavar="[URL]")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(
-    connection: Connection,
-    *,
-    as_json: bool,
-) -> None:
-    """Verify a service and say what was proved.
+def verify(connection: Connection, *, as_json: bool) -> None:
+    """Verify a service and say what was proved, and what was not.
 
-    Fetches the key broker's evidence and the signed directory, checks both offline against the
-    policy, and exits with code 3 when anything is not as the policy demands.
+    Fetches the key broker's evidence and the signed directory, and checks both offline against the
+    policy. Nothing of yours is sent. Exit code 0: everything is as the policy demands. 3: it is
+    not. 2: the policy or an option is wrong. 6: the service does not answer.
     """
-    with connection.client() as client:
-        report = client.verify()
+    try:
+        with connection.client() as client:
+            report = client.verify()
+    except VerificationError as error:
+        if as_json:
+            print_json(_refusal(error))
+        else:
+            _print_refusal(connection.url, error)
+        sys.exit(NOT_VERIFIED)
     if as_json:
-        print_json(report.as_json())
+        print_json({"url": connection.url, **report.as_json()})
+    else:
+        _print(connection, report)
+
+
+def _refusal(error: VerificationError) -> dict[str, object]:
+    mismatches = error.mismatches if isinstance(error, PolicyError) else ()
+    return {
+        "verified": False,
+        "code": error.code if isinstance(error, EvidenceError) else "policy",
+        "error": str(error),
+        "mismatches": [each.as_json() for each in mismatches],
+    }
+
+
+def _print_refusal(url: str, error: VerificationError) -> None:
+    click.secho(f"NOT VERIFIED  {url}", fg="red", bold=True)
+    click.echo("Do not send anything there. Nothing of yours was sent.\n")
+    if not isinstance(error, PolicyError):
+        click.echo(str(error))
         return
-    warn_of_simulation(simulated=report.simulated)
-    _print(report)
+    click.echo("The evidence is genuine, and not what the policy demands:")
+    table = _table("what", "the policy demands", "the service proved", "what to do")
+    for each in error.mismatches:
+        asked = f"\n({each.field})" if each.field else "\n(no policy allows another)"
+        table.add_row(each.code, each.expected + asked, each.got, each.hint)
+    print_table(table)
 
 
-def _print(report: TrustReport) -> None:
-    from datetime import UTC, datetime
+def _print(connection: Connection, report: TrustReport) -> None:
+    from sealflow.owner.assurance import NOT_PROVED, facts, moment, sights
 
-    from rich.table import Table
-    from rich.text import Text
-
-    claims, directory = report.approval.claims, report.directory
-    until = datetime.fromtimestamp(report.valid_until_ms / 1000, UTC)
-    facts = Table(title="Proved", title_justify="left", show_header=False)
-    facts.add_column(style="bold")
-    facts.add_column(overflow="fold")
-    for name, value in (
-        ("deployment", claims.bound.deployment),
-        ("TEE", claims.bound.tee.value),
-        ("measurement", claims.measurement),
-        ("TCB status", claims.tcb_status),
-        ("settings", claims.bound.manifest_digest),
-        ("directory", f"version {directory.version}, valid until {until:%Y-%m-%d %H:%M:%S} UTC"),
-        ("keys", ", ".join(f"{key.suite.name} {key.kid[:16]}…" for key in directory.keys)),
-    ):
-        facts.add_row(name, Text(value))
-    print_table(facts)
-    models = Table(title="Models", title_justify="left")
-    for heading in ("model", "inputs", "outputs", "package"):
-        models.add_column(heading, overflow="fold")
-    for model in directory.models:
+    show_simulation(simulated=report.simulated)
+    word, colour = ("SIMULATION ONLY", "yellow") if report.simulated else ("VERIFIED", "green")
+    click.secho(f"{word}  {connection.url}", fg=colour, bold=True)
+    click.echo(
+        f"deployment {report.approval.claims.bound.deployment}, by the policy {connection.policy}, "
+        f"valid until {moment(report.valid_until_ms)}"
+    )
+    who = _table("who can see your data", "", "why")
+    for sight in sights(report):
+        who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
+    proved = _table("proved", "what, and by what")
+    for fact in facts(report, time.time_ns() // 1_000_000):
+        proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
+    open_ends = _table("not proved", "why")
+    for what, why in NOT_PROVED:
+        open_ends.add_row(what, why)
+    models = _table("model", "takes", "gives", "package")
+    for model in report.directory.models:
         models.add_row(
             f"{model.name}:{model.version}" + (" (default)" if model.default else ""),
-            Text("\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.inputs)),
-            Text("\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.outputs)),
+            "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.inputs),
+            "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.outputs),
             model.digest[:16] + "…",
         )
-    print_table(models)
+    for table in (who, proved, open_ends, models):
+        click.echo()
+        print_table(table)
+    show_simulation(simulated=report.simulated)
+
+
+def _table(*headings: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    table.columns[0].no_wrap = True
+    return table

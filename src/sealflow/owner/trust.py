@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError
+from sealflow.owner.assurance import NOT_PROVED, hardware, sights
 from sealflow.seal.directory import Directory, SignedDirectory
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.suites import parse_suite
@@ -43,6 +44,9 @@ class TrustReport:
         return {
             "verified": True,
             "simulated": self.simulated,
+            "hardware": hardware(self),
+            "sees_plaintext": {each.who: each.sees for each in sights(self)},
+            "not_proved": [what for what, _ in NOT_PROVED],
             "deployment": claims.bound.deployment,
             **claims.as_json(),
             "manifest_digest": claims.bound.manifest_digest,
@@ -50,6 +54,7 @@ class TrustReport:
             "instance": claims.bound.instance,
             "policy_digest": self.approval.policy_digest,
             "directory_version": directory.version,
+            "directory_issued_ms": directory.issued_ms,
             "valid_until_ms": self.valid_until_ms,
             "models": [model.as_json() for model in directory.models],
             "keys": [

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sealflow.host.gateway.asgi import Receive, Scope, Send
     from sealflow.host.gateway.figures import Figures
+    from sealflow.host.gateway.response import Header
 
     Handle = Callable[[Request], Awaitable[Response]]
 
@@ -47,9 +48,17 @@ class Route:
 class Gateway:
     """Routes requests. Errors leave as JSON or as refusal envelopes, never as a traceback."""
 
-    def __init__(self, routes: Sequence[Route], figures: Figures, *, log_requests: bool) -> None:
-        """Serve `routes`."""
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        figures: Figures,
+        marks: Callable[[], tuple[Header, ...]],
+        *,
+        log_requests: bool,
+    ) -> None:
+        """Serve `routes`; `marks` gives the headers that every answer carries."""
         self.routes = tuple(routes)
+        self._marks = marks
         self._figures = figures
         self._log_requests = log_requests
         self._exact: dict[str, dict[str, Route]] = {}
@@ -83,7 +92,7 @@ class Gateway:
             except ClientGoneError:
                 self._note(method, label, _CLIENT_GONE, started)
                 return
-        await response.send(send)
+        await response.send(send, self._marks())
         self._note(method, label, response.status, started)
 
     def _note(self, method: str, route: str, status: int, started: float) -> None:

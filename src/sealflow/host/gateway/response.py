@@ -29,9 +29,9 @@ class Response:
     media_type: bytes = JSON_TYPE
     headers: tuple[Header, ...] = ()
 
-    async def send(self, send: Send) -> None:
-        """Write it to the client."""
-        headers = list(self.headers)
+    async def send(self, send: Send, marks: tuple[Header, ...] = ()) -> None:
+        """Write it to the client, with `marks` that all answers carry."""
+        headers = [*self.headers, *marks]
         if self.status not in _BODILESS:
             headers.append((b"content-type", self.media_type))
             headers.append((b"content-length", str(len(self.body)).encode()))
@@ -59,6 +59,8 @@ class ProblemError(Exception):
         return json_response({"error": self.detail}, status=self.status, headers=self.headers)
 
 
+SIMULATED: Final[Header] = (b"sealflow-simulated", b"true")
+"""Warns people who look; a client believes the sealed reply's own mark alone."""
 CLOSE: Final[Header] = (b"connection", b"close")
 
 

@@ -51,7 +51,7 @@ class Service:
         self._room = WaitingRoom()
         figures = Figures()
         figures.waiting.set_function(lambda: len(self._room))
-        directory = DirectoryCache(self._records)
+        self._directory = directory = DirectoryCache(self._records)
         self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._room)
         self._health = HealthRoutes(config, self._records, directory, figures)
         keybroker = KeyBrokerRoutes(config, self._submitter, self._records, directory, self._room)
@@ -72,6 +72,7 @@ class Service:
                 Route("GET", "/metrics", self._health.metrics),
             ),
             figures,
+            directory.marks,
             log_requests=config.log_requests,
         )
         self._reporting: asyncio.Task[None] | None = None
@@ -113,8 +114,10 @@ class Service:
                 "cpu_s": round(cpu_s(pid), 2),
                 "rss_bytes": rss_bytes(pid),
                 "waiting": len(self._room),
+                "simulated": self._directory.says_simulated,
             }
             try:
+                await self._directory.read()
                 await self._records.publish_status(
                     "gateway", self._instance, json.dumps(status).encode(), STATUS_TTL_MS
                 )

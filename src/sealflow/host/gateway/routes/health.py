@@ -62,6 +62,7 @@ class HealthRoutes:
             {
                 "deployment": self._config.deployment,
                 "ready": not reasons,
+                "simulated": self._directory.says_simulated,
                 "reasons": reasons,
                 "queue": {
                     "waiting": depth.waiting,

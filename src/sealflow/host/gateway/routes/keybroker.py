@@ -13,7 +13,13 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.host.gateway.request import BodyTooLargeError
-from sealflow.host.gateway.response import JSON_TYPE, ProblemError, Response, retry_after
+from sealflow.host.gateway.response import (
+    JSON_TYPE,
+    SIMULATED,
+    ProblemError,
+    Response,
+    retry_after,
+)
 from sealflow.wire.ids import new_request_id
 from sealflow.wire.queueing import Keyspace
 from sealflow.wire.strict_json import parse_object
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.records import Records
     from sealflow.host.gateway.config import GatewayConfig
     from sealflow.host.gateway.request import Request
+    from sealflow.host.gateway.response import Header
     from sealflow.host.gateway.waiting import WaitingRoom
 
 MAX_CONTROL_BYTES: Final = 2**20
@@ -44,6 +51,12 @@ class DirectoryCache:
         self._text: bytes | None = None
         self._tag = b""
         self._read_at = -_FRESH_S
+        self.says_simulated = False
+        """Whether the key broker's evidence, which nobody here can check, is of a simulation."""
+
+    def marks(self) -> tuple[Header, ...]:
+        """Give the headers that every answer of this gateway carries."""
+        return (SIMULATED,) if self.says_simulated else ()
 
     async def read(self) -> tuple[bytes, bytes] | None:
         """Give the directory and its entity tag; None while none is published.
@@ -61,6 +74,7 @@ class DirectoryCache:
             self._read_at = now
             if text != self._text:
                 self._text = text
+                self.says_simulated = _says_simulated(text or b"{}")
                 self._tag = b'"' + hashlib.sha256(text or b"").hexdigest()[:32].encode() + b'"'
         return None if self._text is None else (self._text, self._tag)
 
@@ -133,3 +147,11 @@ class KeyBrokerRoutes:
             detail = "the key broker did not answer: see that the control process runs"
             raise ProblemError(504, detail) from error
         return Response(body=body)
+
+
+def _says_simulated(text: bytes) -> bool:
+    try:
+        evidence = parse_object(text, "published directory").get("evidence")
+    except MalformedError:
+        return False
+    return isinstance(evidence, dict) and evidence.get("tee") == "simulated"

@@ -1,0 +1,148 @@
+"""Owner: a trust report in words: who can see the data, what was proved, what was not.
+
+Pure: the same report and time give the same words. Words for people; for machines see
+`TrustReport.as_json`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.claims import form
+from sealflow.attest.evidence import Tee
+from sealflow.attest.reports import AmdPlatform, SgxReport
+
+if TYPE_CHECKING:
+    from sealflow.owner.trust import TrustReport
+
+_HARDWARE: Final = {
+    Tee.SGX: "Intel SGX",
+    Tee.TDX: "Intel TDX",
+    Tee.SNP: "AMD SEV-SNP",
+}
+
+NOT_PROVED: Final = (
+    ("that you get an answer", "whoever carries messages can drop, delay or repeat them"),
+    (
+        "that nobody learns when you ask",
+        "the operator sees who connects when, which model, and sizes to within about 12 %",
+    ),
+    (
+        "that the processor keeps its secrets",
+        "side channels and attacks on its buses break any enclave; a good TCB status means fewer",
+    ),
+    (
+        "that the code is free of errors",
+        "a measurement says which code runs: whoever named it in your policy has to know it",
+    ),
+    (
+        "that the model is honest",
+        "its owner decides what it answers; the directory says which package answers",
+    ),
+    ("that a request runs once", "the operator can have two workers run one; you take one reply"),
+    ("that this machine is sound", "its clock, your policy file and this program are trusted"),
+)
+"""What no report proves, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """One party: whether it sees requests and replies in clear, and why."""
+
+    who: str
+    sees: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that was proved: its name, its value, what vouches for it."""
+
+    name: str
+    value: str
+    by: str
+
+
+def hardware(report: TrustReport) -> str:
+    """Name the hardware; a simulation says that it is one, and what it imitates."""
+    name = _HARDWARE[form(report.approval.claims.report)]
+    return f"SIMULATED {name}: no hardware at all" if report.simulated else name
+
+
+def sights(report: TrustReport) -> tuple[Sight, ...]:
+    """Say who can see requests and replies in clear."""
+    owner = "its model computes on your data inside, and nothing but the reply comes out"
+    if report.simulated:
+        operator = "the simulation's keys lie on the operator's disk: it can read everything"
+    else:
+        operator = "holds ciphertext; the processor keeps it out of the enclaves"
+    return (
+        Sight(who="this machine", sees=True, why="seals requests and opens replies"),
+        Sight(
+            who="enclaves of the deployment",
+            sees=True,
+            why="the key broker gives keys only to workers that meet the deployment's settings",
+        ),
+        Sight(who="operator, administrators, cloud", sees=report.simulated, why=operator),
+        Sight(who="gateway, queue, engine, network", sees=False, why="carry ciphertext alone"),
+        Sight(who="owner of the model", sees=False, why=owner),
+    )
+
+
+def facts(report: TrustReport, now_ms: int) -> tuple[Fact, ...]:
+    """Say what was proved, by what, and how old that is. `now_ms`: Unix ms."""
+    claims, directory = report.approval.claims, report.directory
+    root = "a root that the policy names as insecure" if report.simulated else "its maker's root"
+    vendor = "AMD" if isinstance(claims.platform, AmdPlatform) else "Intel"
+    vendor = f"the simulated {vendor}" if report.simulated else vendor
+    found = [
+        Fact(name="hardware", value=hardware(report), by=f"quote and certificates under {root}"),
+        Fact(name="code", value=claims.measurement, by="the quote; the policy names it"),
+    ]
+    if claims.signer:
+        version = f", version {claims.svn}" if isinstance(claims.report, SgxReport) else ""
+        found.append(Fact(name="signer", value=f"{claims.signer}{version}", by="the quote"))
+    advisories = ", ".join(claims.advisories) or "no advisories"
+    found += [
+        Fact(name="TCB status", value=f"{claims.tcb_status}; {advisories}", by=vendor),
+        Fact(
+            name="status is of",
+            value=_age(claims.platform.collateral_issued_s * 1000, now_ms),
+            by=f"{vendor}; the policy limits its age",
+        ),
+        Fact(
+            name="settings", value=claims.bound.manifest_digest, by="the quote; the policy names it"
+        ),
+        Fact(
+            name="directory",
+            value=f"version {directory.version}, {_age(directory.issued_ms, now_ms)}",
+            by="the signing key that the quote names",
+        ),
+        Fact(
+            name="requests are sealed to",
+            value=", ".join(
+                f"{key.kid[:16]}… {'post-quantum' if key.suite.post_quantum else 'X25519'}"
+                for key in directory.keys
+                if key.not_before_ms <= now_ms < key.retire_ms
+            )
+            or "no key in force",
+            by="the directory",
+        ),
+    ]
+    return tuple(found)
+
+
+def moment(unix_ms: int) -> str:
+    """Write a time for people, in UTC."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _age(issued_ms: int, now_ms: int) -> str:
+    seconds = max(0, now_ms - issued_ms) // 1000
+    for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{moment(issued_ms)} ({count} {name}{'' if count == 1 else 's'} old)"
+    return f"{moment(issued_ms)} ({seconds} s old)"
