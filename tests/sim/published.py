@@ -11,14 +11,14 @@ from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_da
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.seal.directory import Directory, SignedDirectory
 from sealflow.seal.keys import OpeningKey
-from sealflow.seal.log import LogHead
 from sealflow.seal.suites import Suite
+from sealflow.trusted.keybroker.history import LogHead
 from sealflow.trusted.keybroker.vault import Vault
 from sealflow.wire.ids import RequestId
 from sealflow.wire.world import World
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
 
-LOG = LogHead(history="0f" * 16, number=1, digest="ee" * 32)
+LOG = LogHead(history="0f" * 32, number=1, digest="ee" * 32)
 NOW_MS = 1_790_000_000_000
 
 
