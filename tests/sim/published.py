@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
+from sealflow.seal.catalog import DirectoryModel
 from sealflow.seal.directory import Directory, SignedDirectory
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
@@ -17,6 +19,9 @@ from sealflow.trusted.keybroker.vault import Vault
 from sealflow.wire.ids import RequestId
 from sealflow.wire.world import World
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LOG = LogHead(history="0f" * 32, number=1, digest="ee" * 32)
 NOW_MS = 1_790_000_000_000
@@ -92,3 +97,25 @@ class Published:
             evidence or self.evidence(),
         )
         return signed.encode()
+
+    def with_model(self) -> Directory:
+        """A directory with the model m, from FP32 x [-1, 4] to FP32 y [-1, 4]."""
+        spec = {"datatype": "FP32", "shape": [-1, 4]}
+        model = DirectoryModel.from_json(
+            {
+                "name": "m",
+                "version": "1",
+                "digest": "cd" * 32,
+                "owner": self.site.owner.signer,
+                "workers": None,
+                "default": True,
+                "inputs": [{"name": "x", **spec}],
+                "outputs": [{"name": "y", **spec}],
+                "image": None,
+            }
+        )
+        return self.directory(models=(model,))
+
+    def tensor(self) -> NDArray[np.float32]:
+        """What the model takes."""
+        return np.ones((1, 4), np.float32)

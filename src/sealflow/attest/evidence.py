@@ -170,9 +170,12 @@ def decode_base64(text: object, limit: int, what: str) -> bytes:
     if not isinstance(text, str) or len(text) > (limit + 2) // 3 * 4:
         raise MalformedError(f"{what}: not base64, or over {limit} bytes")
     try:
-        return b64decode(text, validate=True)
+        found = b64decode(text, validate=True)
     except ValueError as error:
         raise MalformedError(f"{what}: not base64") from error
+    if len(found) > limit:
+        raise MalformedError(f"{what}: over {limit} bytes")
+    return found
 
 
 _TEXTS: Final = (

@@ -1,0 +1,161 @@
+"""Attacks on the directory and its pin: rows 31 to 38 of docs/threat-model.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.attest.deployment import Deployment
+from sealflow.errors import EvidenceError, MalformedError, PolicyError
+from sealflow.owner.session import ServiceSession
+from sealflow.owner.trust import examine
+from sealflow.seal.directory import SignedDirectory
+from sealflow.seal.keys import OpeningKey, SealingKey
+from sealflow.seal.suites import Suite
+from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.world import World
+from tests.sim.published import NOW_MS, Published
+
+if TYPE_CHECKING:
+    from sealflow.seal.directory import Directory
+
+
+@pytest.fixture(scope="module")
+def service() -> Published:
+    """A service whose directory passes."""
+    made = Published.create()
+    examine(made.document(), made.policy, NOW_MS)
+    return made
+
+
+def code(service: Published, document: bytes, now_ms: int = NOW_MS) -> str:
+    """Examine what must be refused; gives the error's code."""
+    with pytest.raises(EvidenceError) as caught:
+        examine(document, service.policy, now_ms)
+    return caught.value.code
+
+
+def signed(service: Published, payload: bytes) -> bytes:
+    """Publish any payload with a good signature of the key broker."""
+    signature = service.signing.sign(World.SIMULATED.label("directory") + payload)
+    whole = SignedDirectory(payload=payload, signature=signature, evidence=service.evidence())
+    return whole.encode()
+
+
+def adopt_all(service: Published, *directories: Directory) -> str:
+    """Let one client adopt directories until one is refused; gives the error's code."""
+    session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
+    with pytest.raises(EvidenceError) as caught:
+        for each in directories:
+            session.adopt(service.document(each))
+    return caught.value.code
+
+
+def test_31_flipped_bits(service: Published) -> None:
+    """Every flipped byte of payload and signature is refused."""
+    good = SignedDirectory.parse(service.document())
+    for name in ("payload", "signature"):
+        content = getattr(good, name)
+        for at in range(0, len(content), 11 if name == "payload" else 1):
+            changed = bytearray(content)
+            changed[at] ^= 1
+            parts = {"payload": good.payload, "signature": good.signature, name: bytes(changed)}
+            document = SignedDirectory(evidence=good.evidence, **parts).encode()
+            assert code(service, document) == "directory_signature"
+
+
+def test_32_rollback_fork_expiry(service: Published) -> None:
+    """An older version, a second one of the same number, a broken chain and an old one fail."""
+    first = service.directory(version=5)
+    older = service.directory(version=4)
+    twin = service.directory(version=5, issued_ms=first.issued_ms - 1)
+    stranger = service.directory(version=6, previous="aa" * 32)
+    assert adopt_all(service, first, older) == "directory_rollback"
+    assert adopt_all(service, first, twin) == "directory_fork"
+    assert adopt_all(service, first, stranger) == "directory_fork"
+    late_ms = first.expires_ms
+    assert code(service, service.document(first), late_ms) == "directory_expired"
+    early = service.directory(issued_ms=NOW_MS + 10**6)
+    assert code(service, service.document(early)) == "directory_early"
+
+
+def test_33_epoch_rollback(service: Published) -> None:
+    """Keys of an epoch that is over are not sealed to, and an older directory does not return."""
+    first = service.directory(version=5)
+    over = replace(
+        first,
+        version=6,
+        previous=SignedDirectory.parse(service.document(first)).digest,
+        keys=tuple(replace(key, retire_ms=NOW_MS) for key in first.keys[:1]),
+    )
+    session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
+    session.adopt(service.document(first))
+    session.adopt(service.document(over))
+    assert session.refresh_due()
+    assert not session.postpone_refresh()
+    assert adopt_all(service, first, over, first) == "directory_rollback"
+
+
+def test_34_kid_of_another_key(service: Published) -> None:
+    """A kid that is not the hash of its suite and key is refused."""
+    directory = service.directory()
+    other = OpeningKey.generate(Suite.SIMULATED_X25519).sealing
+    key = directory.keys[0]
+    for changed in (
+        replace(key, public=other.public, suite=other.suite),
+        replace(key, kid=other.key_id),
+    ):
+        bent = replace(directory, keys=(changed, *directory.keys[1:]))
+        assert code(service, service.document(bent)) == "directory"
+    assert SealingKey(suite=key.suite, public=key.public).key_id == key.kid
+
+
+def test_35_unknown_field(service: Published) -> None:
+    """A field that nobody knows, one that is twice there and one that is missing are refused."""
+    value = dict(parse_object(service.directory().encode(), "directory"))
+    assert code(service, signed(service, canonical({**value, "new": 1}))) == "directory"
+    twice = service.directory().encode().replace(b'"version":1', b'"version":1,"version":2')
+    assert code(service, signed(service, twice)) == "directory"
+    del value["revoked"]
+    assert code(service, signed(service, canonical(value))) == "directory"
+
+
+def test_36_retired_signer(service: Published) -> None:
+    """A signature of any other key than the one in the evidence is refused."""
+    stranger = replace(service, signing=Ed25519PrivateKey.generate())
+    document = SignedDirectory.sign(
+        service.directory(), stranger.signing, World.SIMULATED, service.evidence()
+    ).encode()
+    assert code(service, document) == "directory_signature"
+    hardware = SignedDirectory.sign(
+        service.directory(), service.signing, World.HARDWARE, service.evidence()
+    ).encode()
+    assert code(service, hardware) == "directory_signature"
+
+
+def test_37_tampered_settings(service: Published) -> None:
+    """Other settings of the deployment than the policy's are refused, wherever they stand."""
+    other = service.evidence(service.bound(manifest_digest="cd" * 32))
+    with pytest.raises(PolicyError) as caught:
+        examine(service.document(evidence=other), service.policy, NOW_MS)
+    assert [each.code for each in caught.value.mismatches] == ["manifest_digest"]
+    bent = service.directory(manifest_digest="cd" * 32)
+    assert code(service, service.document(bent)) == "directory"
+    text = service.site.deployment.encode()
+    changed = text.replace(b'"lease_s":3600', b'"lease_s":3601')
+    assert changed != text
+    assert Deployment.parse(changed).digest != service.site.deployment.digest
+
+
+def test_38_mixed_worlds(service: Published) -> None:
+    """A key of real hardware's world in a simulated directory is refused."""
+    real = OpeningKey.generate(Suite.XWING).sealing
+    directory = service.directory()
+    key = replace(directory.keys[0], kid=real.key_id, suite=real.suite, public=real.public)
+    mixed = replace(directory, keys=(*directory.keys, key))
+    assert code(service, service.document(mixed)) == "directory"
+    with pytest.raises(MalformedError):
+        SignedDirectory.parse(b"{}")

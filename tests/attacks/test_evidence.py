@@ -1,0 +1,288 @@
+"""Attacks on evidence: rows 1 to 21 of docs/threat-model.md. Real verifier, real formats."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sealflow.attest.dcap import verify_quote
+from sealflow.attest.evidence import MAX_QUOTE_BYTES, Evidence, Role, Tee
+from sealflow.attest.policy import Policy, appraise
+from sealflow.attest.reports import TcbStatus
+from sealflow.errors import EvidenceError, MalformedError
+from tests.conformance.test_attestation_samples import GENUINE, QUOTES, REPORTS, judge, sample
+from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
+from tests.sim.dcap_lab import DAY_S, NOW_S, Lab, sgx_body, tdx_body
+from tests.sim.snp_authority import GUEST_POLICY, snp_authority
+from tests.unit.attest.test_policy import (
+    NOW_MS,
+    SGX,
+    SNP,
+    TDX,
+    but,
+    codes,
+    policy,
+    sgx_codes,
+    sgx_evidence,
+    snp_codes,
+    snp_evidence,
+    tdx_codes,
+    tdx_evidence,
+)
+
+
+def refused(evidence: Evidence, wanted: Any, now_ms: int = NOW_MS) -> str:
+    """Appraise what is not genuine; gives the error's code."""
+    with pytest.raises(EvidenceError) as caught:
+        appraise(evidence, wanted, now_ms)
+    return caught.value.code
+
+
+def test_01_old_nonce() -> None:
+    """Evidence made for an earlier challenge is refused."""
+    lab = Lab()
+    assert codes(sgx_evidence(lab), policy(SGX, lab.root_der), nonce="ee" * 32) == ["nonce"]
+
+
+def test_02_report_data() -> None:
+    """One flipped bit anywhere in the claims parts them from the quote."""
+    lab = Lab()
+    good = sgx_evidence(lab)
+    wanted = policy(SGX, lab.root_der)
+    for at in range(0, len(good.bound), 7):
+        bound = bytearray(good.bound)
+        bound[at] ^= 1
+        changed = Evidence(
+            tee=good.tee, quote=good.quote, bound=bytes(bound), collateral=good.collateral
+        )
+        assert refused(changed, wanted) in ("report_data", "bound_claims", "world")
+
+
+def test_03_role_confusion() -> None:
+    """A worker's evidence does not pass for a key broker's, nor under its label."""
+    lab = Lab()
+    wanted = policy(SGX, lab.root_der, role=Role.KEY_BROKER)
+    assert codes(sgx_evidence(lab), wanted) == ["role"]
+    good = sgx_evidence(lab)
+    lying = bound_claims(role=Role.KEY_BROKER).encode()
+    changed = Evidence(tee=good.tee, quote=good.quote, bound=lying, collateral=good.collateral)
+    assert refused(changed, wanted) == "report_data"
+
+
+def test_04_other_deployment() -> None:
+    """Evidence of another deployment is refused."""
+    lab = Lab()
+    wanted = policy(SGX, lab.root_der, deployment="another")
+    assert codes(sgx_evidence(lab), wanted) == ["deployment"]
+
+
+def test_05_debug_enclave() -> None:
+    """A debug enclave is refused, simulated or real, by the library or by our checks."""
+    for lab, body in ((Lab(), sgx_body(attributes=7)), (Lab(tee="TDX"), tdx_body(attributes=1))):
+        with pytest.raises(EvidenceError, match="quote"):
+            verify_quote(lab.quote(body), lab.collateral(), lab.root_der, NOW_S)
+    for name in (each for each in QUOTES if "debug" in each):
+        with pytest.raises(EvidenceError, match="quote"):
+            judge(name)
+
+
+def test_06_debug_quoting_enclave() -> None:
+    """A debug quoting enclave is refused."""
+    lab = Lab(qe_attributes=0x13)
+    assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
+
+
+def test_07_attributes() -> None:
+    """INIT off, a provisioning or launch key, unknown features or state: each is refused."""
+    for attributes in (0x04, 0x15, 0x25):
+        assert sgx_codes(SGX, attributes=attributes) == ["attributes"]
+    assert sgx_codes(SGX, xfrm=0x03 | 1 << 40) == ["xfrm"]
+    assert sgx_codes(SGX, misc_select=1 << 5) == ["misc_select"]
+    lab = Lab(tee="TDX")
+    assert refused(tdx_evidence(lab, attributes=1 << 28 | 1 << 29), policy(TDX, lab.root_der)) == (
+        "quote"
+    )
+
+
+def test_08_other_code() -> None:
+    """Other code, signer, product or an older release is refused; the verdict lists all of it."""
+    found = sgx_codes(
+        but(SGX, signers=frozenset({"22" * 32}), product_id=1, min_svn=2),
+        measurement=b"\x12" * 32,
+        signer=b"\x23" * 32,
+        product_id=9,
+    )
+    assert found == ["measurement", "signer", "product_id", "svn"]
+    assert tdx_codes(TDX, measurement=b"\x34" * 48) == ["measurement"]
+    assert snp_codes(SNP, measurement=b"\x12" * 48) == ["measurement"]
+
+
+@pytest.mark.parametrize("status", [each for each in TcbStatus if "Relaunch" not in each])
+def test_09_tcb_status(status: TcbStatus) -> None:
+    """No status but UpToDate passes a policy that does not name it; revoked passes none."""
+    if status is not TcbStatus.UP_TO_DATE:
+        assert sgx_codes(SGX, Lab(tcb_status=status)) == ["tcb_status"]
+    lab = Lab(tcb_status="Revoked")
+    assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
+
+
+def test_10_advisories() -> None:
+    """An advisory that no policy names is refused."""
+    assert sgx_codes(SGX, Lab(advisories=("INTEL-SA-00615",))) == ["advisories"]
+
+
+@pytest.mark.parametrize("name", ["pck", "middle", "tcb"])
+def test_11_revoked_certificates(name: str) -> None:
+    """A revoked platform key, intermediate or TCB signer is refused."""
+    lab = Lab(revoked=frozenset({name}))
+    assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
+
+
+def test_12_collateral_window() -> None:
+    """Collateral counts from its first to its last second, and not one longer."""
+    lab = Lab(tcb_age_s=DAY_S - 100, life_s=2 * DAY_S)
+    evidence, wanted = sgx_evidence(lab), policy(SGX, lab.root_der)
+    first_s, end_s = NOW_S - DAY_S + 100, NOW_S + DAY_S
+    for good_s in (first_s, end_s - 1):
+        appraise(evidence, wanted, 1000 * good_s)
+    for bad_s in (first_s - 1, end_s):
+        assert refused(evidence, wanted, 1000 * bad_s) == "quote"
+    for name in GENUINE[:3]:
+        with pytest.raises(EvidenceError):
+            judge(name, at_s=1)
+
+
+def test_13_older_evaluation() -> None:
+    """Older collateral that has not expired is refused by evaluation number and by age."""
+    wanted = but(SGX, min_tcb_evaluation=21, max_collateral_age_s=DAY_S - 1)
+    assert sgx_codes(wanted) == ["tcb_evaluation", "collateral_age"]
+
+
+def test_14_wrong_root() -> None:
+    """A root of one's own is refused, and so is a simulation under a production policy."""
+    lab = Lab()
+    assert refused(sgx_evidence(lab), policy(SGX, lab.but(root="mine").root_der)) == "quote"
+    production = Policy(
+        role=Role.WORKER, tee=Tee.SGX, deployment="test", manifest_digest=MANIFEST, requirements=SGX
+    )
+    assert refused(sgx_evidence(lab), production) == "world"
+    lying = evidence_of(
+        bound_claims(tee=Tee.SGX), lambda data: lab.quote(sgx_body(data)), lab.collateral()
+    )
+    assert refused(lying, production) == "quote"
+
+
+def test_15_collateral_of_another() -> None:
+    """Collateral of another platform model, or of another kind of TEE, is refused."""
+    for lab in (Lab(fmspc="5f0000000000"), Lab(info_id="TDX")):
+        assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
+    sgx, tdx = Lab(), Lab(tee="TDX")
+    mixed = evidence_of(bound_claims(), lambda data: sgx.quote(sgx_body(data)), tdx.collateral())
+    assert refused(mixed, policy(SGX, sgx.root_der)) == "quote"
+
+
+def test_16_bent_quotes() -> None:
+    """Truncated, lengthened and oversized quotes are refused before anything is read from them."""
+    lab = Lab()
+    good = sgx_evidence(lab)
+    wanted = policy(SGX, lab.root_der)
+    for quote in (*(good.quote[:cut] for cut in range(0, len(good.quote), 97)), good.quote + b"x"):
+        bent = Evidence(tee=good.tee, quote=quote, bound=good.bound, collateral=good.collateral)
+        assert refused(bent, wanted) == "quote"
+    value = Evidence(
+        tee=good.tee, quote=bytes(MAX_QUOTE_BYTES + 1), bound=b"", collateral=b""
+    ).as_json()
+    with pytest.raises(MalformedError, match="quote"):
+        Evidence.from_json(value)
+
+
+def test_17_other_chains() -> None:
+    """Swapped, missing and surplus certificates and other certification types are refused."""
+    for lab in (
+        Lab(chain=("middle", "pck", "root")),
+        Lab(chain=("pck", "root")),
+        Lab(chain=("tcb", "middle", "root")),
+        Lab(certification=1),
+        Lab(certification=6),
+    ):
+        assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
+
+
+def test_18_bent_collateral() -> None:
+    """Duplicate keys, huge numbers, deep nesting and other nonsense in collateral are refused."""
+    lab = Lab()
+    text = lab.collateral()
+    for collateral in (
+        text[:-1] + b', "tcb_info": "{}"}',
+        b'{"tcb_info": ' + b"9" * 10_000 + b"}",
+        b"[" * 100_000 + b"]" * 100_000,
+        b"null",
+        text + b"x",
+        json.dumps(json.loads(text) | {"pck_crl": "zz"}).encode(),
+    ):
+        good = sgx_evidence(lab)
+        bent = Evidence(tee=good.tee, quote=good.quote, bound=good.bound, collateral=collateral)
+        assert refused(bent, policy(SGX, lab.root_der)) == "collateral"
+
+
+def test_19_snp() -> None:
+    """SNP: another signature, leaf or chip, a debug guest, and another privilege level."""
+    assert snp_codes(SNP, guest_policy=GUEST_POLICY | 1 << 19) == ["guest_policy"]
+    assert snp_codes(SNP, vmpl=1) == ["vmpl"]
+    amd = snp_authority(NOW_S)
+    wanted = policy(SNP, amd.root())
+    good = snp_evidence(amd)
+    for at in (0x2A0, 0x2A0 + 72, 0x1A0, 0x08):
+        quote = bytearray(good.quote)
+        quote[at] ^= 1
+        bent = Evidence(
+            tee=good.tee, quote=bytes(quote), bound=good.bound, collateral=good.collateral
+        )
+        assert refused(bent, wanted) in ("quote", "quote_signature")
+    assert sum("debug" in name for name in REPORTS) == 1
+
+
+def test_20_no_policy() -> None:
+    """There is no verdict without a policy: approvals are made by `appraise`, which demands one."""
+    parameter = inspect.signature(appraise).parameters["policy"]
+    assert parameter.default is inspect.Parameter.empty
+    with pytest.raises((TypeError, AttributeError)):
+        appraise(sgx_evidence(Lab()), None, NOW_MS)  # type: ignore[arg-type]  # the attack
+
+
+def test_21_two_encodings() -> None:
+    """Two encodings of one quote are one identity: the signed part names it, not the bytes."""
+    lab = Lab()
+    plain = lab.quote(sgx_body())
+    padded = plain + bytes(64)
+    one, two = (
+        verify_quote(quote, lab.collateral(), lab.root_der, NOW_S) for quote in (plain, padded)
+    )
+    assert hashlib.sha256(plain).digest() != hashlib.sha256(padded).digest()
+    assert one.report_digest == two.report_digest
+
+
+def test_nothing_passes_by_accident() -> None:
+    """What every attack here changes is good before it is changed."""
+    for lab, evidence, wanted in (
+        (Lab(), sgx_evidence(Lab()), SGX),
+        (
+            Lab(tee="TDX"),
+            evidence_of(
+                bound_claims(),
+                lambda data: Lab(tee="TDX").quote(tdx_body(data)),
+                Lab(tee="TDX").collateral(),
+            ),
+            TDX,
+        ),
+    ):
+        approval = appraise(evidence, policy(wanted, lab.root_der), NOW_MS, nonce=NONCE)
+        assert approval.until_ms > NOW_MS + timedelta(days=1) / timedelta(milliseconds=1)
+    amd = snp_authority(NOW_S)
+    appraise(snp_evidence(amd), policy(SNP, amd.root()), NOW_MS, nonce=NONCE)
+    assert sample(GENUINE[0])

@@ -1,0 +1,223 @@
+"""Attacks on sealed requests and replies: rows 39 to 52 of docs/threat-model.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sealflow.errors import MalformedError, OpenError, RefusedError
+from sealflow.owner.conversation import MAX_ATTEMPTS, infer
+from sealflow.owner.session import ServiceSession
+from sealflow.owner.steps import Answer, Ask
+from sealflow.seal.exchange import Session, SessionSecrets
+from sealflow.seal.keys import OpeningKey, SealingKey
+from sealflow.seal.padding import padded_length
+from sealflow.seal.stream import open_stream, seal_stream
+from sealflow.seal.suites import Suite
+from sealflow.trusted.worker.arrivals import Ticked
+from sealflow.wire.envelope import MEDIA_TYPE, PREFIX_LENGTH, encode_refusal
+from sealflow.wire.ids import RequestId, new_request_id
+from sealflow.wire.refusal import RefusalCode
+from tests.sim.published import NOW_MS, Published
+from tests.unit.seal.test_exchange import pair, parsed
+from tests.unit.trusted.worker.running import KEY, OTHER_KEY, Worker, a_call, negation
+
+CHUNK = 16 * 1024
+VECTORS = Path(__file__).parents[1] / "vectors" / "wycheproof"
+
+
+def test_39_truncated() -> None:
+    """A request cut at any byte, and a body cut at any chunk's border, does not open."""
+    both = pair(Suite.X25519)
+    data = both.call(binary=b"tensor").envelope
+    for cut in range(len(data)):
+        with pytest.raises((OpenError, MalformedError)):
+            both.open(data[:cut])
+    sealed = seal_stream(bytes(32), b"context", [bytes(4 * CHUNK + 5)])
+    for chunks in range(5):
+        with pytest.raises(OpenError):
+            open_stream(bytes(32), b"context", sealed[: 56 + chunks * (CHUNK + 16)])
+
+
+def test_40_header_bytes() -> None:
+    """Every flipped byte of prefix, header and key blob is refused."""
+    both = pair(Suite.X25519)
+    data = both.call().envelope
+    body = len(parsed(data).body)
+    for at in range(len(data) - body):
+        changed = bytearray(data)
+        changed[at] ^= 1
+        with pytest.raises((OpenError, MalformedError)):
+            both.open(bytes(changed))
+
+
+def test_41_bodies_swapped() -> None:
+    """The body of one request does not open under the header of another of its session."""
+    both = pair()
+    one, two = (parsed(both.call(text=text).envelope) for text in (b'{"a":1}', b'{"b":1}'))
+    assert len(one.body) == len(two.body)
+    start = bytes(one.prefix_and_header) + bytes(one.key_blob)
+    with pytest.raises(OpenError):
+        both.open(start + bytes(two.body))
+
+
+def test_42_replies_swapped() -> None:
+    """A reply opens for its own request only: not another's, another session's or client's."""
+    both, stranger = pair(), pair()
+    call, other, foreign = both.call(), both.call(), stranger.call()
+    reply = both.answer(call.envelope)
+    for wrong in (other, foreign):
+        with pytest.raises(OpenError):
+            wrong.open_reply(parsed(reply))
+    call.open_reply(parsed(reply))
+
+
+def test_43_reflection() -> None:
+    """A request is no reply, and a reply no request."""
+    both = pair()
+    call = both.call()
+    with pytest.raises(OpenError):
+        call.open_reply(parsed(call.envelope))
+    with pytest.raises(MalformedError):
+        both.open(both.answer(call.envelope))
+
+
+def test_44_replayed() -> None:
+    """A worker takes a request once; after its deadline or its key's end nobody takes it."""
+    model = negation()
+    call = a_call(model)
+    outside = Worker().serve(model).send(call.envelope, call.envelope).finish()
+    assert outside.refusal(1) is RefusalCode.REPLAYED
+    late = Worker().serve(model)
+    late.clock.advance(call.header.deadline_ms + 1)
+    assert late.send(call.envelope).finish().refusal(0) is RefusalCode.EXPIRED
+    gone = Worker().serve(model, destroy_ms=20_000)
+    gone.clock.advance(20_000)
+    gone.arrivals.put(Ticked())
+    assert gone.send(call.envelope).finish().refusal(0) is RefusalCode.UNAVAILABLE
+
+
+def test_45_kid_confusion() -> None:
+    """The same seed in another suite or world is another key, and opens nothing of this one."""
+    seed = bytes(range(32))
+    keys = [OpeningKey(suite=suite, seed=seed) for suite in Suite]
+    assert len({key.sealing.key_id for key in keys}) == len(keys)
+    for sealer in keys:
+        session = Session.start(sealer.sealing)
+        for opener in keys:
+            if opener is not sealer:
+                with pytest.raises(OpenError):
+                    SessionSecrets(1).secret(opener, session.session_id, session.key_blob)
+    outside = Worker().serve(negation(), keys=(OTHER_KEY,)).send(a_call(negation()).envelope)
+    assert outside.finish().refusal(0) is RefusalCode.UNKNOWN_KEY
+
+
+def test_46_suite_downgrade() -> None:
+    """Another suite in the prefix than the key's own is refused."""
+    data = bytearray(a_call(negation()).envelope)
+    assert data[6:8] == int(KEY.suite).to_bytes(2)
+    for suite in Suite:
+        if suite is not KEY.suite:
+            data[6:8] = int(suite).to_bytes(2)
+            outside = Worker().serve(negation()).send(bytes(data)).finish()
+            assert outside.refusal(0) is RefusalCode.NOT_OPENED
+
+
+def test_47_key_commitment() -> None:
+    """A sealed body opens under one key only: the commitment vectors are refused as they should."""
+    path = VECTORS / "c2sp_chunked_encryption_aes_256_gcm_test.json"
+    cases = [
+        (group, case)
+        for group in json.loads(path.read_text())["testGroups"]
+        for case in group["tests"]
+        if case["result"] == "invalid"
+    ]
+    assert len(cases) > 20
+    sealed = seal_stream(bytes(32), b"context", [b"text"])
+    with pytest.raises(OpenError):
+        open_stream(b"\1" + bytes(31), b"context", sealed)
+    for at in range(24, 56):
+        changed = bytearray(sealed)
+        changed[at] ^= 1
+        with pytest.raises(OpenError):
+            open_stream(bytes(32), b"context", bytes(changed))
+
+
+@pytest.mark.parametrize("code", [RefusalCode.UNKNOWN_KEY, RefusalCode.REPLAYED])
+def test_48_forged_refusals(code: RefusalCode) -> None:
+    """Refusals that the broker forges end in an error after a bounded number of sealed tries."""
+    published = Published.create()
+    session = ServiceSession(published.policy, clock_ms=lambda: NOW_MS)
+    document = published.document(published.with_model())
+    steps = infer(
+        session, "m", image=None, tensors={"x": published.tensor()}, top_k=None, timeout_s=30.0
+    )
+    sent: list[bytes] = []
+    answer: Answer | None = None
+    with pytest.raises(RefusedError) as caught:
+        while True:
+            wish = steps.send(answer)
+            answer = None
+            if isinstance(wish, Ask) and wish.path == "/v1/directory":
+                answer = Answer(status=200, headers={}, body=document)
+            elif isinstance(wish, Ask):
+                assert isinstance(wish.body, bytes)
+                sent.append(wish.body)
+                refusal = encode_refusal(code, None)
+                answer = Answer(status=409, headers={"content-type": MEDIA_TYPE}, body=refusal)
+    assert caught.value.code is code
+    assert len(sent) == MAX_ATTEMPTS
+    assert {parsed(each).suite for each in sent} == {Suite.SIMULATED_XWING}
+
+
+def test_49_one_error() -> None:
+    """Whatever keeps a message from opening, the answer is one code and one error without cause."""
+    model = negation()
+    call = a_call(model)
+    envelopes = []
+    for at in (len(call.envelope) - 1, len(call.envelope) - 200, PREFIX_LENGTH + 700):
+        changed = bytearray(call.envelope)
+        changed[min(at, len(changed) - 1)] ^= 1
+        envelopes.append(bytes(changed))
+    outside = Worker().serve(model).send(*envelopes).finish()
+    codes = {outside.refusal(slot) for slot in range(len(envelopes))}
+    assert codes == {RefusalCode.NOT_OPENED}
+    with pytest.raises(OpenError) as caught:
+        open_stream(bytes(32), b"", b"short")
+    assert (str(caught.value), caught.value.__cause__) == (str(OpenError()), None)
+
+
+def test_50_lengths() -> None:
+    """On the wire there are the sizes of buckets only."""
+    both = pair(Suite.X25519)
+    lengths = {len(parsed(both.call(binary=bytes(size)).envelope).body) for size in range(4000)}
+    assert len(lengths) < 110
+    assert all(padded_length(size) <= size * 1.13 for size in range(512, 100_000, 37))
+
+
+def test_51_nonce_reuse() -> None:
+    """Two requests never share id or ciphertext, though all else is the same."""
+    both = pair(Suite.X25519)
+    calls = [both.call(b"{}") for _ in range(200)]
+    assert len({call.request_id for call in calls}) == 200
+    assert len({bytes(parsed(call.envelope).body) for call in calls}) == 200
+    assert len({new_request_id() for _ in range(10_000)}) == 10_000
+    call = both.call()
+    opened = both.open(call.envelope)
+    opened.seal_reply([b""], model_digest="cd" * 32, instance=RequestId("ab" * 16))
+    with pytest.raises(OpenError):
+        opened.seal_reply([b""], model_digest="cd" * 32, instance=RequestId("ab" * 16))
+
+
+def test_52_bad_points() -> None:
+    """Points of low order and malformed ciphertexts of ML-KEM are refused."""
+    for point in (bytes(32), b"\1" + bytes(31), (2**255 - 19).to_bytes(32, "little")):
+        with pytest.raises(MalformedError):
+            SealingKey(suite=Suite.X25519, public=point).seal(b"secret", b"")
+    key = OpeningKey.generate(Suite.XWING)
+    good = key.sealing.seal(b"secret", b"")
+    for blob in (b"", good[:-1], bytes(len(good)), b"\xff" * 1088 + good[1088:], good + b"x"):
+        with pytest.raises(OpenError):
+            key.open(blob, b"")
