@@ -1,0 +1,172 @@
+"""Attacks on the release of keys: rows 22 to 30 of docs/threat-model.md. A real key broker."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealflow.attest.evidence import BoundClaims, Role
+from sealflow.errors import OpenError
+from sealflow.seal.catalog import RevokedKind
+from sealflow.seal.grant import open_grant
+from sealflow.seal.keys import OpeningKey
+from sealflow.seal.suites import Suite
+from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.wire.refusal import RefusalCode
+from tests.sim.deployments import simulated_deployment
+from tests.unit.trusted.worker.lease import NOW_MS, Host, identity
+from tests.unit.trusted.worker.running import Worker, a_call, negation
+
+if TYPE_CHECKING:
+    from sealflow.attest.evidence import Evidence
+    from sealflow.seal.grant import Grant
+    from sealflow.trusted.quoting import Identity
+
+
+@pytest.fixture
+def host() -> Host:
+    """A key broker with one model, and a host that carries for it."""
+    made = Host(simulated_deployment(NOW_MS))
+    made.pack("first")
+    return made
+
+
+def ask(host: Host, **request: Any) -> dict[str, Any]:
+    """Ask the key broker."""
+    answer: dict[str, Any] = json.loads(host.broker.answer(json.dumps(request).encode()))
+    return answer
+
+
+def challenge(host: Host) -> tuple[str, str]:
+    """A new challenge: id and nonce."""
+    answer = ask(host, op="challenge")
+    return answer["challenge"], answer["nonce"]
+
+
+def enroll(host: Host, number: str, evidence: Evidence) -> dict[str, Any]:
+    """Answer a challenge."""
+    return ask(host, op="enroll", challenge=number, evidence=evidence.as_json())
+
+
+def opened(host: Host, worker: Identity, answer: dict[str, Any], nonce: str, bound: bytes) -> Grant:
+    """Open a grant as a worker does."""
+    return open_grant(
+        b64decode(answer["grant"]),
+        b64decode(answer["signature"]),
+        opening=worker.opening,
+        bound=bound,
+        nonce=nonce,
+        signer=host.broker_identity.signing.public_key().public_bytes_raw(),
+    )
+
+
+def granted(host: Host, worker: Identity) -> tuple[dict[str, Any], str, bytes]:
+    """Enroll a worker; gives the answer, the nonce and the claims."""
+    number, nonce = challenge(host)
+    evidence = worker.evidence(nonce)
+    answer = enroll(host, number, evidence)
+    opened(host, worker, answer, nonce, evidence.bound)
+    return answer, nonce, evidence.bound
+
+
+def test_22_another_workers_grant(host: Host) -> None:
+    """A grant does not open with another worker's key, though it is genuine too."""
+    answer, nonce, bound = granted(host, identity(host.made, Role.WORKER))
+    thief = identity(host.made, Role.WORKER)
+    with pytest.raises(OpenError):
+        opened(host, thief, answer, nonce, bound)
+
+
+def test_23_replayed_grant(host: Host) -> None:
+    """An old grant does not answer a new challenge, so that a lease cannot be stretched with it."""
+    worker = identity(host.made, Role.WORKER)
+    old, _, _ = granted(host, worker)
+    _, nonce = challenge(host)
+    with pytest.raises(OpenError):
+        opened(host, worker, old, nonce, worker.evidence(nonce).bound)
+
+
+def test_24_nonces(host: Host) -> None:
+    """A challenge is good once, for its own nonce only, and unknown ones for nothing."""
+    worker = identity(host.made, Role.WORKER)
+    number, nonce = challenge(host)
+    evidence = worker.evidence(nonce)
+    assert "grant" in enroll(host, number, evidence)
+    assert enroll(host, number, evidence)["error"]["code"] == "unknown_challenge"
+    other, _ = challenge(host)
+    assert enroll(host, other, evidence)["error"]["code"] == "policy"
+    assert enroll(host, "00" * 16, evidence)["error"]["code"] == "unknown_challenge"
+
+
+def test_25_relay(host: Host) -> None:
+    """Who relays a genuine worker's evidence gets a grant that only that worker opens."""
+    victim, relay = identity(host.made, Role.WORKER), OpeningKey.generate(Suite.SIMULATED_XWING)
+    number, nonce = challenge(host)
+    evidence = victim.evidence(nonce)
+    answer = enroll(host, number, evidence)
+    with pytest.raises(OpenError):
+        relay.open(b64decode(answer["grant"]), b"")
+    with pytest.raises(OpenError):
+        opened(host, replace(victim, opening=relay), answer, nonce, evidence.bound)
+
+
+def test_26_swapped_key(host: Host) -> None:
+    """The attacker's key in a genuine worker's claims parts them from the quote."""
+    number, nonce = challenge(host)
+    evidence = identity(host.made, Role.WORKER).evidence(nonce)
+    mine = OpeningKey.generate(Suite.SIMULATED_XWING).sealing.public
+    bound = replace(BoundClaims.parse(evidence.bound), sealing_key=mine).encode()
+    answer = enroll(host, number, replace(evidence, bound=bound))
+    assert answer["error"]["code"] == "evidence"
+    assert "report_data" in answer["error"]["detail"]
+
+
+def test_27_wrong_role(host: Host) -> None:
+    """Content keys go to workers: a genuine key broker gets no worker's grant, nor the reverse."""
+    number, nonce = challenge(host)
+    broker = identity(host.made, Role.KEY_BROKER)
+    assert enroll(host, number, broker.evidence(nonce))["error"]["code"] == "policy"
+    number, nonce = challenge(host)
+    evidence = identity(host.made, Role.WORKER).evidence(nonce).as_json()
+    answer = ask(host, op="join", challenge=number, evidence=evidence)
+    assert answer["error"]["code"] == "policy"
+
+
+def test_28_stale_settings(host: Host) -> None:
+    """A genuine worker that was measured with other settings of the deployment gets nothing."""
+    other = replace(host.made, deployment=replace(host.made.deployment, lease_s=7200))
+    number, nonce = challenge(host)
+    answer = enroll(host, number, identity(other, Role.WORKER).evidence(nonce))
+    assert answer["error"]["code"] == "policy"
+    assert "manifest_digest" in answer["error"]["detail"]
+
+
+def test_29_older_state(host: Host) -> None:
+    """A worker that knew a newer state leaves a key broker that was started with an older one."""
+    host.pack("second")
+
+    def roll_back() -> None:
+        host.restart_broker(host.states[0])
+        host.tell()
+
+    with pytest.raises(FatalError) as caught:
+        host.run(roll_back)
+    assert caught.value.code is Fatal.KEY_BROKER_ROLLED_BACK
+
+
+def test_30_revoked_worker(host: Host) -> None:
+    """A revoked worker is not granted again, and what it holds ends with its lease."""
+    worker = identity(host.made, Role.WORKER)
+    granted(host, worker)
+    assert "error" not in host.revoke(RevokedKind.WORKER, worker.instance)
+    number, nonce = challenge(host)
+    answer = enroll(host, number, worker.evidence(nonce))
+    assert (answer["error"]["code"], "revoked" in answer["error"]["detail"]) == ("evidence", True)
+    serving = Worker().serve(negation(), lease_ms=20_000)
+    serving.clock.advance(20_000)
+    outside = serving.send(a_call(negation()).envelope).finish()
+    assert outside.refusal(0) is RefusalCode.UNAVAILABLE
