@@ -1,0 +1,187 @@
+"""Attacks by a broker that means harm: rows 60 to 68 of docs/threat-model.md. A real server."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+import valkey
+
+from sealflow.errors import OpenError, UnavailableError
+from sealflow.owner.transport import StreamTransport
+from sealflow.trusted.worker.arrivals import Ticked
+from sealflow.wire.broker_address import BrokerAddress
+from sealflow.wire.envelope import decode, encode_refusal
+from sealflow.wire.queueing import GROUP, Keyspace
+from sealflow.wire.refusal import RefusalCode
+from tests.unit.seal.test_exchange import pair, parsed
+from tests.unit.trusted.worker.running import Worker, a_call, negation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealflow.host.broker.redis_streams import RedisStreams
+    from tests.contract.conftest import Server
+
+KEYS = Keyspace(deployment="test")
+
+
+@pytest.fixture
+def raw(server: Server) -> Iterator[Any]:
+    """The broker as its operator has it."""
+    with valkey.Valkey.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[StreamTransport]:
+    """An owner on the queue."""
+    transport = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
+    yield transport
+    transport.close()
+
+
+def claimed(streams: RedisStreams) -> list[bytes]:
+    """The envelopes that an engine is given."""
+    return [each.envelope for each in streams.claim(KEYS.requests, "e", 100, 0)]
+
+
+def test_60_bent_entries(streams: RedisStreams, raw: Any) -> None:
+    """Missing, unknown, doubled and binary fields neither stop an engine nor stay in its way."""
+    streams.ensure_group(KEYS.requests)
+    for fields in (
+        {"e": b"x"},
+        {"\xff\xfe": b"\0" * 10},
+        {"e": b"x", "c": b"y", "r": b"\xff\xfe"},
+        {"c": b"y", "r": "inbox"},
+    ):
+        raw.xadd(KEYS.requests, fields)
+    raw.execute_command(
+        "XADD", KEYS.requests, "*", "e", "1", "e", "2", "c", "c", "r", "r", "z", "z"
+    )
+    raw.xadd(KEYS.requests, {"e": b"x" * 2**24, "c": b"c", "r": b"r"})
+    found = claimed(streams)
+    assert [len(each) for each in found] == [1, 2**24]
+    assert raw.xlen(KEYS.requests) == 2
+    outside = Worker().serve(negation()).send(*found).finish()
+    assert [outside.refusal(slot) for slot in (0, 1)] == [RefusalCode.MALFORMED] * 2
+
+
+def test_61_delivered_again(streams: RedisStreams, client: StreamTransport) -> None:
+    """An entry that two engines get is answered twice; its sender opens one answer and no more."""
+    streams.ensure_group(KEYS.requests)
+    both = pair()
+    call = both.call()
+    assert client.submit([(call.request_id, call.envelope)], capacity=9) == [True]
+    [first] = streams.claim(KEYS.requests, "one", 1, 0)
+    [second] = streams.stale(KEYS.requests, "two", 0, 1)
+    assert (first.entry_id, second.attempt) == (second.entry_id, 2)
+    for delivery in (first, second):
+        streams.answer(KEYS.requests, [(delivery, both.answer(delivery.envelope))])
+    replies = [parsed(envelope) for _, envelope in client.receive(0)]
+    assert len(replies) == 2
+    call.open_reply(replies[0])
+    with pytest.raises(OpenError):
+        call.open_reply(replies[1])
+
+
+def test_62_stream_recreated(streams: RedisStreams, client: StreamTransport, raw: Any) -> None:
+    """A stream that was deleted, and one whose ids start again, is served on."""
+    streams.ensure_group(KEYS.requests)
+    client.submit([("1", b"first")], capacity=9)
+    raw.delete(KEYS.requests)
+    assert claimed(streams) == []
+    raw.xadd(KEYS.requests, {"e": b"again", "c": b"1", "r": b"r"}, id="0-5")
+    assert claimed(streams) == [b"again"]
+
+
+def test_63_injected_replies(client: StreamTransport, raw: Any) -> None:
+    """Replies that the broker makes up or takes from elsewhere do not open, and end nothing."""
+    both, stranger = pair(), pair()
+    call = both.call()
+    [inbox] = [f"{KEYS.inbox('x')[:-1]}{client._inbox.rpartition(':')[2]}"]
+    genuine = both.answer(call.envelope)
+    flipped = bytearray(genuine)
+    flipped[-1] ^= 1
+    foreign = stranger.answer(stranger.call().envelope)
+    for envelope in (bytes(flipped), foreign, genuine):
+        raw.xadd(inbox, {"e": envelope, "c": call.request_id})
+    *forged, last = [parsed(envelope) for _, envelope in client.receive(0)]
+    for reply in forged:
+        with pytest.raises(OpenError):
+            call.open_reply(reply)
+    call.open_reply(last)
+
+
+def test_64_poison(streams: RedisStreams, client: StreamTransport, raw: Any) -> None:
+    """What ends workers is set aside in a bounded stream, and its sender is told."""
+    streams.ensure_group(KEYS.requests)
+    refusal = encode_refusal(RefusalCode.UNDELIVERABLE, None)
+    for number in range(300):
+        client.submit([(str(number), b"poison")], capacity=9)
+        [delivery] = streams.claim(KEYS.requests, "e", 1, 0)
+        streams.dead_letter(KEYS.requests, delivery, refusal)
+    assert raw.xlen(KEYS.requests) == 0
+    assert raw.xlen(KEYS.dead_letters(KEYS.requests)) <= 200
+    header = decode(client.receive(0)[0][1], max_body_bytes=0).header
+    assert getattr(header, "code", None) is RefusalCode.UNDELIVERABLE
+
+
+def test_65_group_reset(streams: RedisStreams, client: StreamTransport, raw: Any) -> None:
+    """A consumer group set back delivers again; workers answer a second time with `replayed`."""
+    streams.ensure_group(KEYS.requests)
+    model = negation()
+    call = a_call(model)
+    client.submit([(call.request_id, call.envelope)], capacity=9)
+    first = claimed(streams)
+    raw.xgroup_setid(KEYS.requests, GROUP, "0-0")
+    second = claimed(streams)
+    assert first == second == [call.envelope]
+    outside = Worker().serve(model).send(*first, *second).finish()
+    assert outside.refusal(1) is RefusalCode.REPLAYED
+    raw.xgroup_destroy(KEYS.requests, GROUP)
+    assert claimed(streams) == []
+    assert claimed(streams) == [call.envelope]
+
+
+def test_66_stalled(server: Server, client: StreamTransport) -> None:
+    """A broker that stops answering is an error in bounded time, and nothing is sent twice."""
+    server._process.send_signal(19)  # SIGSTOP
+    timer = threading.Timer(60, server._process.send_signal, (18,))
+    timer.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(UnavailableError):
+            client.submit([("1", b"x")], capacity=9)
+        assert time.monotonic() - started < 55
+    finally:
+        server._process.send_signal(18)  # SIGCONT
+        timer.cancel()
+
+
+def test_67_old_checkpoint() -> None:
+    """What is served from long ago meets a destroyed key: `unknown_key`, never an old answer."""
+    model, other = negation(), a_call(negation())
+    worker = Worker().serve(model, destroy_ms=20_000)
+    worker.clock.advance(20_001)
+    worker.arrivals.put(Ticked())
+    outside = worker.send(other.envelope).finish()
+    assert outside.refusal(0) in (RefusalCode.UNKNOWN_KEY, RefusalCode.UNAVAILABLE)
+
+
+def test_68_log_injection(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line break, a control sequence or quotes in a peer's text cannot write a log line."""
+    from sealflow.host.logs import configure_logs
+
+    evil = 'x"}\n{"event":"forged"} \x1b[31m\x00\u2028'
+    configure_logs()
+    structlog.get_logger().info("request", model=evil)
+    out, err = capsys.readouterr()
+    lines = [line for line in (out + err).splitlines() if line]
+    assert len((out + err).rstrip("\n").split("\n")) == 1
+    assert json.loads(lines[0])["model"] == evil
+    assert "\x1b" not in out + err
