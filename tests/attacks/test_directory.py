@@ -50,7 +50,7 @@ def adopt_all(service: Published, *directories: Directory) -> str:
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
     with pytest.raises(EvidenceError) as caught:
         for each in directories:
-            session.adopt(service.document(each))
+            session.adopt(session.examine(service.document(each)))
     return caught.value.code
 
 
@@ -76,6 +76,8 @@ def test_32_rollback_fork_expiry(service: Published) -> None:
     assert adopt_all(service, first, older) == "directory_rollback"
     assert adopt_all(service, first, twin) == "directory_fork"
     assert adopt_all(service, first, stranger) == "directory_fork"
+    restarted = service.directory(version=6, history="bb" * 32)
+    assert adopt_all(service, first, restarted) == "directory_history"
     late_ms = first.expires_ms
     assert code(service, service.document(first), late_ms) == "directory_expired"
     early = service.directory(issued_ms=NOW_MS + 10**6)
@@ -88,12 +90,13 @@ def test_33_epoch_rollback(service: Published) -> None:
     over = replace(
         first,
         version=6,
+        log_number=first.log_number + 1,
         previous=SignedDirectory.parse(service.document(first)).digest,
         keys=tuple(replace(key, retire_ms=NOW_MS) for key in first.keys[:1]),
     )
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
-    session.adopt(service.document(first))
-    session.adopt(service.document(over))
+    session.adopt(session.examine(service.document(first)))
+    session.adopt(session.examine(service.document(over)))
     assert session.refresh_due()
     assert not session.postpone_refresh()
     assert adopt_all(service, first, over, first) == "directory_rollback"
