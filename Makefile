@@ -7,7 +7,7 @@ INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get u
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flink demo test check fmt lint types arch unit e2e images e2e-images chaos bench docs clean
+.PHONY: help setup flink demo test check fmt lint types arch unit e2e images e2e-images chaos bench docs fuzz clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -75,6 +75,13 @@ bench: setup ## Compare the cluster with an in-process loop; writes bench/result
 docs: setup ## Write docs/tcb.md and the chart's README anew
 	@$(BIN)/python tools/tcb.py
 	@$(BIN)/python tools/chart_readme.py
+
+FUZZ_S ?= 300
+fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 to 3.13)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@for target in envelope infer_request evidence quote bundle directory; do \
+	  echo "$$target" && $(BIN)/python -m tests.fuzz.search $$target build/fuzz/$$target \
+	    -max_total_time=$(FUZZ_S) -artifact_prefix=build/fuzz/ || exit 1; done
 
 clean: ## Delete what make made
 	@rm -rf $(VENV) .venv-flink .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,0 +1,88 @@
+"""What takes a stranger's bytes: five parsers, each with good inputs to start from.
+
+A target returns, or raises an error of ours. Anything else is a bug.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.evidence import Evidence
+from sealflow.errors import SealflowError
+from sealflow.openinfer.binary import decode_request, encode_request
+from sealflow.openinfer.messages import InferRequest
+from sealflow.openinfer.tensor import DataType, Tensor
+from sealflow.owner.trust import examine
+from sealflow.seal.bundle import read_package
+from sealflow.wire.envelope import decode
+from sealflow.wire.strict_json import canonical, parse_object
+from tests.sim.published import NOW_MS, Published
+from tests.unit.seal.test_exchange import pair
+from tests.unit.trusted.worker.parts import SIGNER, example, packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SERVICE = Published.create()
+ROOT = TrustRoot(insecure_root=SERVICE.site.platform.root_der)
+BOTH = pair()
+
+
+def envelope(data: bytes) -> None:
+    """Parse an envelope, then open it as a worker does."""
+    with suppress(SealflowError):
+        decode(data, max_body_bytes=2**20)
+        BOTH.open(data)
+
+
+def infer_request(data: bytes) -> None:
+    """Parse a KServe V2 request: two bytes that say how long its JSON is, JSON, tensors."""
+    length = int.from_bytes(data[:2])
+    with suppress(SealflowError):
+        decode_request(data[2 : 2 + length], data[2 + length :])
+
+
+def evidence(data: bytes) -> None:
+    """Parse evidence as JSON, and verify it."""
+    with suppress(SealflowError):
+        verify(Evidence.from_json(parse_object(data, "evidence")), ROOT, NOW_MS)
+
+
+def quote(data: bytes) -> None:
+    """Verify a quote under good claims and collateral."""
+    good = SERVICE.evidence()
+    with suppress(SealflowError):
+        changed = Evidence(tee=good.tee, quote=data, bound=good.bound, collateral=good.collateral)
+        verify(changed, ROOT, NOW_MS)
+
+
+def bundle(data: bytes) -> None:
+    """Read a model package and check its signature."""
+    with suppress(SealflowError):
+        read_package(data).verify(SIGNER)
+
+
+def directory(data: bytes) -> None:
+    """Examine a published directory as a client does."""
+    with suppress(SealflowError):
+        examine(data, SERVICE.policy, NOW_MS)
+
+
+def _seeds() -> dict[Callable[[bytes], None], list[bytes]]:
+    tensor = Tensor(name="x", datatype=DataType.FP32, shape=(1, 2), data=memoryview(bytes(8)))
+    text, parts = encode_request(InferRequest(inputs=(tensor,)))
+    good = SERVICE.evidence().as_json()
+    return {
+        envelope: [BOTH.call(b"{}", b"tensor").envelope],
+        infer_request: [len(text).to_bytes(2) + text + b"".join(map(bytes, parts))],
+        evidence: [canonical(good)],
+        quote: [b64decode(str(good["quote"]))],
+        bundle: [packed(*example("tiny")).package],
+        directory: [SERVICE.document(), SERVICE.document(SERVICE.with_model())],
+    }
+
+
+SEEDS = _seeds()
