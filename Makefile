@@ -77,7 +77,7 @@ docs: setup ## Write docs/tcb.md and the chart's README anew
 	@$(BIN)/python tools/chart_readme.py
 
 FUZZ_S ?= 300
-fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 to 3.13)
+fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 or 3.12)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@for target in envelope infer_request evidence quote bundle directory; do \
 	  echo "$$target" && $(BIN)/python -m tests.fuzz.search $$target build/fuzz/$$target \
