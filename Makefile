@@ -57,8 +57,9 @@ arch: setup
 unit: setup
 	@$(BIN)/python -m pytest -q -x tests/unit tests/conformance tests/architecture
 
-e2e: setup flink ## Run the tests that start whole clusters
+e2e: setup flink .tools/.complete pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(BIN)/python -m pytest -q tests/e2e
+	@$(BIN)/python -m pytest -q -m pods tests/e2e
 
 images: ## Build the container images with buildah
 	@$(PYTHON) -m tools.images
@@ -92,6 +93,11 @@ system-redis:
 	@command -v redis-server >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq redis-server; } >/dev/null 2>&1 || \
 	  echo "no redis-server: its contract tests will skip"
+
+.PHONY: pod-tools
+pod-tools: system-redis
+	@command -v podman runc nft nsenter ip >/dev/null || { apt-get update -qq && apt-get install -y -qq \
+	  --no-install-recommends podman runc catatonit nftables iproute2 util-linux >/dev/null; }
 
 .PHONY: image-tools
 image-tools:

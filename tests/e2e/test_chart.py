@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.store import Object
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(300)]
 
 LOCAL: Final[Object] = {
     "engine": {"kind": "local", "settings": {"stale_after_s": 3}},
