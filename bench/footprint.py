@@ -20,7 +20,7 @@ options.intra_op_num_threads = options.inter_op_num_threads = 1
 cv2.setNumThreads(1)
 with open(sys.argv[1], "rb") as file:
     session = onnxruntime.InferenceSession(file.read(), options)
-for rows in range(8, 0, -1):
+for rows in range(4, 0, -1):
     session.run(None, {"images": numpy.zeros((rows, 3, 224, 224), numpy.float32)})
 memory = psutil.Process().memory_full_info()
 print(json.dumps({"rss": memory.rss, "uss": memory.uss}))

@@ -47,8 +47,11 @@ each_victim = pytest.mark.parametrize(
 
 
 def _victim(cluster: RunningCluster, engine: str, victim: str) -> int:
-    found = cluster.pids((EVERYWHERE | OF_ENGINE[engine])[victim])
-    assert found, f"no {victim} runs"
+    # One that was killed by the test before may still be on its way back.
+    until = time.monotonic() + SETTLE_S
+    while not (found := cluster.pids((EVERYWHERE | OF_ENGINE[engine])[victim])):
+        assert time.monotonic() < until, f"no {victim} runs"
+        time.sleep(0.1)
     return found[0]
 
 
