@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _CLONE_NEWNET = 0x40000000
+_NUMBERS = itertools.count()
 _IP = shutil.which("ip") or "/usr/sbin/ip"
 
 
@@ -67,6 +69,7 @@ class Host:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        _ip("link", "delete", self.name)
         _ip("netns", "delete", self.name)
 
 
@@ -75,7 +78,8 @@ class Network:
 
     def __init__(self, *names: str) -> None:
         """Make hosts 10.77.0.2, 10.77.0.3, … of these names."""
-        tag = f"{os.getpid() % 100000}"
+        # Names of their own: a namespace is gone only some time after it was deleted.
+        tag = f"{os.getpid() % 100000}-{next(_NUMBERS)}"
         self._bridge = f"sf{tag}"
         self.hosts: dict[str, Host] = {}
         _ip("link", "add", self._bridge, "type", "bridge")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 import threading
 from typing import TYPE_CHECKING, Any
@@ -251,4 +252,60 @@ def test_no_room_for_an_answer(server: Server, streams: RedisStreams) -> None:
     streams.answer(STREAM, [(delivery, b"answer")])
     assert streams.depth(STREAM).in_work == 0
     assert [fields[b"e"] for _, fields in raw.xrange(INBOX)] == [b"answer"]
+    raw.close()
+
+
+class _Forgetful:
+    """Passes commands on to a server, and hangs up instead of passing on the answer to one."""
+
+    def __init__(self, server: Server, word: bytes) -> None:
+        """Listen; `word` is in the command whose answer is lost, once."""
+        self._path = str(server.folder / SOCKET_NAME)
+        self._word: bytes | None = word
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._path)
+            while command := client.recv(65536):
+                server.sendall(command)
+                answer = server.recv(65536)
+                if self._word is not None and self._word in command:
+                    self._word = None
+                    return
+                client.sendall(answer)
+
+    def close(self) -> None:
+        """Take no more."""
+        self._listening.close()
+
+
+def test_an_answer_survives_its_lost_deletion(server: Server) -> None:
+    """What a client has read is not lost with the answer to its deletion."""
+    proxy = _Forgetful(server, b"XDEL")
+    transport = StreamTransport(BrokerAddress(url=f"valkey://127.0.0.1:{proxy.port}"), "test")
+    raw = _raw(server)
+    assert transport.submit([("id", b"request")], capacity=9) == [True]
+    [(_, fields)] = raw.xrange(STREAM)
+    got: list[bytes] = []
+    for text in (b"first", b"second"):
+        raw.xadd(fields[b"r"], {"e": text, "c": b"id"})
+        for _ in range(3):
+            try:
+                got += [envelope for _, envelope in transport.receive(0)]
+            except UnavailableError:
+                continue
+    assert got == [b"first", b"second"]
+    transport.close()
+    proxy.close()
     raw.close()

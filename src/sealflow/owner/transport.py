@@ -47,6 +47,7 @@ class StreamTransport:
         self._client = _connect(address, _SOCKET_TIMEOUT_S)
         self._blocking = _connect(address, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
         self._script: str | None = None
+        self._taken: list[bytes] = []
 
     def directory(self) -> bytes | None:
         """Fetch the published directory; None while there is none.
@@ -97,13 +98,17 @@ class StreamTransport:
         """
         block_ms = max(1, int(min(timeout_s, MAX_BLOCK_S) * 1000)) if timeout_s > 0 else None
         try:
+            if self._taken:
+                # Only now: had the answer to this been lost, so would be what it deletes.
+                self._client.xdel(self._inbox, *self._taken)
+                self._taken = []
             streams = self._blocking.xread({self._inbox: b"0"}, count=READ_COUNT, block=block_ms)
-            if not streams:
-                return []
-            [(_, entries)] = cast("list[tuple[bytes, list[_Entry]]]", streams)
-            self._client.xdel(self._inbox, *(entry_id for entry_id, _ in entries))
         except valkey.ValkeyError as error:
             raise self._unavailable(error) from error
+        if not streams:
+            return []
+        [(_, entries)] = cast("list[tuple[bytes, list[_Entry]]]", streams)
+        self._taken = [entry_id for entry_id, _ in entries]
         return [
             (fields.get(FIELD_CORRELATION, b""), fields.get(FIELD_ENVELOPE, b""))
             for _, fields in entries
