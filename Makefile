@@ -2,12 +2,13 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*
 STAMP := $(VENV)/.complete
 INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flink demo test check fmt lint types arch unit e2e images e2e-images chaos bench docs fuzz clean
+.PHONY: help setup flink demo test check fmt lint types arch unit e2e coverage images e2e-images chaos bench docs fuzz clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -69,6 +70,11 @@ e2e-images: setup image-tools ## Build the images on a base of Debian's own pack
 
 chaos: setup flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
 	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos
+
+coverage: setup flink system-redis .tools/.complete ## Run all tests; the core is covered whole, the rest to 90 %
+	@$(BIN)/python -m pytest -q --cov --cov-report=
+	@$(BIN)/python -m coverage report --include='src/sealflow/errors.py,$(CORE)' --fail-under=100 --show-missing --skip-covered
+	@$(BIN)/python -m coverage report --omit='src/sealflow/errors.py,$(CORE)' --fail-under=90 --skip-covered
 
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
 	@$(BIN)/python -m bench.compare

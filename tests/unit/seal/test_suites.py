@@ -1,0 +1,25 @@
+"""Suites belong to one world each."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealflow.errors import MalformedError
+from sealflow.seal.suites import Suite, parse_suite
+from sealflow.wire.world import World
+
+
+@pytest.mark.parametrize("world", World)
+@pytest.mark.parametrize("post_quantum", [True, False])
+def test_the_suite_of_a_world(world: World, *, post_quantum: bool) -> None:
+    """Each world has a suite of either strength, and no other world has it."""
+    suite = Suite.of(world, post_quantum=post_quantum)
+    assert (suite.world, suite.post_quantum) == (world, post_quantum)
+    assert parse_suite(int(suite)) is suite
+
+
+@pytest.mark.parametrize("number", [0, 3, -1, "1", None, 1.5, 2**32])
+def test_unknown_suites(number: object) -> None:
+    """A number that names none is refused."""
+    with pytest.raises(MalformedError):
+        parse_suite(number)
