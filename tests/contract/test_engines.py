@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from sealflow.cli.flink_keys import FlinkKeys, client_tls
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.cluster import Cluster
 from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
@@ -23,7 +25,6 @@ from tests.sim.engines import ENGINES, Engine, await_ended, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # JVMs start slowly on a machine that does much else.
 pytestmark = pytest.mark.timeout(400)
@@ -137,7 +138,7 @@ def test_metrics_of_subtasks(flink: Engine) -> None:
 def test_rest_wants_a_certificate(flink: Engine) -> None:
     """Without the cluster's certificate nobody gets an answer, not even the web UI's page."""
     url = flink.cluster.facts["flink"]["url"]
-    keys = flink.keys()
+    tls = client_tls(Path(flink.cluster.facts["flink"]["tls"]))
     assert flink.rest().overview()["flink-version"].startswith("2.3")
     with pytest.raises(ConfigError, match="certificate"):
         FlinkRest(url, None)
@@ -147,7 +148,7 @@ def test_rest_wants_a_certificate(flink: Engine) -> None:
         "r.urlopen(sys.argv[1], context=context, timeout=20)\n"
     )
     done = subprocess.run(
-        (sys.executable, "-c", probe, url, str(keys.client.ca)),
+        (sys.executable, "-c", probe, url, str(tls.ca)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -244,13 +245,14 @@ def test_application_mode(flink: Engine, tmp_path: Path) -> None:
     job.write_text(f'engine_config = "{engine}"\npython = "{INSTALL.python}"\n')
     rest_port, rpc_port = (free_port() for _ in range(2))
     own = FlinkCluster(INSTALL, tmp_path / "flink", rpc_port=rpc_port, rest_port=rest_port)
-    own.write(flink.keys().cluster)
+    own.write(FlinkKeys(home / "flink" / "keys").cluster)
     cluster.start(own.application(job, tmp_path / "jobmanager.log"))
     cluster.start(own.taskmanager(0, tmp_path / "taskmanager.log"))
     try:
         flink.cluster.await_status(lambda _: _applied(flink) == 1, 100)
         subtask = psutil.Process(cluster.pid("taskmanager-0")).children(recursive=True)
-        rest = FlinkRest(f"https://127.0.0.1:{rest_port}", flink.keys().client)
+        tls = client_tls(Path(flink.cluster.facts["flink"]["tls"]))
+        rest = FlinkRest(f"https://127.0.0.1:{rest_port}", tls)
         (running,) = rest.jobs()
         assert (running["name"], running["state"]) == ("sealflow", "RUNNING")
         rest.cancel(running["jid"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from sealflow.cli.flink_keys import FlinkKeys
+from sealflow.cli.flink_keys import client_tls
 from sealflow.host.engine.flink_rest import FlinkRest
 from sealflow.owner import InferResult
 from tests.sim.cluster import TINY, RunningCluster, sealflow
@@ -89,11 +89,7 @@ class Engine:
     def rest(self) -> FlinkRest:
         """The JobManager."""
         facts = self.cluster.facts["flink"]
-        return FlinkRest(facts["url"], self.keys().client)
-
-    def keys(self) -> FlinkKeys:
-        """The keys of the Flink cluster."""
-        return FlinkKeys(Path(self.cluster.facts["flink"]["tls"]))
+        return FlinkRest(facts["url"], client_tls(Path(facts["tls"])))
 
     def running_job(self) -> str:
         """The id of the job that runs now."""

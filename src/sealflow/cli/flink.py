@@ -47,7 +47,7 @@ def rest_options(command: F) -> F:
         click.option(
             "--tls",
             type=click.Path(path_type=Path, file_okay=False),
-            help="Folder with flink.crt and flink.key, for https.",
+            help="Folder with ca.crt, tls.crt, tls.key, for https: keys/submit of `sealflow keys`.",
         ),
         click.option("--rest", metavar="URL", help="The JobManager."),
         click.option(
@@ -153,7 +153,7 @@ def cancel(
 
 
 def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
-    from sealflow.cli.flink_keys import FlinkKeys
+    from sealflow.cli.flink_keys import client_tls
     from sealflow.cli.home import Home
     from sealflow.host.engine.flink_rest import FlinkRest
 
@@ -165,7 +165,7 @@ def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
                 "--rest and --tls of another"
             )
         rest, tls = str(facts["url"]), tls or Path(facts["tls"])
-    return FlinkRest(rest, None if tls is None else FlinkKeys(tls).client)
+    return FlinkRest(rest, None if tls is None else client_tls(tls))
 
 
 def _only_job(client: FlinkRest) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealflow.cli.flink_keys import FlinkKeys
+from sealflow.cli.flink_keys import FlinkKeys, client_tls
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.cluster import last_line
 from sealflow.host.engine.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster, FlinkInstall
@@ -35,7 +35,14 @@ class FlinkLaunch:
     """One Flink cluster and its job, started and kept by the process of `sealflow up`."""
 
     def __init__(
-        self, home: Home, cluster: Cluster, *, venv: Path, taskmanagers: int, ports: tuple[int, int]
+        self,
+        home: Home,
+        cluster: Cluster,
+        deployment: str,
+        *,
+        venv: Path,
+        taskmanagers: int,
+        ports: tuple[int, int],
     ) -> None:
         """Prepare the folder `flink` in the home; `ports`: of the web UI, and JobManager's own.
 
@@ -48,11 +55,11 @@ class FlinkLaunch:
         folder = home.path / "flink"
         rest_port, rpc_port = ports
         self._flink = FlinkCluster(self._install, folder, rpc_port=rpc_port, rest_port=rest_port)
-        self.keys = FlinkKeys(folder / "tls")
-        self.keys.make()
-        self._flink.write(self.keys.cluster)
+        self._keys = FlinkKeys(folder / "keys")
+        self._keys.make(deployment)
+        self._flink.write(self._keys.cluster)
         self.url = f"https://{LOOPBACK}:{rest_port}"
-        self.rest = FlinkRest(self.url, self.keys.client)
+        self.rest = FlinkRest(self.url, client_tls(self._keys.submit))
         self._job_id = ""
         self._submitting: subprocess.Popen[str] | None = None
         self._submitted_s = 0.0
@@ -77,7 +84,7 @@ class FlinkLaunch:
 
     def facts(self) -> dict[str, object]:
         """How to reach it."""
-        return {"url": self.url, "tls": str(self.keys.folder)}
+        return {"url": self.url, "tls": str(self._keys.submit.absolute())}
 
     def keep(self, say: Callable[[str], None]) -> None:
         """Submit the job again when a new JobManager does not know it, or it failed for good."""
@@ -110,16 +117,16 @@ class FlinkLaunch:
         return [*(f"taskmanager-{number}" for number in range(self._taskmanagers)), "jobmanager"]
 
     def _job(self, engine_config: Path) -> dict[str, Toml]:
-        tls = self.keys.cluster
+        folder = self._keys.submit.absolute()
         return {
             "engine_config": str(engine_config),
             "name": "sealflow",
             "parallelism": self._taskmanagers,
             "python": str(self._install.python),
             "rest_url": self.url,
-            "keystore": str(tls.keystore.absolute()),
-            "truststore": str(tls.truststore.absolute()),
-            "password_file": str(self.keys.password_file.absolute()),
+            "keystore": str(folder / "keystore.p12"),
+            "truststore": str(folder / "truststore.p12"),
+            "password_file": str(self._keys.submit_password.absolute()),
         }
 
     def _ask(self) -> None:

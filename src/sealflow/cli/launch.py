@@ -160,6 +160,7 @@ class Launch:
         return FlinkLaunch(
             self._home,
             self._cluster,
+            options["deployment"],
             venv=options["flink_venv"],
             taskmanagers=options["taskmanagers"] or len(os.sched_getaffinity(0)),
             ports=ports,

@@ -136,7 +136,9 @@ def _show(facts: dict[str, object]) -> None:
     }
     flink = facts["flink"]
     if isinstance(flink, dict):
-        rows["Flink's web UI"] = f"{flink['url']} (asks for the certificate in {flink['tls']})"
+        rows["Flink's web UI"] = (
+            f"{flink['url']} (asks for the certificate {flink['tls']}/keystore.p12)"
+        )
     for name, value in rows.items():
         table.add_row(name, Text(str(value)))
     print_table(table)

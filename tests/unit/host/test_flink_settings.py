@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,13 +12,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from sealflow.cli.flink_keys import FlinkKeys, check_rsa
+from sealflow.cli.flink_keys import FlinkKeys, check_rsa, client_tls
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.config import load
 from sealflow.host.engine.figures import Figures
 from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall, FlinkTls
-from sealflow.host.engine.flink_job import FlinkJob
+from sealflow.host.engine.flink_job import FlinkJob, TlsStores
 from sealflow.host.engine.flink_rest import FlinkRest
+from sealflow.operator.components import Site
+from sealflow.operator.keyset import make
+from sealflow.operator.private import read_tree, write_tree
 from sealflow.wire.envelope import encode_refusal
 from sealflow.wire.refusal import RefusalCode
 
@@ -97,24 +101,32 @@ def _install(tmp_path: Path) -> FlinkInstall:
     return FlinkInstall(python=tmp_path / "python", package=package, java_home=tmp_path / "java")
 
 
-def _written(folder: Path) -> dict[str, Any]:
-    lines = (folder / "conf" / "config.yaml").read_text().splitlines()
+def _written(folder: Path, role: str) -> dict[str, Any]:
+    lines = (folder / "conf" / role / "config.yaml").read_text().splitlines()
     return {key: json.loads(value) for key, _, value in (line.partition(": ") for line in lines)}
 
 
 def test_the_written_configuration(tmp_path: Path) -> None:
     """TLS with certificates both ways, loopback only, Java's options kept; nobody else reads it."""
     cluster = FlinkCluster(_install(tmp_path), tmp_path / "f", rpc_port=1, rest_port=2)
-    tls = FlinkTls(keystore=tmp_path / "k", truststore=tmp_path / "t", password="p")  # noqa: S106
-    cluster.write(tls)
-    settings = _written(tmp_path / "f")
+    jobmanager, taskmanager, rest = (
+        TlsStores(keystore=f"/{name}/k", truststore=f"/{name}/t", password=name)
+        for name in ("jobmanager", "taskmanager", "rest")
+    )
+    cluster.write(FlinkTls(jobmanager=jobmanager, taskmanager=taskmanager, rest=rest))
+    settings = _written(tmp_path / "f", "jobmanager")
+    assert settings["security.ssl.internal.keystore"] == "/jobmanager/k"
+    assert settings["security.ssl.rest.truststore"] == "/rest/t"
+    other = _written(tmp_path / "f", "taskmanager")
+    assert other["security.ssl.internal.keystore-password"] == "taskmanager"
+    assert not any(".rest." in name for name in other)
     for name in ("security.ssl.internal.enabled", "security.ssl.rest.enabled",
                  "security.ssl.rest.authentication-enabled"):  # fmt: skip
         assert settings[name] == "true"
     bound = ("rest.bind-address", "jobmanager.bind-host", "taskmanager.bind-host")
     assert {settings[name] for name in bound} == {"127.0.0.1"}
     assert settings["env.java.opts.all"].endswith(OPTIONS)
-    mode = (tmp_path / "f" / "conf" / "config.yaml").stat().st_mode
+    mode = (tmp_path / "f" / "conf" / "jobmanager" / "config.yaml").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
 
 
@@ -126,19 +138,33 @@ def test_processes_get_a_clean_environment(tmp_path: Path, monkeypatch: pytest.M
     argv = cluster.taskmanager(0, tmp_path / "log").argv
     assert argv[:2] == ("/usr/bin/env", "-i")
     assert not any(word.startswith(("PYTHONPATH=", "SECRET=")) for word in argv)
-    assert f"FLINK_CONF_DIR={tmp_path / 'f' / 'conf'}" in argv
+    assert f"FLINK_CONF_DIR={tmp_path / 'f' / 'conf' / 'taskmanager'}" in argv
 
 
 def test_keys_are_made_once(tmp_path: Path) -> None:
-    """A second call keeps them; they are private, RSA, and usable by Python's TLS."""
-    keys = FlinkKeys(tmp_path / "tls")
-    keys.make()
-    before = {path.name: path.read_bytes() for path in (tmp_path / "tls").iterdir()}
-    keys.make()
-    assert {path.name: path.read_bytes() for path in (tmp_path / "tls").iterdir()} == before
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "tls").iterdir()} == {0o600}
-    assert len(keys.cluster.password) == 64
-    assert keys.client.context().cert_store_stats()["x509_ca"] == 1
+    """A second call keeps them; each process has its own, and the client's work in Python's TLS."""
+    keys = FlinkKeys(tmp_path / "keys")
+    keys.make("test")
+    before = read_tree(tmp_path / "keys")
+    keys.make("test")
+    assert read_tree(tmp_path / "keys") == before
+    tls = keys.cluster
+    stores = [tls.jobmanager, tls.taskmanager, tls.rest]
+    assert len({store.password for store in stores}) == 3
+    assert all(store.password not in repr(store) for store in stores)
+    assert client_tls(keys.submit).context().cert_store_stats()["x509_ca"] == 1
+
+
+def test_keys_that_end_soon_are_renewed(tmp_path: Path) -> None:
+    """Old certificates are replaced when the cluster starts; the authorities stay."""
+    made = datetime.now(UTC) - timedelta(days=350)
+    files = make(Site(deployment="test"), made, kubernetes=False)
+    write_tree(tmp_path / "keys", files, replace=False)
+    FlinkKeys(tmp_path / "keys").make("test")
+    renewed = read_tree(tmp_path / "keys")
+    assert renewed["ca/rest/ca.crt"] == files["ca/rest/ca.crt"]
+    for name in ("rest", "jobmanager", "taskmanager", "submit"):
+        assert renewed[f"keys/{name}/tls.crt"] != files[f"keys/{name}/tls.crt"]
 
 
 def test_keys_of_elliptic_curves_are_refused(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError
 from sealflow.host.cluster import Program
-from sealflow.host.engine.flink_job import internal_tls_settings, rest_tls_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sealflow.host.engine.flink_job import TlsStores
 
 LOOPBACK: Final = "127.0.0.1"
 FRUGAL_JVM: Final = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
@@ -58,11 +59,12 @@ class FlinkInstall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlinkTls:
-    """PKCS12 stores for both sides of every connection, and the password of both."""
+    """Who each of a cluster's processes is."""
 
-    keystore: Path
-    truststore: Path
-    password: str
+    jobmanager: TlsStores
+    taskmanager: TlsStores
+    rest: TlsStores
+    """What the JobManager shows to clients of its REST interface, and whom it lets in."""
 
 
 class FlinkCluster:
@@ -92,23 +94,30 @@ class FlinkCluster:
         return (self._folder / "savepoints").as_uri()
 
     def write(self, tls: FlinkTls | None) -> None:
-        """Write the configuration.
+        """Write the configuration; without TLS for a network that nobody else reaches.
 
         Raises: ConfigError.
         """
-        conf = self._folder / "conf"
+        jobmanager, taskmanager = {}, {}
+        if tls is not None:
+            jobmanager = tls.jobmanager.internal_settings() | tls.rest.rest_settings()
+            taskmanager = tls.taskmanager.internal_settings()
         try:
             for name in _FOLDERS:
                 (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copyfile(self._install.package / "conf" / _LOGGING, conf / _LOGGING)
-            text = "".join(
-                f"{name}: {json.dumps(value)}\n" for name, value in self._settings(tls).items()
-            )
-            path = conf / "config.yaml"
-            path.touch(mode=0o600)
-            path.write_text(text)
+            self._write_for("jobmanager", jobmanager)
+            self._write_for("taskmanager", taskmanager)
         except OSError as error:
             raise ConfigError(f"{self._folder}: cannot write: {error.strerror}") from error
+
+    def _write_for(self, role: str, tls: Mapping[str, str]) -> None:
+        conf = self._folder / "conf" / role
+        conf.mkdir(mode=0o700, exist_ok=True)
+        shutil.copyfile(self._install.package / "conf" / _LOGGING, conf / _LOGGING)
+        settings = {**self._settings(), **tls}
+        path = conf / "config.yaml"
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()))
 
     def jobmanager(self, log: Path) -> Program:
         """The process that schedules, with the web UI."""
@@ -128,7 +137,7 @@ class FlinkCluster:
     def _program(self, name: str, script: str, log: Path) -> Program:
         environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
         environment |= {
-            "FLINK_CONF_DIR": str(self._folder / "conf"),
+            "FLINK_CONF_DIR": str(self._folder / "conf" / name.partition("-")[0]),
             "FLINK_LOG_DIR": str(self._folder / "logs"),
             "FLINK_IDENT_STRING": name,
             "JAVA_HOME": str(self._install.java_home),
@@ -138,9 +147,7 @@ class FlinkCluster:
         path = self._install.package / "bin" / script
         return Program(name=name, argv=(*cleared, str(path), "start-foreground"), log=log)
 
-    def _settings(self, tls: FlinkTls | None) -> Mapping[str, str | int]:
-        rest = {} if tls is None else rest_tls_settings(*_stores(tls))
-        internal = {} if tls is None else internal_tls_settings(*_stores(tls))
+    def _settings(self) -> Mapping[str, str | int]:
         return {
             "jobmanager.rpc.address": self._jobmanager,
             "jobmanager.rpc.port": self._rpc_port,
@@ -169,13 +176,7 @@ class FlinkCluster:
             "env.pid.dir": str(self._folder / "pids"),
             "io.tmp.dirs": str(self._folder / "tmp"),
             "env.java.opts.all": f"{FRUGAL_JVM} {_shipped_java_options(self._install.package)}",
-            **internal,
-            **rest,
         }
-
-
-def _stores(tls: FlinkTls) -> tuple[str, str, str]:
-    return str(tls.keystore.absolute()), str(tls.truststore.absolute()), tls.password
 
 
 def _shipped_java_options(package: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,7 +74,12 @@ class FlinkJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "rest.port": str(port),
         }
         if parts.scheme == "https":
-            found |= rest_tls_settings(str(self.keystore), str(self.truststore), self.password())
+            stores = TlsStores(
+                keystore=str(self.keystore),
+                truststore=str(self.truststore),
+                password=self.password(),
+            )
+            found |= stores.rest_settings()
         return found
 
     def password(self) -> str:
@@ -84,30 +90,31 @@ class FlinkJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return read_file(str(self.password_file), "password_file").decode(errors="replace").strip()
 
 
-def rest_tls_settings(keystore: str, truststore: str, password: str) -> dict[str, str]:
-    """Flink's settings for mutual TLS with the REST interface, the same on both sides."""
-    return {
-        "security.ssl.rest.enabled": "true",
-        "security.ssl.rest.authentication-enabled": "true",
-        **_stores("security.ssl.rest", keystore, truststore, password),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsStores:
+    """PKCS12 stores of one process, and the password of both: who it is, whom it believes."""
 
+    keystore: str
+    truststore: str
+    password: str = field(repr=False)
 
-def internal_tls_settings(keystore: str, truststore: str, password: str) -> dict[str, str]:
-    """Flink's settings for mutual TLS between JobManager and TaskManagers."""
-    return {
-        "security.ssl.internal.enabled": "true",
-        **_stores("security.ssl.internal", keystore, truststore, password),
-    }
+    def rest_settings(self) -> dict[str, str]:
+        """Flink's settings for mutual TLS with the REST interface, on either side."""
+        mutual = {"security.ssl.rest.authentication-enabled": "true"}
+        return mutual | self._settings("security.ssl.rest")
 
+    def internal_settings(self) -> dict[str, str]:
+        """Flink's settings for TLS between JobManager and TaskManagers, which is always mutual."""
+        return self._settings("security.ssl.internal")
 
-def _stores(prefix: str, keystore: str, truststore: str, password: str) -> dict[str, str]:
-    return {
-        f"{prefix}.keystore": keystore,
-        f"{prefix}.keystore-type": "PKCS12",
-        f"{prefix}.keystore-password": password,
-        f"{prefix}.key-password": password,
-        f"{prefix}.truststore": truststore,
-        f"{prefix}.truststore-type": "PKCS12",
-        f"{prefix}.truststore-password": password,
-    }
+    def _settings(self, prefix: str) -> dict[str, str]:
+        return {
+            f"{prefix}.enabled": "true",
+            f"{prefix}.keystore": self.keystore,
+            f"{prefix}.keystore-type": "PKCS12",
+            f"{prefix}.keystore-password": self.password,
+            f"{prefix}.key-password": self.password,
+            f"{prefix}.truststore": self.truststore,
+            f"{prefix}.truststore-type": "PKCS12",
+            f"{prefix}.truststore-password": self.password,
+        }
