@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 import valkey
 
 from sealflow.errors import OpenError, UnavailableError
@@ -173,15 +174,17 @@ def test_67_old_checkpoint() -> None:
     assert outside.refusal(0) in (RefusalCode.UNKNOWN_KEY, RefusalCode.UNAVAILABLE)
 
 
-def test_68_log_injection(capsys: pytest.CaptureFixture[str]) -> None:
+def test_68_log_injection() -> None:
     """A line break, a control sequence or quotes in a peer's text cannot write a log line."""
-    from sealflow.host.logs import configure_logs
-
-    evil = 'x"}\n{"event":"forged"} \x1b[31m\x00\u2028'
-    configure_logs()
-    structlog.get_logger().info("request", model=evil)
-    out, err = capsys.readouterr()
-    lines = [line for line in (out + err).splitlines() if line]
-    assert len((out + err).rstrip("\n").split("\n")) == 1
-    assert json.loads(lines[0])["model"] == evil
-    assert "\x1b" not in out + err
+    evil = 'x"}\n{"event":"forged"} \x1b[31m\u2028'
+    program = (
+        "import sys, structlog; from sealflow.host.logs import configure_logs; configure_logs(); "
+        "structlog.get_logger().info('request', model=sys.argv[1])"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", program, evil), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    [line] = done.stderr.rstrip("\n").split("\n")
+    assert json.loads(line)["model"] == evil
+    assert "\x1b" not in line
