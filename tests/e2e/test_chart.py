@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, RELEASE, merged
+from tests.chart.rendering import NAMESPACE, RELEASE, HelmError, merged
 from tests.cluster.containers import ROOT
 from tests.cluster.controllers import BY_NAME
 from tests.cluster.network import NAMESPACES
@@ -47,7 +47,11 @@ def site() -> Iterator[Site]:
     try:
         found.helm("install", release=found.values(LOCAL))
         publish(found)
-        until(lambda: loaded(found) == 2)
+        try:
+            until(lambda: loaded(found) == 2)
+        except AssertionError:
+            logs = [pod.logs() for pod in found.node.pods("taskmanager")]
+            pytest.fail("\n".join([json.dumps(status(found)), *logs]))
         yield found
     finally:
         found.close()
@@ -100,7 +104,11 @@ def reaches(guest: str, address: str, port: int) -> bool:
 
 def test_the_benchmark_pod(site: Site) -> None:
     """`helm test` runs the benchmark to its line, with every answer right."""
-    served = SERVED.search(site.helm("test", "--logs"))
+    try:
+        said = site.helm("test", "--logs")
+    except HelmError as error:
+        pytest.fail(f"{error}{site.node.pod(f'{RELEASE}-benchmark').logs()}")
+    served = SERVED.search(said)
     assert served is not None
     assert served[1] == "100"
 
