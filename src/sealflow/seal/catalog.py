@@ -19,7 +19,7 @@ from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name, par
 from sealflow.wire.strict_json import is_integer, require_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MAX_KEYS: Final = 64
 MAX_MODELS: Final = 1024
@@ -167,13 +167,7 @@ class Revoked:
 
     def __post_init__(self) -> None:
         """Refuse what cannot name anything."""
-        match self.kind:
-            case RevokedKind.WORKER:
-                parse_request_id(self.id)
-            case RevokedKind.MODEL:
-                parse_digest(self.id)
-            case RevokedKind.KEY:
-                parse_key_id(self.id)
+        _IDS[self.kind](self.id)
 
     def as_json(self) -> dict[str, object]:
         """Give the object that payloads hold."""
@@ -194,6 +188,11 @@ class Revoked:
         return cls(kind=kind, id=str(item["id"]))
 
 
+_IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
+    RevokedKind.WORKER: parse_request_id,
+    RevokedKind.MODEL: parse_digest,
+    RevokedKind.KEY: parse_key_id,
+}
 _T = TypeVar("_T")
 
 

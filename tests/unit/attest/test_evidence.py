@@ -73,6 +73,7 @@ def test_bound_claims(tee: Tee, role: Role) -> None:
         {"sealing_key": "*"},
         {"sealing_key": b64encode(bytes(5000)).decode()},
         {"signing_key": b64encode(bytes(31)).decode()},
+        {"signing_key": b64encode(bytes(33)).decode()},
         {"software": None},
         {"extra": "x"},
     ],

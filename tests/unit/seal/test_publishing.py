@@ -133,6 +133,12 @@ def test_all_keys_are_there_and_of_their_kind(key: str) -> None:
         refused(MalformedError, {**inside(), key: value})
 
 
+@pytest.mark.parametrize("time", [-1, "1", None, True])
+def test_a_time_that_is_none(time: object) -> None:
+    """When it was issued is a number of milliseconds."""
+    refused(MalformedError, {**inside(), "issued_ms": time})
+
+
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"{}" + b" x"])
 def test_nonsense_inside_is_malformed(text: bytes) -> None:
     """Anybody can seal to a public key."""

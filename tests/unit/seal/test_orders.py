@@ -1,0 +1,57 @@
+"""Orders: who signed what, in the one form of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.catalog import Revoked, RevokedKind
+from sealflow.seal.orders import Order, SignedOrder
+from sealflow.wire.world import World
+
+KEY = Ed25519PrivateKey.generate()
+ORDER = Order(
+    deployment="d",
+    revoked=Revoked(kind=RevokedKind.MODEL, id="ab" * 32),
+    signer=KEY.public_key().public_bytes_raw().hex(),
+)
+
+
+def test_round_trip() -> None:
+    """What was signed is read again, and says what it said."""
+    signed = SignedOrder.sign(ORDER, KEY, World.SIMULATED)
+    assert SignedOrder.from_json(signed.as_json()).verify(World.SIMULATED) == ORDER
+
+
+def test_another_form() -> None:
+    """The same order in other bytes is refused, signed or not."""
+    text = ORDER.encode() + b" "
+    signature = KEY.sign(World.SIMULATED.label("order") + text)
+    with pytest.raises(MalformedError, match="one form"):
+        SignedOrder(text=text, signature=signature).verify(World.SIMULATED)
+
+
+def test_somebody_else_signed() -> None:
+    """An order in another's name, or for the other world, was not given."""
+    forged = SignedOrder.sign(ORDER, Ed25519PrivateKey.generate(), World.SIMULATED)
+    genuine = SignedOrder.sign(ORDER, KEY, World.SIMULATED)
+    for signed, world in ((forged, World.SIMULATED), (genuine, World.HARDWARE)):
+        with pytest.raises(EvidenceError, match="did not sign"):
+            signed.verify(world)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (RevokedKind.WORKER, "ab" * 15),
+        (RevokedKind.MODEL, "ab" * 16),
+        (RevokedKind.KEY, "sim-ab"),
+    ],
+)
+def test_names_of_nothing(kind: RevokedKind, name: str) -> None:
+    """What is revoked must be named as its kind is."""
+    with pytest.raises(MalformedError):
+        dataclasses.replace(ORDER, revoked=Revoked(kind=kind, id=name))
