@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.seal.bundle import (
@@ -24,7 +26,7 @@ from sealflow.seal.bundle import (
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.manifest import ModelManifest
 from sealflow.seal.statement import MAX_STATEMENT_BYTES, encode_envelope, sign_statement
-from sealflow.seal.stream import seal_stream, stream_length
+from sealflow.seal.stream import open_stream, seal_stream, stream_length
 from sealflow.seal.suites import Suite
 from sealflow.wire.strict_json import canonical
 from sealflow.wire.world import World
@@ -219,6 +221,20 @@ def test_files_cannot_change_places() -> None:
     assert len(swapped) == len(sealed)
     with pytest.raises(OpenError):
         opened(joined(envelope, wrapped, swapped))
+
+
+def test_files_are_encrypted_as_the_spec_says() -> None:
+    """A second implementation, written from bundle.md 5.2, opens the first file."""
+    package = verified()
+    _, wrapped, sealed = split(PACKAGE)
+    first = package.statement.resources[0]
+    parts = (bytes.fromhex(package.digest), hashlib.sha256(wrapped).digest(), first.name.encode())
+    bound = b"".join(len(part).to_bytes(4) + part for part in parts)
+    context = hashlib.sha256(WORLD.label("bundle file context") + bound).digest()
+    info = WORLD.label("bundle file key") + context
+    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(package.unwrap(OWNER))
+    file = open_stream(key, context, memoryview(sealed)[: stream_length(first.size)])
+    assert hashlib.sha256(file).hexdigest() == first.digest
 
 
 def test_files_of_another_package_do_not_open() -> None:

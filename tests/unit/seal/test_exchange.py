@@ -229,6 +229,23 @@ def test_the_memory_of_secrets_is_bounded_and_forgets_with_its_key() -> None:
     assert len(secrets) == 0
 
 
+def test_the_least_recently_used_secret_goes_first() -> None:
+    """A secret that is remembered is the very same, and using it keeps it."""
+    both = pair(Suite.X25519)
+    secrets = SessionSecrets(2)
+    first, second, third = (Session.start(both.key.sealing) for _ in range(3))
+
+    def secret(session: Session) -> bytes:
+        return secrets.secret(both.key, session.session_id, session.key_blob)
+
+    kept, dropped = secret(first), secret(second)
+    assert secret(first) is kept
+    secret(third)
+    assert secret(first) is kept
+    assert secret(second) == dropped
+    assert secret(second) is not dropped
+
+
 def test_lengths_on_the_wire_are_bucketed() -> None:
     """Contents of nearby lengths make envelopes of one or two lengths."""
     both = pair()

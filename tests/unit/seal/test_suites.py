@@ -18,6 +18,12 @@ def test_the_suite_of_a_world(world: World, *, post_quantum: bool) -> None:
     assert parse_suite(int(suite)) is suite
 
 
+@pytest.mark.parametrize("world", World)
+def test_post_quantum_unless_asked_otherwise(world: World) -> None:
+    """The default resists a quantum computer."""
+    assert Suite.of(world).post_quantum
+
+
 @pytest.mark.parametrize("number", [0, 3, -1, "1", None, 1.5, 2**32])
 def test_unknown_suites(number: object) -> None:
     """A number that names none is refused."""
