@@ -48,7 +48,7 @@ class Launch:
         self._packages: dict[str, bytes] = {}
         self._broker: BrokerAddress | None = broker_address(options)
         self._url = ""
-        self._ca: Path | None = options["tls_certificate"]
+        self._ca: Path | None = options["tls_ca"] or options["tls_certificate"]
         self._port = _free_port(options["host"], options["port"])
         self._flink: FlinkLaunch | None = None
 

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 @click.option("--tls-certificate", type=click.Path(path_type=Path, exists=True), help="PEM chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="PEM key.")
 @click.option(
+    "--tls-ca",
+    type=click.Path(path_type=Path, exists=True),
+    help="PEM root of that chain, for clients here; a self-signed certificate is its own.",
+)
+@click.option(
     "--engine",
     type=click.Choice(["local", "flink"]),
     default="local",
