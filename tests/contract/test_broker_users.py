@@ -178,6 +178,7 @@ async def test_gateway(guarded: Guarded) -> None:
         ("client", f"XREAD STREAMS {KEYS.requests} 0"),
         ("gateway", f"XREAD STREAMS {KEYS.requests} 0"),
         ("client", f"XADD {KEYS.control} * e 1"),
+        ("client", f"EVAL return 1 {KEYS.requests}"),
         ("client", f"SET {KEYS.directory} forged"),
         ("gateway", f"SET {KEYS.directory} forged"),
         ("engine", f"SET {KEYS.directory} forged"),

@@ -49,6 +49,16 @@ def test_admission_is_bounded(server: Server) -> None:
     transport.close()
 
 
+def test_what_a_full_queue_refuses_does_not_travel(server: Server) -> None:
+    """A sender learns that there is no room before it sends the bytes."""
+    transport = StreamTransport(BrokerAddress(url=server.url), "test")
+    _submit(server, b"first")
+    before = _raw(server).info("stats")["total_net_input_bytes"]
+    assert transport.submit([("id", bytes(2**20))], capacity=1) == [False]
+    assert _raw(server).info("stats")["total_net_input_bytes"] - before < 2**16
+    transport.close()
+
+
 def test_entries_from_before_the_group_are_delivered(server: Server, streams: RedisStreams) -> None:
     """The group starts at the first entry, not at the newest."""
     _submit(server, b"early")

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _PASSWORD_BYTES: Final = 32
-_CONNECTION: Final = "+hello +auth +ping +info +script|load"
-_SUBMIT: Final = "+eval +evalsha +xlen +xadd"
+_CONNECTION: Final = "+hello +auth +ping +info"
+_SUBMIT: Final = "+xlen +xadd"
 _READ_INBOX: Final = "+xread +xdel +del +get"
 _CONSUME: Final = (
-    "+eval +evalsha +xgroup|create +xreadgroup +xclaim +xpending +xack +xdel +xadd +xlen +pexpire "
-    "+set +del"
+    "+eval +evalsha +script|load +xgroup|create +xreadgroup +xclaim +xpending +xack +xdel +xadd "
+    "+xlen +pexpire +set +del"
 )
 
 
@@ -40,12 +40,13 @@ def users_acl(deployment: str, digests: Mapping[str, Sequence[str]]) -> bytes:
     keys = Keyspace(deployment=deployment)
     inboxes, status = keys.inbox("x").removesuffix("x") + "*", keys.status_pattern
     dead = keys.dead_letters(keys.requests)
-    # The rights in brackets go together: who may append to a stream by the script of admission
-    # cannot read with another command what the others appended.
+    # The rights in brackets go together: who may append to a stream cannot read with another
+    # command what the others appended.
     rights = {
         "gateway": (
             f"%RW~{inboxes} %R~{keys.directory} %RW~{status} {_READ_INBOX} +exists +pexpire +set "
-            f"+mget +scan +wait ({_SUBMIT} +xpending ~{keys.requests} ~{keys.control} ~{inboxes})"
+            "+mget +scan +wait "
+            f"({_SUBMIT} +eval +xpending ~{keys.requests} ~{keys.control} ~{inboxes})"
         ),
         "client": (f"%RW~{inboxes} %R~{keys.directory} {_READ_INBOX} ({_SUBMIT} ~{keys.requests})"),
         "engine": (

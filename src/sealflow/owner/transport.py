@@ -12,7 +12,7 @@ import valkey
 import valkey.sentinel
 
 from sealflow.errors import UnavailableError
-from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
+from sealflow.wire.queueing import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,6 @@ _SOCKET_TIMEOUT_S: Final = 10.0
 
 _Entry = tuple[bytes, dict[bytes, bytes]]
 
-_NO_SCRIPT = valkey.exceptions.NoScriptError
 _OUT_OF_MEMORY = valkey.exceptions.OutOfMemoryError
 
 
@@ -46,7 +45,6 @@ class StreamTransport:
         self._inbox = keyspace.inbox(f"owner-{secrets.token_hex(16)}")
         self._client = _connect(address, _SOCKET_TIMEOUT_S)
         self._blocking = _connect(address, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
-        self._script: str | None = None
         self._taken: list[bytes] = []
 
     def directory(self) -> bytes | None:
@@ -71,25 +69,20 @@ class StreamTransport:
         return [fields.get(FIELD_ENVELOPE, b"") for _, fields in cast("list[_Entry]", found)]
 
     def submit(self, entries: Sequence[tuple[str, bytes]], *, capacity: int) -> list[bool]:
-        """Append request ids and envelopes in one round trip; False where the queue was full.
+        """Append request ids and envelopes as far as there is room; False where the queue was full.
 
         Raises: UnavailableError; whether any were queued is then unknown.
         """
         try:
-            answers = self._admit(entries, capacity)
-            # A server that restarted has forgotten the script, and queued none of these.
-            missed = [at for at, answer in enumerate(answers) if isinstance(answer, _NO_SCRIPT)]
-            if missed:
-                self._script = None
-                again = self._admit([entries[at] for at in missed], capacity)
-                for at, answer in zip(missed, again, strict=True):
-                    answers[at] = answer
+            room = max(capacity - int(self._client.xlen(self._requests)), 0)
+            answers = self._append(entries[:room])
         except valkey.ValkeyError as error:
             raise self._unavailable(error) from error
         for answer in answers:
             if isinstance(answer, valkey.ValkeyError) and not isinstance(answer, _OUT_OF_MEMORY):
                 raise self._unavailable(answer) from answer
-        return [isinstance(answer, bytes) for answer in answers]
+        queued = [isinstance(answer, bytes) for answer in answers]
+        return queued + [False] * (len(entries) - len(queued))
 
     def receive(self, timeout_s: float) -> list[tuple[bytes, bytes]]:
         """Take correlations and envelopes out of the inbox, waiting for the first.
@@ -125,15 +118,11 @@ class StreamTransport:
             self._client.close()
             self._blocking.close()
 
-    def _admit(self, entries: Sequence[tuple[str, bytes]], capacity: int) -> list[object]:
-        if self._script is None:
-            self._script = str(self._client.script_load(ADMIT))
+    def _append(self, entries: Sequence[tuple[str, bytes]]) -> list[object]:
         pipeline: Any
         with self._client.pipeline(transaction=False) as pipeline:
             for request_id, envelope in entries:
-                pipeline.evalsha(
-                    self._script, 1, self._requests, capacity, envelope, request_id, self._inbox
-                )
+                pipeline.xadd(self._requests, request_fields(envelope, request_id, self._inbox))
             return cast("list[object]", pipeline.execute(raise_on_error=False))
 
     def _unavailable(self, error: valkey.ValkeyError) -> UnavailableError:

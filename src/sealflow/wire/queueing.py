@@ -17,15 +17,12 @@ FIELD_ENVELOPE: Final = b"e"
 FIELD_CORRELATION: Final = b"c"
 FIELD_REPLY_TO: Final = b"r"
 
-ADMIT: Final = """
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return false end
-return redis.call('XADD', KEYS[1], '*', 'e', ARGV[2], 'c', ARGV[3], 'r', ARGV[4])
-"""
-"""Admission: append unless the stream holds its capacity of unanswered entries already.
 
-KEYS: the stream. ARGV: capacity, envelope, correlation, reply stream. Nil means full. Entries are
-deleted when they are answered, so the stream's length is what waits plus what is in work.
-"""
+def request_fields(
+    envelope: bytes, correlation: bytes | str, inbox: str
+) -> dict[bytes, bytes | str]:
+    """Give the fields of a request's entry; its answer goes to the stream `inbox`."""
+    return {FIELD_ENVELOPE: envelope, FIELD_CORRELATION: correlation, FIELD_REPLY_TO: inbox}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

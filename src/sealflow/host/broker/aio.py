@@ -1,7 +1,7 @@
 """Host: a gateway's way to the queue: submits are gathered, answers come by one inbox.
 
-What is submitted in one turn of the event loop travels in one round trip; one connection waits for
-all answers. A broker that is away fails new submits at once; who waits already keeps waiting, since
+What is submitted in one turn of the event loop travels together; one connection waits for all
+answers. A broker that is away fails new submits at once; who waits already keeps waiting, since
 the queue survives in the broker's append-only file.
 """
 
@@ -21,7 +21,7 @@ from sealflow.host.broker.connecting import (
     within,
 )
 from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
-from sealflow.wire.queueing import ADMIT, FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace
+from sealflow.wire.queueing import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,18 +37,20 @@ _GATHER_S: Final = 0.001
 
 
 class _Submit:
-    __slots__ = ("arguments", "correlation", "future", "stream")
+    __slots__ = ("capacity", "correlation", "envelope", "future", "stream")
 
     def __init__(
         self,
         stream: str,
-        arguments: tuple[Any, ...],
+        envelope: bytes,
         correlation: bytes,
-        future: Any,  # noqa: ANN401
+        capacity: int,
+        future: asyncio.Future[bytes],
     ) -> None:
         self.stream = stream
-        self.arguments = arguments
+        self.envelope = envelope
         self.correlation = correlation
+        self.capacity = capacity
         self.future = future
 
 
@@ -76,7 +78,6 @@ class Submitter:
         self._gathered: list[_Submit] = []
         self._waiting: dict[bytes, deque[asyncio.Future[bytes]]] = {}
         self._wake = asyncio.Event()
-        self._script = ""
         self._tasks: list[asyncio.Task[None]] = []
 
     def __len__(self) -> int:
@@ -109,8 +110,7 @@ class Submitter:
         Cancel the future to stop waiting. Answers to one correlation go to its waiters in order.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        arguments = (capacity, envelope, correlation, self._inbox)
-        self._gathered.append(_Submit(stream, arguments, correlation, future))
+        self._gathered.append(_Submit(stream, envelope, correlation, capacity, future))
         self._wake.set()
         return future
 
@@ -129,40 +129,41 @@ class Submitter:
             self._await_answer(each)
         try:
             async with within():
-                answers = await self._admit(batch)
+                admitted = await self._admitted(batch)
+                answers = await self._append(admitted)
         except UnavailableError as error:
             for each in batch:
                 self._fail(each, error)
             return
-        for each, answer in zip(batch, answers, strict=True):
-            if answer is None:
-                self._fail(each, QueueFullError("the queue is full"))
-            elif isinstance(answer, valkey.exceptions.OutOfMemoryError):
+        for each, answer in zip(admitted, answers, strict=True):
+            if isinstance(answer, valkey.exceptions.OutOfMemoryError):
                 self._fail(each, QueueFullError("the broker's memory is full", retry_after_s=5.0))
             elif isinstance(answer, Exception):
                 self._fail(each, UnavailableError(f"the broker refused: {answer}"))
 
-    async def _admit(self, batch: Sequence[_Submit]) -> list[Any]:
-        if not self._script:
-            self._script = await self._sender.script_load(ADMIT)
-        answers = await self._pipelined(batch)
-        missed = [
-            at
-            for at, answer in enumerate(answers)
-            if isinstance(answer, valkey.exceptions.NoScriptError)
-        ]
-        if missed:
-            # A server that restarted has forgotten the script, and queued none of these.
-            self._script = await self._sender.script_load(ADMIT)
-            again = await self._pipelined([batch[at] for at in missed])
-            for at, answer in zip(missed, again, strict=True):
-                answers[at] = answer
-        return answers
+    async def _admitted(self, batch: Sequence[_Submit]) -> list[_Submit]:
+        """Fail what there is no room for, before its bytes travel."""
+        streams = list(dict.fromkeys(each.stream for each in batch))
+        async with self._sender.pipeline(transaction=False) as pipeline:
+            for stream in streams:
+                pipeline.xlen(stream)
+            lengths = dict(zip(streams, await pipeline.execute(), strict=True))
+        admitted = []
+        for each in batch:
+            if lengths[each.stream] < each.capacity:
+                lengths[each.stream] += 1
+                admitted.append(each)
+            else:
+                self._fail(each, QueueFullError("the queue is full"))
+        return admitted
 
-    async def _pipelined(self, batch: Sequence[_Submit]) -> list[Any]:
+    async def _append(self, batch: Sequence[_Submit]) -> list[Any]:
+        if not batch:
+            return []
         async with self._sender.pipeline(transaction=False) as pipeline:
             for each in batch:
-                pipeline.evalsha(self._script, 1, each.stream, *each.arguments)
+                fields = request_fields(each.envelope, each.correlation, self._inbox)
+                pipeline.xadd(each.stream, fields)
             if self._min_replicas:
                 pipeline.wait(self._min_replicas, REPLICATION_MS)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)

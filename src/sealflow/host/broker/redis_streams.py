@@ -15,11 +15,11 @@ from sealflow.errors import QueueFullError
 from sealflow.host.broker.connecting import CONNECT_TIMEOUT_S, connect, translated
 from sealflow.host.broker.delivery import Delivery, Depth
 from sealflow.wire.queueing import (
-    ADMIT,
     FIELD_CORRELATION,
     FIELD_ENVELOPE,
     FIELD_REPLY_TO,
     GROUP,
+    request_fields,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ class RedisStreams:
         """
         self._client = connect(address, MAX_BLOCKING_S + CONNECT_TIMEOUT_S)
         self._reply_ttl_ms = reply_ttl_ms
-        self._admit = self._client.register_script(ADMIT)
         self._answer = self._client.register_script(_ANSWER)
 
     def ensure_group(self, stream: str) -> None:
@@ -154,8 +153,9 @@ class RedisStreams:
         correlation = secrets.token_hex(16)
         inbox = f"{_prefix(stream)}{correlation}"
         with translated():
-            if self._admit([stream], [capacity, request, correlation, inbox]) is None:
+            if self._client.xlen(stream) >= capacity:
                 raise QueueFullError("the queue is full")
+            self._client.xadd(stream, request_fields(request, correlation, inbox))
             waited_s = 0.0
             while waited_s < timeout_s:
                 step_s = min(MAX_BLOCKING_S, timeout_s - waited_s)

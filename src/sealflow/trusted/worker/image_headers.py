@@ -7,7 +7,6 @@ more scans than any camera writes, and files that end early. Source: ITU-T T.81,
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +27,7 @@ _PNG_DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 1
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _DECODABLE_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
 _START_OF_SCAN: Final = 0xDA
-_SCANS = re.compile(rb"\xff\xda")
+_SCAN = b"\xff\xda"
 _END = b"\xff\xd9"
 
 
@@ -148,11 +147,10 @@ def _jpeg_frame(marker: int, frame: memoryview) -> ImageSize:
 
 def _check_scans(rest: memoryview) -> None:
     """Count scans and find the end; a marker cannot occur within entropy-coded bytes."""
-    scans = 0
-    for scans, _ in enumerate(_SCANS.finditer(rest), 2):
-        if scans > MAX_SCANS:
-            raise _wrong(f"is a JPEG of more than {MAX_SCANS} scans")
-    if rest.tobytes().rfind(_END) < 0:
+    pixels = rest.tobytes()
+    if 1 + pixels.count(_SCAN) > MAX_SCANS:
+        raise _wrong(f"is a JPEG of more than {MAX_SCANS} scans")
+    if pixels.rfind(_END) < 0:
         raise _wrong("is a JPEG that ends early: its pixels are cut off")
 
 
