@@ -14,6 +14,7 @@ import pytest
 
 from sealflow.cli.log import read_records
 from sealflow.errors import InvalidInputError
+from sealflow.owner import InputQueue, OutputQueue
 from sealflow.owner.auditing import audit
 from sealflow.owner.policy_file import load_policy
 from sealflow.seal.log import EntryKind
@@ -143,23 +144,35 @@ def _publish_tiny(cluster: RunningCluster) -> None:
 
 
 def test_receipts_prove_years_later(tmp_path: Path) -> None:
-    """The log that was fetched, the policy and the receipt file are all that a judge needs."""
+    """The log that was fetched, the policy and the receipt file are all that a judge needs.
+
+    Receipts come the same by gateway and by queue.
+    """
     photo = TINY.parent / "photos" / "coffee.jpg"
     receipts, log_file, policy = tmp_path / "r.jsonl", tmp_path / "log.jsonl", tmp_path / "p.toml"
     with RunningCluster(TINY.parent / "efficientnet-lite0") as cluster:
         home = ("--home", str(cluster.home))
         said = _run("infer", str(photo), "--receipt", str(receipts), *home, "--json")
         assert json.loads(said)["top"][0]["index"] == 967
+        with cluster.queue() as queue, receipts.open("ab") as file:
+            InputQueue(queue, "efficientnet-lite0").enqueue("photo", image=photo, receipt=True)
+            answer = OutputQueue(queue).query("photo", timeout_s=60)
+            assert answer is not None
+            assert answer.receipt is not None
+            file.write(answer.receipt.encode() + b"\n")
         _run("log", "fetch", str(log_file), *home)
         policy.write_bytes(cluster.policy.read_bytes())
         pin = tmp_path / "client.pin"
         pin.write_bytes(cluster.policy.with_suffix(".pin").read_bytes())
     flags = ("--policy", str(policy), "--json")
-    verified = json.loads(_run("receipt", "verify", str(receipts), "--log", str(log_file), *flags))
-    assert verified["verified"]
-    assert verified["simulated"]
-    assert verified["model"].startswith("efficientnet-lite0:")
-    assert verified["revoked_later"] == []
+    said = _run("receipt", "verify", str(receipts), "--log", str(log_file), *flags)
+    by_gateway, by_queue = (json.loads(line) for line in said.splitlines())
+    assert by_gateway["request_id"] != by_queue["request_id"] == answer.request_id
+    for verified in (by_gateway, by_queue):
+        assert verified["verified"]
+        assert verified["simulated"]
+        assert verified["model"].startswith("efficientnet-lite0:")
+        assert verified["revoked_later"] == []
     told = json.loads(_run("log", "verify", str(log_file), "--pin", str(pin), *flags))
     assert told["pinned_directory"] == "is in the log"
     lines = log_file.read_bytes().splitlines()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sealflow.owner.receipts import ReceiptRequest
     from sealflow.owner.requests import Parts
     from sealflow.seal.exchange import OutgoingCall
     from sealflow.wire.ids import RequestId
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class PendingRequest:
-    """What is needed to seal a request anew. `until`: monotonic seconds when patience ends."""
+    """What is needed to seal a request anew. `until`: monotonic seconds when patience ends.
+
+    `receipt`: what the answer's receipt must be about, when `parts` ask for one.
+    """
 
     name: str
     model: str
     parts: Parts = field(repr=False)
+    receipt: ReceiptRequest | None = field(default=None, repr=False)
     until: float
     attempts: int = 0
 

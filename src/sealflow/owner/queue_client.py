@@ -23,6 +23,7 @@ from sealflow.errors import (
 from sealflow.owner.conversation import ANEW_CODES, MAX_REPLY_BYTES, STALE_CODES, open_answer
 from sealflow.owner.pending import PendingCalls, PendingRequest
 from sealflow.owner.policy_file import load_policy
+from sealflow.owner.receipts import ReceiptRequest
 from sealflow.owner.requests import request_parts
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
@@ -105,10 +106,12 @@ class QueueClient:
         *,
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
     ) -> None:
         """Seal and queue requests by id; waits while the queue is full.
 
-        `items`: an image, or a mapping of tensors, by id. Ids are yours, and stay here.
+        `items`: an image, or a mapping of tensors, by id. Ids are yours, and stay here. `receipt`:
+        have the worker sign what it did, for others to check (docs/spec/receipt.md).
 
         Raises: InvalidInputError, QueueFullError and UnavailableError when `timeout_s` is over;
         then the rest was not queued. Verification errors.
@@ -123,7 +126,16 @@ class QueueClient:
             tensors = item if not isinstance(item, str | bytes) and hasattr(item, "keys") else None
             image = None if tensors is not None else item
             parts = request_parts(described, image=image, tensors=tensors, top_k=top_k)  # type: ignore[arg-type]
-            requests.append(PendingRequest(name=name, model=model, parts=parts, until=until))
+            asked = ReceiptRequest.of(parts) if receipt else None
+            requests.append(
+                PendingRequest(
+                    name=name,
+                    model=model,
+                    parts=parts if asked is None else asked.parts,
+                    receipt=asked,
+                    until=until,
+                )
+            )
         for at in range(0, len(requests), _SUBMIT_COUNT):
             self._submit(requests[at : at + _SUBMIT_COUNT])
 
@@ -255,7 +267,7 @@ class QueueClient:
             return
         request, call = found
         try:
-            outcome: InferResult | SealflowError = open_answer(call, envelope)
+            outcome: InferResult | SealflowError = open_answer(call, envelope, request.receipt)
         except OpenError:
             # Not the genuine answer; that one may still come.
             _log.warning("an answer did not open and was dropped")

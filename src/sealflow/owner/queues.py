@@ -28,14 +28,18 @@ class InputQueue:
         image: Image | None = None,
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
         **tensors: object,
     ) -> None:
         """Seal and queue one request under an id of yours: an image, or tensors by input name.
 
+        `receipt`: have the worker sign what it did, for others to check (docs/spec/receipt.md).
         Raises: as `QueueClient.enqueue_many`.
         """
         item: Image | Tensors = tensors if image is None else image  # type: ignore[assignment]
-        self._client.enqueue_many(self._model, {name: item}, top_k=top_k, timeout_s=timeout_s)
+        self._client.enqueue_many(
+            self._model, {name: item}, top_k=top_k, timeout_s=timeout_s, receipt=receipt
+        )
 
 
 class OutputQueue:

@@ -1,0 +1,146 @@
+"""Receipts through the queue: who asked for one gets it, checked, or gets no answer."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealflow.errors import EvidenceError
+from sealflow.openinfer.binary import encode_response
+from sealflow.openinfer.messages import InferResponse
+from sealflow.openinfer.ndarray import from_numpy
+from sealflow.owner import InputQueue, OutputQueue, QueueClient
+from sealflow.seal.content import ContentKind, content_parts
+from sealflow.seal.exchange import SessionSecrets, open_request
+from sealflow.seal.receipt import answering_parts
+from sealflow.trusted.worker.arrivals import Clock
+from sealflow.trusted.worker.receipts import Receipts
+from sealflow.wire.envelope import decode, encode_refusal
+from sealflow.wire.queueing import Keyspace
+from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.world import World
+from tests.sim.published import LOG, Published
+from tests.unit.trusted.worker.running import INSTANCE, negation, worker_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sealflow.host.broker.redis_streams import RedisStreams
+    from sealflow.owner import InferResult
+    from sealflow.seal.receipt import SignedReceipt
+    from tests.contract.conftest import Server
+
+KEYS = Keyspace(deployment="test")
+MODEL = negation("m")
+
+
+class Service:
+    """A published deployment and a worker that may be told to leave receipts out or to lie."""
+
+    def __init__(self, streams: RedisStreams) -> None:
+        """Publish."""
+        self._streams = streams
+        now_ms = time.time_ns() // 1_000_000
+        self.published = Published.create(now_ms)
+        plain = self.published.with_model()
+        model = replace(plain.models[0], digest=MODEL.digest)
+        directory = replace(plain, models=(model,))
+        streams.ensure_group(KEYS.requests)
+        streams.set_value(KEYS.directory, self.published.document(directory))
+        grant = self.published.vault.grant(lambda _: True, LOG.history, 1)
+        self._openings = {key.opening.sealing.key_id: key.opening for key in grant.keys}
+        self._receipts = Receipts(worker_identity(), Clock(now_ms))
+
+    def answer(self, *, leave_out: bool = False, instead: SignedReceipt | None = None) -> None:
+        """Take one request and answer it."""
+        [delivery] = self._streams.claim(KEYS.requests, "engine", 1, 5000)
+        envelope = decode(delivery.envelope, max_body_bytes=2**20)
+        opening = self._openings[envelope.request_header.key_id]
+        call = open_request(envelope, opening, SessionSecrets(1))
+        response = InferResponse(
+            model_name="m", model_version="1", outputs=(from_numpy("y", self.published.tensor()),)
+        )
+        plain = content_parts(ContentKind.INFER, *encode_response(response))
+        parts: Sequence[bytes | memoryview] = plain
+        if not leave_out:
+            parts = self._receipts.attach(call, MODEL, plain)
+        if instead is not None:
+            parts = answering_parts(plain, instead)
+        reply = call.seal_reply(parts, model_digest=MODEL.digest, instance=INSTANCE)
+        self._streams.answer(KEYS.requests, [(delivery, reply)])
+
+    def refuse(self, code: RefusalCode) -> None:
+        """Take one request and refuse it."""
+        [delivery] = self._streams.claim(KEYS.requests, "engine", 1, 5000)
+        header = decode(delivery.envelope, max_body_bytes=2**20).request_header
+        refusal = encode_refusal(code, header.request_id)
+        self._streams.answer(KEYS.requests, [(delivery, refusal)])
+
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return self._streams.depth(KEYS.requests).waiting
+
+
+@pytest.fixture
+def service(streams: RedisStreams) -> Service:
+    """One on a real broker."""
+    return Service(streams)
+
+
+@pytest.fixture
+def queue(server: Server, service: Service) -> Iterator[QueueClient]:
+    """A client of it."""
+    with QueueClient(server.url, policy=service.published.policy) as client:
+        yield client
+
+
+def result(queue: QueueClient, name: str) -> InferResult:
+    """The outcome of one id."""
+    found = OutputQueue(queue).query(name, timeout_s=20)
+    assert found is not None
+    return found
+
+
+def test_with_and_without(service: Service, queue: QueueClient) -> None:
+    """Who asks gets a receipt about this request and reply; who does not gets the answer alone."""
+    requests = InputQueue(queue, "m")
+    requests.enqueue("asks", x=service.published.tensor(), receipt=True)
+    service.answer()
+    requests.enqueue("does not", x=service.published.tensor())
+    service.answer()
+    asked, plain = result(queue, "asks"), result(queue, "does not")
+    assert plain.receipt is None
+    assert asked.receipt is not None
+    receipt = asked.receipt.unverified_receipt(World.SIMULATED)
+    assert (receipt.request_id, receipt.model_digest) == (asked.request_id, asked.model_digest)
+    assert (asked.outputs["y"] == plain.outputs["y"]).all()
+
+
+def test_left_out_or_of_another(service: Service, queue: QueueClient) -> None:
+    """A worker that gives no receipt, or one of another request, has given no answer."""
+    items = {name: {"x": service.published.tensor()} for name in ("first", "none", "other")}
+    queue.enqueue_many("m", items, receipt=True)
+    service.answer()
+    first = result(queue, "first").receipt
+    assert first is not None
+    service.answer(leave_out=True)
+    service.answer(instead=first.signed)
+    for name, code in (("none", "receipt_missing"), ("other", "receipt_content")):
+        with pytest.raises(EvidenceError) as caught:
+            result(queue, name)
+        assert caught.value.code == code
+
+
+def test_sealed_anew(service: Service, queue: QueueClient) -> None:
+    """A request that is refused for a passing reason is sent again, and still asks."""
+    queue.enqueue_many("m", {"again": {"x": service.published.tensor()}}, receipt=True)
+    service.refuse(RefusalCode.REPLAYED)
+    assert OutputQueue(queue).query("again") is None
+    while not (waiting := service.waiting()):
+        OutputQueue(queue).query("again", timeout_s=0.2)
+    assert waiting == 1
+    service.answer()
+    assert result(queue, "again").receipt is not None
