@@ -8,7 +8,7 @@ import pytest
 
 from sealflow.host.broker.embedded import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
-from tests.contract.conftest import Server
+from tests.sim.queue_server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

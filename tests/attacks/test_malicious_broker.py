@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.contract.conftest import Server
+    from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")
 

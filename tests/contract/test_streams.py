@@ -16,7 +16,7 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.owner.transport import StreamTransport
 from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.queueing import Keyspace
-from tests.contract.conftest import Server
+from tests.sim.queue_server import Server
 
 if TYPE_CHECKING:
     from pathlib import Path

