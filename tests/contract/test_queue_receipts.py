@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.owner import InferResult
     from sealflow.seal.receipt import SignedReceipt
-    from tests.contract.conftest import Server
+    from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")
 MODEL = negation("m")

@@ -220,7 +220,7 @@ def test_log_of_requests(own_queue: Server) -> None:
     with RunningGateway(own_queue, log_requests=True) as gateway:
         gateway.http.get("/secret-path?token=secret-token")
         gateway.post(b"secret-body")
-        lines = [line for line in gateway.log.read_text().splitlines() if '"request"' in line]
+    lines = [line for line in gateway.log.read_text().splitlines() if '"request"' in line]
     assert len(lines) == 2
     assert '"status": 404' in lines[0]
     assert '"route": "/v1/envelopes"' in lines[1]
