@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -15,11 +16,10 @@ from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.flink_job import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
-from tests.chart.rendering import CHART, Object, containers_of, pods_of
+from tests.chart.rendering import CHART, RELEASE, Object, containers_of, pods_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import msgspec
 
@@ -80,7 +80,31 @@ def test_files_are_where_settings_say(combination: str, rendered: Rendered) -> N
             for word in words:
                 path = word.rpartition("=")[2]
                 if path.startswith(("/run/", "/etc/", "/var/")) and " " not in path:
-                    assert any(path.startswith(mounted) for mounted in paths), (name, path)
+                    assert any(Path(path).is_relative_to(each) for each in paths), (name, path)
+
+
+@pytest.mark.parametrize("name", ["nonsgx", "Flink operator"])
+def test_a_job_names_a_file_of_taskmanagers(name: str, rendered: Rendered, tmp_path: Path) -> None:
+    """The engine's settings that the job names are mounted in TaskManagers, by that very name."""
+    objects = rendered(name)
+    (tmp_path / "job.toml").write_text(files_of(objects)["job.toml"])
+    settings = Path(load(tmp_path / "job.toml", FlinkJob).engine_config)
+    (spec,) = (
+        each["spec"]["taskManager"]["podTemplate"]["spec"]
+        if each["kind"] == "FlinkDeployment"
+        else each["spec"]["template"]["spec"]
+        for each in objects
+        if each["kind"] == "FlinkDeployment"
+        or (each["metadata"]["name"] == f"{RELEASE}-taskmanager" and each["kind"] == "StatefulSet")
+    )
+    (mount,) = (
+        each["name"]
+        for each in spec["containers"][0]["volumeMounts"]
+        if Path(each["mountPath"]) == settings.parent
+    )
+    (volume,) = (each for each in spec["volumes"] if each["name"] == mount)
+    maps = {each["metadata"]["name"]: each for each in objects if each["kind"] == "ConfigMap"}
+    assert settings.name in maps[volume["configMap"]["name"]]["data"]
 
 
 @pytest.mark.parametrize("name", ["nonsgx", "no TLS"])

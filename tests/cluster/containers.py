@@ -136,6 +136,8 @@ class Containers:
             *("--read-only", "--read-only-tmpfs=false"),
             f"--memory={_bytes(container['resources']['limits']['memory'])}",
             f"--stop-timeout={spec.get('terminationGracePeriodSeconds', 30)}",
+            # As the kubelet does, a pod finds itself by its name.
+            f"--add-host={pod['metadata']['name']}:{address}",
             *(f"--add-host={host}:{ip}" for host, ip in hosts.items()),
             *(f"--env={key}={value}" for key, value in image.variables.items()),
             *("--volume=/usr:/usr:ro", "--log-driver=k8s-file"),

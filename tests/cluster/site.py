@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.cluster.pods import Pod
 
 SEALFLOW: Final = Path(sys.executable).parent / "sealflow"
-_START_S: Final = 100
+_START_S: Final = 200
 
 
 class Site:

@@ -66,7 +66,7 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
 {{/* The job that the JobManager runs in application mode. */}}
 {{- define "sealflow.jobToml" -}}
 {{- $parallelism := mul .Values.taskmanager.replicas .Values.taskmanager.numberOfTaskSlots -}}
-{{- $settings := dict "engine_config" "/etc/sealflow-engine/engine.toml" "name" .Values.deployment.name
+{{- $settings := dict "engine_config" "/etc/sealflow/engine.toml" "name" .Values.deployment.name
       "parallelism" $parallelism "python" (printf "%s/bin/python" .Values.flink.venv) -}}
 {{- include "sealflow.toml" $settings | trim -}}
 {{- end -}}
