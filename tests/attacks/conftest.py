@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import valkey
 
 from sealflow.host.broker.embedded import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
 from tests.sim.queue_server import Server
+from tests.sim.two_enclaves import TwoEnclaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def site() -> Iterator[TwoEnclaves]:
+    """A key broker process; workers are started by the tests."""
+    with TwoEnclaves(settings={"replay_capacity": 50}) as running:
+        yield running
 
 
 @pytest.fixture
@@ -28,3 +37,10 @@ def streams(server: Server) -> Iterator[RedisStreams]:
     found = RedisStreams(server.url)
     yield found
     found.close()
+
+
+@pytest.fixture
+def raw(server: Server) -> Iterator[Any]:
+    """The broker as its operator has it."""
+    with valkey.Valkey.from_url(server.url) as client:
+        yield client

@@ -16,6 +16,7 @@ from sealflow.seal.grant import open_grant
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
 from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.keybroker.release import CHALLENGE_LIFE_MS
 from sealflow.wire.refusal import RefusalCode
 from tests.sim.deployments import simulated_deployment
 from tests.unit.trusted.worker.lease import NOW_MS, Host, identity
@@ -91,7 +92,7 @@ def test_23_replayed_grant(host: Host) -> None:
 
 
 def test_24_nonces(host: Host) -> None:
-    """A challenge is good once, for its own nonce only, and unknown ones for nothing."""
+    """A challenge is good once, soon, for its own nonce, at the key broker that drew it."""
     worker = identity(host.made, Role.WORKER)
     number, nonce = challenge(host)
     evidence = worker.evidence(nonce)
@@ -100,6 +101,33 @@ def test_24_nonces(host: Host) -> None:
     other, _ = challenge(host)
     assert enroll(host, other, evidence)["error"]["code"] == "policy"
     assert enroll(host, "00" * 16, evidence)["error"]["code"] == "unknown_challenge"
+
+
+def test_24_kept_back(host: Host) -> None:
+    """Evidence that a host keeps back for two minutes is refused, and a second before is not."""
+    worker = identity(host.made, Role.WORKER)
+    for wait_ms, word in ((CHALLENGE_LIFE_MS - 1, "grant"), (CHALLENGE_LIFE_MS, "error")):
+        number, nonce = challenge(host)
+        evidence = worker.evidence(nonce)
+        host.broker.advance(host.clock.advance(host.clock.now_ms + wait_ms))
+        answer = enroll(host, number, evidence)
+        assert word in answer
+    assert answer["error"]["code"] == "unknown_challenge"
+    number, nonce = challenge(host)
+    host.broker.advance(host.clock.advance(host.clock.now_ms + CHALLENGE_LIFE_MS))
+    joiner = identity(host.made, Role.KEY_BROKER).evidence(nonce).as_json()
+    answer = ask(host, op="join", challenge=number, evidence=joiner)
+    assert answer["error"]["code"] == "unknown_challenge"
+
+
+def test_24_other_session(host: Host) -> None:
+    """A challenge of another key broker, or of the one before a restart, is unknown here."""
+    number, nonce = challenge(host)
+    evidence = identity(host.made, Role.WORKER).evidence(nonce)
+    host.restart_broker()
+    assert enroll(host, number, evidence)["error"]["code"] == "unknown_challenge"
+    number, _ = challenge(host)
+    assert enroll(host, number, evidence)["error"]["code"] == "policy"
 
 
 def test_25_relay(host: Host) -> None:

@@ -1,4 +1,7 @@
-"""Attacks by a broker that means harm: rows 60 to 68 of docs/threat-model.md. A real server."""
+"""Attacks by a broker that means harm: rows 60 to 68 of docs/threat-model.md; 67 is in `test_time`.
+
+The server is a real one.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import valkey
 
 from sealflow.errors import OpenError, UnavailableError
 from sealflow.owner.transport import StreamTransport
-from sealflow.trusted.worker.arrivals import Ticked
 from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.queueing import GROUP, Keyspace
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
     from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")
-
-
-@pytest.fixture
-def raw(server: Server) -> Iterator[Any]:
-    """The broker as its operator has it."""
-    with valkey.Valkey.from_url(server.url) as client:
-        yield client
 
 
 @pytest.fixture
@@ -162,16 +156,6 @@ def test_66_stalled(server: Server, client: StreamTransport) -> None:
     finally:
         server._process.send_signal(18)  # SIGCONT
         timer.cancel()
-
-
-def test_67_old_checkpoint() -> None:
-    """What is served from long ago meets a destroyed key: `unknown_key`, never an old answer."""
-    model, other = negation(), a_call(negation())
-    worker = Worker().serve(model, destroy_ms=20_000)
-    worker.clock.advance(20_001)
-    worker.arrivals.put(Ticked())
-    outside = worker.send(other.envelope).finish()
-    assert outside.refusal(0) in (RefusalCode.UNKNOWN_KEY, RefusalCode.UNAVAILABLE)
 
 
 def test_68_log_injection() -> None:

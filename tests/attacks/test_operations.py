@@ -5,31 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.errors import ConfigError, UnavailableError
+from sealflow.errors import ConfigError, RefusedError, UnavailableError
 from sealflow.owner.conversation import envelope_of
 from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.steps import Answer
-from sealflow.trusted.keybroker.vault import Vault
-from sealflow.trusted.worker.arrivals import Clock
+from sealflow.trusted.worker.replay import SeenIds
+from sealflow.wire.ids import new_request_id
 from sealflow.wire.refusal import RefusalCode
 from sealflow.wire.world import World
-from tests.sim.published import LOG, NOW_MS, Published
-from tests.unit.trusted.worker.running import Worker, a_call, negation
+from tests.sim.two_enclaves import NOW_MS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.sim.two_enclaves import TwoEnclaves
 
-def test_69_rotation() -> None:
-    """When an epoch turns, workers still open what was sealed to the one before."""
-    vault = Vault(Published.create().site.deployment, NOW_MS)
-    before = {key.kid for key in vault.directory(1, None, LOG).keys}
-    assert vault.advance(NOW_MS + 3_600_001)
-    assert before < {key.kid for key in vault.directory(2, None, LOG).keys}
+CAPACITY = 50
+"""Ids that the workers of `site` remember for each key."""
 
 
 def test_70_rewriting_proxy() -> None:
@@ -37,16 +34,6 @@ def test_70_rewriting_proxy() -> None:
     for status in (200, 302, 500):
         with pytest.raises(UnavailableError):
             envelope_of(Answer(status=status, headers={"content-type": "text/html"}, body=b"<p>"))
-
-
-def test_71_clock() -> None:
-    """A host's clock never goes back inside, and one that is frozen extends no key broker's."""
-    clock = Clock(NOW_MS)
-    clock.advance(NOW_MS - 10)
-    assert clock.now_ms == NOW_MS
-    vault = Vault(Published.create().site.deployment, NOW_MS)
-    vault.advance(NOW_MS - 10**9)
-    assert vault.now_ms == NOW_MS
 
 
 def test_72_secrets(tmp_path: Path) -> None:
@@ -72,11 +59,40 @@ def test_73_no_simulation() -> None:
     )
 
 
-def test_75_full_replay_memory() -> None:
-    """A worker whose memory of ids is full refuses; it forgets nothing."""
-    model = negation()
-    calls = [a_call(model) for _ in range(4)]
-    worker = Worker(replay_capacity=2).serve(model)
-    outside = worker.send(*(call.envelope for call in calls), calls[0].envelope).finish()
-    assert outside.refusal(2) is outside.refusal(3) is RefusalCode.OVERLOADED
-    assert outside.refusal(4) is RefusalCode.REPLAYED
+def test_75_full_replay_memory(site: TwoEnclaves) -> None:
+    """A worker process whose memory of ids is full refuses, forgets nothing, and recovers in time.
+
+    Ids of far deadlines stay until their key goes.
+    """
+    worker = site.worker()
+    near = [site.call(timeout_s=20) for _ in range(CAPACITY - 1)]
+    far, more = site.call(timeout_s=10**9), site.call(timeout_s=10**9)
+    assert worker.refusals(*(call.envelope for call in (*near, far))) == [None] * CAPACITY
+    assert worker.refusals(more.envelope) == [RefusalCode.OVERLOADED]
+    again = worker.refusals(*(call.envelope for call in (*near, far)))
+    assert again == [RefusalCode.REPLAYED] * CAPACITY
+    site.pass_time(21_000)
+    worker.tick()
+    assert worker.refusals(*(call.envelope for call in near)) == [RefusalCode.EXPIRED] * len(near)
+    assert worker.refusals(more.envelope, far.envelope) == [None, RefusalCode.REPLAYED]
+
+
+@pytest.mark.parametrize("apart_ms", [0, 1, 1000, 10**9])
+def test_75_bounded(apart_ms: int) -> None:
+    """An id takes at most 130 bytes, however its sender chose the deadline."""
+    count = 100_000
+    end_ms = NOW_MS + 1000 * 4500
+    ids = [new_request_id() for _ in range(count)]
+    tracemalloc.start()
+    try:
+        seen = SeenIds(count, end_ms)
+        for number, request_id in enumerate(ids):
+            seen.check(request_id, NOW_MS)
+            seen.remember(request_id, NOW_MS + number * apart_ms)
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(seen) == count
+    assert held_bytes < 130 * count
+    with pytest.raises(RefusedError, match="overloaded"):
+        seen.check(new_request_id(), NOW_MS)

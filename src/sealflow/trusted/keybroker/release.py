@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sealflow.trusted.quoting import Identity
 
 MAX_CHALLENGES: Final = 1024
+CHALLENGE_LIFE_MS: Final = 120_000
+"""Long enough for a quote from a slow machine; what is older says nothing about now."""
 MAX_LOGGED_REFUSALS: Final = 64
 """Between two directories: strangers can be refused as often as they like."""
 
@@ -37,13 +39,16 @@ class Release:
         self._identity = identity
         self._vault = vault
         self._history = history
-        self._nonces: OrderedDict[str, str] = OrderedDict()
+        self._nonces: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._refusals = 0
 
     def challenge(self) -> tuple[str, str]:
-        """Draw a challenge: its id and the nonce to be bound into evidence; good for one try."""
+        """Draw a challenge: its id and the nonce to be bound into evidence.
+
+        It is good for one try, within `CHALLENGE_LIFE_MS`.
+        """
         challenge, nonce = secrets.token_hex(16), secrets.token_hex(32)
-        self._nonces[challenge] = nonce
+        self._nonces[challenge] = nonce, self._vault.now_ms + CHALLENGE_LIFE_MS
         if len(self._nonces) > MAX_CHALLENGES:
             self._nonces.popitem(last=False)
         return challenge, nonce
@@ -53,9 +58,9 @@ class Release:
     ) -> tuple[bytes, bytes]:
         """Appraise a worker and give it its sealed grant with the signature over it.
 
-        Raises: KeyError for an unknown or used challenge, EvidenceError, PolicyError.
+        Raises: KeyError for an unknown, used or old challenge, EvidenceError, PolicyError.
         """
-        nonce = self._nonces.pop(challenge)
+        nonce = self._redeem(challenge)
         try:
             approval = self._appraise(evidence, Role.WORKER, nonce)
         except (EvidenceError, PolicyError) as error:
@@ -75,7 +80,7 @@ class Release:
 
         Raises: as `enroll`.
         """
-        nonce = self._nonces.pop(challenge)
+        nonce = self._redeem(challenge)
         try:
             approval = self._appraise(evidence, Role.KEY_BROKER, nonce)
         except (EvidenceError, PolicyError) as error:
@@ -97,6 +102,12 @@ class Release:
         over = max(self._refusals - MAX_LOGGED_REFUSALS, 0)
         self._refusals = 0
         return over
+
+    def _redeem(self, challenge: str) -> str:
+        nonce, until_ms = self._nonces.pop(challenge)
+        if self._vault.now_ms >= until_ms:
+            raise KeyError(challenge)
+        return nonce
 
     def _appraise(self, evidence: Evidence, role: Role, nonce: str) -> Approval:
         policy, now_ms = self._identity.deployment.policy(role), self._vault.now_ms

@@ -58,7 +58,7 @@ class Keyring:
             self._drop(key_id)
         for key_id, key in granted.items():
             held = self._held.get(key_id)
-            seen = SeenIds(self._replay_capacity) if held is None else held.seen
+            seen = held.seen if held else SeenIds(self._replay_capacity, key.destroy_ms)
             self._held[key_id] = HeldKey(key=key, seen=seen)
         self._lease_ms = lease_ms
 

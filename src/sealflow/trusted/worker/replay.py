@@ -21,9 +21,14 @@ class SeenIds:
     refused as expired before anyone asks here. Not for several threads.
     """
 
-    def __init__(self, capacity: int) -> None:
-        """Hold at most `capacity` ids, of about 130 bytes each."""
+    def __init__(self, capacity: int, end_ms: int) -> None:
+        """Hold at most `capacity` ids, of about 130 bytes each.
+
+        `end_ms`: when the key goes. An id whose deadline is later goes with the key, so that far
+        deadlines take no more memory than near ones.
+        """
         self._capacity = capacity
+        self._end_ms = end_ms
         self._seen: set[bytes] = set()
         self._buckets: dict[int, list[bytes]] = {}
         self._order: list[int] = []
@@ -49,6 +54,8 @@ class SeenIds:
         """Take the id of a request that opened, so that its deadline is genuine."""
         raw = bytes.fromhex(request_id)
         self._seen.add(raw)
+        if deadline_ms >= self._end_ms:
+            return
         bucket = deadline_ms // _BUCKET_MS
         ids = self._buckets.get(bucket)
         if ids is None:
