@@ -51,7 +51,7 @@ def read_size(image: memoryview, *, max_pixels: int) -> ImageSize:
     elif start.startswith(_JPEG_SIGNATURE):
         size = _jpeg_size(image)
     else:
-        raise _wrong("is neither a JPEG nor a PNG file")
+        raise _wrong("is neither a JPEG nor a PNG file: convert it to one")
     if not (0 < size.width <= MAX_SIDE and 0 < size.height <= MAX_SIDE):
         raise _wrong(f"is {size.width} x {size.height} pixels; each side must be 1 to {MAX_SIDE}")
     if size.width * size.height > max_pixels:
