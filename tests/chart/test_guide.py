@@ -1,11 +1,9 @@
-"""The commands of docs/guide/kubernetes.md, run as they are written."""
+"""The commands of docs/guide/kubernetes.md, run as they are written, on a cluster without pods."""
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.chart.guide import commands
 from tests.chart.rendering import NAMESPACE, ROOT, TOOLS
 from tests.chart.test_helm import LOG, checked
 from tests.cluster.apiserver import ApiServer
@@ -22,15 +21,13 @@ from tests.cluster.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GUIDE: Final = ROOT / "docs" / "guide" / "kubernetes.md"
-# They need pods: tests/e2e/test_chart.py runs them.
-WITH_PODS: Final = ("kubectl port-forward", "sealflow model publish", "sealflow status")
-BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def commands() -> list[str]:
-    """Give the guide's commands in their order."""
-    return [line for block in BLOCK.findall(GUIDE.read_text()) for line in block.splitlines()]
+# They need pods: tests/e2e/test_kubernetes_guide.py runs them with all the others.
+WITH_PODS: Final = (
+    "kubectl port-forward",
+    "sealflow model publish",
+    "sealflow status",
+    "sealflow flink status",
+)
 
 
 @pytest.fixture
@@ -60,33 +57,20 @@ def test_the_walk(shell: dict[str, str], tmp_path: Path) -> None:
     for command in commands():
         if command.startswith(WITH_PODS):
             continue
-        words = shlex.split(command)
-        if words[:2] == ["sealflow", "up"]:
-            said[command] = _up(words, shell, tmp_path)
-            continue
         done = subprocess.run(
-            words, cwd=tmp_path, env=shell, capture_output=True, text=True, timeout=60, check=False
+            shlex.split(command),
+            cwd=tmp_path,
+            env=shell,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         said[command] = done.stdout
     assert "SIMULATED TEE" in next(text for each, text in said.items() if "helm install" in each)
     assert "Served 1000 images" in said["helm test demo --logs"]
     assert len(said) == 11
-
-
-def _up(words: list[str], shell: dict[str, str], folder: Path) -> str:
-    """Start a cluster and stop it when it is ready, as a person would with Ctrl-C."""
-    with subprocess.Popen(
-        [*words, "--port=0"], cwd=folder, env=shell, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Ready" in line:
-                process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-    return "".join(lines)
 
 
 def test_what_needs_pods_is_known() -> None:

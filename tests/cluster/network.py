@@ -12,14 +12,15 @@ import os
 import subprocess
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tests.cluster.policies import Endpoint, allows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tests.cluster.store import Object
 
@@ -27,6 +28,8 @@ NAMESPACES: Final = Path("/run/netns")
 PODS: Final = "198.18.0."
 SERVICES: Final = "198.18.1."
 GATEWAY: Final = "169.254.1.1"
+T = TypeVar("T")
+
 _CLONE_NEWNET: Final = 0x40000000
 
 
@@ -147,6 +150,17 @@ def enter(name: str) -> None:
     with (NAMESPACES / name).open() as file:
         if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def within(name: str, make: Callable[[], T]) -> T:
+    """Call `make` in a namespace: the sockets and threads that it opens stay there."""
+
+    def enter_and_make() -> T:
+        enter(name)
+        return make()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(enter_and_make).result()
 
 
 def _run(*words: str, given: str | None = None) -> None:

@@ -45,6 +45,10 @@ class Node:
         """Give a pod that runs now."""
         return self._pods[name]
 
+    def all(self) -> list[Pod]:
+        """Give all pods, also those that are being stopped."""
+        return list(self._pods.values())
+
     def pods(self, component: str) -> list[Pod]:
         """Give the pods of a component that are not being stopped."""
         label = "app.kubernetes.io/component"
@@ -76,6 +80,10 @@ class Node:
         """Give what a pod has written."""
         del namespace
         return self._pods[name].logs()
+
+    def space(self, name: str) -> str:
+        """Give the network namespace of a pod."""
+        return self._pods[name].space
 
     def close(self) -> None:
         """Stop all pods."""

@@ -46,8 +46,8 @@ class Pod:
         self._network = network
         self._hosts = hosts
         self._objects = objects
-        self._space, self.address = network.place()
-        self.container = f"{self._space}-{self.name}"
+        self.space, self.address = network.place()
+        self.container = f"{self.space}-{self.name}"
         self._unhealthy = threading.Event()
         self._attempt = 0
         self._former_logs = ""
@@ -103,7 +103,7 @@ class Pod:
     def _start(self) -> None:
         self._unhealthy.clear()
         self._containers.start(
-            self.container, self.object, self._space, self.address, self._hosts(), self._objects
+            self.container, self.object, self.space, self.address, self._hosts(), self._objects
         )
         self.phase = "Running"
         if "readinessProbe" in self.spec:
@@ -121,7 +121,7 @@ class Pod:
             self._containers.stop(self.container)
         except RuntimeError:
             self._containers.remove(self.container)
-        self._network.remove(self._space)
+        self._network.remove(self.space)
         self.ended.set()
 
     def _probe(self, attempt: int) -> None:

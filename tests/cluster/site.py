@@ -14,43 +14,48 @@ import jsonschema
 import yaml
 
 from sealflow.cli.home import Home
-from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Release, merged, run_helm
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, TOOLS, HelmError, Release, merged
 from tests.chart.schemas import check_object
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.containers import ROOT, Containers, images
 from tests.cluster.controllers import BY_NAME
-from tests.cluster.network import NAMESPACES, Network
+from tests.cluster.network import NAMESPACES, Network, within
 from tests.cluster.node import Node
 from tests.cluster.store import Object, StatusError, Store
 
 if TYPE_CHECKING:
     from tests.cluster.pods import Pod
 
-SEALFLOW: Final = Path(sys.executable).parent / "sealflow"
 _START_S: Final = 200
 
 
 class Site:
-    """Starts empty; `install` puts the chart on it."""
+    """A cluster without objects, and a folder like a checkout, where the owner works."""
 
     def __init__(self, folder: Path) -> None:
-        """Make keys as an operator would, a simulated platform, and a node."""
+        """Start a node, and an API server that the owner's machine alone reaches."""
         self.folder = folder
-        self.home = Home(folder / "home")
-        self.home.prepare("sealflow")
+        self.home = Home(folder / "trial")
         self.keys = folder / "keys"
-        place = (f"--release={RELEASE}", f"--namespace={NAMESPACE}", "--kubernetes")
-        subprocess.run(
-            [SEALFLOW, "keys", "make", self.keys, *place], check=True, capture_output=True
-        )
         self.store = Store(_checked)
         self.network = Network()
         self._containers = Containers(folder / "node", images(ROOT / "examples" / "photos"))
         self.node = Node(self.store, NAMESPACE, self._containers, self.network)
-        self._api = ApiServer(self.store, self.node.logs)
-        self._kubeconfig = self._api.write_kubeconfig(folder / "kubeconfig", NAMESPACE)
-        self._add_objects()
         self.owner = self.guest({"app": "owner"})
+        # In a network of its own, every port that a guide names is free.
+        self._api = within(
+            self.owner, lambda: ApiServer(self.store, self.node.logs, space=self.node.space)
+        )
+        self._kubeconfig = self._api.write_kubeconfig(folder / "kubeconfig", NAMESPACE)
+        for name in ("deploy", "examples"):
+            (folder / name).symlink_to(ROOT / name)
+
+    def prepare(self) -> None:
+        """Make keys as an operator would, a simulated platform, and the Secrets of both."""
+        self.home.prepare("sealflow")
+        place = (f"--release={RELEASE}", f"--namespace={NAMESPACE}", "--kubernetes")
+        self.run("sealflow", "keys", "make", str(self.keys), *place)
+        self._add_objects()
 
     def values(self, more: Object) -> Release:
         """Give the values of this site, with `more` laid over them."""
@@ -66,29 +71,51 @@ class Site:
         Raises: HelmError.
         """
         given = [] if release is None else [str(CHART), "--wait", *release.arguments(self.folder)]
-        place = (f"--kubeconfig={self._kubeconfig}", f"--namespace={NAMESPACE}")
-        limit = (f"--timeout={_START_S}s",)
-        return run_helm(
-            verb,
-            RELEASE,
-            *given,
-            *arguments,
-            *place,
-            *limit,
-            folder=self.folder,
-            within_s=_START_S + 10,
-        )
+        words = ("helm", verb, RELEASE, *given, *arguments, f"--timeout={_START_S}s")
+        process = self.start(self.owner, *words)
+        said = process.communicate(timeout=_START_S + 10)[0]
+        if process.returncode != 0:
+            raise HelmError(said)
+        return said
 
     def guest(self, labels: dict[str, str]) -> str:
         """Give the name of a network namespace like that of a pod with these labels."""
         return self.node.guest(labels)
 
-    def sealflow(self, guest: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start `sealflow` in a guest's network, where the Services' names are known."""
+    def start(self, guest: str, *words: str) -> subprocess.Popen[str]:
+        """Start a command in a guest's network, where the Services' names are known."""
         lines = [f"{ip} {name}" for name, ip in self.node.hosts().items()]
         hosts = self.folder / f"hosts-{guest}"
         hosts.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
         script = f'mount --bind {hosts} /etc/hosts && exec "$@"'
+        variables = {
+            "PATH": f"{TOOLS}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "KUBECONFIG": str(self._kubeconfig),
+            "HELM_NAMESPACE": NAMESPACE,
+        }
+        enter = ("nsenter", f"--net={NAMESPACES / guest}", "unshare", "--mount", "sh", "-c")
+        return subprocess.Popen(
+            [*enter, script, "sh", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env=variables,
+        )
+
+    def run(self, *words: str) -> str:
+        """Run a command on the owner's machine; gives what it said.
+
+        Raises: AssertionError when it fails.
+        """
+        process = self.start(self.owner, *words)
+        said = process.communicate(timeout=_START_S + 10)[0]
+        assert process.returncode == 0, f"{' '.join(words)}: {said}"
+        return said
+
+    def sealflow(self, guest: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start `sealflow` as a client of the release, in a guest's network."""
         # Its own trust, and no other: what comes with the keys.
         ca = self.keys / "keys" / "client" / "ca.crt"
         options = (
@@ -96,16 +123,7 @@ class Site:
             f"--ca={ca}",
             f"--home={self.home.path}",
         )
-        return subprocess.Popen(
-            [
-                *("nsenter", f"--net={NAMESPACES / guest}", "unshare", "--mount", "sh", "-c"),
-                *(script, "sh", str(SEALFLOW), *arguments, *options),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=dict(os.environ),
-        )
+        return self.start(guest, "sealflow", *arguments, *options)
 
     def pid(self, pod: Pod) -> int:
         """Give the process id of a pod's first process, seen from here."""

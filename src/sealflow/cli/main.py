@@ -22,6 +22,7 @@ from sealflow.errors import (
 
 COMMANDS: Final = {
     "up": ("sealflow.cli.up", "Start a whole cluster on this machine."),
+    "trial": ("sealflow.cli.trial", "Make what a trial on another cluster needs."),
     "flink": ("sealflow.cli.flink", "Submit, watch, stop the engine's job on Apache Flink."),
     "status": ("sealflow.cli.status", "Show what a running cluster does."),
     "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
