@@ -50,9 +50,9 @@ class PendingCalls:
         self._calls[call.request_id] = (request, call)
         self._names.add(request.name)
 
-    def find(self, request_id: RequestId | None) -> tuple[PendingRequest, OutgoingCall] | None:
+    def find(self, request_id: RequestId) -> tuple[PendingRequest, OutgoingCall] | None:
         """Find what an answer belongs to; None for an answer to nothing of ours."""
-        return None if request_id is None else self._calls.get(request_id)
+        return self._calls.get(request_id)
 
     def remove(self, request_id: RequestId) -> None:
         """Wait no longer."""

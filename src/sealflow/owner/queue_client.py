@@ -29,6 +29,7 @@ from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
 from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import decode
+from sealflow.wire.ids import parse_request_id
 
 if TYPE_CHECKING:
     import os
@@ -225,8 +226,8 @@ class QueueClient:
         """Take what the inbox has, waiting for the first of it, and settle what it answers."""
         if self._pending:
             try:
-                for _, data in self._transport.receive(min(timeout_s, _LOOK_S)):
-                    self._settle(data)
+                for correlation, data in self._transport.receive(min(timeout_s, _LOOK_S)):
+                    self._settle(correlation, data)
             except UnavailableError as error:
                 _log.warning("%s; trying on", error)
                 time.sleep(min(timeout_s, _AWAY_PAUSE_S))
@@ -256,11 +257,13 @@ class QueueClient:
         self._pending.postpone(call.request_id, time.monotonic() + _AGAIN_S * request.attempts)
         return True
 
-    def _settle(self, data: bytes) -> None:
+    def _settle(self, correlation: bytes, data: bytes) -> None:
         try:
             envelope = decode(data, max_body_bytes=MAX_REPLY_BYTES)
-            found = self._pending.find(envelope.header.request_id)
-        except MalformedError:
+            # A refusal of what nobody read, such as a request that is too large, names none.
+            named = envelope.header.request_id or parse_request_id(correlation.decode())
+            found = self._pending.find(named)
+        except (MalformedError, UnicodeDecodeError):
             _log.warning("the inbox held something that is no envelope")
             return
         if found is None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FRAME_HEAD_LENGTH: Final = 8
 MAX_FRAME_BYTES: Final = 256 * 2**20
 MAX_BATCH_ITEMS: Final = 4096
+MAX_CONTROL_BYTES: Final = 2**20
+"""The largest request to the key broker."""
 
 _MAGIC: Final = b"SF"
 _HEAD = struct.Struct(">2sBBI")

@@ -12,7 +12,7 @@ import structlog
 from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.relay import Relay
-from sealflow.wire.framing import FrameKind, decode_batch
+from sealflow.wire.framing import MAX_CONTROL_BYTES, FrameKind, decode_batch
 from sealflow.wire.strict_json import canonical, parse_object
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ _log = structlog.get_logger()
 
 AWAY: Final = canonical(
     {"error": {"code": "unavailable", "detail": "the key broker did not answer: try again"}}
+)
+TOO_LARGE: Final = canonical(
+    {
+        "error": {
+            "code": "too_large",
+            "detail": f"requests are at most {MAX_CONTROL_BYTES} bytes",
+        }
+    }
 )
 _ANSWER_S: Final = 20.0
 _READY_S: Final = 60.0
@@ -92,6 +100,8 @@ class KeyBrokerProcess:
 
     def ask(self, request: bytes) -> bytes:
         """Pass a request on and wait for the answer; one that says so when there is none."""
+        if len(request) > MAX_CONTROL_BYTES:
+            return TOO_LARGE
         try:
             self._relay.send(FrameKind.CONTROL, request)
             answer = self._answers.get(timeout=_ANSWER_S)

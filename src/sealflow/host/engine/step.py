@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _MAX_RECALLED: Final = 10_000
+MAX_GIVEN_BYTES: Final = MAX_FRAME_BYTES // 2
+"""What a worker holds at most, so that all of it fits into one frame."""
 
 Answers = list[tuple["Delivery", bytes]]
 
@@ -53,7 +55,8 @@ class Step:
         self._config = config
         self._changed = threading.Condition()
         self._held: dict[int, _Held] = {}
-        self._suspects: deque[Delivery] = deque()
+        self._held_bytes = 0
+        self._waiting: deque[Delivery] = deque()
         self._unsaved: Answers = []
         self._next_slot = 0
         self._tended_s = 0.0
@@ -65,7 +68,7 @@ class Step:
     def in_work(self) -> int:
         """How many entries are owed."""
         with self._changed:
-            return len(self._held) + len(self._suspects) + len(self._unsaved)
+            return len(self._held) + len(self._waiting) + len(self._unsaved)
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until the worker should be given more; says whether it should.
@@ -76,19 +79,19 @@ class Step:
             return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
 
     def take(self, wait_ms: int) -> list[tuple[int, bytes]]:
-        """Give entries by slot for the worker: suspects alone, else what is stale, else new ones.
+        """Give entries by slot for the worker: what waits here, suspects alone, else new ones.
 
         Raises: UnavailableError.
         """
         self._tend()
         with self._changed:
             room = self._room()
-            suspect = self._suspects.popleft() if self._suspects and room else None
             if room == 0:
                 return []
-        if suspect is not None:
-            return self._hold([suspect])
-        return self._hold(self._broker.claim(self._stream, self._consumer, room, wait_ms))
+            waiting = self._next_waiting(room)
+        if not waiting:
+            waiting = self._broker.claim(self._stream, self._consumer, room, wait_ms)
+        return self._hold(waiting)
 
     def settle(self, replies: Iterable[tuple[int, bytes]]) -> None:
         """Store the worker's replies by slot; what cannot be stored now is kept for later."""
@@ -98,6 +101,7 @@ class Step:
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
+                    self._held_bytes -= len(held.delivery.envelope)
                     answers.append((held.delivery, reply))
                     self.figures.note_answer(reply, now_s - held.since_s)
             self._unsaved += answers
@@ -124,29 +128,53 @@ class Step:
             suspects = [replace(held.delivery, attempt=held.delivery.attempt + 1) for held in
                         self._held.values()]  # fmt: skip
             self._held.clear()
-            self._suspects.extend(suspects)
+            self._held_bytes = 0
+            self._waiting.extend(suspects)
         if suspects:
             _log.warning("a worker ended with requests in work", requests=len(suspects))
 
     def _room(self) -> int:
-        if self._suspects or any(each.delivery.attempt > 1 for each in self._held.values()):
+        first = self._waiting[0] if self._waiting else None
+        alone = first is not None and first.attempt > 1
+        if alone or any(each.delivery.attempt > 1 for each in self._held.values()):
             return 0 if self._held else 1
+        if first is not None and not self._fits(first):
+            return 0
         room = self._config.window - len(self._held)
         return room if room >= max(1, self._config.window // 4) else 0
 
+    def _fits(self, delivery: Delivery) -> bool:
+        return not self._held or self._held_bytes + len(delivery.envelope) <= MAX_GIVEN_BYTES
+
+    def _next_waiting(self, count: int) -> list[Delivery]:
+        """Take out the next entry if it is a suspect, else up to `count` that are none."""
+        if self._waiting and self._waiting[0].attempt > 1:
+            return [self._waiting.popleft()]
+        found: list[Delivery] = []
+        while self._waiting and self._waiting[0].attempt == 1 and len(found) < count:
+            found.append(self._waiting.popleft())
+        return found
+
     def _hold(self, deliveries: list[Delivery]) -> list[tuple[int, bytes]]:
         items = []
+        late: list[Delivery] = []
         for delivery in deliveries:
             if delivery.attempt > self._config.max_attempts:
                 self._set_aside(delivery)
                 continue
-            if len(delivery.envelope) > MAX_FRAME_BYTES // 2:
+            if len(delivery.envelope) > MAX_GIVEN_BYTES:
                 self._refuse(delivery, RefusalCode.TOO_LARGE)
                 continue
             with self._changed:
+                if late or not self._fits(delivery):
+                    late.append(delivery)
+                    continue
                 slot, self._next_slot = self._next_slot, self._next_slot + 1
                 self._held[slot] = _Held(delivery, time.monotonic())
+                self._held_bytes += len(delivery.envelope)
             items.append((slot, delivery.envelope))
+        with self._changed:
+            self._waiting.extendleft(reversed(late))
         if items:
             self.figures.note_batch(len(items))
         return items
@@ -163,7 +191,7 @@ class Step:
             self._broker.dead_letter(self._stream, delivery, refusal)
         except UnavailableError:
             with self._changed:
-                self._suspects.append(delivery)
+                self._waiting.append(delivery)
             raise
 
     def _refuse(self, delivery: Delivery, code: RefusalCode) -> None:
@@ -181,7 +209,7 @@ class Step:
         self.save()
         with self._changed:
             owed = [held.delivery for held in self._held.values()]
-            owed += [*self._suspects, *(delivery for delivery, _ in self._unsaved)]
+            owed += [*self._waiting, *(delivery for delivery, _ in self._unsaved)]
         mine = [delivery.entry_id for delivery in owed]
         self._broker.touch(self._stream, self._consumer, mine)
         stale_ms = int(self._config.stale_after_s * 1000)
@@ -193,6 +221,6 @@ class Step:
             )
             self._recalled = True
         with self._changed:
-            self._suspects.extend(each for each in abandoned if each.entry_id not in mine)
+            self._waiting.extend(each for each in abandoned if each.entry_id not in mine)
         if abandoned:
             _log.warning("took over requests of a dead engine", requests=len(abandoned))

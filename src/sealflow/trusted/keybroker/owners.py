@@ -14,8 +14,9 @@ from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.log import EntryKind
 from sealflow.seal.orders import SignedOrder
 from sealflow.seal.publishing import open_publication
-from sealflow.trusted.keybroker.requests import MAX_REQUEST_BYTES, Problem
+from sealflow.trusted.keybroker.requests import Problem
 from sealflow.trusted.keybroker.vault import VersionTakenError
+from sealflow.wire.framing import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def take_publication(
     Raises: Problem, MalformedError.
     """
     require_keys(value, ("op", "sealed"), "publish")
-    sealed = decode_base64(value["sealed"], MAX_REQUEST_BYTES, "sealed")
+    sealed = decode_base64(value["sealed"], MAX_CONTROL_BYTES, "sealed")
     try:
         publication = open_publication(sealed, identity.opening)
     except OpenError as error:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sealflow.errors import SealflowError
+from sealflow.wire.framing import MAX_CONTROL_BYTES
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import parse_object
-
-MAX_REQUEST_BYTES: Final = 2**20
 
 
 class Problem(SealflowError):  # noqa: N818 - becomes an answer
@@ -26,8 +23,8 @@ def parse_request(request: bytes | memoryview) -> dict[str, object]:
 
     Raises: Problem, MalformedError.
     """
-    if len(request) > MAX_REQUEST_BYTES:
-        raise Problem("too_large", f"requests are at most {MAX_REQUEST_BYTES} bytes")
+    if len(request) > MAX_CONTROL_BYTES:
+        raise Problem("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")
     return parse_object(request, "control request")
 
 

@@ -20,6 +20,7 @@ from sealflow.host.gateway.response import (
     Response,
     retry_after,
 )
+from sealflow.wire.framing import MAX_CONTROL_BYTES
 from sealflow.wire.ids import new_request_id
 from sealflow.wire.queueing import Keyspace
 from sealflow.wire.strict_json import parse_object
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from sealflow.host.gateway.response import Header
     from sealflow.host.gateway.waiting import WaitingRoom
 
-MAX_CONTROL_BYTES: Final = 2**20
 _FRESH_S: Final = 1.0
 _LOG_COUNT: Final = 500
 _NUMBER_DIGITS: Final = 15
