@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import select
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
@@ -15,6 +17,7 @@ from sealflow.errors import ConfigError, MalformedError, WorkerGoneError
 from sealflow.host.tether import tethered
 from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
+STUCK_S: Final = 60.0
 _PIPE_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**18
 _PASSED_ON: Final = ("PATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
@@ -27,8 +30,12 @@ class Relay:
     To be made on a thread that stays, such as the main thread: see `tethered`.
     """
 
-    def __init__(self, command: tuple[str, ...], log: Path | None) -> None:
+    def __init__(
+        self, command: tuple[str, ...], log: Path | None, *, stuck_s: float = STUCK_S
+    ) -> None:
         """Start a command of `enclave_command`; what its loader complains about goes to `log`.
+
+        A process that takes nothing for `stuck_s` while a frame waits for it is killed.
 
         Raises: ConfigError when it cannot be started.
         """
@@ -55,6 +62,10 @@ class Relay:
             # A system may allow less; then it is only slower.
             with suppress(OSError):
                 fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        os.set_blocking(self._writer.fileno(), False)
+        self._taking = select.poll()
+        self._taking.register(self._writer.fileno(), select.POLLOUT)
+        self._stuck_s = stuck_s
         self._sending = threading.Lock()
 
     @property
@@ -65,13 +76,17 @@ class Relay:
     def send(self, kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> None:
         """Write a frame whole, waiting for the process to read.
 
-        Raises: WorkerGoneError when it has ended.
+        Raises: WorkerGoneError when it has ended, or reads no more.
         """
         rest = memoryview(encode_frame(kind, payload))
         with self._sending:
             try:
                 while rest:
-                    rest = rest[self._writer.write(rest) or 0 :]
+                    written = self._writer.write(rest)
+                    if written is None:
+                        self._await_room()
+                    else:
+                        rest = rest[written:]
             except (OSError, ValueError) as error:
                 raise WorkerGoneError("the enclave process has ended") from error
 
@@ -96,17 +111,23 @@ class Relay:
 
     def close_input(self) -> None:
         """Ask the process to finish what it has and end."""
-        with self._sending, suppress(OSError):
-            self._writer.close()
+        with self._sending:
+            self._close_writer()
 
     def wait(self, within_s: float) -> int:
         """Wait for its end, ending it by force after `within_s`; gives the exit code."""
-        self.close_input()
+        until = time.monotonic() + within_s
+        # Somebody may be writing to it still: killing it ends that, too.
+        if self._sending.acquire(timeout=within_s):
+            self._close_writer()
+            self._sending.release()
         try:
-            return self._process.wait(within_s)
+            return self._process.wait(max(until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
+            code = self._process.wait()
+            self.close_input()
+            return code
 
     def release(self) -> None:
         """Close the pipe to read from, once nobody reads it any more."""
@@ -115,3 +136,12 @@ class Relay:
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
+
+    def _close_writer(self) -> None:
+        with suppress(OSError):
+            self._writer.close()
+
+    def _await_room(self) -> None:
+        if not self._taking.poll(self._stuck_s * 1000):
+            self.kill()
+            raise WorkerGoneError(f"the enclave process takes nothing for {self._stuck_s:g} s")

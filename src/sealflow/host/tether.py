@@ -30,7 +30,10 @@ def main() -> None:
     if os.getppid() != parent:
         # The parent ended before the line above could watch it.
         sys.exit("the parent process has ended")
-    os.execv(argv[0], argv)  # noqa: S606 - the program that the caller named
+    try:
+        os.execv(argv[0], argv)  # noqa: S606 - the program that the caller named
+    except OSError as error:
+        sys.exit(f"{argv[0]} does not start: {error.strerror}")
 
 
 if __name__ == "__main__":
