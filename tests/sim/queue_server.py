@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import valkey
+
 from sealflow.host.broker.embedded import server_command, server_url, wait_ready, wheel_server
 
 
@@ -32,6 +34,11 @@ class Server:
         )
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
         wait_ready(self.url, 20)
+
+    def delete(self, key: str) -> None:
+        """Delete one key."""
+        with valkey.Valkey.from_url(self.url) as client:
+            client.delete(key)
 
     def kill(self) -> None:
         """End it without a word."""

@@ -140,12 +140,7 @@ class AsyncClient:
         They prove nothing by themselves: see `sealflow.owner.auditing`.
         Raises: UnavailableError.
         """
-        records: list[bytes] = []
-        while found := await self._transport.run(
-            refreshing.fetch_records(first + len(records) - 1)
-        ):
-            records += found
-        return records
+        return await self._transport.run(refreshing.fetch_log(first))
 
     async def close(self) -> None:
         """Close all connections."""

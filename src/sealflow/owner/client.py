@@ -167,10 +167,7 @@ class Client:
         They prove nothing by themselves: see `sealflow.owner.auditing`.
         Raises: UnavailableError.
         """
-        records: list[bytes] = []
-        while found := self._transport.run(refreshing.fetch_records(first + len(records) - 1)):
-            records += found
-        return records
+        return self._transport.run(refreshing.fetch_log(first))
 
     def close(self) -> None:
         """Close all connections."""

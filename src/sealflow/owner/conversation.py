@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sealflow.owner.requests import Image, Parts, Tensors
     from sealflow.owner.session import ServiceSession
+    from sealflow.owner.trust import TrustReport
     from sealflow.seal.catalog import DirectoryModel
     from sealflow.seal.exchange import OutgoingCall
 
@@ -79,12 +80,15 @@ def infer(  # noqa: PLR0913 - what callers may say
                 raise
             behind = False
             if error.code in STALE_CODES:
+                before = session.report
                 # If it is away, the next attempt meets that again, and counts how long it lasts.
                 with suppress(UnavailableError):
                     yield from refresh(session)
                 newer = session.model(name)
-                # The verified directory has it: a worker is behind, and gets a little time.
-                behind = error.code is RefusalCode.UNKNOWN_MODEL and newer.digest == model.digest
+                # The verified directory has it: somebody is behind, and gets a little time.
+                behind = newer.digest == model.digest and (
+                    error.code is RefusalCode.UNKNOWN_MODEL or _same_keys(before, session.report)
+                )
                 model = newer
             wait_s = patience.away(error) if behind else patience.refused(error)
         except DeadlineError:
@@ -92,6 +96,12 @@ def infer(  # noqa: PLR0913 - what callers may say
         except UnavailableError as error:
             wait_s = patience.away(error)
         yield Pause(wait_s)
+
+
+def _same_keys(before: TrustReport | None, after: TrustReport | None) -> bool:
+    return (
+        before is not None and after is not None and before.directory.keys == after.directory.keys
+    )
 
 
 class _Patience:
@@ -109,7 +119,7 @@ class _Patience:
         self._refusals += 1
         if self._refusals >= MAX_ATTEMPTS:
             raise error
-        return 0.0 if self._refusals == 1 else self._wait(0.0)
+        return 0.0 if self._refusals == 1 else self._wait(0.0, error)
 
     def away(self, error: SealflowError) -> float:
         """Note that nobody can serve; gives the time to wait."""
@@ -118,14 +128,15 @@ class _Patience:
         if now - self._away_since >= MAX_AWAY_S:
             raise error
         asked_s = error.retry_after_s if isinstance(error, UnavailableError) else 0.0
-        return self._wait(asked_s if asked_s > 1 else 0.0)
+        return self._wait(asked_s if asked_s > 1 else 0.0, error)
 
-    def _wait(self, least_s: float) -> float:
+    def _wait(self, least_s: float, why: SealflowError) -> float:
         wait_s = max(self._pause_s, least_s)
         self._pause_s = min(self._pause_s * 2, _MAX_PAUSE_S)
         if time.monotonic() + wait_s >= self._until:
-            msg = f"no reply within {self._timeout_s:g} s: raise timeout_s, or see sealflow status"
-            raise DeadlineError(msg)
+            raise DeadlineError(
+                f"no reply within {self._timeout_s:g} s; the last time: {why}"
+            ) from why
         return wait_s * random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, no secret
 
 

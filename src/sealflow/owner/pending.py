@@ -64,6 +64,10 @@ class PendingCalls:
         request, _ = self._calls.pop(request_id)
         self._postponed.append((due, request))
 
+    def give_up(self, request: PendingRequest) -> None:
+        """Forget a request that was taken out and could not be sealed or queued anew."""
+        self._names.discard(request.name)
+
     def pop_postponed(self, now: float) -> list[PendingRequest]:
         """Take out those whose time to be sealed anew has come."""
         due = [request for at, request in self._postponed if now >= at]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Evidence
 from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.owner.conversation import control
-from sealflow.owner.refreshing import refresh
+from sealflow.owner.refreshing import APPEAR_S, refresh
 from sealflow.owner.session import wall_ms
 from sealflow.owner.steps import Ask, Pause, ask
 from sealflow.seal.bundle import read_package
@@ -107,7 +108,13 @@ def publish(
         raise UnavailableError(f"the gateway did not store it (HTTP {answer.status}): {detail}")
     version = yield from _hand_over(session, data, owner, workers)
     # The gateway's copy of the directory may be a second old.
+    until = time.monotonic() + APPEAR_S
     while (yield from refresh(session)).directory.version < version:
+        if time.monotonic() >= until:
+            raise UnavailableError(
+                f"the key broker took the model, but directory {version} does not appear: see "
+                "sealflow model list"
+            )
         yield Pause(_PAUSE_S)
     return version
 

@@ -194,22 +194,26 @@ class QueueClient:
                     raise
 
     def _submit(self, requests: list[PendingRequest]) -> None:
+        """Seal and queue requests, waiting for room; those that were queued leave the list."""
         pause_s = _FIRST_PAUSE_S
         while requests:
+            error: UnavailableError = QueueFullError(
+                "the queue stayed full: take results, or add workers"
+            )
             calls = [self._seal(request) for request in requests]
             try:
                 entries = [(call.request_id, call.envelope) for call in calls]
                 queued = self._transport.submit(entries, capacity=self._capacity)
-            except UnavailableError:
+            except UnavailableError as away:
                 # Some may have been queued: their answers will be unknown here, and dropped.
-                queued = [False] * len(requests)
+                queued, error = [False] * len(requests), away
             for request, call, accepted in zip(requests, calls, queued, strict=True):
                 if accepted:
                     self._pending.add(request, call)
-            requests = [each for each, ok in zip(requests, queued, strict=True) if not ok]
+            requests[:] = [each for each, ok in zip(requests, queued, strict=True) if not ok]
             if requests:
                 if time.monotonic() + pause_s >= requests[0].until:
-                    raise QueueFullError("the queue stayed full: take results, or add workers")
+                    raise error
                 if self._pending:
                     self._receive(pause_s)
                 else:
@@ -236,7 +240,12 @@ class QueueClient:
             return
         self._look_at = now + _LOOK_S
         if again := self._pending.pop_postponed(now):
-            self._submit(again)
+            try:
+                self._submit(again)
+            except SealflowError as error:
+                for request in again:
+                    self._pending.give_up(request)
+                    self._done[request.name] = error
         for request in self._pending.pop_overdue(now):
             self._done[request.name] = DeadlineError(
                 "no reply in time: raise timeout_s, or see sealflow status"
@@ -276,9 +285,12 @@ class QueueClient:
             _log.warning("an answer did not open and was dropped")
             return
         except (RefusedError, UnavailableError) as error:
-            if self._try_again(request, call, error):
-                return
             outcome = error
+            try:
+                if self._try_again(request, call, error):
+                    return
+            except SealflowError as worse:
+                outcome = worse
         except SealflowError as error:
             outcome = error
         self._pending.remove(call.request_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import EvidenceError, UnavailableError
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask
+from sealflow.wire.queueing import LOG_ENTRIES
 
 if TYPE_CHECKING:
     from sealflow.owner.links import Gap
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 DIRECTORY_TIMEOUT_S: Final = 15.0
 MAX_STALE_S: Final = 3.0
+APPEAR_S: Final = 30.0
+"""How long a directory that the key broker announced may take to come out at a gateway."""
+MAX_LOG_RECORDS: Final = 2 * LOG_ENTRIES
 MAX_LINKS: Final = 20_000
 _STALE_PAUSE_S: Final = 0.5
 
@@ -42,7 +46,7 @@ def refresh(session: ServiceSession) -> Steps[TrustReport]:
 def _fetch_directory(session: ServiceSession) -> Steps[Candidate]:
     answer = yield from ask(Ask(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S))
     if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise unavailable("no directory is published yet", answer)
+        raise unavailable("the directory is not to be had", answer)
     return session.examine(answer.body)
 
 
@@ -70,6 +74,19 @@ def fetch_records(after: int) -> Steps[list[bytes]]:
     if answer.status != 200:  # noqa: PLR2004 - HTTP
         raise unavailable("the log is not to be had", answer)
     return answer.body.splitlines()
+
+
+def fetch_log(first: int) -> Steps[list[bytes]]:
+    """Fetch the log records from number `first` on, as far as the gateway has them.
+
+    Raises: UnavailableError.
+    """
+    records: list[bytes] = []
+    while found := (yield from fetch_records(first + len(records) - 1)):
+        records += found
+        if len(records) > MAX_LOG_RECORDS:
+            raise UnavailableError("the gateway's log has no end: ask another gateway")
+    return records
 
 
 def ensure_verified(session: ServiceSession) -> Steps[None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.conversation import control
-from sealflow.owner.refreshing import refresh
+from sealflow.owner.refreshing import APPEAR_S, refresh
 from sealflow.owner.steps import Pause
 from sealflow.seal.orders import Order, SignedOrder
 from sealflow.wire.strict_json import is_integer
@@ -38,8 +39,9 @@ def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[
         raise ConfigError(f"the key broker did not revoke it ({code}): {detail}")
     if not is_integer(version):
         raise UnavailableError("the key broker's answer has no directory version")
+    until = time.monotonic() + APPEAR_S
     while revoked not in (report := (yield from refresh(session))).directory.revoked:
-        if report.directory.version > version:
+        if report.directory.version > version or time.monotonic() >= until:
             raise UnavailableError("the directory does not list it: order it again")
         yield Pause(_PAUSE_S)
     return report.directory.version
