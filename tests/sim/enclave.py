@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -27,11 +28,17 @@ class EnclaveProcess:
     """A worker or key broker in a process of its own."""
 
     def __init__(
-        self, module: str, boot: dict[str, Any] | None, *, hardware: Path | None = None
+        self,
+        module: str,
+        boot: dict[str, Any] | None,
+        *,
+        hardware: Path | None = None,
+        code: Path | None = None,
     ) -> None:
         """Start `sealflow.trusted.<module>` and send the BOOT frame, if any.
 
-        `hardware`: an empty folder, for a trust domain's hardware that is played there.
+        `hardware`: an empty folder, for a trust domain's hardware that is played there. `code`: a
+        folder with the package that is to run instead of this one.
         """
         program = [f"sealflow.trusted.{module}"]
         if hardware is not None:
@@ -41,6 +48,7 @@ class EnclaveProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=None if code is None else {**os.environ, "PYTHONPATH": str(code)},
         )
         if boot is not None:
             self.send(FrameKind.BOOT, json.dumps(boot).encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import resource
 import sys
 from typing import Final
 
@@ -83,7 +84,11 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; every error of ours ends as one clear line and an exit code."""
+    """Run the command line; every error of ours ends as one clear line and an exit code.
+
+    Keys and plaintext are in this process: it leaves no image of its memory when it crashes.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Commands say it themselves, once.
     logging.getLogger("sealflow.owner.results").setLevel(logging.ERROR)
     # https://no-color.org; click by itself looks only at whether this is a terminal.

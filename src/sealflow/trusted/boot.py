@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -67,8 +68,10 @@ def split_tick(payload: memoryview) -> tuple[int, bytes]:
 def run_enclave(main: Callable[[Port, Journal], None]) -> None:
     """Run a trusted process on its two pipes; every failure ends it with one closed word.
 
-    A bug on any thread ends the process too: half an enclave serves nobody.
+    A bug on any thread ends the process too: half an enclave serves nobody. No end leaves an image
+    of the memory on a disk.
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     port = Port.take_over()
     journal = Journal(port)
 
