@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sealflow.errors import BundleError, InvalidInputError, MalformedError, ModelError
+from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import decode_request
 from sealflow.seal.bundle import read_package
 from sealflow.seal.manifest import ModelFormat, check_path
@@ -105,28 +105,6 @@ def test_55_pickle() -> None:
 def test_56_texts(data: bytes) -> None:
     """Texts whose lengths lie are refused; there is no format with offsets."""
     bent(datatype="BYTES", data=data)
-
-
-def test_57_other_package() -> None:
-    """Another package, an older one, or one with a changed file does not become a model."""
-    tiny, other = packed(*example("tiny")), packed(onnx_manifest(), {"model.onnx": NEGATION})
-
-    def load(package: bytes) -> None:
-        with pytest.raises(BundleError):
-            loader().load(
-                bytearray(package), tiny.digest, SIGNER, tiny.content_key, World.SIMULATED
-            )
-
-    load(other.package)
-    for at in range(0, len(tiny.package), max(1, len(tiny.package) // 200)):
-        changed = bytearray(tiny.package)
-        changed[at] ^= 1
-        load(bytes(changed))
-    for cut in range(0, len(tiny.package), max(1, len(tiny.package) // 100)):
-        load(tiny.package[:cut])
-
-
-NEGATION = onnx_models.elementwise("Neg", sizes=(None, 4))
 
 
 def test_58_outside_files(tmp_path: Path) -> None:

@@ -155,12 +155,12 @@ class TwoEnclaves:
         self._keybroker.tick(at_ms)
         self.ask("describe")
 
-    def publish(self, name: str) -> str:
-        """Have the owner publish a model y = -x; gives its digest."""
+    def publish(self, name: str, version: str = "1", operator: str = "Neg") -> str:
+        """Have the owner publish a model y = operator(x); gives its digest."""
         owner = self.made.owner
-        files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
-        sealing = owner.opening.sealing
-        package = pack(onnx_manifest(name), files, signing=owner.signing, sealing=sealing)
+        files = {"model.onnx": onnx_models.elementwise(operator, sizes=(None, 4))}
+        manifest = onnx_manifest(name, version=version)
+        package = pack(manifest, files, signing=owner.signing, sealing=owner.opening.sealing)
         bound = self.session.examine(self.document).report.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
         publication = prepare_publication(package, owner, key)
@@ -178,10 +178,10 @@ class TwoEnclaves:
             "revoke", **SignedOrder.sign(order, owner.signing, world).as_json()
         )
 
-    def call(self, *, timeout_s: float = 30.0, rows: int = 1) -> OutgoingCall:
+    def call(self, name: str = "m", *, timeout_s: float = 30.0, rows: int = 1) -> OutgoingCall:
         """Seal a request of ones as a client does, which fetches the directory first."""
         self.session.adopt(self.session.examine(self.document))
-        model = self.session.model("m")
+        model = self.session.model(name)
         tensors = {"x": np.ones((rows, 4), np.float32)}
         parts = request_parts(model, image=None, tensors=tensors, top_k=None)
         return self.session.seal(model, parts, timeout_s=timeout_s)
