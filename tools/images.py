@@ -10,7 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ("enclaves", "host", "flink")
-BASE = "docker.io/library/debian:bookworm-slim"
+# debian:bookworm-slim of 2026-08-03, as Docker's own record says: docs/guide/images.md
+BASE = (
+    "docker.io/library/debian"
+    "@sha256:abd67ffcfa541b485a3dff59865ab629aa048a6c613e639d36e7456b0b229241"
+)
 
 
 def version() -> str:
@@ -71,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(IMAGES))
     parser.add_argument("--registry", default="localhost/sealflow")
-    parser.add_argument("--base", default=BASE, help="Debian 12; by digest for a release")
+    parser.add_argument("--base", default=BASE, help="another Debian 12")
     parser.add_argument("--snapshot", default="", help="a time of snapshot.debian.org")
     parser.add_argument("--enclave-key", type=Path, help="build the SGX form, signed with it")
     parser.add_argument("--gramine", default="localhost/gramine:1.9")

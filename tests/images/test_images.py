@@ -12,8 +12,8 @@ import pytest
 
 from sealflow import __version__
 from tests.sim.enclave_places import make_gramine
-from tests.sim.image_store import ISOLATION, ROOT
-from tools.images import BASE, version
+from tests.sim.image_store import BASE, ISOLATION, ROOT
+from tools.images import version
 from tools.sbom import sbom
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.images import BASE
-
 ROOT = Path(__file__).resolve().parents[2]
+BASE = "localhost/debian:bookworm"
+"""A base of Debian's own packages, made here in place of the one that the Containerfiles pin."""
 PACKAGES = ("buildah", "mmdebstrap", "podman", "runc")
 """Debian packages that are needed."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -35,7 +35,7 @@ class Store:
 
     @classmethod
     def at(cls, folder: Path) -> Store:
-        """Make a place in a folder, with the base image that the Containerfiles name."""
+        """Make a place in a folder, with a base image."""
         folder.mkdir(exist_ok=True)
         settings, containers = folder / "storage.conf", folder / "containers.conf"
         places = f'graphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
@@ -81,6 +81,7 @@ class Store:
             sys.executable,
             "-m",
             "tools.images",
+            f"--base={BASE}",
             *arguments,
             *(f"--buildah={each}" for each in ISOLATION),
         )
@@ -104,7 +105,7 @@ class Store:
 
 
 def make_base(store: Store, cache: Path) -> None:
-    """Import a minimal Debian, with this machine's authorities, under its official name."""
+    """Import a minimal Debian, with this machine's authorities."""
     tar, pip = cache / "base.tar", cache / "pip.conf"
     pip.write_text(f"[global]\ncert = {CERTIFICATES}\n")
     suite = ("--variant=minbase", "--include=ca-certificates", "bookworm")

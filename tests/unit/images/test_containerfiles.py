@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sealflow import __version__
+from tools.images import BASE
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {path.name: path.read_text() for path in (ROOT / "deploy" / "images").iterdir()}
@@ -42,6 +43,12 @@ def test_stages_come_from_arguments(name: str) -> None:
     for source, alias in STAGE.findall(FILES[name]):
         assert source in known or re.fullmatch(r"\$\{[A-Z]+\}", source), source
         known.add(alias)
+
+
+def test_base_is_pinned() -> None:
+    """What a build stands on is named by its digest, the same with buildah as with docker."""
+    assert re.fullmatch(r"docker\.io/library/debian@sha256:[0-9a-f]{64}", BASE)
+    assert f"ARG BASE={BASE}\n" in FILES["enclaves.Containerfile"]
 
 
 @pytest.mark.parametrize("name", FILES)
