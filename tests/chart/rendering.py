@@ -50,6 +50,14 @@ class Release:
 COMBINATIONS: Final = {
     "nonsgx": Release(),
     "sgx": Release(presets=("sgx",)),
+    "PCCS root in a Secret": Release(
+        presets=("sgx",),
+        values={
+            "sgx": {
+                "pccsCa": {"existingConfigMap": "", "existingSecret": "pccs", "key": "root.pem"}
+            }
+        },
+    ),
     "nonsgx-ha": Release(presets=("nonsgx", "ha")),
     "sgx-ha": Release(presets=("sgx", "ha")),
     "local engine": Release(values={"engine": {"kind": "local"}}),

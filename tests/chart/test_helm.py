@@ -167,6 +167,7 @@ def test_presets_install(presets: tuple[str, ...], cluster: Cluster) -> None:
     cluster.add_secrets()
     node = {"allocatable": {"sgx.intel.com/epc": "8Gi"}}
     cluster.add("Node", "worker-0", namespace="", status=node)
+    cluster.add("ConfigMap", "pccs-ca", data={"ca.crt": "PEM"})
     said = cluster.install(Release(presets=presets))
     assert ("SIMULATED" in said) == ("nonsgx" in presets)
 
@@ -188,6 +189,18 @@ def test_missing_secrets(cluster: Cluster) -> None:
     assert "sealflow keys --kubernetes" in str(caught.value)
     assert f"{RELEASE}-broker-password" in str(caught.value)
     assert f"{RELEASE}-gateway-tls," not in str(caught.value)
+    assert cluster.names("StatefulSet") == set()
+
+
+def test_a_missing_config_map(cluster: Cluster) -> None:
+    """A ConfigMap that the values name and the cluster lacks is refused by name."""
+    cluster.add_secrets()
+    cluster.add("Node", "worker-0", namespace="", status={"allocatable": {"sgx.intel.com/epc": 1}})
+    with pytest.raises(HelmError, match="ConfigMap pccs-ca is missing in namespace serving"):
+        cluster.install(Release(presets=("sgx",)))
+    named = Release(values={"deployment": {"settings": "", "existingConfigMap": "mine"}})
+    with pytest.raises(HelmError, match="ConfigMap mine is missing"):
+        cluster.install(named)
     assert cluster.names("StatefulSet") == set()
 
 

@@ -66,6 +66,35 @@ def test_collateral(name: str, rendered: Rendered, tmp_path: Path) -> None:
         assert (config.collateral is not None) == known
         if config.collateral is not None:
             assert str(config.collateral.pccs_url).startswith("https://pccs.")
+            assert config.collateral.ca_file == "/etc/sealflow-pccs/ca.crt"
+
+
+@pytest.mark.parametrize("name", ["sgx", "PCCS root in a Secret"])
+def test_root_of_the_pccs(name: str, rendered: Rendered) -> None:
+    """Whoever asks the PCCS has the root that its certificate is checked against, by one name."""
+    pods = pods_of(rendered(name))
+    seen = set()
+    for owner, pod in pods.items():
+        volumes = [each for each in pod["spec"]["volumes"] if each["name"] == "pccs-ca"]
+        mounts = {
+            each["mountPath"]: each.get("subPath")
+            for container in containers_of(pod)
+            for each in container["volumeMounts"]
+            if each["name"] == "pccs-ca"
+        }
+        if not volumes:
+            assert mounts == {}
+            continue
+        seen.add(owner.rpartition("-")[2])
+        assert mounts == {
+            "/etc/sealflow-pccs": None,
+            "/etc/ssl/certs/ca-certificates.crt": "ca.crt",
+        }
+        source = volumes[0].get("configMap") or volumes[0]["secret"]
+        key = "root.pem" if "secret" in volumes[0] else "ca.crt"
+        assert source["items"] == [{"key": key, "path": "ca.crt"}]
+        assert ("secret" in volumes[0]) == (name != "sgx")
+    assert seen == {"taskmanager", "keybroker"}
 
 
 def test_files_are_where_settings_say(combination: str, rendered: Rendered) -> None:

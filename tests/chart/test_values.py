@@ -163,6 +163,14 @@ REFUSED: Final[dict[str, tuple[Release, str]]] = {
         "confidentialVm/tee",
     ),
     "sgx without PCCS": (Release(presets=("sgx",), values={"sgx": {"pccsUrl": ""}}), "sgx/pccsUrl"),
+    "PCCS without its root": (
+        Release(presets=("sgx",), values={"sgx": {"pccsCa": {"existingConfigMap": ""}}}),
+        "sgx.pccsCa needs one of existingConfigMap and existingSecret",
+    ),
+    "PCCS with two roots": (
+        Release(presets=("sgx",), values={"sgx": {"pccsCa": {"existingSecret": "x"}}}),
+        "sgx.pccsCa needs one of existingConfigMap and existingSecret",
+    ),
     "confidential VM without class": (
         Release(values={"confidentialVm": {"tee": "snp"}}),
         "confidentialVm/runtimeClassName",
@@ -229,7 +237,7 @@ def test_refused(name: str, tmp_path: Path) -> None:
 def test_every_refusal_of_the_chart_is_tested() -> None:
     """Each `fail` of the checks that needs no cluster has a case above."""
     text = (CHART / "templates" / "checks.yaml").read_text()
-    of_the_cluster = 2
+    of_the_cluster = 3
     reasons = [
         reason for _, reason in REFUSED.values() if "/" not in reason and "allowed" not in reason
     ]

@@ -132,6 +132,14 @@ resources:
   mountPath: /etc/sgx_default_qcnl.conf
   subPath: sgx_default_qcnl.conf
   readOnly: true
+- name: pccs-ca
+  mountPath: /etc/sealflow-pccs
+  readOnly: true
+# Where Intel's quoting library looks, which takes no path.
+- name: pccs-ca
+  mountPath: /etc/ssl/certs/ca-certificates.crt
+  subPath: ca.crt
+  readOnly: true
 {{- end }}
 {{- if and (eq .root.Values.sgx.mode "sgx") (eq .root.Values.sgx.quoteProvider "aesmd") }}
 - name: aesmd-socket
@@ -181,6 +189,20 @@ resources:
 - name: qcnl
   configMap:
     name: {{ $fullname }}-qcnl
+- name: pccs-ca
+  {{- with $root.Values.sgx.pccsCa }}
+  {{- $items := list (dict "key" .key "path" "ca.crt") }}
+  {{- if .existingSecret }}
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0440
+    items: {{ toJson $items }}
+  {{- else }}
+  configMap:
+    name: {{ .existingConfigMap }}
+    items: {{ toJson $items }}
+  {{- end }}
+  {{- end }}
 {{- end }}
 {{- if and (eq $root.Values.sgx.mode "sgx") (eq $root.Values.sgx.quoteProvider "aesmd") }}
 - name: aesmd-socket

@@ -26,5 +26,8 @@ rest: {{ toJson (ternary (list "rest") list $flink) }}
 {{- with .Values.simulatedPlatform.existingSecret -}}
 {{- $found = append $found . -}}
 {{- end -}}
+{{- with .Values.sgx.pccsCa.existingSecret -}}
+{{- $found = append $found . -}}
+{{- end -}}
 {{- toJson $found -}}
 {{- end -}}

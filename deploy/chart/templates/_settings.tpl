@@ -22,7 +22,7 @@ deployment_file: /etc/sealflow-deployment/deployment.json
 sgx_mode: {{ .Values.sgx.mode }}
 enclaves_dir: {{ .Values.engine.enclavesDir }}
 {{- with .Values.sgx.pccsUrl }}
-collateral: {{ toJson (dict "cache_dir" "/tmp/collateral" "pccs_url" .) }}
+collateral: {{ toJson (dict "cache_dir" "/tmp/collateral" "pccs_url" . "ca_file" "/etc/sealflow-pccs/ca.crt") }}
 {{- end }}
 {{- if .Values.simulatedPlatform.existingSecret }}
 simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-platform.json
