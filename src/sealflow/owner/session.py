@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _REFRESH_AT: Final = 2 / 3
 """The part of a directory's life after which a newer one is looked for."""
 _RETRY_REFRESH_MS: Final = 5_000
+SESSION_REQUESTS: Final = 2**20
+SESSION_MS: Final = 15 * 60_000
+"""A sealing session is over after so many requests or so long: the host can link those of one."""
 
 
 def wall_ms() -> int:
@@ -67,6 +70,8 @@ class ServiceSession:
         self._report: TrustReport | None = None
         self._lock = threading.Lock()
         self._sealing: Session | None = None
+        self._sealed = 0
+        self._sealing_since_ms = 0
         self._next_try_ms = 0
 
     @property
@@ -159,18 +164,27 @@ class ServiceSession:
         if key is None:
             msg = "the verified directory has no key in force: the key broker may be behind"
             raise UnavailableError(msg)
-        return self._session(key).seal_request(
+        return self._session(key, now_ms).seal_request(
             ModelRef(name=model.name, version=model.version),
             model.digest,
             parts,
             deadline_ms=now_ms + int(timeout_s * 1000),
         )
 
-    def _session(self, key: DirectoryKey) -> Session:
+    def _session(self, key: DirectoryKey, now_ms: int) -> Session:
+        """The session for the next request. Spec: exchange.md, 5.3."""
         with self._lock:
-            if self._sealing is None or self._sealing.key.key_id != key.kid:
-                self._sealing = Session.start(SealingKey(suite=key.suite, public=key.public))
-            return self._sealing
+            session = self._sealing
+            if (
+                session is None
+                or session.key.key_id != key.kid
+                or self._sealed >= SESSION_REQUESTS
+                or not 0 <= now_ms - self._sealing_since_ms < SESSION_MS
+            ):
+                session = Session.start(SealingKey(suite=key.suite, public=key.public))
+                self._sealing, self._sealed, self._sealing_since_ms = session, 0, now_ms
+            self._sealed += 1
+            return session
 
     def _trusted(self) -> TrustReport:
         report = self._report
