@@ -116,6 +116,13 @@ class Published:
         )
         return self.directory(models=(model,))
 
+    def with_image_model(self) -> Directory:
+        """A directory with the model m, from an image to the classes of y."""
+        [plain] = self.with_model().models
+        image = {"name": "image", "datatype": "BYTES", "shape": [-1, 1]}
+        facts = {**plain.as_json(), "inputs": [image], "image": "image"}
+        return self.directory(models=(DirectoryModel.from_json(facts),))
+
     def tensor(self) -> NDArray[np.float32]:
         """What the model takes."""
         return np.ones((1, 4), np.float32)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from sealflow.errors import UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.openinfer.binary import decode_request, encode_response
+from sealflow.openinfer.classification import TopClass
 from sealflow.openinfer.messages import InferResponse
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
+from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import IncomingCall, SessionSecrets, open_request
 from sealflow.wire.envelope import decode, encode_refusal
@@ -130,6 +132,22 @@ def negated(service: PlayedService, delivery: Delivery) -> bytes:
         model_name="m", model_version="1", outputs=(from_numpy("y", -to_numpy(tensor)),)
     )
     return service.sealed(delivery, content_parts(ContentKind.INFER, *encode_response(response)))
+
+
+def labelled(*labels: str) -> Answer:
+    """Answer with classes, best first."""
+
+    def answer(service: PlayedService, delivery: Delivery) -> bytes:
+        classes = [
+            TopClass(score=1 / (1 + number), index=number, label=label).encode()
+            for number, label in enumerate(labels)
+        ]
+        tensor = Tensor.of_bytes("y", classes, (1, len(classes)))
+        response = InferResponse(model_name="m", model_version="1", outputs=(tensor,))
+        parts = content_parts(ContentKind.INFER, *encode_response(response))
+        return service.sealed(delivery, parts)
+
+    return answer
 
 
 def silent(service: PlayedService, delivery: Delivery) -> None:

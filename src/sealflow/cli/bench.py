@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, progress, warn_of_simulation
+from sealflow.cli.screen import print_json, print_table, progress, visible, warn_of_simulation
 from sealflow.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _check(run: Run, count: int) -> None:
     missing = count - len(run.seen)
     if run.wrong or missing:
         for line in run.wrong[:MAX_WRONG_SHOWN]:
-            click.secho(line, fg="red", err=True)
+            click.secho(visible(line), fg="red", err=True)
         raise ModelError(f"{len(run.wrong)} wrong answers, {missing} missing, of {count}")
 
 

@@ -123,6 +123,7 @@ def status(home: Path, rest: str | None, tls: Path | None, *, as_json: bool) -> 
 @rest_options
 @click.option("--timeout", "timeout_s", type=click.FloatRange(1), default=60.0, show_default=True)
 @click.option("--savepoints", metavar="URI", help="Where, if the cluster has no place of its own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stop(
     job_id: str | None,
     home: Path,
@@ -130,26 +131,42 @@ def stop(
     tls: Path | None,
     timeout_s: float,
     savepoints: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Answer what is in work, then end the job (the only one, or JOB_ID)."""
     client = _reach(home, rest, tls)
     job_id = job_id or _only_job(client)
     client.stop(job_id, timeout_s, savepoints)
-    click.echo(f"{job_id} {client.await_end(job_id, timeout_s)}")
+    _say_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
 
 
 @flink.command()
 @click.argument("job_id", required=False)
 @rest_options
 @click.option("--timeout", "timeout_s", type=click.FloatRange(1), default=60.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def cancel(
-    job_id: str | None, home: Path, rest: str | None, tls: Path | None, timeout_s: float
+    job_id: str | None,
+    home: Path,
+    rest: str | None,
+    tls: Path | None,
+    timeout_s: float,
+    *,
+    as_json: bool,
 ) -> None:
     """End the job at once; what it had in work waits for the next one."""
     client = _reach(home, rest, tls)
     job_id = job_id or _only_job(client)
     client.cancel(job_id)
-    click.echo(f"{job_id} {client.await_end(job_id, timeout_s)}")
+    _say_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
+
+
+def _say_ended(job_id: str, state: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"job": job_id, "state": state})
+    else:
+        click.echo(f"{job_id} {state}")
 
 
 def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:

@@ -29,6 +29,9 @@ DEFAULT_HOME: Final = Path(".sealflow")
 _PLATFORM_DAYS: Final = LIFE.days - 35
 _MAX_COLLATERAL_AGE_S: Final = (LIFE.days + 5) * DAY_S
 
+_NOTED: Final = frozenset({"pid", "url", "ca", "broker"})
+"""What other commands need to know of a running cluster."""
+
 Toml = str | int | float | bool
 
 
@@ -135,10 +138,12 @@ class Home:
         """How to reach the cluster of this home; None when none runs."""
         try:
             facts = json.loads(self.cluster.read_text())
+            if not isinstance(facts, dict) or not facts.keys() >= _NOTED:
+                return None
             os.kill(facts["pid"], 0)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, TypeError):
             return None
-        return facts if isinstance(facts, dict) else None
+        return facts
 
     def _platform(self) -> Platform:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, progress, warn_of_simulation
+from sealflow.cli.screen import print_json, print_table, progress, visible, warn_of_simulation
 from sealflow.errors import ConfigError, SealflowError
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def infer(
     as_json: bool,
 ) -> None:
     """Seal IMAGES (JPEG or PNG files), have them classified, open the answers."""
+    if receipts is not None:
+        _keep(receipts, [])
     results: dict[Path, InferResult | SealflowError] = {}
     with connection.client() as client:
         name = model or image_model(client.verify().directory)
@@ -92,7 +94,7 @@ def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -
         if as_json:
             print_json({"image": str(image), "error": str(result)})
         else:
-            click.secho(f"{image}: {result}", fg="red", err=True)
+            click.secho(visible(f"{image}: {result}"), fg="red", err=True)
         return
     if as_json:
         print_json(

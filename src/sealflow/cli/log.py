@@ -26,7 +26,8 @@ def log() -> None:
 @log.command()
 @click.argument("file", type=_FILE)
 @connection_options
-def fetch(file: Path, connection: Connection) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
     """Append what is new to FILE, a copy of the whole log, and check all of it."""
     from sealflow.owner.auditing import audit
     from sealflow.owner.policy_file import load_policy
@@ -35,9 +36,15 @@ def fetch(file: Path, connection: Connection) -> None:
     with connection.client() as client:
         new = client.log(len(have))
     audited = audit([*have, *new], load_policy(connection.policy))
-    with file.open("ab") as out:
-        out.writelines(record + b"\n" for record in new)
-    click.echo(f"{len(new)} new records, {len(audited.entries)} in all; head {audited.head}")
+    try:
+        with file.open("ab") as out:
+            out.writelines(record + b"\n" for record in new)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot write the log: {error.strerror}") from error
+    if as_json:
+        print_json({"new": len(new), "records": len(audited.entries), "head": audited.head})
+    else:
+        click.echo(f"{len(new)} new records, {len(audited.entries)} in all; head {audited.head}")
 
 
 @log.command()

@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from sealflow import __version__
+from sealflow.cli.screen import visible
 from sealflow.errors import (
     ConfigError,
     ModelError,
@@ -94,9 +95,11 @@ def main() -> None:
     # https://no-color.org; click by itself looks only at whether this is a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
-        cli(color=color)
+        cli(prog_name="sealflow", color=color)
     except SealflowError as error:
-        click.secho(f"error: {error}", fg="red", err=True, color=color)
+        # Some of it may be a peer's words: one line, which steers no terminal.
+        line = visible(f"error: {error}").replace("\n", " ")
+        click.secho(line, fg="red", err=True, color=color)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.publish import list_models, publish
+from sealflow.cli.screen import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -
     path = output or Path(f"{packed.manifest.name}-{packed.manifest.version}.sealed")
     write_package(path, data)
     if as_json:
-        click.echo(json.dumps({"path": str(path), "bytes": len(data), **_summary(packed)}))
+        print_json({"path": str(path), "bytes": len(data), **_summary(packed)})
         return
     click.echo(f"{path}  {_size(len(data))}  {packed.manifest.ref}")
     click.echo(f"digest {packed.digest}")
@@ -80,7 +80,7 @@ def inspect(package: Path, signer: str | None, *, as_json: bool) -> None:
     unverified = read_package(package.read_bytes())
     checked = unverified.verify(signer or unverified.unverified_signer)
     if as_json:
-        click.echo(json.dumps(_summary(checked)))
+        print_json(_summary(checked))
     else:
         _print_tables(checked, demanded=signer is not None)
 
@@ -122,17 +122,15 @@ def _summary(package: Package) -> dict[str, object]:
 
 
 def _print_tables(package: Package, *, demanded: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
     facts = Table(show_header=False, box=None, pad_edge=False)
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
     for name, value in _facts(package, demanded=demanded):
         facts.add_row(name, Text(value))
-    console.print(facts)
+    print_table(facts)
     files = Table(title="Files", title_justify="left")
     files.add_column("name", overflow="fold")
     files.add_column("size", justify="right")
@@ -140,8 +138,8 @@ def _print_tables(package: Package, *, demanded: bool) -> None:
     files.add_column("encrypted")
     for resource in package.statement.resources:
         files.add_row(resource.name, _size(resource.size), resource.digest, "yes")
-    console.print(files)
-    console.print(
+    print_table(files)
+    click.echo(
         "In clear, and signed: all of the above, so the manifest too. Encrypted: the other files."
     )
 

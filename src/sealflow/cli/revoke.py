@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
+from sealflow.cli.screen import print_json
 
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     help="The key of an owner or operator.  [default: owner.key in the home]",
 )
 @connection_options
-def revoke(kind: str, name: str, owner_key: Path | None, connection: Connection) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def revoke(
+    kind: str, name: str, owner_key: Path | None, connection: Connection, *, as_json: bool
+) -> None:
     """Revoke, for good: a worker by its instance id, a model by its digest, a key by its id.
 
     A revoked worker gets no keys any more, and a new epoch begins. A revoked model is dropped by
@@ -36,4 +40,7 @@ def revoke(kind: str, name: str, owner_key: Path | None, connection: Connection)
     revoked = Revoked(kind=RevokedKind(kind), id=name)
     with connection.client() as client:
         version = client.revoke(revoked, key)
-    click.echo(f"revoked; directory version {version} says so")
+    if as_json:
+        print_json({"revoked": revoked.as_json(), "directory_version": version})
+    else:
+        click.echo(f"revoked; directory version {version} says so")

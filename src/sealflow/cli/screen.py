@@ -12,9 +12,19 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 SIMULATED: Final = "SIMULATED TEE: nothing is protected from whoever runs these machines"
+
+
+_STEERING: Final = dict.fromkeys(
+    (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+)
+
+
+def visible(text: str) -> str:
+    """Leave out what steers a terminal: control characters but tab and line feed, turned text."""
+    return text.translate(_STEERING)
 
 
 def print_json(value: object) -> None:
@@ -25,11 +35,23 @@ def print_json(value: object) -> None:
 def print_table(table: RenderableType) -> None:
     """Print a table, with colour only on a terminal, and not where NO_COLOR is set.
 
-    What stands in cells comes from peers: it is shown as it is, never taken for markup.
+    What stands in cells comes from peers: it is never taken for markup, and steers no terminal.
     """
     from rich.console import Console
 
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(_Visible(table))
+
+
+class _Visible:
+    """A renderable whose text is `visible`, and whose own styles stay."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._inner, options):
+            text, style, control = segment
+            yield segment if control else type(segment)(visible(text), style)
 
 
 def show_simulation(*, simulated: bool) -> None:

@@ -9,6 +9,7 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, show_simulation
+from sealflow.cli.status_form import is_status
 from sealflow.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -52,11 +53,17 @@ def fetch_status(connection: Connection) -> dict[str, Any]:
         transport.close()
     try:
         value = json.loads(answer.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnavailableError(f"{connection.url} is no gateway (HTTP {answer.status})") from error
-    if not isinstance(value, dict) or "components" not in value:
-        raise UnavailableError(f"the gateway does not know: {value}")
-    return value
+    if isinstance(value, dict) and isinstance(value.get("error"), str):
+        raise UnavailableError(f"gateway {connection.url}: {value['error'][:500]}")
+    if not is_status(value):
+        raise UnavailableError(
+            f"{connection.url}: what it says is no status that this version knows: use the same "
+            "version as the gateway's"
+        )
+    found: dict[str, Any] = value
+    return found
 
 
 def says_simulated(found: dict[str, Any]) -> bool:

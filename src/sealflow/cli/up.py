@@ -121,6 +121,7 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
         # A second Ctrl-C does not leave half of it running.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         launch.stop()
     sys.exit(0)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
 from sealflow.owner import conversation, refreshing
+from sealflow.owner.fanout import fan_out
 from sealflow.owner.http import HttpTransport
 from sealflow.owner.policy_file import load_policy
 from sealflow.owner.results import Outcome
@@ -110,29 +110,14 @@ class Client:
         """Have a model answer many requests, `concurrency` at a time; yields them as they finish.
 
         `inputs`: images or mappings of tensors; read as fast as they are answered. One that fails
-        does not end the others: its outcome holds the error.
+        does not end the others: its outcome holds the error. Whoever stops listening waits for none
+        of those that are on their way.
         """
-        numbered = enumerate(inputs)
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="sealflow") as pool:
-            running: set[Future[Outcome]] = set()
-            try:
-                for index, item in numbered:
-                    running.add(
-                        pool.submit(
-                            self._one, index, model, item, top_k, timeout_s, receipt=receipt
-                        )
-                    )
-                    if len(running) >= concurrency:
-                        done, running = wait(running, return_when=FIRST_COMPLETED)
-                        for future in done:
-                            yield future.result()
-                while running:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
-            finally:
-                for future in running:
-                    future.cancel()
+
+        def one(index: int, item: Image | Tensors) -> Outcome:
+            return self._one(index, model, item, top_k, timeout_s, receipt=receipt)
+
+        return fan_out(one, inputs, concurrency)
 
     def publish(
         self,
