@@ -1,0 +1,125 @@
+"""Writes sealed.json, once: packages, publications, a grant, a state and its key.
+
+Run from the repository's root: `python -m tests.vectors.make_sealed`.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from sealflow.attest.evidence import Role
+from sealflow.attest.requirements import Requirements
+from sealflow.owner.ownerkey import OwnerKey
+from sealflow.seal.bundle import pack, read_package
+from sealflow.seal.keys import OpeningKey
+from sealflow.seal.publishing import seal_publication
+from sealflow.seal.suites import Suite
+from sealflow.trusted.keybroker.statekey import machine_id
+from sealflow.wire.world import World
+from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
+from tests.unit.trusted.worker.parts import onnx_manifest
+
+FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
+
+
+def main() -> None:
+    """Make one of each."""
+    value = {
+        "packages": {world.name.lower(): _package(world) for world in World},
+        "grant": _grant(),
+        "state": _state(),
+    }
+    path = Path(__file__).parent / "sealed.json"
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def _package(world: World) -> dict[str, Any]:
+    owner, keybroker = OwnerKey.generate(world), OpeningKey.generate(Suite.of(world))
+    manifest = onnx_manifest(labels="labels.txt")
+    package = pack(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
+    verified = read_package(package).verify(owner.signer)
+    content_key = verified.unwrap(owner.opening)
+    workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
+    publication = seal_publication(
+        verified, content_key, keybroker.sealing, workers=workers, issued_ms=NOW_MS
+    )
+    files = len(package) - sum(map(len, verified._sealed.values()))
+    return {
+        "suite": int(owner.opening.suite),
+        "owner_signing_seed": owner.signing_seed.hex(),
+        "owner_sealing_seed": owner.sealing_seed.hex(),
+        "signer": owner.signer,
+        "digest": verified.digest,
+        "manifest": manifest.encode().decode(),
+        "files": {name: b64encode(content).decode() for name, content in FILES.items()},
+        "content_key": content_key.hex(),
+        "package": b64encode(package).decode(),
+        "reject": {
+            "cut": _text(package[:-1]),
+            "longer": _text(package + b"\0"),
+            "magic": _text(b"SFB2" + package[4:]),
+            "signature": _text(_flipped(package, package.index(b'"sig":"') + 9)),
+            "wrapped key": _text(_flipped(package, files - 1)),
+            "first chunk": _text(_flipped(package, files + 60)),
+            "last tag": _text(_flipped(package, len(package) - 1)),
+        },
+        "keybroker_seed": keybroker.seed.hex(),
+        "publication": b64encode(publication).decode(),
+        "publication_issued_ms": NOW_MS,
+        "publication_workers": workers.as_json(),
+    }
+
+
+def _grant() -> dict[str, Any]:
+    broker, worker = Instance().lead(), identity(Role.WORKER)
+    digest = broker.publish("m")["digest"]
+    answer = broker.enroll(worker)
+    return {
+        "suite": int(worker.opening.suite),
+        "worker_seed": worker.opening.seed.hex(),
+        "bound": answer["bound"].decode(),
+        "nonce": answer["nonce"],
+        "signer": broker.identity.signing.public_key().public_bytes_raw().hex(),
+        "grant": answer["grant"],
+        "signature": answer["signature"],
+        "keys": [key.kid for key in broker.directory.keys],
+        "models": [digest],
+        "lease_ms": NOW_MS + 1000 * made().deployment.lease_s,
+        "history": broker.directory.history,
+        "directory_version": broker.directory.version,
+    }
+
+
+def _state() -> dict[str, Any]:
+    broker = Instance().lead()
+    digest = broker.publish("m")["digest"]
+    assert broker.leading is not None
+    key, platform_key = broker.leading.state_key, broker.identity.platform_key
+    return {
+        "deployment_digest": made().deployment.digest,
+        "key": key.key.hex(),
+        "history": key.history,
+        "number": key.number,
+        "state": b64encode(broker.states[-1]).decode(),
+        "epochs": [each.kid for each in broker.directory.keys],
+        "models": [digest],
+        "directory_version": broker.directory.version,
+        "platform_key": platform_key.hex(),
+        "machine_id": machine_id(platform_key, World.SIMULATED).hex(),
+        "wrapped_key": b64encode(key.wrap(platform_key, World.SIMULATED)).decode(),
+    }
+
+
+def _flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+if __name__ == "__main__":
+    main()
