@@ -3,30 +3,116 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from sealflow.errors import RefusedError, UnavailableError
-from sealflow.owner.conversation import envelope_of
-from sealflow.owner.steps import Answer
+from sealflow.errors import MalformedError, OpenError, RefusedError, UnavailableError
+from sealflow.owner.conversation import infer
+from sealflow.owner.steps import Answer, Ask
+from sealflow.seal.catalog import Revoked, RevokedKind
 from sealflow.trusted.worker.replay import SeenIds
+from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import new_request_id
 from sealflow.wire.refusal import RefusalCode
-from tests.sim.two_enclaves import NOW_MS
+from tests.sim.two_enclaves import NOW_MS, refusal
 
 if TYPE_CHECKING:
-    from tests.sim.two_enclaves import TwoEnclaves
+    from collections.abc import Callable
+
+    from sealflow.owner import InferResult
+    from tests.sim.two_enclaves import HostedWorker, TwoEnclaves
 
 CAPACITY = 50
 """Ids that the workers of `site` remember for each key."""
 
 
-def test_70_rewriting_proxy() -> None:
-    """What a proxy writes in place of a reply is never taken for one."""
-    for status in (200, 302, 500):
+SEALED = {"content-type": MEDIA_TYPE}
+REWRITTEN = Answer(status=502, headers={"content-type": "text/html"}, body=b"<h1>Bad Gateway</h1>")
+
+
+def through_proxy(
+    site: TwoEnclaves,
+    worker: HostedWorker,
+    rewrite: Callable[[bytes], Answer],
+    *,
+    directory: Answer | None = None,
+    timeout_s: float = 30.0,
+) -> InferResult:
+    """Ask a real worker as clients do, through a proxy that answers in the gateway's place.
+
+    `directory`: what it gives for the directory; the genuine one otherwise.
+    """
+    tensors = {"x": np.ones((1, 4), np.float32)}
+    steps = infer(site.session, "m", image=None, tensors=tensors, top_k=None, timeout_s=timeout_s)
+    answer: Answer | None = None
+    try:
+        while True:
+            wish = steps.send(answer)
+            answer = None
+            if isinstance(wish, Ask) and wish.path == "/v1/directory":
+                genuine = Answer(status=200, headers={}, body=site.document)
+                answer = directory or genuine
+            elif isinstance(wish, Ask) and wish.path.startswith("/v1/log/"):
+                answer = REWRITTEN
+            elif isinstance(wish, Ask):
+                assert isinstance(wish.body, bytes)
+                [reply] = worker.serve([wish.body])
+                answer = rewrite(reply)
+    except StopIteration as end:
+        result: InferResult = end.value
+        return result
+
+
+def given(answer: Answer, _: bytes) -> Answer:
+    """Write this in the place of any reply."""
+    return answer
+
+
+def test_70_rewriting_proxy(site: TwoEnclaves) -> None:
+    """What a proxy writes in place of a reply is never taken for one; its status does not count."""
+    worker = site.worker()
+    site.call()
+    for status in (200, 204, 302, 401, 500):
+        written = replace(REWRITTEN, status=status)
         with pytest.raises(UnavailableError):
-            envelope_of(Answer(status=status, headers={"content-type": "text/html"}, body=b"<p>"))
+            through_proxy(site, worker, partial(given, written), timeout_s=1.0)
+    with pytest.raises((OpenError, MalformedError)):
+        through_proxy(
+            site,
+            worker,
+            lambda reply: Answer(status=200, headers=SEALED, body=reply[:-1] + b"x"),
+        )
+    found = through_proxy(
+        site, worker, lambda reply: Answer(status=500, headers=SEALED, body=reply)
+    )
+    np.testing.assert_array_equal(found.outputs["y"], -np.ones((1, 4)))
+
+
+def test_70_rewritten_refusal(site: TwoEnclaves) -> None:
+    """A proxy that hides why a request was refused cannot keep a client at a key that is over."""
+    worker = site.worker()
+    kid = site.call().header.key_id
+    site.revoke(Revoked(kind=RevokedKind.KEY, id=kid))
+    worker.tick()
+    worker.await_event("enrolled")
+    hidden = []
+
+    def hide(reply: bytes) -> Answer:
+        if (code := refusal(reply)) is not None:
+            hidden.append(code)
+            return REWRITTEN
+        return Answer(status=200, headers=SEALED, body=reply)
+
+    found = through_proxy(site, worker, hide)
+    assert hidden == [RefusalCode.UNKNOWN_KEY]
+    np.testing.assert_array_equal(found.outputs["y"], -np.ones((1, 4)))
+    page = replace(REWRITTEN, status=200)
+    with pytest.raises(UnavailableError):
+        through_proxy(site, worker, partial(given, page), directory=page, timeout_s=1.0)
 
 
 def test_75_full_replay_memory(site: TwoEnclaves) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.errors import (
     DeadlineError,
     InvalidInputError,
+    MalformedError,
     QueueFullError,
     RefusedError,
     SealflowError,
@@ -186,6 +187,10 @@ def _attempt(
             timeout_s=left_s + _GRACE_S,
         )
     )
+    if answer.headers.get("content-type") != MEDIA_TYPE:
+        # Who rewrites answers on the way may hide from us that our key is over.
+        with suppress(UnavailableError, MalformedError):
+            yield from refresh(session)
     return open_answer(call, envelope_of(answer), asked)
 
 
