@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sealflow.attest.evidence import Role
+from sealflow.operator.components import Site
+from sealflow.operator.keyset import make
+from sealflow.operator.private import write_tree
 from sealflow.owner.policy_file import write_policy
 from sealflow.seal.catalog import RevokedKind
 from tests.sim.cluster import TINY
 from tests.unit.trusted.keybroker.running import Instance, identity, made
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.cli.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all keys, which takes seconds to make."""
+    folder = tmp_path_factory.mktemp("made") / "keys"
+    files = make(Site(deployment="test"), datetime.now(UTC), kubernetes=False)
+    write_tree(folder, files, replace=False)
+    return folder
+
+
+@pytest.fixture
+def keys(made_keys: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return shutil.copytree(made_keys, tmp_path / "keys")
 
 
 def test_keys_are_made(run: Run, tmp_path: Path) -> None:
@@ -34,33 +53,35 @@ def test_keys_are_made(run: Run, tmp_path: Path) -> None:
     assert str(folder) in again.err
 
 
-def test_keys_are_listed(run: Run, tmp_path: Path) -> None:
+def test_keys_are_listed(run: Run, made_keys: Path) -> None:
     """Certificates and their ends, as a table and as a document."""
-    run("keys", "make", tmp_path / "keys")
     [gateway] = [
         each
-        for each in run("keys", "list", tmp_path / "keys", "--json").json["certificates"]
+        for each in run("keys", "list", made_keys, "--json").json["certificates"]
         if each["path"].endswith("gateway/tls.crt")
     ]
     assert gateway["days_left"] > 30
-    shown = run("keys", "list", tmp_path / "keys")
+    shown = run("keys", "list", made_keys)
     assert gateway["ends"] in shown.out
     assert "rotate" not in shown.out
 
 
 @pytest.mark.parametrize("what", ["certificates", "passwords", "authorities"])
-def test_keys_are_rotated(run: Run, tmp_path: Path, what: str) -> None:
+def test_keys_are_rotated(run: Run, keys: Path, what: str) -> None:
     """What is rotated is said, and only that is written anew."""
-    folder = tmp_path / "keys"
-    run("keys", "make", folder)
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    done = run("keys", "rotate", what, folder, "--json")
-    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    changed = {str(path.relative_to(folder)) for path in after if before.get(path) != after[path]}
+    before = {path: path.read_bytes() for path in keys.rglob("*") if path.is_file()}
+    done = run("keys", "rotate", what, keys, "--json")
+    after = {path: path.read_bytes() for path in keys.rglob("*") if path.is_file()}
+    changed = {str(path.relative_to(keys)) for path in after if before.get(path) != after[path]}
     assert set(done.json["written"]) == changed
     assert changed
-    shown = run("keys", "rotate", what, folder)
-    assert "Keep ca/ away from the cluster" in shown.out
+
+
+def test_what_was_written(run: Run, keys: Path) -> None:
+    """People are told which files are new, and to keep the authorities elsewhere."""
+    shown = run("keys", "rotate", "passwords", keys).out
+    assert "password/gateway/" in shown
+    assert "Keep ca/ away from the cluster" in shown
 
 
 @pytest.mark.parametrize(
@@ -180,8 +201,6 @@ def test_log_is_shown(run: Run, log: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("damage", ["cut", "swapped", "flipped", "text"])
 def test_log_that_was_changed(run: Run, log: tuple[str, ...], damage: str) -> None:
     """A log from which something is missing, or in which something was changed, is refused."""
-    from pathlib import Path
-
     path = Path(log[0])
     records = path.read_bytes().splitlines(keepends=True)
     if damage == "cut":
