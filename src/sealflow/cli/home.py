@@ -20,6 +20,7 @@ from sealflow.attest.simulated.platform import Platform
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.policy_file import write_policy
+from sealflow.wire.ids import parse_name
 from sealflow.wire.world import World
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ class Home:
 
         Raises: ConfigError.
         """
+        try:
+            parse_name(name)
+        except MalformedError as error:
+            raise ConfigError(
+                f"--deployment: {name!r} is not a name; use letters, digits, '.', '_', '-'"
+            ) from error
         try:
             for folder in (self.path, self.packages, self.path / "logs", self.path / "run"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
