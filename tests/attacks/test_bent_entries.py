@@ -10,12 +10,19 @@ import pytest
 import valkey
 
 from sealflow.errors import RefusedError
+from sealflow.openinfer.tensor import DataType
+from sealflow.wire.framing import MAX_FRAME_BYTES
 from sealflow.wire.queueing import Keyspace
 from sealflow.wire.refusal import RefusalCode
+from tests.sim import onnx_models
 from tests.sim.cluster import TINY, RunningCluster
+from tests.sim.two_enclaves import result
+from tests.unit.trusted.worker.parts import onnx_manifest, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.sim.two_enclaves import TwoEnclaves
 
 KEYS = Keyspace(deployment="sealflow")
 X = {"x": [[1.0, 2.0, 3.0, 4.0]]}
@@ -101,3 +108,21 @@ def test_60_too_large(cluster: RunningCluster, raw: Any) -> None:
             queue.query("large", timeout_s=30)
     assert caught.value.code is RefusalCode.TOO_LARGE
     still_serves(cluster, raw)
+
+
+def test_60_large_replies(site: TwoEnclaves) -> None:
+    """Small requests whose replies together are more than a frame are answered; no worker ends."""
+    wide = 2 * 2**20
+    manifest = onnx_manifest(
+        "wide",
+        inputs=specs(x=(DataType.FP32, [-1, 1])),
+        outputs=specs(y=(DataType.FP32, [-1, wide])),
+        max_batch=64,
+    )
+    site.publish_model(manifest, onnx_models.linear(np.ones((1, wide), np.float32)))
+    worker = site.worker()
+    calls = [site.call("wide", timeout_s=300) for _ in range(34)]
+    replies = worker.serve(call.envelope for call in calls)
+    assert sum(map(len, replies)) > MAX_FRAME_BYTES
+    for call, reply in zip(calls, replies, strict=True):
+        assert result(call, reply).tensors["y"].shape == (1, wide)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sealflow.owner.results import InferResult
     from sealflow.seal.catalog import Revoked
     from sealflow.seal.exchange import OutgoingCall
+    from sealflow.seal.manifest import ModelManifest
     from sealflow.wire.refusal import RefusalCode
 
 NOW_MS = 1_790_000_000_000
@@ -157,9 +158,12 @@ class TwoEnclaves:
 
     def publish(self, name: str, version: str = "1", operator: str = "Neg") -> str:
         """Have the owner publish a model y = operator(x); gives its digest."""
-        owner = self.made.owner
-        files = {"model.onnx": onnx_models.elementwise(operator, sizes=(None, 4))}
-        manifest = onnx_manifest(name, version=version)
+        model = onnx_models.elementwise(operator, sizes=(None, 4))
+        return self.publish_model(onnx_manifest(name, version=version), model)
+
+    def publish_model(self, manifest: ModelManifest, model: bytes) -> str:
+        """Have the owner publish any model; gives its digest."""
+        owner, files = self.made.owner, {manifest.file: model}
         package = pack(manifest, files, signing=owner.signing, sealing=owner.opening.sealing)
         bound = self.session.examine(self.document).report.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
@@ -182,7 +186,7 @@ class TwoEnclaves:
         """Seal a request of ones as a client does, which fetches the directory first."""
         self.session.adopt(self.session.examine(self.document))
         model = self.session.model(name)
-        tensors = {"x": np.ones((rows, 4), np.float32)}
+        tensors = {"x": np.ones((rows, model.inputs[0].shape[1]), np.float32)}
         parts = request_parts(model, image=None, tensors=tensors, top_k=None)
         return self.session.seal(model, parts, timeout_s=timeout_s)
 

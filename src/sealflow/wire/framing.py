@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 from sealflow.errors import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 FRAME_HEAD_LENGTH: Final = 8
 MAX_FRAME_BYTES: Final = 256 * 2**20
 MAX_BATCH_ITEMS: Final = 4096
+MAX_BATCH_BYTES: Final = MAX_FRAME_BYTES // 2
+"""The largest envelope, and about what a frame of several holds at most."""
 MAX_CONTROL_BYTES: Final = 2**20
 """The largest request to the key broker."""
 
@@ -107,6 +109,19 @@ def encode_batch(now_ms: int, items: Iterable[tuple[int, bytes | memoryview]]) -
         count += 1
     parts[0] = _BATCH.pack(now_ms, count)
     return b"".join(parts)
+
+
+def split_batch(
+    items: Sequence[tuple[int, bytes | memoryview]],
+) -> Iterator[Sequence[tuple[int, bytes | memoryview]]]:
+    """Cut envelopes by slot into parts that each fit into a frame, in their order."""
+    start = part_bytes = 0
+    for at, (_, envelope) in enumerate(items):
+        part_bytes += len(envelope)
+        if at > start and part_bytes > MAX_BATCH_BYTES:
+            yield items[start:at]
+            start, part_bytes = at, len(envelope)
+    yield items[start:]
 
 
 def decode_batch(payload: memoryview) -> tuple[int, list[tuple[int, memoryview]]]:

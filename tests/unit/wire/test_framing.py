@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sealflow.errors import MalformedError
 from sealflow.wire.framing import (
     FRAME_HEAD_LENGTH,
+    MAX_BATCH_BYTES,
     MAX_BATCH_ITEMS,
     MAX_FRAME_BYTES,
     FrameKind,
@@ -18,6 +19,7 @@ from sealflow.wire.framing import (
     encode_batch,
     encode_chunk,
     encode_frame,
+    split_batch,
 )
 
 
@@ -82,3 +84,23 @@ def test_a_package_chunk_comes_back_and_never_goes_over_its_total() -> None:
         decode_chunk(memoryview(encode_chunk(digest, 6, 10, b"12345")))
     with pytest.raises(MalformedError, match="too short"):
         decode_chunk(memoryview(chunk)[:40])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "parts"),
+    [
+        ([], [0]),
+        ([1, 2, 3], [3]),
+        ([MAX_BATCH_BYTES], [1]),
+        ([MAX_BATCH_BYTES, 0, 1], [2, 1]),
+        ([MAX_BATCH_BYTES // 2] * 5, [2, 2, 1]),
+        ([1, MAX_BATCH_BYTES + 1, 1], [1, 1, 1]),
+    ],
+)
+def test_split_batches(sizes: list[int], parts: list[int]) -> None:
+    """Envelopes go in as few frames as hold them, in their order; a large one goes alone."""
+    zeros = bytes(MAX_BATCH_BYTES + 1)
+    items = [(slot, memoryview(zeros)[:size]) for slot, size in enumerate(sizes)]
+    found = list(split_batch(items))
+    assert [len(part) for part in found] == parts
+    assert [item for part in found for item in part] == items

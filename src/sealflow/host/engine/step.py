@@ -17,7 +17,7 @@ import structlog
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.engine.figures import Figures
 from sealflow.wire.envelope import decode, encode_refusal
-from sealflow.wire.framing import MAX_FRAME_BYTES
+from sealflow.wire.framing import MAX_BATCH_BYTES, MAX_FRAME_BYTES
 from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _MAX_RECALLED: Final = 10_000
-MAX_GIVEN_BYTES: Final = MAX_FRAME_BYTES // 2
-"""What a worker holds at most, so that all of it fits into one frame."""
 
 Answers = list[tuple["Delivery", bytes]]
 
@@ -144,7 +142,7 @@ class Step:
         return room if room >= max(1, self._config.window // 4) else 0
 
     def _fits(self, delivery: Delivery) -> bool:
-        return not self._held or self._held_bytes + len(delivery.envelope) <= MAX_GIVEN_BYTES
+        return not self._held or self._held_bytes + len(delivery.envelope) <= MAX_BATCH_BYTES
 
     def _next_waiting(self, count: int) -> list[Delivery]:
         """Take out the next entry if it is a suspect, else up to `count` that are none."""
@@ -162,7 +160,7 @@ class Step:
             if delivery.attempt > self._config.max_attempts:
                 self._set_aside(delivery)
                 continue
-            if len(delivery.envelope) > MAX_GIVEN_BYTES:
+            if len(delivery.envelope) > MAX_BATCH_BYTES:
                 self._refuse(delivery, RefusalCode.TOO_LARGE)
                 continue
             with self._changed:

@@ -13,7 +13,7 @@ from sealflow.seal.receipt import MAX_RECEIPT_BYTES
 from sealflow.seal.stream import stream_length
 from sealflow.trusted.worker.batching import run_batch
 from sealflow.trusted.worker.receipts import Receipts
-from sealflow.wire.framing import FrameKind, encode_batch
+from sealflow.wire.framing import FrameKind, encode_batch, split_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +39,9 @@ class Replies:
         self._receipts = Receipts(identity, clock)
 
     def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
-        """Send envelopes by slot in one frame."""
-        self._port.send(FrameKind.REPLIES, encode_batch(self._clock.now_ms, answers))
+        """Send envelopes by slot, in one frame if they fit."""
+        for part in split_batch(answers):
+            self._port.send(FrameKind.REPLIES, encode_batch(self._clock.now_ms, part))
 
     def seal(
         self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]

@@ -13,6 +13,7 @@ from typing import Final
 
 from sealflow.errors import MalformedError
 from sealflow.trusted.worker.runtime import RuntimeName
+from sealflow.wire.framing import MAX_BATCH_BYTES
 from sealflow.wire.strict_json import is_integer, parse_object, require_keys
 
 _NUMBERS: Final = {
@@ -20,7 +21,7 @@ _NUMBERS: Final = {
     "threads": (1, 256),
     "max_batch": (0, 1024),
     "max_wait_ms": (0, 1000),
-    "max_body_bytes": (1024, 256 * 2**20),
+    "max_body_bytes": (1024, MAX_BATCH_BYTES - 2**20),
     "max_pixels": (1, 2**28),
     "replay_capacity": (1, 2**24),
 }
