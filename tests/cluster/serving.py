@@ -6,14 +6,19 @@ import json
 import re
 import subprocess
 import time
+from base64 import b64encode
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.chart.rendering import NAMESPACE
 from tests.cluster.containers import ROOT
+from tests.cluster.controllers import BY_NAME
 from tests.cluster.network import NAMESPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from tests.cluster.pods import Pod
     from tests.cluster.site import Site
 
 SERVED: Final = re.compile(r"^Served (\d+) images in [\d.]+ sec, e2e throughput is", re.MULTILINE)
@@ -56,6 +61,25 @@ def loaded(site: Site) -> int:
         for component in status(site)["components"]
         for worker in component.get("workers") or ()
     )
+
+
+@contextmanager
+def spoiled(site: Site, secret: str, key: str, value: str | None) -> Iterator[None]:
+    """Have a wrong value under a key of a Secret, or none, for a while."""
+    kind = BY_NAME["Secret"]
+    kept = site.store.get(kind, NAMESPACE, secret)["data"]
+    wrong = None if value is None else b64encode(value.encode()).decode()
+    site.store.merge(kind, NAMESPACE, secret, {"data": {key: wrong}})
+    try:
+        yield
+    finally:
+        site.store.merge(kind, NAMESPACE, secret, {"data": kept})
+
+
+def replace(site: Site, pod: Pod) -> None:
+    """Delete a pod, as a person would who has mended what it needs; another takes its place."""
+    site.store.delete(BY_NAME["Pod"], NAMESPACE, pod.name)
+    until(pod.ended.is_set)
 
 
 def reaches(guest: str, address: str, port: int) -> bool:

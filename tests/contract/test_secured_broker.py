@@ -147,6 +147,25 @@ def test_another_root(secured: Secured) -> None:
         require_access(_with(secured.address, ca_file=str(secured.other_root)))
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("key", "mismatch"), ("no certificate", "No such"), ("nonsense", "PEM")]
+)
+def test_files_that_no_connection_is_made_with(
+    secured: Secured, name: str, reason: str, tmp_path: Path
+) -> None:
+    """Somebody else's key, a missing or a damaged certificate are refused, with their names."""
+    nonsense = tmp_path / "nonsense.crt"
+    nonsense.write_text("nonsense")
+    changes = {
+        "key": {"key_file": str(secured.stranger.key)},
+        "no certificate": {"certificate_file": str(tmp_path / "none.crt")},
+        "nonsense": {"certificate_file": str(nonsense)},
+    }[name]
+    with pytest.raises(ConfigError, match=f"broker_certificate_file .*{reason}") as caught:
+        require_access(_with(secured.address, **changes))
+    assert all(each in str(caught.value) for each in changes.values())
+
+
 def test_another_name(secured: Secured) -> None:
     """A certificate that is good for another name is not good."""
     elsewhere = secured.address.url.replace("localhost", "127.0.0.1")

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import time
-from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.chart.rendering import NAMESPACE, RELEASE, HelmError, merged
-from tests.cluster.controllers import BY_NAME
-from tests.cluster.serving import BENCH, SERVED, finish, loaded, publish, reaches, status, until
+from tests.cluster.serving import (
+    BENCH,
+    SERVED,
+    finish,
+    loaded,
+    publish,
+    reaches,
+    replace,
+    spoiled,
+    status,
+    until,
+)
 from tests.cluster.site import Site
 
 if TYPE_CHECKING:
@@ -129,22 +139,66 @@ def test_an_upgrade_under_load(site: Site) -> None:
     assert SERVED.search(said), said
 
 
-def test_a_wrong_password(site: Site) -> None:
+WRONG: Final = {
+    "engine's password": ("engine-password", "broker", "wrong", "error: the broker refuses this"),
+    "gateway's password": ("gateway-password", "broker", "wrong", "error: the broker refuses this"),
+    "control's password": ("control-password", "broker", "wrong", "error: the broker refuses this"),
+    "no password": ("engine-password", "broker", None, "error: broker password file .*: No such"),
+    "gateway's certificate": (
+        "gateway-tls",
+        "tls.crt",
+        "x",
+        "error: broker_certificate_file .* PEM",
+    ),
+    "no certificate": ("gateway-tls", "tls.crt", None, "error: broker_certificate_file .*No such"),
+    "another root": (
+        "engine-tls",
+        "ca.crt",
+        "keys/engine/ca.crt",
+        "error: the broker's certificate",
+    ),
+    "another key": (
+        *("engine-tls", "tls.key", "keys/engine/tls.key"),
+        "error: broker_certificate_file .*mismatch",
+    ),
+    "another platform": (
+        *("platform", "simulated-platform.json", "trial/simulated-platform.json"),
+        "error: workers cannot serve this deployment: the key broker's policy does not accept",
+    ),
+    "no platform": (
+        *("platform", "simulated-platform.json", "{}"),
+        "error: workers cannot serve this deployment: .*simulated_platform_file is damaged",
+    ),
+    "the broker's users": ("broker-password", "users.acl", "x", "Aborting .* ACL errors"),
+}
+COMPONENTS: Final = {"platform": "taskmanager", "engine": "taskmanager", "control": "keybroker"}
+
+
+@pytest.fixture(scope="module")
+def other(site: Site) -> Path:
+    """A folder with keys and a trial of another deployment."""
+    folder = site.folder / "other"
+    site.run("sealflow", "trial", str(folder / "trial"))
+    place = (f"--release={RELEASE}", f"--namespace={NAMESPACE}", "--kubernetes")
+    site.run("sealflow", "keys", "make", str(folder / "made"), *place)
+    (folder / "keys").symlink_to(folder / "made" / "keys")
+    return folder
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_secret(site: Site, other: Path, name: str) -> None:
     """A pod whose Secret is wrong says so in one line, and comes back when it is right again."""
-    name = f"{RELEASE}-engine-password"
-    secret = site.store.get(BY_NAME["Secret"], NAMESPACE, name)
-    wrong = {"data": {"broker": b64encode(b"wrong").decode()}}
-    site.store.merge(BY_NAME["Secret"], NAMESPACE, name, wrong)
-    pod = site.node.pods("taskmanager")[0]
-    try:
+    place, key, wrong, reason = WRONG[name]
+    if wrong is not None and (other / wrong).is_file():
+        wrong = (other / wrong).read_text()
+    full = "sealflow-simulated-platform" if place == "platform" else f"{RELEASE}-{place}"
+    owner = place.partition("-")[0]
+    component = COMPONENTS.get(owner, owner)
+    pod = site.node.pods(component)[0]
+    before = len(pod.logs())
+    with spoiled(site, full, key, wrong):
         site.kill(pod)
+        until(lambda: re.search(reason, pod.logs()[before:]) is not None)
         until(lambda: pod.restarts >= 2)
-        lines = pod.logs().splitlines()
-        assert any(
-            line.startswith("error: the broker refuses this user")
-            and "broker_password_file" in line
-            for line in lines
-        )
-    finally:
-        site.store.merge(BY_NAME["Secret"], NAMESPACE, name, {"data": secret["data"]})
+    replace(site, pod)
     until(lambda: loaded(site) == 2)

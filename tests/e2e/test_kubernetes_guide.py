@@ -14,7 +14,16 @@ import pytest
 from tests.chart.guide import commands
 from tests.chart.rendering import NAMESPACE, RELEASE, HelmError
 from tests.cluster.controllers import BY_NAME
-from tests.cluster.serving import BENCH, SERVED, finish, loaded, reaches, until
+from tests.cluster.serving import (
+    BENCH,
+    SERVED,
+    finish,
+    loaded,
+    reaches,
+    replace,
+    spoiled,
+    until,
+)
 from tests.cluster.site import Site
 
 if TYPE_CHECKING:
@@ -147,6 +156,25 @@ def test_an_upgrade_under_load(site: Site) -> None:
     said = finish(load)
     assert SERVED.search(said), said
     until(lambda: loaded(site) == 2)
+
+
+@pytest.mark.parametrize(
+    ("secret", "key", "reason"),
+    [
+        ("engine-password", "broker", "ConfigError: the broker refuses this user: "),
+        ("taskmanager-password", "keystore", "keystore password was incorrect"),
+    ],
+)
+def test_a_wrong_secret(site: Site, secret: str, key: str, reason: str) -> None:
+    """A TaskManager whose Secret is wrong says why, and comes back when it is right again."""
+    pods = site.node.pods("taskmanager")
+    pod = pods[0]
+    before = len(pod.logs())
+    with spoiled(site, f"{RELEASE}-{secret}", key, "wrong"):
+        site.kill(pod)
+        until(lambda: reason in pod.logs()[before:])
+    replace(site, pod)
+    until(lambda: loaded(site) == len(pods))
 
 
 def test_the_rest_of_the_walk(walk: Walk) -> None:

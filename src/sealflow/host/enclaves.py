@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from sealflow.host.sgx import Machine
 
 Role = Literal["worker", "keybroker"]
+LAST_WORDS: Final[dict[str | None, str]] = {
+    "boot": "it does not understand this process: install the same version of both",
+    "deployment": "deployment_file is damaged or contradicts itself",
+    "tee": "the TEE that deployment_file asks for is not on this machine, or "
+    "simulated_platform_file is damaged",
+    "not_dcap": 'its manifest does not say sgx.remote_attestation = "dcap"',
+}
+"""Why a worker or a key broker ended, by its last word, where only the operator can mend it."""
 _MANIFEST: Final = ".manifest.sgx"
 _SIGNATURE: Final = ".sig"
 

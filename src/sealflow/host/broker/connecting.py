@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +73,7 @@ def require_access(address: BrokerAddress | str) -> None:
 
     Raises: ConfigError.
     """
+    _require_files(address)
     client = connect(address, CONNECT_TIMEOUT_S)
     try:
         client.ping()
@@ -88,6 +90,20 @@ def require_access(address: BrokerAddress | str) -> None:
             ) from error
     finally:
         client.close()
+
+
+def _require_files(address: BrokerAddress | str) -> None:
+    """Refuse files that no connection could be made with: here the library would try for ever."""
+    if isinstance(address, str) or address.certificate_file is None:
+        return
+    try:
+        context = ssl.create_default_context(cafile=address.ca_file)
+        context.load_cert_chain(address.certificate_file, address.key_file)
+    except OSError as error:
+        raise ConfigError(
+            f"broker_certificate_file {address.certificate_file}, broker_key_file "
+            f"{address.key_file}, broker_ca_file {address.ca_file}: {error}"
+        ) from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from sealflow.host.config import read_file
 from sealflow.host.control.archive import Archive
 from sealflow.host.control.leading import Leading
 from sealflow.host.control.process import AWAY, KeyBrokerProcess, now_ms
-from sealflow.host.enclaves import collateral_source, enclave_command
+from sealflow.host.enclaves import LAST_WORDS, collateral_source, enclave_command
 from sealflow.host.usage import cpu_s, rss_bytes
 from sealflow.wire.queueing import Keyspace
 
@@ -101,7 +101,8 @@ class Control:
                 early = early + 1 if time.monotonic() - started_s < _EARLY_S else 0
                 _log.error("key broker ended", reason=reason)
                 if early >= _EARLY_ENDS:
-                    raise ConfigError(f"the key broker ends as soon as it starts: {reason}")
+                    why = LAST_WORDS.get(reason, reason)
+                    raise ConfigError(f"the key broker ends as soon as it starts: {why}")
                 self._stopping.wait(_PAUSE_S)
         finally:
             self._withdraw()

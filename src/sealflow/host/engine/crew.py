@@ -19,7 +19,7 @@ import structlog
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.config import read_file
-from sealflow.host.enclaves import collateral_source, enclave_command
+from sealflow.host.enclaves import LAST_WORDS, collateral_source, enclave_command
 from sealflow.host.engine.step import Step
 from sealflow.host.engine.worker import Worker
 from sealflow.host.relay import Relay
@@ -264,10 +264,7 @@ class Crew:
 
 
 _MEANING: Final[dict[str | None, str]] = {
-    "boot": "they do not understand this engine: install the same version of both",
-    "deployment": "deployment_file is damaged or contradicts itself",
-    "tee": "the TEE that deployment_file asks for is not on this machine",
-    "not_dcap": 'their manifest does not say sgx.remote_attestation = "dcap"',
+    **LAST_WORDS,
     "key_broker_untrusted": "the key broker does not pass the policy in deployment_file",
     "not_approved": "the key broker's policy does not accept their code: see deployment_file",
 }

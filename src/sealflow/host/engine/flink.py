@@ -22,6 +22,7 @@ from pyflink.datastream.connectors.number_seq import NumberSequenceSource
 from pyflink.datastream.functions import ProcessFunction
 from pyflink.java_gateway import get_gateway
 
+from sealflow.host.broker.connecting import require_access
 from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.crew import Crew
@@ -64,6 +65,7 @@ class Serve(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
         # PyFlink's own end, by a connection that breaks, may be long in coming.
         _end_with_taskmanager()
         config = load(Path(self._engine_config), EngineConfig)
+        require_access(config.broker)
         index = runtime_context.get_index_of_this_subtask()
         # A name that stays: the subtask's next attempt goes on at once with what this one owes.
         name = f"{config.instance or 'flink'}-{index}"
