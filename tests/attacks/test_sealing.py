@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealflow.errors import MalformedError, OpenError, RefusedError
-from sealflow.owner.conversation import MAX_ATTEMPTS, infer
+from sealflow.owner.conversation import MAX_ATTEMPTS, MAX_AWAY_S, infer
 from sealflow.owner.session import ServiceSession
-from sealflow.owner.steps import Answer, Ask
+from sealflow.owner.steps import Answer, Pause
 from sealflow.seal.exchange import Session, SessionSecrets
 from sealflow.seal.keys import OpeningKey, SealingKey
 from sealflow.seal.padding import padded_length
@@ -186,14 +186,34 @@ def test_47_key_commitment() -> None:
                 open_stream(each.key, each.context, bytes(changed))
 
 
-@pytest.mark.parametrize("code", [RefusalCode.UNKNOWN_KEY, RefusalCode.REPLAYED])
-def test_48_forged_refusals(code: RefusalCode) -> None:
-    """Refusals that the broker forges end in an error after a bounded number of sealed tries."""
+class Waiting:
+    """The time as conversations see it: it passes while they pause."""
+
+    def __init__(self) -> None:
+        """Start somewhere."""
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        """The time."""
+        return self.now_s
+
+
+@pytest.mark.parametrize(
+    ("code", "most"), [(RefusalCode.UNKNOWN_KEY, 20), (RefusalCode.REPLAYED, MAX_ATTEMPTS)]
+)
+def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals that the broker forges end in an error after a bounded number of sealed tries.
+
+    A key that the verified directory has is tried for a while, ever more slowly; all are sealed
+    alike.
+    """
+    time = Waiting()
+    monkeypatch.setattr("sealflow.owner.conversation.time", time)
     published = Published.create()
     session = ServiceSession(published.policy, clock_ms=lambda: NOW_MS)
     document = published.document(published.with_model())
     steps = infer(
-        session, "m", image=None, tensors={"x": published.tensor()}, top_k=None, timeout_s=30.0
+        session, "m", image=None, tensors={"x": published.tensor()}, top_k=None, timeout_s=300.0
     )
     sent: list[bytes] = []
     answer: Answer | None = None
@@ -201,15 +221,18 @@ def test_48_forged_refusals(code: RefusalCode) -> None:
         while True:
             wish = steps.send(answer)
             answer = None
-            if isinstance(wish, Ask) and wish.path == "/v1/directory":
+            if isinstance(wish, Pause):
+                time.now_s += wish.seconds
+            elif wish.path == "/v1/directory":
                 answer = Answer(status=200, headers={}, body=document)
-            elif isinstance(wish, Ask):
+            else:
                 assert isinstance(wish.body, bytes)
                 sent.append(wish.body)
                 refusal = encode_refusal(code, None)
                 answer = Answer(status=409, headers={"content-type": MEDIA_TYPE}, body=refusal)
     assert caught.value.code is code
-    assert len(sent) == MAX_ATTEMPTS
+    assert MAX_ATTEMPTS <= len(sent) <= most
+    assert time.now_s < 1000 + MAX_AWAY_S + 3
     assert {parsed(each).suite for each in sent} == {Suite.SIMULATED_XWING}
 
 
