@@ -45,6 +45,8 @@ CONTROL_TIMEOUT_S: Final = 30.0
 _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0
+_CACHED_S: Final = 0.5
+"""A gateway keeps the directory for a second: the next tries must outlast that."""
 STALE_CODES: Final = (
     RefusalCode.UNKNOWN_KEY,
     RefusalCode.UNKNOWN_MODEL,
@@ -79,19 +81,18 @@ def infer(  # noqa: PLR0913 - what callers may say
         except RefusedError as error:
             if error.code not in ANEW_CODES:
                 raise
-            behind = False
+            before, behind = session.report, False
             if error.code in STALE_CODES:
-                before = session.report
                 # If it is away, the next attempt meets that again, and counts how long it lasts.
                 with suppress(UnavailableError):
                     yield from refresh(session)
                 newer = session.model(name)
-                # The verified directory has it: somebody is behind, and gets a little time.
-                behind = newer.digest == model.digest and (
-                    error.code is RefusalCode.UNKNOWN_MODEL or _same_keys(before, session.report)
-                )
+                # The verified directory has it: a worker is behind, and gets a little time.
+                behind = error.code is RefusalCode.UNKNOWN_MODEL and newer.digest == model.digest
                 model = newer
-            wait_s = patience.away(error) if behind else patience.refused(error)
+            same = error.code is RefusalCode.UNKNOWN_KEY and _same_keys(before, session.report)
+            least_s = _CACHED_S if same else 0.0
+            wait_s = patience.away(error) if behind else patience.refused(error, least_s)
         except DeadlineError:
             raise
         except UnavailableError as error:
@@ -115,12 +116,12 @@ class _Patience:
         self._refusals = 0
         self._away_since = 0.0
 
-    def refused(self, error: RefusedError) -> float:
-        """Count a refusal; gives the time to wait, none after the first."""
+    def refused(self, error: RefusedError, least_s: float) -> float:
+        """Count a refusal; gives the time to wait, at least `least_s`, after the first no more."""
         self._refusals += 1
         if self._refusals >= MAX_ATTEMPTS:
             raise error
-        return 0.0 if self._refusals == 1 else self._wait(0.0, error)
+        return 0.0 if self._refusals == 1 and not least_s else self._wait(least_s, error)
 
     def away(self, error: SealflowError) -> float:
         """Note that nobody can serve; gives the time to wait."""

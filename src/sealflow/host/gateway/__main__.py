@@ -71,6 +71,9 @@ async def _serve(
     try:
         await _Server(server_config, service).serve(sockets=[listening])
     finally:
+        # This takes a bounded time: another signal must not cut it short.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         await service.close()
 
 
