@@ -42,7 +42,7 @@ def finish(process: subprocess.Popen[str], within_s: float = 150) -> str:
 def publish(site: Site) -> None:
     """Publish the example's model, once the key broker is there."""
     end_s = time.monotonic() + 60
-    while "published" not in (said := finish(site.sealflow(site.owner, *_PUBLISH))):
+    while not (said := finish(site.sealflow(site.owner, *_PUBLISH))).startswith("published"):
         assert time.monotonic() < end_s, said
         time.sleep(1)
 
