@@ -13,12 +13,13 @@ import pytest
 from sealflow.cli.main import main
 from sealflow.owner.policy_file import write_policy
 from tests.sim.gateway import RunningGateway
-from tests.sim.queue_server import Server
-from tests.sim.service import PlayedService, negated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.sim.queue_server import Server
+    from tests.sim.service import PlayedService
 
     Run = Callable[..., "Done"]
 
@@ -57,30 +58,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     yield call
     logger.setLevel(level)
-
-
-@pytest.fixture(scope="module")
-def queue() -> Iterator[Server]:
-    """A running queue."""
-    running = Server()
-    yield running
-    running.remove()
-
-
-@pytest.fixture(scope="module")
-def played(queue: Server) -> Iterator[PlayedService]:
-    """A service with the model m."""
-    running = PlayedService(queue)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def service(played: PlayedService) -> PlayedService:
-    """The same, which answers y = -x and has seen no request yet."""
-    played.script = [negated]
-    played.seen.clear()
-    return played
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A service that the test plays, behind a real queue and a real gateway."""
+"""A real gateway between a client and the service that the test plays."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sim.gateway import RunningGateway
-from tests.sim.queue_server import Server
-from tests.sim.service import PlayedService, negated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(scope="module")
-def queue() -> Iterator[Server]:
-    """A running queue."""
-    running = Server()
-    yield running
-    running.remove()
+    from tests.sim.queue_server import Server
+    from tests.sim.service import PlayedService
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +20,3 @@ def gateway(queue: Server, played: PlayedService) -> Iterator[RunningGateway]:
     """A gateway on it, which sees the directory from its start."""
     with RunningGateway(queue) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def played(queue: Server) -> Iterator[PlayedService]:
-    """A service with the model m."""
-    running = PlayedService(queue)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def service(played: PlayedService) -> PlayedService:
-    """The same, which answers y = -x and has seen no request yet."""
-    played.script = [negated]
-    played.seen.clear()
-    return played

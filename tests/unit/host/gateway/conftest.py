@@ -1,4 +1,4 @@
-"""A queue and a gateway on it, for all tests of one file; the test plays engine and key broker."""
+"""A gateway on a queue, for all tests of one file; the test plays engine and key broker."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sim.gateway import PlayedEngine, RunningGateway
-from tests.sim.queue_server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(scope="module")
-def queue() -> Iterator[Server]:
-    """A running queue."""
-    running = Server()
-    yield running
-    running.remove()
+    from tests.sim.queue_server import Server
 
 
 @pytest.fixture(scope="module")
