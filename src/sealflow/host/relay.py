@@ -22,6 +22,16 @@ _PIPE_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**18
 _PASSED_ON: Final = ("PATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# A worker makes and frees megabytes for each photo. Memory that malloc keeps, in large pages, is
+# not faulted in anew each time: 2 % less CPU time for 5 % more memory (bench/README.md).
+_KEEP_MEMORY: Final = ":".join(
+    (
+        "glibc.malloc.arena_max=1",
+        "glibc.malloc.hugetlb=1",
+        f"glibc.malloc.mmap_threshold={32 * 2**20}",
+        f"glibc.malloc.trim_threshold={128 * 2**20}",
+    )
+)
 
 
 class Relay:
@@ -40,7 +50,8 @@ class Relay:
         Raises: ConfigError when it cannot be started.
         """
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment |= {"LANG": "C.UTF-8"} | dict.fromkeys(_ONE_THREAD, "1")
+        environment |= {"LANG": "C.UTF-8", "GLIBC_TUNABLES": _KEEP_MEMORY}
+        environment |= dict.fromkeys(_ONE_THREAD, "1")
         try:
             with (log or Path(os.devnull)).open("ab") as errors:
                 self._process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
