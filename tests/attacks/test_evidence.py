@@ -15,11 +15,12 @@ from sealflow.attest.evidence import MAX_QUOTE_BYTES, Evidence, Role, Tee
 from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError, MalformedError
-from tests.conformance.test_attestation_samples import GENUINE, QUOTES, REPORTS, judge, sample
 from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
-from tests.sim.dcap_lab import DAY_S, NOW_S, Lab, sgx_body, tdx_body
-from tests.sim.snp_authority import GUEST_POLICY, snp_authority
-from tests.unit.attest.test_policy import (
+from tests.sim.dcap_bodies import sgx_body, tdx_body
+from tests.sim.dcap_certificates import DAY_S, NOW_S
+from tests.sim.dcap_lab import Lab
+from tests.sim.hardware_samples import GENUINE, QUOTES, REPORTS, judge, sample
+from tests.sim.policies import (
     NOW_MS,
     SGX,
     SNP,
@@ -34,6 +35,7 @@ from tests.unit.attest.test_policy import (
     tdx_codes,
     tdx_evidence,
 )
+from tests.sim.snp_authority import GUEST_POLICY, snp_authority
 
 
 def refused(evidence: Evidence, wanted: Any, now_ms: int = NOW_MS) -> str:

@@ -21,7 +21,7 @@ from sealflow.owner.enclave.contents import _packages
 from sealflow.owner.enclave.template import Template
 from sealflow.wire.framing import FrameKind
 from tests.sim.claims import MANIFEST, bound_claims, evidence_of
-from tests.sim.dcap_lab import NOW_S
+from tests.sim.dcap_certificates import NOW_S
 from tests.sim.deployments import simulated_deployment
 from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
 

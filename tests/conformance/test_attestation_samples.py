@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealflow.attest.checks.platform import check_intel
 from sealflow.attest.checks.sgx import check_sgx
 from sealflow.attest.checks.snp import check_snp
 from sealflow.attest.checks.tdx import check_tdx
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.reports import (
     TDX_REGISTERS,
     AmdPlatform,
@@ -28,58 +19,22 @@ from sealflow.attest.reports import (
     TdxReport,
 )
 from sealflow.attest.requirements import Requirements
-from sealflow.attest.snp.endorsements import Endorsements
 from sealflow.attest.snp.verifying import verify_report
 from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError
+from tests.sim.hardware_samples import (
+    GENUINE,
+    INDEX,
+    QUOTES,
+    REJECTED,
+    REPORTS,
+    endorsements,
+    judge,
+    sample,
+    seconds,
+)
 
-if TYPE_CHECKING:
-    from sealflow.attest.genuine import Genuine
-
-FOLDER = Path(__file__).parents[1] / "data" / "attestation"
-INDEX: dict[str, Any] = json.loads((FOLDER / "index.json").read_text())
-QUOTES: dict[str, Any] = INDEX["quotes"]
-REPORTS: dict[str, Any] = INDEX["snp_reports"]
-GENUINE = [name for name, each in QUOTES.items() if each["expect"]["verdict"] != "rejected"]
-REJECTED = sorted(QUOTES.keys() - set(GENUINE))
 STRICT = Requirements(measurements=frozenset({"00" * 32}))
-
-
-def sample(name: str) -> bytes:
-    """Read a file and check that it is the one that was recorded."""
-    content = (FOLDER / name).read_bytes()
-    entry = QUOTES.get(name) or INDEX["collateral"].get(name)
-    if entry is not None:
-        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
-    return content
-
-
-def judge(name: str, *, at_s: int | None = None, quote: bytes | None = None) -> Genuine:
-    """Verify an Intel sample at its recorded time."""
-    entry = QUOTES[name]
-    return verify_quote(
-        sample(name) if quote is None else quote,
-        sample(entry["collateral"]),
-        None,
-        entry["verify_at"] if at_s is None else at_s,
-    )
-
-
-def endorsements(name: str) -> Endorsements:
-    """Gather what belongs to an SNP sample; none of them came with a revocation list."""
-    entry = REPORTS[name]
-    middle, root = x509.load_pem_x509_certificates(sample(entry["chain"]))
-    return Endorsements(
-        leaf=sample(entry["leaf"]),
-        intermediate=middle.public_bytes(Encoding.DER),
-        root=root.public_bytes(Encoding.DER),
-        crl=b"",
-    )
-
-
-def seconds(moment: str) -> int:
-    """Read a time of the index."""
-    return int(datetime.fromisoformat(moment).timestamp())
 
 
 @pytest.mark.parametrize("name", GENUINE)

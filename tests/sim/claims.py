@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
@@ -41,3 +42,10 @@ def evidence_of(bound: BoundClaims, quote: Callable[[bytes], bytes], collateral:
         bound=encoded,
         collateral=collateral,
     )
+
+
+def changed(encoded: bytes, **changes: Any) -> bytes:
+    """JSON with other values; None takes a key away."""
+    value = {**json.loads(encoded), **changes}
+    absent = {key for key, each in changes.items() if each is None}
+    return json.dumps({key: each for key, each in value.items() if key not in absent}).encode()

@@ -9,94 +9,27 @@ import hashlib
 import json
 import struct
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import timedelta
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
 
-from sealflow.attest.simulated import pck_extension as der
 from sealflow.attest.simulated.quote_form import raw_signature
+from tests.sim.dcap_bodies import QE_SIGNER, sgx_body, tdx_body
+from tests.sim.dcap_certificates import (
+    DAY_S,
+    ISSUED,
+    NOW_S,
+    SERIALS,
+    certificate,
+    key,
+    moment,
+    name_of,
+)
 
-NOW_S = 1_790_000_000
-DAY_S = 86_400
-QE_SIGNER = b"\x5e" * 32
 QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
-ZERO48 = bytes(48)
-SEPT_VE_DISABLE = 1 << 28
-
-
-@cache
-def key(name: str) -> ec.EllipticCurvePrivateKey:
-    """A key by name, the same in every process."""
-    return ec.derive_private_key(
-        int.from_bytes(hashlib.sha256(name.encode()).digest()[:31]), ec.SECP256R1()
-    )
-
-
-def sgx_body(  # noqa: PLR0913 - each is a field of the report
-    report_data: bytes = bytes(64),
-    *,
-    measurement: bytes = b"\x11" * 32,
-    signer: bytes = b"\x22" * 32,
-    product_id: int = 1,
-    svn: int = 1,
-    attributes: int = 0x05,
-    xfrm: int = 0xE7,
-    misc_select: int = 0,
-    config_id: bytes = bytes(64),
-    config_svn: int = 0,
-) -> bytes:
-    """An SGX report body, 384 bytes."""
-    layout = struct.Struct("<16sI28sQQ32s32x32s32x64sHHH42x16x64s")
-    return layout.pack(
-        b"\x05" * 16,
-        misc_select,
-        bytes(28),
-        attributes,
-        xfrm,
-        measurement,
-        signer,
-        config_id,
-        product_id,
-        svn,
-        config_svn,
-        report_data,
-    )
-
-
-def tdx_body(  # noqa: PLR0913 - each is a field of the report
-    report_data: bytes = bytes(64),
-    *,
-    attributes: int = SEPT_VE_DISABLE,
-    xfam: int = 0x0602E7,
-    measurement: bytes = b"\x33" * 48,
-    registers: tuple[bytes, ...] = (b"\x40" * 48, b"\x41" * 48, b"\x42" * 48, ZERO48),
-    config: tuple[bytes, bytes, bytes] = (ZERO48, ZERO48, ZERO48),
-    seam_signer: bytes = ZERO48,
-    seam_attributes: int = 0,
-    service_td: bytes | None = None,
-    launched_svn: int = 5,
-) -> bytes:
-    """A trust domain's report: 584 bytes of TDX 1.0, or 648 of 1.5 with a `service_td`."""
-    tcb = bytes([launched_svn, 1]) + bytes(14)
-    body = b"".join(
-        (
-            tcb,
-            b"\x5e" * 48,
-            seam_signer,
-            struct.pack("<QQQ", seam_attributes, attributes, xfam),
-            measurement,
-            *config,
-            *registers,
-            report_data,
-        )
-    )
-    return body if service_td is None else body + b"\x05\x01" + bytes(14) + service_td
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +124,8 @@ class Lab:
     def _certificate(self, name: str) -> x509.Certificate:
         if name == "stranger":
             # Another root under the root's name.
-            return _certificate("root", name, self.at_s, self.flags)
-        return _certificate(name, self.root, self.at_s, self.flags)
+            return certificate("root", name, self.at_s, self.flags)
+        return certificate(name, self.root, self.at_s, self.flags)
 
     def _pem(self, *names: str) -> str:
         return "".join(
@@ -204,10 +137,10 @@ class Lab:
         age_s, life_s = self.crl_age_s, self.life_s
         if issuer == "root":
             age_s, life_s = 100 * DAY_S, 365 * DAY_S
-        issued = _moment(self.at_s - age_s)
+        issued = moment(self.at_s - age_s)
         builder = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(_name(issuer))
+            .issuer_name(name_of(issuer))
             .last_update(issued)
             .next_update(issued + timedelta(seconds=life_s))
             .add_extension(x509.CRLNumber(1), critical=False)
@@ -216,10 +149,10 @@ class Lab:
                 critical=False,
             )
         )
-        for name in self.revoked & _ISSUED[issuer]:
+        for name in self.revoked & ISSUED[issuer]:
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder()
-                .serial_number(_SERIALS[name])
+                .serial_number(SERIALS[name])
                 .revocation_date(issued)
                 .build()
             )
@@ -290,77 +223,4 @@ class Lab:
         }
 
     def _time(self, offset_s: int) -> str:
-        return _moment(self.at_s + offset_s).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-_SERIALS = {"root": 101, "middle": 102, "pck": 103, "tcb": 104}
-_ISSUERS = {"root": "root", "middle": "root", "tcb": "root", "pck": "middle"}
-_ISSUED = {"root": {"middle", "tcb"}, "middle": {"pck"}}
-
-
-def _moment(unix_s: int) -> datetime:
-    return datetime.fromtimestamp(unix_s, UTC)
-
-
-def _name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"SIMULATION ONLY {name}")])
-
-
-@cache
-def _certificate(name: str, root: str, at_s: int, flags: tuple[str, ...]) -> x509.Certificate:
-    ca = name in ("root", "middle")
-    issuer = _ISSUERS[name]
-    signer = key(root if issuer == "root" else issuer)
-    mine = key(root if name == "root" else name)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(_name(issuer))
-        .public_key(mine.public_key())
-        .serial_number(_SERIALS[name])
-        .not_valid_before(_moment(at_s - 4000 * DAY_S))
-        .not_valid_after(_moment(at_s + 4000 * DAY_S))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not ca,
-                content_commitment=not ca,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=ca,
-                crl_sign=ca,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(mine.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-    )
-    if name == "pck":
-        builder = builder.add_extension(_extension(flags), critical=False)
-    return builder.sign(signer, SHA256())
-
-
-def _extension(flags: tuple[str, ...]) -> x509.UnrecognizedExtension:
-    """The simulated platform's, with what machines of several packages have besides."""
-    plain = der.pck_extension()
-    if not flags:
-        return plain
-    names = ("dynamic_platform", "cached_keys", "smt_enabled")
-    configuration = [
-        der._item(f"7.{number}", der._der(1, b"\xff" if name in flags else b"\0"))
-        for number, name in enumerate(names, 1)
-    ]
-    items = plain.value[_length_of_head(plain.value) :]
-    whole = der._sequence(
-        items, der._item("6", der._octets(bytes(16))), der._item("7", der._sequence(*configuration))
-    )
-    return x509.UnrecognizedExtension(plain.oid, whole)
-
-
-def _length_of_head(value: bytes) -> int:
-    return 2 if value[1] < 0x80 else 2 + (value[1] & 0x7F)
+        return moment(self.at_s + offset_s).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,7 +14,8 @@ from sealflow.attest.evidence import Tee
 from sealflow.trusted import quoting
 from sealflow.trusted.boot import run_enclave
 from sealflow.trusted.quoters.tsm import TsmQuoter
-from tests.sim.dcap_lab import Lab, tdx_body
+from tests.sim.dcap_bodies import tdx_body
+from tests.sim.dcap_lab import Lab
 from tests.sim.kernel import TsmFolder
 
 if TYPE_CHECKING:

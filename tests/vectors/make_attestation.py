@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sealflow.attest.evidence import Evidence, Role, Tee, report_data
 from sealflow.wire.world import World
 from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
-from tests.sim.dcap_lab import NOW_S, SEPT_VE_DISABLE, Lab, sgx_body, tdx_body
+from tests.sim.dcap_bodies import SEPT_VE_DISABLE, sgx_body, tdx_body
+from tests.sim.dcap_certificates import NOW_S
+from tests.sim.dcap_lab import Lab
 from tests.sim.snp_authority import GUEST_POLICY, snp_authority
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.attest.claims import TrustRoot, verify
-from sealflow.attest.deployment import MAX_DEPLOYMENT_BYTES, Deployment
 from sealflow.attest.evidence import (
     MAX_COLLATERAL_BYTES,
     MAX_QUOTE_BYTES,
@@ -20,32 +18,13 @@ from sealflow.attest.evidence import (
     Evidence,
     Role,
     Tee,
+    decode_base64,
     report_data,
 )
-from sealflow.attest.layout import split_quote, unverified_report_data
-from sealflow.attest.policy import Policy, SimulationPolicy
-from sealflow.attest.requirements import Requirements
-from sealflow.attest.simulated.founding import found_platform
-from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.attest.simulated.platform import Platform
-from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.world import World
-from tests.conformance.test_attestation_samples import QUOTES, sample
-from tests.sim.claims import bound_claims, evidence_of
-from tests.sim.dcap_lab import NOW_S, Lab, sgx_body, tdx_body
-from tests.sim.deployments import simulated_deployment
-from tests.sim.snp_authority import snp_authority
-
-NOW_MS = 1000 * NOW_S
-OWNER = "0a" * 32
-
-
-def changed(encoded: bytes, **changes: Any) -> bytes:
-    """JSON with other values; None takes a key away."""
-    value = {**json.loads(encoded), **changes}
-    absent = {key for key, each in changes.items() if each is None}
-    return json.dumps({key: each for key, each in value.items() if key not in absent}).encode()
+from tests.sim.claims import bound_claims, changed
+from tests.sim.hardware_samples import QUOTES, sample
 
 
 @pytest.mark.parametrize("tee", list(Tee))
@@ -138,143 +117,11 @@ def test_quote_of_other_hardware() -> None:
         verify(evidence, TrustRoot(), 1000 * entry["verify_at"])
 
 
-def test_simulated_platform() -> None:
-    """A simulated platform survives a file, and its quotes verify before and after."""
-    platform = found_platform(NOW_MS)
-    again = Platform.parse(platform.encode())
-    root = TrustRoot(insecure_root=platform.root_der)
-    for each in (platform, again):
-        quote = partial(each.quote, b"\1" * 32)
-        evidence = evidence_of(bound_claims(), quote, each.collateral)
-        assert verify(evidence, root, NOW_MS).measurement == "01" * 32
-
-
-@pytest.mark.parametrize("status", ["OutOfDate", "SWHardeningNeeded"])
-def test_simulated_statuses(status: str) -> None:
-    """A simulated platform can be told what its collateral says of it."""
-    platform = found_platform(NOW_MS, tcb_status=status)
-    evidence = evidence_of(
-        bound_claims(), lambda data: platform.quote(bytes(32), data), platform.collateral
-    )
-    root = TrustRoot(insecure_root=platform.root_der)
-    assert verify(evidence, root, NOW_MS).tcb_status == status
-
-
-@pytest.mark.parametrize(
-    "changes", [{"attestation_key": b64encode(bytes(32)).decode()}, {"root": 5}, {"extra": ""}]
-)
-def test_broken_platforms(changes: dict[str, Any]) -> None:
-    """A platform's file with a wrong key or an unknown field does not parse."""
-    with pytest.raises(MalformedError):
-        Platform.parse(changed(found_platform(NOW_MS).encode(), **changes))
-
-
-def test_measurements() -> None:
-    """Each role has a measurement of its own, the same in every process of this code."""
-    worker, keybroker = map(simulated_measurement, (Role.WORKER, Role.KEY_BROKER))
-    assert worker == simulated_measurement(Role.WORKER)
-    assert worker != keybroker
-
-
-def deployment(**changes: Any) -> Deployment:
-    """Settings for SGX."""
-    demands = Requirements(measurements=frozenset({"11" * 32}))
-    values: dict[str, Any] = {
-        "name": "prod",
-        "tee": Tee.SGX,
-        "owners": frozenset({OWNER}),
-        "keybroker": demands,
-        "worker": demands,
-        **changes,
-    }
-    return Deployment(**values)
-
-
-def test_deployment() -> None:
-    """Settings are read as they were written, and their policy is of the hardware's class."""
-    settings = deployment()
-    assert Deployment.parse(settings.encode()) == settings
-    policy = settings.policy(Role.WORKER)
-    assert isinstance(policy, Policy)
-    assert (policy.tee, policy.manifest_digest) == (Tee.SGX, settings.digest)
-    made = simulated_deployment(NOW_MS).deployment
-    assert Deployment.parse(made.encode()) == made
-    assert isinstance(made.policy(Role.KEY_BROKER), SimulationPolicy)
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"epoch_s": 4}, "epoch_s"),
-        ({"grace_s": 899}, "raise grace_s"),
-        ({"directory_s": 3601}, "lower directory_s"),
-        ({"epoch_s": 600, "clock_skew_s": 601, "grace_s": 1300}, "raise epoch_s"),
-        ({"lease_s": 7201}, "lower lease_s"),
-        ({"tee": Tee.SIMULATED}, "insecure_simulated_root"),
-        ({"insecure_simulated_root": b"x"}, "insecure_simulated_root"),
-        ({"tee": Tee.TDX}, "96 hex digits"),
-    ],
-)
-def test_contradictions(changes: dict[str, Any], why: str) -> None:
-    """Settings that contradict each other cannot be."""
-    with pytest.raises(MalformedError, match=why):
-        deployment(**changes)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"tee": "sev"},
-        {"owners": OWNER},
-        {"owners": ["x"]},
-        {"epoch_s": "3600"},
-        {"keybroker": []},
-        {"keybroker": {"measurements": []}},
-        {"deployment": None},
-        {"insecure_simulated_root": 5},
-    ],
-)
-def test_broken_deployments(changes: dict[str, Any]) -> None:
-    """Settings with a wrong or missing field do not parse."""
-    with pytest.raises(MalformedError) as caught:
-        Deployment.parse(changed(deployment().encode(), **changes))
-    assert "one form" not in str(caught.value)
-
-
-def test_one_form() -> None:
-    """Settings have one form, so that their digest is one too, and a bounded size."""
-    text = deployment().encode()
-    with pytest.raises(MalformedError, match="one form"):
-        Deployment.parse(text.replace(b",", b", ", 1))
-    with pytest.raises(MalformedError, match="over"):
-        Deployment.parse(text + b" " * MAX_DEPLOYMENT_BYTES)
-
-
-def test_layout() -> None:
-    """Quotes are cut into parts without a verifier; what is cut too short is refused."""
-    lab = Lab()
-    quote = lab.quote(sgx_body(b"\7" * 64))
-    parts = split_quote(quote)
-    assert (parts.version, parts.tdx, len(parts.signed)) == (3, False, 432)
-    assert unverified_report_data(quote) == b"\7" * 64
-    assert unverified_report_data(snp_authority(NOW_S).report(b"\5" * 64)) == b"\5" * 64
-    tdx = Lab(tee="TDX").quote(tdx_body(b"\6" * 64, service_td=bytes(48)))
-    assert (split_quote(tdx).version, len(split_quote(tdx).signed)) == (5, 702)
-    assert unverified_report_data(tdx) == b"\6" * 64
-
-
-def test_shortest_quote() -> None:
-    """A quote ends with its signature's length at the earliest."""
-    quote = Lab().quote(sgx_body())
-    assert split_quote(quote[:432] + bytes(4)).signed == quote[:432]
-    with pytest.raises(MalformedError, match="within its body"):
-        split_quote(quote[:435])
-    with pytest.raises(MalformedError, match="within its signature"):
-        split_quote(quote[:-1])
-
-
-def test_wanted_without_certificates() -> None:
-    """A quote that brings no certificate does not say which collateral goes with it."""
-    quote = Lab(chain=()).quote(sgx_body())
-    with pytest.raises(MalformedError, match="no PCK certificate"):
-        wanted_collateral(quote)
+@pytest.mark.parametrize("limit", range(1, 9))
+def test_base64(limit: int) -> None:
+    """Base64 of so many bytes is taken, of one more is not."""
+    for length in range(limit + 1):
+        assert decode_base64(b64encode(bytes(length)).decode(), limit, "x") == bytes(length)
+    for length in range(limit + 1, limit + 5):
+        with pytest.raises(MalformedError, match="x"):
+            decode_base64(b64encode(bytes(length)).decode(), limit, "x")

@@ -14,8 +14,10 @@ from sealflow.attest.dcap import verify_quote
 from sealflow.attest.snp.verifying import verify_report
 from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import EvidenceError, MalformedError
-from tests.conformance.test_attestation_samples import REPORTS, endorsements, sample, seconds
-from tests.sim.dcap_lab import NOW_S, Lab, sgx_body, tdx_body
+from tests.sim.dcap_bodies import sgx_body, tdx_body
+from tests.sim.dcap_certificates import NOW_S
+from tests.sim.dcap_lab import Lab
+from tests.sim.hardware_samples import REPORTS, endorsements, sample, seconds
 from tests.sim.snp_authority import snp_authority
 
 if TYPE_CHECKING:

@@ -25,7 +25,9 @@ from sealflow.trusted.quoters.gramine import GramineQuoter
 from sealflow.trusted.quoters.tsm import TsmQuoter
 from sealflow.trusted.quoting import Identity, establish
 from sealflow.wire.framing import FrameKind, encode_frame
-from tests.sim.dcap_lab import NOW_S, Lab, sgx_body, tdx_body
+from tests.sim.dcap_bodies import sgx_body, tdx_body
+from tests.sim.dcap_certificates import NOW_S
+from tests.sim.dcap_lab import Lab
 from tests.sim.deployments import simulated_deployment
 from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
 from tests.sim.kernel import GramineFolder, TsmFolder

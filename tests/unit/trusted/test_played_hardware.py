@@ -17,7 +17,8 @@ from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.seal.directory import SignedDirectory
 from sealflow.wire.framing import FrameKind
 from sealflow.wire.world import World
-from tests.sim.dcap_lab import DAY_S, NOW_S, Lab
+from tests.sim.dcap_certificates import DAY_S, NOW_S
+from tests.sim.dcap_lab import Lab
 from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
 from tests.sim.pccs import WebServer, pccs_answers
 

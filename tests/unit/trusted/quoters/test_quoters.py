@@ -20,7 +20,9 @@ from sealflow.trusted.journal import Fatal, FatalError
 from sealflow.trusted.quoters.gramine import DEVICE, GramineQuoter
 from sealflow.trusted.quoters.simulated import SimulatedQuoter
 from sealflow.trusted.quoters.tsm import FOLDER, TsmQuoter
-from tests.sim.dcap_lab import NOW_S, Lab, sgx_body, tdx_body
+from tests.sim.dcap_bodies import sgx_body, tdx_body
+from tests.sim.dcap_certificates import NOW_S
+from tests.sim.dcap_lab import Lab
 from tests.sim.kernel import GramineFolder, TsmFolder
 from tests.sim.snp_authority import snp_authority
 

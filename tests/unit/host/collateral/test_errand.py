@@ -11,7 +11,9 @@ from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import WorkerGoneError
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
-from tests.sim.dcap_lab import DAY_S, NOW_S, Lab, sgx_body
+from tests.sim.dcap_bodies import sgx_body
+from tests.sim.dcap_certificates import DAY_S, NOW_S
+from tests.sim.dcap_lab import Lab
 from tests.sim.pccs import WebServer, pccs_answers
 
 if TYPE_CHECKING:

@@ -1,0 +1,20 @@
+"""A real web server in a PCCS's place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sim.collateral import RECORDED
+from tests.sim.pccs import WebServer, pccs_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def pccs() -> Iterator[WebServer]:
+    """A PCCS with the recorded collateral of one platform."""
+    with WebServer(pccs_answers(RECORDED, "tdx", "b0c06f000000", "platform")) as server:
+        yield server
