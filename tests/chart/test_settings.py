@@ -69,6 +69,15 @@ def test_collateral(name: str, rendered: Rendered, tmp_path: Path) -> None:
             assert config.collateral.ca_file == "/etc/sealflow-pccs/ca.crt"
 
 
+def test_memory_of_a_worker(rendered: Rendered, tmp_path: Path) -> None:
+    """A worker may claim what the pod has for it; an enclave is bounded by its size."""
+    for combination, limit in (("sgx", 0), ("nonsgx", 2**30)):
+        path = tmp_path / "engine.toml"
+        text = files_of(rendered(combination))["engine.toml"]
+        path.write_text(text.replace("@HOSTNAME@", "pod-0"))
+        assert load(path, EngineConfig).worker_limit_bytes == limit
+
+
 @pytest.mark.parametrize("name", ["sgx", "PCCS root in a Secret"])
 def test_root_of_the_pccs(name: str, rendered: Rendered) -> None:
     """Whoever asks the PCCS has the root that its certificate is checked against, by one name."""

@@ -100,7 +100,8 @@ def test_settings_are_those_of_the_process(component: str, kind: type) -> None:
             "collateral",
         ),
         *("packages_dir", "state_dir", "host", "port", "tls_certificate", "tls_key", "logs_dir"),
-        *("threads", "runtime", "max_batch", "max_wait_ms", "workers", "instance"),
+        *("threads", "runtime", "max_batch", "max_wait_ms", "workers", "worker_memory_bytes"),
+        "instance",
     }
 
 
@@ -178,6 +179,10 @@ REFUSED: Final[dict[str, tuple[Release, str]]] = {
     "too little memory": (
         Release(values={"taskmanager": {"numberOfTaskSlots": 2}}),
         "taskmanager.resources.limits.memory is 2560Mi, but its parts need 3584 MiB",
+    ),
+    "too little memory for a worker": (
+        Release(values={"taskmanager": {"memory": {"worker": "256Mi"}}}),
+        "taskmanager.memory.worker is 256Mi, but a worker needs at least 512Mi",
     ),
     "too little memory for the JVM": (
         Release(values={"taskmanager": {"memory": {"process": "512Mi"}}}),

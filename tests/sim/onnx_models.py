@@ -75,6 +75,21 @@ def doubled(axis: int) -> bytes:
     )
 
 
+def expanding() -> bytes:
+    """A model y of x [rows, 1] and n [rows, 1]: each row of x as often as the largest n says."""
+    return _model(
+        [
+            _node("ReduceMax", ["n"], ["most"], keepdims=0),
+            _node("Unsqueeze", ["most", "first"], ["width"]),
+            _node("Concat", ["one", "width"], ["shape"], axis=0),
+            _node("Expand", ["x", "shape"], ["y"]),
+        ],
+        inputs=[_value("x", FLOAT, [None, 1]), _value("n", INT64, [None, 1])],
+        outputs=[_value("y", FLOAT, [None, None])],
+        tensors=[_integers("first", [0]), _integers("one", [1])],
+    )
+
+
 def sum_and_difference(size: int = 4) -> bytes:
     """A model of two inputs a and b and two outputs sum = a + b and difference = a - b."""
     return _model(
@@ -152,6 +167,11 @@ def _value(name: str, kind: int, sizes: Sequence[int | None]) -> bytes:
 def _tensor(name: str, array: NDArray[np.float32]) -> bytes:
     sizes = b"".join(_number(1, size) for size in array.shape)
     return sizes + _number(2, FLOAT) + _text(8, name) + _bytes(9, array.astype("<f4").tobytes())
+
+
+def _integers(name: str, values: Sequence[int]) -> bytes:
+    data = np.array(values, "<i8").tobytes()
+    return _number(1, len(values)) + _number(2, INT64) + _text(8, name) + _bytes(9, data)
 
 
 def _text(field: int, value: str) -> bytes:

@@ -52,6 +52,9 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
 {{- $settings := dict "deployment" .Values.deployment.name "packages_dir" "/var/lib/sealflow/packages"
       "threads" $worker.threads "runtime" $worker.runtime
       "max_batch" $worker.maxBatch "max_wait_ms" $worker.maxWaitMs -}}
+{{- if ne (include "sealflow.tee" .) "sgx" -}}
+{{- $_ := set $settings "worker_memory_bytes" (include "sealflow.bytes" .Values.taskmanager.memory.worker | int64) -}}
+{{- end -}}
 {{- if eq .Values.engine.kind "local" -}}
 {{- $_ := set $settings "workers" .Values.taskmanager.numberOfTaskSlots -}}
 {{- if eq .Values.taskmanager.kind "StatefulSet" -}}

@@ -193,6 +193,7 @@ class Launch:
             name: options[name]
             for name in ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
         }
+        engine["worker_memory_bytes"] = (options["worker_memory"] or 0) * 2**20
         gateway = {"queue_capacity": options["queue_capacity"], "host": options["host"]}
         gateway["port"] = self._port
         if options["tls_certificate"] or options["tls_key"]:

@@ -71,6 +71,12 @@ if TYPE_CHECKING:
 )
 @click.option("--max-batch", type=click.IntRange(0, 1024), default=0, help="0 is the model's own.")
 @click.option("--max-wait-ms", type=click.IntRange(0, 1000), default=0, show_default=True)
+@click.option(
+    "--worker-memory",
+    type=click.IntRange(512),
+    metavar="MIB",
+    help="What a worker may claim; an equal share of three quarters of this machine's by default.",
+)
 @click.option("--queue-capacity", type=click.IntRange(1), default=4096, show_default=True)
 @click.option(
     "--enclaves",

@@ -41,11 +41,17 @@ class Relay:
     """
 
     def __init__(
-        self, command: tuple[str, ...], log: Path | None, *, stuck_s: float = STUCK_S
+        self,
+        command: tuple[str, ...],
+        log: Path | None,
+        *,
+        stuck_s: float = STUCK_S,
+        memory_bytes: int = 0,
     ) -> None:
         """Start a command of `enclave_command`; what its loader complains about goes to `log`.
 
         A process that takes nothing for `stuck_s` while a frame waits for it is killed.
+        `memory_bytes`: see `tethered`.
 
         Raises: ConfigError when it cannot be started.
         """
@@ -55,7 +61,7 @@ class Relay:
         try:
             with (log or Path(os.devnull)).open("ab") as errors:
                 self._process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-                    tethered(command),
+                    tethered(command, memory_bytes=memory_bytes),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,

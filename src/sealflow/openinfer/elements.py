@@ -57,7 +57,7 @@ def elements_for_json(tensor: Tensor) -> list[bool | int | float | str]:
     """
     if tensor.datatype is DataType.BYTES:
         try:
-            return [str(element, "utf-8") for element in tensor.elements()]
+            return [str(element, "utf-8") for element in tensor.each_element()]
         except UnicodeDecodeError as error:
             msg = f"tensor {tensor.name}: BYTES that are not UTF-8 need the binary form"
             raise InvalidInputError(msg) from error

@@ -39,8 +39,8 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
     """
     dtype = dtype_of(tensor.datatype)
     if tensor.datatype is DataType.BYTES:
-        array = np.empty(tensor.shape, dtype)
-        array.reshape(-1)[:] = [bytes(element) for element in tensor.elements()]
+        elements = (bytes(element) for element in tensor.each_element())
+        array = np.fromiter(elements, dtype).reshape(tensor.shape)
     else:
         array = np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
         if not array.flags.aligned:

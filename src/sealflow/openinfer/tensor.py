@@ -15,7 +15,7 @@ from sealflow.errors import InvalidInputError, MalformedError
 from sealflow.wire.strict_json import is_integer, require_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_RANK: Final = 16
 MAX_ELEMENTS: Final = 2**31 - 1
@@ -127,21 +127,21 @@ class Tensor:
         )
 
     def elements(self) -> list[memoryview]:
+        """Give what `each_element` does, in a list: each view takes some 200 bytes."""
+        return list(self.each_element())
+
+    def each_element(self) -> Iterator[memoryview]:
         """Give the elements of a BYTES tensor in C order, as views.
 
         Raises: InvalidInputError for any other datatype.
         """
         if self.datatype is not DataType.BYTES:
-            msg = f"tensor {self.name}: is {self.datatype}, not BYTES"
-            raise InvalidInputError(msg)
+            raise InvalidInputError(f"tensor {self.name}: is {self.datatype}, not BYTES")
         view = memoryview(self.data)
-        found = []
         at = 0
         while at < len(view):
-            start = at + LENGTH_BYTES
-            at = start + int(_LENGTH.unpack_from(view, at)[0])
-            found.append(view[start:at])
-        return found
+            start, at = at + LENGTH_BYTES, at + LENGTH_BYTES + int(_LENGTH.unpack_from(view, at)[0])
+            yield view[start:at]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,7 +142,7 @@ def _model_error(code: str, message: str) -> ModelError:
 
 def _rows(tensor: Tensor) -> list[list[Label]] | None:
     try:
-        found = [parse_class(element) for element in tensor.elements()]
+        found = [parse_class(element) for element in tensor.each_element()]
     except MalformedError:
         return None
     labels = [Label(index=each.index, label=each.label, score=each.score) for each in found]

@@ -221,7 +221,7 @@ class IncomingCall:
 
         Raises: OpenError when a reply was sealed already.
         """
-        secret, self._secret = self._secret, None
+        secret = self._secret
         if secret is None:
             raise OpenError
         header = ReplyHeader(
@@ -237,7 +237,10 @@ class IncomingCall:
         start = encode_start(Kind.REPLY, self.suite, header.encode(), b"", length)
         transcript = _transcript(self.world, "reply", start, b"")
         key = _reply_key(secret, self.world, header, transcript, self.request_digest)
-        return start + seal_stream(key, transcript, padded)
+        sealed = start + seal_stream(key, transcript, padded)
+        # Only now, so that an error can be sealed when there is too little memory for a reply.
+        self._secret = None
+        return sealed
 
 
 def _padded(parts: Parts) -> tuple[list[bytes | memoryview], int]:

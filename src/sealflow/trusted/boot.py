@@ -89,4 +89,6 @@ def run_enclave(main: Callable[[Port, Journal], None]) -> None:
 def _code(error: BaseException | None) -> Fatal:
     if isinstance(error, FatalError):
         return error.code
+    if isinstance(error, MemoryError):
+        return Fatal.MEMORY
     return Fatal.FRAME if isinstance(error, MalformedError) else Fatal.INTERNAL

@@ -55,6 +55,8 @@ class Fatal(enum.StrEnum):
     """The state that the host kept does not open, or is older than what was seen of it."""
     FRAME = "frame"
     """The host's frames are out of step."""
+    MEMORY = "memory"
+    """The process has not the memory that it needs besides what requests take."""
     INTERNAL = "internal"
     """A bug."""
 

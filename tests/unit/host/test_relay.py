@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -37,7 +37,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a program of a few lines behind a relay; it ends with the test."""
     relays: list[Relay] = []
 
-    def run(program: str, **options: float) -> Relay:
+    def run(program: str, **options: Any) -> Relay:
         command = (sys.executable, "-u", "-c", program)
         relays.append(Relay(command, tmp_path / "log", **options))
         return relays[-1]
@@ -242,3 +242,30 @@ def test_no_orphans(tmp_path: Path) -> None:
         child = psutil.Process(int(host.stdout.readline()))
         host.kill()
         assert psutil.wait_procs([child], 20)[1] == []
+
+
+def test_memory_is_bounded(start: Start) -> None:
+    """A program that asks for more than it may have is told so, and lives."""
+    relay = start(
+        """
+import resource, sys
+try:
+    bytearray(2**31)
+except MemoryError:
+    assert resource.getrlimit(resource.RLIMIT_DATA) == (2**29, 2**29)
+    sys.stdout.buffer.write(b"SF" + bytes([11, 0, 0, 0, 0, 6]) + b"memory")
+""",
+        memory_bytes=2**29,
+    )
+    assert relay.receive() == (FrameKind.FATAL, b"memory")
+
+
+def test_a_worker_without_memory_says_so() -> None:
+    """Where a frame of its host does not fit, it ends with a word for it."""
+    command = (sys.executable, "-m", "sealflow.trusted.worker")
+    relay = Relay(command, None, memory_bytes=200 * 2**20)
+    with pytest.raises(WorkerGoneError):
+        relay.send(FrameKind.BOOT, bytes(240 * 2**20))
+    assert relay.receive() == (FrameKind.FATAL, b"memory")
+    relay.wait(10)
+    relay.release()

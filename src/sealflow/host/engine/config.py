@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Final, Literal
 
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.host.enclaves import EnclaveConfig
+from sealflow.host.usage import memory_bytes
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
+
+_LEAST_MEMORY_BYTES: Final = 512 * 2**20
 
 
 class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +41,9 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     window: int = 32
     """Requests that a worker holds at most, so that its model never waits for the queue."""
 
+    worker_memory_bytes: int = 0
+    """Memory that a worker may claim; a request that needs more is refused. 0 is an equal share of
+    three quarters of the machine's, or the container's. With `sgx` the enclave's size bounds it."""
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     max_pixels: int = 50_000_000
     replay_capacity: int = 1_000_000
@@ -65,8 +71,18 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("threads", "window", "stale_after_s", "max_attempts", "reply_ttl_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}: must be greater than 0")
+        if self.worker_memory_bytes and self.worker_memory_bytes < _LEAST_MEMORY_BYTES:
+            raise ConfigError(f"worker_memory_bytes: must be 0, or at least {_LEAST_MEMORY_BYTES}")
 
     @property
     def worker_count(self) -> int:
         """Worker processes to start."""
         return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def worker_limit_bytes(self) -> int:
+        """Memory that a worker may claim; 0 for one that is bounded by its enclave."""
+        if self.sgx_mode == "sgx":
+            return 0
+        share = memory_bytes() * 3 // 4 // self.worker_count
+        return self.worker_memory_bytes or max(share, _LEAST_MEMORY_BYTES)

@@ -183,7 +183,11 @@ class Crew:
         slot.worker = worker = Worker(
             slot.step,
             self._broker,
-            Relay(self._command, None if logs is None else Path(logs) / "worker.log"),
+            Relay(
+                self._command,
+                None if logs is None else Path(logs) / "worker.log",
+                memory_bytes=self._config.worker_limit_bytes,
+            ),
             self._config,
             self._collateral,
             feeding=self._feeding,

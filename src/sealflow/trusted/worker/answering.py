@@ -11,12 +11,12 @@ from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.padding import padded_length
 from sealflow.seal.receipt import MAX_RECEIPT_BYTES
 from sealflow.seal.stream import stream_length
-from sealflow.trusted.worker.batching import run_batch
+from sealflow.trusted.worker.batching import NO_MEMORY, run_batch
 from sealflow.trusted.worker.receipts import Receipts
 from sealflow.wire.framing import FrameKind, encode_batch, split_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -78,11 +78,10 @@ class Answering:
 
     def _answers(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
         names = _asked(jobs)
-        try:
-            results = run_batch(jobs, names)
-        except ModelError as error:
+        results = _tried(jobs, names)
+        if isinstance(results, ModelError):
             if len(jobs) == 1:
-                return [self._error(jobs[0], error)]
+                return [self._error(jobs[0], results)]
             # One of them may be to blame, so each is run alone.
             return [answer for job in jobs for answer in self._answers([job])]
         return [self._answer(job, names, arrays) for job, arrays in zip(jobs, results, strict=True)]
@@ -90,13 +89,18 @@ class Answering:
     def _answer(
         self, job: Job, names: Sequence[str], arrays: Sequence[NDArray[Any]]
     ) -> tuple[int, bytes]:
-        model = job.model
         try:
-            outputs = model.tensors(job.request, dict(zip(names, arrays, strict=True)))
+            return job.slot, self._sealed(job, dict(zip(names, arrays, strict=True)))
         except ModelError as error:
             return self._error(job, error)
         except MalformedError as error:
             return self._error(job, ModelError(str(error)))
+        except MemoryError:
+            return self._error(job, ModelError(NO_MEMORY))
+
+    def _sealed(self, job: Job, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+        model = job.model
+        outputs = model.tensors(job.request, arrays)
         response = InferResponse(
             model_name=model.manifest.name,
             model_version=model.manifest.version,
@@ -111,11 +115,19 @@ class Answering:
                 f"the reply would be {length} bytes, over the limit of {self._max_body_bytes}: "
                 "ask for fewer rows or outputs, or for top classes"
             )
-            return self._error(job, InvalidInputError(message))
-        return job.slot, self._replies.seal(job.call, model, parts)
+            raise InvalidInputError(message)
+        return self._replies.seal(job.call, model, parts)
 
     def _error(self, job: Job, error: ModelError) -> tuple[int, bytes]:
         return job.slot, self._replies.seal_error(job.call, job.model, error.code, str(error))
+
+
+def _tried(jobs: Sequence[Job], names: Sequence[str]) -> list[list[NDArray[Any]]] | ModelError:
+    try:
+        return run_batch(jobs, names)
+    except ModelError as error:
+        # Another, as the caught one keeps alive all that was in memory when it was raised.
+        return type(error)(str(error))
 
 
 def _asked(jobs: Sequence[Job]) -> list[str]:

@@ -124,7 +124,7 @@ class Keeping:
             served = self._loading.load(
                 package, model.digest, model.signer, model.content_key, world
             )
-        except BundleError:
+        except (BundleError, MemoryError):
             # Tried again with the next grant: the file may be another by then.
             self._journal.note(Event.PACKAGE_REFUSED, digest=model.digest)
             return False

@@ -18,7 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from sealflow.errors import BundleError, InvalidInputError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.manifest import ModelFormat
-from sealflow.trusted.worker.runtime import check_specs
+from sealflow.trusted.worker.runtime import check_specs, open_sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,6 +86,7 @@ class OnnxRuntime:
         if manifest.format is not ModelFormat.ONNX:
             msg = f"ONNX Runtime cannot load the format {manifest.format}"
             raise BundleError(msg)
+        self._options.enable_cpu_mem_arena = not open_sized(manifest)
         try:
             session = onnxruntime.InferenceSession(
                 files[manifest.file], self._options, providers=["CPUExecutionProvider"]

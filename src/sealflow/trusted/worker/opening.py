@@ -13,7 +13,7 @@ from sealflow.openinfer.binary import decode_request
 from sealflow.seal.content import ContentKind
 from sealflow.seal.exchange import IncomingCall, open_request
 from sealflow.trusted.worker.arrivals import Envelopes, Serving
-from sealflow.trusted.worker.batching import Job
+from sealflow.trusted.worker.batching import NO_MEMORY, Job
 from sealflow.trusted.worker.keyring import Keyring
 from sealflow.wire.envelope import EnvelopeTooLargeError, decode, encode_refusal
 from sealflow.wire.refusal import RefusalCode
@@ -100,6 +100,8 @@ class Opening:
             code = RefusalCode.NOT_OPENED
         except RefusedError as error:
             code = error.code
+        except MemoryError:
+            code = RefusalCode.OVERLOADED
         else:
             return self._error_or_job(slot, call, model)
         return encode_refusal(code, request_id)
@@ -131,6 +133,8 @@ class Opening:
             return self._replies.seal_error(call, model, InvalidInputError.code, str(error))
         except ModelError as error:
             return self._replies.seal_error(call, model, error.code, str(error))
+        except MemoryError:
+            return self._replies.seal_error(call, model, ModelError.code, NO_MEMORY)
         job = Job(slot=slot, call=call, request=request, model=model, inputs=inputs, rows=rows)
         if self._make_room is not None:
             while self._jobs.full(job):

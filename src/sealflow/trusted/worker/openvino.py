@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sealflow.errors import BundleError, MalformedError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.manifest import ModelFormat
-from sealflow.trusted.worker.runtime import check_specs
+from sealflow.trusted.worker.runtime import check_specs, open_sized
 
 # None says that it cannot be imported (Python language reference, 5.3.1).
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
@@ -78,14 +78,22 @@ class OpenVino:
         check_specs("input", manifest.inputs, _specs(compiled.inputs, promised))
         outputs = _specs(compiled.outputs, promised)
         check_specs("output", manifest.outputs, outputs)
-        return OpenVinoModel(compiled, [spec.name for spec in outputs])
+        names = [spec.name for spec in outputs]
+        return OpenVinoModel(compiled, names, keeping=not open_sized(manifest))
 
 
 class OpenVinoModel:
     """One compiled model with its one request."""
 
-    def __init__(self, compiled: openvino.CompiledModel, outputs: Sequence[str]) -> None:
-        """Take a model whose inputs and outputs were checked, and its outputs in their order."""
+    def __init__(
+        self, compiled: openvino.CompiledModel, outputs: Sequence[str], *, keeping: bool
+    ) -> None:
+        """Take a model whose inputs and outputs were checked, and its outputs in their order.
+
+        `keeping`: the memory of a run, for the next one.
+        """
+        self._compiled = compiled
+        self._keeping = keeping
         self._request = compiled.create_infer_request()
         self._places = {name: place for place, name in enumerate(outputs)}
 
@@ -101,11 +109,17 @@ class OpenVinoModel:
             # which is somebody else's (2026.4); `wait` raises.
             self._request.start_async(given, share_inputs=True)
             self._request.wait()
+            places = [self._places[name] for name in outputs]
+            return [self._request.get_output_tensor(place).data.copy() for place in places]
         except _FAILURES as error:
             msg = f"the model failed: {error}"
             raise ModelError(msg) from error
-        tensors = [self._request.get_output_tensor(self._places[name]) for name in outputs]
-        return [tensor.data.copy() for tensor in tensors]
+        finally:
+            if not self._keeping:
+                # In this order: what a request refers to is not released.
+                del self._request
+                self._compiled.release_memory()
+                self._request = self._compiled.create_infer_request()
 
 
 def _specs(ports: Sequence[openvino.ConstOutput], promised: set[str]) -> list[TensorSpec]:

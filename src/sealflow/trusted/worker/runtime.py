@@ -75,6 +75,16 @@ def check_specs(what: str, promised: Sequence[TensorSpec], found: Sequence[Tenso
             raise BundleError(msg)
 
 
+def open_sized(manifest: ModelManifest) -> bool:
+    """Whether a request can choose how much memory the model takes, beyond the rows of a batch.
+
+    Such a model must not keep what a large run took, or one request could leave the worker without
+    memory for all others.
+    """
+    known = 1 if manifest.max_batch > 1 else 0
+    return any(-1 in spec.shape[known:] for spec in (*manifest.inputs, *manifest.outputs))
+
+
 def warm_up(model: Model, manifest: ModelManifest, max_rows: int) -> None:
     """Run every batch size that can occur, so that no request pays for a first time.
 
