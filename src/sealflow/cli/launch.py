@@ -195,7 +195,6 @@ class Launch:
         }
         engine["worker_memory_bytes"] = (options["worker_memory"] or 0) * 2**20
         gateway = {"queue_capacity": options["queue_capacity"], "host": options["host"]}
-        gateway["port"] = self._port
         if options["tls_certificate"] or options["tls_key"]:
             gateway |= {
                 name: str(options[name])
@@ -208,7 +207,7 @@ class Launch:
                 for name in ("control", *(f"control-{n}" for n in range(2, many + 1)))
             },
             "engine": {**common, **trusted, **packages, **engine, "instance": "up"},
-            "gateway": {**common, **packages, **gateway},
+            "gateway": {**common, **packages, **gateway, "port": self._port},
         }
 
     def _await_gateway(self) -> Connection:
