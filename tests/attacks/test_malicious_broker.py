@@ -20,7 +20,7 @@ from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.queueing import GROUP, Keyspace
 from sealflow.wire.refusal import RefusalCode
-from tests.unit.seal.test_exchange import pair, parsed
+from tests.sim.sealing import pair, parsed
 from tests.unit.trusted.worker.running import Worker, a_call, negation
 
 if TYPE_CHECKING:

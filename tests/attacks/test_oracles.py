@@ -13,8 +13,8 @@ import pytest
 from sealflow.errors import OpenError
 from sealflow.wire.envelope import PREFIX_LENGTH, decode, encode_refusal
 from sealflow.wire.refusal import RefusalCode
+from tests.sim.sealing import pair, parsed
 from tests.sim.two_enclaves import LIMIT
-from tests.unit.seal.test_exchange import pair, parsed
 from tests.unit.trusted.worker.running import Worker, a_call, negation
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from sealflow.wire.ids import RequestId, new_request_id
 from sealflow.wire.refusal import RefusalCode
 from tests.sim.gcm import chunk_of_two_keys
 from tests.sim.published import NOW_MS, Published
-from tests.unit.seal.test_exchange import pair, parsed
+from tests.sim.sealing import pair, parsed
 from tests.unit.trusted.worker.running import KEY, OTHER_KEY, Worker, a_call, negation
 
 CHUNK = 16 * 1024

@@ -20,7 +20,7 @@ from sealflow.seal.bundle import read_package
 from sealflow.wire.envelope import decode
 from sealflow.wire.strict_json import canonical, parse_object
 from tests.sim.published import NOW_MS, Published
-from tests.unit.seal.test_exchange import pair
+from tests.sim.sealing import pair
 from tests.unit.trusted.worker.parts import SIGNER, example, packed
 
 if TYPE_CHECKING:

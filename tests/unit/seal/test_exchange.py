@@ -2,67 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.content import ContentKind, content_parts, error_parts, parse_error
-from sealflow.seal.exchange import (
-    IncomingCall,
-    OutgoingCall,
-    Session,
-    SessionSecrets,
-    open_request,
-)
+from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
-from sealflow.wire.envelope import PREFIX_LENGTH, Envelope, decode
-from sealflow.wire.ids import KeyId, ModelRef, RequestId
-
-DIGEST = "cd" * 32
-INSTANCE = RequestId("ab" * 16)
-KEYS = {suite: OpeningKey.generate(suite) for suite in Suite}
-
-
-def parsed(data: bytes) -> Envelope:
-    """Parse with room for the tests."""
-    return decode(data, max_body_bytes=2**22)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """A client's session and the worker that can open it."""
-
-    session: Session
-    key: OpeningKey
-    secrets: SessionSecrets
-
-    def call(self, text: bytes = b"{}", binary: bytes = b"", model: str = "m") -> OutgoingCall:
-        """Seal a request."""
-        return self.session.seal_request(
-            ModelRef(name=model, version="1"),
-            DIGEST,
-            content_parts(ContentKind.INFER, text, [binary]),
-            deadline_ms=1,
-        )
-
-    def open(self, data: bytes) -> IncomingCall:
-        """Open a request."""
-        return open_request(parsed(data), self.key, self.secrets)
-
-    def answer(self, data: bytes, text: bytes = b"{}", binary: bytes = b"") -> bytes:
-        """Open a request and seal a reply."""
-        parts = content_parts(ContentKind.INFER, text, [binary])
-        return self.open(data).seal_reply(parts, model_digest=DIGEST, instance=INSTANCE)
-
-
-def pair(suite: Suite = Suite.XWING) -> Pair:
-    """Start a session with the suite's key."""
-    key = KEYS[suite]
-    return Pair(session=Session.start(key.sealing), key=key, secrets=SessionSecrets(4))
+from sealflow.wire.envelope import PREFIX_LENGTH
+from sealflow.wire.ids import ModelRef
+from tests.sim.sealing import DIGEST, INSTANCE, KEYS, pair, parsed
 
 
 @pytest.mark.parametrize("suite", Suite)
@@ -191,59 +142,6 @@ def test_the_same_seed_in_another_world_is_another_key() -> None:
     envelope = parsed(both.call().envelope)
     with pytest.raises(OpenError):
         open_request(envelope, simulated, SessionSecrets(1))
-
-
-def test_a_planted_session_blob_does_not_poison_the_memory_of_secrets() -> None:
-    """Another client's blob under the same session id is another entry."""
-    both, attacker = pair(), pair()
-    blob = attacker.key.sealing.seal(b"x" * 32, b"whatever")
-    with pytest.raises(OpenError):
-        both.secrets.secret(both.key, both.session.session_id, blob)
-    both.open(both.call().envelope)
-
-
-def test_a_session_secret_of_the_wrong_length_is_refused() -> None:
-    """Only 32 bytes are a secret."""
-    both = pair(Suite.X25519)
-    info = b"sealflow/1 session\0"
-    for part in (both.key.sealing.key_id, both.session.session_id):
-        info += len(part).to_bytes(4) + part.encode()
-    with pytest.raises(OpenError):
-        both.secrets.secret(
-            both.key, both.session.session_id, both.key.sealing.seal(b"short", info)
-        )
-
-
-def test_the_memory_of_secrets_is_bounded_and_forgets_with_its_key() -> None:
-    """Least recently used sessions go first; a destroyed key takes all of its sessions along."""
-    both = pair(Suite.X25519)
-    secrets = SessionSecrets(2)
-    for _ in range(3):
-        other = Session.start(both.key.sealing)
-        secrets.secret(both.key, other.session_id, other.key_blob)
-        secrets.secret(both.key, other.session_id, other.key_blob)
-    assert len(secrets) == 2
-    secrets.forget(KeyId("00" * 32))
-    assert len(secrets) == 2
-    secrets.forget(both.key.sealing.key_id)
-    assert len(secrets) == 0
-
-
-def test_the_least_recently_used_secret_goes_first() -> None:
-    """A secret that is remembered is the very same, and using it keeps it."""
-    both = pair(Suite.X25519)
-    secrets = SessionSecrets(2)
-    first, second, third = (Session.start(both.key.sealing) for _ in range(3))
-
-    def secret(session: Session) -> bytes:
-        return secrets.secret(both.key, session.session_id, session.key_blob)
-
-    kept, dropped = secret(first), secret(second)
-    assert secret(first) is kept
-    secret(third)
-    assert secret(first) is kept
-    assert secret(second) == dropped
-    assert secret(second) is not dropped
 
 
 def test_lengths_on_the_wire_are_bucketed() -> None:

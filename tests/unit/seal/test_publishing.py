@@ -156,7 +156,11 @@ def test_a_statement_of_somebody_else_is_refused() -> None:
     refused(BundleError, {**inside(), "signature": ""})
 
 
-@pytest.mark.parametrize("key", [b"", bytes(32), CONTENT_KEY + b"\0", CONTENT_KEY[:-1]])
+@pytest.mark.parametrize(
+    "key",
+    [b"", bytes(32), CONTENT_KEY + b"\0", CONTENT_KEY[:-1]],
+    ids=["none", "zeros", "longer", "shorter"],
+)
 def test_another_content_key_is_refused(key: bytes) -> None:
     """Otherwise a worker would be granted what opens nothing."""
     refused(OpenError, {**inside(), "content_key": encoded(key)})

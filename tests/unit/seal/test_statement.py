@@ -98,7 +98,9 @@ def test_a_statement_is_over_exactly_the_manifests_files(names: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "signer", [Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex(), "", "0" * 63]
+    "signer",
+    [Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex(), "", "0" * 63],
+    ids=["another", "none", "short"],
 )
 def test_another_signer_is_refused(signer: str) -> None:
     """Also one that is no key."""

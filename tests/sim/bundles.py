@@ -1,0 +1,86 @@
+"""One package of one owner, whole, in parts and put together again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.seal.bundle import MAGIC, Package, pack, read_package
+from sealflow.seal.keys import OpeningKey
+from sealflow.seal.manifest import ModelManifest
+from sealflow.seal.statement import encode_envelope, sign_statement
+from sealflow.seal.suites import Suite
+from sealflow.wire.strict_json import canonical
+from sealflow.wire.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+KEY = Ed25519PrivateKey.generate()
+SIGNER = KEY.public_key().public_bytes_raw().hex()
+OWNER = OpeningKey.generate(Suite.SIMULATED_X25519)
+WORLD = World.SIMULATED
+MANIFEST = ModelManifest.from_json(
+    {
+        "name": "m",
+        "version": "1",
+        "format": "openvino",
+        "file": "model.xml",
+        "labels": "labels.txt",
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 4]}],
+        "max_batch": 8,
+    }
+)
+FILES = {"model.xml": b"<net/>", "model.bin": b"weights of it", "labels.txt": b""}
+
+
+def packed(files: Mapping[str, bytes] = FILES, owner: OpeningKey = OWNER) -> bytes:
+    """A package of the owner's."""
+    return pack(MANIFEST, files, signing=KEY, sealing=owner.sealing)
+
+
+PACKAGE = packed()
+
+
+def opened(package: bytes | bytearray | memoryview) -> dict[str, bytes]:
+    """The way of a package through all its checks."""
+    verified = read_package(package).verify(SIGNER)
+    return verified.open_files(verified.unwrap(OWNER), WORLD)
+
+
+def split(package: bytes) -> tuple[bytes, bytes, bytes]:
+    """Envelope, wrapped key and encrypted files."""
+    parts, at = [], len(MAGIC)
+    for _ in range(2):
+        end = at + 4 + int.from_bytes(package[at : at + 4])
+        parts.append(package[at + 4 : end])
+        at = end
+    return parts[0], parts[1], package[at:]
+
+
+def joined(envelope: bytes, wrapped: bytes, sealed: bytes) -> bytes:
+    """The package of these parts."""
+    lengths = [struct.pack(">I", len(part)) for part in (envelope, wrapped)]
+    return b"".join((MAGIC, lengths[0], envelope, lengths[1], wrapped, sealed))
+
+
+def verified() -> Package:
+    """The package with its signature checked."""
+    return read_package(PACKAGE).verify(SIGNER)
+
+
+def resigned(change: dict[str, object], place: int = 0) -> bytes:
+    """A package whose owner signed something else about one file."""
+    _, wrapped, sealed = split(PACKAGE)
+    value = json.loads(read_package(PACKAGE)._payload)
+    value["predicate"]["resources"][place].update(change)
+    digests = [bytes.fromhex(each["digest"]) for each in value["predicate"]["resources"]]
+    value["subject"][0]["digest"]["sha256"] = hashlib.sha256(b"".join(digests)).hexdigest()
+    payload = canonical(value)
+    return joined(encode_envelope(payload, sign_statement(payload, KEY), SIGNER), wrapped, sealed)
