@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.delivery import Delivery
     from sealflow.seal.directory import Directory
     from sealflow.seal.keys import OpeningKey
+    from sealflow.wire.envelope import RequestHeader
     from sealflow.wire.refusal import RefusalCode
     from tests.sim.queue_server import Server
 
@@ -94,6 +95,11 @@ class PlayedService:
         digest = self.directory.models[0].digest
         return self.opened(delivery).seal_reply(parts, model_digest=digest, instance=INSTANCE)
 
+    @property
+    def asked(self) -> list[RequestHeader]:
+        """The headers of what it has seen, as the host sees them."""
+        return [decode(each.envelope, max_body_bytes=2**24).request_header for each in self.seen]
+
     def put_in(self, delivery: Delivery, reply: bytes) -> None:
         """Put something into the inbox of whoever sent a request."""
         self._streams.answer(KEYS.requests, [(delivery, reply)])
@@ -132,6 +138,16 @@ def negated(service: PlayedService, delivery: Delivery) -> bytes:
         model_name="m", model_version="1", outputs=(from_numpy("y", -to_numpy(tensor)),)
     )
     return service.sealed(delivery, content_parts(ContentKind.INFER, *encode_response(response)))
+
+
+def negated_after(go: threading.Event) -> Answer:
+    """Wait to be told, then answer y = -x."""
+
+    def answer(service: PlayedService, delivery: Delivery) -> bytes:
+        assert go.wait(30)
+        return negated(service, delivery)
+
+    return answer
 
 
 def labelled(*labels: str) -> Answer:

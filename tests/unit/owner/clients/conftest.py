@@ -1,0 +1,27 @@
+"""Either client of a gateway, which trusts the played service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sim.clients import Asker, InALoop, InThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.sim.gateway import RunningGateway
+    from tests.sim.service import (
+        PlayedService,
+    )
+
+
+@pytest.fixture(params=[InThreads, InALoop], ids=["threads", "loop"])
+def asker(
+    request: pytest.FixtureRequest, gateway: RunningGateway, service: PlayedService
+) -> Iterator[Asker]:
+    """Either client, which trusts the service."""
+    made: Asker = request.param(gateway.url, service.published.policy)
+    yield made
+    made.close()

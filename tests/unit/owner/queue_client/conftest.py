@@ -1,0 +1,24 @@
+"""A client of the queue that trusts the played service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealflow.owner import QueueClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.sim.queue_server import Server
+    from tests.sim.service import (
+        PlayedService,
+    )
+
+
+@pytest.fixture
+def client(queue: Server, service: PlayedService) -> Iterator[QueueClient]:
+    """A client that trusts the service."""
+    with QueueClient(queue.url, policy=service.published.policy) as made:
+        yield made
