@@ -8,10 +8,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Self
 
 _CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
@@ -96,12 +93,7 @@ class Network:
         """Use it in a `with` block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Remove all of it."""
         for host in reversed(self.hosts.values()):
             host.remove()

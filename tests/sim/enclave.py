@@ -16,7 +16,6 @@ from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, enc
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from types import TracebackType
 
 
 def now_ms() -> int:
@@ -90,12 +89,7 @@ class EnclaveProcess:
         """Use it in a `with` block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close its input, which must end it."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None

@@ -23,8 +23,6 @@ from sealflow.wire.ids import ModelRef, RequestId
 from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from sealflow.host.broker.delivery import Delivery
     from sealflow.wire.refusal import RefusalCode
     from tests.sim.queue_server import Server
@@ -95,12 +93,7 @@ class RunningGateway:
         """Use it in a `with` block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End it."""
         self.stop()
 

@@ -27,7 +27,6 @@ from tests.unit.trusted.worker.parts import onnx_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     from sealflow.owner.results import InferResult
     from sealflow.seal.catalog import Revoked
@@ -215,14 +214,9 @@ class TwoEnclaves:
         """Use it in a `with` block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End all processes."""
-        self._stack.__exit__(kind, error, trace)
+        self._stack.close()
 
 
 def refusal(envelope: bytes) -> RefusalCode | None:

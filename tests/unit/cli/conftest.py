@@ -13,13 +13,13 @@ import pytest
 from sealflow.cli.main import main
 from sealflow.owner.policy_file import write_policy
 from tests.sim.gateway import RunningGateway
+from tests.sim.service import PlayedService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.sim.queue_server import Server
-    from tests.sim.service import PlayedService
 
     Run = Callable[..., "Done"]
 
@@ -61,6 +61,15 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture(scope="module")
+def played(queue: Server) -> Iterator[PlayedService]:
+    """A service with the model m, which takes images."""
+    running = PlayedService(queue)
+    running.publish(running.published.with_image_model())
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
 def gateway(queue: Server, played: PlayedService) -> Iterator[RunningGateway]:
     """A gateway on the queue, which sees the directory from its start."""
     with RunningGateway(queue, packages_dir=str(queue.folder / "packages")) as running:
@@ -73,3 +82,12 @@ def reach(tmp_path: Path, gateway: RunningGateway, played: PlayedService) -> tup
     policy = tmp_path / "client.toml"
     write_policy(policy, played.published.policy)
     return ("--url", gateway.url, "--policy", str(policy))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[str]:
+    """Some files; what is in them is the worker's affair."""
+    paths = [tmp_path / f"{number}.jpg" for number in range(3)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return [str(path) for path in paths]

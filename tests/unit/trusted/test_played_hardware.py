@@ -20,7 +20,8 @@ from sealflow.wire.world import World
 from tests.sim.dcap_certificates import DAY_S, NOW_S
 from tests.sim.dcap_lab import Lab
 from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
-from tests.sim.pccs import WebServer, pccs_answers
+from tests.sim.pccs import pccs_answers
+from tests.sim.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

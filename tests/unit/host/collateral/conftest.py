@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sim.collateral import RECORDED
-from tests.sim.pccs import WebServer, pccs_answers
+from tests.sim.pccs import pccs_answers
+from tests.sim.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from sealflow.attest.snp.verifying import verify_report
 from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import UnavailableError
 from tests.sim.collateral import AT_S, source
-from tests.sim.pccs import WebServer
 from tests.sim.snp_authority import CHIP, SnpAuthority, snp_authority
+from tests.sim.web_server import WebServer
 
 if TYPE_CHECKING:
     from pathlib import Path

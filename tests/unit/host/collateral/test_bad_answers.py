@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
-    from tests.sim.pccs import WebServer
+    from tests.sim.web_server import WebServer
 
 
 def refused(tmp_path: Path, pccs: WebServer, **changes: Any) -> str:

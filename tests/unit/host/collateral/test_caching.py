@@ -14,7 +14,7 @@ from tests.sim.collateral import AT_S, RECORDED, TCB_PATH, WANT, Clock, source
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sim.pccs import WebServer
+    from tests.sim.web_server import WebServer
 
 
 def test_cache(tmp_path: Path, pccs: WebServer) -> None:

@@ -14,7 +14,8 @@ from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from tests.sim.dcap_bodies import sgx_body
 from tests.sim.dcap_certificates import DAY_S, NOW_S
 from tests.sim.dcap_lab import Lab
-from tests.sim.pccs import WebServer, pccs_answers
+from tests.sim.pccs import pccs_answers
+from tests.sim.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,8 @@ import pytest
 from sealflow.attest.dcap import verify_quote
 from sealflow.attest.wanted import wanted_collateral
 from tests.sim.collateral import CRL_PATH, DATA, QUOTES, RECORDED, TCB_PATH, WANT, Clock, source
-from tests.sim.pccs import WebServer, pccs_answers
+from tests.sim.pccs import pccs_answers
+from tests.sim.web_server import WebServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from sealflow.errors import UnavailableError
 from tests.sim.collateral import RECORDED, WANT, source
-from tests.sim.pccs import WebServer, pccs_answers
+from tests.sim.pccs import pccs_answers
+from tests.sim.web_server import WebServer
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
