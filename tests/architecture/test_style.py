@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "sealflow"
 MODULES = sorted(SOURCE.rglob("*.py"))
 TEXTS = {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") for path in MODULES}
+AROUND = [
+    each for name in ("tests", "bench", "tools", "examples") for each in (ROOT / name).rglob("*.py")
+]
 
 MAX_LINES = 300
 MAX_MEDIAN = 150
@@ -49,6 +52,14 @@ def test_length(name: str) -> None:
     assert len(TEXTS[name].splitlines()) <= MAX_LINES
 
 
+def test_lengths_around_the_source() -> None:
+    """So can a test, a benchmark, a tool and an example."""
+    assert AROUND
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in AROUND}
+    assert {str(path): lines for path, lines in lengths.items() if lines > MAX_LINES} == {}
+    assert statistics.median(lengths.values()) <= MAX_MEDIAN
+
+
 def test_median_length() -> None:
     """Most source files are much shorter than the longest."""
     lengths = [len(text.splitlines()) for text in TEXTS.values() if text]
@@ -67,8 +78,11 @@ def test_class_names() -> None:
 
 
 def test_module_names() -> None:
-    """No module or package is a drawer for leftovers."""
-    parts = {part.removesuffix(".py") for name in TEXTS for part in name.split("/")}
+    """No module, package or file of tests is a drawer for leftovers."""
+    names = [*TEXTS, *(path.relative_to(ROOT).as_posix() for path in AROUND)]
+    parts = {
+        part.removesuffix(".py").removeprefix("test_") for name in names for part in name.split("/")
+    }
     assert parts.isdisjoint(EMPTY_MODULES)
 
 
