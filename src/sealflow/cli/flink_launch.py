@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.cli.flink_keys import FlinkKeys, client_tls
+from sealflow.cli.waiting import await_ready
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.cluster import last_line
 from sealflow.host.engine.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster, FlinkInstall
@@ -23,11 +24,9 @@ if TYPE_CHECKING:
     from sealflow.cli.home import Home, Toml
     from sealflow.host.cluster import Cluster
 
-DEFAULT_VENV: Final = Path(sys.prefix).with_name(".venv-flink")
 START_S: Final = 120.0
 SUBMIT_S: Final = 120.0
 STOP_S: Final = 40.0
-_POLL_S: Final = 0.2
 _END_S: Final = 15.0
 
 
@@ -76,10 +75,10 @@ class FlinkLaunch:
         for number in range(self._taskmanagers):
             log = self._home.log(f"taskmanager-{number}")
             self._cluster.start(self._flink.taskmanager(number, log))
-        self._retry(self._ask, START_S, "Flink")
+        self._await("Flink", self._ask, START_S)
         yield f"flink       {self.url} ({self._taskmanagers} TaskManagers)"
         self._submit()
-        self._retry(self._note_submitted, SUBMIT_S, "the job")
+        self._await("the job", self._note_submitted, SUBMIT_S)
         yield f"job         {self._job_id}"
 
     def facts(self) -> dict[str, object]:
@@ -149,19 +148,9 @@ class FlinkLaunch:
         self._submitting = None
         self._job_id = finished_submission(submitting, self._home.log("submit"))
 
-    def _retry(self, attempt: Callable[[], None], timeout_s: float, who: str) -> None:
-        until = time.monotonic() + timeout_s
-        while True:
-            self._cluster.supervise()
-            try:
-                return attempt()
-            except UnavailableError as error:
-                if time.monotonic() >= until:
-                    logs = self._home.path / "logs"
-                    raise ConfigError(
-                        f"{who}: not ready in {timeout_s:g} s: {error}; see {logs}"
-                    ) from error
-                time.sleep(_POLL_S)
+    def _await(self, who: str, attempt: Callable[[], None], timeout_s: float) -> None:
+        logs = self._home.path / "logs"
+        await_ready(who, attempt, timeout_s, cluster=self._cluster, logs=logs)
 
 
 def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.Popen[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.attest.deployment import TIMES
 from sealflow.cli.connection import Connection, broker_address
+from sealflow.cli.ports import free_port, near_port
+from sealflow.cli.process_settings import deployment_times, process_settings
 from sealflow.cli.status import fetch_status
+from sealflow.cli.waiting import await_ready
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.broker.embedded import server_command, server_url, wait_ready
 from sealflow.host.cluster import Cluster, Program
@@ -19,7 +20,7 @@ from sealflow.seal.bundle import read_package
 from sealflow.wire.broker_address import BrokerAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from sealflow.cli.flink_launch import FlinkLaunch
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 START_TIMEOUT_S: Final = 60.0
 LOAD_TIMEOUT_S: Final = 300.0
 _MAX_BROKER_BYTES: Final = 2 * 2**30
-_POLL_S: Final = 0.1
 _SUPERVISE_S: Final = 0.5
 _CHECK_S: Final = 5.0
 _STOP_S: Final = {"gateway": 25.0, "engine": 30.0, "control": 10.0, "broker": 10.0}
@@ -49,7 +49,7 @@ class Launch:
         self._broker: BrokerAddress | None = broker_address(options)
         self._url = ""
         self._ca: Path | None = options["tls_ca"] or options["tls_certificate"]
-        self._port = _free_port(options["host"], options["port"])
+        self._port = free_port(options["host"], options["port"])
         self._flink: FlinkLaunch | None = None
 
     def start(self) -> Iterator[str]:
@@ -64,14 +64,15 @@ class Launch:
                 "use another --home"
             )
         self._owner, self._deployment = self._home.prepare(
-            self._options["deployment"], _times(self._options["times"])
+            self._options["deployment"], deployment_times(self._options["times"])
         )
         for path in self._options["models"]:
             self._add_package(path)
         broker = self._broker = self._broker or self._start_broker()
         yield f"queue       {broker.shown}"
         wait_ready(broker, START_TIMEOUT_S)
-        for name, settings in self._settings(broker).items():
+        processes = process_settings(self._home, broker, self._options, self._port)
+        for name, settings in processes.items():
             if name == "engine" and self._options["engine"] == "flink":
                 continue
             path = self._home.write_config(name, settings)
@@ -81,7 +82,7 @@ class Launch:
         yield "processes   control with key broker, gateway, engine with workers"
         if self._options["engine"] == "flink":
             self._flink = self._make_flink()
-            yield from self._flink.start({**self._settings(broker)["engine"], "instance": "flink"})
+            yield from self._flink.start({**processes["engine"], "instance": "flink"})
         connection = self._await_gateway()
         self._client = connection.client(connections=4)
         self._await_verified(self._client)
@@ -156,7 +157,7 @@ class Launch:
         from sealflow.host.engine.flink_cluster import LOOPBACK
 
         options = self._options
-        ports = (_near_port(LOOPBACK, options["flink_ui_port"]), _free_port(LOOPBACK, 0))
+        ports = (near_port(LOOPBACK, options["flink_ui_port"]), free_port(LOOPBACK, 0))
         return FlinkLaunch(
             self._home,
             self._cluster,
@@ -176,40 +177,6 @@ class Launch:
         self._cluster.start(Program(name="broker", argv=argv, log=self._home.log("broker")))
         return BrokerAddress(url=server_url(self._home.broker))
 
-    def _settings(self, broker: BrokerAddress) -> dict[str, dict[str, str | int | float | bool]]:
-        options, home = self._options, self._home
-        common = {f"broker_{name}": value for name, value in broker.as_json().items()}
-        common["deployment"] = options["deployment"]
-        trusted = {
-            "deployment_file": str(home.deployment.absolute()),
-            "simulated_platform_file": str(home.platform.absolute()),
-            "logs_dir": str((home.path / "logs").absolute()),
-        }
-        many = options["keybrokers"]
-        if options["enclaves"] is not None:
-            trusted["enclaves_dir"] = str(options["enclaves"].absolute())
-        packages = {"packages_dir": str(home.packages.absolute())}
-        engine = {
-            name: options[name]
-            for name in ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
-        }
-        engine["worker_memory_bytes"] = (options["worker_memory"] or 0) * 2**20
-        gateway = {"queue_capacity": options["queue_capacity"], "host": options["host"]}
-        if options["tls_certificate"] or options["tls_key"]:
-            gateway |= {
-                name: str(options[name])
-                for name in ("tls_certificate", "tls_key")
-                if options[name] is not None
-            }
-        return {
-            **{
-                name: {**common, **trusted, "state_dir": str((home.keybroker / name).absolute())}
-                for name in ("control", *(f"control-{n}" for n in range(2, many + 1)))
-            },
-            "engine": {**common, **trusted, **packages, **engine, "instance": "up"},
-            "gateway": {**common, **packages, **gateway, "port": self._port},
-        }
-
     def _await_gateway(self) -> Connection:
         scheme = "https" if self._options["tls_certificate"] else "http"
         self._url = f"{scheme}://{self._options['host']}:{self._port}"
@@ -220,11 +187,11 @@ class Launch:
             ca=self._ca,
             home=self._home.path,
         )
-        self._retry(lambda: fetch_status(connection), START_TIMEOUT_S, "the gateway")
+        self._await("the gateway", lambda: fetch_status(connection), START_TIMEOUT_S)
         return connection
 
     def _await_verified(self, client: Client) -> None:
-        self._retry(client.verify, START_TIMEOUT_S, "the key broker")
+        self._await("the key broker", client.verify, START_TIMEOUT_S)
 
     def _publish_missing(self) -> list[str]:
         client = self._client
@@ -250,51 +217,8 @@ class Launch:
                 raise UnavailableError("workers are still loading models")
 
         if self._packages:
-            self._retry(loaded, LOAD_TIMEOUT_S, "the workers")
+            self._await("the workers", loaded, LOAD_TIMEOUT_S)
 
-    def _retry(self, attempt: Callable[[], object], timeout_s: float, who: str) -> None:
-        until = time.monotonic() + timeout_s
-        while True:
-            self._cluster.supervise()
-            try:
-                attempt()
-            except UnavailableError as error:
-                if time.monotonic() >= until:
-                    logs = self._home.path / "logs"
-                    raise ConfigError(
-                        f"{who}: not ready in {timeout_s:g} s: {error}; see {logs}"
-                    ) from error
-                time.sleep(_POLL_S)
-            else:
-                return
-
-
-def _times(given: Sequence[str]) -> dict[str, int]:
-    times = {}
-    for each in given:
-        name, _, seconds = each.partition("=")
-        if name not in TIMES or not seconds.isdecimal():
-            raise ConfigError(f"--time {each}: write NAME=SECONDS, with one of {', '.join(TIMES)}")
-        times[name] = int(seconds)
-    return times
-
-
-def _free_port(host: str, wanted: int) -> int:
-    """Check that a port is free, or ask the system for one; nobody else gets the same one soon."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.create_server((host, wanted), family=family) as listening:
-            port: int = listening.getsockname()[1]
-            return port
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{wanted}: {error.strerror}; use another --port"
-        ) from error
-
-
-def _near_port(host: str, wanted: int) -> int:
-    """Give the wanted port, or any free one when that is taken."""
-    try:
-        return _free_port(host, wanted)
-    except ConfigError:
-        return _free_port(host, 0)
+    def _await(self, who: str, attempt: Callable[[], object], timeout_s: float) -> None:
+        logs = self._home.path / "logs"
+        await_ready(who, attempt, timeout_s, cluster=self._cluster, logs=logs)
