@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sealflow.cli.bench_load import Run
     from sealflow.cli.bench_work import Work
     from sealflow.cli.connection import Connection
+    from sealflow.cli.processes import Processes
     from sealflow.owner.client import Client
 
 MAX_WRONG_SHOWN = 10
@@ -69,31 +70,47 @@ def bench(
 
     Fails with exit code 5 unless every request came back exactly once with the right answer.
     """
-    from sealflow.cli.bench_figures import Figures, latencies, plot
-    from sealflow.cli.home import Home
-    from sealflow.cli.processes import Processes
-    from sealflow.cli.status import fetch_status
-
     if via is None:
         via = "gateway" if concurrency or connection.broker is None else "queue"
     with connection.client() as client:
         simulated = client.verify().simulated
         work = _work(client, model, images, top_k, tensor=tensor)
-    running = Home(connection.home).running() or {}
-    pids = running.get("pids")
-    broker = {"queue": pids["broker"]} if isinstance(pids, dict) and "broker" in pids else {}
-    processes = Processes.of(fetch_status(connection), broker)
+    run, figures = _measured(connection, work, count, via, concurrency or 64, rate, quiet=as_json)
+    if plot_path is not None:
+        from sealflow.cli.bench_figures import plot
+
+        plot(run.samples, figures, plot_path)
+    if as_json:
+        print_json({"via": via, "simulated": simulated, **figures.as_json()})
+        return
+    warn_of_simulation(simulated=simulated)
+    _print(figures, via)
+    if plot_path is not None:
+        click.echo(f"plot: {plot_path}")
+
+
+def _measured(
+    connection: Connection,
+    work: Work,
+    count: int,
+    via: str,
+    concurrency: int,
+    rate: float,
+    *,
+    quiet: bool,
+) -> tuple[Run, Figures]:
+    from sealflow.cli.bench_figures import Figures, latencies
+
+    processes = _processes(connection)
     before = processes.cpu_s()
-    with progress(f"Benchmark by {via}", count, quiet=as_json) as advance:
+    with progress(f"Benchmark by {via}", count, quiet=quiet) as advance:
         if via == "queue":
             run = _by_queue(connection, work, count, rate, advance)
         else:
-            run = asyncio.run(
-                _by_gateway(connection, work, count, concurrency or 64, rate, advance)
-            )
+            run = asyncio.run(_by_gateway(connection, work, count, concurrency, rate, advance))
     after = processes.cpu_s()
     _check(run, count)
-    figures = Figures(
+    return run, Figures(
         served=len(run.samples),
         seconds=run.seconds,
         push_seconds=run.push_seconds,
@@ -105,15 +122,18 @@ def bench(
         },
         what=work.what,
     )
-    if plot_path is not None:
-        plot(run.samples, figures, plot_path)
-    if as_json:
-        print_json({"via": via, "simulated": simulated, **figures.as_json()})
-        return
-    warn_of_simulation(simulated=simulated)
-    _print(figures, via)
-    if plot_path is not None:
-        click.echo(f"plot: {plot_path}")
+
+
+def _processes(connection: Connection) -> Processes:
+    """All that the cluster reports, and on this machine its queue."""
+    from sealflow.cli.home import Home
+    from sealflow.cli.processes import Processes
+    from sealflow.cli.status import fetch_status
+
+    running = Home(connection.home).running() or {}
+    pids = running.get("pids")
+    broker = {"queue": pids["broker"]} if isinstance(pids, dict) and "broker" in pids else {}
+    return Processes.of(fetch_status(connection), broker)
 
 
 def _work(

@@ -101,17 +101,8 @@ class Home:
             raise ConfigError(
                 f"--deployment: {name!r} is not a name; use letters, digits, '.', '_', '-'"
             ) from error
-        try:
-            for folder in (self.path, self.packages, self.path / "logs", self.path / "run"):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.chmod(0o700)
-        except OSError as error:
-            raise ConfigError(f"{self.path}: cannot make the folder: {error.strerror}") from error
-        if self.owner_key.exists():
-            owner = load_owner_key(self.owner_key)
-        else:
-            owner = create_owner_key(self.owner_key, World.SIMULATED)
-        platform = self._platform()
+        self._make_folders()
+        owner = self._owner()
         try:
             deployment = Deployment(
                 name=name,
@@ -120,7 +111,7 @@ class Home:
                 operators=frozenset(),
                 keybroker=_requirements(Role.KEY_BROKER),
                 worker=_requirements(Role.WORKER),
-                insecure_simulated_root=platform.root_der,
+                insecure_simulated_root=self._platform().root_der,
                 **times,
             )
         except MalformedError as error:
@@ -151,6 +142,19 @@ class Home:
         except (OSError, ValueError, TypeError):
             return None
         return facts
+
+    def _make_folders(self) -> None:
+        try:
+            for folder in (self.path, self.packages, self.path / "logs", self.path / "run"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot make the folder: {error.strerror}") from error
+
+    def _owner(self) -> OwnerKey:
+        if self.owner_key.exists():
+            return load_owner_key(self.owner_key)
+        return create_owner_key(self.owner_key, World.SIMULATED)
 
     def _platform(self) -> Platform:
         try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sealflow.cli.log import audited_file
 from sealflow.cli.screen import print_json, warn_of_simulation
 from sealflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sealflow.owner.receipts import VerifiedReceipt
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -29,8 +34,6 @@ def verify(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
     The log is checked first; then that it gave this worker this model and key, that the worker
     signed, and that request and reply in FILE are the ones that it signed for.
     """
-    from datetime import UTC, datetime
-
     from sealflow.owner.receipts import Proof, verify_receipt
 
     audited = audited_file(log_file, policy)
@@ -44,32 +47,39 @@ def verify(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
         warn_of_simulation(simulated=audited.simulated)
     for line in lines:
         found = verify_receipt(Proof.parse(line), audited)
-        given = found.receipt
         if as_json:
-            print_json(
-                {
-                    "verified": True,
-                    "simulated": audited.simulated,
-                    "deployment": given.deployment,
-                    "model": str(given.model),
-                    "model_digest": given.model_digest,
-                    "worker": given.instance,
-                    "key": given.key_id,
-                    "request_id": given.request_id,
-                    "at_ms": given.at_ms,
-                    "log_entry": found.grant.number,
-                    "revoked_later": [
-                        {**what.as_json(), "at_ms": at_ms} for what, at_ms in found.revoked
-                    ],
-                }
-            )
-            continue
-        at = datetime.fromtimestamp(given.at_ms / 1000, UTC)
-        click.echo(
-            f"genuine: {given.model} (package {given.model_digest[:16]}…) of {given.deployment} "
-            f"answered on {at:%Y-%m-%d %H:%M:%S} UTC in worker {given.instance[:16]}…, "
-            f"granted in log entry {found.grant.number}"
-        )
-        for what, at_ms in found.revoked:
-            when = datetime.fromtimestamp(at_ms / 1000, UTC)
-            click.echo(f"  later, on {when:%Y-%m-%d %H:%M:%S}, its {what.kind} was revoked")
+            print_json(_as_json(found, simulated=audited.simulated))
+        else:
+            _say(found)
+
+
+def _as_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
+    given = found.receipt
+    return {
+        "verified": True,
+        "simulated": simulated,
+        "deployment": given.deployment,
+        "model": str(given.model),
+        "model_digest": given.model_digest,
+        "worker": given.instance,
+        "key": given.key_id,
+        "request_id": given.request_id,
+        "at_ms": given.at_ms,
+        "log_entry": found.grant.number,
+        "revoked_later": [{**what.as_json(), "at_ms": at_ms} for what, at_ms in found.revoked],
+    }
+
+
+def _say(found: VerifiedReceipt) -> None:
+    given = found.receipt
+    click.echo(
+        f"genuine: {given.model} (package {given.model_digest[:16]}…) of {given.deployment} "
+        f"answered on {_when(given.at_ms)} UTC in worker {given.instance[:16]}…, "
+        f"granted in log entry {found.grant.number}"
+    )
+    for what, at_ms in found.revoked:
+        click.echo(f"  later, on {_when(at_ms)}, its {what.kind} was revoked")
+
+
+def _when(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
