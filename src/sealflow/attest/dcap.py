@@ -112,7 +112,6 @@ def _tdx(report: dict[str, Any]) -> TdxReport:
         },
         attributes=_number(body["td_attributes"]),
         xfam=_number(body["xfam"]),
-        seam=body["mr_seam"],
         seam_signer=body["mr_signer_seam"],
         seam_attributes=_number(body["seam_attributes"]),
         service_td=_NO_SERVICE_TD if newer is None else newer["mr_service_td"],

@@ -77,7 +77,6 @@ class TdxReport:
     registers: Mapping[str, str]
     attributes: int
     xfam: int
-    seam: str
     seam_signer: str
     seam_attributes: int
     service_td: str

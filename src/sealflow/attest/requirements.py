@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.attest.evidence import Tee
 from sealflow.attest.fields import advisories, flag, measurements, number, require_table, texts
 from sealflow.attest.reports import PlatformFlag, TcbStatus
 from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
 
 DAY_S: Final = 86_400
 _MAX_AGE_S: Final = 3660 * DAY_S
@@ -148,17 +153,6 @@ class Requirements:
         """
         table = require_table(value, what, _NAMES)
         try:
-            named = texts(table, "tcb_statuses", what)
-            statuses = frozenset(map(TcbStatus, named)) or frozenset({TcbStatus.UP_TO_DATE})
-        except ValueError as error:
-            raise MalformedError(f"{what}: tcb_statuses may hold {', '.join(TcbStatus)}") from error
-        try:
-            flags = frozenset(map(PlatformFlag, texts(table, "platform_flags", what)))
-        except ValueError as error:
-            known = ", ".join(PlatformFlag)
-            raise MalformedError(f"{what}: platform_flags may hold {known}") from error
-        exception = table.get("insecure_out_of_date")
-        try:
             return cls(
                 measurements=measurements(table, "measurements", what),
                 signers=measurements(table, "signers", what),
@@ -168,32 +162,44 @@ class Requirements:
                     else None
                 ),
                 min_svn=number(table, "min_svn", what, 0, _MAX_SVN),
-                tcb_statuses=statuses,
+                tcb_statuses=_statuses(table, what),
                 advisories=advisories(table, "advisories", what),
                 max_collateral_age_s=number(
                     table, "max_collateral_age_s", what, 30 * DAY_S, _MAX_AGE_S
                 ),
                 min_tcb_evaluation=number(table, "min_tcb_evaluation", what, 0, 2**31),
-                platform_flags=flags,
-                tdx=(
-                    TdxRequirements.from_json(table["tdx"], f"{what}.tdx")
-                    if "tdx" in table
-                    else None
-                ),
-                snp=(
-                    SnpRequirements.from_json(table["snp"], f"{what}.snp")
-                    if "snp" in table
-                    else None
-                ),
+                platform_flags=_flags(table, what),
+                tdx=_optional(table, "tdx", what, TdxRequirements.from_json),
+                snp=_optional(table, "snp", what, SnpRequirements.from_json),
                 insecure_signer_only=flag(table, "insecure_signer_only", what),
-                insecure_out_of_date=(
-                    None
-                    if exception is None
-                    else OutOfDateException.from_json(exception, f"{what}.insecure_out_of_date")
+                insecure_out_of_date=_optional(
+                    table, "insecure_out_of_date", what, OutOfDateException.from_json
                 ),
             )
         except MalformedError as error:
             raise MalformedError(_prefixed(what, str(error))) from error
+
+
+def _statuses(table: Mapping[str, object], what: str) -> frozenset[TcbStatus]:
+    try:
+        named = frozenset(map(TcbStatus, texts(table, "tcb_statuses", what)))
+    except ValueError as error:
+        raise MalformedError(f"{what}: tcb_statuses may hold {', '.join(TcbStatus)}") from error
+    return named or frozenset({TcbStatus.UP_TO_DATE})
+
+
+def _flags(table: Mapping[str, object], what: str) -> frozenset[PlatformFlag]:
+    try:
+        return frozenset(map(PlatformFlag, texts(table, "platform_flags", what)))
+    except ValueError as error:
+        known = ", ".join(PlatformFlag)
+        raise MalformedError(f"{what}: platform_flags may hold {known}") from error
+
+
+def _optional(
+    table: Mapping[str, object], name: str, what: str, read: Callable[[object, str], T]
+) -> T | None:
+    return read(table[name], f"{what}.{name}") if name in table else None
 
 
 def _prefixed(what: str, message: str) -> str:

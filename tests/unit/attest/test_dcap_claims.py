@@ -70,7 +70,6 @@ def test_tdx_fields(service_td: bytes | None) -> None:
         },
         attributes=SEPT_VE_DISABLE,
         xfam=0x0602E7,
-        seam="5e" * 48,
         seam_signer="00" * 48,
         seam_attributes=0,
         service_td="00" * 48,

@@ -64,6 +64,10 @@ def check_snp(
         report.host_data,
         "the host gave the guest settings that the policy does not name",
     )
+    yield from _check_firmware(report, wanted)
+
+
+def _check_firmware(report: SnpReport, wanted: SnpRequirements) -> Iterator[Mismatch]:
     for name, least in wanted.min_tcb.items():
         for which, tcb in (("reported", report.reported_tcb), ("committed", report.committed_tcb)):
             yield from at_least(

@@ -6,7 +6,7 @@ Establishes what is true and judges nothing: see `checks`. Spec: attestation.md,
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
@@ -18,6 +18,9 @@ from sealflow.attest.reports import AmdPlatform, SnpReport
 from sealflow.attest.snp.endorsements import Endorsed, Endorsements, verify_endorsements
 from sealflow.attest.snp.report import Leaf, UnverifiedReport
 from sealflow.errors import EvidenceError, MalformedError
+
+if TYPE_CHECKING:
+    from sealflow.attest.snp.products import Product
 
 _ORDER_BITS: Final = 384
 
@@ -42,31 +45,34 @@ def verify_report(
     endorsed = verify_endorsements(endorsements, insecure_root, now_s)
     _check_signature(unverified, endorsed)
     _check_binding(unverified, endorsed)
-    product = endorsed.product
     return Genuine(
-        report=SnpReport(
-            version=unverified.version,
-            product=product.name,
-            leaf=unverified.leaf.value,
-            measurement=unverified.measurement.hex(),
-            signer=unverified.id_key.hex(),
-            svn=unverified.guest_svn,
-            guest_policy=unverified.guest_policy,
-            vmpl=unverified.vmpl,
-            platform_info=unverified.platform_info,
-            host_data=unverified.host_data.hex(),
-            author_key=unverified.author_key.hex(),
-            chip_id=(unverified.chip_id or b"").hex(),
-            reported_tcb=product.read_tcb(unverified.reported_tcb),
-            committed_tcb=product.read_tcb(unverified.committed_tcb),
-            report_data=unverified.report_data,
-        ),
+        report=_snp_report(unverified, endorsed.product),
         platform=AmdPlatform(
             revocations_checked=endorsed.issued_s is not None,
             collateral_issued_s=now_s if endorsed.issued_s is None else endorsed.issued_s,
             collateral_expires_s=endorsed.expires_s,
         ),
         report_digest=hashlib.sha256(unverified.signed).hexdigest(),
+    )
+
+
+def _snp_report(unverified: UnverifiedReport, product: Product) -> SnpReport:
+    return SnpReport(
+        version=unverified.version,
+        product=product.name,
+        leaf=unverified.leaf.value,
+        measurement=unverified.measurement.hex(),
+        signer=unverified.id_key.hex(),
+        svn=unverified.guest_svn,
+        guest_policy=unverified.guest_policy,
+        vmpl=unverified.vmpl,
+        platform_info=unverified.platform_info,
+        host_data=unverified.host_data.hex(),
+        author_key=unverified.author_key.hex(),
+        chip_id=(unverified.chip_id or b"").hex(),
+        reported_tcb=product.read_tcb(unverified.reported_tcb),
+        committed_tcb=product.read_tcb(unverified.committed_tcb),
+        report_data=unverified.report_data,
     )
 
 
