@@ -28,11 +28,6 @@ class RefusalCode(enum.Enum):
         """What it means, for people."""
         return _MEANINGS[self]
 
-    @property
-    def retriable(self) -> bool:
-        """Whether it helps to seal the request anew and send it again."""
-        return self in _RETRIABLE
-
 
 _MEANINGS: Final = {
     RefusalCode.MALFORMED: "the envelope breaks the format",
@@ -46,4 +41,3 @@ _MEANINGS: Final = {
     RefusalCode.UNDELIVERABLE: "no worker survived this request: it was set aside",
     RefusalCode.UNAVAILABLE: "no worker can serve now: try again later",
 }
-_RETRIABLE: Final = {RefusalCode.UNKNOWN_KEY, RefusalCode.OVERLOADED, RefusalCode.UNAVAILABLE}

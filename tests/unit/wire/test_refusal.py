@@ -8,12 +8,3 @@ from sealflow.wire.refusal import RefusalCode
 def test_every_code_has_a_meaning_of_its_own() -> None:
     """No two codes say the same."""
     assert len({code.meaning for code in RefusalCode}) == len(RefusalCode)
-
-
-def test_what_helps() -> None:
-    """Only what may pass is worth another try."""
-    assert {code for code in RefusalCode if code.retriable} == {
-        RefusalCode.UNKNOWN_KEY,
-        RefusalCode.OVERLOADED,
-        RefusalCode.UNAVAILABLE,
-    }
