@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from sealflow.errors import MalformedError
 from sealflow.openinfer.elements import tensor_of_json
 from sealflow.openinfer.messages import MAX_TENSORS, InferRequest, InferResponse, RequestedOutput
-from sealflow.openinfer.tensor import (
-    Parameter,
-    Tensor,
-    check_name,
-    parse_datatype,
-    parse_shape,
-)
+from sealflow.openinfer.tensor import Parameter, Tensor, check_name, parse_datatype, parse_shape
 from sealflow.wire.strict_json import (
     canonical,
     is_integer,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.attest.evidence import decode_base64
 from sealflow.errors import MalformedError
-from sealflow.openinfer.tensor import TensorSpec
+from sealflow.openinfer.specs import TensorSpec
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.suites import Suite, parse_suite
 from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name, parse_request_id

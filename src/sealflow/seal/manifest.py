@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import BundleError, MalformedError
-from sealflow.openinfer.tensor import DataType, TensorSpec
+from sealflow.openinfer.specs import TensorSpec
+from sealflow.openinfer.tensor import DataType
 from sealflow.seal.recipes import (
     ClassificationRecipe,
     ImageRecipe,

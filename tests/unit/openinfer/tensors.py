@@ -1,4 +1,4 @@
-"""Tests: any tensor that the protocol has, for hypothesis."""
+"""Tests: tensors, one by its bytes, or any that the protocol has, for hypothesis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from sealflow.openinfer.messages import InferRequest, InferResponse, RequestedOutput
-from sealflow.openinfer.tensor import DataType, Parameter, Tensor
+from sealflow.openinfer.tensor import DataType, Parameter, Tensor, parse_datatype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,3 +106,8 @@ def responses(
         outputs=several(0, datatypes, for_json=for_json),
         parameters=parameters,
     )
+
+
+def tensor(shape: tuple[int, ...], data: bytes | memoryview, kind: str = "UINT8") -> Tensor:
+    """A tensor that only its shape and bytes matter of."""
+    return Tensor(name="x", datatype=parse_datatype(kind), shape=shape, data=data)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.messages import InferRequest
-    from sealflow.openinfer.tensor import Tensor, TensorSpec
+    from sealflow.openinfer.specs import TensorSpec
+    from sealflow.openinfer.tensor import Tensor
     from sealflow.seal.manifest import ModelManifest
     from sealflow.trusted.worker.images import ImagePreparation
 
