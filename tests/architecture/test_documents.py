@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sealflow.host.gateway.config import GatewayConfig
+
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+NAMED = re.compile(r"`((?:bench|deploy|examples|requirements|src|tests|tools)/[\w./-]+)")
 LISTED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],  # noqa: S607
     cwd=ROOT,
@@ -18,6 +21,7 @@ LISTED = subprocess.run(
     check=True,
 )
 PAGES = sorted(LISTED.stdout.split())
+FIELDS = GatewayConfig.__struct_fields__
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -26,6 +30,23 @@ def test_links(page: str) -> None:
     path = ROOT / page
     targets = [each for each in LINK.findall(path.read_text()) if "://" not in each]
     assert [each for each in targets if not (path.parent / each).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths(page: str) -> None:
+    """Every path of the repository that a page names in passing is there."""
+    named = NAMED.findall((ROOT / page).read_text())
+    assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+def test_settings_of_the_gateway() -> None:
+    """The gateway's page lists all of its settings, and no other."""
+    page = (ROOT / "docs" / "reference" / "gateway.md").read_text().partition("## Settings")[2]
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} >= set(FIELDS)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])} <= set(
+        FIELDS
+    )
 
 
 def test_make_targets() -> None:
