@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.host.control.config import ControlConfig
+from sealflow.host.engine.config import EngineConfig
 from sealflow.host.gateway.config import GatewayConfig
+
+if TYPE_CHECKING:
+    from sealflow.host.broker.settings import BrokerSettings
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -21,7 +27,6 @@ LISTED = subprocess.run(
     check=True,
 )
 PAGES = sorted(LISTED.stdout.split())
-FIELDS = GatewayConfig.__struct_fields__
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -39,14 +44,26 @@ def test_paths(page: str) -> None:
     assert [each for each in named if not (ROOT / each).exists()] == []
 
 
-def test_settings_of_the_gateway() -> None:
-    """The gateway's page lists all of its settings, and no other."""
-    page = (ROOT / "docs" / "reference" / "gateway.md").read_text().partition("## Settings")[2]
-    rows = [line for line in page.splitlines() if line.startswith("| `")]
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} >= set(FIELDS)
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])} <= set(
-        FIELDS
-    )
+def named(page: str, *headings: str) -> set[str]:
+    """The settings in the tables below some headings of a reference page."""
+    sections = (ROOT / "docs" / "reference" / page).read_text().split("\n## ")
+    rows = [line for text in sections for line in text.splitlines()
+            if text.partition("\n")[0] in headings and line.startswith("| `")]  # fmt: skip
+    first = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    return first | {name for row in rows for name in re.findall(r"`(broker_\w+)`", row)}
+
+
+@pytest.mark.parametrize(
+    ("config", "page", "headings"),
+    [
+        (GatewayConfig, "gateway.md", ["Settings"]),
+        (EngineConfig, "settings.md", ["Both", "Engine"]),
+        (ControlConfig, "settings.md", ["Both", "Key broker host"]),
+    ],
+)
+def test_settings(config: type[BrokerSettings], page: str, headings: list[str]) -> None:
+    """A process's page lists all of its settings, and no other."""
+    assert named(page, *headings) == set(config.__struct_fields__)
 
 
 def test_make_targets() -> None:
