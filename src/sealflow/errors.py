@@ -3,6 +3,7 @@
 SealflowError
 ├── ConfigError                 the operator's mistake: where, what, what to do
 ├── MalformedError              the peer's bytes do not parse
+│   └── EnvelopeTooLargeError   an envelope's body is over the limit
 ├── OpenError                   a sealed message does not open; never says why
 ├── VerificationError           the other side could not prove what it is
 │   ├── EvidenceError           quote, chain, revocation, TCB level, signature, directory
@@ -36,6 +37,14 @@ class ConfigError(SealflowError):
 
 class MalformedError(SealflowError):
     """Bytes from a peer break the format; `what` names the first rule broken."""
+
+
+class EnvelopeTooLargeError(MalformedError):
+    """An envelope's body is over the configured limit."""
+
+    def __init__(self, body_bytes: int, max_body_bytes: int) -> None:
+        """Say both sizes."""
+        super().__init__(f"envelope: body of {body_bytes} bytes is over the limit {max_body_bytes}")
 
 
 class OpenError(SealflowError):

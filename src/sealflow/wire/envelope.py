@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from sealflow.errors import MalformedError
+from sealflow.errors import EnvelopeTooLargeError, MalformedError
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
@@ -179,14 +179,6 @@ def decode(data: bytes | bytearray | memoryview, *, max_body_bytes: int) -> Enve
         key_blob=bytes(view[header_end:body_at]),
         body=view[body_at:],
     )
-
-
-class EnvelopeTooLargeError(MalformedError):
-    """The body is over the configured limit."""
-
-    def __init__(self, body_bytes: int, max_body_bytes: int) -> None:
-        """Say both sizes."""
-        super().__init__(f"envelope: body of {body_bytes} bytes is over the limit {max_body_bytes}")
 
 
 def _decode_header(

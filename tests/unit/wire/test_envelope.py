@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealflow.errors import MalformedError
+from sealflow.errors import EnvelopeTooLargeError, MalformedError
 from sealflow.wire.envelope import (
     MAX_HEADER_BYTES,
     Envelope,
-    EnvelopeTooLargeError,
     Kind,
     RefusalHeader,
     ReplyHeader,

@@ -6,19 +6,13 @@ from typing import Final
 
 from sealflow.errors import (
     DeadlineError,
+    EnvelopeTooLargeError,
     MalformedError,
     QueueFullError,
     SealflowError,
     UnavailableError,
 )
-from sealflow.wire.envelope import (
-    MAGIC,
-    PREFIX_LENGTH,
-    EnvelopeTooLargeError,
-    Kind,
-    RefusalHeader,
-    decode,
-)
+from sealflow.wire.envelope import MAGIC, PREFIX_LENGTH, Kind, RefusalHeader, decode
 from sealflow.wire.refusal import RefusalCode
 
 HTTP_STATUS: Final = {

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealflow.errors import InvalidInputError, MalformedError, ModelError, OpenError, RefusedError
+from sealflow.errors import (
+    EnvelopeTooLargeError,
+    InvalidInputError,
+    MalformedError,
+    ModelError,
+    OpenError,
+    RefusedError,
+)
 from sealflow.openinfer.binary import decode_request
 from sealflow.seal.content import ContentKind
 from sealflow.seal.exchange import IncomingCall, open_request
 from sealflow.trusted.worker.arrivals import Envelopes, Serving
 from sealflow.trusted.worker.batching import NO_MEMORY, Job
 from sealflow.trusted.worker.keyring import Keyring
-from sealflow.wire.envelope import EnvelopeTooLargeError, decode, encode_refusal
+from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
