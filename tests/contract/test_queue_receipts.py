@@ -14,8 +14,9 @@ from sealflow.openinfer.messages import InferResponse
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.owner import InputQueue, OutputQueue, QueueClient
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import SessionSecrets, open_request
+from sealflow.seal.exchange import open_request
 from sealflow.seal.receipt import answering_parts
+from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.trusted.worker.arrivals import Clock
 from sealflow.trusted.worker.receipts import Receipts
 from sealflow.wire.envelope import decode, encode_refusal

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.seal.exchange import OutgoingCall, Session, SessionSecrets, open_request
+from sealflow.seal.exchange import OutgoingCall, Session, open_request
 from sealflow.seal.keys import OpeningKey
+from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.seal.suites import Suite
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef, RequestId

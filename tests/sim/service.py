@@ -15,7 +15,8 @@ from sealflow.openinfer.messages import InferResponse
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
-from sealflow.seal.exchange import IncomingCall, SessionSecrets, open_request
+from sealflow.seal.exchange import IncomingCall, open_request
+from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.ids import RequestId
 from sealflow.wire.queueing import Keyspace

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from sealflow.errors import MalformedError
 from sealflow.wire.ids import RequestId, parse_digest, parse_name, parse_request_id
+from sealflow.wire.prefixing import prefixed
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 from sealflow.wire.world import World
 
@@ -158,7 +159,7 @@ class Evidence:
 
 def report_data(bound: bytes, role: Role, world: World) -> bytes:
     """Commit to claims in the 64 bytes that a quote carries."""
-    whole = world.label("report") + _with_length(role.value.encode()) + _with_length(bound)
+    whole = world.label("report") + prefixed(role.value.encode(), bound)
     return hashlib.sha512(whole).digest()
 
 
@@ -196,7 +197,3 @@ def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise MalformedError(f"bound claims: {name} is not a string")
     return value
-
-
-def _with_length(value: bytes) -> bytes:
-    return len(value).to_bytes(4) + value

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +27,7 @@ from sealflow.seal.statement import (
     verify_statement,
 )
 from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream, stream_length
+from sealflow.wire.prefixing import LENGTH_BYTES, prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 MAGIC: Final = b"SFB1"
 MAX_WRAPPED_KEY_BYTES: Final = 4096
 
-_LENGTH: Final = struct.Struct(">I")
 # Base64 and the envelope's own words around the largest statement.
 _MAX_ENVELOPE_BYTES: Final = MAX_STATEMENT_BYTES * 4 // 3 + 1024
 _PIECE_BYTES: Final = 64 * 1024
@@ -72,7 +71,7 @@ def pack(
     envelope = encode_envelope(payload, sign_statement(payload, signing), signer)
     digest = statement_digest(payload)
     wrapped = sealing.seal(content_key, _wrapping_info(world, digest))
-    pieces = [MAGIC, _LENGTH.pack(len(envelope)), envelope, _LENGTH.pack(len(wrapped)), wrapped]
+    pieces = [MAGIC, prefixed(envelope, wrapped)]
     whole = {**files, MANIFEST_NAME: manifest.encode()}
     for resource in statement.resources:
         key, context = _file_key(world, content_key, digest, wrapped, resource.name)
@@ -173,8 +172,8 @@ def read_package(data: bytes | bytearray | memoryview) -> UnverifiedPackage:
     if bytes(view[: len(MAGIC)]) != MAGIC:
         msg = "package: wrong magic"
         raise BundleError(msg)
-    envelope, rest = _prefixed(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
-    wrapped, rest = _prefixed(rest, MAX_WRAPPED_KEY_BYTES)
+    envelope, rest = _split_first(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
+    wrapped, rest = _split_first(rest, MAX_WRAPPED_KEY_BYTES)
     payload, signature, signer = unverified_decode_envelope(bytes(envelope))
     statement = Statement.unverified_decode(payload)
     lengths = [stream_length(resource.size) for resource in statement.resources]
@@ -204,10 +203,7 @@ def _file_key(
     world: World, content_key: bytes, digest: str, wrapped: bytes, name: str
 ) -> tuple[bytes, bytes]:
     # The wrapped key is bound too, so that no byte of a package can change unnoticed.
-    bound = b"".join(
-        _with_length(part)
-        for part in (bytes.fromhex(digest), hashlib.sha256(wrapped).digest(), name.encode())
-    )
+    bound = prefixed(bytes.fromhex(digest), hashlib.sha256(wrapped).digest(), name.encode())
     context = hashlib.sha256(world.label("bundle file context") + bound).digest()
     info = world.label("bundle file key") + context
     key = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(content_key)
@@ -215,15 +211,11 @@ def _file_key(
 
 
 def _wrapping_info(world: World, digest: str) -> bytes:
-    return world.label("bundle owner key") + _with_length(bytes.fromhex(digest))
+    return world.label("bundle owner key") + prefixed(bytes.fromhex(digest))
 
 
-def _with_length(value: bytes) -> bytes:
-    return _LENGTH.pack(len(value)) + value
-
-
-def _prefixed(view: memoryview, limit: int) -> tuple[memoryview, memoryview]:
-    start = _LENGTH.size
+def _split_first(view: memoryview, limit: int) -> tuple[memoryview, memoryview]:
+    start = LENGTH_BYTES
     end = start + int.from_bytes(view[:start])
     if len(view) < start or end > len(view) or end - start > limit:
         msg = "package: a part goes over the end or its limit"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -19,15 +18,11 @@ from sealflow.errors import OpenError
 from sealflow.seal.content import Content, parse_content
 from sealflow.seal.padding import padding_for, unpad
 from sealflow.seal.receipt import split_asking
+from sealflow.seal.session_secrets import SECRET_BYTES, SessionSecrets, session_info
 from sealflow.seal.stream import open_stream, seal_stream, stream_length
-from sealflow.wire.envelope import (
-    Envelope,
-    Kind,
-    ReplyHeader,
-    RequestHeader,
-    encode_start,
-)
-from sealflow.wire.ids import KeyId, ModelRef, RequestId, SessionId, new_request_id, new_session_id
+from sealflow.wire.envelope import Envelope, Kind, ReplyHeader, RequestHeader, encode_start
+from sealflow.wire.ids import ModelRef, RequestId, SessionId, new_request_id, new_session_id
+from sealflow.wire.prefixing import prefixed
 from sealflow.wire.world import World
 
 if TYPE_CHECKING:
@@ -37,7 +32,6 @@ if TYPE_CHECKING:
 
     Parts = Sequence[bytes | memoryview]
 
-SECRET_BYTES: Final = 32
 NONCE_BYTES: Final = 32
 _SHA256: Final = SHA256()
 
@@ -59,7 +53,7 @@ class Session:
         """Draw a secret and seal it to the key, which must come from a verified directory."""
         secret = os.urandom(SECRET_BYTES)
         session_id = new_session_id()
-        blob = key.seal(secret, _session_info(key.suite.world, key.key_id, session_id))
+        blob = key.seal(secret, session_info(key.suite.world, key.key_id, session_id))
         return cls(key=key, session_id=session_id, key_blob=blob, _secret=secret)
 
     def seal_request(
@@ -136,46 +130,6 @@ class OutgoingCall:
         return header, content
 
 
-class SessionSecrets:
-    """The worker's bounded memory of session secrets: saves the KEM for all but the first request.
-
-    Keyed by key, session and blob, so that nobody can plant a secret under another's session.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        """Keep at most `capacity` secrets, the least recently used go first."""
-        self._capacity = capacity
-        self._secrets: OrderedDict[tuple[KeyId, SessionId, bytes], bytes] = OrderedDict()
-
-    def __len__(self) -> int:
-        """How many secrets are kept."""
-        return len(self._secrets)
-
-    def secret(self, key: OpeningKey, session_id: SessionId, blob: bytes) -> bytes:
-        """Open the session's blob, or remember it.
-
-        Raises: OpenError.
-        """
-        kid = key.sealing.key_id
-        index = (kid, session_id, blob)
-        secret = self._secrets.get(index)
-        if secret is None:
-            secret = key.open(blob, _session_info(key.suite.world, kid, session_id))
-            if len(secret) != SECRET_BYTES:
-                raise OpenError
-            self._secrets[index] = secret
-            if len(self._secrets) > self._capacity:
-                self._secrets.popitem(last=False)
-        else:
-            self._secrets.move_to_end(index)
-        return secret
-
-    def forget(self, key_id: KeyId) -> None:
-        """Drop all secrets that came sealed to a key, when the key goes."""
-        for index in [index for index in self._secrets if index[0] == key_id]:
-            del self._secrets[index]
-
-
 def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -> IncomingCall:
     """Open one request with the key that its header names.
 
@@ -249,16 +203,8 @@ def _padded(parts: Parts) -> tuple[list[bytes | memoryview], int]:
     return [head, *parts, tail], stream_length(len(head) + length + len(tail))
 
 
-def _session_info(world: World, kid: KeyId, session_id: SessionId) -> bytes:
-    return world.label("session") + _prefixed(kid.encode()) + _prefixed(session_id.encode())
-
-
-def _prefixed(value: bytes) -> bytes:
-    return len(value).to_bytes(4) + value
-
-
 def _transcript(world: World, purpose: str, start: bytes, blob: bytes) -> bytes:
-    whole = world.label(purpose + " transcript") + _prefixed(start) + _prefixed(blob)
+    whole = world.label(purpose + " transcript") + prefixed(start, blob)
     return hashlib.sha256(whole).digest()
 
 

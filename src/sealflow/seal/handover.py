@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.suites import parse_suite
+from sealflow.wire.prefixing import prefixed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -67,4 +68,4 @@ def take_over(  # noqa: PLR0913 - everything that the secret is bound to
 
 def _signed(world: World, purpose: str, nonce: str, bound: bytes, sealed: bytes) -> bytes:
     parts = (bytes.fromhex(nonce), hashlib.sha256(bound).digest(), sealed)
-    return world.label(purpose) + b"".join(len(part).to_bytes(4) + part for part in parts)
+    return world.label(purpose) + prefixed(*parts)

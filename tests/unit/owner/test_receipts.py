@@ -13,9 +13,10 @@ from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner.receipts import Proof, ReceiptRequest, verify_receipt
 from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import Session, SessionSecrets, open_request
+from sealflow.seal.exchange import Session, open_request
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.receipt import Receipt, SignedReceipt, salted_digest, split_asking
+from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.trusted.worker.arrivals import Clock
 from sealflow.trusted.worker.receipts import Receipts
 from sealflow.wire.envelope import decode

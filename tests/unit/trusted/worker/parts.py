@@ -18,9 +18,10 @@ from sealflow.openinfer.specs import TensorSpec
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.bundle import pack, read_package
 from sealflow.seal.content import ContentKind, content_parts, parse_error
-from sealflow.seal.exchange import Session, SessionSecrets, open_request
+from sealflow.seal.exchange import Session, open_request
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.manifest import ModelFormat, ModelManifest
+from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.seal.suites import Suite
 from sealflow.trusted.worker.batching import Job
 from sealflow.trusted.worker.loading import Loading, ServedModel

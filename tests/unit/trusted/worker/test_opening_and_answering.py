@@ -17,10 +17,7 @@ from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
-from sealflow.wire.envelope import (
-    DEFAULT_MAX_BODY_BYTES,
-    decode,
-)
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
 from sealflow.wire.framing import FrameKind, decode_batch
 from sealflow.wire.refusal import RefusalCode
 from tests.sim import onnx_models
