@@ -61,6 +61,12 @@ class Load:
                 found[name] = outcome.outputs["y"].tolist()
         return found
 
+    def demand_all(self) -> None:
+        """Every request has its answer, the right one, once."""
+        assert self.wrong() == {}, self.wrong()
+        assert self.twice == [], self.twice
+        assert len(self.arrived) == self.sent
+
     def recovery_s(self, fault_at_s: float) -> float:
         """How long after a fault the longest pause between answers ended."""
         times = sorted(each.at_s for each in self.arrived.values())

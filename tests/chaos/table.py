@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.chaos.load import Load
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
 
@@ -20,6 +24,19 @@ class Row:
     wrong: int
     twice: int
     recovery_s: float
+
+    @classmethod
+    def of(cls, load: Load, engine: str, fault: str, *, in_flight: int, fault_at_s: float) -> Row:
+        """What a load says of a fault that came at a time, with so many in flight."""
+        return cls(
+            engine=engine,
+            fault=fault,
+            requests=load.sent,
+            in_flight=in_flight,
+            wrong=len(load.wrong()) + load.in_flight,
+            twice=len(load.twice),
+            recovery_s=load.recovery_s(fault_at_s),
+        )
 
 
 def write(rows: list[Row]) -> None:

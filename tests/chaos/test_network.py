@@ -226,17 +226,13 @@ def test_a_host_is_cut_off(spread: Spread, victim: str, rows: list[Row]) -> None
     time.sleep(MORE_S)
     load = running.finish()
     rows.append(
-        Row(
-            engine=spread.engine,
-            fault=f"{victim} cut off for {CUT_S:g} s",
-            requests=load.sent,
+        Row.of(
+            load,
+            spread.engine,
+            f"{victim} cut off for {CUT_S:g} s",
             in_flight=in_flight,
-            wrong=len(load.wrong()) + load.in_flight,
-            twice=len(load.twice),
-            recovery_s=load.recovery_s(fault_at_s),
+            fault_at_s=fault_at_s,
         )
     )
-    assert load.wrong() == {}
-    assert load.twice == []
-    assert len(load.arrived) == load.sent
+    load.demand_all()
     spread.await_status(whole)

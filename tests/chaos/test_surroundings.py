@@ -34,20 +34,8 @@ def _measured(rows: list[Row], cluster: RunningCluster, running: Running, fault:
     yield
     time.sleep(MORE_S)
     load = running.finish()
-    rows.append(
-        Row(
-            engine="local",
-            fault=fault,
-            requests=load.sent,
-            in_flight=in_flight,
-            wrong=len(load.wrong()) + load.in_flight,
-            twice=len(load.twice),
-            recovery_s=load.recovery_s(fault_at_s),
-        )
-    )
-    assert load.wrong() == {}
-    assert load.twice == []
-    assert len(load.arrived) == load.sent
+    rows.append(Row.of(load, "local", fault, in_flight=in_flight, fault_at_s=fault_at_s))
+    load.demand_all()
     cluster.await_status(whole)
 
 

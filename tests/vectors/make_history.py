@@ -10,13 +10,13 @@ from base64 import b64encode
 from pathlib import Path
 
 from sealflow.seal.catalog import RevokedKind
-from tests.unit.owner.test_receipts import _Service
+from tests.sim.receipts import ReceiptService
 from tests.unit.trusted.keybroker.running import OPERATOR, made
 
 
 def main() -> None:
     """Make one history with every kind of entry."""
-    service = _Service()
+    service = ReceiptService()
     pinned = service.broker.document
     proof, _ = service.exchange()
     assert proof is not None

@@ -4,83 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sealflow.attest.evidence import Role
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.owner.receipts import Proof, ReceiptRequest, verify_receipt
+from sealflow.owner.receipts import Proof, verify_receipt
 from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import Session, open_request
-from sealflow.seal.keys import SealingKey
 from sealflow.seal.receipt import Receipt, SignedReceipt, salted_digest, split_asking
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.trusted.worker.arrivals import Clock
-from sealflow.trusted.worker.receipts import Receipts
-from sealflow.wire.envelope import decode
-from sealflow.wire.ids import ModelRef
 from sealflow.wire.world import World
-from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, Instance, identity
+from tests.sim.receipts import PARTS, REPLY, ReceiptService
+from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealflow.trusted.quoting import Identity
 
-LIMIT = 2**20
-REPLY = content_parts(ContentKind.INFER, b'{"outputs":[]}', [b"\x01\x02"])
-PARTS = content_parts(ContentKind.INFER, b'{"inputs":[]}', [b"\x03" * 100])
-
-
-class _Model:
-    def __init__(self, digest: str) -> None:
-        self.digest = digest
-
-
-class _Service:
-    """A key broker, a worker that it granted a model to, and a client."""
-
-    def __init__(self) -> None:
-        self.broker = Instance().lead()
-        self.digest: str = self.broker.publish("m")["digest"]
-        self.worker: Identity = identity(Role.WORKER)
-        self.grant = self.broker.grant(self.worker)
-        self.clock = Clock(NOW_MS)
-
-    def exchange(
-        self, *, asked: bool = True, attach: bool = True, change: Any = None
-    ) -> tuple[Proof | None, bytes]:
-        """One request and its reply, as client and worker do it; gives the proof and the reply."""
-        key = self.grant.keys[0].opening
-        sealing = SealingKey(suite=key.suite, public=key.sealing.public)
-        request = ReceiptRequest.of(PARTS)
-        call = Session.start(sealing).seal_request(
-            ModelRef(name="m", version="1"),
-            self.digest,
-            request.parts if asked else PARTS,
-            deadline_ms=NOW_MS + 1000,
-        )
-        incoming = open_request(decode(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1))
-        receipts = Receipts(self.worker, self.clock)
-        parts: Sequence[bytes | memoryview] = REPLY
-        if attach:
-            parts = receipts.attach(incoming, _Model(self.digest), REPLY)  # type: ignore[arg-type]
-        if change is not None:
-            parts = change(parts)
-        reply = incoming.seal_reply(parts, model_digest=self.digest, instance=self.worker.instance)
-        header, content = call.open_reply(decode(reply, max_body_bytes=LIMIT))
-        if not asked:
-            return None, bytes(content.binary)
-        inner, proof = request.take(call, header, content)
-        return proof, bytes(inner.binary)
-
 
 @cache
-def service() -> _Service:
+def service() -> ReceiptService:
     """One for all tests that change nothing."""
-    return _Service()
+    return ReceiptService()
 
 
 @cache
@@ -92,7 +39,7 @@ def proof() -> Proof:
     return found
 
 
-def _refused(code: str, changed: Proof, service_: _Service | None = None) -> None:
+def _refused(code: str, changed: Proof, service_: ReceiptService | None = None) -> None:
     log = (service_ or service()).broker.log()
     with pytest.raises(EvidenceError) as caught:
         verify_receipt(changed, log)
@@ -165,7 +112,7 @@ def test_what_the_log_does_not_vouch_for_is_refused() -> None:
 def test_revocations_are_told() -> None:
     """Later ones are said, earlier ones count."""
     for kind in RevokedKind:
-        own = _Service()
+        own = ReceiptService()
         before, _ = own.exchange()
         assert before is not None
         receipt = Receipt.parse(before.signed.text)
