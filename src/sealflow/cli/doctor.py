@@ -33,6 +33,11 @@ _FAILED = 1
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--enclaves", type=click.Path(path_type=Path), help="The signed enclaves' folder.")
 @click.option("--pccs", metavar="URL", help="Instead of the one that the machine is set to.")
+@click.option(
+    "--pccs-ca",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="PEM root of its certificate: `ca_file` of `collateral`, or the chart's `sgx.pccsCa`.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where ports must be free.")
 @click.option("--port", "ports", type=click.IntRange(1, 65535), multiple=True, default=(8470,))
 @click.option("--flink-venv", type=click.Path(path_type=Path), help="Look at Flink and its Java.")
@@ -73,7 +78,7 @@ def _look(machine: Machine, options: dict[str, Any]) -> Iterator[Finding]:
         yield from enclave.devices(machine)
         yield from enclave.quoting(machine)
         yield from enclave.memory(machine, options["enclaves"], options["workers"])
-        yield from network.pccs(machine, options["pccs"])
+        yield from network.pccs(machine, options["pccs"], options["pccs_ca"])
     elif missing := missing_for_sgx(machine):
         yield warned(
             "sgx",

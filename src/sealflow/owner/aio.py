@@ -52,9 +52,9 @@ class AsyncClient:
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )
 
-    async def verify(self) -> TrustReport:
+    async def verify(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
         """Fetch the service's evidence and directory, and judge them; see `Client.verify`."""
-        return await self._transport.run(refreshing.refresh(self._session))
+        return await self._transport.run(refreshing.refresh(self._session, timeout_s=timeout_s))
 
     async def infer(
         self,

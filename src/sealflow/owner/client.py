@@ -58,13 +58,13 @@ class Client:
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )
 
-    def verify(self) -> TrustReport:
+    def verify(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
         """Fetch the service's evidence and directory, and judge them by the policy.
 
-        `infer` does so by itself when it must; this says what was proved.
+        `infer` does so by itself when it must; this says what was proved. `timeout_s`: in all.
         Raises: EvidenceError, PolicyError, UnavailableError.
         """
-        return self._transport.run(refreshing.refresh(self._session))
+        return self._transport.run(refreshing.refresh(self._session, timeout_s=timeout_s))
 
     def infer(
         self,

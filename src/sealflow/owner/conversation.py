@@ -24,13 +24,13 @@ from sealflow.owner.receipts import ReceiptRequest
 from sealflow.owner.refreshing import ensure_verified, refresh, retry_after_s, unavailable
 from sealflow.owner.requests import request_parts
 from sealflow.owner.results import InferResult, read_result
-from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask
+from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask, within
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader, decode
 from sealflow.wire.refusal import RefusalCode
 from sealflow.wire.strict_json import canonical, parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sealflow.owner.requests import Image, Parts, Tensors
     from sealflow.owner.session import ServiceSession
@@ -70,10 +70,27 @@ def infer(  # noqa: PLR0913 - what callers may say
 
     Raises: DeadlineError after `timeout_s`, and whatever the last attempt raised.
     """
+
+    def parts_for(model: DirectoryModel) -> Parts:
+        return request_parts(model, image=image, tensors=tensors, top_k=top_k)
+
+    steps = _infer(session, name, parts_for, timeout_s, receipt=receipt)
+    # The gateway is given a moment to say that nobody answered in time.
+    return within(timeout_s + _GRACE_S, steps)
+
+
+def _infer(
+    session: ServiceSession,
+    name: str,
+    parts_for: Callable[[DirectoryModel], Parts],
+    timeout_s: float,
+    *,
+    receipt: bool,
+) -> Steps[InferResult]:
     until = time.monotonic() + timeout_s
-    yield from ensure_verified(session)
+    yield from within(timeout_s, ensure_verified(session))
     model = yield from _find_model(session, name)
-    parts = request_parts(model, image=image, tensors=tensors, top_k=top_k)
+    parts = parts_for(model)
     patience = _Patience(until, timeout_s)
     while True:
         try:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.owner.deadlines import CONNECT_TIMEOUT_S, deadline, pool_manager
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, T
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_ANSWER_BYTES: Final = 64 * 2**20
-CONNECT_TIMEOUT_S: Final = 10.0
-TOO_MUCH: Final = f"the answer takes too long, or is over {MAX_ANSWER_BYTES} bytes"
+TOO_MUCH: Final = f"the answer is over {MAX_ANSWER_BYTES} bytes"
 _PIECE_BYTES: Final = 2**18
 HEADERS: Final = {"user-agent": "sealflow", "accept-encoding": "identity"}
 
@@ -34,13 +34,13 @@ class HttpTransport:
         Raises: ConfigError.
         """
         self._url = checked_url(url)
-        self._pool = urllib3.PoolManager(
+        self._pool = pool_manager(
+            tls_context(ca) if url.startswith("https") else None,
             num_pools=1,
             maxsize=connections,
             block=True,
             retries=False,
             headers=HEADERS,
-            ssl_context=tls_context(ca) if url.startswith("https") else None,
         )
 
     def run(self, steps: Steps[T]) -> T:
@@ -77,24 +77,26 @@ class HttpTransport:
             return self._exchange(ask, file, {"content-length": str(length)})
 
     def _exchange(self, ask: Ask, body: bytes | BinaryIO, more: dict[str, str]) -> Answer:
-        until = time.monotonic() + ask.timeout_s
         pieces: list[bytes] = []
         size = 0
         try:
-            with self._pool.request(
-                ask.method,
-                self._url + ask.path,
-                body=body,
-                headers={**HEADERS, **ask.headers, **more},
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=ask.timeout_s),
-                pool_timeout=ask.timeout_s,
-                redirect=False,
-                preload_content=False,
-            ) as response:
+            with (
+                deadline(ask.timeout_s),
+                self._pool.request(
+                    ask.method,
+                    self._url + ask.path,
+                    body=body,
+                    headers={**HEADERS, **ask.headers, **more},
+                    timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=ask.timeout_s),
+                    pool_timeout=ask.timeout_s,
+                    redirect=False,
+                    preload_content=False,
+                ) as response,
+            ):
                 for piece in response.stream(_PIECE_BYTES, decode_content=False):
                     pieces.append(piece)
                     size += len(piece)
-                    if size > MAX_ANSWER_BYTES or time.monotonic() > until:
+                    if size > MAX_ANSWER_BYTES:
                         raise unreachable(self._url, TOO_MUCH)
         except urllib3.exceptions.EmptyPoolError as error:
             raise unreachable(self._url, "all connections are in use") from error

@@ -14,7 +14,7 @@ from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.owner.conversation import control
 from sealflow.owner.refreshing import APPEAR_S, refresh
 from sealflow.owner.session import wall_ms
-from sealflow.owner.steps import Ask, Pause, ask
+from sealflow.owner.steps import Ask, Pause, ask, within
 from sealflow.seal.bundle import read_package
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.publishing import seal_publication
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sealflow.seal.manifest import ModelManifest
 
 UPLOAD_TIMEOUT_S: Final = 900.0
+PUBLISH_TIMEOUT_S: Final = UPLOAD_TIMEOUT_S + 300.0
 _PAUSE_S: Final = 0.25
 _ATTEMPTS: Final = 8
 _PASSING: Final = ("not_opened", "unavailable", "none")
@@ -91,6 +92,15 @@ def publish(
     Raises: VerificationError before anything was sent; BundleError, ConfigError, OpenError,
     UnavailableError.
     """
+    return within(PUBLISH_TIMEOUT_S, _publish(session, package, owner, workers))
+
+
+def _publish(
+    session: ServiceSession,
+    package: bytes | str | os.PathLike[str],
+    owner: OwnerKey,
+    workers: Requirements | None,
+) -> Steps[int]:
     yield from refresh(session)
     data = package if isinstance(package, bytes) else _read(Path(package))
     digest = read_package(data).verify(owner.signer).digest

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import EvidenceError, UnavailableError
-from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask
+from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask, within
 from sealflow.wire.queueing import LOG_ENTRIES
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sealflow.owner.trust import TrustReport
 
 DIRECTORY_TIMEOUT_S: Final = 15.0
+REFRESH_TIMEOUT_S: Final = 30.0
+LOG_TIMEOUT_S: Final = 120.0
 MAX_STALE_S: Final = 3.0
 APPEAR_S: Final = 30.0
 """How long a directory that the key broker announced may take to come out at a gateway."""
@@ -25,11 +27,17 @@ MAX_LINKS: Final = 20_000
 _STALE_PAUSE_S: Final = 0.5
 
 
-def refresh(session: ServiceSession) -> Steps[TrustReport]:
+def refresh(session: ServiceSession, *, timeout_s: float = REFRESH_TIMEOUT_S) -> Steps[TrustReport]:
     """Fetch the published directory and verify it; one that is older than the last is asked anew.
+
+    `timeout_s`: for all of it.
 
     Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
     """
+    return within(timeout_s, _refresh(session))
+
+
+def _refresh(session: ServiceSession) -> Steps[TrustReport]:
     until = time.monotonic() + MAX_STALE_S
     while True:
         candidate = yield from _fetch_directory(session)
@@ -81,6 +89,10 @@ def fetch_log(first: int) -> Steps[list[bytes]]:
 
     Raises: UnavailableError.
     """
+    return within(LOG_TIMEOUT_S, _fetch_log(first))
+
+
+def _fetch_log(first: int) -> Steps[list[bytes]]:
     records: list[bytes] = []
     while found := (yield from fetch_records(first + len(records) - 1)):
         records += found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.conversation import control
 from sealflow.owner.refreshing import APPEAR_S, refresh
-from sealflow.owner.steps import Pause
+from sealflow.owner.steps import Pause, within
 from sealflow.seal.orders import Order, SignedOrder
 from sealflow.wire.strict_json import is_integer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sealflow.owner.steps import Steps
     from sealflow.seal.catalog import Revoked
 
+REVOKE_TIMEOUT_S: Final = 120.0
 _PAUSE_S: Final = 0.25
 
 
@@ -27,6 +28,10 @@ def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[
     Returns the version of that directory.
     Raises: ConfigError when this key may not revoke it, VerificationError, UnavailableError.
     """
+    return within(REVOKE_TIMEOUT_S, _revoke(session, revoked, owner))
+
+
+def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
     report = yield from refresh(session)
     order = Order(deployment=report.directory.deployment, revoked=revoked, signer=owner.signer)
     signed = SignedOrder.sign(order, owner.signing, owner.world)

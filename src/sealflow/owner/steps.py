@@ -6,9 +6,12 @@ Sans-I/O: nothing here touches a socket or sleeps.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
+
+from sealflow.errors import DeadlineError, SealflowError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,3 +59,36 @@ def ask(request: Ask) -> Steps[Answer]:
         msg = "an Ask is driven with an Answer"
         raise TypeError(msg)
     return answer
+
+
+def within(timeout_s: float, steps: Steps[T]) -> Steps[T]:
+    """Take the same steps, all of them together in `timeout_s`, however many there are.
+
+    Raises: DeadlineError when the time is over, and whatever the steps raise.
+    """
+    until = time.monotonic() + timeout_s
+    try:
+        event = next(steps)
+        while True:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                event = steps.throw(_late(timeout_s, "it took too many steps"))
+                continue
+            if isinstance(event, Pause):
+                yield Pause(min(event.seconds, left_s))
+                event = steps.send(None)
+                continue
+            try:
+                answer = yield replace(event, timeout_s=min(event.timeout_s, left_s))
+            except SealflowError as error:
+                over = time.monotonic() >= until
+                event = steps.throw(_late(timeout_s, error) if over else error)
+            else:
+                event = steps.send(answer)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def _late(timeout_s: float, why: object) -> DeadlineError:
+    return DeadlineError(f"no answer within {timeout_s:g} s: {why}")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
 from sealflow.cli.doctor import doctor
+from sealflow.host.doctor.network import QCNL
+from tests.sim.certificates import Authority
 from tests.sim.machines import SGX_MACHINE, machine
+from tests.sim.web_server import WebServer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -62,3 +67,77 @@ def test_table(tmp_path: Path, mode: str) -> None:
     assert "warn" in done.stdout
     assert "Intel" in done.stdout
     assert ("aesm" in done.stdout) is (mode == "sgx")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """The operator's own authority."""
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def private_pccs(authority: Authority) -> Iterator[str]:
+    """A PCCS whose certificate no system knows the root of; gives its address."""
+    pair = authority.issue("pccs", host="localhost")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    with WebServer({"/sgx/certification/v4/rootcacrl": (200, {}, b"00")}, tls) as server:
+        yield server.url.replace("127.0.0.1", "localhost") + "/sgx/certification/v4"
+
+
+def _pccs(said: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = next(each for each in said["findings"] if each["check"] == "pccs")
+    return found
+
+
+def test_root_of_a_private_pccs(tmp_path: Path, authority: Authority, private_pccs: str) -> None:
+    """With the root that the settings have as `ca_file` it passes; without, the fix names it."""
+    root = machine(tmp_path).root
+    sgx = ("--sgx-mode=sgx", f"--pccs={private_pccs}")
+    found = _pccs(look(root, *sgx, f"--pccs-ca={authority.root}")[1])
+    assert (found["verdict"], found["detail"]) == ("pass", f"{private_pccs} answers")
+    without = _pccs(look(root, *sgx)[1])
+    assert without["verdict"] == "fail"
+    assert "CERTIFICATE_VERIFY_FAILED" in without["detail"]
+    assert "--pccs-ca" in without["fix"]
+
+
+def test_another_root(tmp_path: Path, private_pccs: str) -> None:
+    """A certificate of somebody else fails, and so does a name that it does not have."""
+    root = machine(tmp_path).root
+    other = Authority(tmp_path / "other").root
+    found = _pccs(look(root, "--sgx-mode=sgx", f"--pccs={private_pccs}", f"--pccs-ca={other}")[1])
+    assert found["verdict"] == "fail"
+    assert "--pccs-ca" in found["fix"]
+
+
+def test_another_name(tmp_path: Path, authority: Authority, private_pccs: str) -> None:
+    """The address must have a name that the certificate has."""
+    address = private_pccs.replace("localhost", "127.0.0.1")
+    root = machine(tmp_path).root
+    arguments = ("--sgx-mode=sgx", f"--pccs={address}", f"--pccs-ca={authority.root}")
+    found = _pccs(look(root, *arguments)[1])
+    assert found["verdict"] == "fail"
+    assert "a name that the certificate has" in found["fix"]
+
+
+def test_a_root_goes_before_what_the_machine_says(
+    tmp_path: Path, authority: Authority, private_pccs: str
+) -> None:
+    """A machine that takes any certificate is asked for the right one when a root is given."""
+    text = f"PCCS_URL={private_pccs}\nUSE_SECURE_CERT=FALSE\n"
+    root = machine(tmp_path, {**SGX_MACHINE, QCNL: text}).root
+    assert _pccs(look(root, "--sgx-mode=sgx")[1])["verdict"] == "pass"
+    other = Authority(tmp_path / "other").root
+    for ca, verdict in ((other, "fail"), (authority.root, "pass")):
+        assert _pccs(look(root, "--sgx-mode=sgx", f"--pccs-ca={ca}")[1])["verdict"] == verdict
+
+
+def test_a_root_that_is_none(tmp_path: Path, private_pccs: str) -> None:
+    """A file without a certificate is named."""
+    nonsense = tmp_path / "ca.pem"
+    nonsense.write_text("nonsense")
+    arguments = ("--sgx-mode=sgx", f"--pccs={private_pccs}", f"--pccs-ca={nonsense}")
+    found = _pccs(look(machine(tmp_path).root, *arguments)[1])
+    assert found["verdict"] == "fail"
+    assert f"{nonsense} holds no certificate" in found["detail"]

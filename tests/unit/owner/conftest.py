@@ -1,4 +1,4 @@
-"""A real gateway between a client and the service that the test plays."""
+"""A real gateway between a client and a service that the test plays; peers that speak HTTP."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sim.gateway import RunningGateway
+from tests.unit.owner.http_peers import Peer, in_a_loop, in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.sim.queue_server import Server
     from tests.sim.service import PlayedService
+    from tests.unit.owner.http_peers import Exchange, Script
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +22,24 @@ def gateway(queue: Server, played: PlayedService) -> Iterator[RunningGateway]:
     """A gateway on it, which sees the directory from its start."""
     with RunningGateway(queue) as running:
         yield running
+
+
+@pytest.fixture(params=[in_threads, in_a_loop], ids=["threads", "loop"])
+def exchange(request: pytest.FixtureRequest) -> Exchange:
+    """Either transport."""
+    chosen: Exchange = request.param
+    return chosen
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Peer]]:
+    """Start servers that end with the test."""
+    servers: list[Peer] = []
+
+    def start(*scripts: Script) -> Peer:
+        servers.append(Peer(*scripts))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

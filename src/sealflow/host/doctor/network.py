@@ -16,6 +16,7 @@ from sealflow.host.doctor.finding import Finding, failed, passed, warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from sealflow.host.sgx import Machine
 
@@ -45,8 +46,11 @@ def ports(host: str, wanted: Iterable[int]) -> Iterator[Finding]:
             yield failed(f"port {port}", f"{host}: {error.strerror}", fix)
 
 
-def pccs(machine: Machine, url: str | None) -> Iterator[Finding]:
-    """Fetch the root's revocation list from the PCCS that was named, or that the machine names."""
+def pccs(machine: Machine, url: str | None, ca: Path | None = None) -> Iterator[Finding]:
+    """Fetch the root's revocation list from the PCCS that was named, or that the machine names.
+
+    `ca`: PEM root of its certificate; None: the roots of the system, or what the machine says.
+    """
     text = machine.text(QCNL)
     found = _URL.search(text)
     address = url or (found[1] if found else None)
@@ -57,11 +61,14 @@ def pccs(machine: Machine, url: str | None) -> Iterator[Finding]:
             f"run Intel's PCCS, and write its pccs_url into /{QCNL}; or give --pccs",
         )
         return
-    trusting = url is None and _ANY_CERTIFICATE.search(text) is not None
+    trusting = url is None and ca is None and _ANY_CERTIFICATE.search(text) is not None
     try:
-        status, skew_s = _get(address.rstrip("/") + "/rootcacrl", trusting=trusting)
+        status, skew_s = _get(address.rstrip("/") + "/rootcacrl", trusting=trusting, ca=ca)
     except ConfigError as error:
-        yield failed("pccs", f"{address}: {error}", "start it, mend its address, or open the way")
+        fix = "start it, mend its address, or open the way"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            fix = "give its certificate's root with --pccs-ca, and a name that the certificate has"
+        yield failed("pccs", f"{address}: {error}", fix)
         return
     if status == _OK:
         yield passed("pccs", f"{address} answers")
@@ -97,7 +104,14 @@ def _skew(whose: str, skew_s: float | None) -> Iterator[Finding]:
         yield failed("clock", detail, fix)
 
 
-def _get(url: str, *, trusting: bool) -> tuple[int, float | None]:
+def _roots(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{ca} holds no certificate") from error
+
+
+def _get(url: str, *, trusting: bool, ca: Path | None = None) -> tuple[int, float | None]:
     """Get a page; gives its status and by how many seconds the server is ahead of this clock.
 
     Raises: ConfigError.
@@ -108,7 +122,7 @@ def _get(url: str, *, trusting: bool) -> tuple[int, float | None]:
     connection: http.client.HTTPConnection
     try:
         if parts.scheme == "https":
-            context = ssl.create_default_context()
+            context = _roots(ca)
             if trusting:
                 # The machine's own setting; collateral is signed, whoever passes it on.
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -96,6 +96,7 @@ class Service:
             self._reporting.cancel()
             await asyncio.gather(self._reporting, return_exceptions=True)
         await self._envelopes.close()
+        await self._health.close()
         try:
             await self._records.withdraw_status("gateway", self._instance)
         except UnavailableError:

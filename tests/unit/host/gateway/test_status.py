@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,56 @@ def test_status(fresh: RunningGateway, raw: Any, engine: PlayedEngine) -> None:
     assert (own["component"], own["pid"]) == ("gateway", fresh.process.pid)
     assert found["queue"] == {"waiting": 0, "in_work": 0, "capacity": 4096}
     assert (found["deployment"], found["ready"], found["reasons"]) == ("test", True, [])
+
+
+@pytest.fixture
+def ready(fresh: RunningGateway, raw: Any) -> RunningGateway:
+    """A gateway that has all that it needs."""
+    raw.set(KEYS.directory, DIRECTORY)
+    say(raw, "engine", workers=[{"ready": True}])
+    soon(lambda: fresh.http.get("/v2/health/ready"), lambda answer: answer.status_code == 200)
+    return fresh
+
+
+@pytest.mark.parametrize("path", ["/v1/status", "/v2/health/ready"])
+def test_a_broker_that_hangs(ready: RunningGateway, queue: Server, path: str) -> None:
+    """A probe that waits for 5 s is told, the next ones at once; and so is that it is back."""
+    queue.pause()
+    try:
+        told = soon(
+            lambda: ready.http.get(path, timeout=5), lambda answer: answer.status_code == 503
+        )
+        assert "the broker does not answer within 4 s" in told.json()["error"]
+        assert ready.http.get(path, timeout=1).status_code == 503
+        assert ready.http.get("/v2/health/live", timeout=1).status_code == 200
+    finally:
+        queue.resume()
+    soon(lambda: ready.http.get(path), lambda answer: answer.status_code == 200)
+
+
+def test_a_broker_that_is_slow(ready: RunningGateway, queue: Server) -> None:
+    """Answers that take their time are waited for: nobody is told that it is away."""
+    answers = []
+    ended = threading.Event()
+
+    def limp() -> None:
+        while not ended.is_set():
+            queue.pause()
+            ended.wait(0.4)
+            queue.resume()
+            ended.wait(0.02)
+
+    limping = threading.Thread(target=limp)
+    limping.start()
+    try:
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            answers.append(ready.http.get("/v2/health/ready", timeout=5).status_code)
+            ended.wait(0.1)
+    finally:
+        ended.set()
+        limping.join()
+    assert set(answers) == {200}
 
 
 def test_nonsense_in_the_broker(fresh: RunningGateway, raw: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import UnavailableError
 from sealflow.host.gateway.response import Response, json_response, retry_after
 
 if TYPE_CHECKING:
+    from sealflow.host.broker.delivery import Depth
     from sealflow.host.broker.records import Records
     from sealflow.host.gateway.config import GatewayConfig
     from sealflow.host.gateway.figures import Figures
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
     from sealflow.host.gateway.routes.keybroker import DirectoryCache
 
 _FRESH_S: Final = 1.0
+_PATIENCE_S: Final = 4.0
+"""Less than the 5 s that probes wait."""
+_DRAINING: Final = "the gateway is shutting down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    directory: bool
+    components: list[dict[str, Any]]
+    depth: Depth
 
 
 class HealthRoutes:
@@ -30,8 +42,8 @@ class HealthRoutes:
         self._records = records
         self._directory = directory
         self._figures = figures
-        self._components: list[dict[str, Any]] = []
-        self._read_at = -_FRESH_S
+        self._looking: asyncio.Task[_Seen] | None = None
+        self._since = 0.0
         self.draining = False
 
     async def live(self, request: Request) -> Response:
@@ -42,7 +54,10 @@ class HealthRoutes:
     async def ready(self, request: Request) -> Response:
         """Say whether a request sent now would be served."""
         del request
-        reasons = await self._missing()
+        try:
+            reasons = [_DRAINING] if self.draining else self._missing(await self._look())
+        except UnavailableError as error:
+            reasons = [str(error)]
         if not reasons:
             return json_response({"ready": True})
         body = {"ready": False, "error": "; ".join(reasons)}
@@ -52,12 +67,11 @@ class HealthRoutes:
         """Gather what the processes of the cluster publish, the queue, and readiness."""
         del request
         try:
-            components = await self._read_components()
-            depth = await self._records.depth()
+            seen = await self._look()
         except UnavailableError as error:
             body = {"ready": False, "error": str(error)}
             return json_response(body, status=503, headers=(retry_after(1.0),))
-        reasons = await self._missing()
+        reasons = self._missing(seen)
         return json_response(
             {
                 "deployment": self._config.deployment,
@@ -65,11 +79,11 @@ class HealthRoutes:
                 "simulated": self._directory.says_simulated,
                 "reasons": reasons,
                 "queue": {
-                    "waiting": depth.waiting,
-                    "in_work": depth.in_work,
+                    "waiting": seen.depth.waiting,
+                    "in_work": seen.depth.in_work,
                     "capacity": self._config.queue_capacity,
                 },
-                "components": components,
+                "components": seen.components,
             }
         )
 
@@ -79,30 +93,50 @@ class HealthRoutes:
         body, media_type = self._figures.exposition()
         return Response(body=body, media_type=media_type.encode())
 
-    async def _missing(self) -> list[str]:
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    def _missing(self, seen: _Seen) -> list[str]:
         if self.draining:
-            return ["the gateway is shutting down"]
+            return [_DRAINING]
         reasons = []
-        try:
-            if await self._directory.read() is None:
-                reasons.append("no directory is published: see that the control process runs")
-            components = await self._read_components()
-        except UnavailableError as error:
-            return [*reasons, str(error)]
-        if not any(_ready_workers(each) for each in components):
+        if not seen.directory:
+            reasons.append("no directory is published: see that the control process runs")
+        if not any(_ready_workers(each) for each in seen.components):
             reasons.append("no worker is ready: see the engine's status and log")
         return reasons
 
-    async def _read_components(self) -> list[dict[str, Any]]:
+    async def _look(self) -> _Seen:
+        """Give what the broker says, at most a second old; whoever asks meanwhile shares it.
+
+        A broker may be slow, and is waited for; one that hangs is found out before a probe gives
+        up, and by the next probe at once.
+
+        Raises: UnavailableError.
+        """
         now = asyncio.get_running_loop().time()
-        if now - self._read_at >= _FRESH_S:
-            parsed = [_parse(text) for text in await self._records.statuses()]
-            self._components = sorted(
-                (each for each in parsed if each is not None),
-                key=lambda each: (str(each.get("component")), str(each.get("instance"))),
-            )
-            self._read_at = now
-        return self._components
+        looking = self._looking
+        if looking is None or (looking.done() and now - self._since >= _FRESH_S):
+            self._looking = looking = asyncio.create_task(self._ask())
+            self._since = now
+        await asyncio.wait({looking}, timeout=max(self._since + _PATIENCE_S - now, 0))
+        if not looking.done():
+            raise UnavailableError(f"the broker does not answer within {_PATIENCE_S:g} s")
+        return looking.result()
+
+    async def _ask(self) -> _Seen:
+        directory, statuses, depth = await asyncio.gather(
+            self._directory.read(), self._records.statuses(), self._records.depth()
+        )
+        parsed = [_parse(text) for text in statuses]
+        components = sorted(
+            (each for each in parsed if each is not None),
+            key=lambda each: (str(each.get("component")), str(each.get("instance"))),
+        )
+        return _Seen(directory=directory is not None, components=components, depth=depth)
 
 
 def _parse(text: bytes) -> dict[str, Any] | None:
