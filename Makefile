@@ -8,7 +8,7 @@ INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get u
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flink demo test check fmt lint types arch unit e2e coverage images e2e-images chaos bench docs fuzz audit clean
+.PHONY: help setup flink demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs fuzz audit clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -72,6 +72,9 @@ images: ## Build the container images with buildah
 
 e2e-images: setup image-tools ## Build the images on a base of Debian's own packages and run them
 	@$(BIN)/python -m pytest -q -m images tests/images
+
+e2e-gramine: setup ## Sign, start and attack enclaves with the Gramine of this machine, without SGX hardware
+	@$(BIN)/python -m pytest -q -m gramine tests/gramine
 
 chaos: setup flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
 	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos

@@ -170,8 +170,8 @@ def find_hardware(deployment: Deployment) -> tuple[Quoter, bytes]:
 def _simulated(role: Role, deployment: Deployment, platform: bytes) -> tuple[Quoter, bytes, bytes]:
     try:
         from sealflow.trusted.quoters.simulated import SimulatedQuoter  # noqa: PLC0415
-    except ImportError as error:
-        # Images for hardware hold no simulation.
+    except (ImportError, OSError) as error:
+        # Images for hardware hold no simulation, and what a host adds there does not open.
         raise FatalError(Fatal.TEE) from error
     quoter = SimulatedQuoter(role, platform)
     key = platform_key(quoter.secret, quoter.measurement, deployment.digest)

@@ -13,10 +13,9 @@ from sealflow.attest.evidence import Role
 from sealflow.errors import ConfigError
 
 MAX_THREADS: Final = 256
-_LEAST_MIB: Final = {Role.WORKER: 1024, Role.KEY_BROKER: 512}
-_FIXED_MIB: Final = 512
-_COPIES_OF_WEIGHTS: Final = 3
-"""The package, the parsed model, and what the runtime makes of it."""
+_FIXED_MIB: Final = {Role.WORKER: 640, Role.KEY_BROKER: 512}
+_COPIES_OF_WEIGHTS: Final = 5
+"""While a model loads: its package, its files, and what the runtime parses, compiles and packs."""
 _GRAMINE_THREADS: Final = 3
 _OWN_THREADS: Final = {Role.WORKER: 4, Role.KEY_BROKER: 1}
 _SPARE_THREADS: Final = 4
@@ -51,7 +50,7 @@ def enclave_mib(role: Role, load: Load) -> int:
     Raises: ConfigError when it would be over 1 TiB.
     """
     weights = load.weights_mib if role is Role.WORKER else 0
-    wanted = max(_LEAST_MIB[role], _FIXED_MIB + _COPIES_OF_WEIGHTS * weights)
+    wanted = _FIXED_MIB[role] + _COPIES_OF_WEIGHTS * weights
     size = 1 << (wanted - 1).bit_length()
     if size > _MAX_MIB:
         raise ConfigError(f"{load.weights_mib} MiB of weights would need an enclave over 1 TiB")
@@ -59,6 +58,9 @@ def enclave_mib(role: Role, load: Load) -> int:
 
 
 def max_threads(role: Role, load: Load) -> int:
-    """Give the number of thread slots: our own threads, Gramine's, and each model's pool."""
-    pools = load.threads * load.models if role is Role.WORKER else 0
+    """Give the number of thread slots: our own threads, Gramine's, and each model's pool.
+
+    OpenVINO has one thread for a model beside those that compute.
+    """
+    pools = (load.threads + 1) * load.models if role is Role.WORKER else 0
     return _OWN_THREADS[role] + _GRAMINE_THREADS + pools + _SPARE_THREADS

@@ -83,12 +83,13 @@ def render(
     libraries = sorted(folders - {python.base.parent})
     manifest = {name: dict(table) for name, table in template.manifest.items()}
     mounts = [
+        # Before the others, so that it hides none of them.
+        {"path": "/tmp", "type": "tmpfs"},  # noqa: S108 - inside the enclave
         {"path": "/lib", "uri": f"file:{gramine / RUNTIME}"},
         *(
             {"path": str(each), "uri": f"file:{each}"}
             for each in (*libraries, python.stdlib, python.base, python.prefix)
         ),
-        {"path": "/tmp", "type": "tmpfs"},  # noqa: S108 - inside the enclave
     ]
     manifest["fs"] = {**manifest.get("fs", {}), "mounts": mounts}
     search = ":".join(("/lib", *map(str, libraries)))

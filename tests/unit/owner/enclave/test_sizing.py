@@ -10,10 +10,11 @@ from sealflow.owner.enclave.sizing import Load, enclave_mib, max_threads
 
 
 @pytest.mark.parametrize(
-    ("weights_mib", "size_mib"), [(0, 1024), (170, 1024), (171, 2048), (512, 2048), (4096, 16384)]
+    ("weights_mib", "size_mib"),
+    [(0, 1024), (76, 1024), (77, 2048), (281, 2048), (282, 4096), (4096, 32768)],
 )
 def test_worker(weights_mib: int, size_mib: int) -> None:
-    """A worker's enclave holds three copies of the weights, in a power of two, 1 GiB at least."""
+    """A worker's enclave holds five copies of the weights, in a power of two, 1 GiB at least."""
     assert enclave_mib(Role.WORKER, Load(weights_mib=weights_mib)) == size_mib
 
 
@@ -24,7 +25,7 @@ def test_key_broker() -> None:
     assert max_threads(Role.KEY_BROKER, large) == max_threads(Role.KEY_BROKER, Load()) == 8
 
 
-@pytest.mark.parametrize(("threads", "models", "slots"), [(1, 1, 12), (2, 4, 19), (8, 4, 43)])
+@pytest.mark.parametrize(("threads", "models", "slots"), [(1, 1, 13), (2, 4, 23), (8, 4, 47)])
 def test_threads(threads: int, models: int, slots: int) -> None:
     """Every model has a pool of its own beside our threads and Gramine's."""
     assert max_threads(Role.WORKER, Load(threads=threads, models=models)) == slots
