@@ -108,7 +108,10 @@ def _require_files(address: BrokerAddress | str) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the library's errors into ours: a full memory is a full queue, the rest may pass."""
+    """Turn the library's errors into ours: a full memory is a full queue, the rest may pass.
+
+    Raises: QueueFullError, UnavailableError.
+    """
     try:
         yield
     except valkey.exceptions.OutOfMemoryError as error:
@@ -121,7 +124,10 @@ def translated() -> Iterator[None]:
 
 @asynccontextmanager
 async def within(limit_s: float = ROUND_TRIP_S) -> AsyncIterator[None]:
-    """Give what is awaited inside `limit_s`; errors as `translated`."""
+    """Give what is awaited inside `limit_s`.
+
+    Raises: QueueFullError, UnavailableError.
+    """
     with translated():
         try:
             async with asyncio.timeout(limit_s):

@@ -49,7 +49,10 @@ class _Boot:
 
 
 def serve(port: Port, journal: Journal) -> None:
-    """Answer until the host closes the pipe."""
+    """Answer until the host closes the pipe.
+
+    Raises: FatalError when the first frame is none that this code understands.
+    """
     try:
         boot = _Boot.parse(first_frame(port))
     except MalformedError as error:
