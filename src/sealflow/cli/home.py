@@ -20,6 +20,7 @@ from sealflow.attest.simulated.platform import Platform
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.policy_file import write_policy
+from sealflow.owner.toml_text import table_lines
 from sealflow.wire.ids import parse_name
 from sealflow.wire.world import World
 
@@ -123,9 +124,7 @@ class Home:
     def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:
         """Write the TOML file of one process."""
         path = self.path / "run" / f"{name}.toml"
-        # JSON's strings, numbers and booleans are TOML's too.
-        lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
-        write_whole(path, "".join(lines).encode())
+        write_whole(path, "\n".join([*table_lines(settings), ""]).encode())
         return path
 
     def note_running(self, facts: Mapping[str, object]) -> None:

@@ -98,7 +98,7 @@ def write_policy(path: Path, policy: AnyPolicy) -> None:
     if isinstance(policy, SimulationPolicy):
         lines.append("# A simulated TEE: nothing is protected from whoever runs the machines.")
     try:
-        path.write_text("\n".join([*lines, *table_lines(whole), ""]))
+        path.write_text("\n".join([*lines, *table_lines(whole), ""]), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot write the policy: {error.strerror}") from error
 
