@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from sealflow.errors import SealflowError
+from typing import TYPE_CHECKING
+
+from sealflow.errors import MalformedError, SealflowError, UnavailableError
 from sealflow.wire.framing import MAX_CONTROL_BYTES
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import parse_object
+from sealflow.wire.strict_json import canonical, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Problem(SealflowError):  # noqa: N818 - becomes an answer
@@ -18,14 +23,24 @@ class Problem(SealflowError):  # noqa: N818 - becomes an answer
         self.detail = detail
 
 
-def parse_request(request: bytes | memoryview) -> dict[str, object]:
-    """Read a request of bounded size.
+def answered(
+    request: bytes | memoryview, answer: Callable[[dict[str, object]], dict[str, object]]
+) -> bytes:
+    """Answer a request of bounded size, or say in the answer why it is not done.
 
-    Raises: Problem, MalformedError.
+    `answer`: does what a parsed request asks; it raises Problem, MalformedError, UnavailableError.
     """
-    if len(request) > MAX_CONTROL_BYTES:
-        raise Problem("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")
-    return parse_object(request, "control request")
+    try:
+        if len(request) > MAX_CONTROL_BYTES:
+            raise Problem("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")  # noqa: TRY301
+        return canonical(answer(parse_object(request, "control request")))
+    except MalformedError as error:
+        problem = Problem("malformed", str(error))
+    except Problem as error:
+        problem = error
+    except UnavailableError as error:
+        problem = Problem("unavailable", str(error))
+    return canonical({"error": {"code": problem.code, "detail": problem.detail}})
 
 
 def digest_field(value: dict[str, object], name: str) -> str:

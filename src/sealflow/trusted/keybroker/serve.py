@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.attest.evidence import Evidence
 from sealflow.errors import (
     EvidenceError,
-    MalformedError,
     OpenError,
     PolicyError,
-    UnavailableError,
 )
 from sealflow.seal.directory import SignedDirectory
 from sealflow.seal.log import EntryKind
@@ -24,12 +22,12 @@ from sealflow.trusted.journal import Event
 from sealflow.trusted.keybroker.history import History
 from sealflow.trusted.keybroker.owners import revoke, take_publication
 from sealflow.trusted.keybroker.release import Release
-from sealflow.trusted.keybroker.requests import Problem, digest_field, parse_request
+from sealflow.trusted.keybroker.requests import Problem, answered, digest_field
 from sealflow.trusted.keybroker.state import State
 from sealflow.trusted.keybroker.statekey import StateKey
 from sealflow.trusted.keybroker.vault import Vault
 from sealflow.wire.framing import FrameKind, encode_batch
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.strict_json import parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,16 +132,9 @@ class KeyBroker:
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer one request; never raises for anything that a peer can send."""
         try:
-            return canonical(self._answer(parse_request(request)))
-        except MalformedError as error:
-            problem = Problem("malformed", str(error))
-        except Problem as error:
-            problem = error
-        except UnavailableError as error:
-            problem = Problem("unavailable", str(error))
+            return answered(request, self._answer)
         finally:
             self._commit()
-        return canonical({"error": {"code": problem.code, "detail": problem.detail}})
 
     def _answer(self, value: dict[str, object]) -> dict[str, object]:
         match value.get("op"):

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Evidence, Role, decode_base64
 from sealflow.attest.policy import appraise
-from sealflow.errors import EvidenceError, MalformedError, OpenError, PolicyError, UnavailableError
+from sealflow.errors import EvidenceError, OpenError, PolicyError
 from sealflow.seal.handover import take_over
 from sealflow.trusted.journal import Fatal, FatalError
-from sealflow.trusted.keybroker.requests import Problem, digest_field, parse_request
+from sealflow.trusted.keybroker.requests import Problem, answered, digest_field
 from sealflow.trusted.keybroker.serve import KeyBroker
 from sealflow.trusted.keybroker.statekey import StateKey, new_state_key
 from sealflow.wire.framing import FrameKind
-from sealflow.wire.strict_json import canonical, require_keys
+from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,15 +64,7 @@ class Standby:
 
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer the host, which speaks for this instance to the one that leads."""
-        try:
-            return canonical(self._answer(parse_request(request)))
-        except MalformedError as error:
-            problem = Problem("malformed", str(error))
-        except Problem as error:
-            problem = error
-        except UnavailableError as error:
-            problem = Problem("unavailable", str(error))
-        return canonical({"error": {"code": problem.code, "detail": problem.detail}})
+        return answered(request, self._answer)
 
     def lead(self, state: bytes) -> KeyBroker:
         """Serve from now on: continue `state`, or begin a new history when there is none.
