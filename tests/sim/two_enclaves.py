@@ -55,13 +55,6 @@ class HostedWorker:
             if kind is FrameKind.EVENT and json.loads(payload)["event"] == name:
                 return
 
-    def await_fatal(self) -> str:
-        """Carry until the worker ends; gives its last word."""
-        while True:
-            kind, payload = self._next()
-            if kind is FrameKind.FATAL:
-                return payload.decode()
-
     def tick(self, at_ms: int | None = None) -> None:
         """Tell it the host's time, or another, and what is published."""
         self.process.tick(self._site.now_ms if at_ms is None else at_ms, self._site.document)
