@@ -16,6 +16,7 @@ from tests.chart.rendering import NAMESPACE, ROOT, TOOLS
 from tests.chart.test_helm import LOG, checked
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.controllers import InstantControllers
+from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.store import Store
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def shell(tmp_path: Path) -> Iterator[dict[str, str]]:
     store = Store(checked)
     api = ApiServer(store, lambda namespace, name: LOG)
     controllers = InstantControllers(store, lambda pod: "Succeeded")
-    config = api.write_kubeconfig(tmp_path / "kubeconfig", NAMESPACE)
+    config = write_kubeconfig(tmp_path / "kubeconfig", api, NAMESPACE)
     try:
         yield {
             "PATH": f"{TOOLS}:{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -23,6 +23,7 @@ from tests.chart.rendering import (
 from tests.chart.schemas import check_object
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.controllers import BY_NAME, InstantControllers
+from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.store import StatusError, Store
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Cluster:
         self.pod_phase = "Succeeded"
         self.api = ApiServer(self.store, lambda namespace, name: LOG)
         self.controllers = InstantControllers(self.store, lambda pod: self.pod_phase)
-        self.kubeconfig = self.api.write_kubeconfig(folder / "kubeconfig", NAMESPACE)
+        self.kubeconfig = write_kubeconfig(folder / "kubeconfig", self.api, NAMESPACE)
         self.add("Namespace", NAMESPACE, namespace="")
 
     def add(self, kind: str, name: str, namespace: str = NAMESPACE, **fields: Any) -> None:

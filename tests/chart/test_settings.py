@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.flink_job import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
-from tests.chart.rendering import CHART, RELEASE, Object, containers_of, pods_of
+from tests.chart.rendering import CHART, RELEASE, Object, Release, containers_of, pods_of, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,6 +194,24 @@ def test_flink_settings(rendered: Rendered) -> None:
     assert config["scheduler-mode"] == "reactive"
     assert config["security.ssl.rest.authentication-enabled"] is True
     assert not any("password" in key for key in config)
+
+
+def test_stored_jobs(tmp_path: Path) -> None:
+    """What JobManagers store is found by those of the same image, and for the same settings."""
+
+    def names(values: Object) -> tuple[str, str]:
+        files = files_of(render(Release(presets=("nonsgx", "ha"), values=values), tmp_path))
+        config = yaml.safe_load(files["config.yaml"])
+        assert config["kubernetes.cluster-id"] == config["high-availability.cluster-id"]
+        return config["kubernetes.cluster-id"], tomllib.loads(files["job.toml"])["name"]
+
+    place, job = names({})
+    assert names({"gateway": {"replicas": 4}}) == (place, job)
+    more = names({"taskmanager": {"replicas": 5}})
+    assert more[0] == place
+    assert more[1] != job
+    other = names({"jobmanager": {"image": {"tag": "next"}}})
+    assert other[0] != place
 
 
 def test_flink_start(rendered: Rendered, tmp_path: Path) -> None:

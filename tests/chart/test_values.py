@@ -212,6 +212,10 @@ REFUSED: Final[dict[str, tuple[Release, str]]] = {
         Release(values={"flink": {"ha": {"enabled": True}}}),
         "flink/ha/storageDir",
     ),
+    "HA on a claim without a name": (
+        Release(values={"flink": {"ha": {"enabled": True, "storageDir": "file:///flink-ha"}}}),
+        "name it in flink.ha.existingClaim",
+    ),
     "operator and autoscaling": (
         Release(
             values={"flink": {"operator": True}, "taskmanager": {"autoscaling": {"enabled": True}}}

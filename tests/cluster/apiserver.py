@@ -11,22 +11,33 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from tests.cluster import protobuf
+from tests.cluster.access import Access
+from tests.cluster.answers import bookmark, failure
 from tests.cluster.discovery import discovery
 from tests.cluster.forwarding import forward
 from tests.cluster.kinds import KINDS, Kind
+from tests.cluster.selectors import chosen
 from tests.cluster.store import Object, StatusError, Store
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
-    from pathlib import Path
 
-_END_OF_INITIAL: Final = "k8s.io/initial-events-end"
+_VERBS: Final = {
+    "GET": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
 
 
 class ApiServer:
     """Serves a store until closed.
 
     `logs` gives what a pod has written, `space` the network namespace of a pod, by its name.
+    With `tls` it is as pods find it, and a client may do what the Roles of its account say;
+    without, all.
     """
 
     def __init__(
@@ -35,15 +46,23 @@ class ApiServer:
         logs: Callable[[str, str], str],
         address: tuple[str, int] = ("127.0.0.1", 0),
         space: Callable[[str], str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Listen at once."""
         self.store = store
+        self.access = Access(store)
         self.logs = logs
         self.space = space
         self.closing = False
         handler = type("Bound", (_Requests,), {"api": self})
         self._server = ThreadingHTTPServer(address, handler)
         self._server.daemon_threads = True
+        self.secure = tls is not None
+        if tls is not None:
+            # Not yet the handshake: that is the business of each connection's thread.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
@@ -51,26 +70,7 @@ class ApiServer:
     def url(self) -> str:
         """Its address."""
         host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
-
-    def write_kubeconfig(self, path: Path, namespace: str) -> Path:
-        """Write the file with which clients find it."""
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "small", "cluster": {"server": self.url}}],
-            "users": [{"name": "tester", "user": {"token": "tester"}}],
-            "contexts": [
-                {
-                    "name": "small",
-                    "context": {"cluster": "small", "user": "tester", "namespace": namespace},
-                }
-            ],
-            "current-context": "small",
-        }
-        path.write_text(json.dumps(config))
-        path.chmod(0o600)
-        return path
+        return f"{'https' if self.secure else 'http'}://{host!s}:{port}"
 
     def close(self) -> None:
         """Stop, ending watches."""
@@ -111,8 +111,8 @@ class _Requests(BaseHTTPRequestHandler):
         try:
             found = method()
         except StatusError as error:
-            self._send(error.code, _failure(error))
-        except BrokenPipeError:
+            self._send(error.code, failure(error))
+        except OSError:
             self.close_connection = True
         else:
             if found is not None:
@@ -136,7 +136,24 @@ class _Requests(BaseHTTPRequestHandler):
         return yaml.safe_load(raw) if raw else {}
 
     def _place(self) -> tuple[Kind, str, str, str]:
-        """Find kind, namespace, name and subresource of the request's path."""
+        """Find kind, namespace, name and subresource of the request, if it is allowed."""
+        kind, namespace, name, part = self._named()
+        verb = _VERBS[self.command]
+        if self.command == "GET" and not name:
+            verb = "watch" if self._watching else "list"
+        if not self.api.secure:
+            return kind, namespace, name, part
+        who = self.headers.get("Authorization", "")
+        # Kubernetes takes the name that a list or watch is limited to for the object's.
+        wanted = name or self._query.get("fieldSelector", "").removeprefix("metadata.name=")
+        self.api.access.check(who, verb, kind, namespace, wanted)
+        return kind, namespace, name, part
+
+    @property
+    def _watching(self) -> bool:
+        return self._query.get("watch") in {"true", "1"}
+
+    def _named(self) -> tuple[Kind, str, str, str]:
         for kind in KINDS:
             if not self._path.startswith(f"{kind.root}/"):
                 continue
@@ -163,12 +180,12 @@ class _Requests(BaseHTTPRequestHandler):
             return None
         if name:
             return self.api.store.get(kind, namespace, name)
-        if self._query.get("watch") in {"true", "1"}:
+        if self._watching:
             self._watch(kind, namespace)
             return None
         with self.api.store.changed:
             items = [
-                each for each in self.api.store.all(kind, namespace) if _chosen(each, self._query)
+                each for each in self.api.store.all(kind, namespace) if chosen(each, self._query)
             ]
             version = str(self.api.store.version)
         return {
@@ -211,7 +228,7 @@ class _Requests(BaseHTTPRequestHandler):
         if name:
             return self.api.store.delete(kind, namespace, name)
         for each in self.api.store.all(kind, namespace):
-            if _chosen(each, self._query):
+            if chosen(each, self._query):
                 self.api.store.delete(kind, namespace, each["metadata"]["name"])
         return {"apiVersion": "v1", "kind": "Status", "status": "Success"}
 
@@ -237,10 +254,10 @@ class _Requests(BaseHTTPRequestHandler):
             seen = seen or store.version
             at = len(store.events) if initial else 0
         for each in initial:
-            if _chosen(each, self._query):
+            if chosen(each, self._query):
                 self._event("ADDED", each)
         if self._query.get("sendInitialEvents") == "true":
-            self._event("BOOKMARK", _bookmark(kind, seen))
+            self._event("BOOKMARK", bookmark(kind, seen))
         while not self.api.closing:
             with store.changed:
                 fresh, at = store.events[at:], len(store.events)
@@ -252,7 +269,7 @@ class _Requests(BaseHTTPRequestHandler):
                     version > seen
                     and each["kind"] == kind.name
                     and namespace in {"", metadata.get("namespace", "")}
-                    and _chosen(each, self._query)
+                    and chosen(each, self._query)
                 ):
                     self._event(event, each)
         self.close_connection = True
@@ -261,38 +278,3 @@ class _Requests(BaseHTTPRequestHandler):
         line = json.dumps({"type": event, "object": each}).encode() + b"\n"
         self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
         self.wfile.flush()
-
-
-def _bookmark(kind: Kind, version: int) -> Object:
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.name,
-        "metadata": {"resourceVersion": str(version), "annotations": {_END_OF_INITIAL: "true"}},
-    }
-
-
-def _failure(error: StatusError) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Status",
-        "metadata": {},
-        "status": "Failure",
-        "code": error.code,
-        "reason": error.reason,
-        "message": str(error),
-    }
-
-
-def _chosen(each: Object, query: dict[str, str]) -> bool:
-    labels = each["metadata"].get("labels") or {}
-    for term in filter(None, query.get("labelSelector", "").split(",")):
-        name, operator, value = term.partition("=")
-        if name.endswith("!"):
-            if labels.get(name[:-1]) == value.removeprefix("="):
-                return False
-        elif name not in labels or (operator and labels[name] != value.removeprefix("=")):
-            return False
-    field = query.get("fieldSelector", "")
-    if field.startswith("metadata.name="):
-        return bool(each["metadata"]["name"] == field.removeprefix("metadata.name="))
-    return True

@@ -19,6 +19,7 @@ from tests.chart.schemas import check_object
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.containers import ROOT, Containers, images
 from tests.cluster.controllers import BY_NAME
+from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.network import NAMESPACES, Network, within
 from tests.cluster.node import Node
 from tests.cluster.store import Object, StatusError, Store
@@ -46,7 +47,7 @@ class Site:
         self._api = within(
             self.owner, lambda: ApiServer(self.store, self.node.logs, space=self.node.space)
         )
-        self._kubeconfig = self._api.write_kubeconfig(folder / "kubeconfig", NAMESPACE)
+        self._kubeconfig = write_kubeconfig(folder / "kubeconfig", self._api, NAMESPACE)
         for name in ("deploy", "examples"):
             (folder / name).symlink_to(ROOT / name)
 

@@ -1,4 +1,4 @@
-"""Every server that the queue must run on: the wheel's Valkey and the system's Redis."""
+"""Every server that the queue must run on, and a cluster with each engine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from sealflow.host.broker.embedded import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
+from tests.sim.engines import ENGINES, Engine
 from tests.sim.queue_server import Server
 
 if TYPE_CHECKING:
@@ -40,3 +41,27 @@ def streams(server: Server) -> Iterator[RedisStreams]:
     found = RedisStreams(server.url)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[Engine]:
+    """A cluster with the local engine."""
+    running = Engine("local")
+    yield running
+    running.cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def flink() -> Iterator[Engine]:
+    """A cluster with a JobManager and two TaskManagers."""
+    running = Engine("flink")
+    yield running
+    running.cluster.stop()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each of the two, whole."""
+    running: Engine = request.getfixturevalue(request.param)
+    running.await_whole()
+    return running

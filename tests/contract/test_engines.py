@@ -8,51 +8,22 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from sealflow.cli.flink_keys import FlinkKeys, client_tls
+from sealflow.cli.flink_keys import client_tls
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.cluster import Cluster
-from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
+from sealflow.host.engine.flink_cluster import FlinkInstall
 from sealflow.host.engine.flink_rest import FlinkRest
 from sealflow.owner.transport import StreamTransport
 from sealflow.wire.broker_address import BrokerAddress
 from tests.sim.cluster import ROOT
-from tests.sim.engines import ENGINES, Engine, await_ended, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.sim.engines import Engine, await_ended
 
 # JVMs start slowly on a machine that does much else.
 pytestmark = pytest.mark.timeout(400)
 INSTALL = FlinkInstall.find(ROOT / ".venv-flink")
-
-
-@pytest.fixture(scope="module")
-def local() -> Iterator[Engine]:
-    """A cluster with the local engine."""
-    running = Engine("local")
-    yield running
-    running.cluster.stop()
-
-
-@pytest.fixture(scope="module")
-def flink() -> Iterator[Engine]:
-    """A cluster with a JobManager and two TaskManagers."""
-    running = Engine("flink")
-    yield running
-    running.cluster.stop()
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each of the two, whole."""
-    running: Engine = request.getfixturevalue(request.param)
-    running.await_whole()
-    return running
 
 
 def _kill(pids: list[int], number: int = signal.SIGKILL) -> None:
@@ -234,41 +205,6 @@ def test_an_engine_that_cannot_serve_says_why(flink: Engine, tmp_path: Path) -> 
     assert rest.await_end(hopeless, 30) == "CANCELED"
     flink.submit()
     flink.await_whole()
-
-
-def test_application_mode(flink: Engine, tmp_path: Path) -> None:
-    """A JobManager of its own starts the job by itself, and ends with it, as do all processes."""
-    home, cluster = flink.cluster.home, Cluster()
-    settings = (home / "run" / "engine.toml").read_text()
-    engine, job = tmp_path / "engine.toml", tmp_path / "job.toml"
-    engine.write_text(settings.replace('instance = "flink"', 'instance = "application"'))
-    job.write_text(f'engine_config = "{engine}"\npython = "{INSTALL.python}"\n')
-    rest_port, rpc_port = (free_port() for _ in range(2))
-    own = FlinkCluster(INSTALL, tmp_path / "flink", rpc_port=rpc_port, rest_port=rest_port)
-    own.write(FlinkKeys(home / "flink" / "keys").cluster)
-    cluster.start(own.application(job, tmp_path / "jobmanager.log"))
-    cluster.start(own.taskmanager(0, tmp_path / "taskmanager.log"))
-    try:
-        flink.cluster.await_status(lambda _: _applied(flink) == 1, 100)
-        subtask = psutil.Process(cluster.pid("taskmanager-0")).children(recursive=True)
-        tls = client_tls(Path(flink.cluster.facts["flink"]["tls"]))
-        rest = FlinkRest(f"https://127.0.0.1:{rest_port}", tls)
-        (running,) = rest.jobs()
-        assert (running["name"], running["state"]) == ("sealflow", "RUNNING")
-        rest.cancel(running["jid"])
-        assert psutil.Process(cluster.pid("jobmanager")).wait(60) == 0
-        await_ended([process.pid for process in subtask])
-    finally:
-        for name in cluster.names():
-            cluster.stop(name, within_s=10)
-
-
-def _applied(flink: Engine) -> int:
-    return sum(
-        bool(each["workers"] and each["workers"][0]["ready"])
-        for each in flink.cluster.status()["components"]
-        if each.get("instance") == "application-0"
-    )
 
 
 def test_flinks_environment_opens_nothing() -> None:

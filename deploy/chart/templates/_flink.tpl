@@ -73,7 +73,7 @@
 {{- $flink := eq .Values.engine.kind "flink" -}}
 {{- $drain := default 20 .Values.engine.settings.drain_s | int -}}
 {{- $config := cat (include "sealflow.engineToml" .) .Values.deployment.settings (ternary (include "sealflow.flinkConfig" .) "" $flink) -}}
-{{- $context := dict "root" $ "component" "taskmanager" "configMap" "engine" "identity" "engine" "circles" (list "internal") "values" $tm "enclave" true "packages" "read" "apiAccess" (and $flink .Values.flink.ha.enabled) "config" $config -}}
+{{- $context := dict "root" $ "component" "taskmanager" "configMap" "engine" "identity" "engine" "circles" (list "internal") "values" $tm "enclave" true "packages" "read" "account" (ternary "taskmanager" "" (and $flink .Values.flink.ha.enabled)) "config" $config -}}
 metadata:
   {{- include "sealflow.podMetadata" $context | nindent 2 }}
 spec:
@@ -131,7 +131,7 @@ spec:
 {{/* The pod of a JobManager. It has no way to the queue and no key but Flink's. */}}
 {{- define "sealflow.jobmanagerPod" -}}
 {{- $jm := .Values.jobmanager -}}
-{{- $context := dict "root" $ "component" "jobmanager" "configMap" "flink" "circles" (list "internal" "rest") "values" $jm "apiAccess" .Values.flink.ha.enabled "jobmanager" true "config" (cat (include "sealflow.flinkConfig" .) (include "sealflow.jobToml" .)) -}}
+{{- $context := dict "root" $ "component" "jobmanager" "configMap" "flink" "circles" (list "internal" "rest") "values" $jm "account" (ternary "jobmanager" "" .Values.flink.ha.enabled) "jobmanager" true "config" (cat (include "sealflow.flinkConfig" .) (include "sealflow.jobToml" .)) -}}
 metadata:
   {{- include "sealflow.podMetadata" $context | nindent 2 }}
 spec:

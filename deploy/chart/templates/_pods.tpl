@@ -5,8 +5,8 @@
 {{- $root := .root -}}
 {{- $guarded := has .component (list "taskmanager" "keybroker") -}}
 {{- $sgx := and $guarded (eq $root.Values.sgx.mode "sgx") -}}
-serviceAccountName: {{ include "sealflow.fullname" $root }}{{ if .apiAccess }}-flink{{ end }}
-automountServiceAccountToken: {{ not (not .apiAccess) }}
+serviceAccountName: {{ include "sealflow.fullname" $root }}{{ with .account }}-{{ . }}{{ end }}
+automountServiceAccountToken: {{ not (empty .account) }}
 enableServiceLinks: false
 {{- if and $guarded (ne $root.Values.confidentialVm.tee "none") }}
 runtimeClassName: {{ $root.Values.confidentialVm.runtimeClassName }}

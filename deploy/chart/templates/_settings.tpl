@@ -69,9 +69,21 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
 {{/* The job that the JobManager runs in application mode. */}}
 {{- define "sealflow.jobToml" -}}
 {{- $parallelism := mul .Values.taskmanager.replicas .Values.taskmanager.numberOfTaskSlots -}}
-{{- $settings := dict "engine_config" "/etc/sealflow/engine.toml" "name" .Values.deployment.name
+{{- $settings := dict "engine_config" "/etc/sealflow/engine.toml"
       "parallelism" $parallelism "python" (printf "%s/bin/python" .Values.flink.venv) -}}
+{{- $name := .Values.deployment.name -}}
+{{- if .Values.flink.ha.enabled -}}
+{{- /* A new leader goes on with the stored job of this name: with other settings it is another job. */ -}}
+{{- $name = printf "%s-%s" $name (toJson $settings | sha256sum | trunc 8) -}}
+{{- end -}}
+{{- $_ := set $settings "name" $name -}}
 {{- include "sealflow.toml" $settings | trim -}}
+{{- end -}}
+
+{{/* What JobManagers that follow each other share. Of another image they share nothing: what one Flink
+has stored, another may not be able to read. */}}
+{{- define "sealflow.haId" -}}
+{{- printf "%s-%s" (include "sealflow.fullname" .) (include "sealflow.image" (list . .Values.jobmanager.image) | sha256sum | trunc 8) -}}
 {{- end -}}
 
 {{/* Flink's config.yaml, without the stores' password: that is added in the pod. */}}
@@ -97,6 +109,7 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
       "web.submit.enable" false
       "heartbeat.interval" "2 s"
       "heartbeat.timeout" "10 s"
+      "cluster.registration.refused-registration-delay" "1 s"
       "metrics.reporter.prom.factory.class" "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
       "metrics.reporter.prom.port" "9249"
       "metrics.internal.query-service.port" "6125"
@@ -114,7 +127,9 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
 {{- $_ := set $config "high-availability.type" "kubernetes" -}}
 {{- $_ := set $config "high-availability.storageDir" .Values.flink.ha.storageDir -}}
 {{- $_ := set $config "high-availability.jobmanager.port" "6123" -}}
-{{- $_ := set $config "kubernetes.cluster-id" $fullname -}}
+{{- range list "high-availability.cluster-id" "kubernetes.cluster-id" -}}
+{{- $_ := set $config . (include "sealflow.haId" $) -}}
+{{- end -}}
 {{- $_ := set $config "kubernetes.namespace" .Release.Namespace -}}
 {{- end -}}
 {{- if .Values.tls.enabled -}}
