@@ -212,3 +212,13 @@ def containers_of(pod: Object) -> list[Object]:
     """Give all containers of a pod."""
     spec = pod["spec"]
     return [*spec.get("initContainers", ()), *spec["containers"]]
+
+
+def files_of(objects: list[Object]) -> dict[str, str]:
+    """Give the files of all ConfigMaps."""
+    return {
+        name: text
+        for each in objects
+        if each["kind"] == "ConfigMap"
+        for name, text in each["data"].items()
+    }

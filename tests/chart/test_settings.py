@@ -17,7 +17,7 @@ from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.flink_job import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
-from tests.chart.rendering import CHART, RELEASE, Object, Release, containers_of, pods_of, render
+from tests.chart.rendering import RELEASE, Object, Release, containers_of, files_of, pods_of, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,16 +32,6 @@ FILES: Final[dict[str, type[msgspec.Struct]]] = {
     "engine.toml": EngineConfig,
     "job.toml": FlinkJob,
 }
-
-
-def files_of(objects: list[Object]) -> dict[str, str]:
-    """Give the files of all ConfigMaps."""
-    return {
-        name: text
-        for each in objects
-        if each["kind"] == "ConfigMap"
-        for name, text in each["data"].items()
-    }
 
 
 def test_processes_read_their_settings(
@@ -212,46 +202,3 @@ def test_stored_jobs(tmp_path: Path) -> None:
     assert more[1] != job
     other = names({"jobmanager": {"image": {"tag": "next"}}})
     assert other[0] != place
-
-
-def test_flink_start(rendered: Rendered, tmp_path: Path) -> None:
-    """The start script adds what only the pod knows, keeps the password off command lines."""
-    script = (CHART / "files" / "flink-start.sh").read_text()
-    for name in ("/etc/sealflow-flink", "/run/secrets/sealflow", "/run/flink"):
-        (tmp_path / name.lstrip("/")).mkdir(parents=True)
-        script = script.replace(name, str(tmp_path / name.lstrip("/")))
-    home = tmp_path / "home" / "bin"
-    home.mkdir(parents=True)
-    (home / "taskmanager.sh").write_text(
-        '#!/bin/sh\necho "$@"; cat "$FLINK_CONF_DIR/config.yaml"\n'
-    )
-    (home / "taskmanager.sh").chmod(0o755)
-    files = files_of(rendered("nonsgx"))
-    for name in ("config.yaml", "log4j-console.properties"):
-        (tmp_path / "etc" / "sealflow-flink" / name).write_text(files[name])
-    for side in ("internal", "rest"):
-        (tmp_path / "run" / "secrets" / "sealflow" / side).mkdir()
-        (tmp_path / "run" / "secrets" / "sealflow" / side / "keystore").write_text("s3cret-word")
-    path = tmp_path / "start.sh"
-    path.write_text(script)
-    output = subprocess.run(
-        ["/bin/sh", path, "taskmanager.sh"],
-        env={
-            "FLINK_HOME": str(home.parent),
-            "POD_IP": "10.0.0.7",
-            "HOSTNAME": "pod-1",
-            "PATH": "/usr/bin:/bin",
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    arguments, _, text = output.partition("\n")
-    config = yaml.safe_load(text)
-    assert arguments == "start-foreground"
-    assert config["taskmanager.host"] == "10.0.0.7"
-    assert config["taskmanager.resource-id"] == "pod-1"
-    for side in ("internal", "rest"):
-        assert config[f"security.ssl.{side}.keystore-password"] == "s3cret-word"
-    written = tmp_path / "run" / "flink" / "conf" / "config.yaml"
-    assert written.stat().st_mode & 0o077 == 0

@@ -162,7 +162,7 @@ def test_an_upgrade_under_load(site: Site) -> None:
     ("secret", "key", "reason"),
     [
         ("engine-password", "broker", "ConfigError: the broker refuses this user: "),
-        ("taskmanager-password", "keystore", "keystore password was incorrect"),
+        ("taskmanager-password", "keystore", "keystore.p12 does not open with the password in "),
     ],
 )
 def test_a_wrong_secret(site: Site, secret: str, key: str, reason: str) -> None:

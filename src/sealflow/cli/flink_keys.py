@@ -97,7 +97,9 @@ def check_rsa(keystore: Path, password: str) -> None:
     try:
         key, _, _ = pkcs12.load_key_and_certificates(_read(keystore), password.encode())
     except ValueError as error:
-        raise ConfigError(f"{keystore}: no PKCS12 store of that password") from error
+        raise ConfigError(
+            f"{keystore} does not open with its password: take both from one run of `sealflow keys`"
+        ) from error
     if not isinstance(key, rsa.RSAPrivateKey):
         kind = "no private key" if key is None else "a key that is not RSA"
         raise ConfigError(
