@@ -123,6 +123,8 @@ def test_work(guarded: Guarded) -> None:
         engine.set_value(KEYS.status("engine", "e"), b"{}", ttl_ms=10_000)
         assert client.directory() == b"directory" == engine.value(KEYS.directory)
         assert client.submit([("1", b"poison"), ("2", b"sealed")], capacity=9) == [True, True]
+        for passed in engine.claim(KEYS.requests, "other", 2, 0):
+            engine.pass_on(KEYS.requests, passed)
         first, second = engine.claim(KEYS.requests, "e", 2, 0)
         engine.touch(KEYS.requests, "e", [second.entry_id])
         assert engine.stale(KEYS.requests, "e", 0, 1)[0].entry_id == first.entry_id

@@ -16,6 +16,7 @@ GROUP: Final = "sealflow"
 FIELD_ENVELOPE: Final = b"e"
 FIELD_CORRELATION: Final = b"c"
 FIELD_REPLY_TO: Final = b"r"
+FIELD_HOPS: Final = b"h"
 
 
 def request_fields(

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One entry of a stream, owed an answer. `attempt`: 1 for the first time it is handed out."""
+    """One entry of a stream, owed an answer.
+
+    `attempt`: 1 for the first time it is handed out. `hops`: how often it was passed on.
+    """
 
     entry_id: bytes
     envelope: bytes = field(repr=False)
     correlation: bytes
     reply_to: str
     attempt: int
+    hops: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

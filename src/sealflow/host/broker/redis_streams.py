@@ -17,6 +17,7 @@ from sealflow.host.broker.delivery import Delivery, Depth
 from sealflow.wire.queueing import (
     FIELD_CORRELATION,
     FIELD_ENVELOPE,
+    FIELD_HOPS,
     FIELD_REPLY_TO,
     GROUP,
     request_fields,
@@ -32,6 +33,7 @@ MAX_BLOCKING_S: Final = 5.0
 _INBOX_ENTRIES: Final = 100_000
 _DEAD_LETTERS: Final = 100
 _ARGUMENTS: Final = 4
+_HOPS_DIGITS: Final = 2
 
 _ANSWER: Final = f"""
 for i = 3, #ARGV, {_ARGUMENTS} do
@@ -56,6 +58,20 @@ inbox (empty: none), correlation, envelope. An inbox that is no stream is its se
 anything else, such as a full memory, leaves this request and those after it owed.
 """
 
+_ONWARD: Final = """
+local stored = redis.pcall('XADD', KEYS[1], '*', 'e', ARGV[3], 'c', ARGV[4], 'r', ARGV[5],
+                           'h', ARGV[6])
+if type(stored) == 'string' then
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+  redis.call('XDEL', KEYS[1], ARGV[2])
+end
+return stored
+"""
+"""Put an entry at the end of its stream, for whoever comes next.
+
+KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, hops.
+"""
+
 
 class RedisStreams:
     """Streams of one broker. Every method raises UnavailableError while the broker is away."""
@@ -70,6 +86,7 @@ class RedisStreams:
         self._client = connect(address, MAX_BLOCKING_S + CONNECT_TIMEOUT_S)
         self._reply_ttl_ms = reply_ttl_ms
         self._answer = self._client.register_script(_ANSWER)
+        self._onward = self._client.register_script(_ONWARD)
 
     def ensure_group(self, stream: str) -> None:
         """Make stream and consumer group, from the first entry on, unless they exist."""
@@ -137,6 +154,13 @@ class RedisStreams:
             arguments += (delivery.entry_id, inbox, delivery.correlation, envelope)
         with translated():
             self._answer([stream], arguments)
+
+    def pass_on(self, stream: str, delivery: Delivery) -> None:
+        """Let others have an entry, behind all that waits; it counts one hop more."""
+        envelope, correlation = delivery.envelope, delivery.correlation
+        asked = (delivery.entry_id, envelope, correlation, delivery.reply_to, delivery.hops + 1)
+        with translated():
+            self._onward([stream], [GROUP, *asked])
 
     def dead_letter(self, stream: str, delivery: Delivery, refusal: bytes) -> None:
         """Set a request aside in a bounded stream of its own, and answer with a refusal."""
@@ -223,6 +247,7 @@ class RedisStreams:
                         correlation=fields[FIELD_CORRELATION],
                         reply_to=fields[FIELD_REPLY_TO].decode(),
                         attempt=attempt,
+                        hops=_hops(fields.get(FIELD_HOPS, b"0")),
                     )
                 )
             except (KeyError, UnicodeDecodeError):
@@ -233,6 +258,11 @@ class RedisStreams:
                 self._client.xack(stream, GROUP, *bad)
                 self._client.xdel(stream, *bad)
         return good
+
+
+def _hops(text: bytes) -> int:
+    """Read what a sender may have written, too: nonsense is as good as many."""
+    return int(text) if text.isdigit() and len(text) <= _HOPS_DIGITS else 10**_HOPS_DIGITS
 
 
 def _prefix(stream: str) -> str:

@@ -20,6 +20,7 @@ from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.config import read_file
 from sealflow.host.enclaves import LAST_WORDS, collateral_source, enclave_command
+from sealflow.host.engine.passing import published_models
 from sealflow.host.engine.step import Step
 from sealflow.host.engine.worker import Worker
 from sealflow.host.relay import Relay
@@ -156,6 +157,7 @@ class Crew:
         until = time.monotonic() + self._config.drain_s
         while time.monotonic() < until and any(slot.step.in_work for slot in self._slots):
             for slot in self._slots:
+                slot.step.move_on()
                 slot.step.save()
             if all(worker.ended for worker in workers):
                 break
@@ -222,6 +224,9 @@ class Crew:
             found = self._directory
         news = found if found != self._directory else b""
         self._directory = found
+        if news:
+            for slot in self._slots:
+                slot.step.published = published_models(news)
         now_ms = _now_ms()
         for slot in self._slots:
             if slot.worker is not None:

@@ -31,7 +31,7 @@ class Figures:
     def note_answer(self, envelope: bytes, round_trip_s: float) -> None:
         """Note a worker's answer. What went wrong after opening is sealed, and not seen here."""
         self.requests += 1
-        self.refusals += envelope[len(MAGIC) : len(MAGIC) + 1] == _REFUSAL
+        self.refusals += is_refusal(envelope)
         self._round_trips_ms.append(round(round_trip_s * 1000))
 
     def batch_size(self, percent: int) -> int:
@@ -41,6 +41,11 @@ class Figures:
     def round_trip_ms(self, percent: int) -> int:
         """A percentile of the workers' times to answer; 0 before the first."""
         return _percentile(self._round_trips_ms, percent)
+
+
+def is_refusal(envelope: bytes) -> bool:
+    """Whether an answer says in clear that it is none."""
+    return envelope[len(MAGIC) : len(MAGIC) + 1] == _REFUSAL
 
 
 def _percentile(values: deque[int], percent: int) -> int:

@@ -6,6 +6,7 @@ one entry by entry, so that one that ends workers is found out and set aside.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -16,12 +17,14 @@ import structlog
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.engine.figures import Figures
+from sealflow.host.engine.passing import goes_on, pause_s
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.framing import MAX_BATCH_BYTES, MAX_FRAME_BYTES
 from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from sealflow.host.broker.delivery import Delivery
     from sealflow.host.broker.redis_streams import RedisStreams
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _MAX_RECALLED: Final = 10_000
+_AGAIN_S: Final = 1.0
 
 Answers = list[tuple["Delivery", bytes]]
 
@@ -38,6 +42,7 @@ Answers = list[tuple["Delivery", bytes]]
 class _Held:
     delivery: Delivery
     since_s: float
+    """When a worker was given it, or when it is to be passed on."""
 
 
 class Step:
@@ -56,9 +61,12 @@ class Step:
         self._held_bytes = 0
         self._waiting: deque[Delivery] = deque()
         self._unsaved: Answers = []
+        self._onward: list[_Held] = []
         self._next_slot = 0
         self._tended_s = 0.0
         self._recalled = False
+        self.published: AbstractSet[str] = frozenset()
+        """Digests of the models that some worker may have; whoever reads the directory sets it."""
         self.served = 0
         self.figures = Figures()
 
@@ -66,15 +74,17 @@ class Step:
     def in_work(self) -> int:
         """How many entries are owed."""
         with self._changed:
-            return len(self._held) + len(self._waiting) + len(self._unsaved)
+            waiting = len(self._waiting) + len(self._unsaved) + len(self._onward)
+            return len(self._held) + waiting
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until the worker should be given more; says whether it should.
 
         More is fetched by the quarter window, so that a busy queue is not asked entry by entry.
         """
+        self.move_on()
         with self._changed:
-            return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
+            return self._changed.wait_for(lambda: self._room() > 0, self._until_next_s(timeout_s))
 
     def take(self, wait_ms: int) -> list[tuple[int, bytes]]:
         """Give entries by slot for the worker: what waits here, suspects alone, else new ones.
@@ -88,23 +98,48 @@ class Step:
                 return []
             waiting = self._next_waiting(room)
         if not waiting:
+            wait_ms = max(1, int(self._until_next_s(wait_ms / 1000) * 1000))
             waiting = self._broker.claim(self._stream, self._consumer, room, wait_ms)
         return self._hold(waiting)
 
     def settle(self, replies: Iterable[tuple[int, bytes]]) -> None:
-        """Store the worker's replies by slot; what cannot be stored now is kept for later."""
+        """Store the worker's replies by slot; what cannot be stored now is kept for later.
+
+        What only this worker does not know goes on to another.
+        """
         now_s = time.monotonic()
         with self._changed:
             answers = []
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
+                    self.figures.note_answer(reply, now_s - held.since_s)
+                    if goes_on(held.delivery, reply, self.published):
+                        due_s = now_s + pause_s(held.delivery.hops)
+                        self._onward.append(_Held(held.delivery, due_s))
+                        continue
                     self._held_bytes -= len(held.delivery.envelope)
                     answers.append((held.delivery, reply))
-                    self.figures.note_answer(reply, now_s - held.since_s)
             self._unsaved += answers
             self._changed.notify_all()
         self.save()
+
+    def move_on(self) -> None:
+        """Pass on what has waited long enough for it, if the broker is there."""
+        now_s = time.monotonic()
+        with self._changed:
+            due = [each for each in self._onward if each.since_s <= now_s]
+            self._onward = [each for each in self._onward if each.since_s > now_s]
+        for each in due:
+            try:
+                self._broker.pass_on(self._stream, each.delivery)
+            except UnavailableError as error:
+                _log.warning("a request cannot be passed on", error=str(error))
+                with self._changed:
+                    self._onward.append(_Held(each.delivery, now_s + _AGAIN_S))
+                continue
+            with self._changed:
+                self._held_bytes -= len(each.delivery.envelope)
 
     def save(self) -> None:
         """Store the answers that are not stored yet, if the broker is there."""
@@ -138,8 +173,13 @@ class Step:
             return 0 if self._held else 1
         if first is not None and not self._fits(first):
             return 0
-        room = self._config.window - len(self._held)
+        room = self._config.window - len(self._held) - len(self._onward)
         return room if room >= max(1, self._config.window // 4) else 0
+
+    def _until_next_s(self, limit_s: float) -> float:
+        """How long it is until something is to be passed on, at most `limit_s`."""
+        due_s = min((each.since_s for each in self._onward), default=math.inf)
+        return min(limit_s, max(0.0, due_s - time.monotonic()))
 
     def _fits(self, delivery: Delivery) -> bool:
         return not self._held or self._held_bytes + len(delivery.envelope) <= MAX_BATCH_BYTES
@@ -207,6 +247,7 @@ class Step:
         self.save()
         with self._changed:
             owed = [held.delivery for held in self._held.values()]
+            owed += [each.delivery for each in self._onward]
             owed += [*self._waiting, *(delivery for delivery, _ in self._unsaved)]
         mine = [delivery.entry_id for delivery in owed]
         self._broker.touch(self._stream, self._consumer, mine)

@@ -1,0 +1,191 @@
+"""A request whose worker lacks the model goes on to others, a bounded number of times."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import valkey
+
+from sealflow.host.engine.config import EngineConfig
+from sealflow.host.engine.passing import MAX_HOPS, published_models
+from sealflow.host.engine.step import Step
+from sealflow.owner.transport import StreamTransport
+from sealflow.wire.broker_address import BrokerAddress
+from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
+from sealflow.wire.refusal import RefusalCode
+from tests.sim.gateway import DIGEST, KEYS, call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealflow.host.broker.redis_streams import RedisStreams
+    from tests.sim.queue_server import Server
+
+REFUSED = encode_refusal(RefusalCode.UNKNOWN_MODEL, None)
+PUBLISHED = frozenset({DIGEST})
+
+
+@pytest.fixture
+def owner(server: Server) -> Iterator[StreamTransport]:
+    """Who sends requests."""
+    transport = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
+    yield transport
+    transport.close()
+
+
+@pytest.fixture
+def raw(server: Server) -> Iterator[Any]:
+    """The server, as anybody reaches it."""
+    with valkey.Valkey.from_url(server.url) as client:
+        yield client
+
+
+def consumer(server: Server, streams: RedisStreams, name: str) -> Step:
+    """One consumer of the queue, who knows what is published."""
+    streams.ensure_group(KEYS.requests)
+    config = EngineConfig(
+        deployment="test", packages_dir="p", deployment_file="d", broker_url=server.url
+    )
+    step = Step(streams, KEYS.requests, name, config)
+    step.published = PUBLISHED
+    return step
+
+
+def turn(step: Step, reply: bytes) -> int:
+    """Take what there is and have a worker answer all of it alike; gives how many."""
+    items = step.take(1)
+    step.settle([(slot, reply) for slot, _ in items])
+    while step.in_work:
+        step.wait_for_room(1)
+    return len(items)
+
+
+def code(reply: bytes) -> RefusalCode:
+    """Why a request was refused."""
+    header = decode(reply, max_body_bytes=0).header
+    assert isinstance(header, RefusalHeader)
+    return header.code
+
+
+def test_another_worker_has_it(
+    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+) -> None:
+    """It gets the request as it was sent, and the sender its answer, once."""
+    without, having = (consumer(server, streams, name) for name in ("without", "having"))
+    asked = call()
+    owner.submit([("id", asked.envelope)], capacity=9)
+    assert turn(without, REFUSED) == 1
+    assert raw.xlen(KEYS.requests) == 1
+    assert owner.receive(0) == []
+    ((_, envelope),) = items = having.take(1)
+    assert envelope == asked.envelope
+    having.settle([(slot, b"answer") for slot, _ in items])
+    assert owner.receive(0) == [(b"id", b"answer")]
+    assert raw.xlen(KEYS.requests) == without.in_work == having.in_work == 0
+    assert raw.xpending(KEYS.requests, "sealflow")["pending"] == 0
+
+
+def test_nobody_has_it(
+    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+) -> None:
+    """After so many passes the sender is told, and nothing is left."""
+    steps = [consumer(server, streams, str(number)) for number in range(2)]
+    owner.submit([("id", call().envelope)], capacity=9)
+    turns = 0
+    while turn(steps[turns % 2], REFUSED):
+        turns += 1
+    assert turns == MAX_HOPS + 1
+    ((name, reply),) = owner.receive(0)
+    assert (name, code(reply)) == (b"id", RefusalCode.UNKNOWN_MODEL)
+    assert raw.xlen(KEYS.requests) == 0
+
+
+@pytest.mark.parametrize("case", ["not published", "no envelope", "another refusal", "its worker"])
+def test_what_stays(
+    server: Server, streams: RedisStreams, owner: StreamTransport, case: str
+) -> None:
+    """Models that are nowhere, other refusals, and what a worker ended with are answered."""
+    step = consumer(server, streams, "one")
+    owner.submit([("id", b"none" if case == "no envelope" else call().envelope)], capacity=9)
+    reply = REFUSED
+    match case:
+        case "not published":
+            step.published = frozenset({"ee" * 32})
+        case "another refusal":
+            reply = encode_refusal(RefusalCode.UNKNOWN_KEY, None)
+        case "its worker":
+            assert len(step.take(1)) == 1
+            step.worker_ended()
+    assert turn(step, reply) == 1
+    assert owner.receive(0) == [(b"id", reply)]
+
+
+@pytest.mark.parametrize("hops", [b"8", b"9999999999999999999", b"-1", b"x", b"", "²".encode()])
+def test_senders_that_count_themselves(
+    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any, hops: bytes
+) -> None:
+    """Who writes a number of passes, or nonsense, only has fewer of them."""
+    step = consumer(server, streams, "one")
+    owner.submit([("id", call().envelope)], capacity=9)
+    ((entry, fields),) = raw.xrange(KEYS.requests)
+    raw.xdel(KEYS.requests, entry)
+    raw.xadd(KEYS.requests, {**fields, b"h": hops})
+    assert turn(step, REFUSED) == 1
+    assert [code(reply) for _, reply in owner.receive(0)] == [RefusalCode.UNKNOWN_MODEL]
+
+
+def test_a_full_broker(
+    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+) -> None:
+    """What there is no room for is passed on when there is; until then it is owed."""
+    step = consumer(server, streams, "one")
+    owner.submit([("id", call().envelope)], capacity=9)
+    items = step.take(1)
+    raw.config_set("maxmemory", 1)
+    step.settle([(slot, REFUSED) for slot, _ in items])
+    step.move_on()
+    assert step.in_work == 1
+    raw.config_set("maxmemory", 0)
+    while step.in_work:
+        step.wait_for_room(1)
+    assert turn(step, b"answer") == 1
+    assert owner.receive(0) == [(b"id", b"answer")]
+
+
+def test_a_flood_for_others(
+    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+) -> None:
+    """A consumer keeps no more of it than a worker may hold, and owes all that it keeps."""
+    step = consumer(server, streams, "one")
+    owner.submit([(str(number), call().envelope) for number in range(80)], capacity=99)
+    for _ in range(3):
+        turn(step, REFUSED)
+    taken = 0
+    while step.wait_for_room(0):
+        items = step.take(1)
+        taken += len(items)
+        step.settle([(slot, REFUSED) for slot, _ in items])
+        assert step.in_work <= 32
+    assert taken
+    assert raw.xpending(KEYS.requests, "sealflow")["pending"] == step.in_work
+    assert raw.xlen(KEYS.requests) + len(owner.receive(0)) == 80
+
+
+def document(payload: object) -> bytes:
+    """A published document with a payload."""
+    text = b64encode(json.dumps(payload).encode()).decode()
+    return json.dumps({"directory": {"payload": text, "signature": ""}, "evidence": {}}).encode()
+
+
+def test_what_is_published() -> None:
+    """The digests of all models; nothing of a document that is none."""
+    models = [{"name": "a", "digest": "aa"}, {"name": "b", "digest": "bb"}]
+    assert published_models(document({"models": models})) == {"aa", "bb"}
+    wrong: tuple[object, ...] = ({}, [], {"models": 7}, {"models": [7]}, {"models": [{}]}, None)
+    for payload in wrong:
+        assert published_models(document(payload)) == frozenset()
+    for text in (b"", b"{", b"[]", b"7", b'{"directory": {"payload": "!"}}', b"[" * 100_000):
+        assert published_models(text) == frozenset()
