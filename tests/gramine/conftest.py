@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.sim.cluster import sealflow
-from tests.sim.gramine import (
+from tests.sim.gramine import launcher
+from tests.sim.gramine_place import (
     ROLES,
     Place,
     gramine_folder,
-    launcher,
     missing_programs,
     run,
     simulating_templates,

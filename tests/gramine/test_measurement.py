@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sim.enclave_places import TEMPLATES
-from tests.sim.gramine import ROLES, replaced, run
+from tests.sim.gramine import replaced
+from tests.sim.gramine_place import ROLES, run
 
 if TYPE_CHECKING:
     from pathlib import Path

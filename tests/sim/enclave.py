@@ -33,17 +33,19 @@ class EnclaveProcess:
         *,
         hardware: Path | None = None,
         code: Path | None = None,
+        command: Sequence[str] | None = None,
     ) -> None:
         """Start `sealflow.trusted.<module>` and send the BOOT frame, if any.
 
         `hardware`: an empty folder, for a trust domain's hardware that is played there. `code`: a
-        folder with the package that is to run instead of this one.
+        folder with the package that is to run instead of this one. `command`: what starts it
+        instead of this Python.
         """
         program = [f"sealflow.trusted.{module}"]
         if hardware is not None:
             program = ["tests.sim.hardware_enclave", module, str(hardware)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *program],
+            command or [sys.executable, "-m", *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Enclaves as images hold them, and Gramine as it is installed on this machine.
+"""Enclaves of a place, started by `gramine-direct`, and what a host may do about it.
 
 `gramine-direct` is Gramine without SGX: the same LibOS, which gives a program the same files,
 checks them by the same hashes, takes argv and environment from the same manifest. It lacks the
@@ -9,177 +9,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
-import sysconfig
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
-from tests.sim.cluster import sealflow
-from tests.sim.enclave_places import ROOT, TEMPLATES
+from tests.sim.gramine_place import ROLES, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-ROLES = ("worker", "keybroker")
-PROGRAMS = (
-    "gramine-direct",
-    "gramine-manifest-check",
-    "gramine-sgx-sign",
-    "gramine-sgx-sigstruct-view",
-)
-_CORE = ("__init__.py", "errors.py", "attest", "openinfer", "seal", "trusted", "wire")
-"""Of our code, what deploy/images/enclaves.Containerfile copies."""
-_NOT_COPIED = ("__pycache__", "config-*", "dist-packages", "lib2to3", "site-packages", "test")
-
-
-def missing_programs() -> str | None:
-    """Say what of Gramine is not here and where to get it; None when all is."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    if not missing:
-        return None
-    return (
-        f"no Gramine here ({missing[0]} is not on PATH), and these tests run nothing else. Debian "
-        "and PyPI have none: install its packages as "
-        "https://gramine.readthedocs.io/en/stable/installation.html says, or run this in a "
-        "container of an image that has them (docs/guide/sgx.md, section 6)"
-    )
-
-
-def program(name: str) -> Path:
-    """Find one of Gramine's programs."""
-    found = shutil.which(name)
-    assert found is not None
-    return Path(found).resolve()
-
-
-def gramine_folder() -> Path:
-    """Find Gramine's LibOS, which lies beside its programs whoever built it."""
-    return program("gramine-direct").parents[1] / "lib" / "x86_64-linux-gnu" / "gramine"
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    """Run a program; gives what it prints.
-
-    Raises: AssertionError with its last words.
-    """
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}: {(done.stdout + done.stderr)[-3000:]}"
-    return done.stdout
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A folder with an interpreter of its own and an environment of enclaves, at fixed paths.
-
-    Nothing in it is shared with whatever runs the tests, so that each byte of it can be changed.
-    """
-
-    folder: Path
-
-    @property
-    def enclaves(self) -> Path:
-        """The environment of worker and key broker."""
-        return self.folder / "enclaves"
-
-    @property
-    def python(self) -> Path:
-        """The interpreter and its standard library."""
-        return self.folder / "python"
-
-    @property
-    def stdlib(self) -> Path:
-        """The standard library."""
-        return next((self.python / "lib").glob("python3*"))
-
-    @property
-    def packages(self) -> Path:
-        """Where the environment's packages lie."""
-        return next((self.enclaves / "lib").glob("python3*/site-packages"))
-
-    def install(self) -> None:
-        """Make all of it anew from this checkout, the way of enclaves.Containerfile."""
-        for old in (self.enclaves, self.python):
-            shutil.rmtree(old, ignore_errors=True)
-        base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
-        library = Path(sysconfig.get_path("stdlib"))
-        interpreter = self.python / "bin" / base.name
-        interpreter.parent.mkdir(parents=True)
-        shutil.copy2(base, interpreter)
-        unused = shutil.ignore_patterns(*_NOT_COPIED)
-        shutil.copytree(library, self.python / "lib" / library.name, ignore=unused)
-        run(interpreter, "-I", "-m", "venv", "--without-pip", self.enclaves)
-        inside = self.enclaves / "bin" / "python"
-        locked = ROOT / "requirements" / "trusted.txt"
-        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", inside)
-        run(
-            *pip,
-            "install",
-            "--quiet",
-            "--no-compile",
-            "--require-hashes",
-            f"--requirement={locked}",
-        )
-        ours = self.packages / "sealflow"
-        ours.mkdir()
-        for name in _CORE:
-            source = ROOT / "src" / "sealflow" / name
-            copy = shutil.copytree if source.is_dir() else shutil.copyfile
-            copy(source, ours / name)
-        for folder in [*self.enclaves.rglob("tests"), *self.enclaves.rglob("__pycache__")]:
-            shutil.rmtree(folder, ignore_errors=True)
-        self.compile()
-
-    def compile(self) -> None:
-        """Compile what has no bytecode yet, in the one form that Gramine can use."""
-        flags = ("-q", "--invalidation-mode", "unchecked-hash")
-        folders = (self.stdlib, self.packages)
-        python = self.enclaves / "bin" / "python"
-        run(python, "-I", "-m", "compileall", *flags, *folders, PYTHONHASHSEED="0")
-
-    def build(self, *options: str, templates: Path = TEMPLATES) -> None:
-        """Render both manifests with the command."""
-        flags = (f"--enclaves={self.enclaves}", f"--templates={templates}")
-        run(*sealflow("enclave", "build", *flags, f"--gramine={gramine_folder()}", *options))
-
-    def sign(self, key: Path) -> dict[str, dict[str, Any]]:
-        """Sign them with the command; gives what they measure as, by role."""
-        flags = (f"--enclaves={self.enclaves}", f"--key={key}", "--json")
-        told: dict[str, dict[str, Any]] = json.loads(run(*sealflow("enclave", "sign", *flags)))
-        return told
-
-    def keep(self, name: str) -> Path:
-        """Move what was built into a folder of its own, where it can be started as well."""
-        kept = self.folder / name
-        kept.mkdir()
-        for path in self.enclaves.glob("*.*"):
-            if path.name.partition(".")[0] in ROLES:
-                path.rename(kept / path.name)
-        return kept
-
-
-def simulating_templates(folder: Path) -> Path:
-    """Write the templates anew with the simulated TEE left in, for tests alone."""
-    folder.mkdir()
-    for role in ROLES:
-        lines = (TEMPLATES / f"{role}.manifest.toml").read_text().splitlines(keepends=True)
-        others = [line for line in lines if "simulated" not in line]
-        assert len(lines) - len(others) == 2
-        (folder / f"{role}.manifest.toml").write_text("".join(others))
-    return folder
+    from tests.sim.gramine_place import Place
 
 
 def probing_manifest(manifest: Path, code: str) -> Path:
@@ -191,6 +34,20 @@ def probing_manifest(manifest: Path, code: str) -> Path:
     probe = manifest.with_name("probe.manifest")
     probe.write_text(text.replace(given, f'  "-c",\n  {json.dumps(code)},\n'))
     return probe.with_suffix("")
+
+
+def attesting_manifest(manifest: Path, device: Path) -> Path:
+    """Write a manifest that differs in one thing: a folder of the host's is /dev/attestation."""
+    text = manifest.read_text()
+    for before, more in (
+        ("mounts = [\n", f'  {{ path = "/dev/attestation", uri = "file:{device}" }},\n'),
+        ("[sgx]\n", f'allowed_files = [ "file:{device}/" ]\n'),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, before + more)
+    attesting = manifest.with_name("attesting.manifest")
+    attesting.write_text(text)
+    return attesting.with_suffix("")
 
 
 def launcher(folder: Path, manifests: Path) -> Path:
