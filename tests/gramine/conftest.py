@@ -32,10 +32,11 @@ LOAD = {"threads": 1, "models": 10, "weights-mib": 170}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder."""
+    """Mark every test of this folder; the first of them waits until all is built twice."""
     for item in items:
         if "tests/gramine" in item.nodeid:
             item.add_marker(pytest.mark.gramine)
+            item.add_marker(pytest.mark.timeout(400))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
