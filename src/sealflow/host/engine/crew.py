@@ -157,7 +157,6 @@ class Crew:
         until = time.monotonic() + self._config.drain_s
         while time.monotonic() < until and any(slot.step.in_work for slot in self._slots):
             for slot in self._slots:
-                slot.step.move_on()
                 slot.step.save()
             if all(worker.ended for worker in workers):
                 break

@@ -1,4 +1,4 @@
-"""Host: at-least-once delivery for one worker; every engine drives this. No threads of its own.
+"""Host: at-least-once delivery for one worker; every engine drives this.
 
 An entry is owed until its answer is stored. When a worker ends, what it held is handed to the next
 one entry by entry, so that one that ends workers is found out and set aside.
@@ -6,7 +6,6 @@ one entry by entry, so that one that ends workers is found out and set aside.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
@@ -42,7 +41,6 @@ Answers = list[tuple["Delivery", bytes]]
 class _Held:
     delivery: Delivery
     since_s: float
-    """When a worker was given it, or when it is to be passed on."""
 
 
 class Step:
@@ -61,7 +59,7 @@ class Step:
         self._held_bytes = 0
         self._waiting: deque[Delivery] = deque()
         self._unsaved: Answers = []
-        self._onward: list[_Held] = []
+        self._onward: list[Delivery] = []
         self._next_slot = 0
         self._tended_s = 0.0
         self._recalled = False
@@ -82,9 +80,8 @@ class Step:
 
         More is fetched by the quarter window, so that a busy queue is not asked entry by entry.
         """
-        self.move_on()
         with self._changed:
-            return self._changed.wait_for(lambda: self._room() > 0, self._until_next_s(timeout_s))
+            return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
 
     def take(self, wait_ms: int) -> list[tuple[int, bytes]]:
         """Give entries by slot for the worker: what waits here, suspects alone, else new ones.
@@ -98,7 +95,6 @@ class Step:
                 return []
             waiting = self._next_waiting(room)
         if not waiting:
-            wait_ms = max(1, int(self._until_next_s(wait_ms / 1000) * 1000))
             waiting = self._broker.claim(self._stream, self._consumer, room, wait_ms)
         return self._hold(waiting)
 
@@ -109,37 +105,41 @@ class Step:
         """
         now_s = time.monotonic()
         with self._changed:
-            answers = []
+            answers, onward = [], []
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
                     self.figures.note_answer(reply, now_s - held.since_s)
                     if goes_on(held.delivery, reply, self.published):
-                        due_s = now_s + pause_s(held.delivery.hops)
-                        self._onward.append(_Held(held.delivery, due_s))
+                        onward.append(held.delivery)
                         continue
                     self._held_bytes -= len(held.delivery.envelope)
                     answers.append((held.delivery, reply))
             self._unsaved += answers
+            self._onward += onward
             self._changed.notify_all()
         self.save()
+        for delivery in onward:
+            self._let_go(delivery, pause_s(delivery.hops))
 
-    def move_on(self) -> None:
-        """Pass on what has waited long enough for it, if the broker is there."""
-        now_s = time.monotonic()
+    def _let_go(self, delivery: Delivery, after_s: float) -> None:
+        """Pass an entry on, now or later."""
+        if after_s:
+            # Whoever feeds the worker may wait for the broker meanwhile.
+            timer = threading.Timer(after_s, self._let_go, (delivery, 0.0))
+            timer.daemon = True
+            timer.start()
+            return
+        try:
+            self._broker.pass_on(self._stream, delivery)
+        except UnavailableError as error:
+            _log.warning("a request cannot be passed on", error=str(error))
+            self._let_go(delivery, _AGAIN_S)
+            return
         with self._changed:
-            due = [each for each in self._onward if each.since_s <= now_s]
-            self._onward = [each for each in self._onward if each.since_s > now_s]
-        for each in due:
-            try:
-                self._broker.pass_on(self._stream, each.delivery)
-            except UnavailableError as error:
-                _log.warning("a request cannot be passed on", error=str(error))
-                with self._changed:
-                    self._onward.append(_Held(each.delivery, now_s + _AGAIN_S))
-                continue
-            with self._changed:
-                self._held_bytes -= len(each.delivery.envelope)
+            self._onward.remove(delivery)
+            self._held_bytes -= len(delivery.envelope)
+            self._changed.notify_all()
 
     def save(self) -> None:
         """Store the answers that are not stored yet, if the broker is there."""
@@ -161,7 +161,7 @@ class Step:
             suspects = [replace(held.delivery, attempt=held.delivery.attempt + 1) for held in
                         self._held.values()]  # fmt: skip
             self._held.clear()
-            self._held_bytes = 0
+            self._held_bytes = sum(len(each.envelope) for each in self._onward)
             self._waiting.extend(suspects)
         if suspects:
             _log.warning("a worker ended with requests in work", requests=len(suspects))
@@ -175,11 +175,6 @@ class Step:
             return 0
         room = self._config.window - len(self._held) - len(self._onward)
         return room if room >= max(1, self._config.window // 4) else 0
-
-    def _until_next_s(self, limit_s: float) -> float:
-        """How long it is until something is to be passed on, at most `limit_s`."""
-        due_s = min((each.since_s for each in self._onward), default=math.inf)
-        return min(limit_s, max(0.0, due_s - time.monotonic()))
 
     def _fits(self, delivery: Delivery) -> bool:
         return not self._held or self._held_bytes + len(delivery.envelope) <= MAX_BATCH_BYTES
@@ -247,8 +242,7 @@ class Step:
         self.save()
         with self._changed:
             owed = [held.delivery for held in self._held.values()]
-            owed += [each.delivery for each in self._onward]
-            owed += [*self._waiting, *(delivery for delivery, _ in self._unsaved)]
+            owed += [*self._onward, *self._waiting, *(delivery for delivery, _ in self._unsaved)]
         mine = [delivery.entry_id for delivery in owed]
         self._broker.touch(self._stream, self._consumer, mine)
         stale_ms = int(self._config.stale_after_s * 1000)
