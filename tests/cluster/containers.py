@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.cluster.accounts import PLACE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.cluster.accounts import ServiceAccounts
     from tests.cluster.store import Object
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -85,6 +88,7 @@ class Containers:
 
     def __init__(self, folder: Path, known: dict[str, Image]) -> None:
         """Prepare the empty root and podman's settings."""
+        self.accounts: ServiceAccounts | None = None
         self._folder = folder
         self._images = known
         self._root = folder / "root"
@@ -145,6 +149,12 @@ class Containers:
         for variable in container.get("env", ()):
             value = variable.get("value", address)
             options.append(f"--env={variable['name']}={value}")
+        if self.accounts is not None:
+            found = self.accounts.variables().items()
+            options += [f"--env={key}={value}" for key, value in found]
+            if spec["automountServiceAccountToken"]:
+                files = self.accounts.files(spec["serviceAccountName"])
+                options.append(f"--volume={self._written(name, 'account', files)}:{PLACE}:ro")
         volumes = {each["name"]: each for each in spec["volumes"]}
         pod_name = pod["metadata"]["name"]
         options += [
@@ -211,15 +221,20 @@ class Containers:
             os.chown(place, 0, 10001)
             place.chmod(0o2770)
             return f"--volume={place}:{path}{read_only}"
-        place = self._folder / "mounts" / name / mount["name"]
+        mode = 0o644 if "configMap" in volume else 0o440
+        place = self._written(name, mount["name"], _files(volume, objects), mode)
+        return f"--volume={place}:{path}:ro"
+
+    def _written(self, name: str, volume: str, files: dict[str, bytes], mode: int = 0o440) -> Path:
+        place = self._folder / "mounts" / name / volume
         if place.exists():
             shutil.rmtree(place)
         place.mkdir(parents=True)
-        for file, content in _files(volume, objects).items():
+        for file, content in files.items():
             (place / file).write_bytes(content)
             os.chown(place / file, 0, 10001)
-            (place / file).chmod(0o440 if "configMap" not in volume else 0o644)
-        return f"--volume={place}:{path}:ro"
+            (place / file).chmod(mode)
+        return place
 
     def _inspect(self, name: str) -> Object:
         found: Object = json.loads(self._podman("inspect", "--format={{json .State}}", name))

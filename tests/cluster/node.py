@@ -36,6 +36,7 @@ class Node:
         self._pods: dict[str, Pod] = {}
         self._services: dict[str, str] = {}
         self._guests: dict[str, Endpoint] = {}
+        self._guest_ports: set[int] = set()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="node")
@@ -59,11 +60,15 @@ class Node:
             and not each.stopping.is_set()
         ]
 
-    def guest(self, labels: dict[str, str]) -> str:
-        """Give the name of a network namespace from which a test speaks as a pod would."""
+    def guest(self, labels: dict[str, str], *ports: int) -> tuple[str, str]:
+        """Give name and address of a network namespace for what a test runs beside the pods.
+
+        `ports`: on which it listens.
+        """
         name, address = self._network.place()
         self._guests[address] = self._endpoint(labels)
-        return name
+        self._guest_ports.update(ports)
+        return name, address
 
     def hosts(self) -> dict[str, str]:
         """Give the names of Services and their addresses."""
@@ -242,7 +247,7 @@ class Node:
             port["containerPort"]
             for pod in self._pods.values()
             for port in pod.spec.get("ports", ())
-        }
+        } | self._guest_ports
         services = []
         hosts = self.hosts()
         for service in self._store.all(BY_NAME["Service"], self._namespace):

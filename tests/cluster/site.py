@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from base64 import b64encode
@@ -16,6 +17,7 @@ import yaml
 from sealflow.cli.home import Home
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, TOOLS, HelmError, Release, merged
 from tests.chart.schemas import check_object
+from tests.cluster.accounts import ServiceAccounts
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.containers import ROOT, Containers, images
 from tests.cluster.controllers import BY_NAME
@@ -23,18 +25,20 @@ from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.network import NAMESPACES, Network, within
 from tests.cluster.node import Node
 from tests.cluster.store import Object, StatusError, Store
+from tests.sim.certificates import Authority
 
 if TYPE_CHECKING:
     from tests.cluster.pods import Pod
 
 _START_S: Final = 200
+_API_PORT: Final = 6443
 
 
 class Site:
     """A cluster without objects, and a folder like a checkout, where the owner works."""
 
     def __init__(self, folder: Path) -> None:
-        """Start a node, and an API server that the owner's machine alone reaches."""
+        """Start a node, and an API server: the owner reaches it as a proxy does, pods by TLS."""
         self.folder = folder
         self.home = Home(folder / "trial")
         self.keys = folder / "keys"
@@ -47,6 +51,7 @@ class Site:
         self._api = within(
             self.owner, lambda: ApiServer(self.store, self.node.logs, space=self.node.space)
         )
+        self.inner = self._inner_api()
         self._kubeconfig = write_kubeconfig(folder / "kubeconfig", self._api, NAMESPACE)
         for name in ("deploy", "examples"):
             (folder / name).symlink_to(ROOT / name)
@@ -81,7 +86,7 @@ class Site:
 
     def guest(self, labels: dict[str, str]) -> str:
         """Give the name of a network namespace like that of a pod with these labels."""
-        return self.node.guest(labels)
+        return self.node.guest(labels)[0]
 
     def start(self, guest: str, *words: str) -> subprocess.Popen[str]:
         """Start a command in a guest's network, where the Services' names are known."""
@@ -141,7 +146,19 @@ class Site:
         finally:
             self._containers.close()
             self.network.close()
+            self.inner.close()
             self._api.close()
+
+    def _inner_api(self) -> ApiServer:
+        name, address = self.node.guest({"app": "apiserver"}, _API_PORT)
+        authority = Authority(self.folder / "api")
+        pair = authority.issue("api", host=address)
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(pair.certificate, pair.key)
+        place = (address, _API_PORT)
+        api = within(name, lambda: ApiServer(self.store, self.node.logs, place, tls=tls))
+        self._containers.accounts = ServiceAccounts(api=api, ca=authority.root, namespace=NAMESPACE)
+        return api
 
     def _add_objects(self) -> None:
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}

@@ -12,6 +12,7 @@ from tests.chart.rendering import KUBERNETES, NAMESPACE, Object, pods_of
 from tests.chart.schemas import check_object
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.controllers import BY_NAME
+from tests.cluster.election import leading_address, running_jobs
 from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.store import Store
 from tests.sim.certificates import Authority
@@ -112,17 +113,12 @@ class FlinkPods:
 
     def leader(self) -> str:
         """Give the name of the JobManager that leads; empty when none does."""
-        address = self._leads("restserver").rpartition("/")[2].rpartition(":")[0]
-        return next((name for name, own in self._addresses.items() if own == address), "")
+        leading = leading_address(self.store)
+        return next((name for name, own in self._addresses.items() if own == leading), "")
 
     def jobs(self) -> set[str]:
         """Give the ids of the jobs that the leader runs."""
-        address = self._addresses.get(self.leader(), "nobody")
-        return {
-            key.partition("job-")[2]
-            for key, value in self._election().items()
-            if ".leader.job-" in key and f"@{address}:" in value
-        }
+        return running_jobs(self.store)
 
     def pid(self, name: str) -> int:
         """Give the first process of a pod."""
@@ -133,17 +129,6 @@ class FlinkPods:
         for name in reversed(self._cluster.names()):
             self._cluster.stop(name, within_s=10)
         self.api.close()
-
-    def _leads(self, what: str) -> str:
-        return self._election().get(f"org.apache.flink.k8s.leader.{what}", "")
-
-    def _election(self) -> dict[str, str]:
-        """What JobManagers have written into the ConfigMap of their election."""
-        for each in self.store.all(BY_NAME["ConfigMap"], NAMESPACE):
-            if each["metadata"]["name"].endswith("-cluster-config-map"):
-                found: dict[str, str] = each.get("data", {})
-                return found
-        return {}
 
     def _give_keys(self, component: str, folder: Path, circle: str) -> None:
         whose = "rest" if circle == "rest" else component

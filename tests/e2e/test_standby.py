@@ -1,0 +1,105 @@
+"""Two JobManagers in pods, which find the API server, and each other, by what the chart gives."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.chart.rendering import HelmError
+from tests.cluster.election import leading_address, leading_session, running_jobs
+from tests.cluster.serving import BENCH, SERVED, finish, loaded, publish, reaches, until
+from tests.cluster.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cluster.pods import Pod
+    from tests.cluster.store import Object
+
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(600)]
+
+HA: Final = {
+    "enabled": True,
+    "storageDir": "file:///flink-ha",
+    "existingClaim": "sealflow-flink-ha",
+}
+STANDBY: Final[Object] = {
+    "flink": {"ha": HA},
+    "jobmanager": {"replicas": 2},
+    "gateway": {"replicas": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A release with a standby, and a published model that its worker has loaded."""
+    folder = Path(tempfile.mkdtemp(prefix="sf-"))
+    folder.chmod(0o755)
+    found = Site(folder)
+    try:
+        found.prepare()
+        try:
+            found.helm("install", release=found.values(STANDBY))
+            publish(found)
+            until(lambda: loaded(found) == 1, 120)
+        except (AssertionError, HelmError) as error:
+            logs = [f"{pod.name}: {pod.logs()[-3000:]}" for pod in found.node.all()]
+            pytest.fail("\n".join([str(error), *logs]))
+        yield found
+    finally:
+        found.close()
+        shutil.rmtree(folder)
+
+
+def leader(site: Site) -> Pod:
+    """Give the JobManager's pod that leads."""
+    address = leading_address(site.store)
+    (found,) = (pod for pod in site.node.pods("jobmanager") if pod.address == address)
+    return found
+
+
+def test_the_leader_killed_under_load(site: Site) -> None:
+    """Who leads next, the standby or the pod come back, goes on with its job; nothing is lost."""
+    first, session, jobs = leader(site), leading_session(site.store), running_jobs(site.store)
+    assert len(jobs) == 1
+    load = site.sealflow(site.owner, *BENCH, "-n300", "--rate=8")
+    time.sleep(3)
+    assert load.poll() is None, "the load ended before the kill"
+    site.kill(first)
+    until(lambda: leading_session(site.store) not in {"", session}, 120)
+    until(lambda: running_jobs(site.store) == jobs)
+    said = finish(load)
+    assert SERVED.search(said), said
+    until(lambda: first.restarts == 1 and first.ready)
+    until(lambda: loaded(site) == 1)
+
+
+def test_an_upgrade_under_load(site: Site) -> None:
+    """A second TaskManager, so another job, in new JobManagers one by one: nothing is lost."""
+    jobs = running_jobs(site.store)
+    load = site.sealflow(site.owner, *BENCH, "-n600", "--rate=8")
+    values: Object = {**STANDBY, "taskmanager": {"replicas": 2}}
+    site.helm("upgrade", release=site.values(values))
+    until(lambda: bool(running_jobs(site.store) - jobs), 120)
+    said = finish(load)
+    assert SERVED.search(said), said
+    until(lambda: loaded(site) == 2, 120)
+
+
+def test_only_flink_reaches_the_api_server(site: Site) -> None:
+    """Its Roles suffice; no other pod gets through to it."""
+    assert site.inner.access.refused == []
+    names = {"app.kubernetes.io/name": "sealflow", "app.kubernetes.io/instance": "demo"}
+    host, port = site.inner.url.removeprefix("https://").split(":")
+    guests = {
+        component: site.guest({**names, "app.kubernetes.io/component": component})
+        for component in ("jobmanager", "taskmanager", "gateway", "keybroker", "broker")
+    }
+    until(lambda: reaches(guests["jobmanager"], host, int(port)))
+    found = {component for component, guest in guests.items() if reaches(guest, host, int(port))}
+    assert found == {"jobmanager", "taskmanager"}
