@@ -17,7 +17,7 @@ for side in internal rest; do
     # Flink would say this somewhere in a stack trace, and keytool comes with its Java.
     if ! said=$("$JAVA_HOME/bin/keytool" -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC -J-XX:-UsePerfData -list \
       -storetype PKCS12 -keystore "$password.p12" -storepass:file "$password" 2>&1); then
-      echo "$password.p12 does not open with the password in $password: put both Secrets, of the certificate and of the" \
+      echo "$password.p12 does not open with the password in $password; put both Secrets, of the certificate and of the" \
         "password, from one run of 'sealflow keys' ($said)" >&2
       exit 1
     fi
