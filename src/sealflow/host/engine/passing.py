@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from sealflow.host.broker.delivery import Delivery
 
-MAX_HOPS: Final = 32
+MAX_HOPS: Final = 8
 _FIRST_PAUSE_S: Final = 0.02
-_MAX_PAUSE_S: Final = 0.5
+_MAX_PAUSE_S: Final = 1.0
 
 
 def published_models(document: bytes) -> frozenset[str]:
