@@ -34,6 +34,8 @@ def main() -> None:
             give_up(f"the service knows no advisory for {PROBE.strip()}, which has several")
     vulnerable = 0
     for path in sorted(options.lists.glob("*.txt")):
+        if path.name == "constraints.txt":
+            continue  # of dev.txt
         found = findings(path, given)
         vulnerable += len(found)
         print("\n".join(found or [f"{path.stem}: no known vulnerability"]), flush=True)
@@ -52,7 +54,7 @@ def findings(path: Path, given: list[str]) -> list[str]:
             check=False,
         )
     except FileNotFoundError:
-        give_up(f"{PIP_AUDIT} is missing: make .venv-audit/.complete")
+        give_up(f"{PIP_AUDIT} is missing: make tools")
     try:
         packages = json.loads(done.stdout)["dependencies"]
     except ValueError:

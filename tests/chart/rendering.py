@@ -153,7 +153,7 @@ def run_helm(*arguments: str, folder: Path, within_s: float = 60) -> str:
     Raises: HelmError with what it said.
     """
     helm = TOOLS / "helm"
-    assert helm.exists(), "no helm: make .tools/.complete fetches it"
+    assert helm.exists(), "no helm: make tools fetches it"
     homes = {"HOME": str(folder)} | {
         f"HELM_{name}_HOME": str(folder / name) for name in ("CACHE", "CONFIG", "DATA")
     }

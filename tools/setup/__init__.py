@@ -1,0 +1,4 @@
+"""Make the project's Python environments from its hash-pinned lists: `python -m tools.setup NAME…`.
+
+Standard library only, because it runs before anything is installed. ADR 18 says why it is built so.
+"""

@@ -1,0 +1,57 @@
+"""Complete an environment of Apache Flink: `python -m tools.setup.flink_code FOLDER [--copy]`.
+
+It gets the jar that runs Python functions, and of Sealflow the host's code alone: linked, so that
+an edit counts at once, or copied for images. What opens sealed messages is not in it and cannot be
+imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST_CODE = ("__init__.py", "errors.py", "py.typed", "wire", "host")
+
+
+def main() -> None:
+    """Complete an environment from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--copy", action="store_true", help="copy the code, for images")
+    options = parser.parse_args()
+    complete(options.folder.resolve(), copy=options.copy)
+
+
+def complete(folder: Path, *, copy: bool) -> None:
+    """Place Flink's jar and the host's code into an environment that holds `flink.txt`."""
+    (packages,) = (folder / "lib").glob("python3*/site-packages")
+    place_flink_python(packages / "pyflink")
+    place_host_code(packages / "sealflow", copy=copy)
+
+
+def place_flink_python(pyflink: Path) -> None:
+    """Link the jar that runs Python functions into the folder that a cluster loads jars from."""
+    (jar,) = (pyflink / "opt").glob("flink-python-*.jar")
+    link = pyflink / "lib" / jar.name
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("..") / "opt" / jar.name)
+
+
+def place_host_code(target: Path, *, copy: bool) -> None:
+    """Link or copy the host's part of the package, in place of what is there."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for name in HOST_CODE:
+        source = ROOT / "src" / "sealflow" / name
+        if not copy:
+            (target / name).symlink_to(source)
+        elif source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target / name)
+
+
+if __name__ == "__main__":
+    main()
