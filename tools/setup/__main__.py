@@ -99,11 +99,11 @@ def _helm() -> None:
 
 
 def _wheels() -> None:
-    lists = [LISTS / "uv.txt", LISTS / "audit.txt", *OLD_PIPS]
-    with _once(WHEELS, ".", lists) as due:
+    groups = [[LISTS / "uv.txt", LISTS / "audit.txt"], *([each] for each in OLD_PIPS)]
+    with _once(WHEELS, ".", [each for group in groups for each in group]) as due:
         if due:
             with _step(".tools/wheels: releases that the tests of this set-up install"):
-                installer.download(WHEELS, lists)
+                installer.download(WHEELS, groups)
 
 
 def _fuzz() -> None:
@@ -128,9 +128,7 @@ def _make_into(folder: Path, lists: list[str]) -> None:
 
 
 @contextmanager
-def _once(
-    folder: Path, part: str, lists: list[Path], python: str = pythons.THIS
-) -> Iterator[bool]:
+def _once(folder: Path, part: str, lists: list[Path], python: str = pythons.THIS) -> Iterator[bool]:
     """Tell whether a folder is due to be made; note that it is complete when that worked.
 
     It is due again when a list, the Python or the place of the checkout has changed, and when a

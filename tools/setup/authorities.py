@@ -34,7 +34,7 @@ _MARK = b"-----BEGIN CERTIFICATE-----"
 
 
 class MissingCertificatesError(Exception):
-    """A setting names a file of authorities that is not there; the text says which."""
+    """A setting names a file without authorities; the text says which."""
 
 
 def find(of_pip: str | None, folder: Path) -> str | None:
@@ -52,13 +52,21 @@ def find(of_pip: str | None, folder: Path) -> str | None:
     for name, value in named.items():
         # Like OpenSSL's, the variable for folders holds several.
         for each in value.split(":") if name == "SSL_CERT_DIR" else [value]:
-            if Path(each).exists():
-                paths |= dict.fromkeys(_files(Path(each)))
-            elif name != "SSL_CERT_DIR":
+            files = _files(Path(each))
+            if not files and name != "SSL_CERT_DIR":
                 raise MissingCertificatesError(
-                    f"{name} names {each}, which does not exist: correct or unset it"
+                    f"{name} names {each}, which holds no certificate in PEM form: correct or "
+                    "unset it"
                 )
-    system = next((each for each in (*SYSTEM, *_of_openssl()) if Path(each).is_file()), None)
+            paths |= dict.fromkeys(files)
+    system = next(
+        (
+            each
+            for each in (*SYSTEM, ssl.get_default_verify_paths().openssl_cafile)
+            if Path(each).is_file()
+        ),
+        None,
+    )
     paths |= {Path(system).resolve(): None} if system else {}
     if not paths:
         return None
@@ -71,9 +79,6 @@ def find(of_pip: str | None, folder: Path) -> str | None:
 
 def _files(path: Path) -> list[Path]:
     """Return the files that hold certificates: this one, or those of a folder."""
-    files = sorted({each.resolve() for each in path.iterdir()}) if path.is_dir() else [path]
-    return [each.resolve() for each in files if each.is_file() and _MARK in each.read_bytes()]
-
-
-def _of_openssl() -> list[str]:
-    return [ssl.get_default_verify_paths().openssl_cafile]
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    whole = dict.fromkeys(each.resolve() for each in files if each.is_file())
+    return [each for each in whole if _MARK in each.read_bytes()]

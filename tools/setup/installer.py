@@ -58,7 +58,13 @@ def ensure_uv() -> Path:
     _ensure_pip()
     if _pinned_uv() not in _printed(uv, "--version"):
         # Whatever an interrupted run left is written over.
-        _pip("install", "--ignore-installed", "--require-hashes", "-r", str(LISTS / "uv.txt"))
+        _pip(
+            "install",
+            "--ignore-installed",
+            "--require-hashes",
+            "--requirement",
+            str(LISTS / "uv.txt"),
+        )
     if _pinned_uv() not in _printed(uv, "--version"):
         raise InstallError(
             f"{uv} was installed and does not start: check that programs may run in that folder "
@@ -67,14 +73,19 @@ def ensure_uv() -> Path:
     return uv
 
 
-def download(folder: Path, paths: list[Path]) -> None:
+def download(folder: Path, groups: list[list[Path]]) -> None:
     """Download the files of lists for this Python into a folder, which is emptied first.
+
+    Args:
+        folder: Where the files go.
+        groups: Lists; no group holds two releases of one package.
 
     Raises: InstallError.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    for path in paths:
-        _pip("download", "--no-deps", "--require-hashes", "-d", str(folder), "-r", str(path))
+    for group in groups:
+        lists = [part for each in group for part in ("--requirement", str(each))]
+        _pip("download", "--require-hashes", "--dest", str(folder), *lists)
 
 
 def make_environment(folder: Path, python: str) -> None:
@@ -85,7 +96,7 @@ def make_environment(folder: Path, python: str) -> None:
     command = [python, "-I", "-m", "venv", "--clear", "--without-pip", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - venv
     if done.returncode:
-        raise _failure(done.stdout + done.stderr, folder, package_index.PUBLIC)
+        raise _failure(done.stdout + done.stderr, folder)
 
 
 def install(folder: Path, lists: list[str], *, needed_mib: int = 0) -> None:
@@ -112,7 +123,7 @@ def install(folder: Path, lists: list[str], *, needed_mib: int = 0) -> None:
         _check_space(folder, needed_mib)
         code, printed = _uv(folder, *options, *access().uv_options)
         if code:
-            raise _failure(printed, folder, access().uv_index)
+            raise _failure(printed, folder, access().uv_index, access().proxy)
 
 
 def install_project(folder: Path) -> None:
@@ -123,7 +134,7 @@ def install_project(folder: Path) -> None:
     options = ("--no-deps", "--no-build-isolation", "--offline", "--editable", str(ROOT))
     code, printed = _uv(folder, *options)
     if code:
-        raise _failure(printed, folder, access().uv_index)
+        raise _failure(printed, folder, access().uv_index, access().proxy)
 
 
 def _uv(folder: Path, *options: str) -> tuple[int, str]:
@@ -137,7 +148,7 @@ def _pip(action: str, *options: str) -> None:
     command = [str(python_of(UV_ENVIRONMENT)), "-I", "-m", "pip", action, "--no-deps", "-vv"]
     code, printed = progress.run([*command, *options], access().pip)
     if code:
-        raise _failure(printed, UV_ENVIRONMENT, access().pip_index)
+        raise _failure(printed, UV_ENVIRONMENT, access().pip_index, access().proxy)
 
 
 @functools.cache
@@ -157,10 +168,10 @@ def _make_with_pip(environment: Path) -> None:
     if importlib.util.find_spec("ensurepip") is None:
         _install_ensurepip()
     make_environment(environment, pythons.THIS)
-    command = [python_of(environment), "-I", "-m", "ensurepip"]
+    command = [str(python_of(environment)), "-I", "-m", "ensurepip"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip
     if done.returncode:
-        raise _failure(done.stdout + done.stderr, environment, package_index.PUBLIC)
+        raise _failure(done.stdout + done.stderr, environment)
 
 
 def _install_ensurepip() -> None:
@@ -187,8 +198,10 @@ def _check_space(folder: Path, needed_mib: int) -> None:
         )
 
 
-def _failure(printed: str, folder: Path, index: str) -> InstallError:
-    return InstallError(failures.sentence(printed, index=index, folder=str(folder)))
+def _failure(
+    printed: str, folder: Path, index: str = package_index.PUBLIC, proxy: str = ""
+) -> InstallError:
+    return InstallError(failures.sentence(printed, index=index, folder=str(folder), proxy=proxy))
 
 
 def _pinned_uv() -> str:

@@ -43,6 +43,13 @@ _UV_ALONE = re.compile(
 _OTHERS = re.compile(r"(PIP|UV|PYTHON)_?[A-Z]|VIRTUAL_ENV$|CONDA_PREFIX$")
 """Variables that may change what is installed, or where."""
 
+_PROXIES = tuple(
+    write(f"{scheme}_proxy")
+    for scheme in ("https", "http", "all")
+    for write in (str.lower, str.upper)
+)
+"""Variables that both programs read."""
+
 _RETRIES = "2"
 """Fewer than pip and uv make on their own: without a network they would try for ten seconds."""
 
@@ -51,7 +58,7 @@ _RETRIES = "2"
 class Access:
     """How to reach the user's index: environments for pip and uv, and options for uv.
 
-    `pip_index` and `uv_index` name the index in a sentence, without user and password.
+    `pip_index`, `uv_index` and `proxy` are for sentences: without user and password.
     """
 
     pip: Mapping[str, str]
@@ -59,6 +66,7 @@ class Access:
     uv_options: tuple[str, ...]
     pip_index: str
     uv_index: str
+    proxy: str
 
 
 def read_access(python: Path, folder: Path) -> Access:
@@ -76,9 +84,7 @@ def read_access(python: Path, folder: Path) -> Access:
     bundle = authorities.find(settings.get("cert"), folder)
     pip = shared | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1", "PIP_RETRIES": _RETRIES}
     pip |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1"} | ({"PIP_CERT": bundle} if bundle else {})
-    # Several indexes count as one, as for pip: a hash says which file is meant, wherever it lies.
-    # For the same reason it does not matter how new a file is.
-    uv = shared | {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_EXCLUDE_NEWER": "9999-01-01"}
+    uv = shared | {"UV_NO_WRAP": "1", "UV_PREVIEW_FEATURES": "build-dependency-hashes"}
     uv |= {"UV_HTTP_RETRIES": _RETRIES} | ({"SSL_CERT_FILE": bundle} if bundle else {})
     uv |= {name: value for name, value in os.environ.items() if _UV_ALONE.fullmatch(name)}
     for option in _PIP_ALONE:
@@ -90,13 +96,22 @@ def read_access(python: Path, folder: Path) -> Access:
         if of_pip or of_uv:
             pip[_variable(option)] = of_pip or _for_pip(option, of_uv)
             uv[names[0]] = of_uv or _for_uv(option, of_pip)
+    if uv.get("UV_INDEX"):
+        # They count as one, as for pip: a hash says which file is meant, wherever it lies. With one
+        # index alone this would hide why it refused.
+        uv.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     no_index = settings.get("no-index", "").lower() in {"1", "true", "yes", "on", "t", "y"}
     return Access(
         pip=pip,
         uv={name: value for name, value in uv.items() if value},
         uv_options=("--no-index",) if no_index else (),
-        pip_index=_shown(pip.get("PIP_INDEX_URL", "")),
-        uv_index=_shown(uv.get("UV_DEFAULT_INDEX", "")),
+        pip_index=_shown(
+            pip.get("PIP_FIND_LINKS", "") if no_index else pip.get("PIP_INDEX_URL", "")
+        ),
+        uv_index=_shown(
+            uv.get("UV_FIND_LINKS", "") if no_index else uv.get("UV_DEFAULT_INDEX", "")
+        ),
+        proxy=next((_shown(shared[each]) for each in _PROXIES if shared.get(each)), ""),
     )
 
 
@@ -129,8 +144,7 @@ def _proxies(proxy: str | None) -> dict[str, str]:
     if not proxy:
         return {}
     address = proxy if "://" in proxy else f"http://{proxy}"
-    names = ("http_proxy", "https_proxy", "all_proxy")
-    return dict.fromkeys((*names, *map(str.upper, names)), address)
+    return dict.fromkeys(_PROXIES, address)
 
 
 def _variable(option: str) -> str:

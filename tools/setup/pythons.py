@@ -66,7 +66,10 @@ def _version_of_command(version: tuple[int, int]) -> str | None:
     path = shutil.which(f"python{text(version)}")
     if path is None:
         return None
-    program = "import os, sys; print('%d.%d' % sys.version_info[:2]); print(os.path.realpath(sys._base_executable))"
+    program = (
+        "import os, sys; print('%d.%d' % sys.version_info[:2]); "
+        "print(os.path.realpath(sys._base_executable))"
+    )
     done = subprocess.run(  # noqa: S603 - a Python of this machine
         [path, "-c", program], capture_output=True, text=True, check=False
     )
