@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,9 @@ def bench(
 
     Fails with exit code 5 unless every request came back exactly once with the right answer.
     """
+    if plot_path is not None:
+        # If it is missing, say so before the run, not after it.
+        importlib.import_module("matplotlib")
     if via is None:
         via = "gateway" if concurrency or connection.broker is None else "queue"
     with connection.client() as client:

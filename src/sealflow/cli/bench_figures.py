@@ -85,13 +85,10 @@ def latencies(samples: Sequence[Sample]) -> dict[str, float]:
 def plot(samples: Sequence[Sample], figures: Figures, path: Path) -> None:
     """Draw the latencies' histogram and the throughput over time into an image file.
 
-    Raises: ConfigError when matplotlib is not installed or the file cannot be written.
+    Raises: ConfigError when the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        msg = "--plot needs matplotlib: pip install 'sealflow[plot]'"
-        raise ConfigError(msg) from error
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.hist([sample.latency_ms for sample in samples], bins=40, color="#2b6cb0")

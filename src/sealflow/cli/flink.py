@@ -68,7 +68,7 @@ def rest_options(command: F) -> F:
     "--flink-venv",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(sys.prefix).with_name(".venv-flink"),
-    help="Flink's Python environment.",
+    help="Flink's own Python environment: `make flink`, or the extra `flink` installed in one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:

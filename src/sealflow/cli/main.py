@@ -7,7 +7,7 @@ import logging
 import os
 import resource
 import sys
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -21,6 +21,7 @@ from sealflow.errors import (
     UnavailableError,
     VerificationError,
 )
+from sealflow.extras import install_advice
 
 COMMANDS: Final = {
     "up": ("sealflow.cli.up", "Start a whole cluster on this machine."),
@@ -38,7 +39,12 @@ COMMANDS: Final = {
     "receipt": ("sealflow.cli.receipt", "Check receipts offline."),
     "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
     "keys": ("sealflow.cli.keys", "Make and rotate certificates, passwords, signing keys."),
+    "example": ("sealflow.cli.example", "Write an example model and photos into a folder."),
+    "chart": ("sealflow.cli.chart", "Write the Helm chart for Kubernetes into a folder."),
 }
+_OF_SERVERS: Final = frozenset({"up", "doctor", "flink"})
+"""Commands that need the extra `server`; the others need `client`."""
+_ASKED: Final = "sealflow.command"
 
 EXIT_CODES: Final = (
     (ConfigError, 2),
@@ -61,12 +67,26 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        del ctx
         if cmd_name not in COMMANDS:
             return None
+        ctx.meta[_ASKED] = cmd_name
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one command.
+
+        Raises: ConfigError that says which extra to install, when the command lacks a library.
+        """
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            wanted = "server" if ctx.meta.get(_ASKED) in _OF_SERVERS else "client"
+            advice = install_advice(error, wanted)
+            if advice is None:
+                raise
+            raise ConfigError(advice) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

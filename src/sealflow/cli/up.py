@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     type=click.Choice(["local", "flink"]),
     default="local",
     show_default=True,
-    help="What runs the workers: one process here, or Apache Flink (`make flink` installs it).",
+    help="What runs the workers: one process here, or Apache Flink of --flink-venv.",
 )
 @click.option("--taskmanagers", type=click.IntRange(0), default=0, help="Of Flink; 0: one a core.")
 @click.option(
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     "--flink-venv",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(sys.prefix).with_name(".venv-flink"),
-    help="Flink's Python environment.",
+    help="Flink's own Python environment: `make flink`, or the extra `flink` installed in one.",
 )
 @click.option("--workers", type=click.IntRange(0), default=0, help="0 is one a core.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="A worker.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Final
 
+from sealflow.extras import install_advice
+
 if TYPE_CHECKING:
     from sealflow.owner.aio import AsyncClient as AsyncClient
     from sealflow.owner.client import Client as Client
@@ -39,12 +41,21 @@ _MODULES: Final = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for."""
+    """Import a public name when it is first asked for.
+
+    Raises: ImportError that says which extra to install, when a library is missing.
+    """
     module = _MODULES.get(name)
     if module is None:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    try:
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        advice = install_advice(error)
+        if advice is None:
+            raise
+        raise ImportError(advice, name=error.name) from error
     globals()[name] = value
     return value
 

