@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.setup.package_index import uv_environment
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "requirements" / "build.txt"
 STOP_S = 60.0
 
 
@@ -36,11 +39,10 @@ class Uv:
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it, outside of any environment."""
-        kept = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-        return subprocess.run(
-            (self.program, "--quiet", *arguments),
-            env=kept, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        command = (self.program, "--quiet", *arguments)
+        environment = uv_environment(Path(sys.executable))
+        environment.pop("VIRTUAL_ENV", None)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def make(self, folder: Path, python: str, what: str, pins: Sequence[str]) -> Environment:
         """Make an environment with one requirement in it, from the cache or else from the index."""
@@ -49,7 +51,8 @@ class Uv:
         constraints = folder / "constraints.txt"
         constraints.write_text("".join(f"{pin}\n" for pin in pins))
         program = str(folder / "bin" / "python")
-        install = ("pip", "install", "--python", program, "--constraint", str(constraints), what)
+        limits = ("--constraint", str(constraints), "--build-constraint", str(BUILD))
+        install = ("pip", "install", "--python", program, *limits, what)
         if self(*install, "--offline").returncode != 0:
             done = self(*install)
             assert done.returncode == 0, f"neither cache nor index has all of {what}: {done.stderr}"

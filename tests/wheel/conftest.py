@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.sim.environments import ROOT, Uv, find_python, pins
+from tests.sim.environments import ROOT, Uv, pins
+from tools.setup.pythons import find_flink_python, flink_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,11 +79,9 @@ def make(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make
 @pytest.fixture(scope="session")
 def python_of_flink() -> str:
     """A Python for which Apache Flink 2.3 has wheels."""
-    if sys.version_info < (3, 13):
-        return sys.executable
-    found = find_python("3.12") or find_python("3.11")
+    found = find_flink_python()
     if found is None:
-        pytest.skip("Apache Flink 2.3 needs Python 3.12 or older, and there is none here")
+        pytest.skip(flink_note())
     return found
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chart.rendering import run_helm
 from tests.sim.environments import ROOT
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Make
-
-HELM = ROOT / ".tools" / "helm"
 
 
 def test_help(make: Make, place: Path) -> None:
@@ -81,20 +78,15 @@ def test_the_chart(make: Make, place: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not HELM.exists(), reason="no helm: `make test` fetches it")
 def test_the_chart_renders(make: Make, place: Path) -> None:
     """Helm finds nothing wrong with the written chart, and renders it with the trial's settings."""
     make("").run("chart", "chart", cwd=place)
     make("client").run("trial", "trial", cwd=place)
-    settings = ("--set-file", "deployment.settings=trial/deployment.json")
-    values = ("-f", "chart/values-nonsgx.yaml")
-    for command in (("lint", "chart"), ("template", "demo", "chart", *values, *settings)):
-        done = subprocess.run(
-            (str(HELM), *command), cwd=place, env={**os.environ, "HOME": str(place)},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    assert "kind: Deployment" in done.stdout
+    settings = ("--set-file", f"deployment.settings={place}/trial/deployment.json")
+    values = ("-f", str(place / "chart" / "values-nonsgx.yaml"))
+    run_helm("lint", str(place / "chart"), folder=place)
+    shown = run_helm("template", "demo", str(place / "chart"), *values, *settings, folder=place)
+    assert "kind: Deployment" in shown
 
 
 def test_modules_run_isolated(make: Make, place: Path) -> None:
