@@ -70,10 +70,9 @@ class Environment:
         """The installed command."""
         return str(self.folder / "bin" / "sealflow")
 
-    def run(self, *arguments: str, cwd: Path, max_file_bytes: int | None = None) -> Done:
-        """Run `sealflow` in a folder; `max_file_bytes`: as if the disk were full above it."""
-        limit = () if max_file_bytes is None else ("prlimit", f"--fsize={max_file_bytes}")
-        return self._run((*limit, self.sealflow, *arguments), cwd)
+    def run(self, *arguments: str, cwd: Path) -> Done:
+        """Run `sealflow` in a folder."""
+        return self._run((self.sealflow, *arguments), cwd)
 
     def python(self, *arguments: str, cwd: Path) -> Done:
         """Run this environment's Python, isolated."""

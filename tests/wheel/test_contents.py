@@ -8,6 +8,7 @@ import zipfile
 from email.parser import Parser
 from typing import TYPE_CHECKING, Final
 
+from sealflow import __version__
 from tests.sim.environments import ROOT
 from tests.wheel.conftest import build
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = "sealflow/share/examples"
 CHART: Final = "sealflow/share/deploy/chart"
+METADATA: Final = f"sealflow-{__version__}.dist-info"
 
 
 def names(wheel: Path) -> set[str]:
@@ -32,7 +34,7 @@ def below(folder: Path) -> set[str]:
 def test_only_the_package(wheel: Path) -> None:
     """The wheel holds the package and its metadata: no tests, no tools, nothing beside them."""
     found = names(wheel)
-    assert {name.partition("/")[0] for name in found} == {"sealflow", "sealflow-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in found} == {"sealflow", METADATA}
     assert not [name for name in found if "/tests/" in name or "/tools/" in name]
     assert not [name for name in found if name.endswith(("make.py", "ruff.toml", ".pyc"))]
 
@@ -59,8 +61,7 @@ def test_examples_and_chart(wheel: Path) -> None:
 def test_extras(wheel: Path) -> None:
     """Its metadata has the extras of pyproject.toml, and one base dependency."""
     with zipfile.ZipFile(wheel) as archive:
-        (name,) = [each for each in archive.namelist() if each.endswith("/METADATA")]
-        metadata = Parser().parsestr(archive.read(name).decode())
+        metadata = Parser().parsestr(archive.read(f"{METADATA}/METADATA").decode())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(metadata.get_all("Provides-Extra") or ()) == set(project["optional-dependencies"])
     required = metadata.get_all("Requires-Dist") or []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.wheel.test_serving import ask
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def test_no_flink(make: Make, place: Path) -> None:
     assert "FOLDER/bin/pip install 'sealflow[flink]'" in reason
 
 
+@pytest.mark.e2e
 def test_up(make: Make, python_of_flink: str, place: Path) -> None:
     """`sealflow up --engine flink` serves with Flink's environment beside the server's."""
     server, flink = make("server"), make("flink", python_of_flink)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from tests.wheel.conftest import Make
 
+pytestmark = pytest.mark.e2e
+
 
 def test_all(make: Make, place: Path) -> None:
     """On Python 3.13 the extra `all` serves a model and benchmarks it."""

@@ -6,11 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.sim.environments import Environment
     from tests.wheel.conftest import Make
+
+pytestmark = pytest.mark.e2e
 
 SERVED = re.compile(r"^Served 50 images in [\d.]+ sec, e2e throughput is ", re.MULTILINE)
 
