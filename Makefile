@@ -100,10 +100,14 @@ system-redis:
 
 .PHONY: pod-tools
 pod-tools: system-redis
-	@command -v podman runc nft nsenter ip >/dev/null || { apt-get update -qq && apt-get install -y -qq \
-	  --no-install-recommends podman runc catatonit nftables iproute2 util-linux >/dev/null; }
+	@$(call installed,podman runc nft nsenter ip,podman runc catatonit nftables iproute2 util-linux)
 
 .PHONY: image-tools
 image-tools:
-	@command -v buildah mmdebstrap podman runc >/dev/null || { apt-get update -qq && apt-get install -y -qq \
-	  --no-install-recommends buildah catatonit mmdebstrap podman runc uidmap >/dev/null; }
+	@$(call installed,buildah mmdebstrap podman runc newuidmap,buildah catatonit mmdebstrap podman runc uidmap)
+
+# Install packages of Debian (the second argument) unless each program (the first) is there.
+installed = missing=; for each in $(1); do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+  [ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+  apt-get install -y -qq --no-install-recommends $(2); } >/dev/null || \
+  { echo "error: not installed:$$missing; as root: apt-get install $(2)" >&2; exit 1; }

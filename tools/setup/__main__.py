@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.setup import flink_code, helm, pythons
+from tools.setup import flink_code, helm, pythons, standalone
 from tools.setup.installer import (
     LISTS,
     ROOT,
@@ -44,8 +44,7 @@ def main() -> None:
             for name in options.names:
                 _STEPS[name]()
             if options.into:
-                make_environment(options.into, sys.executable)
-                install(options.into, options.lists)
+                standalone.make(options.into, options.lists)
     except InstallError as error:
         sys.exit(f"error: {error}")
     except PermissionError as error:

@@ -65,7 +65,14 @@ def make_environment(folder: Path, python: str) -> None:
         raise _failure(done.stdout + done.stderr, folder, os.environ)
 
 
-def install(folder: Path, lists: list[str], *, needed_mib: int = 0, exact: bool = True) -> None:
+def install(
+    folder: Path,
+    lists: list[str],
+    *,
+    needed_mib: int = 0,
+    exact: bool = True,
+    copies: bool = False,
+) -> None:
     """Install lists into an environment, and nothing else.
 
     What uv's cache holds is taken from there without asking an index. A run that was interrupted is
@@ -76,6 +83,7 @@ def install(folder: Path, lists: list[str], *, needed_mib: int = 0, exact: bool 
         lists: Names in `requirements/`, without `.txt`.
         needed_mib: Disk space that the packages take in MiB.
         exact: Whether to remove what the lists do not hold.
+        copies: Whether to copy files out of uv's cache instead of linking to them.
 
     Raises: InstallError.
     """
@@ -89,6 +97,7 @@ def install(folder: Path, lists: list[str], *, needed_mib: int = 0, exact: bool 
     files = [str(LISTS / f"{each}.txt") for each in lists]
     command += files if exact else [part for each in files for part in ("--requirement", each)]
     environment = package_index.uv_environment(python_of(UV_ENVIRONMENT))
+    environment |= {"UV_LINK_MODE": "copy"} if copies else {}
     offline = subprocess.run(  # noqa: S603 - uv, with our arguments
         [*command, "--offline"], env=environment, capture_output=True, text=True, check=False
     )
