@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.setup.package_index import system_certificates
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tools.newcomer.fresh_root import FreshRoot
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
@@ -25,8 +24,7 @@ def install(root: FreshRoot, log: Path) -> None:
     ours, theirs = system_certificates(), root.folder / _BUNDLE
     if ours is None or not theirs.exists():
         return
-    with open(ours, encoding="utf-8") as bundle:
-        extra = lacking(bundle.read(), theirs.read_text(encoding="utf-8"))
+    extra = lacking(Path(ours).read_text(encoding="utf-8"), theirs.read_text(encoding="utf-8"))
     folder = root.folder / "usr/local/share/ca-certificates"
     folder.mkdir(parents=True, exist_ok=True)
     for number, certificate in enumerate(extra):

@@ -67,13 +67,13 @@ class FreshRoot:
         variables |= {} if directory else {"DEBIAN_FRONTEND": "noninteractive"}
         words = [f"{name}={value}" for name, value in variables.items()]
         start = ["sh", "-c", 'cd "$0" && exec "$@"', f"{HOME}/{directory}" if directory else "/"]
+        entered = ["sh", "-c", _INSIDE, "sh", str(self.folder), *user, str(self.folder)]
         inner = ["env", "-i", *words, *start, *command]
         with log.open("ab") as output:
             output.write(f"\n$ {' '.join(command)}\n".encode())
             output.flush()
             return subprocess.run(  # noqa: S603 - the commands of README
-                [*_UNSHARE, "sh", "-c", _INSIDE, "sh", str(self.folder), *user, str(self.folder)]
-                + inner,
+                [*_UNSHARE, *entered, *inner],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -92,7 +92,7 @@ def ensure_tar(suite: str, cache: Path) -> Path:
         return tar
     if shutil.which("mmdebstrap") is None:
         for step in (("update", "-qq"), ("install", "-y", "-qq", "mmdebstrap")):
-            subprocess.run(("apt-get", *step), check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+            subprocess.run(["apt-get", *step], check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
     part = cache / f"{suite}.part.tar"
     command = ["mmdebstrap", "--quiet", "--variant=minbase"]
     command += [f"--components={_COMPONENTS.get(suite, 'main')}"]
