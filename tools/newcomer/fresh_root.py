@@ -94,7 +94,7 @@ def ensure_tar(suite: str, cache: Path) -> Path:
         for step in (("update", "-qq"), ("install", "-y", "-qq", "mmdebstrap")):
             subprocess.run(["apt-get", *step], check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
     part = cache / f"{suite}.part.tar"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase"]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=apt"]
     command += [f"--components={_COMPONENTS.get(suite, 'main')}"]
     # A mirror may lag behind. Its signatures are checked all the same, and nothing is kept.
     command += ['--aptopt=Acquire::Check-Valid-Until "false"', suite, str(part)]
