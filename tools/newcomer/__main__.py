@@ -30,6 +30,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     CACHE.mkdir(parents=True, exist_ok=True)
+    CACHE.chmod(0o700)  # the systems hold programs with rights of root
     results: list[Result] = []
     with (CACHE / "lock").open("w") as lock:
         try:
