@@ -84,6 +84,11 @@ fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-6
 lock: setup ## Renew all lists of packages to the newest releases; KEEP=1 keeps pins that still fit
 	@$(PYTHON) -m tools.lock $(if $(KEEP),--keep)
 
+SUITES ?= bookworm trixie
+COMMANDS ?= demo
+newcomer: python ## Try COMMANDS="demo test" as a new user in fresh SUITES="bookworm trixie"; needs root
+	@$(PYTHON) -m tools.newcomer --suites $(SUITES) --commands $(COMMANDS)
+
 audit: python ## Look for known vulnerabilities of all that is pinned; asks an advisory service
 	@$(SETUP) dev audit
 	@$(PYTHON) tools/audit.py $(AUDIT)

@@ -16,14 +16,14 @@ import pytest
 from sealflow.cli.home import Home
 from sealflow.errors import SealflowError
 from sealflow.host.broker.embedded import wheel_server
-from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
+from sealflow.host.engine.flink_cluster import FlinkCluster
 from sealflow.owner import AsyncClient, Client, QueueClient
 from sealflow.owner.packing import pack_folder
 from tests.chaos.conftest import whole
 from tests.chaos.hosts import Network
 from tests.chaos.load import Load, Running, by_gateway, by_queue
 from tests.chaos.table import Row
-from tests.sim.cluster import ROOT
+from tests.sim.flink_install import installed_flink
 
 if TYPE_CHECKING:
     import threading
@@ -153,7 +153,7 @@ class Spread:
         }
 
     def _start_flink(self) -> None:
-        install = FlinkInstall.find(ROOT / ".venv-flink")
+        install = installed_flink()
         manager = self.network["JobManager"].address
         engine: dict[str, Any] = {
             "workers": 1,
@@ -208,6 +208,8 @@ class Spread:
 @pytest.fixture(scope="module")
 def spread(request: pytest.FixtureRequest, model: Path) -> Iterator[Spread]:
     """A spread cluster with one of the engines."""
+    if request.param == "flink":
+        installed_flink()
     found = Spread(request.param, model)
     yield found
     found.close()

@@ -10,6 +10,7 @@ import pytest
 from sealflow.host.broker.embedded import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
 from tests.sim.engines import ENGINES, Engine
+from tests.sim.flink_install import installed_flink
 from tests.sim.queue_server import Server
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def local() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def flink() -> Iterator[Engine]:
     """A cluster with a JobManager and two TaskManagers."""
+    installed_flink()
     running = Engine("flink")
     yield running
     running.cluster.stop()

@@ -14,16 +14,14 @@ import pytest
 
 from sealflow.cli.flink_keys import client_tls
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.engine.flink_cluster import FlinkInstall
 from sealflow.host.engine.flink_rest import FlinkRest
 from sealflow.owner.transport import StreamTransport
 from sealflow.wire.broker_address import BrokerAddress
-from tests.sim.cluster import ROOT
 from tests.sim.engines import Engine, await_ended
+from tests.sim.flink_install import installed_flink
 
 # JVMs start slowly on a machine that does much else.
 pytestmark = pytest.mark.timeout(400)
-INSTALL = FlinkInstall.find(ROOT / ".venv-flink")
 
 
 def _kill(pids: list[int], number: int = signal.SIGKILL) -> None:
@@ -216,7 +214,11 @@ def test_flinks_environment_opens_nothing() -> None:
         "print([name for name in names if u.find_spec(name)])"
     )
     done = subprocess.run(
-        (INSTALL.python, "-c", probe), capture_output=True, text=True, check=True, timeout=100
+        (installed_flink().python, "-c", probe),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
     )
     assert done.stdout.strip() == "[]"
 
