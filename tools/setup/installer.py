@@ -6,6 +6,8 @@ nothing of pip that differs between releases: one file without dependencies.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 import re
 import shutil
@@ -13,13 +15,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.setup import failures, package_index, progress
+from tools.setup import authorities, failures, package_index, progress, pythons
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = ROOT / "requirements"
-UV_ENVIRONMENT = ROOT / ".venv"
+TOOLS = ROOT / ".tools"
+UV_ENVIRONMENT = TOOLS / "uv"
+"""Where uv is, apart from what it makes: an environment can be made anew without a network."""
 
-_PUBLIC = "the public package index"
 _MIB = 1 << 20
 
 
@@ -32,80 +35,97 @@ def python_of(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
+@functools.cache
+def access() -> package_index.Access:
+    """Return how this user reaches a package index.
+
+    Raises: InstallError.
+    """
+    _ensure_pip()
+    try:
+        return package_index.read_access(python_of(UV_ENVIRONMENT), TOOLS)
+    except authorities.MissingCertificatesError as error:
+        raise InstallError(str(error)) from error
+
+
+@functools.cache
 def ensure_uv() -> Path:
-    """Return uv in the project's environment; make that environment, and install uv, if needed.
+    """Return uv; install it first if needed.
 
     Raises: InstallError.
     """
     uv = UV_ENVIRONMENT / "bin" / "uv"
-    if not _has_pip(UV_ENVIRONMENT):
-        _make_with_pip(UV_ENVIRONMENT)
+    _ensure_pip()
     if _pinned_uv() not in _printed(uv, "--version"):
-        options = ("--quiet", "--require-hashes", "--no-deps", "--requirement", LISTS / "uv.txt")
-        command = [python_of(UV_ENVIRONMENT), "-m", "pip", "install", *options]
-        environment = package_index.pip_environment()
-        code, printed = progress.run([str(each) for each in command], environment)
-        if code:
-            raise _failure(printed, UV_ENVIRONMENT, environment)
+        # Whatever an interrupted run left is written over.
+        _pip(
+            "install",
+            "--ignore-installed",
+            "--require-hashes",
+            "--requirement",
+            str(LISTS / "uv.txt"),
+        )
+    if _pinned_uv() not in _printed(uv, "--version"):
+        raise InstallError(
+            f"{uv} was installed and does not start: check that programs may run in that folder "
+            "(mount option noexec), and that this is Linux with glibc on x86-64 or ARM64"
+        )
     return uv
 
 
-def make_environment(folder: Path, python: str) -> None:
-    """Make an empty environment without pip, unless one of the same Python is there.
+def download(folder: Path, groups: list[list[Path]]) -> None:
+    """Download the files of lists for this Python into a folder, which is emptied first.
+
+    Args:
+        folder: Where the files go.
+        groups: Lists; no group holds two releases of one package.
 
     Raises: InstallError.
     """
-    if _printed(python_of(folder), "--version") == _printed(Path(python), "--version"):
-        return
-    options = ("--clear", "--without-pip", folder)
-    done = subprocess.run(  # noqa: S603 - a Python of this machine
-        [python, "-m", "venv", *options], capture_output=True, text=True, check=False
-    )
+    shutil.rmtree(folder, ignore_errors=True)
+    for group in groups:
+        lists = [part for each in group for part in ("--requirement", str(each))]
+        _pip("download", "--require-hashes", "--dest", str(folder), *lists)
+
+
+def make_environment(folder: Path, python: str) -> None:
+    """Make an empty environment without pip, in place of what is there.
+
+    Raises: InstallError.
+    """
+    command = [python, "-I", "-m", "venv", "--clear", "--without-pip", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - venv
     if done.returncode:
-        raise _failure(done.stdout + done.stderr, folder, os.environ)
+        raise _failure(done.stdout + done.stderr, folder)
 
 
-def install(
-    folder: Path,
-    lists: list[str],
-    *,
-    needed_mib: int = 0,
-    exact: bool = True,
-    copies: bool = False,
-) -> None:
-    """Install lists into an environment, and nothing else.
+def install(folder: Path, lists: list[str], *, needed_mib: int = 0, copies: bool = False) -> None:
+    """Install lists into an environment.
 
-    What uv's cache holds is taken from there without asking an index. A run that was interrupted is
-    continued: what is installed already stays.
+    What uv's cache holds is taken from there without asking an index; so a run that was interrupted
+    is continued.
 
     Args:
         folder: The environment.
         lists: Names in `requirements/`, without `.txt`.
         needed_mib: Disk space that the packages take in MiB.
-        exact: Whether to remove what the lists do not hold.
         copies: Whether to copy files out of uv's cache instead of linking to them.
 
     Raises: InstallError.
     """
-    uv = ensure_uv()
-    _check_space(folder, needed_mib)
     # A list names every package that its packages need, which a test holds. So nothing is resolved,
     # and no release that is not in the list can be looked at.
-    action = ("sync",) if exact else ("install", "--no-deps")
-    command = [str(uv), "pip", *action, "--python", str(python_of(folder)), "--require-hashes"]
-    command += ["--build-constraints", str(LISTS / "build.txt"), "--require-build-hashes"]
-    files = [str(LISTS / f"{each}.txt") for each in lists]
-    command += files if exact else [part for each in files for part in ("--requirement", each)]
-    environment = package_index.uv_environment(python_of(UV_ENVIRONMENT))
-    environment |= {"UV_LINK_MODE": "copy"} if copies else {}
-    offline = subprocess.run(  # noqa: S603 - uv, with our arguments
-        [*command, "--offline"], env=environment, capture_output=True, text=True, check=False
-    )
-    if offline.returncode == 0:
-        return
-    code, printed = progress.run(command, environment)
+    options = ["--no-deps", "--require-hashes", "--require-build-hashes"]
+    options += ["--build-constraints", str(LISTS / "build.txt")]
+    options += ["--link-mode", "copy"] if copies else []
+    for each in lists:
+        options += ["--requirement", str(LISTS / f"{each}.txt")]
+    code, _ = _uv(folder, *options, "--offline")
     if code:
-        raise _failure(printed, folder, environment)
+        _check_space(folder, needed_mib)
+        code, printed = _uv(folder, *options, *access().uv_options)
+        if code:
+            raise _failure(printed, folder, access().uv_index, access().proxy)
 
 
 def install_project(folder: Path) -> None:
@@ -114,42 +134,66 @@ def install_project(folder: Path) -> None:
     Raises: InstallError.
     """
     options = ("--no-deps", "--no-build-isolation", "--offline", "--editable", str(ROOT))
-    command = [str(ensure_uv()), "pip", "install", "--python", str(python_of(folder)), *options]
-    code, printed = progress.run([*command, "--quiet"], os.environ)
+    code, printed = _uv(folder, *options)
     if code:
-        raise _failure(printed, folder, os.environ)
+        raise _failure(printed, folder, access().uv_index, access().proxy)
 
 
-def _has_pip(environment: Path) -> bool:
-    """Say whether an environment is whole and of this Python."""
-    version = f"(python {sys.version_info[0]}.{sys.version_info[1]})"
-    return version in _printed(python_of(environment), "-m", "pip", "--version")
+def _uv(folder: Path, *options: str) -> tuple[int, str]:
+    """Run `uv pip install`; return its exit status and what it printed."""
+    command = [str(ensure_uv()), "pip", "install", "--python", str(python_of(folder))]
+    return progress.run([*command, *options], access().uv)
+
+
+def _pip(action: str, *options: str) -> None:
+    """Run the pip beside uv, which prints why an index gave nothing only when it is verbose."""
+    command = [str(python_of(UV_ENVIRONMENT)), "-I", "-m", "pip", action, "--no-deps", "-vv"]
+    code, printed = progress.run([*command, *options], access().pip)
+    if code:
+        raise _failure(printed, UV_ENVIRONMENT, access().pip_index, access().proxy)
+
+
+@functools.cache
+def _ensure_pip() -> None:
+    """Make the environment of uv, with the pip that this Python brings along, if needed."""
+    version = f"(python {pythons.text(sys.version_info[:2])})"
+    if version in _printed(python_of(UV_ENVIRONMENT), "-I", "-m", "pip", "--version"):
+        return
+    # Whole or not at all: pip's own installation may be interrupted, too.
+    part = UV_ENVIRONMENT.with_suffix(".part")
+    _make_with_pip(part)
+    shutil.rmtree(UV_ENVIRONMENT, ignore_errors=True)
+    part.rename(UV_ENVIRONMENT)
 
 
 def _make_with_pip(environment: Path) -> None:
-    command = [sys.executable, "-m", "venv", "--clear", str(environment)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - venv
-    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-    if done.returncode and os.geteuid() == 0 and shutil.which("apt-get"):
+    if importlib.util.find_spec("ensurepip") is None:
+        _install_ensurepip()
+    make_environment(environment, pythons.THIS)
+    command = [str(python_of(environment)), "-I", "-m", "ensurepip"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip
+    if done.returncode:
+        raise _failure(done.stdout + done.stderr, environment)
+
+
+def _install_ensurepip() -> None:
+    """Install what Debian splits from Python, or say how."""
+    package = f"python{pythons.text(sys.version_info[:2])}-venv"
+    if os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"installing {package} with apt-get", flush=True)
         for step in (["update", "-qq"], ["install", "-y", "-qq", package]):
             subprocess.run(["apt-get", *step], capture_output=True, check=False)  # noqa: S603, S607
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    printed = done.stdout + done.stderr
-    if "ensurepip" in printed:
+        importlib.invalidate_caches()
+    if importlib.util.find_spec("ensurepip") is None:
         raise InstallError(
-            f"{sys.executable} cannot make a virtual environment; on Debian and Ubuntu: sudo "
-            f"apt-get install {package}"
+            f"{pythons.THIS} cannot make a virtual environment with pip; on Debian and Ubuntu: "
+            f"sudo apt-get install {package}"
         )
-    if done.returncode:
-        raise _failure(printed, environment, os.environ)
 
 
 def _check_space(folder: Path, needed_mib: int) -> None:
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    installed = (folder / ".complete").exists()
-    free_mib = shutil.disk_usage(there).free // _MIB
-    if free_mib < needed_mib and not installed:
+    free_mib = shutil.disk_usage(folder).free // _MIB
+    if free_mib < needed_mib:
         raise InstallError(
             f"{folder} needs {needed_mib} MiB and its disk has {free_mib} MiB free: free some "
             "space, or use a checkout on a larger disk"
@@ -157,11 +201,9 @@ def _check_space(folder: Path, needed_mib: int) -> None:
 
 
 def _failure(
-    printed: str, folder: Path, environment: os._Environ[str] | dict[str, str]
+    printed: str, folder: Path, index: str = package_index.PUBLIC, proxy: str = ""
 ) -> InstallError:
-    names = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
-    index = next((environment[each] for each in names if environment.get(each)), _PUBLIC)
-    return InstallError(failures.sentence(printed, index=index, folder=str(folder)))
+    return InstallError(failures.sentence(printed, index=index, folder=str(folder), proxy=proxy))
 
 
 def _pinned_uv() -> str:

@@ -1,7 +1,8 @@
-"""Translate a user's settings of pip into settings of uv, which does not read them.
+"""Where packages come from: what a user configured for pip or for uv, given to both.
 
-A company's index, certificate authority or proxy is configured for pip on most machines. A setting
-of uv's own (`UV_…`, `SSL_CERT_FILE`) takes precedence over pip's.
+A company's index, certificate authority or proxy is configured for pip on most machines, and uv
+does not read that. Each program keeps its own settings and gets the other's where it has none.
+Settings that have to do with anything else do not reach them: a list is installed as it is written.
 """
 
 from __future__ import annotations
@@ -9,76 +10,120 @@ from __future__ import annotations
 import ast
 import os
 import re
-import ssl
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-BUNDLES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-)
-"""Where Linux distributions keep the system's certificate authorities as one file."""
+from tools.setup import authorities
 
-_UV_NAMES = {
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PUBLIC = "the public package index"
+
+_NAMES = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
     "find-links": ("UV_FIND_LINKS",),
-    "no-index": ("UV_NO_INDEX",),
     "trusted-host": ("UV_INSECURE_HOST",),
-    "timeout": ("UV_HTTP_TIMEOUT",),
-    "cert": ("SSL_CERT_FILE",),
+    "timeout": ("UV_HTTP_TIMEOUT", "UV_REQUEST_TIMEOUT", "HTTP_TIMEOUT"),
+    "retries": ("UV_HTTP_RETRIES",),
     "client-cert": ("SSL_CLIENT_CERT",),
-    "proxy": ("ALL_PROXY", "HTTPS_PROXY", "https_proxy", "all_proxy"),
+    "keyring-provider": ("UV_KEYRING_PROVIDER",),
 }
-"""pip's options, and for each uv's variable followed by other variables that also set it."""
+"""Options of pip, and the variables of uv that mean the same; the first is the one to set."""
 
-_LISTS = {"find-links": ",", "extra-index-url": " ", "trusted-host": " "}
-"""Options that take several values, and what separates them in uv's variable."""
+_PIP_ALONE = ("cache-dir", "no-cache-dir", "no-index")
+_UV_ALONE = re.compile(
+    r"UV_(INDEX_\w+|CACHE_DIR|NO_CACHE|LINK_MODE|HTTP_\w+|CONCURRENT_\w+|OFFLINE|SYSTEM_CERTS"
+    r"|NATIVE_TLS|CONFIG_FILE|NO_CONFIG|NO_SYSTEM_CONFIG|CREDENTIALS_DIR|LOCK_TIMEOUT)"
+)
+_OTHERS = re.compile(r"(PIP|UV|PYTHON)_?[A-Z]|VIRTUAL_ENV$|CONDA_PREFIX$")
+"""Variables that may change what is installed, or where."""
+
+_PROXIES = tuple(
+    write(f"{scheme}_proxy")
+    for scheme in ("https", "http", "all")
+    for write in (str.lower, str.upper)
+)
+"""Variables that both programs read."""
+
+_RETRIES = "2"
+"""Fewer than pip and uv make on their own: without a network they would try for ten seconds."""
 
 
-def system_certificates() -> str | None:
-    """Return the file of the system's certificate authorities, or None if there is none."""
-    defaults = ssl.get_default_verify_paths()
-    candidates = (os.environ.get("SSL_CERT_FILE"), defaults.cafile, *BUNDLES)
-    return next((each for each in candidates if each and Path(each).is_file()), None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to reach the user's index: environments for pip and uv, and options for uv.
 
-
-def pip_environment() -> dict[str, str]:
-    """Return the environment for pip: the user's own, and the system's authorities.
-
-    Older releases of pip know only the authorities that they bring along.
+    `pip_index`, `uv_index` and `proxy` are for sentences: without user and password.
     """
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-    bundle = system_certificates()
-    if bundle and "PIP_CERT" not in os.environ:
-        environment["PIP_CERT"] = bundle
-    return environment
+
+    pip: Mapping[str, str]
+    uv: Mapping[str, str]
+    uv_options: tuple[str, ...]
+    pip_index: str
+    uv_index: str
+    proxy: str
 
 
-def uv_environment(python: Path) -> dict[str, str]:
-    """Return the environment for uv: the user's own, and what pip is configured with.
+def read_access(python: Path, folder: Path) -> Access:
+    """Return how the user reaches an index.
 
     Args:
         python: An interpreter with pip, which is asked for its settings.
+        folder: Where a file of certificate authorities may be written.
+
+    Raises: MissingCertificatesError.
     """
-    environment = dict(os.environ)
-    for option, value in read_pip_settings(python).items():
-        names = _UV_NAMES.get(option, ())
-        if names and not any(name in os.environ for name in names):
-            environment[names[0]] = value
-    # Several indexes count as one, as for pip: a hash says which file is meant, wherever it lies.
-    environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
-    # The system's authorities, unless there are none: then uv's own are better than nothing.
-    if system_certificates() and not os.environ.keys() & {"UV_SYSTEM_CERTS", "UV_NATIVE_TLS"}:
-        environment["UV_SYSTEM_CERTS"] = "true"
-    return environment
+    settings = _read_pip_settings(python)
+    shared = {name: value for name, value in os.environ.items() if not _OTHERS.match(name)}
+    shared |= _proxies(settings.get("proxy"))
+    bundle = authorities.find(settings.get("cert"), folder)
+    pip = shared | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1", "PIP_RETRIES": _RETRIES}
+    pip |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1"} | ({"PIP_CERT": bundle} if bundle else {})
+    uv = shared | {"UV_NO_WRAP": "1", "UV_PREVIEW_FEATURES": "build-dependency-hashes"}
+    uv |= {"UV_HTTP_RETRIES": _RETRIES} | ({"SSL_CERT_FILE": bundle} if bundle else {})
+    uv |= {name: value for name, value in os.environ.items() if _UV_ALONE.fullmatch(name)}
+    for option in _PIP_ALONE:
+        if settings.get(option):
+            pip[_variable(option)] = settings[option]
+    for option, names in _NAMES.items():
+        of_pip = settings.get(option, "")
+        of_uv = next((os.environ[each] for each in names if os.environ.get(each)), "")
+        if of_pip or of_uv:
+            pip[_variable(option)] = of_pip or _for_pip(option, of_uv)
+            uv[names[0]] = of_uv or _for_uv(option, of_pip)
+    if uv.get("UV_INDEX"):
+        # They count as one, as for pip: a hash says which file is meant, wherever it lies. With one
+        # index alone this would hide why it refused.
+        uv.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    no_index = settings.get("no-index", "").lower() in {"1", "true", "yes", "on", "t", "y"}
+    return Access(
+        pip=pip,
+        uv={name: value for name, value in uv.items() if value},
+        uv_options=("--no-index",) if no_index else (),
+        pip_index=_shown(
+            pip.get("PIP_FIND_LINKS", "") if no_index else pip.get("PIP_INDEX_URL", "")
+        ),
+        uv_index=_shown(
+            uv.get("UV_FIND_LINKS", "") if no_index else uv.get("UV_DEFAULT_INDEX", "")
+        ),
+        proxy=next((_shown(shared[each]) for each in _PROXIES if shared.get(each)), ""),
+    )
 
 
-def read_pip_settings(python: Path) -> dict[str, str]:
+def without_password(text: str) -> str:
+    """Return a text with the users and passwords of its addresses left out."""
+    return re.sub(r"(?<=://)[^/\s]*@|[^\s/@'\"`]+:[^\s/'\"`]*@", "", text)
+
+
+def _read_pip_settings(python: Path) -> dict[str, str]:
     """Return pip's settings by option, from its files and `PIP_…` variables."""
-    done = subprocess.run(  # noqa: S603 - an interpreter that the project made or was given
-        [str(python), "-m", "pip", "config", "list"],
+    done = subprocess.run(  # noqa: S603 - an interpreter that the project made
+        [str(python), "-I", "-m", "pip", "config", "list"],
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         capture_output=True,
         text=True,
@@ -90,25 +135,49 @@ def read_pip_settings(python: Path) -> dict[str, str]:
         key, _, written = line.partition("=")
         section, _, option = key.rpartition(".")
         if section in sections:
-            sections[section][option] = str(ast.literal_eval(written))
-    merged = {**sections["global"], **sections["install"], **sections[":env:"]}
-    return {option: _joined(option, value) for option, value in merged.items()}
+            sections[section][option.removeprefix("default-")] = str(ast.literal_eval(written))
+    return {**sections["global"], **sections["install"], **sections[":env:"]}
 
 
-def without_password(text: str) -> str:
-    """Return a text with the user names and passwords of its addresses left out."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+def _proxies(proxy: str | None) -> dict[str, str]:
+    """Return the variables that both programs read for a proxy, from pip's option."""
+    if not proxy:
+        return {}
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    return dict.fromkeys(_PROXIES, address)
 
 
-def _joined(option: str, value: str) -> str:
-    if option == "no-index":
-        return "true" if value.lower() in {"1", "true", "yes", "on"} else "false"
-    separator = _LISTS.get(option)
-    if separator is None:
-        return value
-    return separator.join(each for each in value.split() if _exists(each))
+def _variable(option: str) -> str:
+    return f"PIP_{option.replace('-', '_').upper()}"
+
+
+def _for_uv(option: str, value: str) -> str:
+    """Return the value of an option of pip as uv writes it; empty if uv has no such value."""
+    if option == "timeout":
+        return str(round(float(value)))
+    if option == "keyring-provider":
+        return value if value in {"disabled", "subprocess"} else ""
+    if option in {"extra-index-url", "find-links"}:
+        # pip ignores a folder that is not there, and uv stops at it.
+        there = [each for each in value.split() if _exists(each)]
+        return ("," if option == "find-links" else " ").join(there)
+    return " ".join(value.split())
+
+
+def _for_pip(option: str, value: str) -> str:
+    """Return the value of a variable of uv as pip writes it: without names of indexes."""
+    parts = value.split("," if option == "find-links" else None)
+    return " ".join(re.sub(r"^[\w.-]+=(?=\S*[:/])", "", each) for each in parts)
 
 
 def _exists(address: str) -> bool:
-    """Say whether a local index or folder is there; pip ignores one that is not, uv stops at it."""
-    return not address.startswith("file:") or Path(address.removeprefix("file://")).is_dir()
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path)).exists()
+    return bool(parts.scheme) or Path(address).expanduser().exists()
+
+
+def _shown(index: str) -> str:
+    """Return the address of an index for a sentence: no user, no password, no query."""
+    address = _for_pip("index-url", index).partition("?")[0]
+    return without_password(address) or PUBLIC

@@ -1,4 +1,4 @@
-"""Run an installer quietly, with its progress bars on a terminal."""
+"""Run an installer quietly; on a terminal, with a bar behind the title of the step."""
 
 from __future__ import annotations
 
@@ -7,57 +7,81 @@ import pty
 import re
 import subprocess
 import sys
-from typing import IO, TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-_CHANGE = re.compile(rb"^(\x1b\[[\d;]*m)* ?(\x1b\[[\d;]*m)*[-+~](\x1b\[[\d;]*m)* ")
-"""A line of uv's for each package that it adds or removes: bars say enough."""
+_COUNT = re.compile(r"[(\[](\d+)/(\d+)[)\]]")
+"""How uv counts packages in its own bars, which take many lines."""
+
+_ESCAPE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
+"""Colours and movements of a terminal."""
+
+_WIDTH = 20
+_SAVE, _BACK = "\x1b7", "\x1b8\x1b[K"
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a command; return its exit status and everything that it printed.
-
-    On a terminal its progress is shown meanwhile. Elsewhere nothing is.
-    """
-    if not sys.stderr.isatty():
-        done = subprocess.run(  # noqa: S603 - an installer, with our arguments
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        return done.returncode, done.stdout.decode(errors="replace")
-    return _run_on_terminal(command, environment)
+    """Run a command to its end, or stop it; return its exit status and all that it printed."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        with _started(command, environment, subprocess.PIPE) as process:
+            printed, _ = process.communicate()
+    else:
+        ours, theirs = pty.openpty()
+        with _started(command, environment, theirs) as process:
+            os.close(theirs)
+            printed = _show_bar(ours)
+        os.close(ours)
+    return process.returncode, _ESCAPE.sub("", printed.decode(errors="replace"))
 
 
-def _run_on_terminal(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(  # noqa: S603 - likewise
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+@contextmanager
+def _started(
+    command: Sequence[str], environment: Mapping[str, str], output: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(  # noqa: S603 - an installer, with our arguments
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        # It inherits the lock of the set-up: whatever stops us, no other set-up starts before it
+        # has ended.
+        close_fds=False,
     ) as process:
-        os.close(theirs)
-        with os.fdopen(ours, "rb", buffering=0) as output:
-            printed = _forward(output, sys.stderr.buffer)
-    # What is left of the bars, so that the next line starts clean.
-    sys.stderr.write("\r\x1b[K")
-    sys.stderr.flush()
-    return process.returncode, printed.decode(errors="replace")
-
-
-def _forward(output: IO[bytes], screen: IO[bytes]) -> bytes:
-    printed = bytearray()
-    while True:
         try:
-            chunk = output.read(65536)
-        except OSError:  # Linux: the other end of the terminal was closed
-            chunk = b""
-        if not chunk:
-            return bytes(printed)
-        printed += chunk
-        shown = [line for line in chunk.splitlines(keepends=True) if not _CHANGE.match(line)]
-        screen.write(b"".join(shown))
-        screen.flush()
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _show_bar(terminal: int) -> bytes:
+    """Read what an installer prints until its end, and show how far it is."""
+    printed = bytearray()
+    _show(_SAVE)
+    try:
+        while chunk := _read(terminal):
+            printed += chunk
+            counts = _COUNT.findall(chunk.decode(errors="replace"))
+            if counts:
+                done, total = map(int, counts[-1])
+                filled = _WIDTH * done // max(total, 1)
+                _show(f"{_BACK}{'#' * filled:.<{_WIDTH}} {done} of {total} packages")
+    finally:
+        _show(_BACK)
+    return bytes(printed)
+
+
+def _show(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux: the other end of the terminal was closed
+        return b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,9 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13), (3, 14))
 
 FLINK = ((3, 11), (3, 12))
 """Versions for which Apache Flink 2.3 and the packages that it pins have wheels."""
+
+THIS = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+"""This Python, and not the virtual environment that may be active: that may be made anew."""
 
 
 def text(version: tuple[int, int]) -> str:
@@ -38,7 +42,7 @@ def check_supported(version: tuple[int, int]) -> None:
 def find_flink_python() -> str | None:
     """Return the path of a Python that can run Apache Flink, this one first, or None."""
     if sys.version_info[:2] in FLINK:
-        return sys.executable
+        return THIS
     found = (_version_of_command(each) for each in reversed(FLINK))
     return next((path for path in found if path), None)
 
@@ -62,7 +66,10 @@ def _version_of_command(version: tuple[int, int]) -> str | None:
     path = shutil.which(f"python{text(version)}")
     if path is None:
         return None
-    program = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
+    program = (
+        "import os, sys; print('%d.%d' % sys.version_info[:2]); "
+        "print(os.path.realpath(sys._base_executable))"
+    )
     done = subprocess.run(  # noqa: S603 - a Python of this machine
         [path, "-c", program], capture_output=True, text=True, check=False
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from tools.setup.installer import install, make_environment
+from tools.setup.installer import InstallError, install, make_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,8 @@ def make(folder: Path, lists: list[str], python: str = sys.executable) -> None:
 
     Raises: InstallError.
     """
+    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
+        raise InstallError(f"{folder} has files and is not an environment: name another folder")
     make_environment(folder, python)
     install(folder, lists, copies=True)
     remove_notes(folder)
