@@ -21,7 +21,7 @@ flink: python ## Make .venv-flink: Apache Flink, Java and the host's code
 	@$(SETUP) dev flink
 
 tools: python # All environments and programs that the tests use.
-	@$(SETUP) dev flink audit helm
+	@$(SETUP) dev flink audit helm wheels
 
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh

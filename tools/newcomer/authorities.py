@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.setup.package_index import system_certificates
+from tools.setup import authorities
+from tools.setup.installer import TOOLS
 
 if TYPE_CHECKING:
     from tools.newcomer.fresh_root import FreshRoot
@@ -19,9 +20,9 @@ _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 def install(root: FreshRoot, log: Path) -> None:
     """Add them the way Debian's administrators do, so that a company's proxy is trusted.
 
-    Raises: CalledProcessError.
+    Raises: CalledProcessError, MissingCertificatesError.
     """
-    ours, theirs = system_certificates(), root.folder / _BUNDLE
+    ours, theirs = authorities.find(None, TOOLS), root.folder / _BUNDLE
     if ours is None or not theirs.exists():
         return
     extra = lacking(Path(ours).read_text(encoding="utf-8"), theirs.read_text(encoding="utf-8"))
