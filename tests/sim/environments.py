@@ -7,13 +7,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.setup.package_index import uv_environment
+from tools.setup import installer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,22 +26,12 @@ STOP_S = 60.0
 class Uv:
     """The installer, which hardlinks from its cache what it has there."""
 
-    program: str
-
-    @classmethod
-    def find(cls) -> Uv:
-        """Find it beside this Python, or on PATH."""
-        beside = Path(sys.executable).with_name("uv")
-        program = str(beside) if beside.exists() else shutil.which("uv")
-        assert program is not None, "no uv: it is in requirements/dev.txt, run `make setup`"
-        return cls(program=program)
-
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it, outside of any environment."""
-        command = (self.program, "--quiet", *arguments)
-        environment = uv_environment(Path(sys.executable))
-        environment.pop("VIRTUAL_ENV", None)
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command = (str(installer.ensure_uv()), "--quiet", *arguments)
+        return subprocess.run(
+            command, env=installer.access().uv, capture_output=True, text=True, check=False
+        )
 
     def make(self, folder: Path, python: str, what: str, pins: Sequence[str]) -> Environment:
         """Make an environment with one requirement in it, from the cache or else from the index."""

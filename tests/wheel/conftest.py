@@ -58,7 +58,7 @@ def build(source: Path, folder: Path, *targets: str) -> None:
 @pytest.fixture(scope="session")
 def make(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
     """Make an environment with an extra, or without one for "", once."""
-    uv = Uv.find()
+    uv = Uv()
     made: dict[tuple[str, str], Environment] = {}
 
     def of(extra: str, python: str = sys.executable) -> Environment:
