@@ -3,6 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 SETUP = $(PYTHON) -m tools.setup
+# Tests of one file stay together: they share a cluster. More processes than four gain nothing.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+PYTEST = $(BIN)/python -m pytest -q
+PARALLEL = -n $(JOBS) --dist loadfile
 CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*
 
 .DEFAULT_GOAL := help
@@ -27,7 +31,7 @@ demo: setup ## Serve a real classifier, print the top 5 of three photos and the 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: tools system-redis ## Run all tests
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST) $(PARALLEL)
 
 check: setup lint types arch unit ## What every commit passes
 
@@ -44,26 +48,26 @@ arch: setup
 	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
 unit: setup
-	@$(BIN)/python -m pytest -q -x tests/unit tests/conformance tests/architecture
+	@$(PYTEST) $(PARALLEL) -x tests/unit tests/conformance tests/architecture tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
-	@$(BIN)/python -m pytest -q tests/e2e
-	@$(BIN)/python -m pytest -q -m pods tests/e2e
+	@$(PYTEST) tests/e2e
+	@$(PYTEST) -m pods tests/e2e
 
 images: ## Build the container images with buildah
 	@$(PYTHON) -m tools.images
 
 e2e-images: setup image-tools ## Build the images on a base of Debian's own packages and run them
-	@$(BIN)/python -m pytest -q -m images tests/images
+	@$(PYTEST) -m images tests/images
 
 e2e-gramine: setup ## Sign, start and attack enclaves with the Gramine of this machine, without SGX hardware
-	@$(BIN)/python -m pytest -q -m gramine tests/gramine
+	@$(PYTEST) -m gramine tests/gramine
 
 chaos: flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
-	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos
+	@$(PYTEST) -m chaos --timeout 400 tests/chaos
 
 coverage: tools system-redis ## Run all tests; the core is covered whole, the rest to 90 %
-	@$(BIN)/python -m pytest -q --cov --cov-report=
+	@$(PYTEST) --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='src/sealflow/errors.py,$(CORE)' --fail-under=100 --show-missing --skip-covered
 	@$(BIN)/python -m coverage report --omit='src/sealflow/errors.py,$(CORE)' --fail-under=90 --skip-covered
 
