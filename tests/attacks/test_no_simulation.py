@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,8 +39,8 @@ def role(request: pytest.FixtureRequest) -> str:
 def inside(role: str, tmp_path: Path) -> Path:
     """A folder with exactly what of our code lies in an enclave of hardware."""
     path = TEMPLATES / f"{role}.manifest.toml"
-    template = replace(Template.read(path, ROLES[role], tmp_path), packages=("sealflow",))
-    for source in _packages(template, SRC):
+    template = Template.read(path, ROLES[role], tmp_path)
+    for source in _packages(SRC, ("sealflow",), template.exclude):
         target = tmp_path / source.relative_to(SRC)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -133,7 +133,7 @@ def _processes(connection: Connection) -> Processes:
     running = Home(connection.home).running() or {}
     pids = running.get("pids")
     broker = {"queue": pids["broker"]} if isinstance(pids, dict) and "broker" in pids else {}
-    return Processes.of(fetch_status(connection), broker)
+    return Processes.of(fetch_status(connection.url, connection.ca), broker)
 
 
 def _work(

@@ -91,7 +91,13 @@ def build(
     said = {}
     for role in _all(roles):
         template = Template.read(templates / f"{role}.manifest.toml", role, enclaves)
-        files = enclave_files(template, python, gramine)
+        files = enclave_files(
+            python,
+            gramine,
+            packages=template.packages,
+            exclude=template.exclude,
+            native=template.native,
+        )
         manifest = render(template, load, python, files, gramine)
         path = enclaves / f"{role}.manifest"
         write_whole(path, encode_toml(manifest).encode())

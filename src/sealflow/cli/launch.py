@@ -7,7 +7,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.cli.connection import Connection, broker_address
 from sealflow.cli.ports import free_port, near_port
 from sealflow.cli.process_settings import deployment_times, process_settings
 from sealflow.cli.status import fetch_status
@@ -15,6 +14,7 @@ from sealflow.cli.waiting import await_ready
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.broker.embedded import server_command, server_url, wait_ready
 from sealflow.host.cluster import Cluster, Program
+from sealflow.owner.client import Client
 from sealflow.owner.packing import pack_folder
 from sealflow.seal.bundle import read_package
 from sealflow.wire.broker_address import BrokerAddress
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from sealflow.cli.flink_launch import FlinkLaunch
     from sealflow.cli.home import Home
-    from sealflow.owner.client import Client
 
 START_TIMEOUT_S: Final = 60.0
 LOAD_TIMEOUT_S: Final = 300.0
@@ -39,14 +38,16 @@ _STOP_FLINK_S: Final = 10.0
 class Launch:
     """One cluster of this process."""
 
-    def __init__(self, home: Home, options: Mapping[str, Any]) -> None:
-        """Take what `sealflow up` was told."""
+    def __init__(
+        self, home: Home, options: Mapping[str, Any], broker: BrokerAddress | None
+    ) -> None:
+        """Take the options of `sealflow up`, and its broker; None starts one."""
         self._home = home
         self._options = options
         self._cluster = Cluster()
         self._client: Client | None = None
         self._packages: dict[str, bytes] = {}
-        self._broker: BrokerAddress | None = broker_address(options)
+        self._broker = broker
         self._url = ""
         self._ca: Path | None = options["tls_ca"] or options["tls_certificate"]
         self._port = free_port(options["host"], options["port"])
@@ -83,12 +84,18 @@ class Launch:
         if self._options["engine"] == "flink":
             self._flink = self._make_flink()
             yield from self._flink.start({**processes["engine"], "instance": "flink"})
-        connection = self._await_gateway()
-        self._client = connection.client(connections=4)
+        self._await_gateway()
+        self._client = Client(
+            self._url,
+            policy=self._home.policy,
+            ca=self._ca,
+            pin=self._home.policy.with_suffix(".pin"),
+            connections=4,
+        )
         self._await_verified(self._client)
         yield f"gateway     {self._url}"
         self._publish_missing()
-        self._await_models(connection)
+        self._await_models()
         yield f"models      {len(self._packages)} loaded"
         self._home.note_running(self.facts())
 
@@ -177,18 +184,10 @@ class Launch:
         self._cluster.start(Program(name="broker", argv=argv, log=self._home.log("broker")))
         return BrokerAddress(url=server_url(self._home.broker))
 
-    def _await_gateway(self) -> Connection:
+    def _await_gateway(self) -> None:
         scheme = "https" if self._options["tls_certificate"] else "http"
         self._url = f"{scheme}://{self._options['host']}:{self._port}"
-        connection = Connection(
-            url=self._url,
-            policy=self._home.policy,
-            broker=self._broker,
-            ca=self._ca,
-            home=self._home.path,
-        )
-        self._await("the gateway", lambda: fetch_status(connection), START_TIMEOUT_S)
-        return connection
+        self._await("the gateway", lambda: fetch_status(self._url, self._ca), START_TIMEOUT_S)
 
     def _await_verified(self, client: Client) -> None:
         self._await("the key broker", client.verify, START_TIMEOUT_S)
@@ -205,9 +204,9 @@ class Launch:
             client.publish(self._packages[digest], self._owner)
         return missing
 
-    def _await_models(self, connection: Connection) -> None:
+    def _await_models(self) -> None:
         def loaded() -> None:
-            found = fetch_status(connection)
+            found = fetch_status(self._url, self._ca)
             workers = [
                 {model["digest"] for model in worker.get("models") or ()}
                 for component in found["components"]

@@ -13,6 +13,8 @@ from sealflow.cli.status_form import is_status
 from sealflow.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from sealflow.cli.connection import Connection
@@ -30,7 +32,7 @@ def status(
 
     The operator says all of this, and nothing proves it: see `sealflow verify` for what is proved.
     """
-    found = fetch_status(connection)
+    found = fetch_status(connection.url, connection.ca)
     if as_json:
         print_json(found)
     else:
@@ -38,7 +40,7 @@ def status(
         print_table(status_table(found))
 
 
-def fetch_status(connection: Connection) -> dict[str, Any]:
+def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
     """Ask the gateway.
 
     Raises: UnavailableError.
@@ -46,7 +48,7 @@ def fetch_status(connection: Connection) -> dict[str, Any]:
     from sealflow.owner.http import HttpTransport
     from sealflow.owner.steps import Ask, ask
 
-    transport = HttpTransport(connection.url, ca=connection.ca, connections=1)
+    transport = HttpTransport(url, ca=ca, connections=1)
     try:
         answer = transport.run(ask(Ask(method="GET", path="/v1/status", timeout_s=10.0)))
     finally:
@@ -54,12 +56,12 @@ def fetch_status(connection: Connection) -> dict[str, Any]:
     try:
         value = json.loads(answer.body)
     except (ValueError, RecursionError) as error:
-        raise UnavailableError(f"{connection.url} is no gateway (HTTP {answer.status})") from error
+        raise UnavailableError(f"{url} is no gateway (HTTP {answer.status})") from error
     if isinstance(value, dict) and isinstance(value.get("error"), str):
-        raise UnavailableError(f"gateway {connection.url}: {value['error'][:500]}")
+        raise UnavailableError(f"gateway {url}: {value['error'][:500]}")
     if not is_status(value):
         raise UnavailableError(
-            f"{connection.url}: what it says is no status that this version knows: use the same "
+            f"{url}: what it says is no status that this version knows: use the same "
             "version as the gateway's"
         )
     found: dict[str, Any] = value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealflow.cli.connection import broker_options
+from sealflow.cli.connection import broker_address, broker_options
 from sealflow.cli.home import DEFAULT_HOME, Home
 from sealflow.cli.screen import SIMULATED, print_json, print_table
 
@@ -101,7 +101,7 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
     from sealflow.cli.launch import Launch
     from sealflow.errors import ConfigError
 
-    launch = Launch(Home(home), options)
+    launch = Launch(Home(home), options, broker_address(options))
 
     def end(number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -83,10 +83,10 @@ def _print(connection: Connection, report: TrustReport) -> None:
         f"valid until {moment(report.valid_until_ms)}"
     )
     who = _table("who can see your data", "", "why")
-    for sight in sights(report):
+    for sight in sights(simulated=report.simulated):
         who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
     proved = _table("proved", "what, and by what")
-    for fact in facts(report, time.time_ns() // 1_000_000):
+    for fact in facts(report.approval.claims, report.directory, time.time_ns() // 1_000_000):
         proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
     open_ends = _table("not proved", "why")
     for what, why in NOT_PROVED:

@@ -1,6 +1,6 @@
 """Owner: a trust report in words: who can see the data, what was proved, what was not.
 
-Pure: the same report and time give the same words. Words for people; for machines see
+Pure: the same claims and time give the same words. Words for people; for machines see
 `TrustReport.as_json`.
 """
 
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.claims import form
 from sealflow.attest.evidence import Tee
 from sealflow.attest.reports import AmdPlatform, SgxReport
+from sealflow.wire.world import World
 
 if TYPE_CHECKING:
-    from sealflow.owner.trust import TrustReport
+    from sealflow.attest.claims import Claims
+    from sealflow.seal.directory import Directory
 
 _HARDWARE: Final = {
     Tee.SGX: "Intel SGX",
@@ -65,16 +67,16 @@ class Fact:
     by: str
 
 
-def hardware(report: TrustReport) -> str:
+def hardware(claims: Claims) -> str:
     """Name the hardware; a simulation says that it is one, and what it imitates."""
-    name = _HARDWARE[form(report.approval.claims.report)]
-    return f"SIMULATED {name}: no hardware at all" if report.simulated else name
+    name = _HARDWARE[form(claims.report)]
+    return f"SIMULATED {name}: no hardware at all" if _simulated(claims) else name
 
 
-def sights(report: TrustReport) -> tuple[Sight, ...]:
+def sights(*, simulated: bool) -> tuple[Sight, ...]:
     """Say who can see requests and replies in clear."""
     owner = "its model computes on your data inside, and nothing but the reply comes out"
-    if report.simulated:
+    if simulated:
         operator = "the simulation's keys lie on the operator's disk: it can read everything"
     else:
         operator = "holds ciphertext; the processor keeps it out of the enclaves"
@@ -85,20 +87,20 @@ def sights(report: TrustReport) -> tuple[Sight, ...]:
             sees=True,
             why="the key broker gives keys only to workers that meet the deployment's settings",
         ),
-        Sight(who="operator, administrators, cloud", sees=report.simulated, why=operator),
+        Sight(who="operator, administrators, cloud", sees=simulated, why=operator),
         Sight(who="gateway, queue, engine, network", sees=False, why="carry ciphertext alone"),
         Sight(who="owner of the model", sees=False, why=owner),
     )
 
 
-def facts(report: TrustReport, now_ms: int) -> tuple[Fact, ...]:
+def facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[Fact, ...]:
     """Say what was proved, by what, and how old that is. `now_ms`: Unix ms."""
-    claims, directory = report.approval.claims, report.directory
-    root = "a root that the policy names as insecure" if report.simulated else "its maker's root"
+    simulated = _simulated(claims)
+    root = "a root that the policy names as insecure" if simulated else "its maker's root"
     vendor = "AMD" if isinstance(claims.platform, AmdPlatform) else "Intel"
-    vendor = f"the simulated {vendor}" if report.simulated else vendor
+    vendor = f"the simulated {vendor}" if simulated else vendor
     found = [
-        Fact(name="hardware", value=hardware(report), by=f"quote and certificates under {root}"),
+        Fact(name="hardware", value=hardware(claims), by=f"quote and certificates under {root}"),
         Fact(name="code", value=claims.measurement, by="the quote; the policy names it"),
     ]
     if claims.signer:
@@ -137,6 +139,10 @@ def facts(report: TrustReport, now_ms: int) -> tuple[Fact, ...]:
 def moment(unix_ms: int) -> str:
     """Write a time for people, in UTC."""
     return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _simulated(claims: Claims) -> bool:
+    return claims.world is World.SIMULATED
 
 
 def _age(issued_ms: int, now_ms: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sealflow.owner.receipts import ReceiptRequest
-    from sealflow.owner.requests import Parts
+    from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
     from sealflow.wire.ids import RequestId
 

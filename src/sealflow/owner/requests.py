@@ -11,7 +11,7 @@ from sealflow.errors import ConfigError, InvalidInputError
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.tensor import Tensor
-from sealflow.seal.content import ContentKind, content_parts
+from sealflow.seal.content import ContentKind, Parts, content_parts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,6 @@ Image = str | os.PathLike[str] | bytes
 Tensors = Mapping[str, "np.ndarray[Any, np.dtype[Any]] | Tensor | Sequence[Any]"]
 """Arrays by input name; lists are read as numpy reads them, then cast to the model's datatype."""
 
-Parts = list[bytes | memoryview]
 
 DEFAULT_TOP_K: Final = 5
 _BATCH_AND_ONE: Final = 2

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
     from sealflow.attest.policy import AnyPolicy, Approval
     from sealflow.owner.links import Gap
-    from sealflow.owner.requests import Parts
     from sealflow.owner.trust import TrustReport
     from sealflow.seal.catalog import DirectoryKey, DirectoryModel
+    from sealflow.seal.content import Parts
     from sealflow.seal.directory import Directory
     from sealflow.seal.exchange import OutgoingCall
 

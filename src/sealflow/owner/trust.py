@@ -44,8 +44,8 @@ class TrustReport:
         return {
             "verified": True,
             "simulated": self.simulated,
-            "hardware": hardware(self),
-            "sees_plaintext": {each.who: each.sees for each in sights(self)},
+            "hardware": hardware(claims),
+            "sees_plaintext": {each.who: each.sees for each in sights(simulated=self.simulated)},
             "not_proved": [what for what, _ in NOT_PROVED],
             "deployment": claims.bound.deployment,
             **claims.as_json(),

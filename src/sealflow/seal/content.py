@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sealflow.errors import MalformedError
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 _HEAD: Final = struct.Struct(">BI")
 MAX_MESSAGE_CHARACTERS: Final = 2000
+
+Parts = Sequence[bytes | memoryview]
+"""A message as pieces, which are sealed one after the other."""
 
 
 class ContentKind(enum.IntEnum):

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import OpenError
-from sealflow.seal.content import Content, parse_content
+from sealflow.seal.content import Content, Parts, parse_content
 from sealflow.seal.padding import padding_for, unpad
 from sealflow.seal.receipt import split_asking
 from sealflow.seal.session_secrets import SECRET_BYTES, SessionSecrets, session_info
@@ -26,11 +26,7 @@ from sealflow.wire.prefixing import prefixed
 from sealflow.wire.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sealflow.seal.keys import OpeningKey, SealingKey
-
-    Parts = Sequence[bytes | memoryview]
 
 NONCE_BYTES: Final = 32
 _SHA256: Final = SHA256()

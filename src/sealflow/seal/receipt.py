@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.attest.evidence import decode_base64
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.content import Content, ContentKind, content_parts, parse_content
+from sealflow.seal.content import Content, ContentKind, Parts, content_parts, parse_content
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
@@ -29,13 +29,9 @@ from sealflow.wire.ids import (
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.wire.world import World
-
-    Parts = Sequence[bytes | memoryview]
 
 MAX_RECEIPT_BYTES: Final = 4096
 _SIGNATURE_BYTES: Final = 64

@@ -21,8 +21,8 @@ def test_simulation() -> None:
     """A report on a simulation says so in its first words, and that the operator sees all."""
     found = report()
     assert found.simulated
-    assert hardware(found).startswith("SIMULATED Intel SGX")
-    assert {each.who: each.sees for each in sights(found)} == {
+    assert hardware(found.approval.claims).startswith("SIMULATED Intel SGX")
+    assert {each.who: each.sees for each in sights(simulated=found.simulated)} == {
         "this machine": True,
         "enclaves of the deployment": True,
         "operator, administrators, cloud": True,
@@ -34,7 +34,9 @@ def test_simulation() -> None:
 def test_facts() -> None:
     """Everything that was proved is listed with what vouches for it and how old it is."""
     found = report()
-    listed = {each.name: each for each in facts(found, NOW_MS + 90_000)}
+    listed = {
+        each.name: each for each in facts(found.approval.claims, found.directory, NOW_MS + 90_000)
+    }
     assert listed["code"].value == simulated_measurement(Role.KEY_BROKER).hex()
     assert listed["settings"].value == found.directory.manifest_digest
     assert listed["TCB status"].value == "UpToDate; no advisories"
@@ -42,7 +44,10 @@ def test_facts() -> None:
     assert listed["status is of"].value.endswith("(1 hour old)")
     assert "post-quantum" in listed["requests are sealed to"].value
     assert all(each.by for each in listed.values())
-    late = {each.name: each.value for each in facts(found, NOW_MS + 10**10)}
+    late = {
+        each.name: each.value
+        for each in facts(found.approval.claims, found.directory, NOW_MS + 10**10)
+    }
     assert late["requests are sealed to"] == "no key in force"
 
 

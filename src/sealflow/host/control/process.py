@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.host.collateral.source import CollateralSource
-    from sealflow.host.control.leading import Leading
 
 _log = structlog.get_logger()
 
@@ -41,17 +40,26 @@ _END_S: Final = 2.0
 
 
 class KeyBrokerProcess:
-    """One process. Its state is kept by `leading` before anything that follows is passed on."""
+    """A running key broker process.
+
+    Its state is stored before any answer that depends on it is sent.
+    """
 
     def __init__(
         self,
         command: tuple[str, ...],
         log: Path | None,
-        leading: Leading,
-        publish: Callable[[bytes], None],
         collateral: CollateralSource | None,
+        *,
+        store_state: Callable[[int, bytes, list[tuple[int, bytes]]], None],
+        store_key: Callable[[bytes], None],
+        publish: Callable[[bytes], None],
     ) -> None:
-        """Start it; `publish` is given each new directory.
+        """Start it.
+
+        `store_state` gets each state with its number and log records, `store_key` the state's key
+        as sealed for this machine, `publish` each new directory; all three run on the reading
+        thread.
 
         Raises: ConfigError.
         """
@@ -59,7 +67,8 @@ class KeyBrokerProcess:
         self._collateral = CollateralErrand(
             collateral, lambda content: relay.send(FrameKind.COLLATERAL, content)
         )
-        self._leading = leading
+        self._store_state = store_state
+        self._store_key = store_key
         self._publish = publish
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._started = threading.Event()
@@ -142,9 +151,9 @@ class KeyBrokerProcess:
                 self._answers.put(bytes(payload))
             case FrameKind.STATE:
                 (number, state), *records = decode_batch(payload)[1]
-                self._leading.keep(number, bytes(state), [(n, bytes(r)) for n, r in records])
+                self._store_state(number, bytes(state), [(n, bytes(r)) for n, r in records])
             case FrameKind.KEY:
-                self._leading.keep_key(bytes(payload))
+                self._store_key(bytes(payload))
                 self.keyed = True
             case FrameKind.DIRECTORY:
                 self._publish(bytes(payload))

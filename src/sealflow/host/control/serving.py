@@ -114,7 +114,12 @@ class Control:
         self._leading.reset()
         self._directory = b""
         process = self._process = KeyBrokerProcess(
-            self._command, log, self._leading, self._take_directory, self._collateral
+            self._command,
+            log,
+            self._collateral,
+            store_state=self._leading.keep,
+            store_key=self._leading.keep_key,
+            publish=self._take_directory,
         )
         reason = ""
         try:

@@ -20,8 +20,6 @@ from sealflow.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sealflow.owner.enclave.template import Template
-
 RUNTIME: Final = "runtime/glibc"
 """Gramine's own C library, below its folder."""
 LIBOS: Final = "libsysdb.so"
@@ -92,24 +90,32 @@ class Python:
         )
 
 
-def enclave_files(template: Template, python: Python, gramine: Path) -> dict[Path, str]:
+def enclave_files(
+    python: Python,
+    gramine: Path,
+    *,
+    packages: Iterable[str],
+    exclude: Iterable[str],
+    native: Iterable[str],
+) -> dict[Path, str]:
     """Find every file that the enclave may open, with its SHA-256 in hex, in order of their names.
 
-    `gramine`: the folder where Gramine is installed.
+    `gramine`: the folder where Gramine is installed. `packages`, `exclude`, `native`: see
+    `Template`.
 
     Raises: ConfigError when a part is missing or a shared library cannot be found.
     """
     interpreter = python.prefix / "bin" / "python"
     files = {interpreter, python.prefix / "pyvenv.cfg", python.base}
     files.update(_standard_library(python.stdlib))
-    files.update(_packages(template, python.packages))
+    files.update(_packages(python.packages, packages, tuple(exclude)))
     runtime = set(_walk(gramine / RUNTIME))
     if not runtime:
         raise ConfigError(f"{gramine / RUNTIME} is missing: install Gramine, or name its folder")
     given = {path.name for path in runtime} | {*_OF_GRAMINE}
     files.update(runtime)
     programs = [python.base, *(path for path in files if ".so" in path.suffixes)]
-    files.update(_native(programs, template.native, given))
+    files.update(_native(programs, native, given))
     return {path: sha256_of(path) for path in sorted(files)}
 
 
@@ -123,15 +129,15 @@ def _standard_library(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _packages(template: Template, folder: Path) -> Iterator[Path]:
-    for pattern in template.packages:
+def _packages(folder: Path, packages: Iterable[str], exclude: tuple[str, ...]) -> Iterator[Path]:
+    for pattern in packages:
         found = list(folder.glob(pattern))
         if not found:
             raise ConfigError(f"{folder} has no {pattern}: install requirements/trusted.txt there")
         for entry in found:
             for path in _walk(entry):
                 name = path.relative_to(folder).as_posix()
-                if not any(fnmatch(name, f"{each}*") for each in template.exclude):
+                if not any(fnmatch(name, f"{each}*") for each in exclude):
                     yield path
 
 

@@ -238,7 +238,13 @@ def test_broken_template_is_refused(place: Path, tmp_path: Path) -> None:
     path.write_text(text.replace("debug = false", "debug = true"))
     python = Python.of(place / "enclaves")
     template = Template.read(path, Role.KEY_BROKER, place / "enclaves")
-    files = enclave_files(template, python, place / "gramine")
+    files = enclave_files(
+        python,
+        place / "gramine",
+        packages=template.packages,
+        exclude=template.exclude,
+        native=template.native,
+    )
     with pytest.raises(ConfigError, match=r"not for production: sgx\.debug must be false"):
         render(template, Load(), python, files, place / "gramine")
 
