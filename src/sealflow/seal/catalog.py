@@ -78,7 +78,7 @@ class DirectoryModel:
 
         Raises: MalformedError.
         """
-        item = _object(value, "directory model")
+        item = json_object(value, "directory model")
         require_keys(item, _MODEL_KEYS, "directory model")
         default, image, workers = item["default"], item["image"], item["workers"]
         if not isinstance(default, bool) or not isinstance(image, str | None):
@@ -127,7 +127,7 @@ class DirectoryKey:
 
         Raises: MalformedError, also when the key's name is not its hash.
         """
-        item = _object(value, "directory key")
+        item = json_object(value, "directory key")
         keys = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
         require_keys(item, keys, "directory key")
         public = decode_base64(item["public"], _MAX_PUBLIC_BYTES, "public key")
@@ -179,7 +179,7 @@ class Revoked:
 
         Raises: MalformedError.
         """
-        item = _object(value, "revoked")
+        item = json_object(value, "revoked")
         require_keys(item, ("kind", "id"), "revoked")
         try:
             kind = RevokedKind(str(item["kind"]))
@@ -216,7 +216,12 @@ def as_time(value: object) -> int:
     return value
 
 
-def _object(value: object, what: str) -> dict[str, object]:
+def json_object(value: object, what: str) -> dict[str, object]:
+    """Accept a JSON object.
+
+    Raises: MalformedError.
+    """
     if not isinstance(value, dict):
-        raise MalformedError(f"{what}: not a JSON object")
+        msg = f"{what}: not a JSON object"
+        raise MalformedError(msg)
     return value

@@ -17,7 +17,7 @@ from sealflow.seal.recipes import (
     ClassificationRecipe,
     ImageRecipe,
     as_integer,
-    as_object,
+    json_object,
     one_of,
 )
 from sealflow.wire.ids import ModelRef, parse_name
@@ -129,7 +129,7 @@ class ModelManifest:
 
         Raises: MalformedError.
         """
-        table = as_object(value, "manifest")
+        table = json_object(value, "manifest")
         required = ("name", "version", "format", "file", "inputs", "outputs", "max_batch")
         require_keys(table, required, "manifest", _OPTIONAL)
         labels, image = table.get("labels"), table.get("image")

@@ -175,7 +175,7 @@ def split_asking(content: Content) -> tuple[Content, str | None]:
         return content, None
     value = parse_object(content.text, "receipt request")
     require_keys(value, ("salt",), "receipt request")
-    return _inner(content), parse_digest(value["salt"])
+    return inner_content(content), parse_digest(value["salt"])
 
 
 def split_answering(content: Content) -> tuple[Content, SignedReceipt | None]:
@@ -187,7 +187,7 @@ def split_answering(content: Content) -> tuple[Content, SignedReceipt | None]:
         return content, None
     value = parse_object(content.text, "receipt")
     require_keys(value, ("receipt", "signature"), "receipt")
-    return _inner(content), SignedReceipt.from_json(value)
+    return inner_content(content), SignedReceipt.from_json(value)
 
 
 def salted_digest(world: World, purpose: str, salt: str, parts: Parts) -> str:
@@ -198,7 +198,11 @@ def salted_digest(world: World, purpose: str, salt: str, parts: Parts) -> str:
     return digest.hexdigest()
 
 
-def _inner(content: Content) -> Content:
+def inner_content(content: Content) -> Content:
+    """Return the message within one of kind RECEIPT.
+
+    Raises: MalformedError.
+    """
     inner = parse_content(content.binary)
     if inner.kind is ContentKind.RECEIPT:
         raise MalformedError("receipt: one within another")

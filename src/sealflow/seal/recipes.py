@@ -99,7 +99,7 @@ class ImageRecipe:
 
         Raises: MalformedError.
         """
-        table = as_object(value, "image")
+        table = json_object(value, "image")
         optional = ("crop", "resize", "layout", "channels", "mean", "scale")
         require_keys(table, ("input", "width", "height"), "image", optional)
         return cls(
@@ -132,7 +132,7 @@ class ClassificationRecipe:
 
         Raises: MalformedError.
         """
-        table = as_object(value, "classification")
+        table = json_object(value, "classification")
         require_keys(table, ("output",), "classification", ("softmax",))
         softmax = table.get("softmax", False)
         if not isinstance(softmax, bool):
@@ -157,7 +157,7 @@ def one_of(words: type[_Word], value: object, what: str) -> _Word:
         raise MalformedError(msg) from error
 
 
-def as_object(value: object, what: str) -> dict[str, object]:
+def json_object(value: object, what: str) -> dict[str, object]:
     """Accept a JSON object.
 
     Raises: MalformedError.

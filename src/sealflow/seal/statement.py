@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import BundleError, MalformedError
 from sealflow.seal.manifest import MANIFEST_NAME, ModelManifest
-from sealflow.seal.recipes import as_integer, as_object
+from sealflow.seal.recipes import as_integer, json_object
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import (
     canonical,
@@ -183,7 +183,7 @@ def unverified_decode_envelope(data: bytes) -> tuple[bytes, bytes, str]:
     try:
         value = parse_object(data, "DSSE envelope")
         require_keys(value, ("payload", "payloadType", "signatures"), "DSSE envelope")
-        entry = as_object(_only(value["signatures"]), "DSSE signature")
+        entry = json_object(_only(value["signatures"]), "DSSE signature")
         require_keys(entry, ("keyid", "sig"), "DSSE signature")
         payload, signature = _decoded(value["payload"]), _decoded(entry["sig"])
         signer = parse_digest(entry["keyid"])
@@ -196,7 +196,7 @@ def unverified_decode_envelope(data: bytes) -> tuple[bytes, bytes, str]:
 
 
 def _statement(value: dict[str, object]) -> Statement:
-    predicate = as_object(value.get("predicate"), "statement: predicate")
+    predicate = json_object(value.get("predicate"), "statement: predicate")
     resources = predicate.get("resources")
     if not isinstance(resources, list):
         msg = "statement: resources are not a list"
@@ -209,7 +209,7 @@ def _statement(value: dict[str, object]) -> Statement:
 
 
 def _resource(value: object) -> Resource:
-    item = as_object(value, "statement: resource")
+    item = json_object(value, "statement: resource")
     name, size = item.get("name"), as_integer(item.get("size"), "statement: size")
     if not isinstance(name, str) or size < 0:
         msg = "statement: a resource has no name or no size"

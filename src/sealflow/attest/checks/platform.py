@@ -20,7 +20,7 @@ MAX_EXCEPTION: Final = timedelta(days=30)
 
 def check_intel(platform: IntelPlatform, wanted: Requirements, now_ms: int) -> Iterator[Mismatch]:
     """Judge TCB status of platform and quoting enclave, advisories, flags, evaluation number."""
-    accepted, hint = _accepted(wanted, now_ms)
+    accepted, hint = accepted_statuses(wanted, now_ms)
     for code, status in (("tcb_status", platform.tcb_status), ("qe_status", platform.qe_status)):
         yield from among(code, "tcb_statuses", accepted, status, hint)
     unknown = [each for each in platform.advisories if each not in wanted.advisories]
@@ -76,7 +76,8 @@ def check_age(platform: Platform, wanted: Requirements, now_ms: int) -> Iterator
         )
 
 
-def _accepted(wanted: Requirements, now_ms: int) -> tuple[frozenset[TcbStatus], str]:
+def accepted_statuses(wanted: Requirements, now_ms: int) -> tuple[frozenset[TcbStatus], str]:
+    """Return the TCB statuses that a policy accepts now, and a hint for all others."""
     exception = wanted.insecure_out_of_date
     if exception is None:
         return wanted.tcb_statuses, "the operator must update microcode or BIOS"

@@ -22,7 +22,9 @@ _MAX_WRAPPED: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Boot:
+class KeyBrokerBoot:
+    """How this key broker was started. `wrapped`: the state's key, sealed for some machines."""
+
     deployment: bytes
     platform: bytes | None = field(repr=False)
     wrapped: tuple[bytes, ...]
@@ -30,6 +32,10 @@ class _Boot:
 
     @classmethod
     def parse(cls, payload: memoryview) -> Self:
+        """Read the payload of a BOOT frame.
+
+        Raises: MalformedError.
+        """
         value = parse_object(payload, "BOOT")
         require_keys(value, ("deployment", "simulated_platform", "state_keys", "now_ms"), "BOOT")
         platform, now_ms = value["simulated_platform"], value["now_ms"]
@@ -54,7 +60,7 @@ def serve(port: Port, journal: Journal) -> None:
     Raises: FatalError when the first frame is none that this code understands.
     """
     try:
-        boot = _Boot.parse(first_frame(port))
+        boot = KeyBrokerBoot.parse(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
     identity = identify(Role.KEY_BROKER, boot.deployment, boot.platform, port)
