@@ -15,8 +15,8 @@ from sealflow.owner.trust import examine
 from sealflow.seal.directory import SignedDirectory
 from sealflow.seal.keys import OpeningKey, SealingKey
 from sealflow.seal.suites import Suite
+from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical, parse_object
-from sealflow.wire.world import World
 from tests.sim.published import NOW_MS, Published
 
 if TYPE_CHECKING:

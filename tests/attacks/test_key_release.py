@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.attest.evidence import BoundClaims, Role
-from sealflow.errors import OpenError
+from sealflow.errors import OpenError, RefusalCode
 from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.grant import open_grant
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.keybroker.release import CHALLENGE_LIFE_MS
-from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.frame_payloads import Fatal
 from tests.sim.deployments import simulated_deployment
 from tests.unit.trusted.worker.lease import NOW_MS, Host, identity
 from tests.unit.trusted.worker.running import Worker, a_call, negation

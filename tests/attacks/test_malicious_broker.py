@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.errors import OpenError, UnavailableError
+from sealflow.errors import OpenError, RefusalCode, UnavailableError
 from sealflow.owner.transport import StreamTransport
 from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.queueing import GROUP, Keyspace
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.sealing import pair, parsed
 from tests.unit.trusted.worker.running import Worker, a_call, negation
 

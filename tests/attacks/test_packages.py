@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sealflow.errors import BundleError
+from sealflow.errors import BundleError, RefusalCode
 from sealflow.seal.bundle import _file_key, read_package
 from sealflow.seal.stream import seal_stream
-from sealflow.wire.refusal import RefusalCode
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.sim import onnx_models
 from tests.sim.two_enclaves import result
 from tests.unit.trusted.worker.parts import SIGNER, example, loader, onnx_manifest, packed

@@ -16,8 +16,8 @@ from sealflow.openinfer.binary import decode_request
 from sealflow.seal.bundle import read_package
 from sealflow.seal.manifest import ModelFormat, check_path
 from sealflow.trusted.worker.image_headers import read_size
+from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
-from sealflow.wire.world import World
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import SIGNER, example, loader, onnx_manifest, packed
 from tests.unit.trusted.worker.running import Worker, a_call, floats, negation

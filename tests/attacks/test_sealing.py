@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sealflow.errors import MalformedError, OpenError, RefusedError
+from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError
 from sealflow.owner.conversation import MAX_ATTEMPTS, MAX_AWAY_S, infer
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.steps import Answer, Pause
@@ -23,7 +23,6 @@ from sealflow.seal.suites import Suite
 from sealflow.trusted.worker.arrivals import Ticked
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
 from sealflow.wire.ids import RequestId, new_request_id
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.gcm import chunk_of_two_keys
 from tests.sim.published import NOW_MS, Published
 from tests.sim.sealing import pair, parsed

@@ -23,8 +23,8 @@ from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.policy_file import load_policy
 from sealflow.owner.session import ServiceSession
 from sealflow.seal.content import ContentKind, content_parts
+from sealflow.wire.domain import World
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, MEDIA_TYPE, decode
-from sealflow.wire.world import World
 from tests.sim.cluster import TINY, RunningCluster
 from tests.sim.enclave import EnclaveProcess
 from tests.sim.published import Published

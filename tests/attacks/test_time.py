@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sealflow.errors import EvidenceError, RefusedError
+from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.step import Step
 from sealflow.owner.session import ServiceSession
@@ -21,7 +21,6 @@ from sealflow.seal.directory import SignedDirectory
 from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import ReplyHeader, decode
 from sealflow.wire.queueing import Keyspace
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.two_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result
 
 if TYPE_CHECKING:

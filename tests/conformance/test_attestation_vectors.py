@@ -13,7 +13,7 @@ from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_da
 from sealflow.attest.policy import SimulationPolicy, appraise
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import EvidenceError, PolicyError
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 FILE = Path(__file__).parents[1] / "vectors" / "attestation.json"
 VECTORS: dict[str, Any] = json.loads(FILE.read_text())

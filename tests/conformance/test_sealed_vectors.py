@@ -19,7 +19,7 @@ from sealflow.seal.publishing import open_publication
 from sealflow.seal.suites import parse_suite
 from sealflow.trusted.keybroker.state import State
 from sealflow.trusted.keybroker.statekey import StateKey, machine_id
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "sealed.json").read_text()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import valkey
 
+from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.passing import MAX_HOPS, published_models
 from sealflow.host.engine.step import Step
 from sealflow.owner.transport import StreamTransport
 from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.gateway import DIGEST, KEYS, call
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.errors import EvidenceError
+from sealflow.errors import EvidenceError, RefusalCode
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.openinfer.ndarray import from_numpy
@@ -19,10 +19,9 @@ from sealflow.seal.receipt import answering_parts
 from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.trusted.worker.arrivals import Clock
 from sealflow.trusted.worker.receipts import Receipts
+from sealflow.wire.domain import World
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.queueing import Keyspace
-from sealflow.wire.refusal import RefusalCode
-from sealflow.wire.world import World
 from tests.sim.published import LOG, Published
 from tests.unit.trusted.worker.running import INSTANCE, negation, worker_identity
 

@@ -16,7 +16,7 @@ import pytest
 
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.wire.broker_address import BrokerAddress
-from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 from sealflow.wire.queueing import Keyspace
 from tests.sim.cluster import TINY, RunningCluster
 

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from sealflow.errors import InvalidInputError, MalformedError, OpenError, RefusedError
+from sealflow.errors import InvalidInputError, MalformedError, OpenError, RefusalCode, RefusedError
 from sealflow.owner.policy_file import load_policy
 from sealflow.owner.requests import request_parts
 from sealflow.owner.results import read_result
@@ -23,7 +23,6 @@ from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.cluster import PHOTOS, RunningCluster
 
 if TYPE_CHECKING:

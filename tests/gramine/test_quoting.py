@@ -17,8 +17,8 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.requirements import Requirements
 from sealflow.seal.directory import SignedDirectory
-from sealflow.wire.framing import FrameKind
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
+from sealflow.wire.frames import FrameKind
 from tests.sim.attestation_files import AttestationFiles
 from tests.sim.dcap_bodies import sgx_body
 from tests.sim.dcap_certificates import NOW_S

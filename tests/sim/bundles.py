@@ -14,8 +14,8 @@ from sealflow.seal.keys import OpeningKey
 from sealflow.seal.manifest import ModelManifest
 from sealflow.seal.statement import encode_envelope, sign_statement
 from sealflow.seal.suites import Suite
+from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
-from sealflow.wire.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.founding import found_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.owner.ownerkey import OwnerKey
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from sealflow.attest.simulated.platform import Platform

@@ -24,8 +24,8 @@ from sealflow.wire.ids import ModelRef, RequestId
 from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
+    from sealflow.errors import RefusalCode
     from sealflow.host.broker.delivery import Delivery
-    from sealflow.wire.refusal import RefusalCode
     from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")

@@ -16,8 +16,8 @@ from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
 from sealflow.trusted.keybroker.history import LogHead
 from sealflow.trusted.keybroker.vault import Vault
+from sealflow.wire.domain import World
 from sealflow.wire.ids import RequestId
-from sealflow.wire.world import World
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from tests.sim.published import LOG, Published
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sealflow.errors import RefusalCode
     from sealflow.host.broker.delivery import Delivery
     from sealflow.seal.directory import Directory
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.envelope import RequestHeader
-    from sealflow.wire.refusal import RefusalCode
     from tests.sim.queue_server import Server
 
     Answer = Callable[["PlayedService", Delivery], bytes | None]

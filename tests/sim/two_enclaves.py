@@ -19,7 +19,7 @@ from sealflow.seal.keys import SealingKey
 from sealflow.seal.orders import Order, SignedOrder
 from sealflow.seal.suites import parse_suite
 from sealflow.wire.envelope import RefusalHeader, decode
-from sealflow.wire.framing import FrameKind, decode_batch, encode_batch, encode_chunk
+from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 from tests.sim import onnx_models
 from tests.sim.deployments import simulated_deployment
 from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
@@ -28,11 +28,11 @@ from tests.unit.trusted.worker.parts import onnx_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sealflow.errors import RefusalCode
     from sealflow.owner.results import InferResult
     from sealflow.seal.catalog import Revoked
     from sealflow.seal.exchange import OutgoingCall
     from sealflow.seal.manifest import ModelManifest
-    from sealflow.wire.refusal import RefusalCode
 
 NOW_MS = 1_790_000_000_000
 LIMIT = 2**24

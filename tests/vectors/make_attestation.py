@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Evidence, Role, Tee, report_data
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
 from tests.sim.dcap_bodies import SEPT_VE_DISABLE, sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sealflow.errors import RefusalCode
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import Session, open_request
 from sealflow.seal.keys import OpeningKey
@@ -17,7 +18,6 @@ from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.seal.suites import Suite
 from sealflow.wire.envelope import Kind, decode, encode_refusal, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, parse_request_id
-from sealflow.wire.refusal import RefusalCode
 
 HERE = Path(__file__).parent
 DIGEST = "d1" * 32

@@ -18,7 +18,7 @@ from sealflow.seal.keys import OpeningKey
 from sealflow.seal.publishing import seal_publication
 from sealflow.seal.suites import Suite
 from sealflow.trusted.keybroker.statekey import machine_id
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
 from tests.unit.trusted.worker.parts import onnx_manifest
 

@@ -13,7 +13,7 @@ from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
 from sealflow.attest.layout import SNP_REPORT_BYTES
 from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from sealflow.attest.genuine import Genuine

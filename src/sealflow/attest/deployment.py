@@ -11,10 +11,11 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from sealflow.attest.evidence import Role, Tee, decode_base64
+from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 

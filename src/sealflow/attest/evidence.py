@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.errors import MalformedError
+from sealflow.wire.domain import World, prefixed
+from sealflow.wire.fields import decode_base64
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from sealflow.wire.ids import RequestId, parse_digest, parse_name, parse_request_id
-from sealflow.wire.prefixing import prefixed
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
-from sealflow.wire.world import World
 
 PROTOCOL: Final = "sealflow/1"
 MAX_QUOTE_BYTES: Final = 16 * 1024
 MAX_BOUND_BYTES: Final = 8 * 1024
-MAX_COLLATERAL_BYTES: Final = 512 * 1024
 MAX_KEY_BYTES: Final = 4096
 SIGNING_KEY_BYTES: Final = 32
 
@@ -161,22 +161,6 @@ def report_data(bound: bytes, role: Role, world: World) -> bytes:
     """Commit to claims in the 64 bytes that a quote carries."""
     whole = world.label("report") + prefixed(role.value.encode(), bound)
     return hashlib.sha512(whole).digest()
-
-
-def decode_base64(text: object, limit: int, what: str) -> bytes:
-    """Accept padded standard base64 of at most `limit` bytes.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(text, str) or len(text) > (limit + 2) // 3 * 4:
-        raise MalformedError(f"{what}: not base64, or over {limit} bytes")
-    try:
-        found = b64decode(text, validate=True)
-    except ValueError as error:
-        raise MalformedError(f"{what}: not base64") from error
-    if len(found) > limit:
-        raise MalformedError(f"{what}: over {limit} bytes")
-    return found
 
 
 _TEXTS: Final = (

@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sealflow.errors import Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mismatch:
-    """What differs, and what can be done about it.
-
-    `code`: a stable word, of the list in docs/spec/attestation.md. `field`: the key of the policy
-    that asks for it; empty for what no policy can allow.
-    """
-
-    code: str
-    field: str
-    expected: str
-    got: str
-    hint: str
-
-    def __str__(self) -> str:
-        """Write it for people."""
-        return f"{self.code}: expected {self.expected}, got {self.got}; {self.hint}"
-
-    def as_json(self) -> dict[str, object]:
-        """Give it for machines."""
-        return {
-            "code": self.code,
-            "field": self.field,
-            "expected": self.expected,
-            "got": self.got,
-            "hint": self.hint,
-        }
 
 
 def equal(code: str, field: str, expected: str, got: str, hint: str) -> Iterator[Mismatch]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sealflow.attest.evidence import Evidence, Role
-    from sealflow.attest.mismatch import Mismatch
     from sealflow.attest.requirements import Requirements
+    from sealflow.errors import Mismatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.attest.evidence import Tee
-from sealflow.attest.fields import advisories, flag, measurements, number, require_table, texts
+from sealflow.attest.fields import advisories, measurements
 from sealflow.attest.reports import PlatformFlag, TcbStatus
 from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import MalformedError
+from sealflow.wire.fields import flag, number, require_table, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

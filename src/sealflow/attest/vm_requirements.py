@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.attest.fields import flag, measurements, number, require_table, texts
+from sealflow.attest.fields import measurements
 from sealflow.attest.reports import TCB_PARTS, TDX_REGISTERS
 from sealflow.errors import MalformedError
+from sealflow.wire.fields import flag, number, require_table, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,8 +21,8 @@ from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.policy_file import write_policy
 from sealflow.owner.toml_text import table_lines
+from sealflow.wire.domain import World
 from sealflow.wire.ids import parse_name
-from sealflow.wire.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

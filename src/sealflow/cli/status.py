@@ -9,8 +9,8 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, show_simulation
-from sealflow.cli.status_form import is_status
 from sealflow.errors import UnavailableError
+from sealflow.wire.status import is_status
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from sealflow.errors import ConfigError, MalformedError, WorkerGoneError
 from sealflow.host.tether import tethered
-from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
 STUCK_S: Final = 60.0
 _PIPE_BYTES: Final = 2**20

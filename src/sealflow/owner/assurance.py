@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.claims import form
 from sealflow.attest.evidence import Tee
 from sealflow.attest.reports import AmdPlatform, SgxReport
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from sealflow.attest.claims import Claims

@@ -14,7 +14,7 @@ from sealflow.attest.evidence import Evidence
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
 from sealflow.seal.log import EntryKind, LogEntry, SignedEntry
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,6 +16,7 @@ from sealflow.errors import (
     InvalidInputError,
     MalformedError,
     QueueFullError,
+    RefusalCode,
     RefusedError,
     SealflowError,
     UnavailableError,
@@ -26,7 +27,6 @@ from sealflow.owner.requests import request_parts
 from sealflow.owner.results import InferResult, read_result
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask, within
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader, decode
-from sealflow.wire.refusal import RefusalCode
 from sealflow.wire.strict_json import canonical, parse_object
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealflow.seal.directory import Directory
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.seal.keys import SEED_BYTES, OpeningKey
 from sealflow.seal.suites import Suite
+from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
-from sealflow.wire.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.evidence import Role, Tee, decode_base64
+from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.toml_text import table_lines
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import require_keys
 

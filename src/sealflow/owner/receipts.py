@@ -10,7 +10,6 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.catalog import Revoked, RevokedKind
 from sealflow.seal.content import content_parts
@@ -23,6 +22,7 @@ from sealflow.seal.receipt import (
     salted_digest,
     split_answering,
 )
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from sealflow.seal.content import Content
     from sealflow.seal.exchange import OutgoingCall
     from sealflow.seal.log import LogEntry
+    from sealflow.wire.domain import World
     from sealflow.wire.envelope import ReplyHeader
-    from sealflow.wire.world import World
 
 MAX_CONTENT_BYTES: Final = 256 * 2**20
 _KEYS: Final = ("receipt", "signature", "salt", "request", "reply")

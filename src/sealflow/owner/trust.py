@@ -11,7 +11,7 @@ from sealflow.owner.assurance import NOT_PROVED, hardware, sights
 from sealflow.seal.directory import Directory, SignedDirectory
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.suites import parse_suite
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from sealflow.attest.policy import AnyPolicy, Approval

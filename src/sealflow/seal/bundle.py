@@ -27,7 +27,7 @@ from sealflow.seal.statement import (
     verify_statement,
 )
 from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream, stream_length
-from sealflow.wire.prefixing import LENGTH_BYTES, prefixed
+from sealflow.wire.domain import LENGTH_BYTES, prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.seal.keys import OpeningKey, SealingKey
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 MAGIC: Final = b"SFB1"
 MAX_WRAPPED_KEY_BYTES: Final = 4096

@@ -8,24 +8,24 @@ from __future__ import annotations
 import enum
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import MalformedError
 from sealflow.openinfer.specs import TensorSpec
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.suites import Suite, parse_suite
+from sealflow.wire.fields import as_time, decode_base64, json_object, several
 from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name, parse_request_id
-from sealflow.wire.strict_json import is_integer, require_keys
+from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
 
 MAX_KEYS: Final = 64
 MAX_MODELS: Final = 1024
 MAX_REVOKED: Final = 1024
 _MAX_PUBLIC_BYTES: Final = 4096
-_MAX_TIME_MS: Final = 2**53 - 1
 _MODEL_KEYS: Final = (
     "name",
     "version",
@@ -193,35 +193,3 @@ _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
     RevokedKind.MODEL: parse_digest,
     RevokedKind.KEY: parse_key_id,
 }
-_T = TypeVar("_T")
-
-
-def several(value: object, parse: Callable[[object], _T], most: int, what: str) -> tuple[_T, ...]:
-    """Read a list of at most `most` items.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(value, list) or len(value) > most:
-        raise MalformedError(f"directory: {what} are not a list of at most {most}")
-    return tuple(map(parse, value))
-
-
-def as_time(value: object) -> int:
-    """Accept a time in Unix ms.
-
-    Raises: MalformedError.
-    """
-    if not is_integer(value) or not 0 <= value <= _MAX_TIME_MS:
-        raise MalformedError("directory: not a time in milliseconds")
-    return value
-
-
-def json_object(value: object, what: str) -> dict[str, object]:
-    """Accept a JSON object.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(value, dict):
-        msg = f"{what}: not a JSON object"
-        raise MalformedError(msg)
-    return value

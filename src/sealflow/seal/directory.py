@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sealflow.attest.evidence import Evidence, decode_base64
+from sealflow.attest.evidence import Evidence
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.catalog import (
     MAX_KEYS,
@@ -22,16 +22,15 @@ from sealflow.seal.catalog import (
     DirectoryKey,
     DirectoryModel,
     Revoked,
-    as_time,
-    several,
 )
+from sealflow.wire.fields import as_time, decode_base64, several
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 MAX_DIRECTORY_BYTES: Final = 2**20
 _SIGNATURE_BYTES: Final = 64

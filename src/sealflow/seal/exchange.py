@@ -20,10 +20,9 @@ from sealflow.seal.padding import padding_for, unpad
 from sealflow.seal.receipt import split_asking
 from sealflow.seal.session_secrets import SECRET_BYTES, SessionSecrets, session_info
 from sealflow.seal.stream import open_stream, seal_stream, stream_length
+from sealflow.wire.domain import World, prefixed
 from sealflow.wire.envelope import Envelope, Kind, ReplyHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, SessionId, new_request_id, new_session_id
-from sealflow.wire.prefixing import prefixed
-from sealflow.wire.world import World
 
 if TYPE_CHECKING:
     from sealflow.seal.keys import OpeningKey, SealingKey

@@ -6,12 +6,12 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import MalformedError
 from sealflow.seal.handover import hand_over, take_over
 from sealflow.seal.keys import SEED_BYTES, OpeningKey
 from sealflow.seal.stream import KEY_BYTES
 from sealflow.seal.suites import parse_suite
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import ModelRef, parse_digest, parse_name
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.attest.policy import Approval
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 _MAX_ITEMS: Final = 1024
 

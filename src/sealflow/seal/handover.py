@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.suites import parse_suite
-from sealflow.wire.prefixing import prefixed
+from sealflow.wire.domain import prefixed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.attest.policy import Approval
     from sealflow.seal.keys import OpeningKey
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 
 def hand_over(

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from sealflow.errors import MalformedError, OpenError
+from sealflow.wire.domain import World
 from sealflow.wire.ids import KeyId
-from sealflow.wire.world import World
 
 if TYPE_CHECKING:
     from sealflow.seal.suites import Suite

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 MAX_ENTRY_BYTES: Final = 2**20
 _SIGNATURE_BYTES: Final = 64

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.content import Content, ContentKind, Parts, content_parts, parse_content
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
@@ -31,7 +31,7 @@ from sealflow.wire.strict_json import canonical, is_integer, parse_object, requi
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 MAX_RECEIPT_BYTES: Final = 4096
 _SIGNATURE_BYTES: Final = 64

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from sealflow.errors import MalformedError
 from sealflow.openinfer.tensor import check_name
+from sealflow.wire.fields import as_integer, json_object, one_of
 from sealflow.wire.strict_json import is_integer, require_keys
 
 MAX_IMAGE_SIDE: Final = 8192
@@ -140,43 +141,6 @@ class ClassificationRecipe:
             raise MalformedError(msg)
         output = check_name(table["output"], "classification: output")
         return cls(output=output, softmax=softmax)
-
-
-_Word = TypeVar("_Word", bound=enum.StrEnum)
-
-
-def one_of(words: type[_Word], value: object, what: str) -> _Word:
-    """Accept one of a closed list of words.
-
-    Raises: MalformedError, naming the list.
-    """
-    try:
-        return words(value)  # type: ignore[arg-type]  # any object may be asked for
-    except ValueError as error:
-        msg = f"{what} is not one of {', '.join(words)}"
-        raise MalformedError(msg) from error
-
-
-def json_object(value: object, what: str) -> dict[str, object]:
-    """Accept a JSON object.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(value, dict):
-        msg = f"{what}: not a JSON object"
-        raise MalformedError(msg)
-    return value
-
-
-def as_integer(value: object, what: str) -> int:
-    """Accept an integer.
-
-    Raises: MalformedError.
-    """
-    if not is_integer(value):
-        msg = f"{what} is not an integer"
-        raise MalformedError(msg)
-    return value
 
 
 def _number(value: object, what: str) -> float:

@@ -6,12 +6,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import OpenError
-from sealflow.wire.prefixing import prefixed
+from sealflow.wire.domain import prefixed
 
 if TYPE_CHECKING:
     from sealflow.seal.keys import OpeningKey
+    from sealflow.wire.domain import World
     from sealflow.wire.ids import KeyId, SessionId
-    from sealflow.wire.world import World
 
 SECRET_BYTES: Final = 32
 

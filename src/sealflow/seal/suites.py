@@ -12,7 +12,7 @@ from typing import assert_never
 from cryptography.hazmat.primitives import hpke
 
 from sealflow.errors import MalformedError
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 
 class Suite(enum.IntEnum):

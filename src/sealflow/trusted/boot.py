@@ -11,17 +11,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.deployment import Deployment
 from sealflow.errors import MalformedError
-from sealflow.trusted.journal import Fatal, FatalError, Journal
+from sealflow.trusted.journal import FatalError, Journal
 from sealflow.trusted.port import Port
 from sealflow.trusted.quoting import Identity, establish
-from sealflow.wire.framing import FrameKind
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import FrameKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.attest.evidence import Role
 
-TICK_TIME_BYTES: Final = 8
+
 _FAILED: Final = 1
 
 
@@ -53,16 +54,6 @@ def identify(role: Role, deployment: bytes, platform: bytes | None, port: Port) 
         return bytes(port.await_kind(FrameKind.COLLATERAL))
 
     return establish(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)
-
-
-def split_tick(payload: memoryview) -> tuple[int, bytes]:
-    """Read the host's time in Unix ms and the published directory, maybe empty.
-
-    Raises: MalformedError.
-    """
-    if len(payload) < TICK_TIME_BYTES:
-        raise MalformedError("tick: too short")
-    return int.from_bytes(payload[:TICK_TIME_BYTES]), bytes(payload[TICK_TIME_BYTES:])
 
 
 def run_enclave(main: Callable[[Port, Journal], None]) -> None:

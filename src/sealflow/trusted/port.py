@@ -13,7 +13,7 @@ from collections import deque
 from typing import Final
 
 from sealflow.errors import MalformedError
-from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
 _BUFFER_BYTES: Final = 256 * 1024
 _MAX_WAITING_BYTES: Final = 16 * 2**20

@@ -7,22 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealflow import __version__
-from sealflow.attest.evidence import (
-    MAX_COLLATERAL_BYTES,
-    BoundClaims,
-    Evidence,
-    Role,
-    Tee,
-    report_data,
-)
+from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.quoters.gramine import GramineQuoter
 from sealflow.trusted.quoters.tsm import TsmQuoter
 from sealflow.trusted.sealing import platform_key, sgx_platform_key
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from sealflow.wire.ids import RequestId, new_request_id
 
 if TYPE_CHECKING:

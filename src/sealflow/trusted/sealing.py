@@ -12,7 +12,8 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
+from sealflow.wire.frame_payloads import Fatal
 
 GRAMINE_KEY: Final = Path("/dev/attestation/keys/_sgx_mrenclave")
 """Source: Gramine documentation, attestation and secret provisioning, low-level interface."""

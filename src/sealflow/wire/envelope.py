@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from sealflow.errors import EnvelopeTooLargeError, MalformedError
+from sealflow.errors import EnvelopeTooLargeError, MalformedError, RefusalCode
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
@@ -22,7 +22,6 @@ from sealflow.wire.ids import (
     parse_request_id,
     parse_session_id,
 )
-from sealflow.wire.refusal import RefusalCode
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 MAGIC: Final = b"SFL1"

@@ -11,18 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.attest.claims import TrustRoot, verify
-from sealflow.attest.evidence import (
-    MAX_COLLATERAL_BYTES,
-    MAX_QUOTE_BYTES,
-    BoundClaims,
-    Evidence,
-    Role,
-    Tee,
-    decode_base64,
-    report_data,
-)
+from sealflow.attest.evidence import MAX_QUOTE_BYTES, BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
+from sealflow.wire.fields import decode_base64
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from tests.sim.claims import bound_claims, changed
 from tests.sim.hardware_samples import QUOTES, sample
 

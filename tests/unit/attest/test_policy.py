@@ -11,7 +11,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.requirements import DAY_S
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
 from tests.sim.dcap_bodies import sgx_body
 from tests.sim.dcap_certificates import NOW_S

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.wire.refusal import RefusalCode
+from sealflow.errors import RefusalCode
 from tests.sim.cluster import sealflow
 from tests.sim.service import PlayedService, failing, labelled, refusing, silent
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from sealflow.cli.flink_keys import FlinkKeys, check_rsa, client_tls
-from sealflow.errors import ConfigError, UnavailableError
+from sealflow.errors import ConfigError, RefusalCode, UnavailableError
 from sealflow.host.config import load
 from sealflow.host.engine.figures import Figures
 from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall, FlinkTls
@@ -23,7 +23,6 @@ from sealflow.operator.components import Site
 from sealflow.operator.keyset import make
 from sealflow.operator.private import read_tree, write_tree
 from sealflow.wire.envelope import encode_refusal
-from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
     from pathlib import Path

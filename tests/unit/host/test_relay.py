@@ -15,7 +15,7 @@ import pytest
 
 from sealflow.errors import MalformedError, WorkerGoneError
 from sealflow.host.relay import Relay
-from sealflow.wire.framing import MAX_FRAME_BYTES, FrameKind, encode_frame
+from sealflow.wire.frames import MAX_FRAME_BYTES, FrameKind, encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

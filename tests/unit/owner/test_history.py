@@ -13,7 +13,7 @@ from sealflow.owner.auditing import audit, describe
 from sealflow.owner.pinning import DirectoryPin, Pin
 from sealflow.owner.session import ServiceSession
 from sealflow.seal.log import EntryKind, LogEntry, SignedEntry
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, made
 
 if TYPE_CHECKING:

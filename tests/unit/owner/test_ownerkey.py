@@ -12,7 +12,7 @@ import pytest
 
 from sealflow.errors import ConfigError
 from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from sealflow.seal.bundle import read_package
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.publishing import open_publication
 from sealflow.seal.suites import Suite
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.sim import onnx_models
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -14,7 +14,7 @@ from sealflow.owner.receipts import Proof, verify_receipt
 from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.receipt import Receipt, SignedReceipt, salted_digest, split_asking
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.sim.receipts import PARTS, REPLY, ReceiptService
 from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
 

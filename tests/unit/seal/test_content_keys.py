@@ -8,7 +8,7 @@ from sealflow.errors import OpenError
 from sealflow.seal.bundle import content_key_id, read_package
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.sim.bundles import OWNER, PACKAGE, SIGNER, WORLD, joined, packed, split, verified
 
 

@@ -18,7 +18,7 @@ from sealflow.seal.catalog import DirectoryKey, DirectoryModel, Revoked, Revoked
 from sealflow.seal.directory import MAX_DIRECTORY_BYTES, Directory, SignedDirectory
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable

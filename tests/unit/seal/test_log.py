@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.log import MAX_ENTRY_BYTES, EntryKind, LogEntry, SignedEntry
+from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
-from sealflow.wire.world import World
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes_raw()

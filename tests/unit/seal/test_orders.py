@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.catalog import Revoked, RevokedKind
 from sealflow.seal.orders import Order, SignedOrder
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 KEY = Ed25519PrivateKey.generate()
 ORDER = Order(

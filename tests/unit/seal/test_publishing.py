@@ -16,8 +16,8 @@ from sealflow.seal.keys import OpeningKey
 from sealflow.seal.manifest import ModelManifest
 from sealflow.seal.publishing import demands_digest, open_publication, seal_publication
 from sealflow.seal.suites import Suite
+from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
-from sealflow.wire.world import World
 
 KEY = Ed25519PrivateKey.generate()
 SIGNER = KEY.public_key().public_bytes_raw().hex()

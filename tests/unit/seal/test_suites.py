@@ -6,7 +6,7 @@ import pytest
 
 from sealflow.errors import MalformedError
 from sealflow.seal.suites import Suite, parse_suite
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 
 
 @pytest.mark.parametrize("world", World)

@@ -19,12 +19,13 @@ from sealflow.attest.requirements import Requirements
 from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError, MalformedError, UnavailableError
 from sealflow.trusted.boot import identify
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.port import Port
 from sealflow.trusted.quoters.gramine import GramineQuoter
 from sealflow.trusted.quoters.tsm import TsmQuoter
 from sealflow.trusted.quoting import Identity, establish
-from sealflow.wire.framing import FrameKind, encode_frame
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import FrameKind, encode_frame
 from tests.sim.dcap_bodies import sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S
 from tests.sim.dcap_lab import Lab

@@ -15,8 +15,8 @@ from sealflow.attest.vm_requirements import TdxRequirements
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.seal.directory import SignedDirectory
-from sealflow.wire.framing import FrameKind
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
+from sealflow.wire.frames import FrameKind
 from tests.sim.dcap_certificates import DAY_S, NOW_S
 from tests.sim.dcap_lab import Lab
 from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealflow.attest.mismatch import Mismatch, equal
+from sealflow.attest.mismatch import equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.attest.evidence import BoundClaims, Role, Tee
+    from sealflow.errors import Mismatch
 
 
 def check_bound(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealflow.attest.mismatch import Mismatch, among, at_least
+from sealflow.attest.mismatch import among, at_least
 from sealflow.attest.reports import SgxReport
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from sealflow.attest.reports import Report
     from sealflow.attest.requirements import Requirements
+    from sealflow.errors import Mismatch
 
 
 def check_code(report: Report, wanted: Requirements) -> Iterator[Mismatch]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.mismatch import Mismatch, among, at_least
+from sealflow.attest.mismatch import among, at_least
 from sealflow.attest.reports import TcbStatus
+from sealflow.errors import Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.mismatch import Mismatch, bits, equal
+from sealflow.attest.mismatch import bits, equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.attest.reports import SgxReport
+    from sealflow.errors import Mismatch
 
 _DEBUG: Final = 0x02
 _MUST: Final = 0x05

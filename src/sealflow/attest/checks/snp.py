@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.mismatch import Mismatch, among, at_least, bits, equal
+from sealflow.attest.mismatch import among, at_least, bits, equal
 from sealflow.attest.reports import PlatformFlag
+from sealflow.errors import Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.mismatch import Mismatch, among, bits, equal
+from sealflow.attest.mismatch import among, bits, equal
 from sealflow.attest.reports import TDX_REGISTERS
+from sealflow.errors import Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sealflow.attest.evidence import MAX_COLLATERAL_BYTES, decode_base64
 from sealflow.attest.simulated.quote_form import (
     AUTH_DATA,
     PCE_SVN,
@@ -24,6 +23,8 @@ from sealflow.attest.simulated.quote_form import (
     report_body,
 )
 from sealflow.errors import MalformedError
+from sealflow.wire.fields import decode_base64
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.attest.snp.leaf import LeafFacts, read_leaf
 from sealflow.attest.snp.products import PRODUCTS, Product
 from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
 if TYPE_CHECKING:

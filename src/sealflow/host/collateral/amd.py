@@ -16,7 +16,7 @@ from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:
     from sealflow.host.collateral.download import Server
-    from sealflow.host.collateral.want import AmdWant
+    from sealflow.wire.collateral_request import AmdWant
 
 _PARAMETERS: Final = {
     "fmc": "fmcSPL",

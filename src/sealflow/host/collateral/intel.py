@@ -17,7 +17,7 @@ from sealflow.host.collateral.fetched import Fetched
 
 if TYPE_CHECKING:
     from sealflow.host.collateral.download import Reply, Server
-    from sealflow.host.collateral.want import IntelWant
+    from sealflow.wire.collateral_request import IntelWant
 
 _SIGNATURE: Final = re.compile(r'\s*,\s*"signature"\s*:\s*"([0-9a-fA-F]{128})"\s*\}\s*')
 _CHAIN_START: Final = "-----BEGIN CERTIFICATE-----"

@@ -16,7 +16,7 @@ from sealflow.host.collateral.amd import fetch_amd
 from sealflow.host.collateral.cache import Cache
 from sealflow.host.collateral.download import Server
 from sealflow.host.collateral.intel import fetch_intel
-from sealflow.host.collateral.want import AmdWant, IntelWant, parse_want
+from sealflow.wire.collateral_request import AmdWant, IntelWant, parse_want
 
 if TYPE_CHECKING:
     from collections.abc import Callable

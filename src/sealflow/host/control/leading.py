@@ -14,7 +14,7 @@ import structlog
 
 from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.ledger import Kept
-from sealflow.host.control.process import unless_away
+from sealflow.wire.control import unless_away
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:

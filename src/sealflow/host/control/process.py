@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
+from sealflow.errors import MalformedError, WorkerGoneError
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.relay import Relay
-from sealflow.wire.framing import MAX_CONTROL_BYTES, FrameKind, decode_batch
+from sealflow.wire.control import AWAY, TOO_LARGE
+from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, decode_batch
 from sealflow.wire.strict_json import canonical, parse_object
 
 if TYPE_CHECKING:
@@ -21,19 +22,8 @@ if TYPE_CHECKING:
 
     from sealflow.host.collateral.source import CollateralSource
 
-_log = structlog.get_logger()
 
-AWAY: Final = canonical(
-    {"error": {"code": "unavailable", "detail": "the key broker did not answer: try again"}}
-)
-TOO_LARGE: Final = canonical(
-    {
-        "error": {
-            "code": "too_large",
-            "detail": f"requests are at most {MAX_CONTROL_BYTES} bytes",
-        }
-    }
-)
+_log = structlog.get_logger()
 _ANSWER_S: Final = 20.0
 _READY_S: Final = 60.0
 _END_S: Final = 2.0
@@ -175,21 +165,3 @@ class KeyBrokerProcess:
 def now_ms() -> int:
     """The system's time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-def error_code(answer: dict[str, object]) -> str | None:
-    """The code of an answer that says what went wrong; None for any other."""
-    error = answer.get("error")
-    return str(error.get("code")) if isinstance(error, dict) else None
-
-
-def unless_away(answer: bytes | None, what: str) -> dict[str, object]:
-    """Read an answer that must be no error.
-
-    Raises: UnavailableError, MalformedError.
-    """
-    value = parse_object(answer or AWAY, what)
-    code = error_code(value)
-    if code is not None:
-        raise UnavailableError(f"{what}: {code}")
-    return value

@@ -23,9 +23,10 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.config import read_file
 from sealflow.host.control.archive import Archive
 from sealflow.host.control.leading import Leading
-from sealflow.host.control.process import AWAY, KeyBrokerProcess, now_ms
+from sealflow.host.control.process import KeyBrokerProcess, now_ms
 from sealflow.host.enclaves import LAST_WORDS, collateral_source, enclave_command
 from sealflow.host.usage import cpu_s, rss_bytes
+from sealflow.wire.control import AWAY
 from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ import json
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import MalformedError
+from sealflow.errors import MalformedError, RefusalCode
 from sealflow.host.engine.figures import is_refusal
 from sealflow.wire.envelope import RefusalHeader, decode
-from sealflow.wire.framing import MAX_FRAME_BYTES
-from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.frames import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

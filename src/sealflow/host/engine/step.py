@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from sealflow.errors import MalformedError, UnavailableError
+from sealflow.errors import MalformedError, RefusalCode, UnavailableError
 from sealflow.host.engine.figures import Figures
 from sealflow.host.engine.passing import goes_on, pause_s
 from sealflow.wire.envelope import decode, encode_refusal
-from sealflow.wire.framing import MAX_BATCH_BYTES, MAX_FRAME_BYTES
-from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

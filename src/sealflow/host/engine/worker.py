@@ -13,7 +13,7 @@ import structlog
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.usage import cpu_s, rss_bytes
-from sealflow.wire.framing import FrameKind, decode_batch, encode_batch, encode_chunk
+from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:

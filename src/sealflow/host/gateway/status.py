@@ -9,11 +9,11 @@ from sealflow.errors import (
     EnvelopeTooLargeError,
     MalformedError,
     QueueFullError,
+    RefusalCode,
     SealflowError,
     UnavailableError,
 )
 from sealflow.wire.envelope import MAGIC, PREFIX_LENGTH, Kind, RefusalHeader, decode
-from sealflow.wire.refusal import RefusalCode
 
 HTTP_STATUS: Final = {
     RefusalCode.MALFORMED: 400,

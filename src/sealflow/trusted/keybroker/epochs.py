@@ -9,11 +9,11 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import MalformedError
-from sealflow.seal.catalog import DirectoryKey, as_time
+from sealflow.seal.catalog import DirectoryKey
 from sealflow.seal.keys import SEED_BYTES, OpeningKey
 from sealflow.seal.suites import Suite, parse_suite
+from sealflow.wire.fields import as_time, decode_base64
 from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from sealflow.seal.log import EntryKind, LogEntry, SignedEntry
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

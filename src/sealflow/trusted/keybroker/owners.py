@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import BundleError, EvidenceError, OpenError, RefusedError
 from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.log import EntryKind
@@ -16,7 +15,8 @@ from sealflow.seal.orders import SignedOrder
 from sealflow.seal.publishing import open_publication
 from sealflow.trusted.keybroker.requests import Problem
 from sealflow.trusted.keybroker.vault import VersionTakenError
-from sealflow.wire.framing import MAX_CONTROL_BYTES
+from sealflow.wire.fields import decode_base64
+from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.errors import MalformedError, SealflowError, UnavailableError
-from sealflow.wire.framing import MAX_CONTROL_BYTES
+from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, parse_object
 

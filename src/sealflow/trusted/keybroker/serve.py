@@ -18,7 +18,6 @@ from sealflow.errors import (
 )
 from sealflow.seal.directory import SignedDirectory
 from sealflow.seal.log import EntryKind
-from sealflow.trusted.journal import Event
 from sealflow.trusted.keybroker.history import History
 from sealflow.trusted.keybroker.owners import revoke, take_publication
 from sealflow.trusted.keybroker.release import Release
@@ -26,7 +25,8 @@ from sealflow.trusted.keybroker.requests import Problem, answered, digest_field
 from sealflow.trusted.keybroker.state import State
 from sealflow.trusted.keybroker.statekey import StateKey
 from sealflow.trusted.keybroker.vault import Vault
-from sealflow.wire.framing import FrameKind, encode_batch
+from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frames import FrameKind, encode_batch
 from sealflow.wire.strict_json import parse_object, require_keys
 
 if TYPE_CHECKING:

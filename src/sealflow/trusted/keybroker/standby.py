@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.evidence import Evidence, Role, decode_base64
+from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, OpenError, PolicyError
 from sealflow.seal.handover import take_over
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.keybroker.requests import Problem, answered, digest_field
 from sealflow.trusted.keybroker.serve import KeyBroker
 from sealflow.trusted.keybroker.statekey import StateKey, new_state_key
-from sealflow.wire.framing import FrameKind
+from sealflow.wire.fields import decode_base64
+from sealflow.wire.frame_payloads import MAX_SEALED_BYTES, Fatal
+from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from sealflow.trusted.keybroker.serve import Send
     from sealflow.trusted.quoting import Identity
 
-MAX_SEALED_BYTES: Final = 8192
+
 _SIGNATURE_BYTES: Final = 64
 
 

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.seal.catalog import MAX_REVOKED, Revoked, as_time, several
+from sealflow.seal.catalog import MAX_REVOKED, Revoked
 from sealflow.seal.publishing import Publication
 from sealflow.seal.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
 from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream
 from sealflow.trusted.keybroker.epochs import MAX_EPOCHS, Epoch
 from sealflow.trusted.keybroker.history import LogHead
 from sealflow.trusted.keybroker.vault import MAX_MODELS
+from sealflow.wire.fields import as_time, decode_base64, several
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from sealflow.trusted.keybroker.vault import Vault
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 MAGIC: Final = b"SFK1"
 SALT_BYTES: Final = 32

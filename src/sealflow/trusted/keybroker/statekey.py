@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream
+from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from sealflow.wire.world import World
+    from sealflow.wire.domain import World
 
 MAGIC: Final = b"SFW1"
 MACHINE_BYTES: Final = 16

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import RefusedError
+from sealflow.errors import RefusalCode, RefusedError
 from sealflow.seal.catalog import MAX_REVOKED, DirectoryModel, Revoked, RevokedKind
 from sealflow.seal.directory import Directory
 from sealflow.seal.grant import Grant, GrantedKey, GrantedModel
 from sealflow.seal.publishing import demands_digest
 from sealflow.trusted.keybroker.epochs import Epochs
-from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from sealflow.errors import UnavailableError
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.quoters.quoter import read_file, require_answer, write_file
+from sealflow.wire.frame_payloads import Fatal
 
 DEVICE: Final = Path("/dev/attestation")
 _DCAP: Final = b"dcap"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import Platform
 from sealflow.errors import MalformedError
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
+from sealflow.wire.frame_payloads import Fatal
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Role

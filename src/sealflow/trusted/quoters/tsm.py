@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Tee
 from sealflow.errors import UnavailableError
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.quoters.quoter import read_file, require_answer, write_file
+from sealflow.wire.frame_payloads import Fatal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

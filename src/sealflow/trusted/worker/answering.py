@@ -13,7 +13,7 @@ from sealflow.seal.receipt import MAX_RECEIPT_BYTES
 from sealflow.seal.stream import stream_length
 from sealflow.trusted.worker.batching import NO_MEMORY, run_batch
 from sealflow.trusted.worker.receipts import Receipts
-from sealflow.wire.framing import FrameKind, encode_batch, split_batch
+from sealflow.wire.frames import FrameKind, encode_batch, split_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

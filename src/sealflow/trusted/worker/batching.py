@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sealflow.errors import InvalidInputError, ModelError
-from sealflow.wire.framing import MAX_BATCH_BYTES
+from sealflow.wire.frames import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

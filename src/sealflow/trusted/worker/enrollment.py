@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.evidence import Role, decode_base64
+from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
 from sealflow.errors import (
     EvidenceError,
@@ -16,7 +16,9 @@ from sealflow.errors import (
 )
 from sealflow.seal.directory import SignedDirectory
 from sealflow.seal.grant import open_grant
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
+from sealflow.wire.fields import decode_base64
+from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, require_keys
 

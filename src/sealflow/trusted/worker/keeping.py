@@ -6,12 +6,12 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, UnavailableError
-from sealflow.trusted.journal import Event
 from sealflow.trusted.worker.arrivals import Serving
 from sealflow.trusted.worker.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.keyring import EpochKey
 from sealflow.trusted.worker.messages import ClosedError
-from sealflow.wire.framing import FrameKind
+from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:

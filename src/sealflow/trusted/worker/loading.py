@@ -14,7 +14,8 @@ from sealflow.seal.manifest import ModelFormat, parse_labels
 from sealflow.trusted.worker.classify import top_classes
 from sealflow.trusted.worker.images import ImagePreparation
 from sealflow.trusted.worker.preparation import prepare
-from sealflow.trusted.worker.runtime import Model, RuntimeName, warm_up
+from sealflow.trusted.worker.runtime import Model, warm_up
+from sealflow.wire.frame_payloads import RuntimeName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from sealflow.openinfer.tensor import Tensor
     from sealflow.seal.manifest import ModelManifest
     from sealflow.trusted.worker.runtime import Runtime
+    from sealflow.wire.domain import World
     from sealflow.wire.ids import ModelRef
-    from sealflow.wire.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,6 +14,7 @@ from sealflow.errors import (
     MalformedError,
     ModelError,
     OpenError,
+    RefusalCode,
     RefusedError,
 )
 from sealflow.openinfer.binary import decode_request
@@ -23,7 +24,6 @@ from sealflow.trusted.worker.arrivals import Envelopes, Serving
 from sealflow.trusted.worker.batching import NO_MEMORY, Job
 from sealflow.trusted.worker.keyring import Keyring
 from sealflow.wire.envelope import decode, encode_refusal
-from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import RefusedError
-from sealflow.wire.refusal import RefusalCode
+from sealflow.errors import RefusalCode, RefusedError
 
 if TYPE_CHECKING:
     from sealflow.wire.ids import RequestId

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.specs import TensorSpec
     from sealflow.seal.manifest import ModelManifest
-
-
-class RuntimeName(enum.StrEnum):
-    """The runtimes that a worker has; each is imported only when a model needs it."""
-
-    ONNX = "onnx"
-    OPENVINO = "openvino"
 
 
 class Model(Protocol):

@@ -11,9 +11,9 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Role
-from sealflow.errors import MalformedError
-from sealflow.trusted.boot import first_frame, identify, split_tick
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.errors import MalformedError, RefusalCode
+from sealflow.trusted.boot import first_frame, identify
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.worker.alternating import Alternating
 from sealflow.trusted.worker.answering import Answering, Replies
 from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Ticked
@@ -23,10 +23,9 @@ from sealflow.trusted.worker.keeping import Keeping
 from sealflow.trusted.worker.loading import Loading
 from sealflow.trusted.worker.messages import HostMessages
 from sealflow.trusted.worker.opening import Opening
-from sealflow.trusted.worker.settings import Settings
 from sealflow.wire.envelope import encode_refusal
-from sealflow.wire.framing import FrameKind, decode_batch
-from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.frame_payloads import Fatal, WorkerBoot, split_tick
+from sealflow.wire.frames import FrameKind, decode_batch
 
 if TYPE_CHECKING:
     from sealflow.trusted.journal import Journal
@@ -44,7 +43,7 @@ def serve(port: Port, journal: Journal) -> None:
     Raises: FatalError, MalformedError when the host's frames are out of step.
     """
     try:
-        settings = Settings.parse(first_frame(port))
+        settings = WorkerBoot.parse(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
     identity = identify(Role.WORKER, settings.deployment, settings.simulated_platform, port)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from sealflow.wire.refusal import RefusalCode
+from sealflow.errors import RefusalCode
 from tests.sim.gateway import (
     PlayedEngine,
     RunningGateway,

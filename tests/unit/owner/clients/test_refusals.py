@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sealflow.errors import DeadlineError, EvidenceError, MalformedError, PolicyError, RefusedError
+from sealflow.errors import (
+    DeadlineError,
+    EvidenceError,
+    MalformedError,
+    PolicyError,
+    RefusalCode,
+    RefusedError,
+)
 from sealflow.wire.envelope import decode
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.clients import ROW, Asker, InThreads
 from tests.sim.published import Published
 from tests.sim.service import PlayedService, negated, now_ms, refusing

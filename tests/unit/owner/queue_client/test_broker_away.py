@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.errors import QueueFullError, UnavailableError
+from sealflow.errors import QueueFullError, RefusalCode, UnavailableError
 from sealflow.owner import QueueClient
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.queue_requests import ask, check, outcomes
 from tests.sim.queue_server import Server
 from tests.sim.service import PlayedService, negated_after, refusing

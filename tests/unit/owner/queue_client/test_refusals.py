@@ -11,11 +11,11 @@ from sealflow.errors import (
     DeadlineError,
     InvalidInputError,
     ModelError,
+    RefusalCode,
     RefusedError,
     SealflowError,
     UnavailableError,
 )
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.published import Published
 from tests.sim.queue_requests import ask, check, outcomes
 from tests.sim.service import PlayedService, negated, now_ms, refusing

@@ -22,8 +22,8 @@ from sealflow.seal.publishing import seal_publication
 from sealflow.trusted.journal import Journal
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.quoting import Identity, establish
-from sealflow.wire.framing import FrameKind, decode_batch
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
+from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
 from tests.unit.trusted.worker.lease import no_collateral

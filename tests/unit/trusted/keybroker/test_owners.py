@@ -11,7 +11,7 @@ from sealflow.seal.catalog import Revoked, RevokedKind
 from sealflow.seal.log import EntryKind
 from sealflow.seal.orders import Order, SignedOrder
 from sealflow.seal.publishing import demands_digest
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import (
     NOW_MS,
     OPERATOR,

@@ -7,8 +7,9 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.log import EntryKind
-from sealflow.trusted.journal import Fatal, FatalError
-from sealflow.wire.framing import FrameKind
+from sealflow.trusted.journal import FatalError
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import FrameKind
 from tests.unit.trusted.keybroker.running import Instance, identity, made
 
 OTHER_MACHINE = b"\x07" * 32

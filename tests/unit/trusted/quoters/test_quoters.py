@@ -16,10 +16,11 @@ from sealflow.attest.evidence import MAX_QUOTE_BYTES, Role, Tee
 from sealflow.attest.layout import unverified_report_data
 from sealflow.attest.simulated.founding import found_platform
 from sealflow.errors import UnavailableError
-from sealflow.trusted.journal import Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.quoters.gramine import DEVICE, GramineQuoter
 from sealflow.trusted.quoters.simulated import SimulatedQuoter
 from sealflow.trusted.quoters.tsm import FOLDER, TsmQuoter
+from sealflow.wire.frame_payloads import Fatal
 from tests.sim.dcap_bodies import sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S
 from tests.sim.dcap_lab import Lab

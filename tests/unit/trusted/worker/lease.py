@@ -18,14 +18,15 @@ from sealflow.owner.provisioning import prepare_publication
 from sealflow.seal.bundle import pack
 from sealflow.seal.catalog import Revoked, RevokedKind
 from sealflow.seal.orders import Order, SignedOrder
-from sealflow.trusted.journal import Event, Journal
+from sealflow.trusted.journal import Journal
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.quoting import Identity, establish
 from sealflow.trusted.worker.arrivals import Arrivals, Clock, Serving
 from sealflow.trusted.worker.enrollment import Enrollment
 from sealflow.trusted.worker.keeping import Keeping
 from sealflow.trusted.worker.messages import HostMessages
-from sealflow.wire.framing import FrameKind, decode_batch, encode_chunk
+from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frames import FrameKind, decode_batch, encode_chunk
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import loader, onnx_manifest
 

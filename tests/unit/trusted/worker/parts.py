@@ -25,19 +25,19 @@ from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.seal.suites import Suite
 from sealflow.trusted.worker.batching import Job
 from sealflow.trusted.worker.loading import Loading, ServedModel
+from sealflow.wire.domain import World
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
-from sealflow.wire.framing import FrameKind, decode_batch
-from sealflow.wire.world import World
+from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealflow.errors import RefusalCode
     from sealflow.openinfer.messages import InferResponse
     from sealflow.seal.exchange import OutgoingCall
     from sealflow.trusted.port import Port
-    from sealflow.trusted.worker.runtime import RuntimeName
-    from sealflow.wire.refusal import RefusalCode
+    from sealflow.wire.frame_payloads import RuntimeName
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 SIGNING = Ed25519PrivateKey.generate()

@@ -14,10 +14,11 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.seal.catalog import RevokedKind
 from sealflow.seal.directory import SignedDirectory
-from sealflow.trusted.journal import Event, Fatal, FatalError
+from sealflow.trusted.journal import FatalError
 from sealflow.trusted.worker.enrollment import Enrollment, KeyBroker
 from sealflow.trusted.worker.messages import HostMessages
-from sealflow.wire.framing import FrameKind
+from sealflow.wire.frame_payloads import Event, Fatal
+from sealflow.wire.frames import FrameKind
 from sealflow.wire.ids import ModelRef
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
 from tests.unit.trusted.worker.lease import NOW_MS, Host, identity

@@ -18,7 +18,7 @@ from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.manifest import ModelFormat, ModelManifest
 from sealflow.seal.recipes import ClassificationRecipe
-from sealflow.trusted.worker.runtime import RuntimeName
+from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import (
     Packed,

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from sealflow.errors import InvalidInputError
+from sealflow.errors import InvalidInputError, RefusalCode
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.seal.recipes import ImageRecipe
 from sealflow.trusted.worker.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
-from sealflow.trusted.worker.runtime import RuntimeName
-from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import job, loader, rows_job, sealed, served, specs
 from tests.unit.trusted.worker.running import (

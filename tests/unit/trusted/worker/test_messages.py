@@ -7,7 +7,7 @@ import pytest
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.trusted.worker import messages
 from sealflow.trusted.worker.messages import ClosedError, HostMessages
-from sealflow.wire.framing import FrameKind, encode_chunk
+from sealflow.wire.frames import FrameKind, encode_chunk
 from tests.unit.trusted.worker.parts import Outside
 
 DIGEST = "ab" * 32

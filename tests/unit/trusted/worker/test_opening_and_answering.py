@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealflow.errors import OpenError
+from sealflow.errors import OpenError, RefusalCode
 from sealflow.openinfer.classification import parse_class
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
@@ -18,8 +18,7 @@ from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.suites import Suite
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
-from sealflow.wire.framing import FrameKind, decode_batch
-from sealflow.wire.refusal import RefusalCode
+from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import example, loader, packed, sealed, served, specs
 from tests.unit.trusted.worker.running import (

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError
-from sealflow.wire.world import World
+from sealflow.wire.domain import World
 from tests.unit.trusted.worker.parts import (
     SIGNER,
     Packed,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from sealflow.errors import RefusalCode
 from sealflow.seal.exchange import Session
 from sealflow.seal.suites import Suite
 from sealflow.trusted.worker.arrivals import Serving, Ticked
 from sealflow.trusted.worker.keyring import EpochKey
 from sealflow.wire.envelope import Kind, RefusalHeader, RequestHeader, decode, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
-from sealflow.wire.refusal import RefusalCode
 from tests.unit.trusted.worker.parts import sealed
 from tests.unit.trusted.worker.running import (
     DEADLINE_MS,

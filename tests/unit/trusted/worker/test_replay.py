@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealflow.errors import RefusedError
+from sealflow.errors import RefusalCode, RefusedError
 from sealflow.trusted.worker.replay import SeenIds
 from sealflow.wire.ids import RequestId, new_request_id
-from sealflow.wire.refusal import RefusalCode
 
 END_MS = 100_000
 

@@ -16,7 +16,7 @@ from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.seal.recipes import ClassificationRecipe, ImageRecipe
-from sealflow.trusted.worker.runtime import RuntimeName
+from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import (
     EXAMPLES,

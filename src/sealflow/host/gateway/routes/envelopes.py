@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import DeadlineError, MalformedError, SealflowError, UnavailableError
+from sealflow.errors import (
+    DeadlineError,
+    MalformedError,
+    RefusalCode,
+    SealflowError,
+    UnavailableError,
+)
 from sealflow.host.gateway.inbox import Inboxes, Pending
 from sealflow.host.gateway.request import BodyTooLargeError
 from sealflow.host.gateway.response import (
@@ -28,7 +34,6 @@ from sealflow.wire.envelope import (
 )
 from sealflow.wire.ids import parse_request_id
 from sealflow.wire.queueing import Keyspace
-from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
     from sealflow.host.broker.aio import Submitter

@@ -20,7 +20,7 @@ from sealflow.host.gateway.response import (
     Response,
     retry_after,
 )
-from sealflow.wire.framing import MAX_CONTROL_BYTES
+from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import new_request_id
 from sealflow.wire.queueing import Keyspace
 from sealflow.wire.strict_json import parse_object

@@ -1,9 +1,20 @@
-"""Core, pure, stdlib only: whether hardware guards the keys, or a simulation of it."""
+"""Core, pure: domain separation: trust domains with their labels, and length-prefixed bytes."""
 
 from __future__ import annotations
 
 import enum
 import functools
+from typing import Final
+
+LENGTH_BYTES: Final = 4
+
+
+def prefixed(*values: bytes) -> bytes:
+    """Join values, each after its length in `LENGTH_BYTES` bytes, big-endian.
+
+    Each under 2^32 bytes. Spec: LP in exchange.md and bundle.md.
+    """
+    return b"".join(len(value).to_bytes(LENGTH_BYTES) + value for value in values)
 
 
 class World(enum.Enum):

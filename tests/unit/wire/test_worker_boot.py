@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from sealflow.errors import MalformedError
-from sealflow.trusted.worker.runtime import RuntimeName
-from sealflow.trusted.worker.settings import Settings
+from sealflow.wire.frame_payloads import RuntimeName, WorkerBoot
 
 BOOT: dict[str, Any] = {
     "deployment": "e30=",
@@ -25,13 +24,13 @@ BOOT: dict[str, Any] = {
 }
 
 
-def _parse(**changes: Any) -> Settings:
-    return Settings.parse(json.dumps({**BOOT, **changes}).encode())
+def _parse(**changes: Any) -> WorkerBoot:
+    return WorkerBoot.parse(json.dumps({**BOOT, **changes}).encode())
 
 
 def test_a_boot_frame_becomes_settings() -> None:
     """Every figure arrives where it belongs."""
-    assert _parse() == Settings(
+    assert _parse() == WorkerBoot(
         deployment=b"{}",
         simulated_platform=b"secret",
         now_ms=1_700_000_000_000,
@@ -92,4 +91,4 @@ def test_nothing_may_be_missing(name: str) -> None:
     """There are no defaults inside the wall."""
     settings = {key: value for key, value in BOOT.items() if key != name}
     with pytest.raises(MalformedError, match="BOOT"):
-        Settings.parse(json.dumps(settings).encode())
+        WorkerBoot.parse(json.dumps(settings).encode())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError
-from sealflow.wire.framing import (
+from sealflow.wire.frames import (
     FRAME_HEAD_LENGTH,
     MAX_BATCH_BYTES,
     MAX_BATCH_ITEMS,

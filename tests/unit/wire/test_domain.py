@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealflow.wire.prefixing import LENGTH_BYTES, prefixed
+from sealflow.wire.domain import LENGTH_BYTES, prefixed
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))

@@ -1,4 +1,4 @@
-"""CLI: whether what a gateway says is a status. It comes from a host that nobody trusts."""
+"""Core, pure: the status of a cluster, as the gateway tells it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host: what an enclave asks its host to fetch. Spec: attestation.md, section 6."""
+"""Core, pure: which collateral an enclave asks its host for. Spec: attestation.md."""
 
 from __future__ import annotations
 

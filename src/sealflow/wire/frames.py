@@ -15,6 +15,7 @@ from sealflow.errors import MalformedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+
 FRAME_HEAD_LENGTH: Final = 8
 MAX_FRAME_BYTES: Final = 256 * 2**20
 MAX_BATCH_ITEMS: Final = 4096
@@ -28,6 +29,7 @@ _HEAD = struct.Struct(">2sBBI")
 _BATCH = struct.Struct(">QI")
 _ITEM = struct.Struct(">QI")
 _CHUNK = struct.Struct(">32sQQ")
+MAX_COLLATERAL_BYTES: Final = 512 * 1024
 
 
 class FrameKind(enum.IntEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealflow.wire.refusal import RefusalCode
+from sealflow.errors import RefusalCode
 
 
 def test_every_code_has_a_meaning_of_its_own() -> None:
