@@ -11,8 +11,8 @@ import valkey
 
 from sealflow.errors import RefusalCode, RefusedError
 from sealflow.openinfer.tensor import DataType
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import MAX_FRAME_BYTES
-from sealflow.wire.queueing import Keyspace
 from tests.sim import onnx_models
 from tests.sim.cluster import TINY, RunningCluster
 from tests.sim.two_enclaves import result

@@ -16,9 +16,9 @@ import pytest
 
 from sealflow.errors import OpenError, RefusalCode, UnavailableError
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import GROUP, Keyspace
 from sealflow.wire.envelope import decode, encode_refusal
-from sealflow.wire.queueing import GROUP, Keyspace
 from tests.sim.sealing import pair, parsed
 from tests.unit.trusted.worker.running import Worker, a_call, negation
 

@@ -18,9 +18,9 @@ from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
 from sealflow.seal.catalog import Revoked, RevokedKind
 from sealflow.seal.directory import SignedDirectory
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import ReplyHeader, decode
-from sealflow.wire.queueing import Keyspace
 from tests.sim.two_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from sealflow.operator.components import Site
 from sealflow.operator.keyset import USERS_ACL, make, rotate_passwords
 from sealflow.operator.private import write_tree
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.engine.flink_cluster import FlinkInstall
 from sealflow.host.engine.flink_rest import FlinkRest
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 from tests.sim.cluster import ROOT
 from tests.sim.engines import Engine, await_ended
 

@@ -15,7 +15,7 @@ from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.passing import MAX_HOPS, published_models
 from sealflow.host.engine.step import Step
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
 from tests.sim.gateway import DIGEST, KEYS, call
 

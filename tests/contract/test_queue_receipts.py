@@ -17,11 +17,11 @@ from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import open_request
 from sealflow.seal.receipt import answering_parts
 from sealflow.seal.session_secrets import SessionSecrets
+from sealflow.streams.keys import Keyspace
 from sealflow.trusted.worker.arrivals import Clock
 from sealflow.trusted.worker.receipts import Receipts
 from sealflow.wire.domain import World
 from sealflow.wire.envelope import decode, encode_refusal
-from sealflow.wire.queueing import Keyspace
 from tests.sim.published import LOG, Published
 from tests.unit.trusted.worker.running import INSTANCE, negation, worker_identity
 

@@ -18,13 +18,13 @@ import valkey
 
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.broker.aio import Submitter
-from sealflow.host.broker.connecting import require_access
 from sealflow.host.broker.embedded import wait_ready
 from sealflow.host.broker.records import Records
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.connection import require_access
+from sealflow.streams.keys import Keyspace
 from tests.sim.certificates import Authority, Pair
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sealflow.errors import UnavailableError
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 from tests.sim.forgetful_proxy import ForgetfulProxy
 from tests.sim.streams import STREAM, raw_client, submit
 

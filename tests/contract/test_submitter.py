@@ -10,7 +10,7 @@ import pytest
 
 from sealflow.errors import QueueFullError, UnavailableError
 from sealflow.host.broker.aio import Submitter
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

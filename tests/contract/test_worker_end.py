@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
-from sealflow.wire.queueing import Keyspace
 from tests.sim.cluster import TINY, RunningCluster
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from sealflow.seal.exchange import OutgoingCall, Session, open_request
 from sealflow.seal.keys import OpeningKey
 from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.seal.suites import Suite
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef, RequestId
-from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
     from sealflow.errors import RefusalCode

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,9 @@ from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import IncomingCall, open_request
 from sealflow.seal.session_secrets import SessionSecrets
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.ids import RequestId
-from sealflow.wire.queueing import Keyspace
 from tests.sim.published import LOG, Published
 
 if TYPE_CHECKING:

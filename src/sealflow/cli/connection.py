@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sealflow.errors import ConfigError
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,7 +17,7 @@ from sealflow.host.cluster import Cluster, Program
 from sealflow.owner.client import Client
 from sealflow.owner.packing import pack_folder
 from sealflow.seal.bundle import read_package
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -27,7 +27,7 @@ from sealflow.owner.receipts import ReceiptRequest
 from sealflow.owner.requests import request_parts
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import decode
 from sealflow.wire.ids import parse_request_id
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import EvidenceError, UnavailableError
 from sealflow.owner.steps import Answer, Ask, Pause, Steps, ask, within
-from sealflow.wire.queueing import LOG_ENTRIES
+from sealflow.streams.keys import LOG_ENTRIES
 
 if TYPE_CHECKING:
     from sealflow.owner.links import Gap

@@ -12,12 +12,12 @@ import valkey
 import valkey.sentinel
 
 from sealflow.errors import UnavailableError
-from sealflow.wire.queueing import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
+from sealflow.streams.keys import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 READ_COUNT: Final = 64
 MAX_BLOCK_S: Final = 5.0

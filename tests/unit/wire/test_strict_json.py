@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.ids import ModelRef, parse_key_id, parse_name
-from sealflow.wire.queueing import Keyspace
 from sealflow.wire.strict_json import (
     canonical,
     parse_object,

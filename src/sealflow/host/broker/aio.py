@@ -14,19 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import valkey
 
 from sealflow.errors import QueueFullError, UnavailableError
-from sealflow.host.broker.connecting import (
-    ROUND_TRIP_S,
-    close_async,
-    connect_async,
-    within,
-)
 from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
-from sealflow.wire.queueing import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
+from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, within
+from sealflow.streams.keys import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 _READ_COUNT: Final = 256
 _BLOCK_MS: Final = 5000

@@ -18,15 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 import valkey
 
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.broker.connecting import (
-    CONNECT_TIMEOUT_S,
-    connect,
-    require_access,
-    translated,
-)
+from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, require_access, translated
 
 if TYPE_CHECKING:
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 SOCKET_NAME: Final = "broker.sock"
 MIN_REDIS: Final = (6, 2)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sealflow.wire.queueing import FIELD_ENVELOPE, LOG_ENTRIES
+from sealflow.streams.keys import FIELD_ENVELOPE, LOG_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from sealflow.wire.queueing import Keyspace
+    from sealflow.streams.keys import Keyspace
 
 _MAX_KEYS: Final = 64
 

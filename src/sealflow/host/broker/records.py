@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING, Final, cast
 import valkey
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.connecting import (
-    ROUND_TRIP_S,
-    close_async,
-    connect_async,
-    within,
-)
 from sealflow.host.broker.delivery import Depth
 from sealflow.host.broker.replication import REPLICATION_MS, require_replicas
-from sealflow.wire.queueing import FIELD_ENVELOPE, GROUP, Keyspace
+from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, within
+from sealflow.streams.keys import FIELD_ENVELOPE, GROUP, Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 _SCAN_COUNT: Final = 1000
 _MAX_STATUSES: Final = 1000

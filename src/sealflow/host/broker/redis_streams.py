@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import valkey
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.connecting import CONNECT_TIMEOUT_S, connect, translated
 from sealflow.host.broker.delivery import Delivery, Depth
-from sealflow.wire.queueing import (
+from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, translated
+from sealflow.streams.keys import (
     FIELD_CORRELATION,
     FIELD_ENVELOPE,
     FIELD_HOPS,
@@ -26,7 +26,7 @@ from sealflow.wire.queueing import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 DEFAULT_REPLY_TTL_MS: Final = 600_000
 MAX_BLOCKING_S: Final = 5.0

@@ -26,8 +26,8 @@ from sealflow.host.control.leading import Leading
 from sealflow.host.control.process import KeyBrokerProcess, now_ms
 from sealflow.host.enclaves import LAST_WORDS, collateral_source, enclave_command
 from sealflow.host.usage import cpu_s, rss_bytes
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.control import AWAY
-from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
     from sealflow.host.control.config import ControlConfig

@@ -18,7 +18,7 @@ from sealflow.host.engine.flink_cluster import FlinkInstall
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 JAVA_VERSIONS: Final = (17, 21)
 """Those that Flink 2.3 starts on."""

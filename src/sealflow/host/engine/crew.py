@@ -25,7 +25,7 @@ from sealflow.host.engine.step import Step
 from sealflow.host.engine.worker import Worker
 from sealflow.host.relay import Relay
 from sealflow.host.usage import cpu_s, rss_bytes
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig

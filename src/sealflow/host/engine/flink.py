@@ -22,11 +22,11 @@ from pyflink.datastream.connectors.number_seq import NumberSequenceSource
 from pyflink.datastream.functions import ProcessFunction
 from pyflink.java_gateway import get_gateway
 
-from sealflow.host.broker.connecting import require_access
 from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.crew import Crew
 from sealflow.host.logs import join_logs
+from sealflow.streams.connection import require_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,8 +13,8 @@ import structlog
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.usage import cpu_s, rss_bytes
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
-from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from sealflow.host.broker.embedded import server_command, server_url, wait_ready
 from sealflow.host.cluster import Cluster, Program
 from sealflow.host.doctor import programs
 from sealflow.host.doctor.finding import Finding, Verdict
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
     from pathlib import Path

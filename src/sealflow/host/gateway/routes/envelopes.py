@@ -24,6 +24,7 @@ from sealflow.host.gateway.response import (
     retry_after,
 )
 from sealflow.host.gateway.status import HTTP_STATUS, http_status, refusal_of
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import (
     MAX_HEADER_BYTES,
     MAX_KEY_BLOB_BYTES,
@@ -33,7 +34,6 @@ from sealflow.wire.envelope import (
     encode_refusal,
 )
 from sealflow.wire.ids import parse_request_id
-from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
     from sealflow.host.broker.aio import Submitter

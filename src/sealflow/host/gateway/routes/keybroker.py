@@ -20,9 +20,9 @@ from sealflow.host.gateway.response import (
     Response,
     retry_after,
 )
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import new_request_id
-from sealflow.wire.queueing import Keyspace
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:

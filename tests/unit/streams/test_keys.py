@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealflow.errors import MalformedError
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.keys import Keyspace
 
 
 def test_all_keys_share_the_tag() -> None:

@@ -14,7 +14,7 @@ import valkey.sentinel
 from valkey.utils import LIBVALKEY_AVAILABLE
 
 from sealflow.errors import ConfigError, QueueFullError, UnavailableError
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.wire.broker_address import MAX_PASSWORD_BYTES, BrokerAddress
+from sealflow.streams.address import MAX_PASSWORD_BYTES, BrokerAddress
 
 if TYPE_CHECKING:
     from pathlib import Path
