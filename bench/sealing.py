@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.cluster import ROOT, write_results
-from sealflow.attest.dcap import verify_quote
+from sealflow.attest.intel.verify import verify_quote
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, open_request
 from sealflow.seal.keys import OpeningKey

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.evidence import MAX_QUOTE_BYTES, Evidence, Role, Tee
+from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError, MalformedError

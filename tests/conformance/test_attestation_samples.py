@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sealflow.attest.checks.platform import check_intel
-from sealflow.attest.checks.sgx import check_sgx
-from sealflow.attest.checks.snp import check_snp
-from sealflow.attest.checks.tdx import check_tdx
+from sealflow.attest.amd.checks import check_snp
+from sealflow.attest.amd.verify import verify_report
+from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import (
     TDX_REGISTERS,
     AmdPlatform,
@@ -18,9 +17,7 @@ from sealflow.attest.reports import (
     TcbStatus,
     TdxReport,
 )
-from sealflow.attest.requirements import Requirements
-from sealflow.attest.snp.verifying import verify_report
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError
 from tests.sim.hardware_samples import (
     GENUINE,

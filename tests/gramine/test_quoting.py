@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
+from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.requirements import Requirements
 from sealflow.seal.directory import SignedDirectory
 from sealflow.wire.domain import World

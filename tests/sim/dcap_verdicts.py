@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealflow.attest.dcap import verify_quote
+from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.reports import IntelPlatform
 from sealflow.errors import EvidenceError
 from tests.sim.dcap_bodies import sgx_body, tdx_body

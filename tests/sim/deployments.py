@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
-from sealflow.attest.simulated.founding import found_platform
+from sealflow.attest.simulated.authority import found_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.owner.ownerkey import OwnerKey
 from sealflow.wire.domain import World

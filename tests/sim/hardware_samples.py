@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealflow.attest.dcap import verify_quote
-from sealflow.attest.snp.endorsements import Endorsements
+from sealflow.attest.amd.endorsements import Endorsements
+from sealflow.attest.intel.verify import verify_quote
 
 if TYPE_CHECKING:
-    from sealflow.attest.genuine import Genuine
+    from sealflow.attest.reports import Genuine
 
 
 FOLDER = Path(__file__).parents[1] / "data" / "attestation"

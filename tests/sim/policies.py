@@ -9,8 +9,7 @@ import pytest
 from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import SimulationPolicy, appraise
 from sealflow.attest.reports import PlatformFlag
-from sealflow.attest.requirements import Requirements
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import PolicyError
 from tests.sim.claims import MANIFEST, bound_claims, evidence_of
 from tests.sim.dcap_bodies import sgx_body, tdx_body

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from sealflow.errors import UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.openinfer.binary import decode_request, encode_response
-from sealflow.openinfer.classification import TopClass
-from sealflow.openinfer.messages import InferResponse
+from sealflow.openinfer.messages import InferResponse, TopClass
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts

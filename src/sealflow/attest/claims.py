@@ -9,14 +9,14 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sealflow.attest.amd.report import SNP_REPORT_BYTES
 from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
-from sealflow.attest.layout import SNP_REPORT_BYTES
 from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
-    from sealflow.attest.genuine import Genuine
+    from sealflow.attest.reports import Genuine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +137,10 @@ def _judge(evidence: Evidence, root: TrustRoot, now_s: int) -> Genuine:
     # Verifiers take long to load, and a process needs one or none.
     given = (evidence.quote, evidence.collateral, root.insecure_root, now_s)
     if snp:
-        from sealflow.attest.snp.verifying import verify_report  # noqa: PLC0415
+        from sealflow.attest.amd.verify import verify_report  # noqa: PLC0415
 
         return verify_report(*given)
-    from sealflow.attest.dcap import verify_quote  # noqa: PLC0415
+    from sealflow.attest.intel.verify import verify_quote  # noqa: PLC0415
 
     return verify_quote(*given)
 

@@ -9,14 +9,11 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.checks.bound import check_bound
-from sealflow.attest.checks.code import check_code
-from sealflow.attest.checks.platform import check_age, check_amd, check_intel
-from sealflow.attest.checks.sgx import check_sgx
-from sealflow.attest.checks.snp import check_snp
-from sealflow.attest.checks.tdx import check_tdx
+from sealflow.attest.amd.checks import check_amd, check_snp
+from sealflow.attest.checks import check_age, check_bound, check_code
 from sealflow.attest.claims import Claims, TrustRoot, verify
 from sealflow.attest.evidence import Tee
+from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
 from sealflow.errors import MalformedError, PolicyError
 from sealflow.wire.strict_json import canonical

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import dcap_qvl
 
+from sealflow.attest.amd.report import PRODUCTS, SNP_REPORT_BYTES, UnverifiedReport, line_of
 from sealflow.attest.evidence import Tee
-from sealflow.attest.layout import SNP_REPORT_BYTES, split_quote
-from sealflow.attest.snp.products import PRODUCTS, line_of
-from sealflow.attest.snp.report import UnverifiedReport
+from sealflow.attest.intel.quote import split_quote
 from sealflow.errors import MalformedError
 from sealflow.wire.strict_json import canonical
 

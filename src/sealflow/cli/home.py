@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
-from sealflow.attest.simulated.founding import LIFE, found_platform
+from sealflow.attest.simulated.authority import LIFE, found_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import Platform
 from sealflow.errors import ConfigError, MalformedError

@@ -15,7 +15,7 @@ from sealflow.cli.screen import print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealflow.openinfer.specs import TensorSpec
+    from sealflow.openinfer.tensor import TensorSpec
     from sealflow.seal.bundle import Package
     from sealflow.seal.recipes import ImageRecipe
 

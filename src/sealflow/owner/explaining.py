@@ -13,8 +13,7 @@ from sealflow.attest.requirements import DAY_S
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from sealflow.attest.requirements import Requirements
-    from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+    from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
     from sealflow.owner.policy_file import PolicyFile
 
 _TEES: Final = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealflow.errors import InvalidInputError, MalformedError, ModelError, SealflowError
 from sealflow.openinfer.binary import decode_response
-from sealflow.openinfer.classification import parse_class
+from sealflow.openinfer.messages import parse_class
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.content import Content, ContentKind, parse_error
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.mismatch import among
+from sealflow.attest.checks import among
 from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
 from sealflow.owner.links import check_links
 from sealflow.owner.pinning import DirectoryPin

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import MalformedError
-from sealflow.openinfer.specs import TensorSpec
+from sealflow.openinfer.tensor import TensorSpec
 from sealflow.seal.keys import SealingKey
 from sealflow.seal.suites import Suite, parse_suite
 from sealflow.wire.fields import as_time, decode_base64, json_object, several

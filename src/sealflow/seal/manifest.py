@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import BundleError, MalformedError
-from sealflow.openinfer.specs import TensorSpec
-from sealflow.openinfer.tensor import DataType
+from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.recipes import ClassificationRecipe, ImageRecipe
 from sealflow.wire.fields import as_integer, json_object, one_of
 from sealflow.wire.ids import ModelRef, parse_name

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.dcap import verify_quote
-from sealflow.attest.snp.verifying import verify_report
+from sealflow.attest.amd.verify import verify_report
+from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import EvidenceError, MalformedError
 from tests.sim.dcap_bodies import sgx_body, tdx_body
@@ -23,7 +23,7 @@ from tests.sim.snp_authority import snp_authority
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealflow.attest.snp.endorsements import Endorsements
+    from sealflow.attest.amd.endorsements import Endorsements
 
 
 def mutated(data: bytes, seed: int, count: int) -> Iterator[bytes]:

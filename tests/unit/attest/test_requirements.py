@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from sealflow.attest.reports import PlatformFlag, TcbStatus
-from sealflow.attest.requirements import OutOfDateException, Requirements
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import (
+    OutOfDateException,
+    Requirements,
+    SnpRequirements,
+    TdxRequirements,
+)
 from sealflow.errors import MalformedError
 from tests.sim.dcap_certificates import DAY_S
 

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Evidence, Tee
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.openinfer.specs import TensorSpec
-from sealflow.openinfer.tensor import DataType
+from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.catalog import DirectoryKey, DirectoryModel, Revoked, RevokedKind
 from sealflow.seal.directory import MAX_DIRECTORY_BYTES, Directory, SignedDirectory
 from sealflow.seal.keys import OpeningKey

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.claims import TrustRoot, verify
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
-from sealflow.attest.requirements import Requirements
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError, MalformedError, UnavailableError
 from sealflow.trusted.boot import identify
 from sealflow.trusted.journal import FatalError

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
-from sealflow.attest.requirements import Requirements
-from sealflow.attest.vm_requirements import TdxRequirements
+from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.requirements import Requirements, TdxRequirements
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.seal.directory import SignedDirectory

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealflow.attest.evidence import MAX_QUOTE_BYTES
-from sealflow.attest.layout import unverified_report_data
+from sealflow.attest.intel.quote import unverified_report_data
 from sealflow.errors import MalformedError, UnavailableError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sealflow.errors import InvalidInputError, ModelError
-from sealflow.openinfer.classification import TopClass
+from sealflow.openinfer.messages import TopClass
 from sealflow.openinfer.tensor import Tensor
 
 if TYPE_CHECKING:

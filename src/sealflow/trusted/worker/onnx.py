@@ -16,8 +16,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from sealflow.errors import BundleError, InvalidInputError, ModelError
-from sealflow.openinfer.specs import TensorSpec
-from sealflow.openinfer.tensor import DataType
+from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.manifest import ModelFormat
 from sealflow.trusted.worker.runtime import check_specs, open_sized
 

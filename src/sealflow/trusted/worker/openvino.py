@@ -10,8 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import BundleError, MalformedError, ModelError
-from sealflow.openinfer.specs import TensorSpec
-from sealflow.openinfer.tensor import DataType
+from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.manifest import ModelFormat
 from sealflow.trusted.worker.runtime import check_specs, open_sized
 

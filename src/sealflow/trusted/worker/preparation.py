@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.messages import InferRequest
-    from sealflow.openinfer.specs import TensorSpec
-    from sealflow.openinfer.tensor import Tensor
+    from sealflow.openinfer.tensor import Tensor, TensorSpec
     from sealflow.seal.manifest import ModelManifest
     from sealflow.trusted.worker.images import ImagePreparation
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sealflow.openinfer.specs import TensorSpec
+    from sealflow.openinfer.tensor import TensorSpec
     from sealflow.seal.manifest import ModelManifest
 
 

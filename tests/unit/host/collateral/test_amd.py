@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealflow.attest.snp.verifying import verify_report
+from sealflow.attest.amd.verify import verify_report
 from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import UnavailableError
 from tests.sim.collateral import AT_S, source

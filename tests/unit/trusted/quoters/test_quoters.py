@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sealflow
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.evidence import MAX_QUOTE_BYTES, Role, Tee
-from sealflow.attest.layout import unverified_report_data
-from sealflow.attest.simulated.founding import found_platform
+from sealflow.attest.intel.quote import unverified_report_data
+from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.simulated.authority import found_platform
 from sealflow.errors import UnavailableError
 from sealflow.trusted.journal import FatalError
 from sealflow.trusted.quoters.gramine import DEVICE, GramineQuoter

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.openinfer.binary import decode_response, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
-from sealflow.openinfer.specs import TensorSpec
-from sealflow.openinfer.tensor import DataType
+from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.bundle import pack, read_package
 from sealflow.seal.content import ContentKind, content_parts, parse_error
 from sealflow.seal.exchange import Session, open_request

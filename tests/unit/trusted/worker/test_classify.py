@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import InvalidInputError, ModelError
-from sealflow.openinfer.classification import TopClass, parse_class
+from sealflow.openinfer.messages import TopClass, parse_class
 from sealflow.trusted.worker.classify import top_classes
 
 if TYPE_CHECKING:

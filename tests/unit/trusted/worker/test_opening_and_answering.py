@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealflow.errors import OpenError, RefusalCode
-from sealflow.openinfer.classification import parse_class
-from sealflow.openinfer.messages import InferRequest, RequestedOutput
+from sealflow.openinfer.messages import InferRequest, RequestedOutput, parse_class
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sealflow.openinfer.classification import parse_class
-from sealflow.openinfer.messages import InferRequest, RequestedOutput
+from sealflow.openinfer.messages import InferRequest, RequestedOutput, parse_class
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from sealflow.errors import InvalidInputError, ModelError
-from sealflow.openinfer.classification import TopClass, parse_class
-from sealflow.openinfer.messages import InferRequest, RequestedOutput
+from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass, parse_class
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.seal.recipes import ClassificationRecipe, ImageRecipe
