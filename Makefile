@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*
+CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*,src/sealflow/package/*,src/sealflow/documents/*
 STAMP := $(VENV)/.complete
 INSTALL_VENV = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
   && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV)

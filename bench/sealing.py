@@ -21,10 +21,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from bench.cluster import ROOT, write_results
 from sealflow.attest.intel.verify import verify_quote
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import decode
 from sealflow.wire.ids import ModelRef, RequestId
 

@@ -9,18 +9,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.deployment import Deployment
+from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.trust import examine
-from sealflow.seal.directory import SignedDirectory
-from sealflow.seal.keys import OpeningKey, SealingKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical, parse_object
 from tests.sim.published import NOW_MS, Published
 
 if TYPE_CHECKING:
-    from sealflow.seal.directory import Directory
+    from sealflow.documents.directory import Directory
 
 
 @pytest.fixture(scope="module")

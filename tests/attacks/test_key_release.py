@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.attest.evidence import BoundClaims, Role
+from sealflow.documents.grant import open_grant
+from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import OpenError, RefusalCode
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.grant import open_grant
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.journal import FatalError
 from sealflow.trusted.keybroker.release import CHALLENGE_LIFE_MS
 from sealflow.wire.frame_payloads import Fatal
@@ -24,7 +23,7 @@ from tests.unit.trusted.worker.running import Worker, a_call, negation
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
-    from sealflow.seal.grant import Grant
+    from sealflow.documents.grant import Grant
     from sealflow.trusted.quoting import Identity
 
 

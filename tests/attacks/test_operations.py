@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError, UnavailableError
 from sealflow.owner.conversation import infer
 from sealflow.owner.steps import Answer, Ask
-from sealflow.seal.catalog import Revoked, RevokedKind
 from sealflow.trusted.worker.replay import SeenIds
 from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import new_request_id

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sealflow.errors import BundleError, RefusalCode
-from sealflow.seal.bundle import _file_key, read_package
-from sealflow.seal.stream import seal_stream
+from sealflow.package.container import _file_key, read_package
+from sealflow.seal.chunked import seal_stream
 from sealflow.wire.domain import World
 from tests.sim import onnx_models
 from tests.sim.two_enclaves import result

@@ -13,8 +13,8 @@ import pytest
 
 from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import decode_request
-from sealflow.seal.bundle import read_package
-from sealflow.seal.manifest import ModelFormat, check_path
+from sealflow.package.container import read_package
+from sealflow.package.manifest import ModelFormat, check_path
 from sealflow.trusted.worker.image_headers import read_size
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical

@@ -14,12 +14,10 @@ from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError
 from sealflow.owner.conversation import MAX_ATTEMPTS, MAX_AWAY_S, infer
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.steps import Answer, Pause
-from sealflow.seal.exchange import Session
-from sealflow.seal.keys import OpeningKey, SealingKey
-from sealflow.seal.padding import padded_length
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.stream import open_stream, seal_stream
-from sealflow.seal.suites import Suite
+from sealflow.seal.chunked import open_stream, seal_stream
+from sealflow.seal.content import padded_length
+from sealflow.seal.exchange import Session, SessionSecrets
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.trusted.worker.arrivals import Ticked
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
 from sealflow.wire.ids import RequestId, new_request_id

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.step import Step
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.directory import SignedDirectory
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import ReplyHeader, decode

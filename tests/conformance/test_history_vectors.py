@@ -11,13 +11,13 @@ import pytest
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.log import EntryKind
 from sealflow.errors import EvidenceError
 from sealflow.owner.auditing import audit
 from sealflow.owner.pinning import Pin
 from sealflow.owner.receipts import Proof, verify_receipt
 from sealflow.owner.session import ServiceSession
-from sealflow.seal.directory import SignedDirectory
-from sealflow.seal.log import EntryKind
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "history.json").read_text()

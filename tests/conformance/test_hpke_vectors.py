@@ -19,9 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.keys import OpeningKey, SealingKey
-from sealflow.seal.stream import open_stream
-from sealflow.seal.suites import Suite
+from sealflow.seal.chunked import open_stream
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 AES_256_GCM, HKDF_SHA256 = 2, 1

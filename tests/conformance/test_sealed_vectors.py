@@ -10,13 +10,12 @@ from typing import Any, Self
 
 import pytest
 
+from sealflow.documents.grant import Grant, open_grant
 from sealflow.errors import BundleError, OpenError
 from sealflow.owner.ownerkey import OwnerKey
-from sealflow.seal.bundle import read_package
-from sealflow.seal.grant import Grant, open_grant
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.publishing import open_publication
-from sealflow.seal.suites import parse_suite
+from sealflow.package.container import read_package
+from sealflow.package.publication import open_publication
+from sealflow.seal.keys import OpeningKey, parse_suite
 from sealflow.trusted.keybroker.state import State
 from sealflow.trusted.keybroker.statekey import StateKey, machine_id
 from sealflow.wire.domain import World

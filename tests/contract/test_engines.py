@@ -212,6 +212,7 @@ def test_flinks_environment_opens_nothing() -> None:
     probe = (
         "import importlib.util as u, sealflow.host.engine.flink\n"
         "names = ('sealflow.seal', 'sealflow.attest', 'sealflow.openinfer', 'sealflow.owner',"
+        " 'sealflow.package', 'sealflow.documents',"
         " 'sealflow.trusted', 'cryptography', 'onnxruntime', 'cv2')\n"
         "print([name for name in names if u.find_spec(name)])"
     )

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.documents.receipt import answering_parts
 from sealflow.errors import EvidenceError, RefusalCode
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.owner import InputQueue, OutputQueue, QueueClient
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import open_request
-from sealflow.seal.receipt import answering_parts
-from sealflow.seal.session_secrets import SessionSecrets
+from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
 from sealflow.trusted.worker.arrivals import Clock
 from sealflow.trusted.worker.receipts import Receipts
@@ -28,9 +27,9 @@ from tests.unit.trusted.worker.running import INSTANCE, negation, worker_identit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sealflow.documents.receipt import SignedReceipt
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.owner import InferResult
-    from sealflow.seal.receipt import SignedReceipt
     from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")

@@ -19,8 +19,7 @@ from sealflow.owner.requests import request_parts
 from sealflow.owner.results import read_result
 from sealflow.owner.session import ServiceSession
 from sealflow.seal.exchange import Session
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef
 from tests.sim.cluster import PHOTOS, RunningCluster

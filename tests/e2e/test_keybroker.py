@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.cli.log import read_records
+from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
 from sealflow.owner import InputQueue, OutputQueue
 from sealflow.owner.auditing import audit
 from sealflow.owner.policy_file import load_policy
-from sealflow.seal.log import EntryKind
 from tests.sim.cluster import TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:

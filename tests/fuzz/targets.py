@@ -16,7 +16,7 @@ from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.owner.trust import examine
-from sealflow.seal.bundle import read_package
+from sealflow.package.container import read_package
 from sealflow.wire.envelope import decode
 from sealflow.wire.strict_json import canonical, parse_object
 from tests.sim.published import NOW_MS, Published

@@ -16,7 +16,7 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.requirements import Requirements
-from sealflow.seal.directory import SignedDirectory
+from sealflow.documents.directory import SignedDirectory
 from sealflow.wire.domain import World
 from sealflow.wire.frames import FrameKind
 from tests.sim.attestation_files import AttestationFiles

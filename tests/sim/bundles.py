@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.seal.bundle import MAGIC, Package, pack, read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.manifest import ModelManifest
-from sealflow.seal.statement import encode_envelope, sign_statement
-from sealflow.seal.suites import Suite
+from sealflow.package.container import MAGIC, Package, pack, read_package
+from sealflow.package.manifest import ModelManifest
+from sealflow.package.statement import encode_envelope, sign_statement
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
 

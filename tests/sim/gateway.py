@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.seal.exchange import OutgoingCall, Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import OutgoingCall, Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef, RequestId

@@ -10,10 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.seal.catalog import DirectoryModel
-from sealflow.seal.directory import Directory, SignedDirectory
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.documents.directory import Directory, DirectoryModel, SignedDirectory
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.history import LogHead
 from sealflow.trusted.keybroker.vault import Vault
 from sealflow.wire.domain import World

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sealflow.attest.evidence import Role
 from sealflow.owner.receipts import Proof, ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import Session, open_request
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
-from sealflow.seal.session_secrets import SessionSecrets
 from sealflow.trusted.worker.arrivals import Clock
 from sealflow.trusted.worker.receipts import Receipts
 from sealflow.wire.envelope import decode

@@ -14,8 +14,7 @@ from sealflow.openinfer.messages import InferResponse, TopClass
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
-from sealflow.seal.exchange import IncomingCall, open_request
-from sealflow.seal.session_secrets import SessionSecrets
+from sealflow.seal.exchange import IncomingCall, SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.ids import RequestId
@@ -24,9 +23,9 @@ from tests.sim.published import LOG, Published
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sealflow.documents.directory import Directory
     from sealflow.errors import RefusalCode
     from sealflow.host.broker.delivery import Delivery
-    from sealflow.seal.directory import Directory
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.envelope import RequestHeader
     from tests.sim.queue_server import Server

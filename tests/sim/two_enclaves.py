@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sealflow.attest.evidence import Role
+from sealflow.documents.revocation import Order, SignedOrder
 from sealflow.owner.conversation import open_answer
 from sealflow.owner.provisioning import prepare_publication
 from sealflow.owner.requests import request_parts
 from sealflow.owner.session import ServiceSession
-from sealflow.seal.bundle import pack
-from sealflow.seal.keys import SealingKey
-from sealflow.seal.orders import Order, SignedOrder
-from sealflow.seal.suites import parse_suite
+from sealflow.package.container import pack
+from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.envelope import RefusalHeader, decode
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 from tests.sim import onnx_models
@@ -28,11 +27,11 @@ from tests.unit.trusted.worker.parts import onnx_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sealflow.documents.revocation import Revoked
     from sealflow.errors import RefusalCode
     from sealflow.owner.results import InferResult
-    from sealflow.seal.catalog import Revoked
+    from sealflow.package.manifest import ModelManifest
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.seal.manifest import ModelManifest
 
 NOW_MS = 1_790_000_000_000
 LIMIT = 2**24

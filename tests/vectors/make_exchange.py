@@ -12,10 +12,8 @@ from typing import Any
 
 from sealflow.errors import RefusalCode
 from sealflow.seal.content import ContentKind, content_parts, error_parts
-from sealflow.seal.exchange import Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import Kind, decode, encode_refusal, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, parse_request_id
 

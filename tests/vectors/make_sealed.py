@@ -13,10 +13,9 @@ from typing import Any
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
 from sealflow.owner.ownerkey import OwnerKey
-from sealflow.seal.bundle import pack, read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.publishing import seal_publication
-from sealflow.seal.suites import Suite
+from sealflow.package.container import pack, read_package
+from sealflow.package.publication import seal_publication
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.statekey import machine_id
 from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sealflow.documents.directory import DirectoryModel
     from sealflow.owner.client import Client
     from sealflow.owner.results import InferResult
-    from sealflow.seal.catalog import DirectoryModel
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 EXPECTED_NAME: Final = "expected.json"

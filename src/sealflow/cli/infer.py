@@ -13,8 +13,8 @@ from sealflow.errors import ConfigError, SealflowError
 
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
+    from sealflow.documents.directory import Directory
     from sealflow.owner.results import InferResult
-    from sealflow.seal.directory import Directory
 
 
 @click.command()

@@ -16,7 +16,7 @@ from sealflow.host.broker.embedded import server_command, server_url, wait_ready
 from sealflow.host.cluster import Cluster, Program
 from sealflow.owner.client import Client
 from sealflow.owner.packing import pack_folder
-from sealflow.seal.bundle import read_package
+from sealflow.package.container import read_package
 from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sealflow.openinfer.tensor import TensorSpec
-    from sealflow.seal.bundle import Package
-    from sealflow.seal.recipes import ImageRecipe
+    from sealflow.package.container import Package
+    from sealflow.package.preprocessing import ImageRecipe
 
 DEFAULT_OWNER_KEY = Path(".sealflow/owner.key")
 
@@ -50,7 +50,7 @@ def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -
     """
     from sealflow.owner.ownerkey import load_owner_key
     from sealflow.owner.packing import pack_folder, write_package
-    from sealflow.seal.bundle import read_package
+    from sealflow.package.container import read_package
 
     key = load_owner_key(owner_key)
     with _progress("Encrypting", quiet=as_json) as advance:
@@ -75,7 +75,7 @@ def inspect(package: Path, signer: str | None, *, as_json: bool) -> None:
     Needs no key: the files themselves stay encrypted. Whether to trust the signer is for you to
     say: with --signer, any other signer is an error.
     """
-    from sealflow.seal.bundle import read_package
+    from sealflow.package.container import read_package
 
     unverified = read_package(package.read_bytes())
     checked = unverified.verify(signer or unverified.unverified_signer)

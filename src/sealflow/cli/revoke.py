@@ -33,8 +33,8 @@ def revoke(
     all workers. A revoked key is destroyed at once; clients seal anew by themselves.
     """
     from sealflow.cli.home import Home
+    from sealflow.documents.revocation import Revoked, RevokedKind
     from sealflow.owner.ownerkey import load_owner_key
-    from sealflow.seal.catalog import Revoked, RevokedKind
 
     key = load_owner_key(owner_key or Home(connection.home).owner_key)
     revoked = Revoked(kind=RevokedKind(kind), id=name)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from sealflow.attest.policy import AnyPolicy
     from sealflow.attest.requirements import Requirements
+    from sealflow.documents.revocation import Revoked
     from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.results import InferResult
     from sealflow.owner.trust import TrustReport
-    from sealflow.seal.catalog import Revoked
 
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_CONCURRENCY = 16

@@ -17,7 +17,7 @@ from sealflow.wire.domain import World
 
 if TYPE_CHECKING:
     from sealflow.attest.claims import Claims
-    from sealflow.seal.directory import Directory
+    from sealflow.documents.directory import Directory
 
 _HARDWARE: Final = {
     Tee.SGX: "Intel SGX",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import Evidence
 from sealflow.attest.policy import appraise
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
-from sealflow.seal.log import EntryKind, LogEntry, SignedEntry
 from sealflow.wire.domain import World
 
 if TYPE_CHECKING:

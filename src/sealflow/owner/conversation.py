@@ -32,10 +32,10 @@ from sealflow.wire.strict_json import canonical, parse_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sealflow.documents.directory import DirectoryModel
     from sealflow.owner.requests import Image, Tensors
     from sealflow.owner.session import ServiceSession
     from sealflow.owner.trust import TrustReport
-    from sealflow.seal.catalog import DirectoryModel
     from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
 

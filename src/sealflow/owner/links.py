@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, digest_of
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.log import EntryKind, LogEntry, SignedEntry, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.seal.directory import Directory
+    from sealflow.documents.directory import Directory
     from sealflow.wire.domain import World
 
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.seal.keys import SEED_BYTES, OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, MalformedError
 from sealflow.owner.onnxfile import has_external_data
-from sealflow.seal.bundle import pack
-from sealflow.seal.manifest import ModelFormat, ModelManifest, parse_labels
+from sealflow.package.container import pack
+from sealflow.package.manifest import ModelFormat, ModelManifest, parse_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sealflow.documents.directory import Directory
     from sealflow.owner.links import Gap
-    from sealflow.seal.directory import Directory
 
 MAX_PIN_BYTES: Final = 4096
 _KEYS: Final = (

@@ -15,10 +15,9 @@ from sealflow.owner.conversation import control
 from sealflow.owner.refreshing import APPEAR_S, refresh
 from sealflow.owner.session import wall_ms
 from sealflow.owner.steps import Ask, Pause, ask, within
-from sealflow.seal.bundle import read_package
-from sealflow.seal.keys import SealingKey
-from sealflow.seal.publishing import seal_publication
-from sealflow.seal.suites import parse_suite
+from sealflow.package.container import read_package
+from sealflow.package.publication import seal_publication
+from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.session import ServiceSession
     from sealflow.owner.steps import Steps
-    from sealflow.seal.manifest import ModelManifest
+    from sealflow.package.manifest import ModelManifest
 
 UPLOAD_TIMEOUT_S: Final = 900.0
 PUBLISH_TIMEOUT_S: Final = UPLOAD_TIMEOUT_S + 300.0

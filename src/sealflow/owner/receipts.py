@@ -10,18 +10,11 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from sealflow.documents.log import EntryKind
+from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_answering
+from sealflow.documents.revocation import Revoked, RevokedKind, SignedOrder
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.content import content_parts
-from sealflow.seal.log import EntryKind
-from sealflow.seal.orders import SignedOrder
-from sealflow.seal.receipt import (
-    Receipt,
-    SignedReceipt,
-    asking_parts,
-    salted_digest,
-    split_answering,
-)
+from sealflow.seal.content import asking_parts, content_parts
 from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
@@ -29,10 +22,10 @@ from sealflow.wire.strict_json import canonical, parse_object, require_keys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealflow.documents.log import LogEntry
     from sealflow.owner.auditing import AuditedLog
     from sealflow.seal.content import Content
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.seal.log import LogEntry
     from sealflow.wire.domain import World
     from sealflow.wire.envelope import ReplyHeader
 

@@ -16,8 +16,8 @@ from sealflow.seal.content import ContentKind, Parts, content_parts
 if TYPE_CHECKING:
     import numpy as np
 
+    from sealflow.documents.directory import DirectoryModel
     from sealflow.openinfer.tensor import DataType
-    from sealflow.seal.catalog import DirectoryModel
 
 Image = str | os.PathLike[str] | bytes
 """A path, or the bytes of a JPEG or PNG file."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from sealflow.documents.revocation import Order, SignedOrder
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.conversation import control
 from sealflow.owner.refreshing import APPEAR_S, refresh
 from sealflow.owner.steps import Pause, within
-from sealflow.seal.orders import Order, SignedOrder
 from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
+    from sealflow.documents.revocation import Revoked
     from sealflow.owner.ownerkey import OwnerKey
     from sealflow.owner.session import ServiceSession
     from sealflow.owner.steps import Steps
-    from sealflow.seal.catalog import Revoked
 
 REVOKE_TIMEOUT_S: Final = 120.0
 _PAUSE_S: Final = 0.25

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
     from sealflow.attest.evidence import Evidence
     from sealflow.attest.policy import AnyPolicy, Approval
+    from sealflow.documents.directory import Directory, DirectoryKey, DirectoryModel
     from sealflow.owner.links import Gap
     from sealflow.owner.trust import TrustReport
-    from sealflow.seal.catalog import DirectoryKey, DirectoryModel
     from sealflow.seal.content import Parts
-    from sealflow.seal.directory import Directory
     from sealflow.seal.exchange import OutgoingCall
 
 _REFRESH_AT: Final = 2 / 3

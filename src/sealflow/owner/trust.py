@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.policy import appraise
+from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError
 from sealflow.owner.assurance import NOT_PROVED, hardware, sights
-from sealflow.seal.directory import Directory, SignedDirectory
-from sealflow.seal.keys import SealingKey
-from sealflow.seal.suites import parse_suite
+from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.domain import World
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,20 +16,65 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import OpenError
-from sealflow.seal.content import Content, Parts, parse_content
-from sealflow.seal.padding import padding_for, unpad
-from sealflow.seal.receipt import split_asking
-from sealflow.seal.session_secrets import SECRET_BYTES, SessionSecrets, session_info
-from sealflow.seal.stream import open_stream, seal_stream, stream_length
+from sealflow.seal.chunked import open_stream, seal_stream, stream_length
+from sealflow.seal.content import Content, Parts, padding_for, parse_content, split_asking, unpad
 from sealflow.wire.domain import World, prefixed
 from sealflow.wire.envelope import Envelope, Kind, ReplyHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, SessionId, new_request_id, new_session_id
 
 if TYPE_CHECKING:
     from sealflow.seal.keys import OpeningKey, SealingKey
+    from sealflow.wire.ids import KeyId
 
+
+SECRET_BYTES: Final = 32
 NONCE_BYTES: Final = 32
 _SHA256: Final = SHA256()
+
+
+class SessionSecrets:
+    """The worker's bounded memory of session secrets: saves the KEM for all but the first request.
+
+    Keyed by key, session and blob, so that nobody can plant a secret under another's session.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        """Keep at most `capacity` secrets, the least recently used go first."""
+        self._capacity = capacity
+        self._secrets: OrderedDict[tuple[KeyId, SessionId, bytes], bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many secrets are kept."""
+        return len(self._secrets)
+
+    def secret(self, key: OpeningKey, session_id: SessionId, blob: bytes) -> bytes:
+        """Open the session's blob, or remember it.
+
+        Raises: OpenError.
+        """
+        kid = key.sealing.key_id
+        index = (kid, session_id, blob)
+        secret = self._secrets.get(index)
+        if secret is None:
+            secret = key.open(blob, session_info(key.suite.world, kid, session_id))
+            if len(secret) != SECRET_BYTES:
+                raise OpenError
+            self._secrets[index] = secret
+            if len(self._secrets) > self._capacity:
+                self._secrets.popitem(last=False)
+        else:
+            self._secrets.move_to_end(index)
+        return secret
+
+    def forget(self, key_id: KeyId) -> None:
+        """Drop all secrets that came sealed to a key, when the key goes."""
+        for index in [index for index in self._secrets if index[0] == key_id]:
+            del self._secrets[index]
+
+
+def session_info(world: World, kid: KeyId, session_id: SessionId) -> bytes:
+    """What a session's secret is sealed for: its world, its key and its own id."""
+    return world.label("session") + prefixed(kid.encode(), session_id.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,7 @@ from sealflow import __version__
 from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import MalformedError, UnavailableError
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.journal import FatalError
 from sealflow.trusted.quoters.gramine import GramineQuoter
 from sealflow.trusted.quoters.tsm import TsmQuoter

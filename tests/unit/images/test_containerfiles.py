@@ -14,7 +14,17 @@ from tools.images import BASE
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {path.name: path.read_text() for path in (ROOT / "deploy" / "images").iterdir()}
-CORE = {"__init__.py", "attest", "errors.py", "openinfer", "seal", "trusted", "wire"}
+CORE = {
+    "__init__.py",
+    "attest",
+    "documents",
+    "errors.py",
+    "openinfer",
+    "package",
+    "seal",
+    "trusted",
+    "wire",
+}
 STAGE = re.compile(r"^FROM (\S+)(?: AS (\S+))?$", re.MULTILINE)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import (
     BundleError,
     ConfigError,
@@ -20,7 +21,6 @@ from sealflow.errors import (
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.owner import Client, provisioning, revoking
 from sealflow.owner.packing import pack_folder
-from sealflow.seal.catalog import Revoked, RevokedKind
 from tests.sim.cluster import TINY
 from tests.sim.gateway import RunningGateway
 from tests.sim.published import Published

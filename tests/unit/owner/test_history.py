@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.attest.evidence import Role
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import ConfigError, EvidenceError, PolicyError
 from sealflow.owner.auditing import audit, describe
 from sealflow.owner.pinning import DirectoryPin, Pin
 from sealflow.owner.session import ServiceSession
-from sealflow.seal.log import EntryKind, LogEntry, SignedEntry
 from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, made
 

@@ -18,10 +18,9 @@ from sealflow.owner.packing import (
     write_package,
 )
 from sealflow.owner.provisioning import prepare_publication
-from sealflow.seal.bundle import read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.publishing import open_publication
-from sealflow.seal.suites import Suite
+from sealflow.package.container import read_package
+from sealflow.package.publication import open_publication
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import World
 from tests.sim import onnx_models
 

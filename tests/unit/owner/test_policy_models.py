@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sealflow.documents.directory import DirectoryModel
 from sealflow.errors import PolicyError
 from sealflow.owner.session import ServiceSession
-from sealflow.seal.catalog import DirectoryModel
 from tests.sim.policy_files import policies
 
 

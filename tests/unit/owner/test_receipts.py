@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.attest.evidence import Role
+from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest
+from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner.receipts import Proof, verify_receipt
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.receipt import Receipt, SignedReceipt, salted_digest, split_asking
+from sealflow.seal.content import ContentKind, content_parts, split_asking
 from sealflow.wire.domain import World
 from tests.sim.receipts import PARTS, REPLY, ReceiptService
 from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
@@ -138,7 +138,7 @@ def test_a_worker_cannot_leave_it_out_or_give_another() -> None:
     other = proof().signed
 
     def exchanged(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
-        from sealflow.seal.receipt import answering_parts
+        from sealflow.documents.receipt import answering_parts
 
         return answering_parts(parts[1:], other)
 

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.content import ContentKind, content_parts, error_parts, parse_error
-from sealflow.seal.exchange import open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import PREFIX_LENGTH
 from sealflow.wire.ids import ModelRef
 from tests.sim.sealing import DIGEST, INSTANCE, KEYS, pair, parsed

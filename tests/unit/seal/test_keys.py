@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.keys import OpeningKey, SealingKey, public_key_bytes
-from sealflow.seal.padding import padded_length, padding_for, unpad
-from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream, stream_length
-from sealflow.seal.suites import Suite, parse_suite
+from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream, stream_length
+from sealflow.seal.content import padded_length, padding_for, unpad
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite, parse_suite, public_key_bytes
 
 
 @pytest.mark.parametrize("suite", Suite)

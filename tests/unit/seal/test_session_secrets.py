@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sealflow.errors import OpenError
-from sealflow.seal.exchange import Session
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import Session, SessionSecrets
+from sealflow.seal.keys import Suite
 from sealflow.wire.ids import KeyId
 from tests.sim.sealing import pair
 

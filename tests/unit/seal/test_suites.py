@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealflow.errors import MalformedError
-from sealflow.seal.suites import Suite, parse_suite
+from sealflow.seal.keys import Suite, parse_suite
 from sealflow.wire.domain import World
 
 

@@ -11,9 +11,9 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.requirements import Requirements, TdxRequirements
+from sealflow.documents.directory import SignedDirectory
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
-from sealflow.seal.directory import SignedDirectory
 from sealflow.wire.domain import World
 from sealflow.wire.frames import FrameKind
 from tests.sim.dcap_certificates import DAY_S, NOW_S

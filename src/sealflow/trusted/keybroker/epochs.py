@@ -9,10 +9,9 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from sealflow.documents.directory import DirectoryKey
 from sealflow.errors import MalformedError
-from sealflow.seal.catalog import DirectoryKey
-from sealflow.seal.keys import SEED_BYTES, OpeningKey
-from sealflow.seal.suites import Suite, parse_suite
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite, parse_suite
 from sealflow.wire.fields import as_time, decode_base64
 from sealflow.wire.strict_json import require_keys
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealflow.seal.log import EntryKind, LogEntry, SignedEntry
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealflow.documents.log import EntryKind
+from sealflow.documents.revocation import RevokedKind, SignedOrder
 from sealflow.errors import BundleError, EvidenceError, OpenError, RefusedError
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.log import EntryKind
-from sealflow.seal.orders import SignedOrder
-from sealflow.seal.publishing import open_publication
+from sealflow.package.publication import open_publication
 from sealflow.trusted.keybroker.requests import Problem
 from sealflow.trusted.keybroker.vault import VersionTakenError
 from sealflow.wire.fields import decode_base64
@@ -20,8 +19,8 @@ from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
-    from sealflow.seal.orders import Order
-    from sealflow.seal.publishing import Publication
+    from sealflow.documents.revocation import Order
+    from sealflow.package.publication import Publication
     from sealflow.trusted.keybroker.history import History
     from sealflow.trusted.keybroker.vault import Vault
     from sealflow.trusted.quoting import Identity

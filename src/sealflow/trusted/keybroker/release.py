@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
+from sealflow.documents.log import EntryKind
+from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, PolicyError
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.handover import hand_over
-from sealflow.seal.log import EntryKind
+from sealflow.seal.enclave import hand_over
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
     from sealflow.attest.policy import Approval
     from sealflow.attest.requirements import Requirements
-    from sealflow.seal.grant import Grant
+    from sealflow.documents.grant import Grant
     from sealflow.trusted.keybroker.history import History
     from sealflow.trusted.keybroker.statekey import StateKey
     from sealflow.trusted.keybroker.vault import Vault

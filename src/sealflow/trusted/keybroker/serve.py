@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.log import EntryKind
 from sealflow.errors import (
     EvidenceError,
     OpenError,
     PolicyError,
 )
-from sealflow.seal.directory import SignedDirectory
-from sealflow.seal.log import EntryKind
 from sealflow.trusted.keybroker.history import History
 from sealflow.trusted.keybroker.owners import revoke, take_publication
 from sealflow.trusted.keybroker.release import Release

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, OpenError, PolicyError
-from sealflow.seal.handover import take_over
+from sealflow.seal.enclave import take_over
 from sealflow.trusted.journal import FatalError
 from sealflow.trusted.keybroker.requests import Problem, answered, digest_field
 from sealflow.trusted.keybroker.serve import KeyBroker

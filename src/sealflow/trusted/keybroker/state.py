@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.attest.requirements import Requirements
+from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.seal.catalog import MAX_REVOKED, Revoked
-from sealflow.seal.publishing import Publication
-from sealflow.seal.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
-from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream
+from sealflow.package.publication import Publication
+from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
+from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream
 from sealflow.trusted.keybroker.epochs import MAX_EPOCHS, Epoch
 from sealflow.trusted.keybroker.history import LogHead
 from sealflow.trusted.keybroker.vault import MAX_MODELS

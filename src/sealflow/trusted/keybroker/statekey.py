@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream
+from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream
 from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sealflow.documents.directory import Directory, DirectoryModel
+from sealflow.documents.grant import Grant, GrantedKey, GrantedModel
+from sealflow.documents.revocation import MAX_REVOKED, Revoked, RevokedKind
 from sealflow.errors import RefusalCode, RefusedError
-from sealflow.seal.catalog import MAX_REVOKED, DirectoryModel, Revoked, RevokedKind
-from sealflow.seal.directory import Directory
-from sealflow.seal.grant import Grant, GrantedKey, GrantedModel
-from sealflow.seal.publishing import demands_digest
+from sealflow.package.publication import demands_digest
 from sealflow.trusted.keybroker.epochs import Epochs
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sealflow.attest.deployment import Deployment
     from sealflow.attest.requirements import Requirements
-    from sealflow.seal.publishing import Publication
+    from sealflow.package.publication import Publication
     from sealflow.trusted.keybroker.epochs import Epoch
     from sealflow.trusted.keybroker.history import LogHead
     from sealflow.wire.ids import ModelRef

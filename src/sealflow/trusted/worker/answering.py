@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sealflow.documents.receipt import MAX_RECEIPT_BYTES
 from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
-from sealflow.seal.content import ContentKind, content_parts, error_parts
-from sealflow.seal.padding import padded_length
-from sealflow.seal.receipt import MAX_RECEIPT_BYTES
-from sealflow.seal.stream import stream_length
+from sealflow.seal.chunked import stream_length
+from sealflow.seal.content import ContentKind, content_parts, error_parts, padded_length
 from sealflow.trusted.worker.batching import NO_MEMORY, run_batch
 from sealflow.trusted.worker.receipts import Receipts
 from sealflow.wire.frames import FrameKind, encode_batch, split_batch

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.grant import open_grant
 from sealflow.errors import (
     EvidenceError,
     MalformedError,
@@ -14,8 +16,6 @@ from sealflow.errors import (
     PolicyError,
     UnavailableError,
 )
-from sealflow.seal.directory import SignedDirectory
-from sealflow.seal.grant import open_grant
 from sealflow.trusted.journal import FatalError
 from sealflow.wire.fields import decode_base64
 from sealflow.wire.frame_payloads import Fatal
@@ -23,7 +23,7 @@ from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, require_keys
 
 if TYPE_CHECKING:
-    from sealflow.seal.grant import Grant
+    from sealflow.documents.grant import Grant
     from sealflow.trusted.quoting import Identity
     from sealflow.trusted.worker.messages import HostMessages
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sealflow.errors import InvalidInputError
 from sealflow.openinfer.ndarray import dtype_of
-from sealflow.seal.recipes import CHANNELS, Channels, Layout, Resize
+from sealflow.package.preprocessing import CHANNELS, Channels, Layout, Resize
 from sealflow.trusted.worker.image_headers import ImageSize, read_size
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.tensor import DataType
-    from sealflow.seal.recipes import ImageRecipe
+    from sealflow.package.preprocessing import ImageRecipe
 
 MAX_PIXELS: Final = 50_000_000
 

@@ -15,7 +15,7 @@ from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:
-    from sealflow.seal.grant import Grant, GrantedModel
+    from sealflow.documents.grant import Grant, GrantedModel
     from sealflow.trusted.journal import Journal
     from sealflow.trusted.port import Port
     from sealflow.trusted.quoting import Identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.seal.session_secrets import SessionSecrets
+from sealflow.seal.exchange import SessionSecrets
 from sealflow.trusted.worker.replay import SeenIds
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.openinfer.ndarray import from_numpy
-from sealflow.seal.bundle import read_package
-from sealflow.seal.manifest import ModelFormat, parse_labels
+from sealflow.package.container import read_package
+from sealflow.package.manifest import ModelFormat, parse_labels
 from sealflow.trusted.worker.classify import top_classes
 from sealflow.trusted.worker.images import ImagePreparation
 from sealflow.trusted.worker.preparation import prepare
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.messages import InferRequest
     from sealflow.openinfer.tensor import Tensor
-    from sealflow.seal.manifest import ModelManifest
+    from sealflow.package.manifest import ModelManifest
     from sealflow.trusted.worker.runtime import Runtime
     from sealflow.wire.domain import World
     from sealflow.wire.ids import ModelRef

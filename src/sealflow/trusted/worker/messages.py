@@ -6,7 +6,7 @@ import queue
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import MalformedError, UnavailableError
-from sealflow.seal.statement import MAX_MODEL_BYTES
+from sealflow.package.statement import MAX_MODEL_BYTES
 from sealflow.wire.frames import FrameKind, decode_chunk
 from sealflow.wire.strict_json import canonical, parse_object
 

@@ -17,7 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from sealflow.errors import BundleError, InvalidInputError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.seal.manifest import ModelFormat
+from sealflow.package.manifest import ModelFormat
 from sealflow.trusted.worker.runtime import check_specs, open_sized
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sealflow.seal.manifest import ModelManifest
+    from sealflow.package.manifest import ModelManifest
 
 _FAILURES: Final = (
     native.EPFail,

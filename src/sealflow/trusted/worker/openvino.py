@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import BundleError, MalformedError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.seal.manifest import ModelFormat
+from sealflow.package.manifest import ModelFormat
 from sealflow.trusted.worker.runtime import check_specs, open_sized
 
 # None says that it cannot be imported (Python language reference, 5.3.1).
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sealflow.seal.manifest import ModelManifest
+    from sealflow.package.manifest import ModelManifest
 
 _FAILURES: Final = (RuntimeError, TypeError, ValueError)
 _DATATYPES: Final = {

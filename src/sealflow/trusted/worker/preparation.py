@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.messages import InferRequest
     from sealflow.openinfer.tensor import Tensor, TensorSpec
-    from sealflow.seal.manifest import ModelManifest
+    from sealflow.package.manifest import ModelManifest
     from sealflow.trusted.worker.images import ImagePreparation
 
 MAX_ROWS: Final = 4096

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealflow.documents.receipt import Receipt, SignedReceipt, answering_parts, salted_digest
 from sealflow.seal.content import content_parts
-from sealflow.seal.receipt import Receipt, SignedReceipt, answering_parts, salted_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

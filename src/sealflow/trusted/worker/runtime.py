@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.tensor import TensorSpec
-    from sealflow.seal.manifest import ModelManifest
+    from sealflow.package.manifest import ModelManifest
 
 
 class Model(Protocol):

@@ -104,7 +104,17 @@ def test_only_what_is_inside_the_wall(place: Path, manifest: Mapping[str, Any]) 
     tops = {parts[0].partition(".")[0].partition("-")[0] for parts in inside}
     assert tops == {"sealflow", "cryptography", "dcap_qvl", "_cffi_backend"}
     ours = {parts[1].removesuffix(".py") for parts in inside if parts[0] == "sealflow"}
-    assert ours == {"__init__", "errors", "wire", "openinfer", "attest", "seal", "trusted"}
+    assert ours == {
+        "__init__",
+        "attest",
+        "documents",
+        "errors",
+        "openinfer",
+        "package",
+        "seal",
+        "trusted",
+        "wire",
+    }
     trusted_ours = {parts[2] for parts in inside if parts[:2] == ("sealflow", "trusted")}
     assert "keybroker" in trusted_ours
     assert "worker" not in trusted_ours

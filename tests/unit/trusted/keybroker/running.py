@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Role
+from sealflow.documents.directory import Directory, SignedDirectory
+from sealflow.documents.grant import Grant, open_grant
+from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
 from sealflow.owner.auditing import AuditedLog, audit
 from sealflow.owner.ownerkey import OwnerKey
-from sealflow.seal.bundle import pack, read_package
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.directory import Directory, SignedDirectory
-from sealflow.seal.grant import Grant, open_grant
-from sealflow.seal.orders import Order, SignedOrder
-from sealflow.seal.publishing import seal_publication
+from sealflow.package.container import pack, read_package
+from sealflow.package.publication import seal_publication
 from sealflow.trusted.journal import Journal
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.quoting import Identity, establish

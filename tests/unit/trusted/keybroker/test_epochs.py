@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealflow.attest.evidence import Role
-from sealflow.seal.catalog import RevokedKind
+from sealflow.documents.revocation import RevokedKind
 from sealflow.trusted.keybroker.epochs import MAX_EPOCHS, Epochs
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
 

@@ -6,11 +6,10 @@ import dataclasses
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
+from sealflow.documents.log import EntryKind
+from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
 from sealflow.owner.ownerkey import OwnerKey
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.log import EntryKind
-from sealflow.seal.orders import Order, SignedOrder
-from sealflow.seal.publishing import demands_digest
+from sealflow.package.publication import demands_digest
 from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import (
     NOW_MS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sealflow.attest.evidence import Role
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.log import EntryKind
+from sealflow.documents.log import EntryKind
+from sealflow.documents.revocation import RevokedKind
 from sealflow.trusted.journal import FatalError
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Role
+from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
 from sealflow.owner.provisioning import prepare_publication
-from sealflow.seal.bundle import pack
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.orders import Order, SignedOrder
+from sealflow.package.container import pack
 from sealflow.trusted.journal import Journal
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.quoting import Identity, establish

@@ -15,13 +15,11 @@ from sealflow.openinfer.binary import decode_response, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.seal.bundle import pack, read_package
+from sealflow.package.container import pack, read_package
+from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.content import ContentKind, content_parts, parse_error
-from sealflow.seal.exchange import Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.manifest import ModelFormat, ModelManifest
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.worker.batching import Job
 from sealflow.trusted.worker.loading import Loading, ServedModel
 from sealflow.wire.domain import World

@@ -16,8 +16,7 @@ from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.quoting import Identity, establish
 from sealflow.trusted.worker.alternating import Alternating
 from sealflow.trusted.worker.answering import Answering, Replies

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sealflow.errors import InvalidInputError
 from sealflow.openinfer.tensor import DataType
-from sealflow.seal.recipes import Channels, ImageRecipe, Layout, Resize
+from sealflow.package.preprocessing import Channels, ImageRecipe, Layout, Resize
 from sealflow.trusted.worker.images import ImagePreparation, use_threads
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sealflow.attest.evidence import Role
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.directory import SignedDirectory
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.revocation import RevokedKind
 from sealflow.trusted.journal import FatalError
 from sealflow.trusted.worker.enrollment import Enrollment, KeyBroker
 from sealflow.trusted.worker.messages import HostMessages

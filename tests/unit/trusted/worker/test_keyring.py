@@ -7,8 +7,7 @@ import pytest
 from sealflow.errors import OpenError, RefusedError
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import OutgoingCall, Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.worker.keyring import EpochKey, Keyring
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
 from sealflow.wire.ids import ModelRef, new_request_id

@@ -16,8 +16,8 @@ from sealflow.errors import BundleError, InvalidInputError
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
-from sealflow.seal.manifest import ModelFormat, ModelManifest
-from sealflow.seal.recipes import ClassificationRecipe
+from sealflow.package.manifest import ModelFormat, ModelManifest
+from sealflow.package.preprocessing import ClassificationRecipe
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import (

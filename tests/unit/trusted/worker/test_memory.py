@@ -15,7 +15,7 @@ from sealflow.errors import InvalidInputError, RefusalCode
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.seal.recipes import ImageRecipe
+from sealflow.package.preprocessing import ImageRecipe
 from sealflow.trusted.worker.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models

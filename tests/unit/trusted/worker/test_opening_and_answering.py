@@ -14,8 +14,7 @@ from sealflow.openinfer.messages import InferRequest, RequestedOutput, parse_cla
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models

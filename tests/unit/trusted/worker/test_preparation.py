@@ -13,7 +13,7 @@ from sealflow.errors import InvalidInputError
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.seal.recipes import ImageRecipe
+from sealflow.package.preprocessing import ImageRecipe
 from sealflow.trusted.worker.images import ImagePreparation
 from sealflow.trusted.worker.preparation import MAX_PREPARED_BYTES, MAX_ROWS, prepare
 from tests.unit.trusted.worker.parts import onnx_manifest, specs

@@ -9,7 +9,7 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from sealflow.seal.exchange import Session
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import Suite
 from sealflow.trusted.worker.arrivals import Serving, Ticked
 from sealflow.trusted.worker.keyring import EpochKey
 from sealflow.wire.envelope import Kind, RefusalHeader, RequestHeader, decode, encode_start

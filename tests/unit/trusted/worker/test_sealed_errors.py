@@ -11,8 +11,8 @@ import pytest
 from sealflow.openinfer.messages import InferRequest, RequestedOutput, parse_class
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
+from sealflow.package.preprocessing import ImageRecipe
 from sealflow.seal.content import ContentKind, content_parts, error_parts
-from sealflow.seal.recipes import ImageRecipe
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import sealed, served, specs
 from tests.unit.trusted.worker.running import (

@@ -14,7 +14,7 @@ from sealflow.errors import InvalidInputError, ModelError
 from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass, parse_class
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.seal.recipes import ClassificationRecipe, ImageRecipe
+from sealflow.package.preprocessing import ClassificationRecipe, ImageRecipe
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import (

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import BundleError, OpenError
-from sealflow.seal.bundle import _file_key, read_package
-from sealflow.seal.stream import open_stream, seal_stream, stream_length
+from sealflow.package.container import _file_key, read_package
+from sealflow.seal.chunked import open_stream, seal_stream, stream_length
 from tests.sim.bundles import (
     FILES,
     MANIFEST,

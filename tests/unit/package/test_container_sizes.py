@@ -8,8 +8,8 @@ import tracemalloc
 import pytest
 
 from sealflow.errors import BundleError
-from sealflow.seal.bundle import MAGIC, MAX_WRAPPED_KEY_BYTES, read_package
-from sealflow.seal.statement import MAX_STATEMENT_BYTES
+from sealflow.package.container import MAGIC, MAX_WRAPPED_KEY_BYTES, read_package
+from sealflow.package.statement import MAX_STATEMENT_BYTES
 from tests.sim.bundles import PACKAGE, joined, resigned, split
 
 

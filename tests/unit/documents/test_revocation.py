@@ -7,9 +7,8 @@ import dataclasses
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.orders import Order, SignedOrder
 from sealflow.wire.domain import World
 
 KEY = Ed25519PrivateKey.generate()

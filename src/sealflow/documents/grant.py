@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import MalformedError
-from sealflow.seal.handover import hand_over, take_over
-from sealflow.seal.keys import SEED_BYTES, OpeningKey
-from sealflow.seal.stream import KEY_BYTES
-from sealflow.seal.suites import parse_suite
+from sealflow.seal.chunked import KEY_BYTES
+from sealflow.seal.enclave import hand_over, take_over
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
 from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import ModelRef, parse_digest, parse_name
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys

@@ -13,8 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.keys import SealingKey
-from sealflow.seal.suites import parse_suite
+from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.domain import prefixed
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import BundleError, MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.seal.recipes import ClassificationRecipe, ImageRecipe
+from sealflow.package.preprocessing import ClassificationRecipe, ImageRecipe
 from sealflow.wire.fields import as_integer, json_object, one_of
 from sealflow.wire.ids import ModelRef, parse_name
 from sealflow.wire.strict_json import canonical, require_keys

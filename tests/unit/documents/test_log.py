@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealflow.documents.log import MAX_ENTRY_BYTES, EntryKind, LogEntry, SignedEntry
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.log import MAX_ENTRY_BYTES, EntryKind, LogEntry, SignedEntry
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
 

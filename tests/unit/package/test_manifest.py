@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sealflow.errors import BundleError, MalformedError
-from sealflow.seal.manifest import (
+from sealflow.package.manifest import (
     MAX_LABEL_CHARACTERS,
     MAX_LABELS,
     ModelFormat,
@@ -17,7 +17,7 @@ from sealflow.seal.manifest import (
     check_path,
     parse_labels,
 )
-from sealflow.seal.recipes import ImageRecipe, Layout
+from sealflow.package.preprocessing import ImageRecipe, Layout
 
 WHOLE: dict[str, Any] = {
     "name": "m",

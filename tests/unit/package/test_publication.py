@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.seal.bundle import Package, content_key_id, pack, read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.manifest import ModelManifest
-from sealflow.seal.publishing import demands_digest, open_publication, seal_publication
-from sealflow.seal.suites import Suite
+from sealflow.package.container import Package, content_key_id, pack, read_package
+from sealflow.package.manifest import ModelManifest
+from sealflow.package.publication import demands_digest, open_publication, seal_publication
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
 

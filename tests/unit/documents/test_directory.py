@@ -11,12 +11,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Evidence, Tee
+from sealflow.documents.directory import (
+    MAX_DIRECTORY_BYTES,
+    Directory,
+    DirectoryKey,
+    DirectoryModel,
+    SignedDirectory,
+)
+from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.seal.catalog import DirectoryKey, DirectoryModel, Revoked, RevokedKind
-from sealflow.seal.directory import MAX_DIRECTORY_BYTES, Directory, SignedDirectory
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import World
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.content import Content, ContentKind, Parts, content_parts, parse_content
+from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
 from sealflow.wire.fields import decode_base64
 from sealflow.wire.ids import (
     KeyId,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.wire.domain import World
+
 
 MAX_RECEIPT_BYTES: Final = 4096
 _SIGNATURE_BYTES: Final = 64
@@ -156,26 +157,9 @@ class SignedReceipt:
         return Receipt.parse(self.text)
 
 
-def asking_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
-    """Write a request that asks for a receipt. `salt`: 64 random hex digits, for this one."""
-    return [*content_parts(ContentKind.RECEIPT, canonical({"salt": salt})), *parts]
-
-
 def answering_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
     """Write a reply with its receipt."""
     return [*content_parts(ContentKind.RECEIPT, canonical(signed.as_json())), *parts]
-
-
-def split_asking(content: Content) -> tuple[Content, str | None]:
-    """Take the request out of a content that may ask for a receipt; gives it with the salt.
-
-    Raises: MalformedError.
-    """
-    if content.kind is not ContentKind.RECEIPT:
-        return content, None
-    value = parse_object(content.text, "receipt request")
-    require_keys(value, ("salt",), "receipt request")
-    return inner_content(content), parse_digest(value["salt"])
 
 
 def split_answering(content: Content) -> tuple[Content, SignedReceipt | None]:
@@ -196,14 +180,3 @@ def salted_digest(world: World, purpose: str, salt: str, parts: Parts) -> str:
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
-
-
-def inner_content(content: Content) -> Content:
-    """Return the message within one of kind RECEIPT.
-
-    Raises: MalformedError.
-    """
-    inner = parse_content(content.binary)
-    if inner.kind is ContentKind.RECEIPT:
-        raise MalformedError("receipt: one within another")
-    return inner

@@ -6,10 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.seal.bundle import pack, read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.statement import encode_envelope, sign_statement
-from sealflow.seal.suites import Suite
+from sealflow.package.container import pack, read_package
+from sealflow.package.statement import encode_envelope, sign_statement
+from sealflow.seal.keys import OpeningKey, Suite
 from tests.sim.bundles import (
     FILES,
     KEY,

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import BundleError, MalformedError
-from sealflow.seal.manifest import MANIFEST_NAME, ModelManifest
+from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
 from sealflow.wire.fields import as_integer, json_object
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import (

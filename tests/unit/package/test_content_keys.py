@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sealflow.errors import OpenError
-from sealflow.seal.bundle import content_key_id, read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.package.container import content_key_id, read_package
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import World
 from tests.sim.bundles import OWNER, PACKAGE, SIGNER, WORLD, joined, packed, split, verified
 

@@ -1,4 +1,6 @@
-"""Core, pure: the signed directory of keys and models. Spec: docs/spec/directory.md.
+"""Core, pure: the key broker's signed directory: keys, models, what is revoked. Spec: directory.md.
+
+Spec: docs/spec/directory.md, section 2.
 
 Signed by the key broker that its evidence vouches for; versioned, hash-chained, short-lived.
 """
@@ -14,17 +16,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.attest.evidence import Evidence
+from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.catalog import (
-    MAX_KEYS,
-    MAX_MODELS,
-    MAX_REVOKED,
-    DirectoryKey,
-    DirectoryModel,
-    Revoked,
-)
-from sealflow.wire.fields import as_time, decode_base64, several
-from sealflow.wire.ids import parse_digest, parse_name
+from sealflow.openinfer.tensor import TensorSpec
+from sealflow.seal.keys import SealingKey, Suite, parse_suite
+from sealflow.wire.fields import as_time, decode_base64, json_object, several
+from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
@@ -32,8 +29,128 @@ if TYPE_CHECKING:
 
     from sealflow.wire.domain import World
 
+
+MAX_KEYS: Final = 64
+MAX_MODELS: Final = 1024
+_MAX_PUBLIC_BYTES: Final = 4096
+_MODEL_KEYS: Final = (
+    "name",
+    "version",
+    "digest",
+    "owner",
+    "workers",
+    "default",
+    "inputs",
+    "outputs",
+    "image",
+)
 MAX_DIRECTORY_BYTES: Final = 2**20
 _SIGNATURE_BYTES: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryModel:
+    """One version of a model that workers serve, as callers need to know it.
+
+    `default`: whether it answers to the name alone. `image`: the input that takes JPEG or PNG.
+    `owner`: the Ed25519 public key, in hex, of who published it. `workers`: the digest of what its
+    owner demands of workers beyond the deployment's own demands; None for nothing more.
+    """
+
+    name: str
+    version: str
+    digest: str
+    owner: str
+    workers: str | None
+    default: bool
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    image: str | None
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that the payload holds."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "owner": self.owner,
+            "workers": self.workers,
+            "default": self.default,
+            "inputs": [spec.as_json() for spec in self.inputs],
+            "outputs": [spec.as_json() for spec in self.outputs],
+            "image": self.image,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        item = json_object(value, "directory model")
+        require_keys(item, _MODEL_KEYS, "directory model")
+        default, image, workers = item["default"], item["image"], item["workers"]
+        if not isinstance(default, bool) or not isinstance(image, str | None):
+            raise MalformedError("directory model: default or image is of the wrong type")
+        return cls(
+            name=parse_name(item["name"]),
+            version=parse_name(item["version"]),
+            digest=parse_digest(item["digest"]),
+            owner=parse_digest(item["owner"]),
+            workers=None if workers is None else parse_digest(workers),
+            default=default,
+            inputs=several(item["inputs"], TensorSpec.from_json, MAX_KEYS, "inputs"),
+            outputs=several(item["outputs"], TensorSpec.from_json, MAX_KEYS, "outputs"),
+            image=image,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryKey:
+    """A public key to seal requests to from `not_before_ms` until `retire_ms`.
+
+    Workers open with it until `destroy_ms`. Times in Unix ms.
+    """
+
+    kid: KeyId
+    suite: Suite
+    public: bytes
+    not_before_ms: int
+    retire_ms: int
+    destroy_ms: int
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that the payload holds."""
+        return {
+            "kid": self.kid,
+            "suite": int(self.suite),
+            "public": b64encode(self.public).decode(),
+            "not_before_ms": self.not_before_ms,
+            "retire_ms": self.retire_ms,
+            "destroy_ms": self.destroy_ms,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError, also when the key's name is not its hash.
+        """
+        item = json_object(value, "directory key")
+        keys = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
+        require_keys(item, keys, "directory key")
+        public = decode_base64(item["public"], _MAX_PUBLIC_BYTES, "public key")
+        sealing = SealingKey(suite=parse_suite(item["suite"]), public=public)
+        if parse_key_id(item["kid"]) != sealing.key_id:
+            raise MalformedError("directory key: its id is not the hash of the key")
+        return cls(
+            kid=sealing.key_id,
+            suite=sealing.suite,
+            public=public,
+            not_before_ms=as_time(item["not_before_ms"]),
+            retire_ms=as_time(item["retire_ms"]),
+            destroy_ms=as_time(item["destroy_ms"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +254,7 @@ class SignedDirectory:
             raise MalformedError("published directory: too large")
         value = parse_object(document, "published directory")
         require_keys(value, ("directory", "evidence"), "published directory")
-        signed = _object(value["directory"], "published directory")
+        signed = _entry(value["directory"], "published directory")
         require_keys(signed, ("payload", "signature"), "published directory")
         return cls(
             payload=decode_base64(signed["payload"], MAX_DIRECTORY_BYTES, "directory payload"),
@@ -188,7 +305,7 @@ _KEYS: Final = (
 )
 
 
-def _object(value: object, what: str) -> dict[str, object]:
+def _entry(value: object, what: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise MalformedError(f"{what}: not a JSON object")
     return value

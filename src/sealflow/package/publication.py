@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.bundle import content_key_id
-from sealflow.seal.statement import Statement, statement_digest, verify_statement
+from sealflow.package.container import content_key_id
+from sealflow.package.statement import Statement, statement_digest, verify_statement
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from sealflow.seal.bundle import Package
+    from sealflow.package.container import Package
     from sealflow.seal.keys import OpeningKey, SealingKey
 
 _KEYS: Final = ("content_key", "issued_ms", "signature", "signer", "statement", "workers")

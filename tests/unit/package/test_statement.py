@@ -11,10 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError
-from sealflow.seal.bundle import pack
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.manifest import ModelManifest
-from sealflow.seal.statement import (
+from sealflow.package.container import pack
+from sealflow.package.manifest import ModelManifest
+from sealflow.package.statement import (
     MAX_MODEL_BYTES,
     MAX_STATEMENT_BYTES,
     Statement,
@@ -24,7 +23,7 @@ from sealflow.seal.statement import (
     unverified_decode_envelope,
     verify_statement,
 )
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import Approval, appraise
+from sealflow.documents.grant import Grant, GrantedKey, GrantedModel, open_grant
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.grant import Grant, GrantedKey, GrantedModel, open_grant
-from sealflow.seal.handover import hand_over
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.enclave import hand_over
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.quoting import Identity, establish
 from sealflow.wire.ids import ModelRef
 from tests.sim.deployments import simulated_deployment

@@ -1,4 +1,4 @@
-"""Core, pure: what an owner or operator orders a key broker to revoke, signed.
+"""Core, pure: what can be revoked, and a signed order to do so. Spec: keybroker.md.
 
 A revocation is for good, so an order that comes twice changes nothing.
 Spec: docs/spec/keybroker.md, section 7.
@@ -6,6 +6,7 @@ Spec: docs/spec/keybroker.md, section 7.
 
 from __future__ import annotations
 
+import enum
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
@@ -14,18 +15,72 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.catalog import Revoked
-from sealflow.wire.fields import decode_base64
-from sealflow.wire.ids import parse_digest, parse_name
+from sealflow.wire.fields import decode_base64, json_object
+from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
 from sealflow.wire.strict_json import canonical, parse_object, require_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.wire.domain import World
 
+
+MAX_REVOKED: Final = 1024
 MAX_ORDER_BYTES: Final = 4096
 _SIGNATURE_BYTES: Final = 64
+
+
+class RevokedKind(enum.StrEnum):
+    """What can be revoked."""
+
+    WORKER = "worker"
+    """One worker enclave, by its instance id: it gets nothing any more."""
+    MODEL = "model"
+    """One model package, by its digest: it is served no more, and never again."""
+    KEY = "key"
+    """One epoch key, by its id: it is destroyed at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Revoked:
+    """One thing that is revoked for good.
+
+    Raises: MalformedError when `id` is no id of that kind.
+    """
+
+    kind: RevokedKind
+    id: str
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot name anything."""
+        _IDS[self.kind](self.id)
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object that payloads hold."""
+        return {"kind": self.kind.value, "id": self.id}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        item = json_object(value, "revoked")
+        require_keys(item, ("kind", "id"), "revoked")
+        try:
+            kind = RevokedKind(str(item["kind"]))
+        except ValueError as error:
+            raise MalformedError("revoked: kind is not worker, model or key") from error
+        return cls(kind=kind, id=str(item["id"]))
+
+
+_IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
+    RevokedKind.WORKER: parse_request_id,
+    RevokedKind.MODEL: parse_digest,
+    RevokedKind.KEY: parse_key_id,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sealflow.documents.receipt import Receipt
 from sealflow.errors import MalformedError
-from sealflow.seal.receipt import Receipt
 from sealflow.wire.ids import KeyId, ModelRef, RequestId
 from sealflow.wire.strict_json import canonical, parse_object
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import BundleError, OpenError
-from sealflow.seal.manifest import MANIFEST_NAME, ModelManifest
-from sealflow.seal.statement import (
+from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
+from sealflow.package.statement import (
     MAX_STATEMENT_BYTES,
     Statement,
     encode_envelope,
@@ -26,7 +26,7 @@ from sealflow.seal.statement import (
     unverified_decode_envelope,
     verify_statement,
 )
-from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream, stream_length
+from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream, stream_length
 from sealflow.wire.domain import LENGTH_BYTES, prefixed
 
 if TYPE_CHECKING:
