@@ -14,17 +14,17 @@ from sealflow.documents.grant import open_grant
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import OpenError, RefusalCode
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.journal import FatalError
-from sealflow.trusted.keybroker.release import CHALLENGE_LIFE_MS
+from sealflow.trusted.keybroker.key_release import CHALLENGE_LIFE_MS
+from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
 from tests.sim.deployments import simulated_deployment
-from tests.unit.trusted.worker.lease import NOW_MS, Host, identity
+from tests.unit.trusted.worker.leases import NOW_MS, Host, identity
 from tests.unit.trusted.worker.running import Worker, a_call, negation
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
     from sealflow.documents.grant import Grant
-    from sealflow.trusted.quoting import Identity
+    from sealflow.trusted.identity.identity import Identity
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
 
 SRC = Path(__file__).parents[2] / "src"
 TEMPLATES = SRC.parent / "deploy" / "gramine"
+SERVING = {"worker": "worker.threads", "keybroker": "keybroker.leader"}
 ROLES = {"worker": Role.WORKER, "keybroker": Role.KEY_BROKER}
 
 
@@ -77,7 +78,7 @@ print(json.dumps({"file": sealflow.__file__, "found": found, "loaded": ours}))
     told = run(inside, program)
     assert isinstance(told, dict)
     assert Path(told["file"]).is_relative_to(inside)
-    assert f"sealflow.trusted.{role}.serve" in told["loaded"]
+    assert f"sealflow.trusted.{SERVING[role]}" in told["loaded"]
     assert "sealflow.attest.policy" in told["loaded"]
     assert not [each for each in (*told["found"], *told["loaded"]) if "simulat" in each]
 
@@ -140,8 +141,8 @@ def test_73_who_imports_it() -> None:
     package = {name for name in importers if name.startswith("attest/simulated/")}
     assert importers - package == {
         "cli/home.py",
-        "trusted/quoters/simulated.py",
-        "trusted/quoting.py",
+        "trusted/identity/identity.py",
+        "trusted/identity/simulated_quotes.py",
     }
 
 

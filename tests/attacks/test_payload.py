@@ -15,7 +15,7 @@ from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import decode_request
 from sealflow.package.container import read_package
 from sealflow.package.manifest import ModelFormat, check_path
-from sealflow.trusted.worker.image_headers import read_size
+from sealflow.trusted.worker.models.image_headers import read_size
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical
 from tests.sim import onnx_models

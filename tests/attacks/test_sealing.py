@@ -18,7 +18,7 @@ from sealflow.seal.chunked import open_stream, seal_stream
 from sealflow.seal.content import padded_length
 from sealflow.seal.exchange import Session, SessionSecrets
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
-from sealflow.trusted.worker.arrivals import Ticked
+from sealflow.trusted.worker.serving.arrivals import Ticked
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
 from sealflow.wire.ids import RequestId, new_request_id
 from tests.sim.gcm import chunk_of_two_keys

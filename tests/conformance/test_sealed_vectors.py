@@ -16,8 +16,7 @@ from sealflow.owner.ownerkey import OwnerKey
 from sealflow.package.container import read_package
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, parse_suite
-from sealflow.trusted.keybroker.state import State
-from sealflow.trusted.keybroker.statekey import StateKey, machine_id
+from sealflow.trusted.keybroker.state import State, StateKey, machine_id
 from sealflow.wire.domain import World
 
 VECTORS: dict[str, Any] = json.loads(

@@ -17,8 +17,8 @@ from sealflow.owner import InputQueue, OutputQueue, QueueClient
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
-from sealflow.trusted.worker.arrivals import Clock
-from sealflow.trusted.worker.receipts import Receipts
+from sealflow.trusted.worker.serving.arrivals import Clock
+from sealflow.trusted.worker.serving.runner import Receipts
 from sealflow.wire.domain import World
 from sealflow.wire.envelope import decode, encode_refusal
 from tests.sim.published import LOG, Published

@@ -12,8 +12,8 @@ from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_da
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.documents.directory import Directory, DirectoryModel, SignedDirectory
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.keybroker.history import LogHead
-from sealflow.trusted.keybroker.vault import Vault
+from sealflow.trusted.keybroker.key_store import Vault
+from sealflow.trusted.keybroker.log_writer import LogHead
 from sealflow.wire.domain import World
 from sealflow.wire.ids import RequestId
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment

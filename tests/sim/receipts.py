@@ -9,8 +9,8 @@ from sealflow.owner.receipts import Proof, ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
-from sealflow.trusted.worker.arrivals import Clock
-from sealflow.trusted.worker.receipts import Receipts
+from sealflow.trusted.worker.serving.arrivals import Clock
+from sealflow.trusted.worker.serving.runner import Receipts
 from sealflow.wire.envelope import decode
 from sealflow.wire.ids import ModelRef
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity
@@ -18,7 +18,7 @@ from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.trusted.quoting import Identity
+    from sealflow.trusted.identity.identity import Identity
 
 
 LIMIT = 2**20

@@ -16,7 +16,7 @@ from sealflow.owner.ownerkey import OwnerKey
 from sealflow.package.container import pack, read_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.keybroker.statekey import machine_id
+from sealflow.trusted.keybroker.state import machine_id
 from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
 from tests.unit.trusted.worker.parts import onnx_manifest

@@ -12,8 +12,8 @@ import pytest
 
 from sealflow.attest.amd.verify import verify_report
 from sealflow.attest.intel.verify import verify_quote
-from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.dcap_bodies import sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S
 from tests.sim.dcap_lab import Lab

@@ -15,10 +15,10 @@ from sealflow.documents.grant import Grant, GrantedKey, GrantedModel, open_grant
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.enclave import hand_over
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.quoting import Identity, establish
+from sealflow.trusted.identity.identity import Identity, establish
 from sealflow.wire.ids import ModelRef
 from tests.sim.deployments import simulated_deployment
-from tests.unit.trusted.worker.lease import no_collateral
+from tests.unit.trusted.worker.leases import no_collateral
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.trusted.quoting import Identity
+    from sealflow.trusted.identity.identity import Identity
 
 
 @cache

@@ -10,7 +10,6 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
-from sealflow.attest.amd.report import SNP_REPORT_BYTES
 from sealflow.errors import MalformedError
 
 _HEADER_BYTES: Final = 48
@@ -29,16 +28,6 @@ class UnverifiedQuote:
     tdx: bool
     signed: bytes = field(repr=False)
     report_data: bytes = field(repr=False)
-
-
-def unverified_report_data(quote: bytes) -> bytes:
-    """Give the 64 bytes that a DCAP quote or an SNP report carries.
-
-    Raises: MalformedError.
-    """
-    if len(quote) == SNP_REPORT_BYTES:
-        return quote[0x50:0x90]
-    return split_quote(quote).report_data
 
 
 def split_quote(quote: bytes) -> UnverifiedQuote:

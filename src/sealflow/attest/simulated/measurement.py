@@ -32,7 +32,8 @@ def simulated_measurement(role: Role) -> bytes:
 def _sources(package: Path, role: Role) -> Iterator[Path]:
     yield package / "__init__.py"
     roots = [package / name for name in _CORE]
-    roots += [*sorted((package / "trusted").glob("*.py")), package / "trusted" / role.value]
+    inside = package / "trusted"
+    roots += [*sorted(inside.glob("*.py")), inside / "identity", inside / role.value]
     for root in roots:
         if root.is_dir():
             yield from sorted(root.rglob("*.py"))

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import Role
 from sealflow.errors import MalformedError
-from sealflow.trusted.boot import first_frame, identify, run_enclave
-from sealflow.trusted.journal import FatalError
 from sealflow.trusted.keybroker.standby import Standby
+from sealflow.trusted.port import FatalError
+from sealflow.trusted.process import first_frame, identify, run_enclave
 from sealflow.wire.frame_payloads import Fatal, KeyBrokerBoot, split_tick
 from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:
-    from sealflow.trusted.journal import Journal
-    from sealflow.trusted.keybroker.serve import KeyBroker
-    from sealflow.trusted.port import Port
+    from sealflow.trusted.keybroker.leader import KeyBroker
+    from sealflow.trusted.port import Journal, Port
 
 
 def serve(port: Port, journal: Journal) -> None:

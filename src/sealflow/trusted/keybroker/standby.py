@@ -12,10 +12,10 @@ from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, OpenError, PolicyError
 from sealflow.seal.enclave import take_over
-from sealflow.trusted.journal import FatalError
-from sealflow.trusted.keybroker.requests import Problem, answered, digest_field
-from sealflow.trusted.keybroker.serve import KeyBroker
-from sealflow.trusted.keybroker.statekey import StateKey, new_state_key
+from sealflow.trusted.keybroker.leader import KeyBroker
+from sealflow.trusted.keybroker.owner_requests import Problem, answered, digest_field
+from sealflow.trusted.keybroker.state import StateKey, new_state_key
+from sealflow.trusted.port import FatalError
 from sealflow.wire.fields import decode_base64
 from sealflow.wire.frame_payloads import MAX_SEALED_BYTES, Fatal
 from sealflow.wire.frames import FrameKind
@@ -24,9 +24,9 @@ from sealflow.wire.strict_json import require_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealflow.trusted.journal import Journal
-    from sealflow.trusted.keybroker.serve import Send
-    from sealflow.trusted.quoting import Identity
+    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.keybroker.leader import Send
+    from sealflow.trusted.port import Journal
 
 
 _SIGNATURE_BYTES: Final = 64

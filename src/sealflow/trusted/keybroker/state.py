@@ -1,7 +1,10 @@
-"""Key broker, pure: all that must outlive a process, sealed for the host to keep.
+"""Key broker, pure: the sealed state, and the key of it.
 
 `SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest log entry,
 so state and log go together. Spec: docs/spec/keybroker.md, section 5.
+
+`SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key that only this code on this machine can have.
+Spec: docs/spec/keybroker.md, section 5.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import hashlib
 import os
 import struct
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -22,16 +25,17 @@ from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.publication import Publication
 from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
 from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream
-from sealflow.trusted.keybroker.epochs import MAX_EPOCHS, Epoch
-from sealflow.trusted.keybroker.history import LogHead
-from sealflow.trusted.keybroker.vault import MAX_MODELS
+from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, Epoch
+from sealflow.trusted.keybroker.key_store import MAX_MODELS
+from sealflow.trusted.keybroker.log_writer import LogHead
 from sealflow.wire.fields import as_time, decode_base64, several
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from sealflow.trusted.keybroker.vault import Vault
+    from sealflow.trusted.keybroker.key_store import Vault
     from sealflow.wire.domain import World
+
 
 MAGIC: Final = b"SFK1"
 SALT_BYTES: Final = 32
@@ -47,6 +51,10 @@ _KEYS: Final = (
     "models",
     "revoked",
 )
+STATE_KEY_MAGIC: Final = b"SFW1"
+MACHINE_BYTES: Final = 16
+_WRAPPING_SALT_BYTES: Final = 32
+_HEAD_BYTES: Final = len(STATE_KEY_MAGIC) + MACHINE_BYTES + _WRAPPING_SALT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,3 +178,78 @@ def _count(value: object) -> int:
     if not is_integer(value) or value < 0:
         raise MalformedError("state: not a number from 0")
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateKey:
+    """What opens the state of one history, and the least number that the state may have."""
+
+    key: bytes = field(repr=False)
+    history: str
+    number: int
+
+    def wrap(self, platform_key: bytes, world: World) -> bytes:
+        """Seal it for this machine."""
+        salt = os.urandom(_WRAPPING_SALT_BYTES)
+        head = STATE_KEY_MAGIC + machine_id(platform_key, world) + salt
+        return head + seal_stream(*_wrapping_key(platform_key, head, world), [self.encode()])
+
+    @classmethod
+    def unwrap(cls, wrapped: bytes, platform_key: bytes, world: World) -> Self:
+        """Open what `wrap` made on this machine.
+
+        Raises: OpenError, for whatever reason.
+        """
+        head = wrapped[:_HEAD_BYTES]
+        if len(head) < _HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
+            raise OpenError
+        text = open_stream(
+            *_wrapping_key(platform_key, head, world), memoryview(wrapped)[_HEAD_BYTES:]
+        )
+        try:
+            return cls.parse(text)
+        except MalformedError:
+            raise OpenError from None
+
+    def encode(self) -> bytes:
+        """Write it, to be sealed."""
+        return canonical(
+            {
+                "key": b64encode(self.key).decode(),
+                "history": self.history,
+                "number": self.number,
+            }
+        )
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read what `encode` wrote.
+
+        Raises: MalformedError.
+        """
+        value = parse_object(text, "state key")
+        require_keys(value, ("key", "history", "number"), "state key")
+        key, number = decode_base64(value["key"], KEY_BYTES, "state key"), value["number"]
+        if len(key) != KEY_BYTES or not is_integer(number) or number < 0:
+            raise MalformedError("state key: no key, or no number")
+        return cls(key=key, history=parse_digest(value["history"]), number=number)
+
+
+def new_state_key() -> bytes:
+    """Draw the key of a new history."""
+    return os.urandom(KEY_BYTES)
+
+
+def machine_id(platform_key: bytes, world: World) -> bytes:
+    """Name a machine for its host, without a word about its key; 16 bytes."""
+    info = world.label("machine id")
+    return HKDF(algorithm=SHA256(), length=MACHINE_BYTES, salt=None, info=info).derive(platform_key)
+
+
+def _wrapping_key(platform_key: bytes, head: bytes, world: World) -> tuple[bytes, bytes]:
+    context = hashlib.sha256(world.label("wrapped state key") + head).digest()
+    salt = head[-_WRAPPING_SALT_BYTES:]
+    derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=context).derive(
+        platform_key
+    )
+    return derived, context

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sealflow.attest.intel.quote import split_quote, unverified_report_data
+from sealflow.attest.intel.quote import split_quote
 from sealflow.errors import MalformedError
+from sealflow.trusted.identity.hardware_quotes import unverified_report_data
 from tests.sim.dcap_bodies import sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S
 from tests.sim.dcap_lab import Lab

@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealflow.attest.amd.verify import verify_report
-from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import UnavailableError
+from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.collateral import AT_S, source
 from tests.sim.snp_authority import CHIP, SnpAuthority, snp_authority
 from tests.sim.web_server import WebServer

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import WorkerGoneError
 from sealflow.host.collateral.errand import CollateralErrand
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
+from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.dcap_bodies import sgx_body
 from tests.sim.dcap_certificates import DAY_S, NOW_S
 from tests.sim.dcap_lab import Lab

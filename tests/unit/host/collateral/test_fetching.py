@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.attest.intel.verify import verify_quote
-from sealflow.attest.wanted import wanted_collateral
+from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.collateral import CRL_PATH, DATA, QUOTES, RECORDED, TCB_PATH, WANT, Clock, source
 from tests.sim.pccs import pccs_answers
 from tests.sim.web_server import WebServer

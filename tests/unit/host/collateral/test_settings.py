@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
+from sealflow.trusted.identity.identity import wanted_collateral
 from sealflow.wire.collateral_request import parse_want
 from tests.sim.collateral import AT_S, WANT, source
 from tests.sim.snp_authority import snp_authority

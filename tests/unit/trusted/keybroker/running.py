@@ -18,19 +18,19 @@ from sealflow.owner.auditing import AuditedLog, audit
 from sealflow.owner.ownerkey import OwnerKey
 from sealflow.package.container import pack, read_package
 from sealflow.package.publication import seal_publication
-from sealflow.trusted.journal import Journal
+from sealflow.trusted.identity.identity import Identity, establish
 from sealflow.trusted.keybroker.standby import Standby
-from sealflow.trusted.quoting import Identity, establish
+from sealflow.trusted.port import Journal
 from sealflow.wire.domain import World
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
-from tests.unit.trusted.worker.lease import no_collateral
+from tests.unit.trusted.worker.leases import no_collateral
 from tests.unit.trusted.worker.parts import onnx_manifest
 
 if TYPE_CHECKING:
     from sealflow.attest.requirements import Requirements
-    from sealflow.trusted.keybroker.serve import KeyBroker
+    from sealflow.trusted.keybroker.leader import KeyBroker
     from sealflow.trusted.port import Port
 
 NOW_MS = 1_750_000_000_000

@@ -7,7 +7,7 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import RevokedKind
-from sealflow.trusted.journal import FatalError
+from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind
 from tests.unit.trusted.keybroker.running import Instance, identity, made

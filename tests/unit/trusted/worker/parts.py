@@ -20,8 +20,8 @@ from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.content import ContentKind, content_parts, parse_error
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.worker.batching import Job
-from sealflow.trusted.worker.loading import Loading, ServedModel
+from sealflow.trusted.worker.models.loader import Loading, ServedModel
+from sealflow.trusted.worker.serving.batching import Job
 from sealflow.wire.domain import World
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
 from sealflow.wire.frames import FrameKind, decode_batch

@@ -17,17 +17,17 @@ from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.quoting import Identity, establish
-from sealflow.trusted.worker.alternating import Alternating
-from sealflow.trusted.worker.answering import Answering, Replies
-from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving
-from sealflow.trusted.worker.batching import WaitingJobs
-from sealflow.trusted.worker.keyring import EpochKey
-from sealflow.trusted.worker.opening import Opening
+from sealflow.trusted.identity.identity import Identity, establish
+from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock, Envelopes, Serving
+from sealflow.trusted.worker.serving.batching import WaitingJobs
+from sealflow.trusted.worker.serving.keyring import EpochKey
+from sealflow.trusted.worker.serving.opener import Opening
+from sealflow.trusted.worker.serving.runner import Answering, Replies
+from sealflow.trusted.worker.threads import Alternating
 from sealflow.wire.ids import RequestId
 from tests.sim import onnx_models
 from tests.sim.deployments import simulated_deployment
-from tests.unit.trusted.worker.lease import no_collateral
+from tests.unit.trusted.worker.leases import no_collateral
 from tests.unit.trusted.worker.parts import Outside, sealed, served, specs
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.messages import InferResponse
-    from sealflow.trusted.worker.loading import ServedModel
+    from sealflow.trusted.worker.models.loader import ServedModel
 
 
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)

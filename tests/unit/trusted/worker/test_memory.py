@@ -16,7 +16,7 @@ from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImageRecipe
-from sealflow.trusted.worker.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
+from sealflow.trusted.worker.serving.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import job, loader, rows_job, sealed, served, specs
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.trusted.worker.loading import ServedModel
+    from sealflow.trusted.worker.models.loader import ServedModel
 
 MIB = 2**20
 

@@ -1,0 +1,248 @@
+"""Key broker: the instance that leads.
+
+Whatever changes is committed before it is answered: the host gets the sealed state and the new log
+entries first, and an answer or a directory only after them.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.attest.evidence import Evidence
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.log import EntryKind
+from sealflow.errors import (
+    EvidenceError,
+    OpenError,
+    PolicyError,
+)
+from sealflow.trusted.keybroker.key_release import Release
+from sealflow.trusted.keybroker.key_store import Vault
+from sealflow.trusted.keybroker.log_writer import History
+from sealflow.trusted.keybroker.owner_requests import (
+    Problem,
+    answered,
+    digest_field,
+    revoke,
+    take_publication,
+)
+from sealflow.trusted.keybroker.state import State, StateKey
+from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frames import FrameKind, encode_batch
+from sealflow.wire.strict_json import parse_object, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.port import Journal
+
+    Send = Callable[[FrameKind, bytes], object]
+
+_OPS: Final = "describe, evidence, challenge, enroll, join, publish or revoke"
+
+
+class KeyBroker:
+    """One key broker that leads. Every answer is JSON; errors have a code and a sentence."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        vault: Vault,
+        history: History,
+        key: bytes,
+        send: Send,
+        journal: Journal,
+    ) -> None:
+        """Use `found` or `resume`. `key`: the state's."""
+        self._identity = identity
+        self._vault = vault
+        self._history = history
+        self._key = key
+        self._send = send
+        self._journal = journal
+        self._release = Release(identity, vault, history)
+        self._evidence = identity.published_evidence()
+        self._version = 0
+        self._previous: str | None = None
+        self._document = b""
+        self._issued_ms = 0
+
+    @classmethod
+    def found(
+        cls, identity: Identity, now_ms: int, key: bytes, send: Send, journal: Journal
+    ) -> Self:
+        """Begin a new history, with new keys and without models."""
+        world = identity.deployment.tee.world
+        vault = Vault(identity.deployment, now_ms)
+        history = History(identity.signing, world, None)
+        keybroker = cls(identity, vault, history, key, send, journal)
+        keybroker._open()
+        return keybroker
+
+    @classmethod
+    def resume(
+        cls,
+        identity: Identity,
+        now_ms: int,
+        blob: bytes,
+        key: StateKey,
+        send: Send,
+        journal: Journal,
+    ) -> Self:
+        """Go on where the state of another process ends.
+
+        Raises: OpenError when the state is not of this key, its history, and new enough.
+        """
+        deployment = identity.deployment
+        state = State.open(blob, key.key, deployment.digest, deployment.tee.world)
+        if state.log.history != key.history or state.log.number < key.number:
+            raise OpenError
+        vault = Vault(
+            deployment,
+            max(now_ms, state.now_ms),
+            epochs=state.epochs,
+            publications=state.publications,
+            revoked=state.revoked,
+        )
+        history = History(identity.signing, deployment.tee.world, state.log)
+        keybroker = cls(identity, vault, history, key.key, send, journal)
+        keybroker._version = state.directory_version
+        keybroker._previous = state.directory_digest
+        keybroker._open()
+        return keybroker
+
+    @property
+    def state_key(self) -> StateKey:
+        """What this machine or another needs to go on after this process."""
+        head = self._history.head
+        return StateKey(key=self._key, history=head.history, number=head.number)
+
+    def advance(self, now_ms: int) -> None:
+        """Move time on: turn epochs, renew the directory at half of its life."""
+        changed = self._vault.advance(now_ms)
+        life_ms = 1000 * self._identity.deployment.directory_s
+        if changed or self._vault.now_ms >= self._issued_ms + life_ms // 2:
+            self._commit(reissue=True)
+
+    def renew_evidence(self) -> None:
+        """Publish newer collateral beside the same quote."""
+        content = self._identity.collateral.content
+        self._evidence = replace(self._evidence, collateral=content)
+        self._commit(reissue=True)
+
+    def answer(self, request: bytes | memoryview) -> bytes:
+        """Answer one request; never raises for anything that a peer can send."""
+        try:
+            return answered(request, self._answer)
+        finally:
+            self._commit()
+
+    def _answer(self, value: dict[str, object]) -> dict[str, object]:
+        match value.get("op"):
+            case "describe":
+                require_keys(value, ("op",), "describe")
+                return parse_object(self._document, "published directory")
+            case "evidence":
+                require_keys(value, ("op", "nonce"), "evidence")
+                nonce = digest_field(value, "nonce")
+                return {"evidence": self._identity.evidence(nonce).as_json()}
+            case "challenge":
+                require_keys(value, ("op",), "challenge")
+                challenge, nonce = self._release.challenge()
+                return {"challenge": challenge, "nonce": nonce}
+            case "enroll" | "join" as op:
+                return self._let_in(op, value)
+            case "publish":
+                return self._publish(value)
+            case "revoke":
+                return self._revoke(value)
+            case _:
+                raise Problem("unknown_op", f"op is {_OPS}")
+
+    def _let_in(self, op: str, value: dict[str, object]) -> dict[str, object]:
+        require_keys(value, ("op", "challenge", "evidence"), op)
+        evidence, challenge = Evidence.from_json(value["evidence"]), str(value["challenge"])
+        try:
+            sealed, signature = (
+                self._release.enroll(challenge, evidence, self._version)
+                if op == "enroll"
+                else self._release.join(challenge, evidence, self.state_key)
+            )
+        except KeyError as error:
+            raise Problem("unknown_challenge", "ask for a new challenge") from error
+        except (EvidenceError, PolicyError) as error:
+            self._journal.note(Event.WORKER_REFUSED)
+            code = "evidence" if isinstance(error, EvidenceError) else "policy"
+            raise Problem(code, str(error)) from error
+        self._journal.note(Event.WORKER_APPROVED)
+        answer: dict[str, object] = {
+            "grant": b64encode(sealed).decode(),
+            "signature": b64encode(signature).decode(),
+        }
+        if op == "join":
+            answer["evidence"] = self._evidence.as_json()
+        return answer
+
+    def _publish(self, value: dict[str, object]) -> dict[str, object]:
+        try:
+            publication, changed = take_publication(
+                value, self._identity, self._vault, self._history
+            )
+        except Problem:
+            self._journal.note(Event.PUBLICATION_REFUSED)
+            raise
+        if changed:
+            self._commit(reissue=True)
+            self._journal.note(Event.PUBLISHED, digest=publication.digest)
+        return {"version": self._version, "digest": publication.digest}
+
+    def _revoke(self, value: dict[str, object]) -> dict[str, object]:
+        if revoke(value, self._identity, self._vault, self._history):
+            self._commit(reissue=True)
+            self._journal.note(Event.REVOKED)
+        return {"version": self._version}
+
+    def _open(self) -> None:
+        bound: dict[str, object] = {
+            "deployment": self._identity.deployment.name,
+            "manifest_digest": self._identity.deployment.digest,
+            "evidence": self._evidence.as_json(),
+        }
+        self._history.append(EntryKind.OPENED, self._vault.now_ms, bound)
+        self._commit(reissue=True)
+
+    def _commit(self, *, reissue: bool = False) -> None:
+        """Hand state and new log entries to the host, then the directory if it is a new one."""
+        for epoch in self._vault.epochs.take_made():
+            body = {
+                key: value for key, value in epoch.public().as_json().items() if key != "public"
+            }
+            self._history.append(EntryKind.EPOCH, self._vault.now_ms, body)
+        if reissue:
+            self._issue()
+        entries = self._history.take()
+        if not entries:
+            return
+        head = self._history.head
+        state = State.of(self._vault, head, self._version, self._previous or "")
+        deployment = self._identity.deployment
+        blob = state.seal(self._key, deployment.digest, deployment.tee.world)
+        items = [(head.number, blob), *entries]
+        self._send(FrameKind.STATE, encode_batch(self._vault.now_ms, items))
+        if reissue:
+            self._send(FrameKind.DIRECTORY, self._document)
+
+    def _issue(self) -> None:
+        self._version += 1
+        directory = self._vault.directory(self._version, self._previous, self._history.head)
+        world = self._identity.deployment.tee.world
+        signed = SignedDirectory.sign(directory, self._identity.signing, world, self._evidence)
+        self._document = signed.encode()
+        self._issued_ms, self._previous = directory.issued_ms, signed.digest
+        body: dict[str, object] = {"version": self._version, "digest": signed.digest}
+        if unlogged := self._release.take_unlogged():
+            body["unlogged_refusals"] = unlogged
+        self._history.append(EntryKind.DIRECTORY, self._vault.now_ms, body)

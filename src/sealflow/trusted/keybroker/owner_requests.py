@@ -1,0 +1,155 @@
+"""Key broker: requests of owners (publish, revoke), and how any request is answered.
+
+Each owner's rights end at its own models; an operator publishes nothing.
+Spec: docs/spec/keybroker.md, section 7.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealflow.documents.log import EntryKind
+from sealflow.documents.revocation import RevokedKind, SignedOrder
+from sealflow.errors import (
+    BundleError,
+    EvidenceError,
+    MalformedError,
+    OpenError,
+    RefusedError,
+    SealflowError,
+    UnavailableError,
+)
+from sealflow.package.publication import open_publication
+from sealflow.trusted.keybroker.key_store import VersionTakenError
+from sealflow.wire.fields import decode_base64
+from sealflow.wire.frames import MAX_CONTROL_BYTES
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import canonical, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealflow.documents.revocation import Order
+    from sealflow.package.publication import Publication
+    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.keybroker.key_store import Vault
+    from sealflow.trusted.keybroker.log_writer import History
+
+
+class Problem(SealflowError):  # noqa: N818 - becomes an answer
+    """Why a request is not done: a code of a closed list and a sentence for people."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        """Keep both."""
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+def answered(
+    request: bytes | memoryview, answer: Callable[[dict[str, object]], dict[str, object]]
+) -> bytes:
+    """Answer a request of bounded size, or say in the answer why it is not done.
+
+    `answer`: does what a parsed request asks; it raises Problem, MalformedError, UnavailableError.
+    """
+    try:
+        if len(request) > MAX_CONTROL_BYTES:
+            raise Problem("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")  # noqa: TRY301
+        return canonical(answer(parse_object(request, "control request")))
+    except MalformedError as error:
+        problem = Problem("malformed", str(error))
+    except Problem as error:
+        problem = error
+    except UnavailableError as error:
+        problem = Problem("unavailable", str(error))
+    return canonical({"error": {"code": problem.code, "detail": problem.detail}})
+
+
+def digest_field(value: dict[str, object], name: str) -> str:
+    """Read a field of 64 hex digits.
+
+    Raises: MalformedError.
+    """
+    return parse_digest(value.get(name))
+
+
+def take_publication(
+    value: dict[str, object], identity: Identity, vault: Vault, history: History
+) -> tuple[Publication, bool]:
+    """Take a model from its owner; says whether anything changed.
+
+    Raises: Problem, MalformedError.
+    """
+    require_keys(value, ("op", "sealed"), "publish")
+    sealed = decode_base64(value["sealed"], MAX_CONTROL_BYTES, "sealed")
+    try:
+        publication = open_publication(sealed, identity.opening)
+    except OpenError as error:
+        detail = "the publication does not open: it was sealed to another key broker"
+        raise Problem("not_opened", detail) from error
+    except BundleError as error:
+        raise Problem("malformed", str(error)) from error
+    if publication.workers is not None:
+        publication.workers.require_fit(identity.deployment.tee)
+    ref, digest = publication.statement.manifest.ref, publication.digest
+    if publication.signer not in identity.deployment.owners:
+        raise Problem("not_an_owner", f"{publication.signer} is no owner of this deployment")
+    if vault.is_revoked(RevokedKind.MODEL, digest):
+        raise Problem("revoked", f"this package of {ref} was revoked: pack it anew")
+    try:
+        changed = vault.publish(publication)
+    except VersionTakenError as error:
+        detail = f"{ref} is another package already: publish it under a new version"
+        raise Problem("version_taken", detail) from error
+    except RefusedError as error:
+        raise Problem("full", "no more models fit") from error
+    if changed:
+        workers = publication.workers
+        body: dict[str, object] = {
+            "name": ref.name,
+            "version": ref.version,
+            "digest": digest,
+            "owner": publication.signer,
+            "workers": None if workers is None else workers.as_json(),
+        }
+        history.append(EntryKind.PUBLICATION, vault.now_ms, body)
+    return publication, changed
+
+
+def revoke(value: dict[str, object], identity: Identity, vault: Vault, history: History) -> bool:
+    """Carry out a signed order; says whether anything changed.
+
+    Raises: Problem, MalformedError.
+    """
+    require_keys(value, ("op", "order", "signature"), "revoke")
+    signed, deployment = SignedOrder.from_json(value), identity.deployment
+    try:
+        order = signed.verify(deployment.tee.world)
+    except EvidenceError as error:
+        raise Problem("order_signature", error.detail) from error
+    if order.deployment != deployment.name:
+        raise Problem("malformed", "the order is for another deployment")
+    if vault.is_revoked(order.revoked.kind, order.revoked.id):
+        return False
+    if not _may(order, identity, vault):
+        raise Problem("not_allowed", f"{order.signer} may not revoke this")
+    try:
+        changed = vault.revoke(order.revoked)
+    except RefusedError as error:
+        raise Problem("full", "no more revocations can be remembered") from error
+    if changed:
+        history.append(EntryKind.REVOCATION, vault.now_ms, signed.as_json())
+    return changed
+
+
+def _may(order: Order, identity: Identity, vault: Vault) -> bool:
+    if order.signer in identity.deployment.operators:
+        return True
+    if order.signer not in identity.deployment.owners:
+        return False
+    # Nobody may forbid a package that another owner has yet to publish.
+    return (
+        order.revoked.kind is not RevokedKind.MODEL
+        or vault.owner_of(order.revoked.id) == order.signer
+    )
