@@ -140,7 +140,8 @@ def test_68_log_injection() -> None:
     """A line break, a control sequence or quotes in a peer's text cannot write a log line."""
     evil = 'x"}\n{"event":"forged"} \x1b[31m\u2028'
     program = (
-        "import sys, structlog; from sealflow.host.logs import configure_logs; configure_logs(); "
+        "import sys, structlog; from sealflow.host.service import configure_logs; "
+        "configure_logs(); "
         "structlog.get_logger().info('request', model=sys.argv[1])"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.step import Step
+from sealflow.host.engine.delivery_tracker import Step
 from sealflow.owner.session import ServiceSession
 from sealflow.owner.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress

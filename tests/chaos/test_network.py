@@ -15,8 +15,9 @@ import pytest
 
 from sealflow.cli.home import Home
 from sealflow.errors import SealflowError
-from sealflow.host.broker.embedded import wheel_server
-from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
+from sealflow.host.broker.embedded_server import wheel_server
+from sealflow.host.engine.flink.settings import FlinkInstall
+from sealflow.host.engine.flink_cluster import FlinkCluster
 from sealflow.owner import AsyncClient, Client, QueueClient
 from sealflow.owner.packing import pack_folder
 from tests.chaos.conftest import whole
@@ -60,7 +61,7 @@ class Spread:
         self.broker_url = f"valkey://{self.network['broker'].address}:{PORT}"
         self.url = f"http://{self.network['gateway'].address}:{PORT}"
         self._start_broker()
-        self._start("control", "control", **self._trusted())
+        self._start("keybroker_host", "control", **self._trusted())
         gateway = {"host": self.network["gateway"].address, "port": PORT, "queue_capacity": 5000}
         self._start("gateway", "gateway", packages_dir=str(self.home.packages), **gateway)
         if engine == "local":
@@ -186,7 +187,7 @@ class Spread:
                 cluster.jobmanager(log) if name == "JobManager" else cluster.taskmanager(0, log)
             )
             self.network[name].start(*program.argv, log=log)
-        submit = (str(install.python), "-m", "sealflow.host.engine.submit", str(job))
+        submit = (str(install.python), "-m", "sealflow.host.engine.flink.submit", str(job))
         java = ("/usr/bin/env", f"JAVA_HOME={install.java_home}")
         until = time.monotonic() + READY_S
         while self.network["client"].start(*java, *submit, log=self.home.log("submit")).wait():

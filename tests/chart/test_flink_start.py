@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sealflow.host.engine.flink_cluster import FlinkInstall
+from sealflow.host.engine.flink.settings import FlinkInstall
 from sealflow.operator.components import Site
 from sealflow.operator.keyset import make
 from tests.chart.rendering import CHART, ROOT, files_of

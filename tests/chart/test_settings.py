@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import yaml
 
-from sealflow.host.config import load
-from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.flink_job import FlinkJob
+from sealflow.host.engine.flink.settings import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.keybroker_host.config import ControlConfig
+from sealflow.host.settings import load
 from tests.chart.rendering import RELEASE, Object, Release, containers_of, files_of, pods_of, render
 
 if TYPE_CHECKING:

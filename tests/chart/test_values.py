@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.keybroker_host.config import ControlConfig
 from tests.chart.rendering import CHART, REAL, HelmError, Object, Release, render
 from tools import chart_readme
 

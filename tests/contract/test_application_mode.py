@@ -15,8 +15,9 @@ import pytest
 
 from sealflow.cli.flink_keys import FlinkKeys, client_tls
 from sealflow.host.cluster import Cluster
-from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
-from sealflow.host.engine.flink_rest import FlinkRest
+from sealflow.host.engine.flink.rest import FlinkRest
+from sealflow.host.engine.flink.settings import FlinkInstall
+from sealflow.host.engine.flink_cluster import FlinkCluster
 from tests.chart.rendering import NAMESPACE, Object, Release, render
 from tests.cluster.controllers import BY_NAME
 from tests.sim.cluster import ROOT

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import valkey
 
-from sealflow.host.broker.aio import Submitter
-from sealflow.host.broker.embedded import wheel_server
-from sealflow.host.broker.records import Records
+from sealflow.host.broker.embedded_server import wheel_server
+from sealflow.host.broker.gateway_records import Records
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.host.broker.submitter import Submitter
 from sealflow.operator.components import Site
 from sealflow.operator.keyset import USERS_ACL, make, rotate_passwords
 from sealflow.operator.private import write_tree

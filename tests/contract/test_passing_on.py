@@ -12,8 +12,7 @@ import valkey
 
 from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.passing import MAX_HOPS, published_models
-from sealflow.host.engine.step import Step
+from sealflow.host.engine.delivery_tracker import MAX_HOPS, Step, published_models
 from sealflow.owner.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal

@@ -17,10 +17,10 @@ import pytest
 import valkey
 
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.broker.aio import Submitter
-from sealflow.host.broker.embedded import wait_ready
-from sealflow.host.broker.records import Records
+from sealflow.host.broker.embedded_server import wait_ready
+from sealflow.host.broker.gateway_records import Records
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.host.broker.submitter import Submitter
 from sealflow.owner.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.connection import require_access

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOST_PROCESSES = (
     "sealflow.host.gateway",
     "sealflow.host.engine",
-    "sealflow.host.control",
+    "sealflow.host.keybroker_host",
     "server",
 )
 

@@ -33,9 +33,9 @@ PYTHONS = {
 IMPORTS = {
     "enclaves": "sealflow.trusted.worker.threads, sealflow.trusted.worker.models.openvino, "
     "sealflow.trusted.worker.models.onnx, sealflow.trusted.keybroker.leader",
-    "host": "sealflow.host.gateway.app, sealflow.host.control, sealflow.host.engine.local, "
+    "host": "sealflow.host.gateway.app, sealflow.host.keybroker_host, sealflow.host.engine.local, "
     "sealflow.cli.bench, sealflow.owner.client",
-    "flink": "sealflow.host.engine.flink",
+    "flink": "sealflow.host.engine.flink.job",
 }
 BUILD_TOOLS = ("cc", "gcc", "g++", "c++", "clang", "ld", "as", "make", "pip", "pip3", "cargo")
 

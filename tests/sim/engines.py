@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from sealflow.cli.flink_keys import client_tls
-from sealflow.host.engine.flink_rest import FlinkRest
+from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.owner import InferResult
 from tests.sim.cluster import TINY, RunningCluster, sealflow
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sealflow.host.engine.flink_cluster import FlinkInstall
+    from sealflow.host.engine.flink.settings import FlinkInstall
 
 
 class FlinkPods:

@@ -23,7 +23,7 @@ from sealflow.wire.ids import ModelRef, RequestId
 
 if TYPE_CHECKING:
     from sealflow.errors import RefusalCode
-    from sealflow.host.broker.delivery import Delivery
+    from sealflow.host.broker.redis_streams import Delivery
     from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sealflow.documents.directory import Directory
     from sealflow.errors import RefusalCode
-    from sealflow.host.broker.delivery import Delivery
+    from sealflow.host.broker.redis_streams import Delivery
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.envelope import RequestHeader
     from tests.sim.queue_server import Server

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.host.doctor.finding import Finding
-    from sealflow.host.sgx import Machine
+    from sealflow.host.enclave.sgx import Machine
 
 COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
 _FAILED = 1
@@ -52,7 +52,7 @@ def doctor(*, root: Path, make_links: bool, as_json: bool, **options: Any) -> No
 
     Each line passes, warns or fails, with the fix. Exits with code 1 when a line fails.
     """
-    from sealflow.host.sgx import Machine
+    from sealflow.host.enclave.sgx import Machine
 
     machine = Machine(root)
     if make_links:
@@ -70,7 +70,7 @@ def doctor(*, root: Path, make_links: bool, as_json: bool, **options: Any) -> No
 def _look(machine: Machine, options: dict[str, Any]) -> Iterator[Finding]:
     from sealflow.host.doctor import enclave, network, programs
     from sealflow.host.doctor.finding import warned
-    from sealflow.host.sgx import missing_for_sgx
+    from sealflow.host.enclave.sgx import missing_for_sgx
 
     sgx = options["sgx_mode"] == "sgx"
     if sgx:

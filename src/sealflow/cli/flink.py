@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from sealflow.host.engine.flink_rest import FlinkRest
+    from sealflow.host.engine.flink.rest import FlinkRest
 
 _METRICS_S: Final = 6.0
 _COLUMNS: Final = {
@@ -77,9 +77,8 @@ def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
 
     from sealflow.cli.flink_keys import check_rsa
     from sealflow.cli.flink_launch import finished_submission, start_submission
-    from sealflow.host.config import load
-    from sealflow.host.engine.flink_cluster import FlinkInstall
-    from sealflow.host.engine.flink_job import FlinkJob
+    from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob
+    from sealflow.host.settings import load
 
     settings = load(job, FlinkJob)
     if settings.rest_url is None:
@@ -172,7 +171,7 @@ def _say_ended(job_id: str, state: str, *, as_json: bool) -> None:
 def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
     from sealflow.cli.flink_keys import client_tls
     from sealflow.cli.home import Home
-    from sealflow.host.engine.flink_rest import FlinkRest
+    from sealflow.host.engine.flink.rest import FlinkRest
 
     if rest is None:
         facts = (Home(home).running() or {}).get("flink")
@@ -186,7 +185,7 @@ def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
 
 
 def _only_job(client: FlinkRest) -> str:
-    from sealflow.host.engine.flink_rest import RUNNING
+    from sealflow.host.engine.flink.rest import RUNNING
 
     jobs = [job for job in client.jobs() if job["state"] in RUNNING]
     if len(jobs) != 1:

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from sealflow.errors import ConfigError
+from sealflow.host.engine.flink.rest import ClientTls
+from sealflow.host.engine.flink.settings import TlsStores
 from sealflow.host.engine.flink_cluster import FlinkTls
-from sealflow.host.engine.flink_job import TlsStores
-from sealflow.host.engine.flink_rest import ClientTls
 from sealflow.operator.components import COMPONENTS, Site
 from sealflow.operator.keyset import make, rotate_certificates
 from sealflow.operator.private import read_tree, write_tree

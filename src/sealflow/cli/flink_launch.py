@@ -14,9 +14,10 @@ from sealflow.cli.flink_keys import FlinkKeys, client_tls
 from sealflow.cli.waiting import await_ready
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.cluster import last_line
-from sealflow.host.engine.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster, FlinkInstall
-from sealflow.host.engine.flink_rest import RUNNING, FlinkRest
-from sealflow.host.tether import tethered
+from sealflow.host.enclave.die_with_parent import tethered
+from sealflow.host.engine.flink.rest import RUNNING, FlinkRest
+from sealflow.host.engine.flink.settings import FlinkInstall
+from sealflow.host.engine.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -157,7 +158,7 @@ def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.
     """Start the process in Flink's environment that submits a job."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(job.parent)}
     environment |= {"JAVA_HOME": str(install.java_home), "JVM_ARGS": FRUGAL_JVM}
-    argv = (str(install.python), "-m", "sealflow.host.engine.submit", str(job.absolute()))
+    argv = (str(install.python), "-m", "sealflow.host.engine.flink.submit", str(job.absolute()))
     with log.open("ab") as errors:
         return subprocess.Popen(  # noqa: S603 - our own program, no shell
             tethered(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,

@@ -12,7 +12,7 @@ from sealflow.cli.process_settings import deployment_times, process_settings
 from sealflow.cli.status import fetch_status
 from sealflow.cli.waiting import await_ready
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
-from sealflow.host.broker.embedded import server_command, server_url, wait_ready
+from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.host.cluster import Cluster, Program
 from sealflow.owner.client import Client
 from sealflow.owner.packing import pack_folder
@@ -31,6 +31,7 @@ LOAD_TIMEOUT_S: Final = 300.0
 _MAX_BROKER_BYTES: Final = 2 * 2**30
 _SUPERVISE_S: Final = 0.5
 _CHECK_S: Final = 5.0
+_MODULES: Final = {"control": "keybroker_host", "engine": "engine", "gateway": "gateway"}
 _STOP_S: Final = {"gateway": 25.0, "engine": 30.0, "control": 10.0, "broker": 10.0}
 _STOP_FLINK_S: Final = 10.0
 
@@ -78,7 +79,7 @@ class Launch:
                 continue
             path = self._home.write_config(name, settings)
             module = name.partition("-")[0]
-            argv = (sys.executable, "-m", f"sealflow.host.{module}", str(path))
+            argv = (sys.executable, "-m", f"sealflow.host.{_MODULES[module]}", str(path))
             self._cluster.start(Program(name=name, argv=argv, log=self._home.log(name)))
         yield "processes   control with key broker, gateway, engine with workers"
         if self._options["engine"] == "flink":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sealflow.host.usage import cpu_s, rss_bytes
+from sealflow.host.process_status import cpu_s, rss_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError
-from sealflow.host.tether import tethered
+from sealflow.host.enclave.die_with_parent import tethered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

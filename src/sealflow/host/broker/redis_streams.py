@@ -1,4 +1,4 @@
-"""Host: the queue on Redis Streams, for engines and the key broker's host. Spec: queue.md.
+"""Host: the broker as engines and key broker hosts see it.
 
 At least once: an entry leaves the stream in the same step that stores its answer. Redis 6.2 or
 newer, or Valkey. Safe between threads: each call takes a connection of the pool.
@@ -7,12 +7,12 @@ newer, or Valkey. Safe between threads: each call takes a connection of the pool
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import valkey
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.delivery import Delivery, Depth
 from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, translated
 from sealflow.streams.keys import (
     FIELD_CORRELATION,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealflow.streams.address import BrokerAddress
+
 
 DEFAULT_REPLY_TTL_MS: Final = 600_000
 MAX_BLOCKING_S: Final = 5.0
@@ -71,6 +72,29 @@ return stored
 
 KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, hops.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One entry of a stream, owed an answer.
+
+    `attempt`: 1 for the first time it is handed out. `hops`: how often it was passed on.
+    """
+
+    entry_id: bytes
+    envelope: bytes = field(repr=False)
+    correlation: bytes
+    reply_to: str
+    attempt: int
+    hops: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """Entries that wait, and entries that some engine holds."""
+
+    waiting: int
+    in_work: int
 
 
 class RedisStreams:

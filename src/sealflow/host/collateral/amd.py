@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
-from sealflow.host.collateral.fetched import Fetched
+from sealflow.host.collateral.download import Fetched
 from sealflow.wire.strict_json import canonical
 
 if TYPE_CHECKING:

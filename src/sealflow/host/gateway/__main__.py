@@ -13,11 +13,11 @@ import structlog
 import uvicorn
 
 from sealflow.errors import ConfigError, SealflowError
-from sealflow.host.config import load_argument
+from sealflow.host.gateway.bounded_connection import bounded_connection
 from sealflow.host.gateway.config import GatewayConfig
-from sealflow.host.gateway.connection import bounded_connection
 from sealflow.host.gateway.service import Service
-from sealflow.host.logs import configure_logs
+from sealflow.host.service import configure_logs
+from sealflow.host.settings import load_argument
 from sealflow.streams.connection import require_access
 
 if TYPE_CHECKING:

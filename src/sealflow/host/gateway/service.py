@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import UnavailableError
-from sealflow.host.broker.aio import Submitter
-from sealflow.host.broker.records import Records
+from sealflow.host.broker.gateway_records import Records
+from sealflow.host.broker.submitter import Submitter
 from sealflow.host.gateway.app import ENVELOPES, Gateway, Route
-from sealflow.host.gateway.figures import Figures
-from sealflow.host.gateway.packages import PackageShelf
+from sealflow.host.gateway.metrics import Figures
+from sealflow.host.gateway.replies import WaitingRoom
 from sealflow.host.gateway.routes.envelopes import EnvelopeRoutes
 from sealflow.host.gateway.routes.health import HealthRoutes
 from sealflow.host.gateway.routes.keybroker import DirectoryCache, KeyBrokerRoutes
-from sealflow.host.gateway.routes.packages import PackageRoutes
-from sealflow.host.gateway.waiting import WaitingRoom
-from sealflow.host.usage import cpu_s, rss_bytes
+from sealflow.host.gateway.routes.packages import PackageRoutes, PackageShelf
+from sealflow.host.process_status import cpu_s, rss_bytes
 
 if TYPE_CHECKING:
     from sealflow.host.gateway.config import GatewayConfig

@@ -9,8 +9,8 @@ import pytest
 
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
-from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
+from sealflow.host.settings import load
 from sealflow.trusted.identity.identity import wanted_collateral
 from sealflow.wire.collateral_request import parse_want
 from tests.sim.collateral import AT_S, WANT, source

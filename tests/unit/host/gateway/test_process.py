@@ -81,7 +81,7 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
     assert "another --port" in said
 
 
-@pytest.mark.parametrize("program", ["gateway", "engine", "control"])
+@pytest.mark.parametrize("program", ["gateway", "engine", "keybroker_host"])
 @pytest.mark.parametrize("arguments", [(), ("a.toml", "b.toml")])
 def test_no_settings(program: str, arguments: tuple[str, ...]) -> None:
     """A process that is not told which settings to take says how to start it."""

@@ -23,7 +23,7 @@ from tests.sim.published import Published
 from tests.sim.service import PlayedService, negated, now_ms, refusing
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.delivery import Delivery
+    from sealflow.host.broker.redis_streams import Delivery
     from tests.sim.gateway import RunningGateway
 
 

@@ -21,7 +21,7 @@ from tests.sim.queue_requests import ask, check, outcomes
 from tests.sim.service import PlayedService, negated, now_ms, refusing
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.delivery import Delivery
+    from sealflow.host.broker.redis_streams import Delivery
     from sealflow.owner import QueueClient
 
 

@@ -13,7 +13,7 @@ from tests.sim.queue_requests import ask, check, outcomes
 from tests.sim.service import PlayedService, forged, negated, now_ms
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.delivery import Delivery
+    from sealflow.host.broker.redis_streams import Delivery
     from tests.sim.queue_server import Server
 
 

@@ -12,7 +12,7 @@ from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.requirements import Requirements, TdxRequirements
 from sealflow.documents.directory import SignedDirectory
-from sealflow.host.collateral.errand import CollateralErrand
+from sealflow.host.collateral.service import CollateralErrand
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.wire.domain import World
 from sealflow.wire.frames import FrameKind

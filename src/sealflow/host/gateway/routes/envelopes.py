@@ -12,18 +12,18 @@ from sealflow.errors import (
     SealflowError,
     UnavailableError,
 )
-from sealflow.host.gateway.inbox import Inboxes, Pending
-from sealflow.host.gateway.request import BodyTooLargeError
-from sealflow.host.gateway.response import (
+from sealflow.host.gateway.http import (
     CLOSE,
     ENVELOPE_TYPE,
+    BodyTooLargeError,
     ProblemError,
     Response,
     envelope_response,
     json_response,
     retry_after,
 )
-from sealflow.host.gateway.status import HTTP_STATUS, http_status, refusal_of
+from sealflow.host.gateway.replies import Inboxes, Pending
+from sealflow.host.gateway.status_codes import HTTP_STATUS, http_status, refusal_of
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import (
     MAX_HEADER_BYTES,
@@ -36,11 +36,11 @@ from sealflow.wire.envelope import (
 from sealflow.wire.ids import parse_request_id
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.aio import Submitter
-    from sealflow.host.broker.records import Records
+    from sealflow.host.broker.gateway_records import Records
+    from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.request import Request
-    from sealflow.host.gateway.waiting import WaitingRoom
+    from sealflow.host.gateway.http import Request
+    from sealflow.host.gateway.replies import WaitingRoom
     from sealflow.wire.envelope import RequestHeader
     from sealflow.wire.ids import RequestId
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import UnavailableError
-from sealflow.host.gateway.response import Response, json_response, retry_after
+from sealflow.host.gateway.http import Response, json_response, retry_after
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.delivery import Depth
-    from sealflow.host.broker.records import Records
+    from sealflow.host.broker.gateway_records import Records
+    from sealflow.host.broker.redis_streams import Depth
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.figures import Figures
-    from sealflow.host.gateway.request import Request
+    from sealflow.host.gateway.http import Request
+    from sealflow.host.gateway.metrics import Figures
     from sealflow.host.gateway.routes.keybroker import DirectoryCache
 
 _FRESH_S: Final = 1.0

@@ -12,10 +12,10 @@ from sealflow.errors import (
     QueueFullError,
     UnavailableError,
 )
-from sealflow.host.gateway.request import BodyTooLargeError
-from sealflow.host.gateway.response import (
+from sealflow.host.gateway.http import (
     JSON_TYPE,
     SIMULATED,
+    BodyTooLargeError,
     ProblemError,
     Response,
     retry_after,
@@ -26,12 +26,11 @@ from sealflow.wire.ids import new_request_id
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.aio import Submitter
-    from sealflow.host.broker.records import Records
+    from sealflow.host.broker.gateway_records import Records
+    from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.request import Request
-    from sealflow.host.gateway.response import Header
-    from sealflow.host.gateway.waiting import WaitingRoom
+    from sealflow.host.gateway.http import Header, Request
+    from sealflow.host.gateway.replies import WaitingRoom
 
 _FRESH_S: Final = 1.0
 _LOG_COUNT: Final = 500
