@@ -11,7 +11,7 @@ import yaml
 
 from sealflow.host.engine.flink.settings import FlinkInstall
 from sealflow.operator.components import Site
-from sealflow.operator.keyset import make
+from sealflow.operator.key_folder import make
 from tests.chart.rendering import CHART, ROOT, files_of
 
 if TYPE_CHECKING:

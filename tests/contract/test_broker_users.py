@@ -20,8 +20,7 @@ from sealflow.host.broker.gateway_records import Records
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
 from sealflow.operator.components import Site
-from sealflow.operator.keyset import USERS_ACL, make, rotate_passwords
-from sealflow.operator.private import write_tree
+from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, write_tree
 from sealflow.owner.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace

@@ -15,8 +15,7 @@ from sealflow.host.engine.flink.rest import ClientTls
 from sealflow.host.engine.flink.settings import TlsStores
 from sealflow.host.engine.flink_cluster import FlinkTls
 from sealflow.operator.components import COMPONENTS, Site
-from sealflow.operator.keyset import make, rotate_certificates
-from sealflow.operator.private import read_tree, write_tree
+from sealflow.operator.key_folder import make, read_tree, rotate_certificates, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -60,8 +60,8 @@ def make(
     """Make all keys of a cluster in FOLDER: one key, certificate and password a component."""
     from sealflow.errors import ConfigError, MalformedError
     from sealflow.operator.components import Site
-    from sealflow.operator.keyset import make as make_files
-    from sealflow.operator.private import write_tree
+    from sealflow.operator.key_folder import make as make_files
+    from sealflow.operator.key_folder import write_tree
     from sealflow.wire.ids import parse_name
 
     pairs = []
@@ -110,9 +110,9 @@ def rotate(
     roots that no longer count are left out at the next rotation.
     """
     from sealflow.errors import ConfigError
-    from sealflow.operator import keyset
+    from sealflow.operator import key_folder
     from sealflow.operator.components import COMPONENTS
-    from sealflow.operator.private import read_tree, write_tree
+    from sealflow.operator.key_folder import read_tree, write_tree
 
     unknown = set(names) - {each.name for each in COMPONENTS}
     if unknown:
@@ -123,13 +123,13 @@ def rotate(
     chosen = [each for each in COMPONENTS if not names or each.name in names]
     before, now, overlap = read_tree(folder), datetime.now(UTC), timedelta(days=overlap_days)
     if what == "certificates":
-        files = keyset.rotate_certificates(before, now, chosen)
+        files = key_folder.rotate_certificates(before, now, chosen)
     elif what == "passwords":
-        files = keyset.rotate_passwords(before, now, overlap, chosen)
+        files = key_folder.rotate_passwords(before, now, overlap, chosen)
     else:
-        files = keyset.rotate_authorities(before, now, overlap)
+        files = key_folder.rotate_authorities(before, now, overlap)
     if kubernetes:
-        files = keyset.with_manifests(files)
+        files = key_folder.with_manifests(files)
     write_tree(folder, files, replace=True)
     _say(folder, files, before, as_json=as_json)
 
@@ -139,8 +139,8 @@ def rotate(
 @_json
 def list_keys(folder: Path, *, as_json: bool) -> None:
     """List the certificates in FOLDER and when they end."""
-    from sealflow.operator.authority import load_certificates
-    from sealflow.operator.private import read_tree
+    from sealflow.operator.certificates import load_certificates
+    from sealflow.operator.key_folder import read_tree
 
     now, rows = datetime.now(UTC), []
     for path, content in sorted(read_tree(folder).items()):
@@ -195,8 +195,8 @@ def enclave(file: Path, *, as_json: bool) -> None:
 
     What is printed is its MRSIGNER, for policies. Keep the key away from the cluster.
     """
-    from sealflow.operator.enclave_key import new_enclave_key
-    from sealflow.operator.private import write_new
+    from sealflow.operator.key_folder import write_new
+    from sealflow.owner.enclave.signing import new_enclave_key
 
     pem, signer = new_enclave_key()
     write_new(file, pem)

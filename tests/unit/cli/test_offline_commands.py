@@ -14,8 +14,7 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevokedKind
 from sealflow.operator.components import Site
-from sealflow.operator.keyset import make
-from sealflow.operator.private import write_tree
+from sealflow.operator.key_folder import make, write_tree
 from sealflow.owner.policy_file import write_policy
 from tests.sim.cluster import TINY
 from tests.unit.trusted.keybroker.running import Instance, identity, made

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.operator.components import Site
-from sealflow.operator.keyset import make
-from sealflow.operator.private import write_tree
+from sealflow.operator.key_folder import make, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,7 @@ from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkTls
 from sealflow.host.engine.metrics import Figures
 from sealflow.host.settings import load
 from sealflow.operator.components import Site
-from sealflow.operator.keyset import make
-from sealflow.operator.private import read_tree, write_tree
+from sealflow.operator.key_folder import make, read_tree, write_tree
 from sealflow.wire.envelope import encode_refusal
 
 if TYPE_CHECKING:

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import ConfigError
-from sealflow.operator.authority import (
-    Authority,
-    certificates_pem,
-    key_pem,
-    load_certificates,
-)
+from sealflow.operator.certificates import Authority, certificates_pem, key_pem, load_certificates
 from sealflow.operator.components import COMPONENTS
 
 if TYPE_CHECKING:

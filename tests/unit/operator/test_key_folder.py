@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from sealflow.cli.keys import keys
 from sealflow.errors import ConfigError
 from sealflow.operator.components import COMPONENTS, Site
-from sealflow.operator.enclave_key import new_enclave_key
-from sealflow.operator.private import read_tree, write_new, write_tree
+from sealflow.operator.key_folder import read_tree, write_new, write_tree
+from sealflow.owner.enclave.signing import new_enclave_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Operator: certificate authorities and the certificates that they give. Source: RFC 5280."""
+"""Operator: authorities and the certificates that they issue, as PEM and as keystores."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
+    pkcs12,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -22,6 +23,9 @@ from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.serialization import KeySerializationEncryption
+
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -202,3 +206,31 @@ def _general(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def keystore(leaf: Leaf, chain: Sequence[x509.Certificate], password: str) -> bytes:
+    """Put a key, its certificate and the chain above it into one encrypted store."""
+    return pkcs12.serialize_key_and_certificates(
+        b"sealflow", leaf.key, leaf.certificate, list(chain), _encryption(password)
+    )
+
+
+def truststore(roots: Sequence[x509.Certificate], password: str) -> bytes:
+    """Put roots into one store, marked as trusted the way that keytool does it.
+
+    Java takes a certificate without that mark for none at all.
+    """
+    marked = [
+        pkcs12.PKCS12Certificate(root, f"sealflow-{at}".encode()) for at, root in enumerate(roots)
+    ]
+    return pkcs12.serialize_java_truststore(marked, _encryption(password))
+
+
+def _encryption(password: str) -> KeySerializationEncryption:
+    return (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(20_000)
+        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
+        .hmac_hash(hashes.SHA256())
+        .build(password.encode())
+    )
