@@ -45,8 +45,8 @@ def test_zones(process: str) -> None:
 
 def test_closure_follows_imports_within_functions() -> None:
     """The closure sees late imports and parent packages, and not imports for types only."""
-    found = closure("sealflow.owner.client")
-    assert "sealflow.owner.provisioning" in found.lines
+    found = closure("sealflow.owner.client.client")
+    assert "sealflow.owner.models.publish" in found.lines
     assert "sealflow.owner" in found.lines
     assert "sealflow.cli.main" not in found.lines
 

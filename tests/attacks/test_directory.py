@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
-from sealflow.owner.session import ServiceSession
-from sealflow.owner.trust import examine
+from sealflow.owner.trust.report import examine
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.wire.domain import World
 from sealflow.wire.strict_json import canonical, parse_object

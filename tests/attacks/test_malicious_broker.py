@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import OpenError, RefusalCode, UnavailableError
-from sealflow.owner.transport import StreamTransport
+from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import GROUP, Keyspace
 from sealflow.wire.envelope import decode, encode_refusal

@@ -17,7 +17,7 @@ import pytest
 
 from sealflow.attest.evidence import Role, Tee
 from sealflow.owner.enclave.contents import _packages
-from sealflow.owner.enclave.template import Template
+from sealflow.owner.enclave.manifest import Template
 from sealflow.wire.frames import FrameKind
 from tests.sim.claims import MANIFEST, bound_claims, evidence_of
 from tests.sim.dcap_certificates import NOW_S

@@ -12,8 +12,8 @@ import pytest
 
 from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError, UnavailableError
-from sealflow.owner.conversation import infer
-from sealflow.owner.steps import Answer, Ask
+from sealflow.owner.client.inference import infer
+from sealflow.owner.http.steps import Answer, Ask
 from sealflow.trusted.worker.serving.keyring import SeenIds
 from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import new_request_id

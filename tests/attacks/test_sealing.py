@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError
-from sealflow.owner.conversation import MAX_ATTEMPTS, MAX_AWAY_S, infer
-from sealflow.owner.session import ServiceSession
-from sealflow.owner.steps import Answer, Pause
+from sealflow.owner.client.inference import MAX_ATTEMPTS, MAX_AWAY_S, infer
+from sealflow.owner.http.steps import Answer, Pause
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.chunked import open_stream, seal_stream
 from sealflow.seal.content import padded_length
 from sealflow.seal.exchange import Session, SessionSecrets
@@ -206,7 +206,7 @@ def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.Mo
     alike.
     """
     time = Waiting()
-    monkeypatch.setattr("sealflow.owner.conversation.time", time)
+    monkeypatch.setattr("sealflow.owner.client.inference.time", time)
     published = Published.create()
     session = ServiceSession(published.policy, clock_ms=lambda: NOW_MS)
     document = published.document(published.with_model())

@@ -16,8 +16,8 @@ from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import Step
-from sealflow.owner.session import ServiceSession
-from sealflow.owner.transport import StreamTransport
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import ReplyHeader, decode

@@ -19,7 +19,7 @@ from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.engine.flink.settings import FlinkInstall
 from sealflow.host.engine.flink_cluster import FlinkCluster
 from sealflow.owner import AsyncClient, Client, QueueClient
-from sealflow.owner.packing import pack_folder
+from sealflow.owner.models.packing import pack_folder
 from tests.chaos.conftest import whole
 from tests.chaos.hosts import Network
 from tests.chaos.load import Load, Running, by_gateway, by_queue

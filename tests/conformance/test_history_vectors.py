@@ -14,10 +14,10 @@ from sealflow.attest.evidence import Role
 from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.log import EntryKind
 from sealflow.errors import EvidenceError
-from sealflow.owner.auditing import audit
-from sealflow.owner.pinning import Pin
-from sealflow.owner.receipts import Proof, verify_receipt
-from sealflow.owner.session import ServiceSession
+from sealflow.owner.audit.log_audit import audit
+from sealflow.owner.audit.receipt_proof import Proof, verify_receipt
+from sealflow.owner.trust.pin import Pin
+from sealflow.owner.trust.session import ServiceSession
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "history.json").read_text()

@@ -6,7 +6,7 @@ import pytest
 
 from sealflow.errors import QueueFullError, UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.owner.transport import StreamTransport
+from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from tests.sim.queue_server import Server
 from tests.sim.streams import INBOX, STREAM, inbox_of, raw_client, submit

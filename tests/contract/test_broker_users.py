@@ -21,7 +21,7 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
 from sealflow.operator.components import Site
 from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, write_tree
-from sealflow.owner.transport import StreamTransport
+from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 

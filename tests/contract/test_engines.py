@@ -16,7 +16,7 @@ from sealflow.cli.flink_keys import client_tls
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall
-from sealflow.owner.transport import StreamTransport
+from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from tests.sim.cluster import ROOT
 from tests.sim.engines import Engine, await_ended

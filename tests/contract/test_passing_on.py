@@ -13,7 +13,7 @@ import valkey
 from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import MAX_HOPS, Step, published_models
-from sealflow.owner.transport import StreamTransport
+from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
 from tests.sim.gateway import DIGEST, KEYS, call

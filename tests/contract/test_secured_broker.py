@@ -21,7 +21,7 @@ from sealflow.host.broker.embedded_server import wait_ready
 from sealflow.host.broker.gateway_records import Records
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
-from sealflow.owner.transport import StreamTransport
+from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.connection import require_access
 from sealflow.streams.keys import Keyspace

@@ -17,9 +17,9 @@ import pytest
 
 from sealflow.errors import SealflowError
 from sealflow.owner import InferResult
-from sealflow.owner.policy_file import load_policy
-from sealflow.owner.requests import request_parts
-from sealflow.owner.session import ServiceSession
+from sealflow.owner.client.request import request_parts
+from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.envelope import MEDIA_TYPE
 from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
 

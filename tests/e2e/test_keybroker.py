@@ -16,15 +16,15 @@ from sealflow.cli.log import read_records
 from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
 from sealflow.owner import InputQueue, OutputQueue
-from sealflow.owner.auditing import audit
-from sealflow.owner.policy_file import load_policy
+from sealflow.owner.audit.log_audit import audit
+from sealflow.owner.trust.policy_file import load_policy
 from tests.sim.cluster import TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.owner import Client
-    from sealflow.owner.auditing import AuditedLog
+    from sealflow.owner.audit.log_audit import AuditedLog
 
 X = {"x": [[1.0, 2.0, 3.0, 4.0]]}
 SHORT = {

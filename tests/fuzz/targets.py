@@ -15,7 +15,7 @@ from sealflow.errors import SealflowError
 from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.owner.trust import examine
+from sealflow.owner.trust.report import examine
 from sealflow.package.container import read_package
 from sealflow.wire.envelope import decode
 from sealflow.wire.strict_json import canonical, parse_object

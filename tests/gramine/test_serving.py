@@ -18,9 +18,9 @@ import numpy as np
 import psutil
 import pytest
 
-from sealflow.owner.auditing import audit
-from sealflow.owner.policy_file import load_policy
-from sealflow.owner.receipts import verify_receipt
+from sealflow.owner.audit.log_audit import audit
+from sealflow.owner.audit.receipt_proof import verify_receipt
+from sealflow.owner.trust.policy_file import load_policy
 from tests.gramine.conftest import LOAD
 from tests.sim import onnx_models
 from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster

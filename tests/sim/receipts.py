@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Role
-from sealflow.owner.receipts import Proof, ReceiptRequest
+from sealflow.owner.audit.receipt_proof import Proof, ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey

@@ -11,10 +11,10 @@ import numpy as np
 
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import Order, SignedOrder
-from sealflow.owner.conversation import open_answer
-from sealflow.owner.provisioning import prepare_publication
-from sealflow.owner.requests import request_parts
-from sealflow.owner.session import ServiceSession
+from sealflow.owner.client.inference import open_answer
+from sealflow.owner.client.request import request_parts
+from sealflow.owner.models.publish import prepare_publication
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.package.container import pack
 from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.envelope import RefusalHeader, decode
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sealflow.documents.revocation import Revoked
     from sealflow.errors import RefusalCode
-    from sealflow.owner.results import InferResult
+    from sealflow.owner.client.result import InferResult
     from sealflow.package.manifest import ModelManifest
     from sealflow.seal.exchange import OutgoingCall
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
-from sealflow.owner.ownerkey import OwnerKey
+from sealflow.owner.models.owner_key import OwnerKey
 from sealflow.package.container import pack, read_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite

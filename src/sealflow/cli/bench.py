@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sealflow.cli.bench_work import Work
     from sealflow.cli.connection import Connection
     from sealflow.cli.processes import Processes
-    from sealflow.owner.client import Client
+    from sealflow.owner.client.client import Client
 
 MAX_WRONG_SHOWN = 10
 
@@ -128,7 +128,7 @@ def _processes(connection: Connection) -> Processes:
     """All that the cluster reports, and on this machine its queue."""
     from sealflow.cli.home import Home
     from sealflow.cli.processes import Processes
-    from sealflow.cli.status import fetch_status
+    from sealflow.owner.http.gateway_api import fetch_status
 
     running = Home(connection.home).running() or {}
     pids = running.get("pids")

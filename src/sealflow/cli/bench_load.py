@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.cli.bench_work import Work
-    from sealflow.owner.aio import AsyncClient
-    from sealflow.owner.queue_client import QueueClient
-    from sealflow.owner.results import InferResult
+    from sealflow.owner.client.async_client import AsyncClient
+    from sealflow.owner.client.result import InferResult
+    from sealflow.owner.queue.client import QueueClient
 
 TIMEOUT_S: Final = 300.0
 _PUSH: Final = 32

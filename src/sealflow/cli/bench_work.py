@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.documents.directory import DirectoryModel
-    from sealflow.owner.client import Client
-    from sealflow.owner.results import InferResult
+    from sealflow.owner.client.client import Client
+    from sealflow.owner.client.result import InferResult
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 EXPECTED_NAME: Final = "expected.json"

@@ -81,8 +81,8 @@ def build(
     """Render the manifests: sizes, threads, every file with its hash."""
     from sealflow.cli.home import write_whole
     from sealflow.owner.enclave.contents import Python, enclave_files
+    from sealflow.owner.enclave.manifest import Template, render
     from sealflow.owner.enclave.sizing import Load
-    from sealflow.owner.enclave.template import Template, render
     from sealflow.owner.enclave.toml import encode_toml
 
     load = Load(threads=threads, models=models, weights_mib=weights_mib)

@@ -18,9 +18,9 @@ from sealflow.attest.simulated.authority import LIFE, found_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import Platform
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
-from sealflow.owner.policy_file import write_policy
-from sealflow.owner.toml_text import table_lines
+from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
+from sealflow.owner.trust.policy_file import write_policy
+from sealflow.owner.trust.toml_text import table_lines
 from sealflow.wire.domain import World
 from sealflow.wire.ids import parse_name
 

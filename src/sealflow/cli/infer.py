@@ -14,7 +14,7 @@ from sealflow.errors import ConfigError, SealflowError
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
     from sealflow.documents.directory import Directory
-    from sealflow.owner.results import InferResult
+    from sealflow.owner.client.result import InferResult
 
 
 @click.command()

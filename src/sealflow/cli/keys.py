@@ -180,7 +180,7 @@ def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
 
     What is printed is the public name that a deployment lists under its owners.
     """
-    from sealflow.owner.ownerkey import create_owner_key
+    from sealflow.owner.models.owner_key import create_owner_key
     from sealflow.wire.domain import World
 
     key = create_owner_key(file, World.SIMULATED if simulated else World.HARDWARE)

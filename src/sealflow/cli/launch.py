@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.cli.ports import free_port, near_port
 from sealflow.cli.process_settings import deployment_times, process_settings
-from sealflow.cli.status import fetch_status
 from sealflow.cli.waiting import await_ready
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.host.cluster import Cluster, Program
-from sealflow.owner.client import Client
-from sealflow.owner.packing import pack_folder
+from sealflow.owner.client.client import Client
+from sealflow.owner.http.gateway_api import fetch_status
+from sealflow.owner.models.packing import pack_folder
 from sealflow.package.container import read_package
 from sealflow.streams.address import BrokerAddress
 

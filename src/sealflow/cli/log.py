@@ -13,7 +13,7 @@ from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
-    from sealflow.owner.auditing import AuditedLog
+    from sealflow.owner.audit.log_audit import AuditedLog
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -29,8 +29,8 @@ def log() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
     """Append what is new to FILE, a copy of the whole log, and check all of it."""
-    from sealflow.owner.auditing import audit
-    from sealflow.owner.policy_file import load_policy
+    from sealflow.owner.audit.log_audit import audit
+    from sealflow.owner.trust.policy_file import load_policy
 
     have = read_records(file) if file.exists() else []
     with connection.client() as client:
@@ -56,7 +56,7 @@ def verify(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> None
     """Check FILE offline: chain, signatures, and the evidence of who wrote it."""
     audited = audited_file(file, policy)
     if pin is not None:
-        from sealflow.owner.pinning import DirectoryPin
+        from sealflow.owner.trust.pin import DirectoryPin
 
         pinned = DirectoryPin(pin).pin
         if pinned is None:
@@ -90,7 +90,7 @@ def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sealflow.owner.auditing import describe
+    from sealflow.owner.audit.log_audit import describe
 
     audited = audited_file(file, policy)
     wanted = [entry for entry in audited.entries if kind in (None, entry.kind.value)]
@@ -126,7 +126,7 @@ def audited_file(file: Path, policy: Path) -> AuditedLog:
 
     Raises: ConfigError, EvidenceError, PolicyError.
     """
-    from sealflow.owner.auditing import audit
-    from sealflow.owner.policy_file import load_policy
+    from sealflow.owner.audit.log_audit import audit
+    from sealflow.owner.trust.policy_file import load_policy
 
     return audit(read_records(file), load_policy(policy))

@@ -91,7 +91,7 @@ def main() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Commands say it themselves, once.
-    logging.getLogger("sealflow.owner.results").setLevel(logging.ERROR)
+    logging.getLogger("sealflow.owner.client.result").setLevel(logging.ERROR)
     # https://no-color.org; click by itself looks only at whether this is a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:

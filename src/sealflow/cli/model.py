@@ -48,8 +48,8 @@ def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -
     The package is signed and encrypted: it may lie anywhere. Without -o it is written to
     NAME-VERSION.sealed in the current folder.
     """
-    from sealflow.owner.ownerkey import load_owner_key
-    from sealflow.owner.packing import pack_folder, write_package
+    from sealflow.owner.models.owner_key import load_owner_key
+    from sealflow.owner.models.packing import pack_folder, write_package
     from sealflow.package.container import read_package
 
     key = load_owner_key(owner_key)

@@ -10,7 +10,7 @@ import click
 from sealflow.cli.screen import print_json, print_table
 
 if TYPE_CHECKING:
-    from sealflow.owner.explaining import Line
+    from sealflow.owner.trust.policy_text import Line
 
 
 @click.group()
@@ -26,8 +26,8 @@ def check(file: Path, *, as_json: bool) -> None:
 
     Exits with code 2 when it cannot be read or contradicts itself.
     """
-    from sealflow.owner.explaining import explain
-    from sealflow.owner.policy_file import load_policy_file
+    from sealflow.owner.trust.policy_file import load_policy_file
+    from sealflow.owner.trust.policy_text import explain
 
     found = load_policy_file(file)
     lines = explain(found)

@@ -36,9 +36,9 @@ def publish(
     table `worker`, only workers that meet it get this model.
     """
     from sealflow.cli.home import Home
-    from sealflow.owner.ownerkey import load_owner_key
-    from sealflow.owner.packing import pack_folder
-    from sealflow.owner.policy_file import load_policy_file
+    from sealflow.owner.models.owner_key import load_owner_key
+    from sealflow.owner.models.packing import pack_folder
+    from sealflow.owner.trust.policy_file import load_policy_file
 
     key = load_owner_key(owner_key or Home(connection.home).owner_key)
     workers = load_policy_file(connection.policy).worker

@@ -13,7 +13,7 @@ from sealflow.cli.screen import print_json, warn_of_simulation
 from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sealflow.owner.receipts import VerifiedReceipt
+    from sealflow.owner.audit.receipt_proof import VerifiedReceipt
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -34,7 +34,7 @@ def verify(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
     The log is checked first; then that it gave this worker this model and key, that the worker
     signed, and that request and reply in FILE are the ones that it signed for.
     """
-    from sealflow.owner.receipts import Proof, verify_receipt
+    from sealflow.owner.audit.receipt_proof import Proof, verify_receipt
 
     audited = audited_file(log_file, policy)
     try:

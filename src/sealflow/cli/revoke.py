@@ -34,7 +34,7 @@ def revoke(
     """
     from sealflow.cli.home import Home
     from sealflow.documents.revocation import Revoked, RevokedKind
-    from sealflow.owner.ownerkey import load_owner_key
+    from sealflow.owner.models.owner_key import load_owner_key
 
     key = load_owner_key(owner_key or Home(connection.home).owner_key)
     revoked = Revoked(kind=RevokedKind(kind), id=name)

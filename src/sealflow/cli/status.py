@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, show_simulation
-from sealflow.errors import UnavailableError
-from sealflow.wire.status import is_status
+from sealflow.owner.http.gateway_api import fetch_status
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.table import Table
 
     from sealflow.cli.connection import Connection
@@ -38,34 +34,6 @@ def status(
     else:
         show_simulation(simulated=says_simulated(found))
         print_table(status_table(found))
-
-
-def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
-    """Ask the gateway.
-
-    Raises: UnavailableError.
-    """
-    from sealflow.owner.http import HttpTransport
-    from sealflow.owner.steps import Ask, ask
-
-    transport = HttpTransport(url, ca=ca, connections=1)
-    try:
-        answer = transport.run(ask(Ask(method="GET", path="/v1/status", timeout_s=10.0)))
-    finally:
-        transport.close()
-    try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError) as error:
-        raise UnavailableError(f"{url} is no gateway (HTTP {answer.status})") from error
-    if isinstance(value, dict) and isinstance(value.get("error"), str):
-        raise UnavailableError(f"gateway {url}: {value['error'][:500]}")
-    if not is_status(value):
-        raise UnavailableError(
-            f"{url}: what it says is no status that this version knows: use the same "
-            "version as the gateway's"
-        )
-    found: dict[str, Any] = value
-    return found
 
 
 def says_simulated(found: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sealflow.cli.connection import Connection
-    from sealflow.owner.trust import TrustReport
+    from sealflow.owner.trust.report import TrustReport
 
 NOT_VERIFIED: Final = 3
 """The exit code of every VerificationError: see `EXIT_CODES`."""
@@ -73,7 +73,7 @@ def _print_refusal(url: str, error: VerificationError) -> None:
 
 
 def _print(connection: Connection, report: TrustReport) -> None:
-    from sealflow.owner.assurance import NOT_PROVED, facts, moment, sights
+    from sealflow.owner.trust.trust_text import NOT_PROVED, facts, moment, sights
 
     show_simulation(simulated=report.simulated)
     word, colour = ("SIMULATION ONLY", "yellow") if report.simulated else ("VERIFIED", "green")

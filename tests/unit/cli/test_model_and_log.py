@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealflow.owner.ownerkey import create_owner_key
+from sealflow.owner.models.owner_key import create_owner_key
 from sealflow.wire.domain import World
 from tests.sim.cluster import TINY
 

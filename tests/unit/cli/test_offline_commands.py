@@ -15,7 +15,7 @@ from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevokedKind
 from sealflow.operator.components import Site
 from sealflow.operator.key_folder import make, write_tree
-from sealflow.owner.policy_file import write_policy
+from sealflow.owner.trust.policy_file import write_policy
 from tests.sim.cluster import TINY
 from tests.unit.trusted.keybroker.running import Instance, identity, made
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sealflow.attest.evidence import Role
 from sealflow.cli.screen import print_table, progress, visible
-from sealflow.owner.policy_file import write_policy
+from sealflow.owner.trust.policy_file import write_policy
 from tests.sim.cluster import sealflow
 from tests.sim.deployments import simulated_deployment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealflow.owner.policy_file import write_policy
+from sealflow.owner.trust.policy_file import write_policy
 from tests.sim.published import Published
 from tests.sim.service import PlayedService, now_ms
 

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.owner.enclave.manifest import refuse_broken
 from sealflow.owner.enclave.sigstruct import EXPONENT, Measurement, signer_of
-from sealflow.owner.enclave.template import refuse_broken
 
 if TYPE_CHECKING:
     from pathlib import Path

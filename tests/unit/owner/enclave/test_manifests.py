@@ -15,8 +15,8 @@ from sealflow.attest.evidence import Role
 from sealflow.cli.enclave import enclave
 from sealflow.errors import ConfigError
 from sealflow.owner.enclave.contents import Python, enclave_files
+from sealflow.owner.enclave.manifest import Template, broken_rules, render
 from sealflow.owner.enclave.sizing import Load
-from sealflow.owner.enclave.template import Template, broken_rules, render
 from sealflow.owner.enclave.toml import encode_toml
 from tests.sim.enclave_places import TEMPLATES, make_enclaves, make_gramine
 from tools.tcb import THIRD_PARTY

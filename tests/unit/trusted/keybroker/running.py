@@ -14,8 +14,8 @@ from sealflow.attest.evidence import Role
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.documents.grant import Grant, open_grant
 from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
-from sealflow.owner.auditing import AuditedLog, audit
-from sealflow.owner.ownerkey import OwnerKey
+from sealflow.owner.audit.log_audit import AuditedLog, audit
+from sealflow.owner.models.owner_key import OwnerKey
 from sealflow.package.container import pack, read_package
 from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import Identity, establish

@@ -8,7 +8,7 @@ from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
 from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
-from sealflow.owner.ownerkey import OwnerKey
+from sealflow.owner.models.owner_key import OwnerKey
 from sealflow.package.publication import demands_digest
 from sealflow.wire.domain import World
 from tests.unit.trusted.keybroker.running import (

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
-from sealflow.owner.provisioning import prepare_publication
+from sealflow.owner.models.publish import prepare_publication
 from sealflow.package.container import pack
 from sealflow.trusted.identity.identity import Identity, establish
 from sealflow.trusted.keybroker.standby import Standby
