@@ -19,7 +19,7 @@ AROUND = [
 
 MAX_LINES = 450
 MAX_MEDIAN = 150
-PLACES = ("Core", "Owner", "Operator", "Host", "Worker", "Key broker", "Trusted", "CLI")
+PLACES = ("Core", "Owner", "Operator", "Local", "Host", "Worker", "Key broker", "Trusted", "CLI")
 EMPTY_WORDS = (
     "Manager",
     "Handler",

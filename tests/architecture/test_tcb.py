@@ -39,7 +39,13 @@ def test_third_party(process: str) -> None:
 @pytest.mark.parametrize("process", ENTRIES)
 def test_zones(process: str) -> None:
     """A trusted process holds nothing of the host, the owners or the command line."""
-    outside = ("sealflow.host", "sealflow.owner", "sealflow.streams", "sealflow.cli")
+    outside = (
+        "sealflow.host",
+        "sealflow.owner",
+        "sealflow.streams",
+        "sealflow.local",
+        "sealflow.cli",
+    )
     assert [name for name in closure(ENTRIES[process]).lines if name.startswith(outside)] == []
 
 

@@ -140,7 +140,7 @@ def test_73_who_imports_it() -> None:
     }
     package = {name for name in importers if name.startswith("attest/simulated/")}
     assert importers - package == {
-        "cli/home.py",
+        "local/home.py",
         "trusted/identity/identity.py",
         "trusted/identity/simulated_quotes.py",
     }

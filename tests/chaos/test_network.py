@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import pytest
 
-from sealflow.cli.home import Home
 from sealflow.errors import SealflowError
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.engine.flink.settings import FlinkInstall
-from sealflow.host.engine.flink_cluster import FlinkCluster
+from sealflow.local.flink_cluster import FlinkCluster
+from sealflow.local.home import Home
 from sealflow.owner import AsyncClient, Client, QueueClient
 from sealflow.owner.models.packing import pack_folder
 from tests.chaos.conftest import whole

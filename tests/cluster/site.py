@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import jsonschema
 import yaml
 
-from sealflow.cli.home import Home
+from sealflow.local.home import Home
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, TOOLS, HelmError, Release, merged
 from tests.chart.schemas import check_object
 from tests.cluster.accounts import ServiceAccounts

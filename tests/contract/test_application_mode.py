@@ -13,11 +13,10 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
-from sealflow.cli.flink_keys import FlinkKeys, client_tls
-from sealflow.host.cluster import Cluster
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall
-from sealflow.host.engine.flink_cluster import FlinkCluster
+from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, client_tls
+from sealflow.local.supervisor import Cluster
 from tests.chart.rendering import NAMESPACE, Object, Release, render
 from tests.cluster.controllers import BY_NAME
 from tests.sim.cluster import ROOT

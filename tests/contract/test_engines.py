@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sealflow.cli.flink_keys import client_tls
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall
+from sealflow.local.flink_cluster import client_tls
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from tests.sim.cluster import ROOT

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.cli.log import read_records
+from sealflow.cli.owner.audit import read_records
 from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
 from sealflow.owner import InputQueue, OutputQueue

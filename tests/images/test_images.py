@@ -34,7 +34,7 @@ IMPORTS = {
     "enclaves": "sealflow.trusted.worker.threads, sealflow.trusted.worker.models.openvino, "
     "sealflow.trusted.worker.models.onnx, sealflow.trusted.keybroker.leader",
     "host": "sealflow.host.gateway.app, sealflow.host.keybroker_host, sealflow.host.engine.local, "
-    "sealflow.cli.bench, sealflow.owner.client.client",
+    "sealflow.cli.bench.command, sealflow.owner.client.client",
     "flink": "sealflow.host.engine.flink.job",
 }
 BUILD_TOOLS = ("cc", "gcc", "g++", "c++", "clang", "ld", "as", "make", "pip", "pip3", "cargo")

@@ -7,7 +7,7 @@ import shutil
 import ssl
 from typing import TYPE_CHECKING
 
-from sealflow.host.cluster import Cluster, Program
+from sealflow.local.supervisor import Cluster, Program
 from tests.chart.rendering import KUBERNETES, NAMESPACE, Object, pods_of
 from tests.chart.schemas import check_object
 from tests.cluster.apiserver import ApiServer

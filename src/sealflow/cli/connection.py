@@ -139,7 +139,7 @@ def _connect(options: Mapping[str, Any]) -> Connection:
 
     Raises: ConfigError that says how to start one.
     """
-    from sealflow.cli.home import Home
+    from sealflow.local.home import Home
 
     home, ca = Home(options["home"]), options["ca"]
     url = options["url"] or options.get("address")

@@ -23,21 +23,27 @@ from sealflow.errors import (
 )
 
 COMMANDS: Final = {
-    "up": ("sealflow.cli.up", "Start a whole cluster on this machine."),
-    "trial": ("sealflow.cli.trial", "Make what a trial on another cluster needs."),
-    "flink": ("sealflow.cli.flink", "Submit, watch, stop the engine's job on Apache Flink."),
-    "status": ("sealflow.cli.status", "Show what a running cluster does."),
-    "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
-    "policy": ("sealflow.cli.policy", "Check policy files."),
-    "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),
-    "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
-    "doctor": ("sealflow.cli.doctor", "Say what this machine lacks, and how to mend it."),
-    "enclave": ("sealflow.cli.enclave", "Build, sign and measure SGX enclaves."),
-    "revoke": ("sealflow.cli.revoke", "Revoke a worker, a model or a key."),
-    "log": ("sealflow.cli.log", "Fetch, check and show the key broker's log."),
-    "receipt": ("sealflow.cli.receipt", "Check receipts offline."),
-    "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
-    "keys": ("sealflow.cli.keys", "Make and rotate certificates, passwords, signing keys."),
+    "up": ("sealflow.cli.operator.up", "Start a whole cluster on this machine."),
+    "trial": ("sealflow.cli.operator.up", "Make what a trial on another cluster needs."),
+    "flink": (
+        "sealflow.cli.operator.flink",
+        "Submit, watch, stop the engine's job on Apache Flink.",
+    ),
+    "status": ("sealflow.cli.operator.status", "Show what a running cluster does."),
+    "verify": ("sealflow.cli.owner.verify", "Verify a service and say what was proved."),
+    "policy": ("sealflow.cli.owner.verify", "Check policy files."),
+    "infer": ("sealflow.cli.owner.infer", "Seal images, have them classified, open the answers."),
+    "bench": ("sealflow.cli.bench.command", "Push N images, pull N answers, measure."),
+    "doctor": ("sealflow.cli.operator.doctor", "Say what this machine lacks, and how to mend it."),
+    "enclave": ("sealflow.cli.operator.enclave", "Build, sign and measure SGX enclaves."),
+    "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
+    "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
+    "receipt": ("sealflow.cli.owner.audit", "Check receipts offline."),
+    "model": ("sealflow.cli.owner.model", "Pack, inspect, publish and list models."),
+    "keys": (
+        "sealflow.cli.operator.keys",
+        "Make and rotate certificates, passwords, signing keys.",
+    ),
 }
 
 EXIT_CODES: Final = (

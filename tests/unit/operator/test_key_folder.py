@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from sealflow.cli.keys import keys
+from sealflow.cli.operator.keys import keys
 from sealflow.errors import ConfigError
 from sealflow.operator.components import COMPONENTS, Site
 from sealflow.operator.key_folder import read_tree, write_new, write_tree

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
-from sealflow.host.cluster import Cluster, Program
 from sealflow.host.doctor import programs
 from sealflow.host.doctor.finding import Finding, Verdict
+from sealflow.local.supervisor import Cluster, Program
 from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:

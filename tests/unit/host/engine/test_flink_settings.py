@@ -12,13 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from sealflow.cli.flink_keys import FlinkKeys, check_rsa, client_tls
 from sealflow.errors import ConfigError, RefusalCode, UnavailableError
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob, TlsStores
-from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkTls
 from sealflow.host.engine.metrics import Figures
 from sealflow.host.settings import load
+from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, FlinkTls, check_rsa, client_tls
 from sealflow.operator.components import Site
 from sealflow.operator.key_folder import make, read_tree, write_tree
 from sealflow.wire.envelope import encode_refusal

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from sealflow.attest.evidence import Role
-from sealflow.cli.enclave import enclave
+from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError
 from sealflow.owner.enclave.contents import Python, enclave_files
 from sealflow.owner.enclave.manifest import Template, broken_rules, render

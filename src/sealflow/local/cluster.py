@@ -1,4 +1,4 @@
-"""CLI: start the processes of a cluster in order, publish its models, keep it up, stop it."""
+"""Local: start the processes of a cluster in order, publish its models, keep it up, stop it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.cli.ports import free_port, near_port
-from sealflow.cli.process_settings import deployment_times, process_settings
-from sealflow.cli.waiting import await_ready
+from sealflow.attest.deployment import TIMES
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
-from sealflow.host.cluster import Cluster, Program
+from sealflow.local.flink_cluster import LOOPBACK
+from sealflow.local.flink_launch import FlinkLaunch
+from sealflow.local.supervisor import Cluster, Program, await_ready, free_port, near_port
 from sealflow.owner.client.client import Client
 from sealflow.owner.http.gateway_api import fetch_status
 from sealflow.owner.models.packing import pack_folder
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from sealflow.cli.flink_launch import FlinkLaunch
-    from sealflow.cli.home import Home
+    from sealflow.local.home import Home
 
+
+_OF_ENGINES: Final = ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
+_OF_TLS: Final = ("tls_certificate", "tls_key")
 START_TIMEOUT_S: Final = 60.0
 LOAD_TIMEOUT_S: Final = 300.0
 _MAX_BROKER_BYTES: Final = 2 * 2**30
@@ -34,6 +36,70 @@ _CHECK_S: Final = 5.0
 _MODULES: Final = {"control": "keybroker_host", "engine": "engine", "gateway": "gateway"}
 _STOP_S: Final = {"gateway": 25.0, "engine": 30.0, "control": 10.0, "broker": 10.0}
 _STOP_FLINK_S: Final = 10.0
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sealflow.local.home import Home, Toml
+
+    Settings = dict[str, Toml]
+
+
+def process_settings(
+    home: Home, broker: BrokerAddress, options: Mapping[str, Any], port: int
+) -> dict[str, Settings]:
+    """Give the settings file of each process by its name, in the order in which they start.
+
+    `options`: those of `sealflow up`. `port`: the gateway's.
+    """
+    common: Settings = {f"broker_{name}": value for name, value in broker.as_json().items()}
+    common["deployment"] = options["deployment"]
+    trusted = {**common, **_trusted(home, options["enclaves"])}
+    packages = {"packages_dir": str(home.packages.absolute())}
+    controls = ("control", *(f"control-{n}" for n in range(2, options["keybrokers"] + 1)))
+    return {
+        **{
+            name: {**trusted, "state_dir": str((home.keybroker / name).absolute())}
+            for name in controls
+        },
+        "engine": {**trusted, **packages, **_engine(options), "instance": "up"},
+        "gateway": {**common, **packages, **_gateway(options), "port": port},
+    }
+
+
+def deployment_times(given: Sequence[str]) -> dict[str, int]:
+    """Read the times of a deployment, in seconds, from NAME=SECONDS.
+
+    Raises: ConfigError.
+    """
+    times = {}
+    for each in given:
+        name, _, seconds = each.partition("=")
+        if name not in TIMES or not seconds.isdecimal():
+            raise ConfigError(f"--time {each}: write NAME=SECONDS, with one of {', '.join(TIMES)}")
+        times[name] = int(seconds)
+    return times
+
+
+def _trusted(home: Home, enclaves: Path | None) -> Settings:
+    files: Settings = {
+        "deployment_file": str(home.deployment.absolute()),
+        "simulated_platform_file": str(home.platform.absolute()),
+        "logs_dir": str((home.path / "logs").absolute()),
+    }
+    return files if enclaves is None else {**files, "enclaves_dir": str(enclaves.absolute())}
+
+
+def _engine(options: Mapping[str, Any]) -> Settings:
+    settings: Settings = {name: options[name] for name in _OF_ENGINES}
+    return {**settings, "worker_memory_bytes": (options["worker_memory"] or 0) * 2**20}
+
+
+def _gateway(options: Mapping[str, Any]) -> Settings:
+    tls = {name: str(options[name]) for name in _OF_TLS if options[name] is not None}
+    return {"queue_capacity": options["queue_capacity"], "host": options["host"], **tls}
 
 
 class Launch:
@@ -161,8 +227,6 @@ class Launch:
             self._home.cluster.unlink(missing_ok=True)
 
     def _make_flink(self) -> FlinkLaunch:
-        from sealflow.cli.flink_launch import FlinkLaunch
-        from sealflow.host.engine.flink_cluster import LOOPBACK
 
         options = self._options
         ports = (near_port(LOOPBACK, options["flink_ui_port"]), free_port(LOOPBACK, 0))

@@ -15,11 +15,10 @@ from sealflow.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.cli.bench_figures import Figures
-    from sealflow.cli.bench_load import Run
-    from sealflow.cli.bench_work import Work
+    from sealflow.cli.bench.inputs import Work
+    from sealflow.cli.bench.load import Run
+    from sealflow.cli.bench.report import Figures, Processes
     from sealflow.cli.connection import Connection
-    from sealflow.cli.processes import Processes
     from sealflow.owner.client.client import Client
 
 MAX_WRONG_SHOWN = 10
@@ -77,7 +76,7 @@ def bench(
         work = _work(client, model, images, top_k, tensor=tensor)
     run, figures = _measured(connection, work, count, via, concurrency or 64, rate, quiet=as_json)
     if plot_path is not None:
-        from sealflow.cli.bench_figures import plot
+        from sealflow.cli.bench.report import plot
 
         plot(run.samples, figures, plot_path)
     if as_json:
@@ -99,7 +98,7 @@ def _measured(
     *,
     quiet: bool,
 ) -> tuple[Run, Figures]:
-    from sealflow.cli.bench_figures import Figures, latencies
+    from sealflow.cli.bench.report import Figures, latencies
 
     processes = _processes(connection)
     before = processes.cpu_s()
@@ -126,8 +125,8 @@ def _measured(
 
 def _processes(connection: Connection) -> Processes:
     """All that the cluster reports, and on this machine its queue."""
-    from sealflow.cli.home import Home
-    from sealflow.cli.processes import Processes
+    from sealflow.cli.bench.report import Processes
+    from sealflow.local.home import Home
     from sealflow.owner.http.gateway_api import fetch_status
 
     running = Home(connection.home).running() or {}
@@ -139,8 +138,8 @@ def _processes(connection: Connection) -> Processes:
 def _work(
     client: Client, model: str | None, images: tuple[Path, ...], top_k: int, *, tensor: bool
 ) -> Work:
-    from sealflow.cli.bench_work import image_work, tensor_work
-    from sealflow.cli.infer import image_model
+    from sealflow.cli.bench.inputs import image_work, tensor_work
+    from sealflow.cli.owner.infer import image_model
 
     directory = client.verify().directory
     if not tensor:
@@ -159,7 +158,7 @@ def _work(
 def _by_queue(
     connection: Connection, work: Work, count: int, rate: float, advance: Callable[[int], None]
 ) -> Run:
-    from sealflow.cli.bench_load import by_queue
+    from sealflow.cli.bench.load import by_queue
 
     with connection.queue() as queue:
         queue.verify()
@@ -174,7 +173,7 @@ async def _by_gateway(
     rate: float,
     advance: Callable[[int], None],
 ) -> Run:
-    from sealflow.cli.bench_load import by_gateway
+    from sealflow.cli.bench.load import by_gateway
     from sealflow.owner import AsyncClient
 
     async with AsyncClient(

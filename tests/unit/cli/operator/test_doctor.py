@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from sealflow.cli.doctor import doctor
+from sealflow.cli.operator.doctor import doctor
 from sealflow.host.doctor.network import QCNL
 from tests.sim.certificates import Authority
 from tests.sim.machines import SGX_MACHINE, machine

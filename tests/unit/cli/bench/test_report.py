@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.cli.bench_figures import Figures, Sample, latencies, plot
+from sealflow.cli.bench.report import Figures, Sample, latencies, plot
 from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:

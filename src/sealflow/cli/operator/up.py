@@ -1,4 +1,4 @@
-"""CLI: `sealflow up`: a whole cluster on this machine."""
+"""CLI: `sealflow up` and `sealflow trial`: a cluster on this machine, or only its files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,36 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealflow.cli.connection import broker_address, broker_options
-from sealflow.cli.home import DEFAULT_HOME, Home
 from sealflow.cli.screen import SIMULATED, print_json, print_table
+from sealflow.local.home import DEFAULT_HOME, Home
 
 if TYPE_CHECKING:
     from types import FrameType
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--deployment", default="sealflow", show_default=True, metavar="NAME")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def trial(folder: Path, deployment: str, *, as_json: bool) -> None:
+    """Make an owner's key, settings, a clients' policy and a simulated platform in FOLDER.
+
+    For a trial on a cluster; `sealflow up` makes the same in its home. What is there already stays.
+    """
+    home = Home(folder)
+    home.prepare(deployment)
+    files = {
+        "settings of the enclaves": home.deployment,
+        "policy for clients": home.policy,
+        "key of the model owner": home.owner_key,
+        "simulated platform": home.platform,
+    }
+    if as_json:
+        print_json({name: str(path) for name, path in files.items()} | {"simulated": True})
+        return
+    click.echo(SIMULATED, err=True)
+    for name, path in files.items():
+        click.echo(f"{name:26}{path}")
 
 
 @click.command()
@@ -98,8 +123,8 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
 
     With a simulated TEE: for trials, it protects nothing from whoever runs this machine.
     """
-    from sealflow.cli.launch import Launch
     from sealflow.errors import ConfigError
+    from sealflow.local.cluster import Launch
 
     launch = Launch(Home(home), options, broker_address(options))
 

@@ -75,10 +75,10 @@ def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
     """Submit the job that JOB, a TOML file, describes; docs/guide/flink.md lists its settings."""
     import tempfile
 
-    from sealflow.cli.flink_keys import check_rsa
-    from sealflow.cli.flink_launch import finished_submission, start_submission
     from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob
     from sealflow.host.settings import load
+    from sealflow.local.flink_cluster import check_rsa
+    from sealflow.local.flink_launch import finished_submission, start_submission
 
     settings = load(job, FlinkJob)
     if settings.rest_url is None:
@@ -169,9 +169,9 @@ def _say_ended(job_id: str, state: str, *, as_json: bool) -> None:
 
 
 def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
-    from sealflow.cli.flink_keys import client_tls
-    from sealflow.cli.home import Home
     from sealflow.host.engine.flink.rest import FlinkRest
+    from sealflow.local.flink_cluster import client_tls
+    from sealflow.local.home import Home
 
     if rest is None:
         facts = (Home(home).running() or {}).get("flink")

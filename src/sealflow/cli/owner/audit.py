@@ -1,7 +1,8 @@
-"""CLI: `sealflow log`: fetch and check the key broker's log."""
+"""CLI: `sealflow log` and `sealflow receipt`: logs and receipts, checked offline."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from sealflow.errors import ConfigError
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
     from sealflow.owner.audit.log_audit import AuditedLog
+    from sealflow.owner.audit.receipt_proof import VerifiedReceipt
+
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -47,12 +50,12 @@ def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
         click.echo(f"{len(new)} new records, {len(audited.entries)} in all; head {audited.head}")
 
 
-@log.command()
+@log.command("verify")
 @click.argument("file", type=_FILE)
 @click.option("--policy", type=_FILE, required=True, help="Who may have written it.")
 @click.option("--pin", type=_FILE, help="A client's pin: check that its directory is in the log.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> None:
+def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> None:
     """Check FILE offline: chain, signatures, and the evidence of who wrote it."""
     audited = audited_file(file, policy)
     if pin is not None:
@@ -130,3 +133,70 @@ def audited_file(file: Path, policy: Path) -> AuditedLog:
     from sealflow.owner.trust.policy_file import load_policy
 
     return audit(read_records(file), load_policy(policy))
+
+
+@click.group()
+def receipt() -> None:
+    """Check receipts; `sealflow infer --receipt FILE` asks for them."""
+
+
+@receipt.command("verify")
+@click.argument("file", type=_FILE)
+@click.option("--log", "log_file", type=_FILE, required=True, help="From `sealflow log fetch`.")
+@click.option("--policy", type=_FILE, required=True, help="Whom to trust.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
+    """Check every receipt in FILE, without a network.
+
+    The log is checked first; then that it gave this worker this model and key, that the worker
+    signed, and that request and reply in FILE are the ones that it signed for.
+    """
+    from sealflow.owner.audit.receipt_proof import Proof, verify_receipt
+
+    audited = audited_file(log_file, policy)
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot read the receipts: {error.strerror}") from error
+    if not lines:
+        raise ConfigError(f"{file} has no receipts")
+    if not as_json:
+        warn_of_simulation(simulated=audited.simulated)
+    for line in lines:
+        found = verify_receipt(Proof.parse(line), audited)
+        if as_json:
+            print_json(_as_json(found, simulated=audited.simulated))
+        else:
+            _say(found)
+
+
+def _as_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
+    given = found.receipt
+    return {
+        "verified": True,
+        "simulated": simulated,
+        "deployment": given.deployment,
+        "model": str(given.model),
+        "model_digest": given.model_digest,
+        "worker": given.instance,
+        "key": given.key_id,
+        "request_id": given.request_id,
+        "at_ms": given.at_ms,
+        "log_entry": found.grant.number,
+        "revoked_later": [{**what.as_json(), "at_ms": at_ms} for what, at_ms in found.revoked],
+    }
+
+
+def _say(found: VerifiedReceipt) -> None:
+    given = found.receipt
+    click.echo(
+        f"genuine: {given.model} (package {given.model_digest[:16]}…) of {given.deployment} "
+        f"answered on {_when(given.at_ms)} UTC in worker {given.instance[:16]}…, "
+        f"granted in log entry {found.grant.number}"
+    )
+    for what, at_ms in found.revoked:
+        click.echo(f"  later, on {_when(at_ms)}, its {what.kind} was revoked")
+
+
+def _when(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
-from sealflow.cli.policy import policy as command
+from sealflow.cli.owner.verify import policy as command
 from sealflow.errors import ConfigError
 from tests.sim.policy_files import SGX, SIMULATED, written
 

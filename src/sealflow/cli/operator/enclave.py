@@ -79,7 +79,7 @@ def build(
     as_json: bool,
 ) -> None:
     """Render the manifests: sizes, threads, every file with its hash."""
-    from sealflow.cli.home import write_whole
+    from sealflow.local.home import write_whole
     from sealflow.owner.enclave.contents import Python, enclave_files
     from sealflow.owner.enclave.manifest import Template, render
     from sealflow.owner.enclave.sizing import Load

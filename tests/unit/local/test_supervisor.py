@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.host.cluster import EARLY_EXITS, Cluster, Program, last_line
+from sealflow.local.supervisor import EARLY_EXITS, Cluster, Program, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

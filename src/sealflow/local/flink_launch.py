@@ -1,4 +1,4 @@
-"""CLI: Flink as the engine of `sealflow up`: a JobManager, TaskManagers, the job on them."""
+"""Local: start Flink and its job for `sealflow up`, and keep it up."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealflow.cli.flink_keys import FlinkKeys, client_tls
-from sealflow.cli.waiting import await_ready
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
-from sealflow.host.cluster import last_line
 from sealflow.host.enclave.die_with_parent import tethered
 from sealflow.host.engine.flink.rest import RUNNING, FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall
-from sealflow.host.engine.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster
+from sealflow.local.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster, FlinkKeys, client_tls
+from sealflow.local.supervisor import await_ready, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sealflow.cli.home import Home, Toml
-    from sealflow.host.cluster import Cluster
+    from sealflow.local.home import Home, Toml
+    from sealflow.local.supervisor import Cluster
 
 START_S: Final = 120.0
 SUBMIT_S: Final = 120.0

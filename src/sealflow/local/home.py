@@ -1,4 +1,4 @@
-"""CLI: the private folder of a cluster on one machine: keys, settings, packages, logs."""
+"""Local: the folder of a cluster on this machine."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.cli.bench_figures import Sample
+from sealflow.cli.bench.report import Sample
 from sealflow.errors import SealflowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.cli.bench_work import Work
+    from sealflow.cli.bench.inputs import Work
     from sealflow.owner.client.async_client import AsyncClient
     from sealflow.owner.client.result import InferResult
     from sealflow.owner.queue.client import QueueClient

@@ -1,23 +1,76 @@
-"""Host: the processes of a cluster on one machine, started in order, kept up, stopped in order."""
+"""Local: child processes of one cluster: started, kept up, stopped, and their ports."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import ConfigError
+from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.enclave.die_with_parent import tethered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+
+_POLL_S: Final = 0.1
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 15.0
 HEALTHY_S: Final = 30.0
 EARLY_EXITS: Final = 3
+
+
+def free_port(host: str, wanted: int) -> int:
+    """Check that a port is free, or with 0 let the system choose one, which it gives nobody soon.
+
+    Raises: ConfigError when it is taken, or `host` is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, wanted), family=family) as listening:
+            port: int = listening.getsockname()[1]
+            return port
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{wanted}: {error.strerror}; use another --port"
+        ) from error
+
+
+def near_port(host: str, wanted: int) -> int:
+    """Give the wanted port, or any free one when that is taken.
+
+    Raises: ConfigError when there is none.
+    """
+    try:
+        return free_port(host, wanted)
+    except ConfigError:
+        return free_port(host, 0)
+
+
+def await_ready(
+    who: str, attempt: Callable[[], object], timeout_s: float, *, cluster: Cluster, logs: Path
+) -> None:
+    """Try until it works, and meanwhile start again what dies of the cluster.
+
+    `who`: what is waited for, and `logs` where to look, for people.
+    Raises: ConfigError when it does not within `timeout_s`, or a process ends again and again.
+    """
+    until = time.monotonic() + timeout_s
+    while True:
+        cluster.supervise()
+        try:
+            attempt()
+        except UnavailableError as error:
+            if time.monotonic() >= until:
+                raise ConfigError(
+                    f"{who}: not ready in {timeout_s:g} s: {error}; see {logs}"
+                ) from error
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Tee
-from sealflow.cli.home import Home
 from sealflow.cli.main import cli
+from sealflow.local.home import Home
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,9 +1,10 @@
-"""CLI: `sealflow verify`: the trust report. Reference: docs/reference/verify.md."""
+"""CLI: `sealflow verify` and `sealflow policy`: the trust report, and what a policy demands."""
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -16,10 +17,60 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sealflow.cli.connection import Connection
+    from sealflow.owner.trust.policy_text import Line
     from sealflow.owner.trust.report import TrustReport
+
 
 NOT_VERIFIED: Final = 3
 """The exit code of every VerificationError: see `EXIT_CODES`."""
+
+
+@click.group()
+def policy() -> None:
+    """Check policy files."""
+
+
+@policy.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check_policy(file: Path, *, as_json: bool) -> None:
+    """Say in words what FILE demands, and what it leaves open.
+
+    Exits with code 2 when it cannot be read or contradicts itself.
+    """
+    from sealflow.owner.trust.policy_file import load_policy_file
+    from sealflow.owner.trust.policy_text import explain
+
+    found = load_policy_file(file)
+    lines = explain(found)
+    if as_json:
+        print_json(
+            {
+                "policy_digest": found.digest,
+                "simulated": found.simulated,
+                "lines": [
+                    {"about": line.about, "text": line.text, "weakens": line.weakens}
+                    for line in lines
+                ],
+            }
+        )
+        return
+    _print_policy(file, found.digest, lines)
+
+
+def _print_policy(file: Path, digest: str, lines: list[Line]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{file}: policy {digest[:16]}…", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(line.about, Text(line.text, style="bold yellow" if line.weakens else ""))
+    print_table(table)
+    weak = sum(line.weakens for line in lines)
+    if weak:
+        click.secho(f"{weak} of these weaken the protection.", fg="yellow", bold=True, err=True)
 
 
 @click.command()
