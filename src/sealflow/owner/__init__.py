@@ -1,4 +1,8 @@
-"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used."""
+"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used.
+
+Its words: client, model, trust, audit, as its rooms. May import `streams`, `files`, `clock`,
+`backoff` and the core.
+"""
 
 from __future__ import annotations
 
