@@ -179,7 +179,7 @@ class Mismatch:
         """Write it for people."""
         return f"{self.code}: expected {self.expected}, got {self.got}; {self.hint}"
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give it for machines."""
         return {
             "code": self.code,

@@ -14,8 +14,8 @@ from sealflow.errors import EvidenceError, MalformedError, PolicyError
 from sealflow.owner.trust.report import examine
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
-from sealflow.wire.domain import World
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json, parse_object
 from tests.sim.published import NOW_MS, Published
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def code(service: Published, document: bytes, now_ms: int = NOW_MS) -> str:
 
 def signed(service: Published, payload: bytes) -> bytes:
     """Publish any payload with a good signature of the key broker."""
-    signature = service.signing.sign(World.SIMULATED.label("directory") + payload)
+    signature = service.signing.sign(TrustDomain.SIMULATED.label("directory") + payload)
     whole = SignedDirectory(payload=payload, signature=signature, evidence=service.evidence())
     return whole.encode()
 
@@ -118,22 +118,22 @@ def test_34_kid_of_another_key(service: Published) -> None:
 def test_35_unknown_field(service: Published) -> None:
     """A field that nobody knows, one that is twice there and one that is missing are refused."""
     value = dict(parse_object(service.directory().encode(), "directory"))
-    assert code(service, signed(service, canonical({**value, "new": 1}))) == "directory"
+    assert code(service, signed(service, canonical_json({**value, "new": 1}))) == "directory"
     twice = service.directory().encode().replace(b'"version":1', b'"version":1,"version":2')
     assert code(service, signed(service, twice)) == "directory"
     del value["revoked"]
-    assert code(service, signed(service, canonical(value))) == "directory"
+    assert code(service, signed(service, canonical_json(value))) == "directory"
 
 
 def test_36_retired_signer(service: Published) -> None:
     """A signature of any other key than the one in the evidence is refused."""
     stranger = replace(service, signing=Ed25519PrivateKey.generate())
     document = SignedDirectory.sign(
-        service.directory(), stranger.signing, World.SIMULATED, service.evidence()
+        service.directory(), stranger.signing, TrustDomain.SIMULATED, service.evidence()
     ).encode()
     assert code(service, document) == "directory_signature"
     hardware = SignedDirectory.sign(
-        service.directory(), service.signing, World.HARDWARE, service.evidence()
+        service.directory(), service.signing, TrustDomain.HARDWARE, service.evidence()
     ).encode()
     assert code(service, hardware) == "directory_signature"
 

@@ -198,7 +198,7 @@ def test_16_bent_quotes() -> None:
         assert refused(bent, wanted) == "quote"
     value = Evidence(
         tee=good.tee, quote=bytes(MAX_QUOTE_BYTES + 1), bound=b"", collateral=b""
-    ).as_json()
+    ).to_json()
     with pytest.raises(MalformedError, match="quote"):
         Evidence.from_json(value)
 

@@ -49,7 +49,7 @@ def challenge(host: Host) -> tuple[str, str]:
 
 def enroll(host: Host, number: str, evidence: Evidence) -> dict[str, Any]:
     """Answer a challenge."""
-    return ask(host, op="enroll", challenge=number, evidence=evidence.as_json())
+    return ask(host, op="enroll", challenge=number, evidence=evidence.to_json())
 
 
 def opened(host: Host, worker: Identity, answer: dict[str, Any], nonce: str, bound: bytes) -> Grant:
@@ -114,7 +114,7 @@ def test_24_kept_back(host: Host) -> None:
     assert answer["error"]["code"] == "unknown_challenge"
     number, nonce = challenge(host)
     host.broker.advance(host.clock.advance(host.clock.now_ms + CHALLENGE_LIFE_MS))
-    joiner = identity(host.made, Role.KEY_BROKER).evidence(nonce).as_json()
+    joiner = identity(host.made, Role.KEY_BROKER).evidence(nonce).to_json()
     answer = ask(host, op="join", challenge=number, evidence=joiner)
     assert answer["error"]["code"] == "unknown_challenge"
 
@@ -158,7 +158,7 @@ def test_27_wrong_role(host: Host) -> None:
     broker = identity(host.made, Role.KEY_BROKER)
     assert enroll(host, number, broker.evidence(nonce))["error"]["code"] == "policy"
     number, nonce = challenge(host)
-    evidence = identity(host.made, Role.WORKER).evidence(nonce).as_json()
+    evidence = identity(host.made, Role.WORKER).evidence(nonce).to_json()
     answer = ask(host, op="join", challenge=number, evidence=evidence)
     assert answer["error"]["code"] == "policy"
 

@@ -104,7 +104,7 @@ def test_73_verdicts(inside: Path) -> None:
             bound_claims(tee=tee),
             lambda data: platform.quote(bytes.fromhex("11" * 32), data),
             platform.collateral,
-        ).as_json()
+        ).to_json()
         for tee in (Tee.SIMULATED, Tee.SGX)
     ]
     program = f"""

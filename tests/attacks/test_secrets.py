@@ -23,7 +23,7 @@ from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_own
 from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, MEDIA_TYPE, decode
 from tests.sim.cluster import TINY, RunningCluster
 from tests.sim.enclave import EnclaveProcess
@@ -59,13 +59,13 @@ def core_limits(pid: int) -> list[str]:
 def test_72_key_files(tmp_path: Path) -> None:
     """Key files that others can read are refused, and no value shows a secret."""
     path = tmp_path / "owner.key"
-    create_owner_key(path, World.SIMULATED)
+    create_owner_key(path, TrustDomain.SIMULATED)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for mode in (0o644, 0o640, 0o604, 0o620):
         path.chmod(mode)
         with pytest.raises(ConfigError, match="chmod 600"):
             load_owner_key(path)
-    key = OwnerKey.generate(World.SIMULATED)
+    key = OwnerKey.generate(TrustDomain.SIMULATED)
     published = Published.create()
     grant = published.vault.grant(lambda _: True, "0f" * 32, 1)
     for seed, shown in (

@@ -47,7 +47,7 @@ def outgoing(vector: dict[str, Any]) -> OutgoingCall:
         envelope=bytes.fromhex(vector["request"]["envelope"]),
         header=request.header,
         suite=request.suite,
-        world=request.world,
+        domain=request.domain,
         request_digest=request.request_digest,
         _secret=bytes.fromhex(vector["session_secret"]),
     )

@@ -19,7 +19,7 @@ from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
 from sealflow.trusted.worker.serving.arrivals import Clock
 from sealflow.trusted.worker.serving.runner import Receipts
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import decode, encode_refusal
 from tests.sim.published import LOG, Published
 from tests.unit.trusted.worker.running import INSTANCE, negation, worker_identity
@@ -113,7 +113,7 @@ def test_with_and_without(service: Service, queue: QueueClient) -> None:
     asked, plain = result(queue, "asks"), result(queue, "does not")
     assert plain.receipt is None
     assert asked.receipt is not None
-    receipt = asked.receipt.unverified_receipt(World.SIMULATED)
+    receipt = asked.receipt.unverified_receipt(TrustDomain.SIMULATED)
     assert (receipt.request_id, receipt.model_digest) == (asked.request_id, asked.model_digest)
     assert (asked.outputs["y"] == plain.outputs["y"]).all()
 

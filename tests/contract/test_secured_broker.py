@@ -101,7 +101,7 @@ def secured() -> Iterator[Secured]:
 
 
 def _with(address: BrokerAddress, **changes: str) -> BrokerAddress:
-    return BrokerAddress(**{**address.as_json(), **changes})
+    return BrokerAddress(**{**address.to_json(), **changes})
 
 
 async def test_all_clients_of_a_secured_broker(secured: Secured) -> None:

@@ -18,7 +18,7 @@ from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.owner.trust.report import examine
 from sealflow.package.container import read_package
 from sealflow.wire.envelope import decode
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.strict_json import canonical_json, parse_object
 from tests.sim.published import NOW_MS, Published
 from tests.sim.sealing import pair
 from tests.unit.trusted.worker.parts import SIGNER, example, packed
@@ -74,11 +74,11 @@ def directory(data: bytes) -> None:
 def _seeds() -> dict[Callable[[bytes], None], list[bytes]]:
     tensor = Tensor(name="x", datatype=DataType.FP32, shape=(1, 2), data=memoryview(bytes(8)))
     text, parts = encode_request(InferRequest(inputs=(tensor,)))
-    good = SERVICE.evidence().as_json()
+    good = SERVICE.evidence().to_json()
     return {
         envelope: [BOTH.call(b"{}", b"tensor").envelope],
         infer_request: [len(text).to_bytes(2) + text + b"".join(map(bytes, parts))],
-        evidence: [canonical(good)],
+        evidence: [canonical_json(good)],
         quote: [b64decode(str(good["quote"]))],
         bundle: [packed(*example("tiny")).package],
         directory: [SERVICE.document(), SERVICE.document(SERVICE.with_model())],

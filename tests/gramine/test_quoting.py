@@ -17,7 +17,7 @@ from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.intel.verify import verify_quote
 from sealflow.attest.requirements import Requirements
 from sealflow.documents.directory import SignedDirectory
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
 from tests.sim.attestation_files import AttestationFiles
 from tests.sim.dcap_bodies import sgx_body
@@ -92,7 +92,7 @@ def test_key_broker(site: Site, tmp_path: Path) -> None:
         process.expect(FrameKind.STATE)
         evidence = SignedDirectory.parse(process.expect(FrameKind.DIRECTORY)).evidence
     genuine = verify_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
-    bound = report_data(evidence.bound, Role.KEY_BROKER, World.HARDWARE)
+    bound = report_data(evidence.bound, Role.KEY_BROKER, TrustDomain.HARDWARE)
     assert genuine.report.report_data == bound
 
 

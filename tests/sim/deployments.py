@@ -11,7 +11,7 @@ from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.authority import found_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.owner.models.owner_key import OwnerKey
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from sealflow.attest.simulated.platform import Platform
@@ -37,7 +37,7 @@ def requirements(role: Role) -> Requirements:
 def simulated_deployment(now_ms: int, **changes: int) -> SimulatedDeployment:
     """Make a deployment; `changes` are times, as in `Deployment`."""
     platform = found_platform(now_ms)
-    owner = OwnerKey.generate(World.SIMULATED)
+    owner = OwnerKey.generate(TrustDomain.SIMULATED)
     deployment = Deployment(
         name="test",
         tee=Tee.SIMULATED,

@@ -73,8 +73,8 @@ def codes(evidence: Evidence, wanted: SimulationPolicy, nonce: str | None = None
         appraise(evidence, wanted, NOW_MS, nonce=nonce)
     for mismatch in caught.value.mismatches:
         assert mismatch.code in str(mismatch)
-        assert set(mismatch.as_json()) == {"code", "field", "expected", "got", "hint"}
-        assert all(each or key == "field" for key, each in mismatch.as_json().items())
+        assert set(mismatch.to_json()) == {"code", "field", "expected", "got", "hint"}
+        assert all(each or key == "field" for key, each in mismatch.to_json().items())
     return [mismatch.code for mismatch in caught.value.mismatches]
 
 

@@ -14,7 +14,7 @@ from sealflow.documents.directory import Directory, DirectoryModel, SignedDirect
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.key_store import Vault
 from sealflow.trusted.keybroker.log_writer import LogHead
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import RequestId
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
 
@@ -41,7 +41,7 @@ class Published:
         return cls(
             site=site,
             signing=Ed25519PrivateKey.generate(),
-            opening=OpeningKey.generate(Suite.of(World.SIMULATED)),
+            opening=OpeningKey.generate(Suite.of(TrustDomain.SIMULATED)),
             vault=Vault(site.deployment, now_ms),
         )
 
@@ -72,7 +72,7 @@ class Published:
         bound = bound or self.bound()
         encoded = bound.encode()
         measurement = quote.pop("measurement", simulated_measurement(bound.role))
-        data = report_data(encoded, bound.role, World.SIMULATED)
+        data = report_data(encoded, bound.role, TrustDomain.SIMULATED)
         return Evidence(
             tee=Tee.SIMULATED,
             quote=self.site.platform.quote(measurement, data, **quote),
@@ -91,7 +91,7 @@ class Published:
         signed = SignedDirectory.sign(
             directory or self.directory(),
             self.signing,
-            World.SIMULATED,
+            TrustDomain.SIMULATED,
             evidence or self.evidence(),
         )
         return signed.encode()
@@ -118,7 +118,7 @@ class Published:
         """A directory with the model m, from an image to the classes of y."""
         [plain] = self.with_model().models
         image = {"name": "image", "datatype": "BYTES", "shape": [-1, 1]}
-        facts = {**plain.as_json(), "inputs": [image], "image": "image"}
+        facts = {**plain.to_json(), "inputs": [image], "image": "image"}
         return self.directory(models=(DirectoryModel.from_json(facts),))
 
     def tensor(self) -> NDArray[np.float32]:

@@ -168,9 +168,9 @@ class TwoEnclaves:
         """Have the owner revoke something."""
         owner = self.made.owner
         order = Order(deployment="test", revoked=revoked, signer=owner.signer)
-        world = self.made.deployment.tee.world
+        domain = self.made.deployment.tee.domain
         assert "error" not in self.ask(
-            "revoke", **SignedOrder.sign(order, owner.signing, world).as_json()
+            "revoke", **SignedOrder.sign(order, owner.signing, domain).to_json()
         )
 
     def call(self, name: str = "m", *, timeout_s: float = 30.0, rows: int = 1) -> OutgoingCall:

@@ -13,7 +13,7 @@ from sealflow.attest.amd.report import SNP_REPORT_BYTES
 from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
 from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from sealflow.attest.reports import Genuine
@@ -26,9 +26,9 @@ class TrustRoot:
     insecure_root: bytes | None = field(default=None, repr=False)
 
     @property
-    def world(self) -> World:
+    def domain(self) -> TrustDomain:
         """The world that the root vouches for."""
-        return World.HARDWARE if self.insecure_root is None else World.SIMULATED
+        return TrustDomain.HARDWARE if self.insecure_root is None else TrustDomain.SIMULATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Claims:
     one quote, which the quote's own bytes are not.
     """
 
-    world: World
+    domain: TrustDomain
     bound: BoundClaims
     report: Report
     platform: Platform
@@ -76,7 +76,7 @@ class Claims:
         """Security advisories that apply to the platform."""
         return self.platform.advisories if isinstance(self.platform, IntelPlatform) else ()
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give what was proved for machines, common facts first."""
         return {
             "tee": self.bound.tee.value,
@@ -109,18 +109,18 @@ def verify(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
         bound = BoundClaims.parse(evidence.bound)
     except MalformedError as error:
         raise EvidenceError("bound_claims", str(error)) from error
-    if evidence.tee is not bound.tee or evidence.tee.world is not root.world:
-        detail = f"evidence of a {evidence.tee} TEE is not judged by a {root.world.name} root"
+    if evidence.tee is not bound.tee or evidence.tee.domain is not root.domain:
+        detail = f"evidence of a {evidence.tee} TEE is not judged by a {root.domain.name} root"
         raise EvidenceError("world", detail)
     genuine = _judge(evidence, root, now_ms // 1000)
     found = form(genuine.report)
     if evidence.tee is not Tee.SIMULATED and found is not evidence.tee:
         raise EvidenceError("world", f"the quote is of {found}, not of {evidence.tee}")
-    expected = report_data(evidence.bound, bound.role, root.world)
+    expected = report_data(evidence.bound, bound.role, root.domain)
     if not hmac.compare_digest(genuine.report.report_data, expected):
         raise EvidenceError("report_data", "the quote was not made for these claims")
     return Claims(
-        world=root.world,
+        domain=root.domain,
         bound=bound,
         report=genuine.report,
         platform=genuine.platform,

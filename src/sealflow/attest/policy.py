@@ -16,7 +16,7 @@ from sealflow.attest.evidence import Tee
 from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
 from sealflow.errors import MalformedError, PolicyError
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,13 +122,13 @@ def appraise(
 def policy_digest(policy: AnyPolicy) -> str:
     """Name a policy in logs and reports: SHA-256 of all it says, in hex."""
     root = policy.root.insecure_root or b""
-    whole = canonical(
+    whole = canonical_json(
         {
             "role": policy.role.value,
             "tee": policy.tee.value,
             "deployment": policy.deployment,
             "manifest_digest": policy.manifest_digest,
-            "requirements": policy.requirements.as_json(),
+            "requirements": policy.requirements.to_json(),
             "models": {name: sorted(digests) for name, digests in policy.models.items()},
             "root": hashlib.sha256(root).hexdigest(),
         }

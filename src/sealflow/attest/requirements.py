@@ -93,7 +93,7 @@ class TdxRequirements:
                     "the values you accept, or put it into insecure_unchecked_registers"
                 )
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the table that deployments and policy files hold."""
         return {
             **{name: sorted(self.registers.get(name, ())) for name in TDX_REGISTERS},
@@ -132,7 +132,7 @@ class SnpRequirements:
     vmpl: int = 0
     insecure_no_revocations: bool = False
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the table that deployments and policy files hold."""
         return {
             "min_tcb": {name: self.min_tcb.get(name, 0) for name in TCB_PARTS},
@@ -167,7 +167,7 @@ class OutOfDateException:
     until: date
     reason: str
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the table that deployments and policy files hold."""
         return {"until": self.until.isoformat(), "reason": self.reason}
 
@@ -247,7 +247,7 @@ class Requirements:
         if tee is not Tee.SGX and (self.insecure_signer_only or self.product_id is not None):
             raise MalformedError(f"product_id and insecure_signer_only are of sgx, not of {tee}")
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the table that deployments and policy files hold."""
         exception = self.insecure_out_of_date
         return {
@@ -261,9 +261,9 @@ class Requirements:
             "platform_flags": sorted(self.platform_flags),
             "insecure_signer_only": self.insecure_signer_only,
             **({} if self.product_id is None else {"product_id": self.product_id}),
-            **({} if self.tdx is None else {"tdx": self.tdx.as_json()}),
-            **({} if self.snp is None else {"snp": self.snp.as_json()}),
-            **({} if exception is None else {"insecure_out_of_date": exception.as_json()}),
+            **({} if self.tdx is None else {"tdx": self.tdx.to_json()}),
+            **({} if self.snp is None else {"snp": self.snp.to_json()}),
+            **({} if exception is None else {"insecure_out_of_date": exception.to_json()}),
         }
 
     @classmethod

@@ -20,14 +20,14 @@ from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import TensorSpec
 from sealflow.seal.keys import SealingKey, Suite, parse_suite
-from sealflow.wire.fields import as_time, decode_base64, json_object, several
+from sealflow.wire.fields import base64_bytes, json_object, list_of, time_ms
 from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 
 MAX_KEYS: Final = 64
@@ -67,7 +67,7 @@ class DirectoryModel:
     outputs: tuple[TensorSpec, ...]
     image: str | None
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that the payload holds."""
         return {
             "name": self.name,
@@ -76,8 +76,8 @@ class DirectoryModel:
             "owner": self.owner,
             "workers": self.workers,
             "default": self.default,
-            "inputs": [spec.as_json() for spec in self.inputs],
-            "outputs": [spec.as_json() for spec in self.outputs],
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
             "image": self.image,
         }
 
@@ -99,8 +99,8 @@ class DirectoryModel:
             owner=parse_digest(item["owner"]),
             workers=None if workers is None else parse_digest(workers),
             default=default,
-            inputs=several(item["inputs"], TensorSpec.from_json, MAX_KEYS, "inputs"),
-            outputs=several(item["outputs"], TensorSpec.from_json, MAX_KEYS, "outputs"),
+            inputs=list_of(item["inputs"], TensorSpec.from_json, MAX_KEYS, "inputs"),
+            outputs=list_of(item["outputs"], TensorSpec.from_json, MAX_KEYS, "outputs"),
             image=image,
         )
 
@@ -119,7 +119,7 @@ class DirectoryKey:
     retire_ms: int
     destroy_ms: int
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that the payload holds."""
         return {
             "kid": self.kid,
@@ -139,7 +139,7 @@ class DirectoryKey:
         item = json_object(value, "directory key")
         keys = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
         require_keys(item, keys, "directory key")
-        public = decode_base64(item["public"], _MAX_PUBLIC_BYTES, "public key")
+        public = base64_bytes(item["public"], _MAX_PUBLIC_BYTES, "public key")
         sealing = SealingKey(suite=parse_suite(item["suite"]), public=public)
         if parse_key_id(item["kid"]) != sealing.key_id:
             raise MalformedError("directory key: its id is not the hash of the key")
@@ -147,9 +147,9 @@ class DirectoryKey:
             kid=sealing.key_id,
             suite=sealing.suite,
             public=public,
-            not_before_ms=as_time(item["not_before_ms"]),
-            retire_ms=as_time(item["retire_ms"]),
-            destroy_ms=as_time(item["destroy_ms"]),
+            not_before_ms=time_ms(item["not_before_ms"]),
+            retire_ms=time_ms(item["retire_ms"]),
+            destroy_ms=time_ms(item["destroy_ms"]),
         )
 
 
@@ -177,7 +177,7 @@ class Directory:
 
     def encode(self) -> bytes:
         """Write the payload that is signed."""
-        return canonical(
+        return canonical_json(
             {
                 "deployment": self.deployment,
                 "history": self.history,
@@ -188,9 +188,9 @@ class Directory:
                 "issued_ms": self.issued_ms,
                 "expires_ms": self.expires_ms,
                 "manifest_digest": self.manifest_digest,
-                "models": [model.as_json() for model in self.models],
-                "keys": [key.as_json() for key in self.keys],
-                "revoked": [each.as_json() for each in self.revoked],
+                "models": [model.to_json() for model in self.models],
+                "keys": [key.to_json() for key in self.keys],
+                "revoked": [each.to_json() for each in self.revoked],
             }
         )
 
@@ -210,12 +210,12 @@ class Directory:
             log_digest=parse_digest(value["log_digest"]),
             version=_count(value, "version"),
             previous=None if previous is None else parse_digest(previous),
-            issued_ms=as_time(value["issued_ms"]),
-            expires_ms=as_time(value["expires_ms"]),
+            issued_ms=time_ms(value["issued_ms"]),
+            expires_ms=time_ms(value["expires_ms"]),
             manifest_digest=parse_digest(value["manifest_digest"]),
-            models=several(value["models"], DirectoryModel.from_json, MAX_MODELS, "models"),
-            keys=several(value["keys"], DirectoryKey.from_json, MAX_KEYS, "keys"),
-            revoked=several(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
+            models=list_of(value["models"], DirectoryModel.from_json, MAX_MODELS, "models"),
+            keys=list_of(value["keys"], DirectoryKey.from_json, MAX_KEYS, "keys"),
+            revoked=list_of(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
         )
 
 
@@ -229,11 +229,11 @@ class SignedDirectory:
 
     @classmethod
     def sign(
-        cls, directory: Directory, key: Ed25519PrivateKey, world: World, evidence: Evidence
+        cls, directory: Directory, key: Ed25519PrivateKey, domain: TrustDomain, evidence: Evidence
     ) -> Self:
         """Sign a directory with the key that `evidence` binds."""
         payload = directory.encode()
-        signature = key.sign(world.label("directory") + payload)
+        signature = key.sign(domain.label("directory") + payload)
         return cls(payload=payload, signature=signature, evidence=evidence)
 
     def encode(self) -> bytes:
@@ -242,7 +242,7 @@ class SignedDirectory:
             "payload": b64encode(self.payload).decode(),
             "signature": b64encode(self.signature).decode(),
         }
-        return canonical({"directory": signed, "evidence": self.evidence.as_json()})
+        return canonical_json({"directory": signed, "evidence": self.evidence.to_json()})
 
     @classmethod
     def parse(cls, document: bytes) -> Self:
@@ -257,8 +257,8 @@ class SignedDirectory:
         signed = _entry(value["directory"], "published directory")
         require_keys(signed, ("payload", "signature"), "published directory")
         return cls(
-            payload=decode_base64(signed["payload"], MAX_DIRECTORY_BYTES, "directory payload"),
-            signature=decode_base64(signed["signature"], _SIGNATURE_BYTES, "directory signature"),
+            payload=base64_bytes(signed["payload"], MAX_DIRECTORY_BYTES, "directory payload"),
+            signature=base64_bytes(signed["signature"], _SIGNATURE_BYTES, "directory signature"),
             evidence=Evidence.from_json(value["evidence"]),
         )
 
@@ -267,7 +267,7 @@ class SignedDirectory:
         """SHA-256 of the payload in hex: what the next directory calls `previous`."""
         return hashlib.sha256(self.payload).hexdigest()
 
-    def verify(self, signing_key: bytes, world: World) -> Directory:
+    def verify(self, signing_key: bytes, domain: TrustDomain) -> Directory:
         """Give the directory that the holder of `signing_key` signed, in this world.
 
         `signing_key`: Ed25519 public key, from approved claims.
@@ -276,7 +276,7 @@ class SignedDirectory:
         """
         try:
             key = Ed25519PublicKey.from_public_bytes(signing_key)
-            key.verify(self.signature, world.label("directory") + self.payload)
+            key.verify(self.signature, domain.label("directory") + self.payload)
         except (InvalidSignature, ValueError) as error:
             detail = "it was not signed by the key broker that the evidence names"
             raise EvidenceError("directory_signature", detail) from error
@@ -284,7 +284,7 @@ class SignedDirectory:
             directory = Directory.unverified_parse(self.payload)
         except MalformedError as error:
             raise EvidenceError("directory", str(error)) from error
-        if any(key.suite.world is not world for key in directory.keys):
+        if any(key.suite.domain is not domain for key in directory.keys):
             raise EvidenceError("directory", "it has keys of another world")
         return directory
 

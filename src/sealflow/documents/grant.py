@@ -10,15 +10,15 @@ from sealflow.errors import MalformedError
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import hand_over, take_over
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import ModelRef, parse_digest, parse_name
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.attest.policy import Approval
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 _MAX_ITEMS: Final = 1024
 
@@ -59,7 +59,7 @@ class Grant:
         return hand_over(self._encode(), approval, signing, "grant")
 
     def _encode(self) -> bytes:
-        return canonical(
+        return canonical_json(
             {
                 "keys": [
                     {
@@ -86,12 +86,12 @@ class Grant:
         )
 
     @classmethod
-    def _parse(cls, text: bytes, world: World) -> Self:
+    def _parse(cls, text: bytes, domain: TrustDomain) -> Self:
         value = parse_object(text, "grant")
         names = ("keys", "models", "lease_ms", "history", "directory_version")
         require_keys(value, names, "grant")
         return cls(
-            keys=tuple(_key(each, world) for each in _list(value["keys"])),
+            keys=tuple(_key(each, domain) for each in _list(value["keys"])),
             models=tuple(map(_model, _list(value["models"]))),
             lease_ms=_number(value["lease_ms"]),
             history=parse_digest(value["history"]),
@@ -118,16 +118,16 @@ def open_grant(
         signer=signer,
         purpose="grant",
     )
-    return Grant._parse(text, opening.suite.world)  # noqa: SLF001
+    return Grant._parse(text, opening.suite.domain)  # noqa: SLF001
 
 
-def _key(value: object, world: World) -> GrantedKey:
+def _key(value: object, domain: TrustDomain) -> GrantedKey:
     item = _object(value)
     require_keys(item, ("suite", "seed", "destroy_ms"), "grant")
     suite = parse_suite(item["suite"])
-    if suite.world is not world:
+    if suite.domain is not domain:
         raise MalformedError("grant: a key of another world")
-    seed = decode_base64(item["seed"], SEED_BYTES, "seed")
+    seed = base64_bytes(item["seed"], SEED_BYTES, "seed")
     return GrantedKey(
         opening=OpeningKey(suite=suite, seed=seed), destroy_ms=_number(item["destroy_ms"])
     )
@@ -140,7 +140,7 @@ def _model(value: object) -> GrantedModel:
         ref=ModelRef(name=parse_name(item["name"]), version=parse_name(item["version"])),
         digest=parse_digest(item["digest"]),
         signer=parse_digest(item["signer"]),
-        content_key=decode_base64(item["content_key"], KEY_BYTES, "content key"),
+        content_key=base64_bytes(item["content_key"], KEY_BYTES, "content key"),
     )
 
 

@@ -16,14 +16,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 MAX_ENTRY_BYTES: Final = 2**20
 _SIGNATURE_BYTES: Final = 64
@@ -64,7 +64,7 @@ class LogEntry:
 
     def encode(self) -> bytes:
         """Write the bytes that are hashed and signed."""
-        return canonical(
+        return canonical_json(
             {
                 "number": self.number,
                 "previous": self.previous,
@@ -114,14 +114,14 @@ class SignedEntry:
     signature: bytes
 
     @classmethod
-    def sign(cls, entry: LogEntry, key: Ed25519PrivateKey, world: World) -> Self:
+    def sign(cls, entry: LogEntry, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign an entry: what is signed stands for all entries before it, too."""
         text = entry.encode()
-        return cls(text=text, signature=key.sign(_signed(world, digest_of(text, world))))
+        return cls(text=text, signature=key.sign(_signed(domain, digest_of(text, domain))))
 
     def encode(self) -> bytes:
         """Write the record that the host keeps: one line of JSON."""
-        return canonical(
+        return canonical_json(
             {
                 "entry": b64encode(self.text).decode(),
                 "signature": b64encode(self.signature).decode(),
@@ -139,31 +139,31 @@ class SignedEntry:
         value = parse_object(record, "log record")
         require_keys(value, ("entry", "signature"), "log record")
         return cls(
-            text=decode_base64(value["entry"], MAX_ENTRY_BYTES, "log entry"),
-            signature=decode_base64(value["signature"], _SIGNATURE_BYTES, "log signature"),
+            text=base64_bytes(value["entry"], MAX_ENTRY_BYTES, "log entry"),
+            signature=base64_bytes(value["signature"], _SIGNATURE_BYTES, "log signature"),
         )
 
-    def digest(self, world: World) -> str:
+    def digest(self, domain: TrustDomain) -> str:
         """Name the entry and all before it, in hex."""
-        return digest_of(self.text, world)
+        return digest_of(self.text, domain)
 
-    def verify(self, signing_key: bytes, world: World) -> None:
+    def verify(self, signing_key: bytes, domain: TrustDomain) -> None:
         """Check that the holder of `signing_key` (Ed25519 public key) signed.
 
         Raises: EvidenceError.
         """
         try:
             key = Ed25519PublicKey.from_public_bytes(signing_key)
-            key.verify(self.signature, _signed(world, self.digest(world)))
+            key.verify(self.signature, _signed(domain, self.digest(domain)))
         except (InvalidSignature, ValueError) as error:
             detail = "an entry was not signed by the key broker that had opened the log"
             raise EvidenceError("log_signature", detail) from error
 
 
-def digest_of(text: bytes, world: World) -> str:
+def digest_of(text: bytes, domain: TrustDomain) -> str:
     """Hash an entry's bytes, in hex."""
-    return hashlib.sha256(world.label("log entry") + text).hexdigest()
+    return hashlib.sha256(domain.label("log entry") + text).hexdigest()
 
 
-def _signed(world: World, digest: str) -> bytes:
-    return world.label("log head") + bytes.fromhex(digest)
+def _signed(domain: TrustDomain, digest: str) -> bytes:
+    return domain.label("log head") + bytes.fromhex(digest)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
@@ -26,12 +26,12 @@ from sealflow.wire.ids import (
     parse_name,
     parse_request_id,
 )
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 
 MAX_RECEIPT_BYTES: Final = 4096
@@ -72,7 +72,7 @@ class Receipt:
 
     def encode(self) -> bytes:
         """Write the bytes that are signed."""
-        return canonical(
+        return canonical_json(
             {
                 "deployment": self.deployment,
                 "manifest_digest": self.manifest_digest,
@@ -121,12 +121,12 @@ class SignedReceipt:
     signature: bytes
 
     @classmethod
-    def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, world: World) -> Self:
+    def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign with the key in the worker's evidence."""
         text = receipt.encode()
-        return cls(text=text, signature=key.sign(world.label("receipt") + text))
+        return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that travels and is kept."""
         return {
             "receipt": b64encode(self.text).decode(),
@@ -140,18 +140,18 @@ class SignedReceipt:
         Raises: MalformedError.
         """
         return cls(
-            text=decode_base64(value.get("receipt"), MAX_RECEIPT_BYTES, "receipt"),
-            signature=decode_base64(value.get("signature"), _SIGNATURE_BYTES, "receipt signature"),
+            text=base64_bytes(value.get("receipt"), MAX_RECEIPT_BYTES, "receipt"),
+            signature=base64_bytes(value.get("signature"), _SIGNATURE_BYTES, "receipt signature"),
         )
 
-    def verify(self, signing_key: bytes, world: World) -> Receipt:
+    def verify(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
         """Give the receipt that the holder of `signing_key` (Ed25519 public key) signed.
 
         Raises: EvidenceError, MalformedError.
         """
         try:
             key = Ed25519PublicKey.from_public_bytes(signing_key)
-            key.verify(self.signature, world.label("receipt") + self.text)
+            key.verify(self.signature, domain.label("receipt") + self.text)
         except (InvalidSignature, ValueError) as error:
             raise EvidenceError("receipt_signature", "the worker did not sign it") from error
         return Receipt.parse(self.text)
@@ -159,7 +159,7 @@ class SignedReceipt:
 
 def answering_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
     """Write a reply with its receipt."""
-    return [*content_parts(ContentKind.RECEIPT, canonical(signed.as_json())), *parts]
+    return [*content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json())), *parts]
 
 
 def split_answering(content: Content) -> tuple[Content, SignedReceipt | None]:
@@ -174,9 +174,9 @@ def split_answering(content: Content) -> tuple[Content, SignedReceipt | None]:
     return inner_content(content), SignedReceipt.from_json(value)
 
 
-def salted_digest(world: World, purpose: str, salt: str, parts: Parts) -> str:
+def salted_digest(domain: TrustDomain, purpose: str, salt: str, parts: Parts) -> str:
     """Hash a content as written (kind, length, JSON, binary part). `purpose`: request or reply."""
-    digest = hashlib.sha256(world.label(f"receipt {purpose}") + bytes.fromhex(salt))
+    digest = hashlib.sha256(domain.label(f"receipt {purpose}") + bytes.fromhex(salt))
     for part in parts:
         digest.update(part)
     return digest.hexdigest()

@@ -15,16 +15,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.fields import decode_base64, json_object
+from sealflow.wire.fields import base64_bytes, json_object
 from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 
 MAX_REVOKED: Final = 1024
@@ -57,7 +57,7 @@ class Revoked:
         """Refuse what cannot name anything."""
         _IDS[self.kind](self.id)
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that payloads hold."""
         return {"kind": self.kind.value, "id": self.id}
 
@@ -93,10 +93,10 @@ class Order:
 
     def encode(self) -> bytes:
         """Write the bytes that are signed."""
-        return canonical(
+        return canonical_json(
             {
                 "deployment": self.deployment,
-                "revoke": self.revoked.as_json(),
+                "revoke": self.revoked.to_json(),
                 "signer": self.signer,
             }
         )
@@ -110,12 +110,12 @@ class SignedOrder:
     signature: bytes
 
     @classmethod
-    def sign(cls, order: Order, key: Ed25519PrivateKey, world: World) -> Self:
+    def sign(cls, order: Order, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign an order with the key of its signer."""
         text = order.encode()
-        return cls(text=text, signature=key.sign(world.label("order") + text))
+        return cls(text=text, signature=key.sign(domain.label("order") + text))
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that travels and is logged."""
         return {
             "order": b64encode(self.text).decode(),
@@ -129,11 +129,11 @@ class SignedOrder:
         Raises: MalformedError.
         """
         return cls(
-            text=decode_base64(value.get("order"), MAX_ORDER_BYTES, "order"),
-            signature=decode_base64(value.get("signature"), _SIGNATURE_BYTES, "order signature"),
+            text=base64_bytes(value.get("order"), MAX_ORDER_BYTES, "order"),
+            signature=base64_bytes(value.get("signature"), _SIGNATURE_BYTES, "order signature"),
         )
 
-    def verify(self, world: World) -> Order:
+    def verify(self, domain: TrustDomain) -> Order:
         """Give the order that its signer signed. Whether the signer may is another question.
 
         Raises: MalformedError, EvidenceError.
@@ -149,7 +149,7 @@ class SignedOrder:
             raise MalformedError("order: not in its one form")
         try:
             key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(order.signer))
-            key.verify(self.signature, world.label("order") + self.text)
+            key.verify(self.signature, domain.label("order") + self.text)
         except (InvalidSignature, ValueError) as error:
             raise EvidenceError("order_signature", "its signer did not sign it") from error
         return order

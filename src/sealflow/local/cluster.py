@@ -54,7 +54,7 @@ def process_settings(
 
     `options`: those of `sealflow up`. `port`: the gateway's.
     """
-    common: Settings = {f"broker_{name}": value for name, value in broker.as_json().items()}
+    common: Settings = {f"broker_{name}": value for name, value in broker.to_json().items()}
     common["deployment"] = options["deployment"]
     trusted = {**common, **_trusted(home, options["enclaves"])}
     packages = {"packages_dir": str(home.packages.absolute())}
@@ -168,7 +168,7 @@ class Launch:
 
     def facts(self) -> dict[str, object]:
         """How to reach the cluster."""
-        broker = {} if self._broker is None else self._broker.as_json()
+        broker = {} if self._broker is None else self._broker.to_json()
         return {
             "url": self._url,
             "ca": None if self._ca is None else str(self._ca),

@@ -21,7 +21,7 @@ from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.trust.policy_file import write_policy
 from sealflow.owner.trust.toml_text import table_lines
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import parse_name
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Home:
     def _owner(self) -> OwnerKey:
         if self.owner_key.exists():
             return load_owner_key(self.owner_key)
-        return create_owner_key(self.owner_key, World.SIMULATED)
+        return create_owner_key(self.owner_key, TrustDomain.SIMULATED)
 
     def _platform(self) -> Platform:
         try:

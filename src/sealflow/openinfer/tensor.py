@@ -280,7 +280,7 @@ class TensorSpec:
             msg = f"tensor {self.name}: shape {list(tensor.shape)} does not fit {list(self.shape)}"
             raise InvalidInputError(msg)
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that manifests and directories hold."""
         return {"name": self.name, "datatype": self.datatype.value, "shape": list(self.shape)}
 

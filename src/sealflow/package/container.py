@@ -27,7 +27,7 @@ from sealflow.package.statement import (
     verify_statement,
 )
 from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream, stream_length
-from sealflow.wire.domain import LENGTH_BYTES, prefixed
+from sealflow.wire.domain import LENGTH_BYTES, length_prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.seal.keys import OpeningKey, SealingKey
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 MAGIC: Final = b"SFB1"
 MAX_WRAPPED_KEY_BYTES: Final = 4096
@@ -60,9 +60,9 @@ def pack(
 
     Raises: BundleError when files and manifest do not fit, or are over a limit.
     """
-    world = sealing.suite.world
+    domain = sealing.suite.domain
     content_key = os.urandom(KEY_BYTES)
-    statement = Statement.over(manifest, files, content_key_id(content_key, world))
+    statement = Statement.over(manifest, files, content_key_id(content_key, domain))
     payload = statement.encode()
     if len(payload) > MAX_STATEMENT_BYTES:
         msg = f"the manifest makes a statement of over {MAX_STATEMENT_BYTES} bytes"
@@ -70,11 +70,11 @@ def pack(
     signer = signing.public_key().public_bytes_raw().hex()
     envelope = encode_envelope(payload, sign_statement(payload, signing), signer)
     digest = statement_digest(payload)
-    wrapped = sealing.seal(content_key, _wrapping_info(world, digest))
-    pieces = [MAGIC, prefixed(envelope, wrapped)]
+    wrapped = sealing.seal(content_key, _wrapping_info(domain, digest))
+    pieces = [MAGIC, length_prefixed(envelope, wrapped)]
     whole = {**files, MANIFEST_NAME: manifest.encode()}
     for resource in statement.resources:
-        key, context = _file_key(world, content_key, digest, wrapped, resource.name)
+        key, context = _file_key(domain, content_key, digest, wrapped, resource.name)
         pieces.append(seal_stream(key, context, _in_pieces(whole[resource.name], progress)))
     return b"".join(pieces)
 
@@ -101,21 +101,21 @@ class Package:
 
         Raises: OpenError for any other key.
         """
-        content_key = key.open(self._wrapped, _wrapping_info(key.suite.world, self.digest))
-        self._check_key(content_key, key.suite.world)
+        content_key = key.open(self._wrapped, _wrapping_info(key.suite.domain, self.digest))
+        self._check_key(content_key, key.suite.domain)
         return content_key
 
-    def open_files(self, content_key: bytes, world: World) -> dict[str, bytes]:
+    def open_files(self, content_key: bytes, domain: TrustDomain) -> dict[str, bytes]:
         """Give the manifest's files by name: the signer's bytes, and all of them.
 
         Memory: the files once, beside the package.
 
         Raises: OpenError for a wrong key or changed ciphertext, BundleError for a wrong digest.
         """
-        self._check_key(content_key, world)
+        self._check_key(content_key, domain)
         files = {}
         for resource in self.statement.resources:
-            key, context = _file_key(world, content_key, self.digest, self._wrapped, resource.name)
+            key, context = _file_key(domain, content_key, self.digest, self._wrapped, resource.name)
             content = open_stream(key, context, self._sealed[resource.name])
             if hashlib.sha256(content).hexdigest() != resource.digest:
                 msg = f"package: {resource.name} does not have the signed digest"
@@ -124,9 +124,9 @@ class Package:
         del files[MANIFEST_NAME]
         return files
 
-    def _check_key(self, content_key: bytes, world: World) -> None:
+    def _check_key(self, content_key: bytes, domain: TrustDomain) -> None:
         expected = self.statement.content_key_id
-        if not hmac.compare_digest(content_key_id(content_key, world), expected):
+        if not hmac.compare_digest(content_key_id(content_key, domain), expected):
             raise OpenError
 
 
@@ -194,24 +194,24 @@ def read_package(data: bytes | bytearray | memoryview) -> UnverifiedPackage:
     )
 
 
-def content_key_id(content_key: bytes, world: World) -> str:
+def content_key_id(content_key: bytes, domain: TrustDomain) -> str:
     """Commit to a content key, 32 random bytes, without giving it away."""
-    return hashlib.sha256(world.label("bundle content key") + content_key).hexdigest()
+    return hashlib.sha256(domain.label("bundle content key") + content_key).hexdigest()
 
 
 def _file_key(
-    world: World, content_key: bytes, digest: str, wrapped: bytes, name: str
+    domain: TrustDomain, content_key: bytes, digest: str, wrapped: bytes, name: str
 ) -> tuple[bytes, bytes]:
     # The wrapped key is bound too, so that no byte of a package can change unnoticed.
-    bound = prefixed(bytes.fromhex(digest), hashlib.sha256(wrapped).digest(), name.encode())
-    context = hashlib.sha256(world.label("bundle file context") + bound).digest()
-    info = world.label("bundle file key") + context
+    bound = length_prefixed(bytes.fromhex(digest), hashlib.sha256(wrapped).digest(), name.encode())
+    context = hashlib.sha256(domain.label("bundle file context") + bound).digest()
+    info = domain.label("bundle file key") + context
     key = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(content_key)
     return key, context
 
 
-def _wrapping_info(world: World, digest: str) -> bytes:
-    return world.label("bundle owner key") + prefixed(bytes.fromhex(digest))
+def _wrapping_info(domain: TrustDomain, digest: str) -> bytes:
+    return domain.label("bundle owner key") + length_prefixed(bytes.fromhex(digest))
 
 
 def _split_first(view: memoryview, limit: int) -> tuple[memoryview, memoryview]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.errors import BundleError, MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.package.preprocessing import ClassificationRecipe, ImageRecipe
-from sealflow.wire.fields import as_integer, json_object, one_of
+from sealflow.wire.fields import enum_member, integer, json_object
 from sealflow.wire.ids import ModelRef, parse_name
-from sealflow.wire.strict_json import canonical, require_keys
+from sealflow.wire.strict_json import canonical_json, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class ModelManifest:
         """The files that a package must hold, no more and no less, beside the manifest."""
         return tuple(path for path in (self.file, self.weights, self.labels) if path is not None)
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the manifest as a JSON object."""
         image, classification = self.image, self.classification
         return {
@@ -106,16 +106,16 @@ class ModelManifest:
             "format": self.format.value,
             "file": self.file,
             "labels": self.labels,
-            "inputs": [spec.as_json() for spec in self.inputs],
-            "outputs": [spec.as_json() for spec in self.outputs],
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
             "max_batch": self.max_batch,
-            "image": None if image is None else image.as_json(),
-            "classification": None if classification is None else classification.as_json(),
+            "image": None if image is None else image.to_json(),
+            "classification": None if classification is None else classification.to_json(),
         }
 
     def encode(self) -> bytes:
         """Write `manifest.json`, in the one form that digests are taken of."""
-        return canonical(self.as_json())
+        return canonical_json(self.to_json())
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -131,12 +131,12 @@ class ModelManifest:
         return cls(
             name=parse_name(table["name"]),
             version=parse_name(table["version"]),
-            format=one_of(ModelFormat, table["format"], "manifest: format"),
+            format=enum_member(ModelFormat, table["format"], "manifest: format"),
             file=check_path(table["file"]),
             labels=None if labels is None else check_path(labels),
             inputs=_specs(table["inputs"], "inputs"),
             outputs=_specs(table["outputs"], "outputs"),
-            max_batch=as_integer(table["max_batch"], "manifest: max_batch"),
+            max_batch=integer(table["max_batch"], "manifest: max_batch"),
             image=None if image is None else ImageRecipe.from_json(image),
             classification=(
                 None if classification is None else ClassificationRecipe.from_json(classification)

@@ -9,7 +9,7 @@ from typing import Final
 
 from sealflow.errors import MalformedError
 from sealflow.openinfer.tensor import check_name
-from sealflow.wire.fields import as_integer, json_object, one_of
+from sealflow.wire.fields import enum_member, integer, json_object
 from sealflow.wire.strict_json import is_integer, require_keys
 
 MAX_IMAGE_SIDE: Final = 8192
@@ -80,7 +80,7 @@ class ImageRecipe:
             return CHANNELS, self.height, self.width
         return self.height, self.width, CHANNELS
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that the manifest holds."""
         return {
             "input": self.input,
@@ -105,12 +105,12 @@ class ImageRecipe:
         require_keys(table, ("input", "width", "height"), "image", optional)
         return cls(
             input=check_name(table["input"], "image: input"),
-            width=as_integer(table["width"], "image: width"),
-            height=as_integer(table["height"], "image: height"),
+            width=integer(table["width"], "image: width"),
+            height=integer(table["height"], "image: height"),
             crop=_number(table.get("crop", 1.0), "image: crop"),
-            resize=one_of(Resize, table.get("resize", Resize.BICUBIC), "image: resize"),
-            layout=one_of(Layout, table.get("layout", Layout.NCHW), "image: layout"),
-            channels=one_of(Channels, table.get("channels", Channels.RGB), "image: channels"),
+            resize=enum_member(Resize, table.get("resize", Resize.BICUBIC), "image: resize"),
+            layout=enum_member(Layout, table.get("layout", Layout.NCHW), "image: layout"),
+            channels=enum_member(Channels, table.get("channels", Channels.RGB), "image: channels"),
             mean=_per_channel(table.get("mean", [0.0] * CHANNELS), "image: mean"),
             scale=_per_channel(table.get("scale", [1.0] * CHANNELS), "image: scale"),
         )
@@ -123,7 +123,7 @@ class ClassificationRecipe:
     output: str
     softmax: bool = False
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that the manifest holds."""
         return {"output": self.output, "softmax": self.softmax}
 

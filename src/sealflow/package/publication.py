@@ -12,7 +12,7 @@ from sealflow.errors import MalformedError, OpenError
 from sealflow.package.container import content_key_id
 from sealflow.package.statement import Statement, statement_digest, verify_statement
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from sealflow.package.container import Package
@@ -46,17 +46,17 @@ def seal_publication(
     issued_ms: int,
 ) -> bytes:
     """Seal statement and content key to the key broker's key, which must come from its evidence."""
-    text = canonical(
+    text = canonical_json(
         {
             "content_key": b64encode(content_key).decode(),
             "issued_ms": issued_ms,
             "signature": b64encode(package.signature).decode(),
             "signer": package.signer,
             "statement": b64encode(package.payload).decode(),
-            "workers": None if workers is None else workers.as_json(),
+            "workers": None if workers is None else workers.to_json(),
         }
     )
-    return key.seal(text, key.suite.world.label("publish"))
+    return key.seal(text, key.suite.domain.label("publish"))
 
 
 def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
@@ -65,8 +65,8 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
     Raises: OpenError when it does not open or the content key is another's, MalformedError for
     nonsense inside, BundleError for a statement that is not the signer's.
     """
-    world = key.suite.world
-    value = parse_object(key.open(sealed, world.label("publish")), "publication")
+    domain = key.suite.domain
+    value = parse_object(key.open(sealed, domain.label("publish")), "publication")
     require_keys(value, _KEYS, "publication")
     payload, signature = _decoded(value["statement"]), _decoded(value["signature"])
     content_key, signer = _decoded(value["content_key"]), parse_digest(value["signer"])
@@ -74,7 +74,7 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
     if not is_integer(issued_ms) or issued_ms < 0:
         raise MalformedError("publication: issued_ms is not a time")
     statement = verify_statement(payload, signature, signer)
-    if content_key_id(content_key, world) != statement.content_key_id:
+    if content_key_id(content_key, domain) != statement.content_key_id:
         raise OpenError
     return Publication(
         statement=statement,
@@ -88,7 +88,7 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
 
 def demands_digest(workers: Requirements) -> str:
     """Name what an owner demands of workers, as the directory does."""
-    return hashlib.sha256(canonical(workers.as_json())).hexdigest()
+    return hashlib.sha256(canonical_json(workers.to_json())).hexdigest()
 
 
 def _decoded(text: object) -> bytes:

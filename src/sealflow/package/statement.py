@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import BundleError, MalformedError
 from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
-from sealflow.wire.fields import as_integer, json_object
+from sealflow.wire.fields import integer, json_object
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import (
-    canonical,
+    canonical_json,
     parse_object,
     parse_object_with_floats,
     require_keys,
@@ -103,10 +103,10 @@ class Statement:
         predicate = {
             "serialization": _SERIALIZATION,
             "resources": resources,
-            "sealflow_manifest": self.manifest.as_json(),
+            "sealflow_manifest": self.manifest.to_json(),
             "sealflow_content_key": self.content_key_id,
         }
-        return canonical(
+        return canonical_json(
             {
                 "_type": _TYPE,
                 "subject": [subject],
@@ -166,7 +166,7 @@ def statement_digest(payload: bytes) -> str:
 
 def encode_envelope(payload: bytes, signature: bytes, signer: str) -> bytes:
     """Write the DSSE envelope; its key id is the signer's public key in hex."""
-    return canonical(
+    return canonical_json(
         {
             "payloadType": PAYLOAD_TYPE,
             "payload": b64encode(payload).decode(),
@@ -210,7 +210,7 @@ def _statement(value: dict[str, object]) -> Statement:
 
 def _resource(value: object) -> Resource:
     item = json_object(value, "statement: resource")
-    name, size = item.get("name"), as_integer(item.get("size"), "statement: size")
+    name, size = item.get("name"), integer(item.get("size"), "statement: size")
     if not isinstance(name, str) or size < 0:
         msg = "statement: a resource has no name or no size"
         raise MalformedError(msg)

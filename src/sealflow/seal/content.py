@@ -15,7 +15,7 @@ from typing import Final
 
 from sealflow.errors import MalformedError
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 _HEAD: Final = struct.Struct(">BI")
 MAX_MESSAGE_CHARACTERS: Final = 2000
@@ -75,7 +75,7 @@ def parse_content(data: memoryview) -> Content:
 
 def error_parts(code: str, message: str) -> list[bytes | memoryview]:
     """Write an error reply."""
-    text = canonical({"code": code, "message": message[:MAX_MESSAGE_CHARACTERS]})
+    text = canonical_json({"code": code, "message": message[:MAX_MESSAGE_CHARACTERS]})
     return content_parts(ContentKind.ERROR, text)
 
 
@@ -128,7 +128,7 @@ def unpad(padded: memoryview) -> memoryview:
 
 def asking_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
     """Write a request that asks for a receipt. `salt`: 64 random hex digits, for this one."""
-    return [*content_parts(ContentKind.RECEIPT, canonical({"salt": salt})), *parts]
+    return [*content_parts(ContentKind.RECEIPT, canonical_json({"salt": salt})), *parts]
 
 
 def split_asking(content: Content) -> tuple[Content, str | None]:

@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.keys import SealingKey, parse_suite
-from sealflow.wire.domain import prefixed
+from sealflow.wire.domain import length_prefixed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.attest.policy import Approval
     from sealflow.seal.keys import OpeningKey
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 
 def hand_over(
@@ -31,12 +31,12 @@ def hand_over(
 
     Raises: MalformedError when the enclave's key is of another world than its evidence.
     """
-    bound, world = approval.claims.bound, approval.claims.world
+    bound, domain = approval.claims.bound, approval.claims.domain
     key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
-    if key.suite.world is not world:
+    if key.suite.domain is not domain:
         raise MalformedError("bound claims: the sealing key is of another world")
-    sealed = key.seal(text, world.label(purpose))
-    return sealed, signing.sign(_signed(world, purpose, bound.nonce, bound.encode(), sealed))
+    sealed = key.seal(text, domain.label(purpose))
+    return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.encode(), sealed))
 
 
 def take_over(  # noqa: PLR0913 - everything that the secret is bound to
@@ -56,15 +56,15 @@ def take_over(  # noqa: PLR0913 - everything that the secret is bound to
 
     Raises: OpenError when it is not for this evidence or not of this giver.
     """
-    world = opening.suite.world
+    domain = opening.suite.domain
     try:
         key = Ed25519PublicKey.from_public_bytes(signer)
-        key.verify(signature, _signed(world, purpose, nonce, bound, sealed))
+        key.verify(signature, _signed(domain, purpose, nonce, bound, sealed))
     except (InvalidSignature, ValueError):
         raise OpenError from None
-    return opening.open(sealed, world.label(purpose))
+    return opening.open(sealed, domain.label(purpose))
 
 
-def _signed(world: World, purpose: str, nonce: str, bound: bytes, sealed: bytes) -> bytes:
+def _signed(domain: TrustDomain, purpose: str, nonce: str, bound: bytes, sealed: bytes) -> bytes:
     parts = (bytes.fromhex(nonce), hashlib.sha256(bound).digest(), sealed)
-    return world.label(purpose) + prefixed(*parts)
+    return domain.label(purpose) + length_prefixed(*parts)

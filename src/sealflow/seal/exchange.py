@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sealflow.errors import OpenError
 from sealflow.seal.chunked import open_stream, seal_stream, stream_length
 from sealflow.seal.content import Content, Parts, padding_for, parse_content, split_asking, unpad
-from sealflow.wire.domain import World, prefixed
+from sealflow.wire.domain import TrustDomain, length_prefixed
 from sealflow.wire.envelope import Envelope, Kind, ReplyHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, SessionId, new_request_id, new_session_id
 
@@ -56,7 +56,7 @@ class SessionSecrets:
         index = (kid, session_id, blob)
         secret = self._secrets.get(index)
         if secret is None:
-            secret = key.open(blob, session_info(key.suite.world, kid, session_id))
+            secret = key.open(blob, session_info(key.suite.domain, kid, session_id))
             if len(secret) != SECRET_BYTES:
                 raise OpenError
             self._secrets[index] = secret
@@ -72,9 +72,9 @@ class SessionSecrets:
             del self._secrets[index]
 
 
-def session_info(world: World, kid: KeyId, session_id: SessionId) -> bytes:
+def session_info(domain: TrustDomain, kid: KeyId, session_id: SessionId) -> bytes:
     """What a session's secret is sealed for: its world, its key and its own id."""
-    return world.label("session") + prefixed(kid.encode(), session_id.encode())
+    return domain.label("session") + length_prefixed(kid.encode(), session_id.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Session:
         """Draw a secret and seal it to the key, which must come from a verified directory."""
         secret = os.urandom(SECRET_BYTES)
         session_id = new_session_id()
-        blob = key.seal(secret, session_info(key.suite.world, key.key_id, session_id))
+        blob = key.seal(secret, session_info(key.suite.domain, key.key_id, session_id))
         return cls(key=key, session_id=session_id, key_blob=blob, _secret=secret)
 
     def seal_request(
@@ -104,7 +104,7 @@ class Session:
 
         `parts`: see `content_parts`. `deadline_ms`: Unix time after which workers drop it.
         """
-        world = self.key.suite.world
+        domain = self.key.suite.domain
         header = RequestHeader(
             key_id=self.key.key_id,
             session_id=self.session_id,
@@ -115,16 +115,16 @@ class Session:
         )
         padded, length = _padded(parts)
         start = encode_start(Kind.REQUEST, self.key.suite, header.encode(), self.key_blob, length)
-        transcript = _transcript(world, "request", start, self.key_blob)
+        transcript = _transcript(domain, "request", start, self.key_blob)
         salt = bytes.fromhex(header.request_id)
-        key = _derive(self._secret, salt, world.label("request key") + transcript)
+        key = _derive(self._secret, salt, domain.label("request key") + transcript)
         body = seal_stream(key, transcript, padded)
         return OutgoingCall(
             envelope=b"".join((start, self.key_blob, body)),
             header=header,
             suite=self.key.suite,
-            world=world,
-            request_digest=_request_digest(world, transcript, body),
+            domain=domain,
+            request_digest=_request_digest(domain, transcript, body),
             _secret=self._secret,
         )
 
@@ -136,7 +136,7 @@ class OutgoingCall:
     envelope: bytes = field(repr=False)
     header: RequestHeader
     suite: int
-    world: World
+    domain: TrustDomain
     request_digest: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
 
@@ -161,11 +161,11 @@ class OutgoingCall:
             or header.key_id != self.header.key_id
             or header.model_digest != self.header.model_digest
             or header.request_digest != self.request_digest.hex()
-            or header.simulated is not (self.world is World.SIMULATED)
+            or header.simulated is not (self.domain is TrustDomain.SIMULATED)
         ):
             raise OpenError
-        transcript = _transcript(self.world, "reply", reply.prefix_and_header, b"")
-        key = _reply_key(self._secret, self.world, header, transcript, self.request_digest)
+        transcript = _transcript(self.domain, "reply", reply.prefix_and_header, b"")
+        key = _reply_key(self._secret, self.domain, header, transcript, self.request_digest)
         content = _open_body(key, transcript, reply.body)
         self._secret = None
         return header, content
@@ -177,21 +177,21 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
     Raises: OpenError, for whatever reason; MalformedError when what opened is nonsense.
     """
     header = envelope.request_header
-    world = key.suite.world
+    domain = key.suite.domain
     if envelope.suite != key.suite or header.key_id != key.sealing.key_id:
         raise OpenError
     secret = secrets.secret(key, header.session_id, envelope.key_blob)
-    transcript = _transcript(world, "request", envelope.prefix_and_header, envelope.key_blob)
+    transcript = _transcript(domain, "request", envelope.prefix_and_header, envelope.key_blob)
     salt = bytes.fromhex(header.request_id)
-    request_key = _derive(secret, salt, world.label("request key") + transcript)
+    request_key = _derive(secret, salt, domain.label("request key") + transcript)
     content, receipt_salt = split_asking(_open_body(request_key, transcript, envelope.body))
     return IncomingCall(
         header=header,
         content=content,
         receipt_salt=receipt_salt,
         suite=envelope.suite,
-        world=world,
-        request_digest=_request_digest(world, transcript, envelope.body),
+        domain=domain,
+        request_digest=_request_digest(domain, transcript, envelope.body),
         _secret=secret,
     )
 
@@ -207,7 +207,7 @@ class IncomingCall:
     content: Content = field(repr=False)
     receipt_salt: str | None = field(default=None, repr=False)
     suite: int
-    world: World
+    domain: TrustDomain
     request_digest: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
 
@@ -226,12 +226,12 @@ class IncomingCall:
             model_digest=model_digest,
             instance=instance,
             nonce=os.urandom(NONCE_BYTES).hex(),
-            simulated=self.world is World.SIMULATED,
+            simulated=self.domain is TrustDomain.SIMULATED,
         )
         padded, length = _padded(parts)
         start = encode_start(Kind.REPLY, self.suite, header.encode(), b"", length)
-        transcript = _transcript(self.world, "reply", start, b"")
-        key = _reply_key(secret, self.world, header, transcript, self.request_digest)
+        transcript = _transcript(self.domain, "reply", start, b"")
+        key = _reply_key(secret, self.domain, header, transcript, self.request_digest)
         sealed = start + seal_stream(key, transcript, padded)
         # Only now, so that an error can be sealed when there is too little memory for a reply.
         self._secret = None
@@ -244,22 +244,26 @@ def _padded(parts: Parts) -> tuple[list[bytes | memoryview], int]:
     return [head, *parts, tail], stream_length(len(head) + length + len(tail))
 
 
-def _transcript(world: World, purpose: str, start: bytes, blob: bytes) -> bytes:
-    whole = world.label(purpose + " transcript") + prefixed(start, blob)
+def _transcript(domain: TrustDomain, purpose: str, start: bytes, blob: bytes) -> bytes:
+    whole = domain.label(purpose + " transcript") + length_prefixed(start, blob)
     return hashlib.sha256(whole).digest()
 
 
-def _request_digest(world: World, transcript: bytes, body: bytes | memoryview) -> bytes:
-    digest = hashlib.sha256(world.label("request digest") + transcript)
+def _request_digest(domain: TrustDomain, transcript: bytes, body: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(domain.label("request digest") + transcript)
     digest.update(body)
     return digest.digest()
 
 
 def _reply_key(
-    secret: bytes, world: World, header: ReplyHeader, transcript: bytes, request_digest: bytes
+    secret: bytes,
+    domain: TrustDomain,
+    header: ReplyHeader,
+    transcript: bytes,
+    request_digest: bytes,
 ) -> bytes:
     salt = bytes.fromhex(header.request_id) + bytes.fromhex(header.nonce)
-    return _derive(secret, salt, world.label("reply key") + transcript + request_digest)
+    return _derive(secret, salt, domain.label("reply key") + transcript + request_digest)
 
 
 def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from sealflow.errors import MalformedError, OpenError
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import KeyId
 
 SEED_BYTES: Final = 32
@@ -108,9 +108,9 @@ class OpeningKey:
 
 def key_id(suite: Suite, public: bytes) -> KeyId:
     """Name a key by what it is: another suite or world is another key. Spec: exchange.md, 2.2."""
-    label = suite.world.label("kid")
+    label = suite.domain.label("kid")
     digest = hashlib.sha256(label + struct.pack(">H", suite) + public).hexdigest()
-    return KeyId(f"sim-{digest}" if suite.world is World.SIMULATED else digest)
+    return KeyId(f"sim-{digest}" if suite.domain is TrustDomain.SIMULATED else digest)
 
 
 def _expand(suite: Suite, seed: bytes) -> tuple[PrivateKey, bytes]:
@@ -148,9 +148,9 @@ class Suite(enum.IntEnum):
     SIMULATED_X25519 = 0xF002
 
     @property
-    def world(self) -> World:
+    def domain(self) -> TrustDomain:
         """The world that the suite belongs to."""
-        return World.SIMULATED if self & 0xF000 else World.HARDWARE
+        return TrustDomain.SIMULATED if self & 0xF000 else TrustDomain.HARDWARE
 
     @property
     def post_quantum(self) -> bool:
@@ -163,15 +163,15 @@ class Suite(enum.IntEnum):
         return _XWING if self.post_quantum else _X25519
 
     @classmethod
-    def of(cls, world: World, *, post_quantum: bool = True) -> Suite:
+    def of(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
         """The suite of a world."""
-        match world:
-            case World.HARDWARE:
+        match domain:
+            case TrustDomain.HARDWARE:
                 return cls.XWING if post_quantum else cls.X25519
-            case World.SIMULATED:
+            case TrustDomain.SIMULATED:
                 return cls.SIMULATED_XWING if post_quantum else cls.SIMULATED_X25519
             case _:
-                assert_never(world)
+                assert_never(domain)
 
 
 def parse_suite(number: object) -> Suite:

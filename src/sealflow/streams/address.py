@@ -101,7 +101,7 @@ class BrokerAddress:
         """The URL for people and logs."""
         return self.url
 
-    def as_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str]:
         """Give the fields that are set; `BrokerAddress(**fields)` makes the value again."""
         named = {
             "url": self.url,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import MalformedError, SealflowError
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.wire.frame_payloads import Event, Fatal
@@ -123,7 +123,7 @@ class Journal:
         content: dict[str, object] = {"event": event.value, **numbers}
         if digest:
             content["digest"] = digest
-        self._port.send(FrameKind.EVENT, canonical(content))
+        self._port.send(FrameKind.EVENT, canonical_json(content))
 
     def fatal(self, code: Fatal) -> None:
         """Say why this process ends."""

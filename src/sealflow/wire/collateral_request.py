@@ -23,7 +23,7 @@ _MAX_SVN: Final = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IntelWant:
+class IntelCollateralRequest:
     """Collateral of one kind of machine. `tee`: `sgx` or `tdx`; `ca`: who certified it."""
 
     tee: str
@@ -32,7 +32,7 @@ class IntelWant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AmdWant:
+class AmdCollateralRequest:
     """Certificates of one processor at one TCB. `product`: empty when the report names none."""
 
     product: str
@@ -41,7 +41,9 @@ class AmdWant:
     tcb: Mapping[str, int] = field(default_factory=dict)
 
 
-def parse_want(text: bytes | memoryview) -> IntelWant | AmdWant:
+def parse_collateral_request(
+    text: bytes | memoryview,
+) -> IntelCollateralRequest | AmdCollateralRequest:
     """Read a question; all of it becomes part of addresses, so nothing else passes.
 
     Raises: MalformedError.
@@ -55,10 +57,10 @@ def parse_want(text: bytes | memoryview) -> IntelWant | AmdWant:
         raise MalformedError("wanted collateral: of no maker that is known")
     if not isinstance(fmspc, str) or _FMSPC.fullmatch(fmspc) is None:
         raise MalformedError("wanted collateral: fmspc is not 12 hex digits")
-    return IntelWant(tee=str(tee), fmspc=fmspc, ca=str(ca))
+    return IntelCollateralRequest(tee=str(tee), fmspc=fmspc, ca=str(ca))
 
 
-def _amd(value: dict[str, object]) -> AmdWant:
+def _amd(value: dict[str, object]) -> AmdCollateralRequest:
     require_keys(value, ("tee", "product", "leaf", "chip_id", "tcb"), "wanted collateral")
     product, leaf, chip_id = value["product"], value["leaf"], value["chip_id"]
     tcb = value["tcb"]
@@ -70,4 +72,4 @@ def _amd(value: dict[str, object]) -> AmdWant:
         name in _PARTS and is_integer(svn) and 0 <= svn <= _MAX_SVN for name, svn in tcb.items()
     ):
         raise MalformedError("wanted collateral: tcb is not a table of versions")
-    return AmdWant(product=str(product), leaf=str(leaf), chip_id=chip_id, tcb=tcb)
+    return AmdCollateralRequest(product=str(product), leaf=str(leaf), chip_id=chip_id, tcb=tcb)

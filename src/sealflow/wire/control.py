@@ -6,12 +6,12 @@ from typing import Final
 
 from sealflow.errors import UnavailableError
 from sealflow.wire.frames import MAX_CONTROL_BYTES
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.strict_json import canonical_json, parse_object
 
-AWAY: Final = canonical(
+AWAY: Final = canonical_json(
     {"error": {"code": "unavailable", "detail": "the key broker did not answer: try again"}}
 )
-TOO_LARGE: Final = canonical(
+TOO_LARGE: Final = canonical_json(
     {
         "error": {
             "code": "too_large",

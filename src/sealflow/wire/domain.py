@@ -9,7 +9,7 @@ from typing import Final
 LENGTH_BYTES: Final = 4
 
 
-def prefixed(*values: bytes) -> bytes:
+def length_prefixed(*values: bytes) -> bytes:
     """Join values, each after its length in `LENGTH_BYTES` bytes, big-endian.
 
     Each under 2^32 bytes. Spec: LP in exchange.md and bundle.md.
@@ -17,7 +17,7 @@ def prefixed(*values: bytes) -> bytes:
     return b"".join(len(value).to_bytes(LENGTH_BYTES) + value for value in values)
 
 
-class World(enum.Enum):
+class TrustDomain(enum.Enum):
     """The two worlds; the value starts every label: nothing made in one counts in the other."""
 
     HARDWARE = b"sealflow/1"

@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 _Word = TypeVar("_Word", bound=enum.StrEnum)
 
 
-def decode_base64(text: object, limit: int, what: str) -> bytes:
+def base64_bytes(text: object, limit: int, what: str) -> bytes:
     """Accept padded standard base64 of at most `limit` bytes.
 
     Raises: MalformedError.
@@ -85,7 +85,7 @@ def flag(value: Mapping[str, object], name: str, what: str) -> bool:
     return found
 
 
-def several(value: object, parse: Callable[[object], _T], most: int, what: str) -> tuple[_T, ...]:
+def list_of(value: object, parse: Callable[[object], _T], most: int, what: str) -> tuple[_T, ...]:
     """Read a list of at most `most` items.
 
     Raises: MalformedError.
@@ -95,7 +95,7 @@ def several(value: object, parse: Callable[[object], _T], most: int, what: str) 
     return tuple(map(parse, value))
 
 
-def as_time(value: object) -> int:
+def time_ms(value: object) -> int:
     """Accept a time in Unix ms.
 
     Raises: MalformedError.
@@ -116,7 +116,7 @@ def json_object(value: object, what: str) -> dict[str, object]:
     return value
 
 
-def one_of(words: type[_Word], value: object, what: str) -> _Word:
+def enum_member(words: type[_Word], value: object, what: str) -> _Word:
     """Accept one of a closed list of words.
 
     Raises: MalformedError, naming the list.
@@ -128,7 +128,7 @@ def one_of(words: type[_Word], value: object, what: str) -> _Word:
         raise MalformedError(msg) from error
 
 
-def as_integer(value: object, what: str) -> int:
+def integer(value: object, what: str) -> int:
     """Accept an integer.
 
     Raises: MalformedError.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_COLLATERAL_BYTES
 from sealflow.wire.strict_json import is_integer, parse_object, require_keys
 
@@ -179,10 +179,10 @@ class KeyBrokerBoot:
         if not isinstance(wrapped, list) or len(wrapped) > _MAX_WRAPPED:
             raise MalformedError(f"BOOT: state_keys are not a list of at most {_MAX_WRAPPED}")
         return cls(
-            deployment=decode_base64(value["deployment"], MAX_COLLATERAL_BYTES, "deployment"),
+            deployment=base64_bytes(value["deployment"], MAX_COLLATERAL_BYTES, "deployment"),
             platform=None
             if platform is None
-            else decode_base64(platform, MAX_COLLATERAL_BYTES, "simulated_platform"),
-            wrapped=tuple(decode_base64(each, MAX_SEALED_BYTES, "state key") for each in wrapped),
+            else base64_bytes(platform, MAX_COLLATERAL_BYTES, "simulated_platform"),
+            wrapped=tuple(base64_bytes(each, MAX_SEALED_BYTES, "state key") for each in wrapped),
             now_ms=now_ms,
         )

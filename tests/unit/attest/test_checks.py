@@ -100,7 +100,7 @@ def test_mismatches() -> None:
     """What was expected and what came are in every mismatch, in words."""
     hint = "do something"
     [one] = equal("role", "f", "a", "", hint)
-    assert one.as_json() == {
+    assert one.to_json() == {
         "code": "role",
         "field": "f",
         "expected": "a",

@@ -31,7 +31,7 @@ def test_claims() -> None:
         advisories=frozenset({"INTEL-SA-00615"}),
     )
     evidence = sgx_evidence(lab, svn=5)
-    found = appraise(evidence, policy(wanted, lab.root_der), NOW_MS).claims.as_json()
+    found = appraise(evidence, policy(wanted, lab.root_der), NOW_MS).claims.to_json()
     signed = evidence.quote[: 48 + 384]
     assert found == {
         "tee": "simulated",
@@ -68,7 +68,7 @@ def test_proofs_cannot_be_made() -> None:
     claims = verify(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS)
     with pytest.raises(TypeError, match="verify"):
         Claims(
-            world=claims.world,
+            domain=claims.domain,
             bound=claims.bound,
             report=claims.report,
             platform=claims.platform,

@@ -22,7 +22,7 @@ from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +77,10 @@ DIRECTORY = Directory(
 )
 
 
-def _signed(directory: Directory = DIRECTORY, world: World = World.HARDWARE) -> SignedDirectory:
-    return SignedDirectory.sign(directory, SIGNING, world, EVIDENCE)
+def _signed(
+    directory: Directory = DIRECTORY, domain: TrustDomain = TrustDomain.HARDWARE
+) -> SignedDirectory:
+    return SignedDirectory.sign(directory, SIGNING, domain, EVIDENCE)
 
 
 @pytest.mark.parametrize("previous", [None, DIGEST])
@@ -88,7 +90,7 @@ def test_round_trip(previous: str | None) -> None:
     found = SignedDirectory.parse(_signed(directory).encode())
     assert found == _signed(directory)
     assert found.digest == _signed(directory).digest
-    assert found.verify(PUBLIC, World.HARDWARE) == directory
+    assert found.verify(PUBLIC, TrustDomain.HARDWARE) == directory
 
 
 def test_other_signatures() -> None:
@@ -96,26 +98,26 @@ def test_other_signatures() -> None:
     signed = _signed()
     other = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     changed = dataclasses.replace(signed, payload=signed.payload.replace(b'"version":3', b"9"))
-    for document, key, world in (
-        (signed, other, World.HARDWARE),
-        (signed, PUBLIC[:-1], World.HARDWARE),
-        (signed, PUBLIC, World.SIMULATED),
-        (changed, PUBLIC, World.HARDWARE),
+    for document, key, domain in (
+        (signed, other, TrustDomain.HARDWARE),
+        (signed, PUBLIC[:-1], TrustDomain.HARDWARE),
+        (signed, PUBLIC, TrustDomain.SIMULATED),
+        (changed, PUBLIC, TrustDomain.HARDWARE),
     ):
         with pytest.raises(EvidenceError) as caught:
-            document.verify(key, world)
+            document.verify(key, domain)
         assert caught.value.code == "directory_signature"
 
 
 def test_signed_nonsense() -> None:
     """What a key broker signed must still be a directory, with keys of its own world."""
     payload = b"{}"
-    signature = SIGNING.sign(World.HARDWARE.label("directory") + payload)
+    signature = SIGNING.sign(TrustDomain.HARDWARE.label("directory") + payload)
     nonsense = SignedDirectory(payload=payload, signature=signature, evidence=EVIDENCE)
     mixed = dataclasses.replace(DIRECTORY, keys=(_key(Suite.SIMULATED_XWING),))
     for document in (nonsense, _signed(mixed)):
         with pytest.raises(EvidenceError) as caught:
-            document.verify(PUBLIC, World.HARDWARE)
+            document.verify(PUBLIC, TrustDomain.HARDWARE)
         assert caught.value.code == "directory"
 
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.documents.log import MAX_ENTRY_BYTES, EntryKind, LogEntry, SignedEntry
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.domain import World
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -26,13 +26,13 @@ VALUE: dict[str, object] = {
 
 def test_round_trip() -> None:
     """What was signed and kept is read again, and its signature holds in its world alone."""
-    signed = SignedEntry.sign(ENTRY, KEY, World.SIMULATED)
+    signed = SignedEntry.sign(ENTRY, KEY, TrustDomain.SIMULATED)
     again = SignedEntry.parse(signed.encode())
     assert again == signed
     assert LogEntry.unverified_parse(again.text) == ENTRY
-    again.verify(PUBLIC, World.SIMULATED)
+    again.verify(PUBLIC, TrustDomain.SIMULATED)
     with pytest.raises(EvidenceError):
-        again.verify(PUBLIC, World.HARDWARE)
+        again.verify(PUBLIC, TrustDomain.HARDWARE)
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_round_trip() -> None:
 def test_no_entry(changes: dict[str, object], words: str) -> None:
     """An entry that breaks a rule is refused with the rule."""
     with pytest.raises(MalformedError, match=words):
-        LogEntry.unverified_parse(canonical(VALUE | changes))
+        LogEntry.unverified_parse(canonical_json(VALUE | changes))
 
 
 def test_another_form() -> None:
     """The same entry in other bytes is another entry to its hash, so it is none."""
     with pytest.raises(MalformedError, match="one form"):
-        LogEntry.unverified_parse(canonical(VALUE) + b" ")
+        LogEntry.unverified_parse(canonical_json(VALUE) + b" ")
 
 
 def test_a_record_over_the_limit() -> None:
@@ -71,7 +71,7 @@ def test_a_record_over_the_limit() -> None:
 
 def test_another_entry_under_the_signature() -> None:
     """A signature is good for one entry."""
-    signed = SignedEntry.sign(ENTRY, KEY, World.SIMULATED)
+    signed = SignedEntry.sign(ENTRY, KEY, TrustDomain.SIMULATED)
     other = dataclasses.replace(ENTRY, at_ms=6).encode()
     with pytest.raises(EvidenceError):
-        dataclasses.replace(signed, text=other).verify(PUBLIC, World.SIMULATED)
+        dataclasses.replace(signed, text=other).verify(PUBLIC, TrustDomain.SIMULATED)

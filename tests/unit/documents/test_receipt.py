@@ -7,7 +7,7 @@ import pytest
 from sealflow.documents.receipt import Receipt
 from sealflow.errors import MalformedError
 from sealflow.wire.ids import KeyId, ModelRef, RequestId
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 RECEIPT = Receipt(
     deployment="d",
@@ -33,4 +33,4 @@ def test_a_time_that_is_none(at_ms: object) -> None:
     """The time is a number of milliseconds."""
     value = parse_object(RECEIPT.encode(), "receipt")
     with pytest.raises(MalformedError, match="at_ms"):
-        Receipt.parse(canonical({**value, "at_ms": at_ms}))
+        Receipt.parse(canonical_json({**value, "at_ms": at_ms}))

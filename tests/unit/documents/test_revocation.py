@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 KEY = Ed25519PrivateKey.generate()
 ORDER = Order(
@@ -21,25 +21,25 @@ ORDER = Order(
 
 def test_round_trip() -> None:
     """What was signed is read again, and says what it said."""
-    signed = SignedOrder.sign(ORDER, KEY, World.SIMULATED)
-    assert SignedOrder.from_json(signed.as_json()).verify(World.SIMULATED) == ORDER
+    signed = SignedOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
+    assert SignedOrder.from_json(signed.to_json()).verify(TrustDomain.SIMULATED) == ORDER
 
 
 def test_another_form() -> None:
     """The same order in other bytes is refused, signed or not."""
     text = ORDER.encode() + b" "
-    signature = KEY.sign(World.SIMULATED.label("order") + text)
+    signature = KEY.sign(TrustDomain.SIMULATED.label("order") + text)
     with pytest.raises(MalformedError, match="one form"):
-        SignedOrder(text=text, signature=signature).verify(World.SIMULATED)
+        SignedOrder(text=text, signature=signature).verify(TrustDomain.SIMULATED)
 
 
 def test_somebody_else_signed() -> None:
     """An order in another's name, or for the other world, was not given."""
-    forged = SignedOrder.sign(ORDER, Ed25519PrivateKey.generate(), World.SIMULATED)
-    genuine = SignedOrder.sign(ORDER, KEY, World.SIMULATED)
-    for signed, world in ((forged, World.SIMULATED), (genuine, World.HARDWARE)):
+    forged = SignedOrder.sign(ORDER, Ed25519PrivateKey.generate(), TrustDomain.SIMULATED)
+    genuine = SignedOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
+    for signed, domain in ((forged, TrustDomain.SIMULATED), (genuine, TrustDomain.HARDWARE)):
         with pytest.raises(EvidenceError, match="did not sign"):
-            signed.verify(world)
+            signed.verify(domain)
 
 
 @pytest.mark.parametrize(

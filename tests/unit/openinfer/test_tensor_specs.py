@@ -51,7 +51,7 @@ def test_a_specification_that_nothing_could_fit_is_malformed(shape: tuple[int, .
 def test_specifications_come_back_from_json(datatype: DataType, shape: tuple[int, ...]) -> None:
     """What manifests hold is what was meant."""
     spec = TensorSpec(name="x", datatype=datatype, shape=shape)
-    assert TensorSpec.from_json(spec.as_json()) == spec
+    assert TensorSpec.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_a_package_opens_to_its_files(suite: Suite, size: int) -> None:
     assert package.manifest == MANIFEST
     assert package.signer == SIGNER
     content_key = package.unwrap(owner)
-    assert package.open_files(content_key, suite.world) == files
+    assert package.open_files(content_key, suite.domain) == files
 
 
 def test_packing_tells_how_far_it_is() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sealflow.errors import OpenError
 from sealflow.package.container import content_key_id, read_package
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from tests.sim.bundles import OWNER, PACKAGE, SIGNER, WORLD, joined, packed, split, verified
 
 
@@ -21,9 +21,9 @@ def test_a_wrong_content_key_opens_nothing(key: bytes) -> None:
 def test_the_right_content_key_opens_nothing_in_another_world() -> None:
     """What is simulated never counts as hardware."""
     key = verified().unwrap(OWNER)
-    assert content_key_id(key, World.HARDWARE) != content_key_id(key, World.SIMULATED)
+    assert content_key_id(key, TrustDomain.HARDWARE) != content_key_id(key, TrustDomain.SIMULATED)
     with pytest.raises(OpenError):
-        verified().open_files(key, World.HARDWARE)
+        verified().open_files(key, TrustDomain.HARDWARE)
 
 
 def test_only_the_packing_owner_unwraps() -> None:

@@ -64,7 +64,7 @@ def image(**changes: Any) -> dict[str, Any]:
 def test_a_manifest_comes_back_from_its_one_form() -> None:
     """What is written is what was read, key by key, and is stable."""
     manifest = made()
-    assert manifest.as_json() == WHOLE
+    assert manifest.to_json() == WHOLE
     assert ModelManifest.from_json(json.loads(manifest.encode())) == manifest
     assert made(name="m").encode() == manifest.encode()
     assert str(manifest.ref) == "m:1"

@@ -15,8 +15,8 @@ from sealflow.package.container import Package, content_key_id, pack, read_packa
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.publication import demands_digest, open_publication, seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.domain import World
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json
 
 KEY = Ed25519PrivateKey.generate()
 SIGNER = KEY.public_key().public_bytes_raw().hex()
@@ -44,7 +44,7 @@ def packed(key: Ed25519PrivateKey = KEY) -> Package:
 PACKAGE = packed()
 CONTENT_KEY = PACKAGE.unwrap(OWNER)
 ISSUED_MS = 1_750_000_000_000
-INFO = World.SIMULATED.label("publish")
+INFO = TrustDomain.SIMULATED.label("publish")
 
 
 def sealed_publication(
@@ -94,7 +94,7 @@ def test_only_the_key_broker_opens_it() -> None:
     with pytest.raises(OpenError):
         open_publication(sealed, OpeningKey(suite=Suite.XWING, seed=BROKER.seed))
     text = BROKER.open(sealed, INFO)
-    other = World.SIMULATED.label("session")
+    other = TrustDomain.SIMULATED.label("session")
     with pytest.raises(OpenError):
         open_publication(BROKER.sealing.seal(text, other), BROKER)
 
@@ -112,7 +112,7 @@ def test_every_flipped_byte_and_truncation_is_refused() -> None:
 
 def refused(error: type[Exception], value: dict[str, object]) -> None:
     """Seal something else, as any stranger can, and see it refused."""
-    sealed = BROKER.sealing.seal(canonical(value), INFO)
+    sealed = BROKER.sealing.seal(canonical_json(value), INFO)
     with pytest.raises(error):
         open_publication(sealed, BROKER)
 
@@ -171,6 +171,6 @@ def test_a_package_of_another_world_is_refused() -> None:
     data = pack(MANIFEST, {"model.onnx": b"model"}, signing=KEY, sealing=owner.sealing)
     package = read_package(data).verify(SIGNER)
     content_key = package.unwrap(owner)
-    assert content_key_id(content_key, World.HARDWARE) == package.statement.content_key_id
+    assert content_key_id(content_key, TrustDomain.HARDWARE) == package.statement.content_key_id
     with pytest.raises(OpenError):
         open_publication(sealed_publication(package, content_key), BROKER)

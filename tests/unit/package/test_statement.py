@@ -24,7 +24,7 @@ from sealflow.package.statement import (
     verify_statement,
 )
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
     """The statement with a change, still in canonical JSON."""
     value = json.loads(PAYLOAD)
     change(value)
-    return canonical(value)
+    return canonical_json(value)
 
 
 def test_a_signed_statement_comes_back() -> None:
@@ -191,7 +191,7 @@ def test_a_statement_has_a_limit() -> None:
 
 def test_a_statement_that_no_reader_takes_is_not_written() -> None:
     """Writers have the same limit."""
-    value = {**MANIFEST.as_json(), "format": "onnx", "file": "model.onnx", "labels": None}
+    value = {**MANIFEST.to_json(), "format": "onnx", "file": "model.onnx", "labels": None}
     owner = OpeningKey.generate(Suite.X25519).sealing
     for letter, fits in (("y", True), ("\U0001f600", False)):
         specs = [
@@ -241,7 +241,7 @@ def _entry(**changes: object) -> dict[str, object]:
 def test_an_envelope_of_another_form_is_refused(changes: dict[str, object]) -> None:
     """One signature, standard base64, no more keys."""
     with pytest.raises(BundleError):
-        unverified_decode_envelope(canonical({**json.loads(ENVELOPE), **changes}))
+        unverified_decode_envelope(canonical_json({**json.loads(ENVELOPE), **changes}))
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", ENVELOPE + b"\n", ENVELOPE.replace(b":", b": ", 1)])

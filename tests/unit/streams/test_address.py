@@ -124,4 +124,4 @@ def test_round_trip() -> None:
     address = BrokerAddress(
         url="valkeys://me@queue", ca_file="ca.pem", key_file="k", certificate_file="c"
     )
-    assert BrokerAddress(**address.as_json()) == address
+    assert BrokerAddress(**address.to_json()) == address

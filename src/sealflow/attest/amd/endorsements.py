@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sealflow.attest.amd.report import PRODUCTS, Leaf, Product
 from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.fields import decode_base64
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,7 +114,7 @@ class Endorsements:
     def encode(self) -> bytes:
         """Write the collateral of evidence."""
         parts = {name: getattr(self, name) for name in _NAMES}
-        return canonical({name: b64encode(part).decode() for name, part in parts.items()})
+        return canonical_json({name: b64encode(part).decode() for name, part in parts.items()})
 
     @classmethod
     def parse(cls, collateral: bytes) -> Self:
@@ -125,12 +125,10 @@ class Endorsements:
         value = parse_object(collateral, "collateral")
         require_keys(value, _NAMES, "collateral")
         return cls(
-            leaf=decode_base64(value["leaf"], MAX_CERTIFICATE_BYTES, "leaf"),
-            intermediate=decode_base64(
-                value["intermediate"], MAX_CERTIFICATE_BYTES, "intermediate"
-            ),
-            root=decode_base64(value["root"], MAX_CERTIFICATE_BYTES, "root"),
-            crl=decode_base64(value["crl"], MAX_CRL_BYTES, "crl"),
+            leaf=base64_bytes(value["leaf"], MAX_CERTIFICATE_BYTES, "leaf"),
+            intermediate=base64_bytes(value["intermediate"], MAX_CERTIFICATE_BYTES, "intermediate"),
+            root=base64_bytes(value["root"], MAX_CERTIFICATE_BYTES, "root"),
+            crl=base64_bytes(value["crl"], MAX_CRL_BYTES, "crl"),
         )
 
 

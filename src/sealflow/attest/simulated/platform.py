@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -110,7 +110,7 @@ class Platform:
 
     def encode(self) -> bytes:
         """Write everything, so that other processes of this machine can quote too."""
-        return canonical(
+        return canonical_json(
             {
                 "root": b64encode(self.root_der).decode(),
                 "collateral": b64encode(self.collateral).decode(),
@@ -129,7 +129,7 @@ class Platform:
         """
         value = parse_object(text, "simulated platform")
         require_keys(value, _KEYS, "simulated platform")
-        parts = {name: decode_base64(value[name], MAX_COLLATERAL_BYTES, name) for name in _KEYS}
+        parts = {name: base64_bytes(value[name], MAX_COLLATERAL_BYTES, name) for name in _KEYS}
         try:
             number = int.from_bytes(parts["attestation_key"])
             key = ec.derive_private_key(number, ec.SECP256R1())

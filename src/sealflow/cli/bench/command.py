@@ -80,7 +80,7 @@ def bench(
 
         plot(run.samples, figures, plot_path)
     if as_json:
-        print_json({"via": via, "simulated": simulated, **figures.as_json()})
+        print_json({"via": via, "simulated": simulated, **figures.to_json()})
         return
     warn_of_simulation(simulated=simulated)
     _print(figures, via)

@@ -61,7 +61,7 @@ class Figures:
             f"e2e throughput is {self.throughput:.2f} {self.what}/sec"
         )
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """All figures, for machines."""
         return {
             "served": self.served,

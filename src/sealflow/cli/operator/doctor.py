@@ -60,7 +60,7 @@ def doctor(*, root: Path, make_links: bool, as_json: bool, **options: Any) -> No
     found = list(_look(machine, options))
     if as_json:
         counts = {name: sum(each.verdict == name for each in found) for name in COLOURS}
-        print_json({"findings": [each.as_json() for each in found], **counts})
+        print_json({"findings": [each.to_json() for each in found], **counts})
     else:
         _show(found)
     if any(each.verdict == "fail" for each in found):

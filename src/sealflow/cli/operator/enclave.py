@@ -153,7 +153,7 @@ def _all(roles: tuple[Role, ...]) -> Iterable[Role]:
 
 def _print(measured: list[Measurement], form: str) -> None:
     if form == "json":
-        print_json({each.role.value: each.as_json() for each in measured})
+        print_json({each.role.value: each.to_json() for each in measured})
         return
     write: Callable[[Measurement], str] = _as_text
     if form == "toml":

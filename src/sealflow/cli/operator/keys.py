@@ -181,9 +181,9 @@ def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
     What is printed is the public name that a deployment lists under its owners.
     """
     from sealflow.owner.models.owner_key import create_owner_key
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
-    key = create_owner_key(file, World.SIMULATED if simulated else World.HARDWARE)
+    key = create_owner_key(file, TrustDomain.SIMULATED if simulated else TrustDomain.HARDWARE)
     _say_key(file, "signer", key.signer, as_json=as_json)
 
 

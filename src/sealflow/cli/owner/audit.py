@@ -183,7 +183,7 @@ def _as_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
         "request_id": given.request_id,
         "at_ms": given.at_ms,
         "log_entry": found.grant.number,
-        "revoked_later": [{**what.as_json(), "at_ms": at_ms} for what, at_ms in found.revoked],
+        "revoked_later": [{**what.to_json(), "at_ms": at_ms} for what, at_ms in found.revoked],
     }
 
 

@@ -59,7 +59,7 @@ def publish(
             advance(1)
         models = client.verify().directory.models
     if as_json:
-        print_json({"directory_version": version, "models": [each.as_json() for each in models]})
+        print_json({"directory_version": version, "models": [each.to_json() for each in models]})
     else:
         click.echo(f"published; the directory is at version {version}. Workers load it now.")
 
@@ -79,7 +79,7 @@ def list_models(
     with connection.client() as client:
         models = client.verify().directory.models
     if as_json:
-        print_json([each.as_json() for each in models])
+        print_json([each.to_json() for each in models])
         return
     table = Table()
     for heading in ("model", "default", "takes", "package"):
@@ -178,7 +178,7 @@ def _summary(package: Package) -> dict[str, object]:
         "digest": package.digest,
         "signer": package.signer,
         "signature": "valid",
-        "manifest": package.manifest.as_json(),
+        "manifest": package.manifest.to_json(),
         "files": [
             {
                 "name": resource.name,
@@ -278,6 +278,6 @@ def revoke(
     with connection.client() as client:
         version = client.revoke(revoked, key)
     if as_json:
-        print_json({"revoked": revoked.as_json(), "directory_version": version})
+        print_json({"revoked": revoked.to_json(), "directory_version": version})
     else:
         click.echo(f"revoked; directory version {version} says so")

@@ -94,7 +94,7 @@ def verify(connection: Connection, *, as_json: bool) -> None:
             _print_refusal(connection.url, error)
         sys.exit(NOT_VERIFIED)
     if as_json:
-        print_json({"url": connection.url, **report.as_json()})
+        print_json({"url": connection.url, **report.to_json()})
     else:
         _print(connection, report)
 
@@ -105,7 +105,7 @@ def _refusal(error: VerificationError) -> dict[str, object]:
         "verified": False,
         "code": error.code if isinstance(error, EvidenceError) else "policy",
         "error": str(error),
-        "mismatches": [each.as_json() for each in mismatches],
+        "mismatches": [each.to_json() for each in mismatches],
     }
 
 

@@ -20,8 +20,12 @@ from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.collateral.amd import fetch_amd
 from sealflow.host.collateral.download import Fetched, Server
 from sealflow.host.collateral.intel import fetch_intel
-from sealflow.wire.collateral_request import AmdWant, IntelWant, parse_want
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.collateral_request import (
+    AmdCollateralRequest,
+    IntelCollateralRequest,
+    parse_collateral_request,
+)
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +77,7 @@ class Cache:
         """Keep collateral; a full disk is logged, for this process has it anyway."""
         path = self._path(want)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        content = canonical(
+        content = canonical_json(
             {
                 "collateral": b64encode(fetched.collateral).decode(),
                 "issued_s": fetched.issued_s,
@@ -137,7 +141,7 @@ class CollateralSource:
 
         Raises: UnavailableError that says why there is none, MalformedError.
         """
-        question = parse_want(want)
+        question = parse_collateral_request(want)
         with self._lock:
             now_s = self._now_s()
             cached = self._cache.load(want)
@@ -162,12 +166,14 @@ class CollateralSource:
             self._cache.keep(want, fetched)
             return fetched.collateral
 
-    def _fetch(self, want: bytes, question: IntelWant | AmdWant, now_s: float) -> Fetched:
+    def _fetch(
+        self, want: bytes, question: IntelCollateralRequest | AmdCollateralRequest, now_s: float
+    ) -> Fetched:
         failed_s, why = self._failed.get(want, (0.0, ""))
         if 0 <= now_s - failed_s < _PAUSE_S:
             raise UnavailableError(why)
         try:
-            if isinstance(question, IntelWant):
+            if isinstance(question, IntelCollateralRequest):
                 fetched = fetch_intel(self._server("pccs_url"), question)
             else:
                 server = self._server("kds_url")

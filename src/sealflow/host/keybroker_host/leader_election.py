@@ -15,7 +15,7 @@ import structlog
 from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import Kept
 from sealflow.wire.control import unless_away
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,7 +177,7 @@ class Leading:
         try:
             challenge = unless_away(self._ask({"op": "challenge"}), "challenge")
             shown = unless_away(
-                process.ask(canonical({"op": "show", "nonce": challenge.get("nonce")})), "show"
+                process.ask(canonical_json({"op": "show", "nonce": challenge.get("nonce")})), "show"
             )
             answer = unless_away(
                 self._ask(
@@ -189,12 +189,12 @@ class Leading:
                 ),
                 "join",
             )
-            unless_away(process.ask(canonical({"op": "adopt", **answer})), "adopt")
+            unless_away(process.ask(canonical_json({"op": "adopt", **answer})), "adopt")
             _log.info("joined: this instance can take over")
         except (UnavailableError, MalformedError) as error:
             _log.warning("not joined yet", error=str(error))
 
     def _ask(self, request: dict[str, object]) -> bytes | None:
         return self._broker.ask(
-            self._stream, canonical(request), capacity=_CAPACITY, timeout_s=_JOIN_S
+            self._stream, canonical_json(request), capacity=_CAPACITY, timeout_s=_JOIN_S
         )

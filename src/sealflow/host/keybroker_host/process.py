@@ -14,7 +14,7 @@ from sealflow.host.collateral.service import CollateralErrand
 from sealflow.host.enclave.relay import Relay
 from sealflow.wire.control import AWAY, TOO_LARGE
 from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, decode_batch
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class KeyBrokerProcess:
 
         Raises: WorkerGoneError.
         """
-        self._relay.send(FrameKind.BOOT, canonical(settings))
+        self._relay.send(FrameKind.BOOT, canonical_json(settings))
         self._reader.start()
         if not self._started.wait(_READY_S) or not self.ready:
             raise WorkerGoneError("the key broker did not get ready")

@@ -14,7 +14,7 @@ from sealflow.attest.evidence import Evidence
 from sealflow.attest.policy import appraise
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 class AuditedLog:
     """A whole log whose chain, signatures and evidence were checked. `digests`: by number."""
 
-    world: World
+    domain: TrustDomain
     entries: tuple[LogEntry, ...] = field(repr=False)
     digests: tuple[str, ...] = field(repr=False)
 
     @property
     def simulated(self) -> bool:
         """Whether it is the log of a simulation."""
-        return self.world is World.SIMULATED
+        return self.domain is TrustDomain.SIMULATED
 
     @property
     def history(self) -> str:
@@ -75,7 +75,7 @@ def audit(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
     Raises: EvidenceError (`log_chain`, `log_signature`, `log_opened`) with the number of the first
     entry that is wrong, PolicyError when another key broker than the policy's opened it.
     """
-    world = policy.root.world
+    domain = policy.root.domain
     entries: list[LogEntry] = []
     digests: list[str] = []
     signing_key = b""
@@ -91,14 +91,14 @@ def audit(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
         elif not number:
             raise EvidenceError("log_opened", "entry 0 does not say who opened the log")
         try:
-            signed.verify(signing_key, world)
+            signed.verify(signing_key, domain)
         except EvidenceError as error:
             raise EvidenceError(error.code, f"entry {number}: {error.detail}") from error
         entries.append(entry)
-        digests.append(signed.digest(world))
+        digests.append(signed.digest(domain))
     if not entries:
         raise EvidenceError("log_chain", "the log is empty")
-    return AuditedLog(world=world, entries=tuple(entries), digests=tuple(digests))
+    return AuditedLog(domain=domain, entries=tuple(entries), digests=tuple(digests))
 
 
 def _check_order(entry: LogEntry, number: int, before: LogEntry | None, digests: list[str]) -> None:

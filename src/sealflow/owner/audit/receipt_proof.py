@@ -15,9 +15,9 @@ from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, sp
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedOrder
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.content import asking_parts, content_parts
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealflow.owner.audit.log_audit import AuditedLog
     from sealflow.seal.content import Content
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
     from sealflow.wire.envelope import ReplyHeader
 
 MAX_CONTENT_BYTES: Final = 256 * 2**20
@@ -47,9 +47,9 @@ class Proof:
 
     def encode(self) -> bytes:
         """Write it as one line of JSON."""
-        return canonical(
+        return canonical_json(
             {
-                **self.signed.as_json(),
+                **self.signed.to_json(),
                 "salt": self.salt,
                 "request": b64encode(self.request).decode(),
                 "reply": b64encode(self.reply).decode(),
@@ -67,11 +67,11 @@ class Proof:
         return cls(
             signed=SignedReceipt.from_json(value),
             salt=parse_digest(value["salt"]),
-            request=decode_base64(value["request"], MAX_CONTENT_BYTES, "request"),
-            reply=decode_base64(value["reply"], MAX_CONTENT_BYTES, "reply"),
+            request=base64_bytes(value["request"], MAX_CONTENT_BYTES, "request"),
+            reply=base64_bytes(value["reply"], MAX_CONTENT_BYTES, "reply"),
         )
 
-    def unverified_receipt(self, world: World) -> Receipt:
+    def unverified_receipt(self, domain: TrustDomain) -> Receipt:
         """The receipt, which is about exactly these contents; who signed it is another question.
 
         Raises: EvidenceError (`receipt_content`), MalformedError.
@@ -81,7 +81,7 @@ class Proof:
             ("request", self.request, receipt.request_digest),
             ("reply", self.reply, receipt.reply_digest),
         ):
-            if salted_digest(world, purpose, self.salt, [content]) != digest:
+            if salted_digest(domain, purpose, self.salt, [content]) != digest:
                 raise EvidenceError("receipt_content", f"the receipt is about another {purpose}")
         return receipt
 
@@ -112,7 +112,7 @@ class ReceiptRequest:
             raise EvidenceError("receipt_missing", "the worker gave no receipt: it is too old")
         reply = b"".join((*content_parts(inner.kind, bytes(inner.text)), inner.binary))
         proof = Proof(signed=signed, salt=self.salt, request=self._request, reply=reply)
-        receipt = proof.unverified_receipt(call.world)
+        receipt = proof.unverified_receipt(call.domain)
         about = (receipt.request_id, receipt.key_id, receipt.model_digest, receipt.instance)
         if about != (header.request_id, header.key_id, header.model_digest, header.instance):
             raise EvidenceError("receipt_content", "the receipt is about another exchange")
@@ -138,7 +138,7 @@ def verify_receipt(proof: Proof, log: AuditedLog) -> VerifiedReceipt:
     `receipt_signature`, `receipt_grant` when the grant was not for this model and key, or was over,
     `receipt_revoked` when one of them was revoked before. MalformedError.
     """
-    receipt = proof.unverified_receipt(log.world)
+    receipt = proof.unverified_receipt(log.domain)
     grants = [
         entry for entry in log.of(EntryKind.GRANT) if entry.body.get("instance") == receipt.instance
     ]
@@ -148,7 +148,7 @@ def verify_receipt(proof: Proof, log: AuditedLog) -> VerifiedReceipt:
     keys = {str(entry.body.get("signing_key")) for entry in grants}
     if len(keys) != 1:
         raise EvidenceError("receipt_worker", "the log names two keys for this worker")
-    proof.signed.verify(_key(keys.pop()), log.world)
+    proof.signed.verify(_key(keys.pop()), log.domain)
     opened = next(log.of(EntryKind.OPENED)).body
     deployment = receipt.deployment, receipt.manifest_digest
     if (opened.get("deployment"), opened.get("manifest_digest")) != deployment:
@@ -186,7 +186,7 @@ def _revocations(receipt: Receipt, log: AuditedLog) -> list[tuple[Revoked, int]]
     }
     found = []
     for entry in log.of(EntryKind.REVOCATION):
-        order = SignedOrder.from_json(entry.body).verify(log.world)
+        order = SignedOrder.from_json(entry.body).verify(log.domain)
         if order.revoked in about:
             found.append((order.revoked, entry.at_ms))
     return found

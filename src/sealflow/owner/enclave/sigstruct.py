@@ -79,7 +79,7 @@ class Measurement:
             debug=bool(attributes & _DEBUG) or not mask & _DEBUG,
         )
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give all of it for machines."""
         return {
             "measurement": self.measurement,

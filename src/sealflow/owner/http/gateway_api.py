@@ -10,7 +10,7 @@ from sealflow.owner.http.steps import Answer, Ask, Steps, ask, within
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.streams.keys import LOG_ENTRIES
 from sealflow.wire.status import is_status
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def control(operation: dict[str, object]) -> Steps[dict[str, object]]:
         Ask(
             method="POST",
             path="/v1/control",
-            body=canonical(operation),
+            body=canonical_json(operation),
             headers={"content-type": "application/json"},
             timeout_s=CONTROL_TIMEOUT_S,
         )

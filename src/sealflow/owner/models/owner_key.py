@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
-from sealflow.wire.domain import World
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,15 +30,15 @@ _KEYS: Final = ("sealing_seed", "signing_seed", "world")
 class OwnerKey:
     """What makes somebody the owner of models, in one world; never shows in a repr."""
 
-    world: World
+    domain: TrustDomain
     signing_seed: bytes = field(repr=False)
     sealing_seed: bytes = field(repr=False)
 
     @classmethod
-    def generate(cls, world: World) -> Self:
+    def generate(cls, domain: TrustDomain) -> Self:
         """Draw a new key from the system's random source."""
         return cls(
-            world=world,
+            domain=domain,
             signing_seed=secrets.token_bytes(SEED_BYTES),
             sealing_seed=secrets.token_bytes(SEED_BYTES),
         )
@@ -51,7 +51,7 @@ class OwnerKey:
     @property
     def opening(self) -> OpeningKey:
         """The key that opens the content keys of own packages; post-quantum."""
-        return OpeningKey(suite=Suite.of(self.world), seed=self.sealing_seed)
+        return OpeningKey(suite=Suite.of(self.domain), seed=self.sealing_seed)
 
     @property
     def signer(self) -> str:
@@ -59,15 +59,15 @@ class OwnerKey:
         return self.signing.public_key().public_bytes_raw().hex()
 
 
-def create_owner_key(path: Path, world: World) -> OwnerKey:
+def create_owner_key(path: Path, domain: TrustDomain) -> OwnerKey:
     """Draw a key and write its file (mode 0600), whole or not at all, never over another.
 
     Raises: ConfigError when the file exists or cannot be written.
     """
-    key = OwnerKey.generate(world)
-    text = canonical(
+    key = OwnerKey.generate(domain)
+    text = canonical_json(
         {
-            "world": world.name.lower(),
+            "world": domain.name.lower(),
             "signing_seed": b64encode(key.signing_seed).decode(),
             "sealing_seed": b64encode(key.sealing_seed).decode(),
         }
@@ -113,15 +113,15 @@ def load_owner_key(path: Path) -> OwnerKey:
 def _parsed(text: bytes) -> OwnerKey:
     value = parse_object(text[: _MAX_FILE_BYTES + 1], "owner key")
     require_keys(value, _KEYS, "owner key")
-    worlds = {world.name.lower(): world for world in World}
-    world = worlds.get(str(value["world"]))
+    worlds = {domain.name.lower(): domain for domain in TrustDomain}
+    domain = worlds.get(str(value["world"]))
     signing, sealing = (
         b64decode(value[name], validate=True)  # type: ignore[arg-type]  # any object may come
         for name in ("signing_seed", "sealing_seed")
     )
-    if world is None or not len(signing) == len(sealing) == SEED_BYTES:
+    if domain is None or not len(signing) == len(sealing) == SEED_BYTES:
         raise MalformedError("owner key: unknown world or wrong seeds")
-    return OwnerKey(world=world, signing_seed=signing, sealing_seed=sealing)
+    return OwnerKey(domain=domain, signing_seed=signing, sealing_seed=sealing)
 
 
 def _write_private(path: Path, text: bytes) -> None:

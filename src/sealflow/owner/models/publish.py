@@ -60,11 +60,11 @@ def prepare_publication(
 
     Raises: BundleError, OpenError for a package of somebody else, ConfigError for mixed worlds.
     """
-    world = keybroker.suite.world
-    if world is not owner.world:
+    domain = keybroker.suite.domain
+    if domain is not owner.domain:
         raise ConfigError(
-            f"the owner's key is of the {owner.world.name.lower()} world, "
-            f"the key broker of the {world.name.lower()} one; pack with a key of its world"
+            f"the owner's key is of the {owner.domain.name.lower()} world, "
+            f"the key broker of the {domain.name.lower()} one; pack with a key of its world"
         )
     checked = read_package(package).verify(owner.signer)
     content_key = checked.unwrap(owner.opening)

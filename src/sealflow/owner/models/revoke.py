@@ -34,8 +34,8 @@ def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[
 def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
     report = yield from refresh(session)
     order = Order(deployment=report.directory.deployment, revoked=revoked, signer=owner.signer)
-    signed = SignedOrder.sign(order, owner.signing, owner.world)
-    answer = yield from control({"op": "revoke", **signed.as_json()})
+    signed = SignedOrder.sign(order, owner.signing, owner.domain)
+    answer = yield from control({"op": "revoke", **signed.to_json()})
     error, version = answer.get("error"), answer.get("version")
     if isinstance(error, dict):
         code, detail = str(error.get("code")), str(error.get("detail"))[:500]

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, digest_of
 from sealflow.errors import ConfigError, EvidenceError, MalformedError
 from sealflow.wire.ids import parse_digest, parse_name
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sealflow.documents.directory import Directory
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 
 MAX_PIN_BYTES: Final = 4096
@@ -58,7 +58,7 @@ class Gap:
     until_digest: str
 
 
-def check_links(gap: Gap, records: Sequence[bytes], world: World) -> None:
+def check_links(gap: Gap, records: Sequence[bytes], domain: TrustDomain) -> None:
     """Check that the log leads from the pinned directory to the new one.
 
     `records`: as served, from `gap.after` + 1 to `gap.until`.
@@ -73,7 +73,7 @@ def check_links(gap: Gap, records: Sequence[bytes], world: World) -> None:
             raise _fork("the log that was served does not parse") from error
         if entry.number != number or entry.previous != previous:
             raise _fork("the log that was served is not one chain")
-        previous = digest_of(text, world)
+        previous = digest_of(text, domain)
         if entry.kind is EntryKind.DIRECTORY and entry.body.get("version") == gap.version:
             pinned = entry.body.get("digest")
     if previous != gap.until_digest or pinned != gap.digest:
@@ -133,7 +133,7 @@ class Pin:
 
     def encode(self) -> bytes:
         """Write what the file holds."""
-        return canonical({name: getattr(self, name) for name in _KEYS}) + b"\n"
+        return canonical_json({name: getattr(self, name) for name in _KEYS}) + b"\n"
 
     @classmethod
     def parse(cls, text: bytes) -> Self:

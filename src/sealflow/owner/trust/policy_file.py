@@ -13,7 +13,7 @@ from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy, policy_d
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.trust.toml_text import table_lines
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import require_keys
 
@@ -94,7 +94,7 @@ def write_policy(path: Path, policy: AnyPolicy) -> None:
         whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
-    whole["keybroker"] = policy.requirements.as_json()
+    whole["keybroker"] = policy.requirements.to_json()
     lines = ["# What clients of this deployment demand of it before they send anything."]
     if isinstance(policy, SimulationPolicy):
         lines.append("# A simulated TEE: nothing is protected from whoever runs the machines.")
@@ -143,7 +143,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
-            insecure_root=decode_base64(root, _MAX_ROOT_BYTES, "policy: insecure_simulated_root"),
+            insecure_root=base64_bytes(root, _MAX_ROOT_BYTES, "policy: insecure_simulated_root"),
         )
     return PolicyFile(keybroker=policy, worker=worker)
 

@@ -10,7 +10,7 @@ from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, sights
 from sealflow.seal.keys import SealingKey, parse_suite
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from sealflow.attest.policy import AnyPolicy, Approval
@@ -29,7 +29,7 @@ class TrustReport:
     @property
     def simulated(self) -> bool:
         """Whether the enclaves are a simulation: nothing was protected from the operator."""
-        return self.approval.claims.world is World.SIMULATED
+        return self.approval.claims.domain is TrustDomain.SIMULATED
 
     @property
     def keybroker(self) -> SealingKey:
@@ -37,7 +37,7 @@ class TrustReport:
         bound = self.approval.claims.bound
         return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give all of it for machines."""
         claims, directory = self.approval.claims, self.directory
         return {
@@ -47,7 +47,7 @@ class TrustReport:
             "sees_plaintext": {each.who: each.sees for each in sights(simulated=self.simulated)},
             "not_proved": [what for what, _ in NOT_PROVED],
             "deployment": claims.bound.deployment,
-            **claims.as_json(),
+            **claims.to_json(),
             "manifest_digest": claims.bound.manifest_digest,
             "software": claims.bound.software,
             "instance": claims.bound.instance,
@@ -55,7 +55,7 @@ class TrustReport:
             "directory_version": directory.version,
             "directory_issued_ms": directory.issued_ms,
             "valid_until_ms": self.valid_until_ms,
-            "models": [model.as_json() for model in directory.models],
+            "models": [model.to_json() for model in directory.models],
             "keys": [
                 {
                     "kid": key.kid,
@@ -77,7 +77,7 @@ def examine(document: bytes, policy: AnyPolicy, now_ms: int) -> tuple[TrustRepor
     published = SignedDirectory.parse(document)
     approval = appraise(published.evidence, policy, now_ms)
     bound = approval.claims.bound
-    directory = published.verify(bound.signing_key, bound.tee.world)
+    directory = published.verify(bound.signing_key, bound.tee.domain)
     if (directory.deployment, directory.manifest_digest) != (
         bound.deployment,
         bound.manifest_digest,

@@ -96,7 +96,7 @@ class ServiceSession:
         """
         report, gap = candidate.report, candidate.gap
         if gap is not None and len(records) == gap.until - gap.after:
-            check_links(gap, records, report.approval.claims.world)
+            check_links(gap, records, report.approval.claims.domain)
         self._pin.accept(report.directory, candidate.payload)
         self._report = report
         return report

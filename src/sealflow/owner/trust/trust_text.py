@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.claims import form
 from sealflow.attest.evidence import Tee
 from sealflow.attest.reports import AmdPlatform, SgxReport
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from sealflow.attest.claims import Claims
@@ -142,7 +142,7 @@ def moment(unix_ms: int) -> str:
 
 
 def _simulated(claims: Claims) -> bool:
-    return claims.world is World.SIMULATED
+    return claims.domain is TrustDomain.SIMULATED
 
 
 def _age(issued_ms: int, now_ms: int) -> str:

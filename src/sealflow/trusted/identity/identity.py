@@ -28,7 +28,7 @@ from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from sealflow.wire.ids import RequestId, new_request_id
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,14 +61,14 @@ def wanted_collateral(quote: bytes) -> bytes:
     except ValueError as error:
         raise MalformedError(f"quote: it brings no PCK certificate: {error}") from error
     tee = Tee.TDX if parts.tdx else Tee.SGX
-    return canonical({"tee": tee.value, "fmspc": fmspc.lower(), "ca": ca})
+    return canonical_json({"tee": tee.value, "fmspc": fmspc.lower(), "ca": ca})
 
 
 def _amd(report: UnverifiedReport) -> bytes:
     line = line_of(report.cpu)
     # Reports that do not name the processor are older than Turin.
     product = next((each for each in PRODUCTS if each.name == line), PRODUCTS[0])
-    return canonical(
+    return canonical_json(
         {
             "tee": Tee.SNP.value,
             "product": line,
@@ -174,7 +174,7 @@ class Identity:
             signing_key=self.signing.public_key().public_bytes_raw(),
             software=__version__,
         ).encode()
-        data = report_data(bound, self.role, self.deployment.tee.world)
+        data = report_data(bound, self.role, self.deployment.tee.domain)
         return bound, self._quoter.quote(data)
 
 
@@ -203,7 +203,7 @@ def establish(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
-        opening=OpeningKey.generate(Suite.of(deployment.tee.world)),
+        opening=OpeningKey.generate(Suite.of(deployment.tee.domain)),
         signing=signing,
         platform_key=key,
         collateral=Collateral(content),

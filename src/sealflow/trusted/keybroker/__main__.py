@@ -11,7 +11,7 @@ from sealflow.trusted.port import FatalError
 from sealflow.trusted.process import first_frame, identify, run_enclave
 from sealflow.wire.frame_payloads import Fatal, KeyBrokerBoot, split_tick
 from sealflow.wire.frames import FrameKind
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.trusted.keybroker.leader import KeyBroker
@@ -34,7 +34,7 @@ def serve(port: Port, journal: Journal) -> None:
         "simulated": identity.simulated,
         "keyed": standby.keyed,
     }
-    port.send(FrameKind.READY, canonical(ready))
+    port.send(FrameKind.READY, canonical_json(ready))
     part: Standby | KeyBroker = standby
     while (frame := port.receive()) is not None:
         kind, payload = frame

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.documents.directory import DirectoryKey
 from sealflow.errors import MalformedError
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite, parse_suite
-from sealflow.wire.fields import as_time, decode_base64
+from sealflow.wire.fields import base64_bytes, time_ms
 from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Epoch:
             destroy_ms=self.destroy_ms,
         )
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give the object that the state holds: it has the private key."""
         return {
             "suite": int(self.opening.suite),
@@ -69,12 +69,12 @@ class Epoch:
             raise MalformedError("epoch: not an object")
         keys = ("suite", "seed", "not_before_ms", "retire_ms", "destroy_ms")
         require_keys(value, keys, "epoch")
-        seed = decode_base64(value["seed"], SEED_BYTES, "seed")
+        seed = base64_bytes(value["seed"], SEED_BYTES, "seed")
         return cls(
             opening=OpeningKey(suite=parse_suite(value["suite"]), seed=seed),
-            not_before_ms=as_time(value["not_before_ms"]),
-            retire_ms=as_time(value["retire_ms"]),
-            destroy_ms=as_time(value["destroy_ms"]),
+            not_before_ms=time_ms(value["not_before_ms"]),
+            retire_ms=time_ms(value["retire_ms"]),
+            destroy_ms=time_ms(value["destroy_ms"]),
         )
 
 
@@ -142,7 +142,7 @@ class Epochs:
         early_ms = 0 if self._epochs else self._skew_ms
         retire_ms = not_before_ms + 1000 * self._deployment.epoch_s + early_ms
         epoch = Epoch(
-            opening=OpeningKey.generate(Suite.of(self._deployment.tee.world)),
+            opening=OpeningKey.generate(Suite.of(self._deployment.tee.domain)),
             not_before_ms=not_before_ms,
             retire_ms=retire_ms,
             destroy_ms=retire_ms + 1000 * self._deployment.grace_s,

@@ -75,9 +75,9 @@ class KeyBroker:
         cls, identity: Identity, now_ms: int, key: bytes, send: Send, journal: Journal
     ) -> Self:
         """Begin a new history, with new keys and without models."""
-        world = identity.deployment.tee.world
+        domain = identity.deployment.tee.domain
         vault = Vault(identity.deployment, now_ms)
-        history = History(identity.signing, world, None)
+        history = History(identity.signing, domain, None)
         keybroker = cls(identity, vault, history, key, send, journal)
         keybroker._open()
         return keybroker
@@ -97,7 +97,7 @@ class KeyBroker:
         Raises: OpenError when the state is not of this key, its history, and new enough.
         """
         deployment = identity.deployment
-        state = State.open(blob, key.key, deployment.digest, deployment.tee.world)
+        state = State.open(blob, key.key, deployment.digest, deployment.tee.domain)
         if state.log.history != key.history or state.log.number < key.number:
             raise OpenError
         vault = Vault(
@@ -107,7 +107,7 @@ class KeyBroker:
             publications=state.publications,
             revoked=state.revoked,
         )
-        history = History(identity.signing, deployment.tee.world, state.log)
+        history = History(identity.signing, deployment.tee.domain, state.log)
         keybroker = cls(identity, vault, history, key.key, send, journal)
         keybroker._version = state.directory_version
         keybroker._previous = state.directory_digest
@@ -148,7 +148,7 @@ class KeyBroker:
             case "evidence":
                 require_keys(value, ("op", "nonce"), "evidence")
                 nonce = digest_field(value, "nonce")
-                return {"evidence": self._identity.evidence(nonce).as_json()}
+                return {"evidence": self._identity.evidence(nonce).to_json()}
             case "challenge":
                 require_keys(value, ("op",), "challenge")
                 challenge, nonce = self._release.challenge()
@@ -183,7 +183,7 @@ class KeyBroker:
             "signature": b64encode(signature).decode(),
         }
         if op == "join":
-            answer["evidence"] = self._evidence.as_json()
+            answer["evidence"] = self._evidence.to_json()
         return answer
 
     def _publish(self, value: dict[str, object]) -> dict[str, object]:
@@ -209,7 +209,7 @@ class KeyBroker:
         bound: dict[str, object] = {
             "deployment": self._identity.deployment.name,
             "manifest_digest": self._identity.deployment.digest,
-            "evidence": self._evidence.as_json(),
+            "evidence": self._evidence.to_json(),
         }
         self._history.append(EntryKind.OPENED, self._vault.now_ms, bound)
         self._commit(reissue=True)
@@ -218,7 +218,7 @@ class KeyBroker:
         """Hand state and new log entries to the host, then the directory if it is a new one."""
         for epoch in self._vault.epochs.take_made():
             body = {
-                key: value for key, value in epoch.public().as_json().items() if key != "public"
+                key: value for key, value in epoch.public().to_json().items() if key != "public"
             }
             self._history.append(EntryKind.EPOCH, self._vault.now_ms, body)
         if reissue:
@@ -229,7 +229,7 @@ class KeyBroker:
         head = self._history.head
         state = State.of(self._vault, head, self._version, self._previous or "")
         deployment = self._identity.deployment
-        blob = state.seal(self._key, deployment.digest, deployment.tee.world)
+        blob = state.seal(self._key, deployment.digest, deployment.tee.domain)
         items = [(head.number, blob), *entries]
         self._send(FrameKind.STATE, encode_batch(self._vault.now_ms, items))
         if reissue:
@@ -238,8 +238,8 @@ class KeyBroker:
     def _issue(self) -> None:
         self._version += 1
         directory = self._vault.directory(self._version, self._previous, self._history.head)
-        world = self._identity.deployment.tee.world
-        signed = SignedDirectory.sign(directory, self._identity.signing, world, self._evidence)
+        domain = self._identity.deployment.tee.domain
+        signed = SignedDirectory.sign(directory, self._identity.signing, domain, self._evidence)
         self._document = signed.encode()
         self._issued_ms, self._previous = directory.issued_ms, signed.digest
         body: dict[str, object] = {"version": self._version, "digest": signed.digest}

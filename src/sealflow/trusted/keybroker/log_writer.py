@@ -10,7 +10,7 @@ from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,12 @@ class LogHead:
 class History:
     """Appends entries; what was appended waits until it is taken. Not for several threads."""
 
-    def __init__(self, signing: Ed25519PrivateKey, world: World, head: LogHead | None) -> None:
+    def __init__(
+        self, signing: Ed25519PrivateKey, domain: TrustDomain, head: LogHead | None
+    ) -> None:
         """Continue after `head`, or begin."""
         self._signing = signing
-        self._world = world
+        self._world = domain
         self._head = head
         self._waiting: list[tuple[int, bytes]] = []
 

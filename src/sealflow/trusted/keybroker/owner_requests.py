@@ -21,10 +21,10 @@ from sealflow.errors import (
 )
 from sealflow.package.publication import open_publication
 from sealflow.trusted.keybroker.key_store import VersionTakenError
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,14 +56,14 @@ def answered(
     try:
         if len(request) > MAX_CONTROL_BYTES:
             raise Problem("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")  # noqa: TRY301
-        return canonical(answer(parse_object(request, "control request")))
+        return canonical_json(answer(parse_object(request, "control request")))
     except MalformedError as error:
         problem = Problem("malformed", str(error))
     except Problem as error:
         problem = error
     except UnavailableError as error:
         problem = Problem("unavailable", str(error))
-    return canonical({"error": {"code": problem.code, "detail": problem.detail}})
+    return canonical_json({"error": {"code": problem.code, "detail": problem.detail}})
 
 
 def digest_field(value: dict[str, object], name: str) -> str:
@@ -82,7 +82,7 @@ def take_publication(
     Raises: Problem, MalformedError.
     """
     require_keys(value, ("op", "sealed"), "publish")
-    sealed = decode_base64(value["sealed"], MAX_CONTROL_BYTES, "sealed")
+    sealed = base64_bytes(value["sealed"], MAX_CONTROL_BYTES, "sealed")
     try:
         publication = open_publication(sealed, identity.opening)
     except OpenError as error:
@@ -111,7 +111,7 @@ def take_publication(
             "version": ref.version,
             "digest": digest,
             "owner": publication.signer,
-            "workers": None if workers is None else workers.as_json(),
+            "workers": None if workers is None else workers.to_json(),
         }
         history.append(EntryKind.PUBLICATION, vault.now_ms, body)
     return publication, changed
@@ -125,7 +125,7 @@ def revoke(value: dict[str, object], identity: Identity, vault: Vault, history: 
     require_keys(value, ("op", "order", "signature"), "revoke")
     signed, deployment = SignedOrder.from_json(value), identity.deployment
     try:
-        order = signed.verify(deployment.tee.world)
+        order = signed.verify(deployment.tee.domain)
     except EvidenceError as error:
         raise Problem("order_signature", error.detail) from error
     if order.deployment != deployment.name:
@@ -139,7 +139,7 @@ def revoke(value: dict[str, object], identity: Identity, vault: Vault, history: 
     except RefusedError as error:
         raise Problem("full", "no more revocations can be remembered") from error
     if changed:
-        history.append(EntryKind.REVOCATION, vault.now_ms, signed.as_json())
+        history.append(EntryKind.REVOCATION, vault.now_ms, signed.to_json())
     return changed
 
 

@@ -16,7 +16,7 @@ from sealflow.trusted.keybroker.leader import KeyBroker
 from sealflow.trusted.keybroker.owner_requests import Problem, answered, digest_field
 from sealflow.trusted.keybroker.state import StateKey, new_state_key
 from sealflow.trusted.port import FatalError
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frame_payloads import MAX_SEALED_BYTES, Fatal
 from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import require_keys
@@ -48,7 +48,7 @@ class Standby:
         self._now_ms = now_ms
         self._send = send
         self._journal = journal
-        self._world = identity.deployment.tee.world
+        self._world = identity.deployment.tee.domain
         self._nonce_and_bound: tuple[str, bytes] | None = None
         self._key = self._unwrapped(wrapped)
 
@@ -95,7 +95,7 @@ class Standby:
                 nonce = digest_field(value, "nonce")
                 evidence = self._identity.evidence(nonce)
                 self._nonce_and_bound = nonce, evidence.bound
-                return {"evidence": evidence.as_json()}
+                return {"evidence": evidence.to_json()}
             case "adopt":
                 require_keys(value, ("op", "grant", "signature", "evidence"), "adopt")
                 self._key = self._adopted(value)
@@ -114,8 +114,8 @@ class Standby:
             evidence = Evidence.from_json(value["evidence"])
             giver = appraise(evidence, policy, self._now_ms).claims.bound
             text = take_over(
-                decode_base64(value["grant"], MAX_SEALED_BYTES, "grant"),
-                decode_base64(value["signature"], _SIGNATURE_BYTES, "signature"),
+                base64_bytes(value["grant"], MAX_SEALED_BYTES, "grant"),
+                base64_bytes(value["signature"], _SIGNATURE_BYTES, "signature"),
                 opening=self._identity.opening,
                 bound=bound,
                 nonce=nonce,

@@ -28,13 +28,13 @@ from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream
 from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, Epoch
 from sealflow.trusted.keybroker.key_store import MAX_MODELS
 from sealflow.trusted.keybroker.log_writer import LogHead
-from sealflow.wire.fields import as_time, decode_base64, several
+from sealflow.wire.fields import base64_bytes, list_of, time_ms
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from sealflow.trusted.keybroker.key_store import Vault
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
 
 
 MAGIC: Final = b"SFK1"
@@ -82,9 +82,9 @@ class State:
             revoked=vault.revoked,
         )
 
-    def seal(self, key: bytes, deployment_digest: str, world: World) -> bytes:
+    def seal(self, key: bytes, deployment_digest: str, domain: TrustDomain) -> bytes:
         """Seal it under the state key, 32 bytes."""
-        text = canonical(
+        text = canonical_json(
             {
                 "now_ms": self.now_ms,
                 "history": self.log.history,
@@ -92,17 +92,17 @@ class State:
                 "log_digest": self.log.digest,
                 "directory_version": self.directory_version,
                 "directory_digest": self.directory_digest,
-                "epochs": [epoch.as_json() for epoch in self.epochs],
+                "epochs": [epoch.to_json() for epoch in self.epochs],
                 "models": [_as_json(each) for each in self.publications],
-                "revoked": [each.as_json() for each in self.revoked],
+                "revoked": [each.to_json() for each in self.revoked],
             }
         )
         salt = os.urandom(SALT_BYTES)
         head = _HEAD.pack(MAGIC, bytes.fromhex(deployment_digest), self.log.number, salt)
-        return head + seal_stream(*_key(key, head, salt, world), [text])
+        return head + seal_stream(*_key(key, head, salt, domain), [text])
 
     @classmethod
-    def open(cls, blob: bytes, key: bytes, deployment_digest: str, world: World) -> Self:
+    def open(cls, blob: bytes, key: bytes, deployment_digest: str, domain: TrustDomain) -> Self:
         """Open what `seal` made under the same key and settings.
 
         Raises: OpenError, for whatever reason.
@@ -113,7 +113,7 @@ class State:
         magic, digest, _, salt = _HEAD.unpack(head)
         if magic != MAGIC or digest.hex() != deployment_digest:
             raise OpenError
-        text = open_stream(*_key(key, head, salt, world), memoryview(blob)[_HEAD.size :])
+        text = open_stream(*_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
         try:
             return cls._parse(text)
         except (MalformedError, BundleError):
@@ -129,19 +129,19 @@ class State:
             digest=parse_digest(value["log_digest"]),
         )
         return cls(
-            now_ms=as_time(value["now_ms"]),
+            now_ms=time_ms(value["now_ms"]),
             log=head,
             directory_version=_count(value["directory_version"]),
             directory_digest=parse_digest(value["directory_digest"]),
-            epochs=several(value["epochs"], Epoch.from_json, MAX_EPOCHS + 2, "epochs"),
-            publications=several(value["models"], _publication, MAX_MODELS, "models"),
-            revoked=several(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
+            epochs=list_of(value["epochs"], Epoch.from_json, MAX_EPOCHS + 2, "epochs"),
+            publications=list_of(value["models"], _publication, MAX_MODELS, "models"),
+            revoked=list_of(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
         )
 
 
-def _key(key: bytes, head: bytes, salt: bytes, world: World) -> tuple[bytes, bytes]:
-    context = hashlib.sha256(world.label("state context") + head).digest()
-    info = world.label("state key") + context
+def _key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
+    context = hashlib.sha256(domain.label("state context") + head).digest()
+    info = domain.label("state key") + context
     derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(key)
     return derived, context
 
@@ -152,7 +152,7 @@ def _as_json(publication: Publication) -> dict[str, object]:
         "statement": b64encode(publication.statement.encode()).decode(),
         "signer": publication.signer,
         "content_key": b64encode(publication.content_key).decode(),
-        "workers": None if workers is None else workers.as_json(),
+        "workers": None if workers is None else workers.to_json(),
         "issued_ms": publication.issued_ms,
     }
 
@@ -162,15 +162,15 @@ def _publication(value: object) -> Publication:
         raise MalformedError("state: a model is not an object")
     keys = ("statement", "signer", "content_key", "workers", "issued_ms")
     require_keys(value, keys, "state: model")
-    payload = decode_base64(value["statement"], MAX_STATEMENT_BYTES, "statement")
+    payload = base64_bytes(value["statement"], MAX_STATEMENT_BYTES, "statement")
     workers = value["workers"]
     return Publication(
         statement=Statement.unverified_decode(payload),
         digest=statement_digest(payload),
         signer=parse_digest(value["signer"]),
-        content_key=decode_base64(value["content_key"], KEY_BYTES, "content key"),
+        content_key=base64_bytes(value["content_key"], KEY_BYTES, "content key"),
         workers=None if workers is None else Requirements.from_json(workers, "state: workers"),
-        issued_ms=as_time(value["issued_ms"]),
+        issued_ms=time_ms(value["issued_ms"]),
     )
 
 
@@ -188,14 +188,14 @@ class StateKey:
     history: str
     number: int
 
-    def wrap(self, platform_key: bytes, world: World) -> bytes:
+    def wrap(self, platform_key: bytes, domain: TrustDomain) -> bytes:
         """Seal it for this machine."""
         salt = os.urandom(_WRAPPING_SALT_BYTES)
-        head = STATE_KEY_MAGIC + machine_id(platform_key, world) + salt
-        return head + seal_stream(*_wrapping_key(platform_key, head, world), [self.encode()])
+        head = STATE_KEY_MAGIC + machine_id(platform_key, domain) + salt
+        return head + seal_stream(*_wrapping_key(platform_key, head, domain), [self.encode()])
 
     @classmethod
-    def unwrap(cls, wrapped: bytes, platform_key: bytes, world: World) -> Self:
+    def unwrap(cls, wrapped: bytes, platform_key: bytes, domain: TrustDomain) -> Self:
         """Open what `wrap` made on this machine.
 
         Raises: OpenError, for whatever reason.
@@ -204,7 +204,7 @@ class StateKey:
         if len(head) < _HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
             raise OpenError
         text = open_stream(
-            *_wrapping_key(platform_key, head, world), memoryview(wrapped)[_HEAD_BYTES:]
+            *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_HEAD_BYTES:]
         )
         try:
             return cls.parse(text)
@@ -213,7 +213,7 @@ class StateKey:
 
     def encode(self) -> bytes:
         """Write it, to be sealed."""
-        return canonical(
+        return canonical_json(
             {
                 "key": b64encode(self.key).decode(),
                 "history": self.history,
@@ -229,7 +229,7 @@ class StateKey:
         """
         value = parse_object(text, "state key")
         require_keys(value, ("key", "history", "number"), "state key")
-        key, number = decode_base64(value["key"], KEY_BYTES, "state key"), value["number"]
+        key, number = base64_bytes(value["key"], KEY_BYTES, "state key"), value["number"]
         if len(key) != KEY_BYTES or not is_integer(number) or number < 0:
             raise MalformedError("state key: no key, or no number")
         return cls(key=key, history=parse_digest(value["history"]), number=number)
@@ -240,14 +240,14 @@ def new_state_key() -> bytes:
     return os.urandom(KEY_BYTES)
 
 
-def machine_id(platform_key: bytes, world: World) -> bytes:
+def machine_id(platform_key: bytes, domain: TrustDomain) -> bytes:
     """Name a machine for its host, without a word about its key; 16 bytes."""
-    info = world.label("machine id")
+    info = domain.label("machine id")
     return HKDF(algorithm=SHA256(), length=MACHINE_BYTES, salt=None, info=info).derive(platform_key)
 
 
-def _wrapping_key(platform_key: bytes, head: bytes, world: World) -> tuple[bytes, bytes]:
-    context = hashlib.sha256(world.label("wrapped state key") + head).digest()
+def _wrapping_key(platform_key: bytes, head: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
+    context = hashlib.sha256(domain.label("wrapped state key") + head).digest()
     salt = head[-_WRAPPING_SALT_BYTES:]
     derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=context).derive(
         platform_key

@@ -72,7 +72,7 @@ def test_headline() -> None:
 
 def test_json() -> None:
     """Machines get all figures, named by what was sent, rounded to what can be measured."""
-    assert json.loads(json.dumps(figures().as_json())) == {
+    assert json.loads(json.dumps(figures().to_json())) == {
         "served": 1000,
         "seconds": 12.5,
         "push_seconds": 3.25,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.owner.models.owner_key import create_owner_key
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from tests.sim.cluster import TINY
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def test_publish_without_a_key_broker(
 ) -> None:
     """Publishing to a key broker that does not answer is tried, then said."""
     key = tmp_path / "owner.key"
-    create_owner_key(key, World.SIMULATED)
+    create_owner_key(key, TrustDomain.SIMULATED)
     absent = run("model", "publish", TINY, "--owner-key", tmp_path / "absent.key", *reach)
     assert (absent.code, "absent.key" in absent.err) == (2, True)
     folder = tmp_path / "folder"

@@ -14,7 +14,7 @@ from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner.audit.receipt_proof import Proof, verify_receipt
 from sealflow.seal.content import ContentKind, content_parts, split_asking
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from tests.sim.receipts import PARTS, REPLY, ReceiptService
 from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
 
@@ -48,7 +48,7 @@ def _refused(code: str, changed: Proof, service_: ReceiptService | None = None) 
 
 def _signed(receipt: Receipt, worker: Identity | None = None) -> Proof:
     worker = worker or service().worker
-    signed = SignedReceipt.sign(receipt, worker.signing, World.SIMULATED)
+    signed = SignedReceipt.sign(receipt, worker.signing, TrustDomain.SIMULATED)
     return dataclasses.replace(proof(), signed=signed)
 
 
@@ -77,8 +77,8 @@ def test_a_receipt_without_its_salt_says_nothing_of_the_contents() -> None:
     one, two = (Receipt.parse(each.signed.text) for each in (proof(), other))
     assert one.request_digest != two.request_digest
     assert one.reply_digest != two.reply_digest
-    assert salted_digest(World.HARDWARE, "reply", "00" * 32, REPLY) != salted_digest(
-        World.HARDWARE, "request", "00" * 32, REPLY
+    assert salted_digest(TrustDomain.HARDWARE, "reply", "00" * 32, REPLY) != salted_digest(
+        TrustDomain.HARDWARE, "request", "00" * 32, REPLY
     )
 
 

@@ -111,7 +111,7 @@ def proving(service: PlayedService, then: object, **claims: Any) -> Script:
         if request["op"] != "evidence":
             return then
         bound = service.published.bound(**{"nonce": request["nonce"], **claims})
-        return {"evidence": service.published.evidence(bound).as_json()}
+        return {"evidence": service.published.evidence(bound).to_json()}
 
     return answer
 
@@ -177,7 +177,7 @@ def test_no_key_for_the_unproved(
     scripts: list[Script] = [
         proving(service, {}, nonce="11" * 32),
         proving(service, {}, deployment="other"),
-        lambda _: {"evidence": stranger.evidence().as_json()},
+        lambda _: {"evidence": stranger.evidence().to_json()},
         lambda _: {"evidence": {"tee": "simulated"}},
         lambda _: error("unavailable"),
         lambda _: {},

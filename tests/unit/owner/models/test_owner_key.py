@@ -12,7 +12,7 @@ import pytest
 
 from sealflow.errors import ConfigError
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +27,13 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.mark.parametrize("world", World)
-def test_a_key_comes_back_from_its_file(tmp_path: Path, world: World) -> None:
+@pytest.mark.parametrize("world", TrustDomain)
+def test_a_key_comes_back_from_its_file(tmp_path: Path, domain: TrustDomain) -> None:
     """The same signer and the same opening key, of the same world."""
     path = tmp_path / "owner.key"
-    key = create_owner_key(path, world)
+    key = create_owner_key(path, domain)
     assert load_owner_key(path) == key
-    assert key.opening.suite.world is world
+    assert key.opening.suite.domain is domain
     assert key.opening.suite.post_quantum
     sealed = key.opening.sealing.seal(b"x", b"")
     assert load_owner_key(path).opening.open(sealed, b"") == b"x"
@@ -42,7 +42,7 @@ def test_a_key_comes_back_from_its_file(tmp_path: Path, world: World) -> None:
 def test_only_its_user_may_read_the_file(tmp_path: Path, open_umask: None) -> None:
     """Mode 0600 whatever the umask is, and no draft is left behind."""
     path = tmp_path / "owner.key"
-    create_owner_key(path, World.SIMULATED)
+    create_owner_key(path, TrustDomain.SIMULATED)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
 
@@ -51,7 +51,7 @@ def test_only_its_user_may_read_the_file(tmp_path: Path, open_umask: None) -> No
 def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
     """The message says what to run."""
     path = tmp_path / "owner.key"
-    create_owner_key(path, World.SIMULATED)
+    create_owner_key(path, TrustDomain.SIMULATED)
     path.chmod(mode)
     with pytest.raises(ConfigError, match="chmod 600"):
         load_owner_key(path)
@@ -61,7 +61,7 @@ def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> No
 def test_a_key_that_its_user_alone_can_reach_is_taken(tmp_path: Path, mode: int) -> None:
     """Also when it is write-protected."""
     path = tmp_path / "owner.key"
-    key = create_owner_key(path, World.SIMULATED)
+    key = create_owner_key(path, TrustDomain.SIMULATED)
     path.chmod(mode)
     assert load_owner_key(path) == key
 
@@ -71,7 +71,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "owner.key"
     path.write_text("mine")
     with pytest.raises(ConfigError, match="never overwritten"):
-        create_owner_key(path, World.SIMULATED)
+        create_owner_key(path, TrustDomain.SIMULATED)
     assert path.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -79,7 +79,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_key_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(ConfigError, match="cannot write"):
-        create_owner_key(tmp_path / "absent" / "owner.key", World.SIMULATED)
+        create_owner_key(tmp_path / "absent" / "owner.key", TrustDomain.SIMULATED)
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_what_is_no_key_is_refused(tmp_path: Path, text: bytes) -> None:
 
 def test_no_repr_shows_a_seed() -> None:
     """A key can be logged by accident without harm; two keys are never the same."""
-    key, other = OwnerKey.generate(World.SIMULATED), OwnerKey.generate(World.SIMULATED)
+    key, other = OwnerKey.generate(TrustDomain.SIMULATED), OwnerKey.generate(TrustDomain.SIMULATED)
     assert key.signer != other.signer
     for seed in (key.signing_seed, key.sealing_seed):
         assert repr(seed)[2:-1] not in repr(key)

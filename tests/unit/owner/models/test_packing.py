@@ -21,11 +21,11 @@ from sealflow.owner.models.publish import prepare_publication
 from sealflow.package.container import read_package
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from tests.sim import onnx_models
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
-KEY = OwnerKey.generate(World.SIMULATED)
+KEY = OwnerKey.generate(TrustDomain.SIMULATED)
 BROKER = OpeningKey.generate(Suite.SIMULATED_XWING)
 
 
@@ -64,12 +64,12 @@ def test_an_example_is_packed_and_published(name: str) -> None:
     publication = open_publication(prepared.sealed, BROKER)
     assert (publication.digest, publication.signer) == (prepared.digest, KEY.signer)
     opened = read_package(package).verify(publication.signer, digest=prepared.digest)
-    assert opened.open_files(publication.content_key, World.SIMULATED) == files
+    assert opened.open_files(publication.content_key, TrustDomain.SIMULATED) == files
 
 
 def test_a_package_of_somebody_else_is_not_published() -> None:
     """The owner's key tells its own packages."""
-    package = pack_folder(EXAMPLES / "tiny", OwnerKey.generate(World.SIMULATED))
+    package = pack_folder(EXAMPLES / "tiny", OwnerKey.generate(TrustDomain.SIMULATED))
     with pytest.raises(BundleError):
         prepare_publication(package, KEY, BROKER.sealing)
 

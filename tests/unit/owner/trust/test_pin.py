@@ -13,7 +13,7 @@ from sealflow.errors import ConfigError, EvidenceError, PolicyError
 from sealflow.owner.audit.log_audit import audit, describe
 from sealflow.owner.trust.pin import DirectoryPin, Pin
 from sealflow.owner.trust.session import ServiceSession
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, made
 
 if TYPE_CHECKING:
@@ -199,13 +199,13 @@ def test_a_log_that_was_touched_is_refused() -> None:
         kind=EntryKind.PUBLICATION,
         body={},
     )
-    signed = SignedEntry.sign(forged, other.identity.signing, World.SIMULATED)
+    signed = SignedEntry.sign(forged, other.identity.signing, TrustDomain.SIMULATED)
     _audit_fails("log_signature", [*records, signed.encode()])
     early = replace(forged, at_ms=NOW_MS - 1)
-    mine = SignedEntry.sign(early, broker.identity.signing, World.SIMULATED)
+    mine = SignedEntry.sign(early, broker.identity.signing, TrustDomain.SIMULATED)
     _audit_fails("log_chain", [*records, mine.encode()])
     first = LogEntry(number=0, previous=None, at_ms=NOW_MS, kind=EntryKind.EPOCH, body={})
-    alone = SignedEntry.sign(first, broker.identity.signing, World.SIMULATED)
+    alone = SignedEntry.sign(first, broker.identity.signing, TrustDomain.SIMULATED)
     _audit_fails("log_opened", [alone.encode()])
 
 

@@ -60,7 +60,7 @@ def test_not_proved() -> None:
 
 def test_json() -> None:
     """Machines get the same: JSON with the verdict, who sees, and what was not proved."""
-    value = json.loads(json.dumps(report().as_json()))
+    value = json.loads(json.dumps(report().to_json()))
     assert value["verified"] is True
     assert value["simulated"] is True
     assert value["sees_plaintext"]["operator, administrators, cloud"] is True
@@ -73,5 +73,5 @@ def test_bound_claims_are_what_was_quoted() -> None:
     bound = found.approval.claims.bound
     again = BoundClaims.parse(bound.encode())
     assert again == bound
-    committed = report_data(bound.encode(), bound.role, found.approval.claims.world)
+    committed = report_data(bound.encode(), bound.role, found.approval.claims.domain)
     assert found.approval.claims.report.report_data == committed

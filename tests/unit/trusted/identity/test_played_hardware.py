@@ -14,7 +14,7 @@ from sealflow.attest.requirements import Requirements, TdxRequirements
 from sealflow.documents.directory import SignedDirectory
 from sealflow.host.collateral.service import CollateralErrand
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
 from tests.sim.dcap_certificates import DAY_S, NOW_S
 from tests.sim.dcap_lab import Lab
@@ -89,7 +89,7 @@ def test_key_broker(tmp_path: Path, pccs: WebServer) -> None:
     ages = []
     for evidence in (first, last):
         genuine = verify_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
-        bound = report_data(evidence.bound, Role.KEY_BROKER, World.HARDWARE)
+        bound = report_data(evidence.bound, Role.KEY_BROKER, TrustDomain.HARDWARE)
         assert genuine.report.report_data == bound
         ages.append(NOW_S - genuine.platform.collateral_issued_s)
     assert ages == [20 * DAY_S, DAY_S]

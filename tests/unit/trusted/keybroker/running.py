@@ -21,7 +21,7 @@ from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import Identity, establish
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import Journal
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from sealflow.trusted.port import Port
 
 NOW_MS = 1_750_000_000_000
-OTHER_OWNER = OwnerKey.generate(World.SIMULATED)
-OPERATOR = OwnerKey.generate(World.SIMULATED)
+OTHER_OWNER = OwnerKey.generate(TrustDomain.SIMULATED)
+OPERATOR = OwnerKey.generate(TrustDomain.SIMULATED)
 
 
 @cache
@@ -114,7 +114,7 @@ class Instance:
     def directory(self) -> Directory:
         """What is published now, verified."""
         signing_key = self.identity.signing.public_key().public_bytes_raw()
-        return SignedDirectory.parse(self.document).verify(signing_key, World.SIMULATED)
+        return SignedDirectory.parse(self.document).verify(signing_key, TrustDomain.SIMULATED)
 
     def log(self) -> AuditedLog:
         """All that was logged, checked."""
@@ -144,13 +144,15 @@ class Instance:
         """Have somebody order a revocation."""
         key = key or made().owner
         order = Order(deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer)
-        return self.ask("revoke", **SignedOrder.sign(order, key.signing, World.SIMULATED).as_json())
+        return self.ask(
+            "revoke", **SignedOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json()
+        )
 
     def enroll(self, worker: Identity) -> dict[str, Any]:
         """Have a worker ask for a grant; gives the answer."""
         challenge = self.ask("challenge")
         evidence = worker.evidence(challenge["nonce"])
-        answer = self.ask("enroll", challenge=challenge["challenge"], evidence=evidence.as_json())
+        answer = self.ask("enroll", challenge=challenge["challenge"], evidence=evidence.to_json())
         return {**answer, "bound": evidence.bound, "nonce": challenge["nonce"]}
 
     def grant(self, worker: Identity) -> Grant:

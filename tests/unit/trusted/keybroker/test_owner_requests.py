@@ -10,7 +10,7 @@ from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
 from sealflow.owner.models.owner_key import OwnerKey
 from sealflow.package.publication import demands_digest
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from tests.unit.trusted.keybroker.running import (
     NOW_MS,
     OPERATOR,
@@ -21,7 +21,7 @@ from tests.unit.trusted.keybroker.running import (
     made,
 )
 
-STRANGER = OwnerKey.generate(World.SIMULATED)
+STRANGER = OwnerKey.generate(TrustDomain.SIMULATED)
 STRICTER = dataclasses.replace(made().deployment.worker, min_svn=1)
 IMPOSSIBLE = Requirements(measurements=frozenset({"0" * 64}))
 
@@ -102,11 +102,11 @@ def test_a_forged_order_is_refused() -> None:
     broker = Instance().lead()
     target = Revoked(kind=RevokedKind.WORKER, id="ab" * 16)
     order = Order(deployment="test", revoked=target, signer=OPERATOR.signer)
-    forged = SignedOrder.sign(order, STRANGER.signing, World.SIMULATED)
-    assert code(broker.ask("revoke", **forged.as_json())) == "order_signature"
+    forged = SignedOrder.sign(order, STRANGER.signing, TrustDomain.SIMULATED)
+    assert code(broker.ask("revoke", **forged.to_json())) == "order_signature"
     elsewhere = dataclasses.replace(order, deployment="other")
-    signed = SignedOrder.sign(elsewhere, OPERATOR.signing, World.SIMULATED)
-    assert code(broker.ask("revoke", **signed.as_json())) == "malformed"
+    signed = SignedOrder.sign(elsewhere, OPERATOR.signing, TrustDomain.SIMULATED)
+    assert code(broker.ask("revoke", **signed.to_json())) == "malformed"
     answer = broker.ask("revoke", order="e30=", signature="AA==")
     assert code(answer) == "malformed"
     assert code(broker.ask("revoke", order="AA==", signature=1)) == "malformed"

@@ -149,7 +149,7 @@ def test_a_worker_cannot_join() -> None:
     first = Instance().lead()
     challenge = first.ask("challenge")
     evidence = identity(Role.WORKER).evidence(challenge["nonce"])
-    answer = first.ask("join", challenge=challenge["challenge"], evidence=evidence.as_json())
+    answer = first.ask("join", challenge=challenge["challenge"], evidence=evidence.to_json())
     assert answer["error"]["code"] == "policy"
     (verdict,) = first.log().of(EntryKind.VERDICT)
     assert verdict.body["approved"] is False
@@ -160,10 +160,10 @@ def test_a_key_from_anybody_else_is_not_adopted() -> None:
     """Only from an approved key broker, for the nonce that was asked with, once."""
     first, other = Instance().lead(), Instance(platform_key=OTHER_MACHINE)
     worker = identity(Role.WORKER)
-    answer = _join(first, other, evidence=worker.evidence().as_json())
+    answer = _join(first, other, evidence=worker.evidence().to_json())
     assert answer["error"]["code"] == "not_opened"  # type: ignore[index]
     third = Instance().lead()
-    answer = _join(first, other, evidence=third.identity.evidence().as_json())
+    answer = _join(first, other, evidence=third.identity.evidence().to_json())
     assert answer["error"]["code"] == "not_opened"  # type: ignore[index]
     stale = other.ask_standby("adopt", grant="", signature="", evidence={})
     assert stale["error"]["code"] == "unknown_challenge"

@@ -149,8 +149,8 @@ class Host:
             revoked=Revoked(kind=kind, id=name),
             signer=owner.signer,
         )
-        signed = SignedOrder.sign(order, owner.signing, deployment.tee.world)
-        request = {"op": "revoke", **signed.as_json()}
+        signed = SignedOrder.sign(order, owner.signing, deployment.tee.domain)
+        request = {"op": "revoke", **signed.to_json()}
         answer: dict[str, Any] = json.loads(self.broker.answer(json.dumps(request).encode()))
         return answer
 

@@ -22,7 +22,7 @@ from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.worker.models.loader import Loading, ServedModel
 from sealflow.trusted.worker.serving.batching import Job
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
@@ -53,7 +53,7 @@ class Packed:
     def load(self, loading: Loading) -> ServedModel:
         """Load it as a worker does."""
         package = bytearray(self.package)
-        return loading.load(package, self.digest, SIGNER, self.content_key, World.SIMULATED)
+        return loading.load(package, self.digest, SIGNER, self.content_key, TrustDomain.SIMULATED)
 
 
 def packed(manifest: ModelManifest, files: Mapping[str, bytes]) -> Packed:

@@ -17,10 +17,10 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.trusted.port import FatalError
-from sealflow.wire.fields import decode_base64
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, require_keys
+from sealflow.wire.strict_json import canonical_json, require_keys
 
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant
@@ -57,7 +57,7 @@ class Enrollment:
         """
         answer = self._ask({"op": "describe"})
         try:
-            published = SignedDirectory.parse(canonical(answer))
+            published = SignedDirectory.parse(canonical_json(answer))
             approval = appraise(published.evidence, self._policy, now_ms)
         except (MalformedError, EvidenceError, PolicyError) as error:
             raise FatalError(Fatal.KEY_BROKER_UNTRUSTED) from error
@@ -78,13 +78,13 @@ class Enrollment:
             {
                 "op": "enroll",
                 "challenge": challenge["challenge"],
-                "evidence": evidence.as_json(),
+                "evidence": evidence.to_json(),
             }
         )
         require_keys(answer, ("grant", "signature"), "enrollment")
         grant = open_grant(
-            decode_base64(answer["grant"], _MAX_GRANT_BYTES, "grant"),
-            decode_base64(answer["signature"], _SIGNATURE_BYTES, "signature"),
+            base64_bytes(answer["grant"], _MAX_GRANT_BYTES, "grant"),
+            base64_bytes(answer["signature"], _SIGNATURE_BYTES, "signature"),
             opening=self._identity.opening,
             bound=evidence.bound,
             nonce=nonce,
@@ -97,8 +97,8 @@ class Enrollment:
         """Whether a published directory is another than the grant's, or of another key broker."""
         try:
             published = SignedDirectory.parse(document)
-            world = self._identity.deployment.tee.world
-            directory = published.verify(keybroker.signing_key, world)
+            domain = self._identity.deployment.tee.domain
+            directory = published.verify(keybroker.signing_key, domain)
         except (MalformedError, EvidenceError):
             return True
         return directory.version > version

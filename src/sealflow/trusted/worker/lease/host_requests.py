@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.package.statement import MAX_MODEL_BYTES
 from sealflow.wire.frames import FrameKind, decode_chunk
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
     from sealflow.trusted.port import Port
@@ -43,7 +43,7 @@ class HostMessages:
         Raises: UnavailableError when the key broker could not be reached, MalformedError.
         """
         self._drop_old()
-        self._port.send(FrameKind.CONTROL, canonical(request))
+        self._port.send(FrameKind.CONTROL, canonical_json(request))
         answer = self._next(FrameKind.CONTROL)
         if not answer:
             raise UnavailableError("the host could not reach the key broker")

@@ -12,7 +12,7 @@ from sealflow.trusted.worker.serving.arrivals import Serving
 from sealflow.trusted.worker.serving.keyring import EpochKey
 from sealflow.wire.frame_payloads import Event
 from sealflow.wire.frames import FrameKind
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant, GrantedModel
@@ -118,10 +118,10 @@ class Keeping:
         return complete
 
     def _load(self, package: bytearray, model: GrantedModel) -> bool:
-        world = self._identity.deployment.tee.world
+        domain = self._identity.deployment.tee.domain
         try:
             served = self._loading.load(
-                package, model.digest, model.signer, model.content_key, world
+                package, model.digest, model.signer, model.content_key, domain
             )
         except (BundleError, MemoryError):
             # Tried again with the next grant: the file may be another by then.
@@ -151,7 +151,7 @@ class Keeping:
             "threads": self._threads,
             "models": models,
         }
-        self._port.send(FrameKind.READY, canonical(ready))
+        self._port.send(FrameKind.READY, canonical_json(ready))
 
     def _wait_for_news(self, grant: Grant, keybroker: KeyBroker) -> None:
         """Return when the lease is half over, or something else is published."""

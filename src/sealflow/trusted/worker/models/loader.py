@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealflow.openinfer.tensor import Tensor
     from sealflow.package.manifest import ModelManifest
     from sealflow.trusted.worker.models.runtime import Runtime
-    from sealflow.wire.domain import World
+    from sealflow.wire.domain import TrustDomain
     from sealflow.wire.ids import ModelRef
 
 
@@ -112,7 +112,7 @@ class Loading:
         self._runtimes: dict[RuntimeName, Runtime] = {}
 
     def load(
-        self, package: bytearray, digest: str, signer: str, content_key: bytes, world: World
+        self, package: bytearray, digest: str, signer: str, content_key: bytes, domain: TrustDomain
     ) -> ServedModel:
         """Verify a package, open it, build its model and run every batch size once.
 
@@ -122,7 +122,7 @@ class Loading:
         """
         try:
             verified = read_package(package).verify(signer, digest=digest)
-            files = verified.open_files(content_key, world)
+            files = verified.open_files(content_key, domain)
         except OpenError as error:
             msg = "package: it does not open with the granted key"
             raise BundleError(msg) from error

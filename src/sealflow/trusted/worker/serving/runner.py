@@ -57,11 +57,11 @@ class Receipts:
             request_id=header.request_id,
             model=header.model,
             model_digest=model.digest,
-            request_digest=salted_digest(call.world, "request", salt, _written(call.content)),
-            reply_digest=salted_digest(call.world, "reply", salt, parts),
+            request_digest=salted_digest(call.domain, "request", salt, _written(call.content)),
+            reply_digest=salted_digest(call.domain, "reply", salt, parts),
             at_ms=self._clock.now_ms,
         )
-        signed = SignedReceipt.sign(receipt, self._identity.signing, call.world)
+        signed = SignedReceipt.sign(receipt, self._identity.signing, call.domain)
         return answering_parts(parts, signed)
 
 

@@ -60,7 +60,7 @@ def test_a_worker_serves_what_it_is_granted() -> None:
 def _directory_keys(host: Host) -> set[str]:
     signed = SignedDirectory.parse(host.document)
     public = host.broker_identity.signing.public_key().public_bytes_raw()
-    directory = signed.verify(public, _made().deployment.tee.world)
+    directory = signed.verify(public, _made().deployment.tee.domain)
     return {key.kid for key in directory.keys}
 
 

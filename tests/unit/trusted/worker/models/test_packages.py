@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError
-from sealflow.wire.domain import World
+from sealflow.wire.domain import TrustDomain
 from tests.unit.trusted.worker.parts import (
     SIGNER,
     Packed,
@@ -28,7 +28,7 @@ def _tiny() -> Packed:
 def test_the_package_is_emptied_once_it_was_read() -> None:
     """The ciphertext does not stay beside the model."""
     package = bytearray(_tiny().package)
-    loader().load(package, _tiny().digest, SIGNER, _tiny().content_key, World.SIMULATED)
+    loader().load(package, _tiny().digest, SIGNER, _tiny().content_key, TrustDomain.SIMULATED)
     assert not package
 
 
@@ -38,7 +38,7 @@ def _refused(reason: str, **changes: Any) -> None:
         "digest": _tiny().digest,
         "signer": SIGNER,
         "content_key": _tiny().content_key,
-        "world": World.SIMULATED,
+        "world": TrustDomain.SIMULATED,
         **changes,
     }
     with pytest.raises(BundleError, match=reason) as caught:
@@ -60,7 +60,7 @@ def test_another_signer_is_refused() -> None:
 def test_a_wrong_key_is_refused() -> None:
     """Neither another content key nor another world opens it."""
     _refused("does not open with the granted key", content_key=bytes(32))
-    _refused("does not open with the granted key", world=World.HARDWARE)
+    _refused("does not open with the granted key", domain=TrustDomain.HARDWARE)
 
 
 def test_every_part_of_a_package_is_guarded() -> None:
