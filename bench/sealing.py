@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.cluster import ROOT, write_results
-from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
@@ -137,7 +137,7 @@ def quote_operation(name: str) -> Operation:
     """Verification of one recorded quote of real hardware, offline, with its collateral."""
     entry = json.loads((SAMPLES / "index.json").read_text())["quotes"][name]
     quote, collateral = ((SAMPLES / each).read_bytes() for each in (name, entry["collateral"]))
-    verify = partial(verify_quote, quote, collateral, None, entry["verify_at"])
+    verify = partial(verify_intel_quote, quote, collateral, None, entry["verify_at"])
     return Operation(f"verify {name}", 5, tuple, verify)
 
 

@@ -9,7 +9,7 @@ from base64 import b64decode
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.evidence import Evidence
 from sealflow.errors import SealflowError
 from sealflow.openinfer.binary import decode_request, encode_request
@@ -48,7 +48,7 @@ def infer_request(data: bytes) -> None:
 def evidence(data: bytes) -> None:
     """Parse evidence as JSON, and verify it."""
     with suppress(SealflowError):
-        verify(Evidence.from_json(parse_object(data, "evidence")), ROOT, NOW_MS)
+        verify_evidence(Evidence.from_json(parse_object(data, "evidence")), ROOT, NOW_MS)
 
 
 def quote(data: bytes) -> None:
@@ -56,7 +56,7 @@ def quote(data: bytes) -> None:
     good = SERVICE.evidence()
     with suppress(SealflowError):
         changed = Evidence(tee=good.tee, quote=data, bound=good.bound, collateral=good.collateral)
-        verify(changed, ROOT, NOW_MS)
+        verify_evidence(changed, ROOT, NOW_MS)
 
 
 def bundle(data: bytes) -> None:

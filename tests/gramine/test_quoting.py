@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
-from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.requirements import Requirements
 from sealflow.documents.directory import SignedDirectory
 from sealflow.wire.domain import TrustDomain
@@ -91,7 +91,7 @@ def test_key_broker(site: Site, tmp_path: Path) -> None:
         process.send(FrameKind.LEAD, NOW_MS.to_bytes(8))
         process.expect(FrameKind.STATE)
         evidence = SignedDirectory.parse(process.expect(FrameKind.DIRECTORY)).evidence
-    genuine = verify_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
+    genuine = verify_intel_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
     bound = report_data(evidence.bound, Role.KEY_BROKER, TrustDomain.HARDWARE)
     assert genuine.report.report_data == bound
 

@@ -79,60 +79,60 @@ def check_bound(
         yield from equal("nonce", "", nonce, bound.nonce, "old evidence: ask for new evidence")
 
 
-def check_code(report: Report, wanted: Requirements) -> Iterator[Mismatch]:
+def check_code(report: Report, required: Requirements) -> Iterator[Mismatch]:
     """Compare measurement, signer, product and security version."""
-    if not wanted.insecure_signer_only:
+    if not required.insecure_signer_only:
         yield from among(
             "measurement",
             "measurements",
-            wanted.measurements,
+            required.measurements,
             report.measurement,
             "other code runs than the policy names: ask the owner for a new policy",
         )
-    if wanted.signers:
+    if required.signers:
         yield from among(
-            "signer", "signers", wanted.signers, report.signer, "somebody else signed the code"
+            "signer", "signers", required.signers, report.signer, "somebody else signed the code"
         )
-    if wanted.product_id is not None:
+    if required.product_id is not None:
         yield from among(
             "product_id",
             "product_id",
-            {str(wanted.product_id)},
+            {str(required.product_id)},
             str(report.product_id) if isinstance(report, SgxReport) else "",
             "another program of the same signer runs",
         )
     yield from at_least(
         "svn",
         "min_svn",
-        wanted.min_svn,
+        required.min_svn,
         report.svn,
         "an old release: the operator must update",
     )
 
 
-def check_age(platform: Platform, wanted: Requirements, now_ms: int) -> Iterator[Mismatch]:
+def check_age(platform: Platform, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
     """Judge how old the collateral is."""
     age_s = now_ms // 1000 - platform.collateral_issued_s
-    if age_s > wanted.max_collateral_age_s:
+    if age_s > required.max_collateral_age_s:
         yield Mismatch(
             code="collateral_age",
             field="max_collateral_age_s",
-            expected=f"at most {wanted.max_collateral_age_s} s",
+            expected=f"at most {required.max_collateral_age_s} s",
             got=f"{age_s} s",
             hint="the operator must fetch collateral anew",
         )
 
 
-def accepted_statuses(wanted: Requirements, now_ms: int) -> tuple[frozenset[TcbStatus], str]:
+def accepted_statuses(required: Requirements, now_ms: int) -> tuple[frozenset[TcbStatus], str]:
     """Return the TCB statuses that a policy accepts now, and a hint for all others."""
-    exception = wanted.insecure_out_of_date
+    exception = required.insecure_out_of_date
     if exception is None:
-        return wanted.tcb_statuses, "the operator must update microcode or BIOS"
+        return required.tcb_statuses, "the operator must update microcode or BIOS"
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     if today > exception.until:
-        return wanted.tcb_statuses, f"the exception of the policy ended on {exception.until}"
+        return required.tcb_statuses, f"the exception of the policy ended on {exception.until}"
     if exception.until - today > MAX_EXCEPTION:
         days = MAX_EXCEPTION.days
-        return wanted.tcb_statuses, f"an exception counts only in its last {days} days"
+        return required.tcb_statuses, f"an exception counts only in its last {days} days"
     out_of_date = frozenset(status for status in TcbStatus if status.out_of_date)
-    return wanted.tcb_statuses | out_of_date, "the operator must update microcode or BIOS"
+    return required.tcb_statuses | out_of_date, "the operator must update microcode or BIOS"

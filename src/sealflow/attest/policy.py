@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.amd.checks import check_amd, check_snp
 from sealflow.attest.checks import check_age, check_bound, check_code
-from sealflow.attest.claims import Claims, TrustRoot, verify
+from sealflow.attest.claims import Claims, TrustRoot, verify_evidence
 from sealflow.attest.evidence import Tee
 from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
@@ -88,7 +88,7 @@ class Approval:
 
     claims: Claims
     policy_digest: str
-    until_ms: int
+    valid_until_ms: int
     _appraised: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ def appraise(
 
     Raises: EvidenceError, or PolicyError with all mismatches.
     """
-    claims = verify(evidence, policy.root, now_ms)
+    claims = verify_evidence(evidence, policy.root, now_ms)
     mismatches = tuple(_mismatches(claims, policy, now_ms, nonce))
     if mismatches:
         raise PolicyError(mismatches)
@@ -114,7 +114,7 @@ def appraise(
     return Approval(
         claims=claims,
         policy_digest=policy_digest(policy),
-        until_ms=1000 * min(issued_until_s, claims.platform.collateral_expires_s),
+        valid_until_ms=1000 * min(issued_until_s, claims.platform.collateral_expires_s),
         _appraised=_APPRAISED,
     )
 
@@ -139,7 +139,7 @@ def policy_digest(policy: AnyPolicy) -> str:
 def _mismatches(
     claims: Claims, policy: AnyPolicy, now_ms: int, nonce: str | None
 ) -> Iterator[Mismatch]:
-    wanted, platform = policy.requirements, claims.platform
+    required, platform = policy.requirements, claims.platform
     yield from check_bound(
         claims.bound,
         role=policy.role,
@@ -148,19 +148,19 @@ def _mismatches(
         manifest_digest=policy.manifest_digest,
         nonce=nonce,
     )
-    yield from check_code(claims.report, wanted)
+    yield from check_code(claims.report, required)
     report = claims.report
     if isinstance(report, SgxReport):
         yield from check_sgx(report)
     elif isinstance(report, TdxReport):
-        yield from check_tdx(report, wanted.tdx)
+        yield from check_tdx(report, required.tdx)
     else:
-        yield from check_snp(report, wanted.snp, wanted.platform_flags)
+        yield from check_snp(report, required.snp, required.platform_flags)
     if isinstance(platform, IntelPlatform):
-        yield from check_intel(platform, wanted, now_ms)
+        yield from check_intel(platform, required, now_ms)
     else:
-        yield from check_amd(platform, wanted.snp)
-    yield from check_age(platform, wanted, now_ms)
+        yield from check_amd(platform, required.snp)
+    yield from check_age(platform, required, now_ms)
 
 
 _APPRAISED: Final = object()

@@ -156,7 +156,7 @@ Platform = IntelPlatform | AmdPlatform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Genuine:
+class VerifiedReport:
     """A report that hardware signed. `report_digest`: SHA-256 of the signed bytes, in hex."""
 
     report: Report

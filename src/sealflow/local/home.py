@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
-from sealflow.attest.simulated.authority import LIFE, found_platform
+from sealflow.attest.simulated.authority import LIFE, create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.attest.simulated.platform import Platform
+from sealflow.attest.simulated.platform import SimulatedPlatform
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.trust.policy_file import write_policy
@@ -155,16 +155,16 @@ class Home:
             return load_owner_key(self.owner_key)
         return create_owner_key(self.owner_key, TrustDomain.SIMULATED)
 
-    def _platform(self) -> Platform:
+    def _platform(self) -> SimulatedPlatform:
         try:
             age_days = (time.time() - self.platform.stat().st_mtime) / DAY_S
             if age_days < _PLATFORM_DAYS:
-                return Platform.parse(self.platform.read_bytes())
+                return SimulatedPlatform.parse(self.platform.read_bytes())
         except FileNotFoundError:
             pass
         except (OSError, MalformedError) as error:
             raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
-        platform = found_platform(time.time_ns() // 1_000_000)
+        platform = create_platform(time.time_ns() // 1_000_000)
         write_whole(self.platform, platform.encode())
         return platform
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from sealflow.attest.claims import Claims, TrustRoot, verify
+from sealflow.attest.claims import Claims, TrustRoot, verify_evidence
 from sealflow.attest.evidence import Evidence
 from sealflow.attest.policy import Approval, appraise
 from sealflow.attest.reports import TcbStatus
@@ -65,7 +65,7 @@ def test_binding() -> None:
 def test_proofs_cannot_be_made() -> None:
     """Claims and approvals cannot be made by hand."""
     lab = Lab()
-    claims = verify(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS)
+    claims = verify_evidence(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS)
     with pytest.raises(TypeError, match="verify"):
         Claims(
             domain=claims.domain,
@@ -76,4 +76,4 @@ def test_proofs_cannot_be_made() -> None:
             _verified=object(),
         )
     with pytest.raises(TypeError, match="appraise"):
-        Approval(claims=claims, policy_digest="", until_ms=0, _appraised=object())
+        Approval(claims=claims, policy_digest="", valid_until_ms=0, _appraised=object())

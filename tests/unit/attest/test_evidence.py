@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.evidence import MAX_QUOTE_BYTES, BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
@@ -107,7 +107,7 @@ def test_quote_of_other_hardware() -> None:
         collateral=sample(entry["collateral"]),
     )
     with pytest.raises(EvidenceError, match="the quote is of tdx, not of sgx"):
-        verify(evidence, TrustRoot(), 1000 * entry["verify_at"])
+        verify_evidence(evidence, TrustRoot(), 1000 * entry["verify_at"])
 
 
 @pytest.mark.parametrize("limit", range(1, 9))

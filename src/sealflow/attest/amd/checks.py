@@ -29,7 +29,7 @@ _NO_HOST_DATA: Final = "00" * 32
 
 
 def check_snp(
-    report: SnpReport, wanted: SnpRequirements | None, flags: Collection[PlatformFlag]
+    report: SnpReport, required: SnpRequirements | None, flags: Collection[PlatformFlag]
 ) -> Iterator[Mismatch]:
     """Judge guest policy, privilege level, host data and firmware versions."""
     hint = "not a production guest"
@@ -46,7 +46,7 @@ def check_snp(
             got=PlatformFlag.SMT_ENABLED,
             hint="the guest may share its cores: allow it by name, or forbid it to the guest",
         )
-    if wanted is None:
+    if required is None:
         yield Mismatch(
             code="tee", field="snp", expected="no SNP guest", got="an SNP guest",
             hint="the policy has no table snp",
@@ -55,22 +55,22 @@ def check_snp(
     yield from equal(
         "vmpl",
         "snp.vmpl",
-        str(wanted.vmpl),
+        str(required.vmpl),
         str(report.vmpl),
         "another part of the guest asked for the report",
     )
     yield from among(
         "host_data",
         "snp.host_data",
-        wanted.host_data or {_NO_HOST_DATA},
+        required.host_data or {_NO_HOST_DATA},
         report.host_data,
         "the host gave the guest settings that the policy does not name",
     )
-    yield from _check_firmware(report, wanted)
+    yield from _check_firmware(report, required)
 
 
-def _check_firmware(report: SnpReport, wanted: SnpRequirements) -> Iterator[Mismatch]:
-    for name, least in wanted.min_tcb.items():
+def _check_firmware(report: SnpReport, required: SnpRequirements) -> Iterator[Mismatch]:
+    for name, least in required.min_tcb.items():
         for which, tcb in (("reported", report.reported_tcb), ("committed", report.committed_tcb)):
             yield from at_least(
                 f"{which}_tcb",
@@ -81,9 +81,9 @@ def _check_firmware(report: SnpReport, wanted: SnpRequirements) -> Iterator[Mism
             )
 
 
-def check_amd(platform: AmdPlatform, wanted: SnpRequirements | None) -> Iterator[Mismatch]:
+def check_amd(platform: AmdPlatform, required: SnpRequirements | None) -> Iterator[Mismatch]:
     """Judge whether anybody asked AMD for revoked keys."""
-    if platform.revocations_checked or (wanted is not None and wanted.insecure_no_revocations):
+    if platform.revocations_checked or (required is not None and required.insecure_no_revocations):
         return
     yield Mismatch(
         code="revocations",

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealflow.attest.amd.report import PRODUCTS, Leaf, Product
+from sealflow.attest.amd.report import PRODUCTS, Product, ReportKeyKind
 from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.fields import base64_bytes
@@ -56,7 +56,7 @@ _NAMES: Final = ("leaf", "intermediate", "root", "crl")
 class LeafFacts:
     """The extensions. `chip`: the processor's id in a VCEK, None in a VLEK. `tcb`: by part."""
 
-    leaf: Leaf
+    leaf: ReportKeyKind
     product: str
     chip: bytes | None
     tcb: Mapping[str, int]
@@ -76,7 +76,7 @@ def read_leaf(certificate: x509.Certificate) -> LeafFacts:
         raise MalformedError("neither a VCEK nor a VLEK")
     name = _content(found[_PRODUCT], _IA5_STRING)
     return LeafFacts(
-        leaf=Leaf.VCEK if _CHIP in found else Leaf.VLEK,
+        leaf=ReportKeyKind.VCEK if _CHIP in found else ReportKeyKind.VLEK,
         product=name.decode("ascii", "replace"),
         chip=_chip(found[_CHIP]) if _CHIP in found else None,
         tcb={

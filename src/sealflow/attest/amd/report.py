@@ -74,7 +74,7 @@ _MODELS: Final = (
 version 3."""
 
 
-def line_of(cpu: tuple[int, int] | None) -> str:
+def product_line(cpu: tuple[int, int] | None) -> str:
     """Name the line of a processor by CPUID family and model; empty when that is not known."""
     if cpu is None:
         return ""
@@ -82,7 +82,7 @@ def line_of(cpu: tuple[int, int] | None) -> str:
     return next((name for each, models, name in _MODELS if family == each and model in models), "")
 
 
-class Leaf(enum.StrEnum):
+class ReportKeyKind(enum.StrEnum):
     """Which of AMD's keys signs reports: one chip's own, or one that a cloud holds."""
 
     VCEK = "vcek"
@@ -102,7 +102,7 @@ class UnverifiedReport:
     guest_policy: int
     vmpl: int
     platform_info: int
-    leaf: Leaf
+    leaf: ReportKeyKind
     report_data: bytes = field(repr=False)
     measurement: bytes
     host_data: bytes
@@ -131,7 +131,7 @@ class UnverifiedReport:
         if algorithm != _ECDSA_P384_SHA384:
             raise MalformedError("not signed with ECDSA P-384 and SHA-384")
         (platform_info, flags) = struct.unpack_from("<QI", report, 0x40)
-        leaf = {_VCEK: Leaf.VCEK, _VLEK: Leaf.VLEK}.get(flags >> 2 & 0x7)
+        leaf = {_VCEK: ReportKeyKind.VCEK, _VLEK: ReportKeyKind.VLEK}.get(flags >> 2 & 0x7)
         if leaf is None:
             raise MalformedError("not signed by a VCEK or VLEK")
         r, s, rest = (

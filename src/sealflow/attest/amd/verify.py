@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
 from sealflow.attest.amd.endorsements import Endorsed, Endorsements, verify_endorsements
-from sealflow.attest.amd.report import Leaf, UnverifiedReport
-from sealflow.attest.reports import AmdPlatform, Genuine, SnpReport
+from sealflow.attest.amd.report import ReportKeyKind, UnverifiedReport
+from sealflow.attest.reports import AmdPlatform, SnpReport, VerifiedReport
 from sealflow.errors import EvidenceError, MalformedError
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _ORDER_BITS: Final = 384
 
 
-def verify_report(
+def verify_amd_report(
     report: bytes, collateral: bytes, insecure_root: bytes | None, now_s: int
-) -> Genuine:
+) -> VerifiedReport:
     """Verify chain, signature, and that the certificate is of this chip at this TCB.
 
     `insecure_root`: DER of the root to trust instead of AMD's.
@@ -44,7 +44,7 @@ def verify_report(
     endorsed = verify_endorsements(endorsements, insecure_root, now_s)
     _check_signature(unverified, endorsed)
     _check_binding(unverified, endorsed)
-    return Genuine(
+    return VerifiedReport(
         report=_snp_report(unverified, endorsed.product),
         platform=AmdPlatform(
             revocations_checked=endorsed.issued_s is not None,
@@ -90,7 +90,7 @@ def _check_binding(report: UnverifiedReport, endorsed: Endorsed) -> None:
     facts = endorsed.facts
     if facts.leaf is not report.leaf:
         raise EvidenceError("binding", f"the report names a {report.leaf}, shown is a {facts.leaf}")
-    if facts.leaf is Leaf.VCEK:
+    if facts.leaf is ReportKeyKind.VCEK:
         if report.chip_id is None:
             raise EvidenceError("binding", "the processor hides its chip id")
         chip = facts.chip or b""

@@ -61,7 +61,7 @@ def check_sgx(report: SgxReport) -> Iterator[Mismatch]:
     )
 
 
-def check_tdx(report: TdxReport, wanted: TdxRequirements | None) -> Iterator[Mismatch]:
+def check_tdx(report: TdxReport, required: TdxRequirements | None) -> Iterator[Mismatch]:
     """Judge attributes, extended features, TDX module and service TD, then every register."""
     hint = "a debug trust domain" if report.attributes & _UNTRUSTED else "not a production setting"
     yield from bits("attributes", _TDX_MUST, _TDX_MAY, report.attributes, hint)
@@ -73,50 +73,50 @@ def check_tdx(report: TdxReport, wanted: TdxRequirements | None) -> Iterator[Mis
     yield from equal(
         "service_td", "", _ZERO, report.service_td, "a service TD could move or change this one"
     )
-    if wanted is None:
+    if required is None:
         yield Mismatch(
             code="tee", field="tdx", expected="no trust domain", got="a trust domain",
             hint="the policy has no table tdx",
         )  # fmt: skip
         return
     for name in TDX_REGISTERS:
-        if name not in wanted.insecure_unchecked_registers:
+        if name not in required.insecure_unchecked_registers:
             yield from among(
                 name,
                 f"tdx.{name}",
-                wanted.registers.get(name) or {_ZERO},
+                required.registers.get(name) or {_ZERO},
                 report.registers[name],
                 "other firmware, kernel or settings than the policy names",
             )
 
 
-def check_intel(platform: IntelPlatform, wanted: Requirements, now_ms: int) -> Iterator[Mismatch]:
+def check_intel(platform: IntelPlatform, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
     """Judge TCB status of platform and quoting enclave, advisories, flags, evaluation number."""
-    accepted, hint = accepted_statuses(wanted, now_ms)
+    accepted, hint = accepted_statuses(required, now_ms)
     for code, status in (("tcb_status", platform.tcb_status), ("qe_status", platform.qe_status)):
         yield from among(code, "tcb_statuses", accepted, status, hint)
-    unknown = [each for each in platform.advisories if each not in wanted.advisories]
+    unknown = [each for each in platform.advisories if each not in required.advisories]
     if unknown:
         yield Mismatch(
             code="advisories",
             field="advisories",
-            expected="only " + (", ".join(sorted(wanted.advisories)) or "none"),
+            expected="only " + (", ".join(sorted(required.advisories)) or "none"),
             got=", ".join(unknown),
             hint="read the advisories, then update the platform or allow them by name",
         )
-    flags = platform.flags - wanted.platform_flags
+    flags = platform.flags - required.platform_flags
     if flags:
         yield Mismatch(
             code="platform_flags",
             field="platform_flags",
-            expected="only " + (", ".join(sorted(wanted.platform_flags)) or "none"),
+            expected="only " + (", ".join(sorted(required.platform_flags)) or "none"),
             got=", ".join(sorted(flags)),
             hint="change the machine's settings, or allow the flags by name",
         )
     yield from at_least(
         "tcb_evaluation",
         "min_tcb_evaluation",
-        wanted.min_tcb_evaluation,
+        required.min_tcb_evaluation,
         platform.tcb_evaluation,
         "the operator must fetch collateral anew",
     )

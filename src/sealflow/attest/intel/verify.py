@@ -23,12 +23,12 @@ from cryptography import x509
 from sealflow.attest.intel.quote import split_quote
 from sealflow.attest.reports import (
     RTMRS,
-    Genuine,
     IntelPlatform,
     PlatformFlag,
     SgxReport,
     TcbStatus,
     TdxReport,
+    VerifiedReport,
 )
 from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import EvidenceError, MalformedError
@@ -85,9 +85,9 @@ def _text(value: Mapping[str, object], name: str) -> str:
     return text
 
 
-def verify_quote(
+def verify_intel_quote(
     quote: bytes, collateral: bytes, insecure_root: bytes | None, now_s: int
-) -> Genuine:
+) -> VerifiedReport:
     """Verify signatures, certificates, revocation lists and TCB level of an SGX or TDX quote.
 
     `insecure_root`: DER of the root to trust instead of Intel's.
@@ -112,7 +112,7 @@ def verify_quote(
         raise EvidenceError("quote", detail[:_DETAIL_CHARACTERS]) from error
     report, platform = read_claims(claims, dates, now_s)
     digest = hashlib.sha256(parts.signed).hexdigest()
-    return Genuine(report=report, platform=platform, report_digest=digest)
+    return VerifiedReport(report=report, platform=platform, report_digest=digest)
 
 
 def read_claims(

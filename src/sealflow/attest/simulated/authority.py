@@ -26,7 +26,7 @@ from sealflow.attest.simulated.platform import (
     PCE_SVN,
     QE_SVN,
     TCB_SVN,
-    Platform,
+    SimulatedPlatform,
     point,
     raw_signature,
     report_body,
@@ -100,7 +100,7 @@ def _der(tag: int, content: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class SimulatedAuthority:
     """A root with everything it issued, valid from `issued` for `life`. Keys are not kept."""
 
     root_der: bytes = field(repr=False)
@@ -109,7 +109,9 @@ class Authority:
     collateral: bytes = field(repr=False)
 
 
-def found_authority(now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate") -> Authority:
+def create_authority(
+    now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate"
+) -> SimulatedAuthority:
     """Draw all keys, issue certificates, revocation lists and collateral, forget the root's key.
 
     `tcb_status`: the verdict that the collateral gives on the platform.
@@ -137,7 +139,7 @@ def found_authority(now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate
         "qe_identity": qe_identity,
         "qe_identity_signature": raw_signature(tcb_key, qe_identity.encode()).hex(),
     }
-    return Authority(
+    return SimulatedAuthority(
         root_der=root.public_bytes(Encoding.DER),
         pck_chain=_pem(pck, middle, root),
         pck_key=pck_key,
@@ -265,15 +267,15 @@ def _pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
 
 
-def found_platform(
+def create_platform(
     now_ms: int, *, life: timedelta = LIFE, tcb_status: str = "UpToDate"
-) -> Platform:
-    """Draw a platform's keys under a new root; see `found_authority`."""
-    authority = found_authority(now_ms, life, tcb_status=tcb_status)
+) -> SimulatedPlatform:
+    """Draw a platform's keys under a new root; see `create_authority`."""
+    authority = create_authority(now_ms, life, tcb_status=tcb_status)
     key = ec.generate_private_key(ec.SECP256R1())
     binding = hashlib.sha256(point(key) + AUTH_DATA).digest() + bytes(32)
     report = report_body(bytes(32), QE_SIGNER, QE_PRODUCT_ID, QE_SVN, _QE_ATTRIBUTES, binding)
-    return Platform(
+    return SimulatedPlatform(
         root_der=authority.root_der,
         collateral=authority.collateral,
         pck_chain=authority.pck_chain,

@@ -67,7 +67,7 @@ def report_body(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
+class SimulatedPlatform:
     """One simulated machine: its quoting enclave's key, certificates and collateral."""
 
     root_der: bytes = field(repr=False)

@@ -91,6 +91,6 @@ def examine(document: bytes, policy: AnyPolicy, now_ms: int) -> tuple[TrustRepor
         )
     if directory.issued_ms > now_ms + MAX_CLOCK_SKEW_MS:
         raise EvidenceError("directory_early", "it is from the future: check this machine's clock")
-    until_ms = min(directory.expires_ms, approval.until_ms)
+    until_ms = min(directory.expires_ms, approval.valid_until_ms)
     report = TrustReport(approval=approval, directory=directory, valid_until_ms=until_ms)
     return report, published.payload

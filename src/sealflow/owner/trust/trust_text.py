@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.claims import form
+from sealflow.attest.claims import tee_of_report
 from sealflow.attest.evidence import Tee
 from sealflow.attest.reports import AmdPlatform, SgxReport
 from sealflow.wire.domain import TrustDomain
@@ -69,7 +69,7 @@ class Fact:
 
 def hardware(claims: Claims) -> str:
     """Name the hardware; a simulation says that it is one, and what it imitates."""
-    name = _HARDWARE[form(claims.report)]
+    name = _HARDWARE[tee_of_report(claims.report)]
     return f"SIMULATED {name}: no hardware at all" if _simulated(claims) else name
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow import __version__
-from sealflow.attest.amd.report import PRODUCTS, SNP_REPORT_BYTES, UnverifiedReport, line_of
+from sealflow.attest.amd.report import PRODUCTS, SNP_REPORT_BYTES, UnverifiedReport, product_line
 from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.intel.quote import split_quote
 from sealflow.errors import MalformedError, UnavailableError
@@ -65,7 +65,7 @@ def wanted_collateral(quote: bytes) -> bytes:
 
 
 def _amd(report: UnverifiedReport) -> bytes:
-    line = line_of(report.cpu)
+    line = product_line(report.cpu)
     # Reports that do not name the processor are older than Turin.
     product = next((each for each in PRODUCTS if each.name == line), PRODUCTS[0])
     return canonical_json(

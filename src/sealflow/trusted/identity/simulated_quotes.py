@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.attest.simulated.platform import Platform
+from sealflow.attest.simulated.platform import SimulatedPlatform
 from sealflow.errors import MalformedError
 from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
@@ -26,7 +26,7 @@ class SimulatedQuoter:
         Raises: FatalError when it is none.
         """
         try:
-            self._platform = Platform.parse(platform)
+            self._platform = SimulatedPlatform.parse(platform)
         except MalformedError as error:
             raise FatalError(Fatal.TEE) from error
         self.measurement = simulated_measurement(role)

@@ -112,7 +112,7 @@ class Release:
     def _appraise(self, evidence: Evidence, role: Role, nonce: str) -> Approval:
         policy, now_ms = self._identity.deployment.policy(role), self._vault.now_ms
         approval = appraise(evidence, policy, now_ms, nonce=nonce)
-        if now_ms >= approval.until_ms:
+        if now_ms >= approval.valid_until_ms:
             raise EvidenceError("collateral", "it is out of date")
         if self._vault.is_revoked(RevokedKind.WORKER, approval.claims.bound.instance):
             raise EvidenceError("revoked", "this instance was revoked: start a new one")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealflow.attest.amd.endorsements import Endorsements
-from sealflow.attest.amd.verify import verify_report
+from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.attest.reports import AmdPlatform, SnpReport
 from sealflow.errors import EvidenceError
 from tests.sim.snp_authority import AMD, CHIP, DAY, TCB, SnpAuthority, snp_authority
@@ -38,7 +38,7 @@ def judge(
     root: bytes | None = None,
 ) -> tuple[SnpReport, AmdPlatform]:
     """Verify a report under an authority's own root."""
-    genuine = verify_report(
+    genuine = verify_amd_report(
         amd.report() if report is None else report,
         (endorsements or amd.endorsements()).encode(),
         root or amd.root(),
@@ -149,7 +149,7 @@ def test_signature() -> None:
     s = int.from_bytes(report[0x2A0 + 72 : 0x2A0 + 144], "little")
     twin = report[: 0x2A0 + 72] + (ORDER - s).to_bytes(72, "little") + bytes(368)
     digests = {
-        verify_report(each, amd.endorsements().encode(), amd.root(), NOW_S).report_digest
+        verify_amd_report(each, amd.endorsements().encode(), amd.root(), NOW_S).report_digest
         for each in (report, twin)
     }
     assert digests == {hashlib.sha256(report[:0x2A0]).hexdigest()}
@@ -209,7 +209,7 @@ def test_roots() -> None:
     """A self-made root is refused where AMD's are asked for, and a wrong one in a simulation."""
     amd = authority()
     with pytest.raises(EvidenceError, match="root"):
-        verify_report(amd.report(), amd.endorsements().encode(), None, NOW_S)
+        verify_amd_report(amd.report(), amd.endorsements().encode(), None, NOW_S)
     assert "root" in refused(amd, root=snp_authority(NOW_S + 7).root())
 
 
@@ -220,7 +220,7 @@ def test_products() -> None:
     genoa = authority(product="Genoa-B1")
     mixed = replace(genoa.endorsements(), root=milan)
     with pytest.raises(EvidenceError, match="another product"):
-        verify_report(genoa.report(), mixed.encode(), None, NOW_S)
+        verify_amd_report(genoa.report(), mixed.encode(), None, NOW_S)
 
 
 def test_revocations() -> None:
@@ -258,7 +258,7 @@ def test_broken_endorsements(collateral: bytes) -> None:
     """What is no set of certificates is refused."""
     amd = authority()
     with pytest.raises(EvidenceError):
-        verify_report(amd.report(), collateral, amd.root(), NOW_S)
+        verify_amd_report(amd.report(), collateral, amd.root(), NOW_S)
 
 
 def test_round_trip() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.intel.checks import check_sgx
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import SgxReport
@@ -81,7 +81,9 @@ def test_signer_only() -> None:
 def test_sgx_without_library(changes: dict[str, Any], code: str) -> None:
     """What the library refuses first is refused by our own checks too."""
     lab = Lab()
-    report = verify(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS).report
+    report = verify_evidence(
+        sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS
+    ).report
     assert isinstance(report, SgxReport)
     assert list(check_sgx(report)) == []
     assert [each.code for each in check_sgx(replace(report, **changes))] == [code]

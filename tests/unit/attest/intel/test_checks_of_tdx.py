@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.intel.checks import check_tdx
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import TdxReport
@@ -82,7 +82,9 @@ def test_tdx_state(body: dict[str, Any], code: str) -> None:
 def test_tdx_without_library(changes: dict[str, Any], code: str) -> None:
     """What the library refuses first is refused by our own checks too."""
     lab = Lab(tee="TDX")
-    report = verify(tdx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS).report
+    report = verify_evidence(
+        tdx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS
+    ).report
     assert isinstance(report, TdxReport)
     assert list(check_tdx(report, TDX.tdx)) == []
     assert [each.code for each in check_tdx(replace(report, **changes), TDX.tdx)] == [code]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dcap_qvl
 import pytest
 
-from sealflow.attest.intel.verify import UnverifiedDates, read_claims, verify_quote
+from sealflow.attest.intel.verify import UnverifiedDates, read_claims, verify_intel_quote
 from sealflow.attest.reports import SgxReport, TcbStatus, TdxReport
 from sealflow.errors import EvidenceError
 from tests.sim.dcap_bodies import SEPT_VE_DISABLE, ZERO48, sgx_body, tdx_body
@@ -31,7 +31,7 @@ def test_sgx_fields() -> None:
         config_id=b"\x09" * 64,
         config_svn=3,
     )
-    report = verify_quote(SGX.quote(body), SGX.collateral(), SGX.root_der, NOW_S).report
+    report = verify_intel_quote(SGX.quote(body), SGX.collateral(), SGX.root_der, NOW_S).report
     assert report == SgxReport(
         measurement="11" * 32,
         signer="22" * 32,
@@ -55,7 +55,7 @@ def test_tdx_fields(service_td: bytes | None) -> None:
         config=(b"\x01" * 48, b"\x02" * 48, b"\x03" * 48),
         registers=(b"\x40" * 48, b"\x41" * 48, b"\x42" * 48, b"\x43" * 48),
     )
-    report = verify_quote(TDX.quote(body), TDX.collateral(), TDX.root_der, NOW_S).report
+    report = verify_intel_quote(TDX.quote(body), TDX.collateral(), TDX.root_der, NOW_S).report
     assert report == TdxReport(
         measurement="33" * 48,
         registers={

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError
 from tests.sim.dcap_bodies import sgx_body, tdx_body
 from tests.sim.dcap_certificates import DAY_S, NOW_S
@@ -95,7 +95,7 @@ def test_duplicate_keys() -> None:
 def test_no_collateral(collateral: bytes) -> None:
     """What is no collateral at all is refused."""
     with pytest.raises(EvidenceError, match="collateral"):
-        verify_quote(SGX.quote(sgx_body()), collateral, SGX.root_der, NOW_S)
+        verify_intel_quote(SGX.quote(sgx_body()), collateral, SGX.root_der, NOW_S)
 
 
 def test_swapped_signatures() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError
 from tests.sim.dcap_bodies import SEPT_VE_DISABLE, ZERO48, sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S
@@ -21,7 +21,7 @@ def test_roots() -> None:
     """A chain that ends in another root is refused, also one that claims to be Intel's."""
     assert refused(SGX, SGX.but(root="another").quote(sgx_body()))
     with pytest.raises(EvidenceError):
-        verify_quote(SGX.quote(sgx_body()), SGX.collateral(), None, NOW_S)
+        verify_intel_quote(SGX.quote(sgx_body()), SGX.collateral(), None, NOW_S)
 
 
 def test_debug() -> None:
@@ -47,11 +47,11 @@ def test_chains(chain: tuple[str, ...]) -> None:
 
 def test_unverified_root_copy() -> None:
     """The copy of the root within a quote is not what is trusted, nor part of its identity."""
-    first = verify_quote(SGX.quote(sgx_body()), SGX.collateral(), SGX.root_der, NOW_S)
+    first = verify_intel_quote(SGX.quote(sgx_body()), SGX.collateral(), SGX.root_der, NOW_S)
     strange = SGX.but(chain=("pck", "middle", "stranger")).quote(sgx_body())
-    second = verify_quote(strange, SGX.collateral(), SGX.root_der, NOW_S)
+    second = verify_intel_quote(strange, SGX.collateral(), SGX.root_der, NOW_S)
     assert first.report_digest == second.report_digest
-    other = verify_quote(SGX.quote(sgx_body(svn=2)), SGX.collateral(), SGX.root_der, NOW_S)
+    other = verify_intel_quote(SGX.quote(sgx_body(svn=2)), SGX.collateral(), SGX.root_der, NOW_S)
     assert other.report_digest != first.report_digest
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.evidence import Role
-from sealflow.attest.simulated.authority import found_platform
+from sealflow.attest.simulated.authority import create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.attest.simulated.platform import Platform
+from sealflow.attest.simulated.platform import SimulatedPlatform
 from sealflow.errors import MalformedError
 from tests.sim.claims import bound_claims, changed, evidence_of
 from tests.sim.dcap_certificates import NOW_S
@@ -22,24 +22,24 @@ NOW_MS = 1000 * NOW_S
 
 def test_simulated_platform() -> None:
     """A simulated platform survives a file, and its quotes verify before and after."""
-    platform = found_platform(NOW_MS)
-    again = Platform.parse(platform.encode())
+    platform = create_platform(NOW_MS)
+    again = SimulatedPlatform.parse(platform.encode())
     root = TrustRoot(insecure_root=platform.root_der)
     for each in (platform, again):
         quote = partial(each.quote, b"\1" * 32)
         evidence = evidence_of(bound_claims(), quote, each.collateral)
-        assert verify(evidence, root, NOW_MS).measurement == "01" * 32
+        assert verify_evidence(evidence, root, NOW_MS).measurement == "01" * 32
 
 
 @pytest.mark.parametrize("status", ["OutOfDate", "SWHardeningNeeded"])
 def test_simulated_statuses(status: str) -> None:
     """A simulated platform can be told what its collateral says of it."""
-    platform = found_platform(NOW_MS, tcb_status=status)
+    platform = create_platform(NOW_MS, tcb_status=status)
     evidence = evidence_of(
         bound_claims(), lambda data: platform.quote(bytes(32), data), platform.collateral
     )
     root = TrustRoot(insecure_root=platform.root_der)
-    assert verify(evidence, root, NOW_MS).tcb_status == status
+    assert verify_evidence(evidence, root, NOW_MS).tcb_status == status
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_simulated_statuses(status: str) -> None:
 def test_broken_platforms(changes: dict[str, Any]) -> None:
     """A platform's file with a wrong key or an unknown field does not parse."""
     with pytest.raises(MalformedError):
-        Platform.parse(changed(found_platform(NOW_MS).encode(), **changes))
+        SimulatedPlatform.parse(changed(create_platform(NOW_MS).encode(), **changes))
 
 
 def test_measurements() -> None:

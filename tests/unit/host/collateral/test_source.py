@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.collateral import CRL_PATH, DATA, QUOTES, RECORDED, TCB_PATH, WANT, Clock, source
 from tests.sim.pccs import pccs_answers
@@ -32,7 +32,7 @@ def test_recorded(tmp_path: Path, name: str) -> None:
         fetched = source(tmp_path, server.url, Clock(entry["verify_at"])).get(want)
     assert json.loads(fetched) == json.loads(recorded)
     if entry["expect"]["verdict"] != "rejected":
-        verify_quote(quote, fetched, None, entry["verify_at"])
+        verify_intel_quote(quote, fetched, None, entry["verify_at"])
 
 
 def test_whole_address(tmp_path: Path, pccs: WebServer) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
@@ -85,7 +85,7 @@ def test_hardware(tmp_path: Path, tee: Tee) -> None:
         assert evidence.tee is tee
         # The laboratory's root is not Intel's, which is all that is wrong with this evidence.
         with pytest.raises(EvidenceError, match="quote"):
-            verify(evidence, TrustRoot(), 1000 * NOW_S)
+            verify_evidence(evidence, TrustRoot(), 1000 * NOW_S)
         assert evidence.collateral == asked_content
         assert identity.collateral.renew(b"newer")
         assert identity.evidence().collateral == b"newer"

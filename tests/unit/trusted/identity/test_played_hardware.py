@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
-from sealflow.attest.intel.verify import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.requirements import Requirements, TdxRequirements
 from sealflow.documents.directory import SignedDirectory
 from sealflow.host.collateral.service import CollateralErrand
@@ -88,7 +88,7 @@ def test_key_broker(tmp_path: Path, pccs: WebServer) -> None:
     assert first.quote == last.quote
     ages = []
     for evidence in (first, last):
-        genuine = verify_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
+        genuine = verify_intel_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
         bound = report_data(evidence.bound, Role.KEY_BROKER, TrustDomain.HARDWARE)
         assert genuine.report.report_data == bound
         ages.append(NOW_S - genuine.platform.collateral_issued_s)

@@ -12,8 +12,8 @@ import pytest
 
 import sealflow
 from sealflow.attest.evidence import MAX_QUOTE_BYTES, Role, Tee
-from sealflow.attest.intel.verify import verify_quote
-from sealflow.attest.simulated.authority import found_platform
+from sealflow.attest.intel.verify import verify_intel_quote
+from sealflow.attest.simulated.authority import create_platform
 from sealflow.errors import UnavailableError
 from sealflow.trusted.identity.hardware_quotes import (
     DEVICE,
@@ -64,7 +64,7 @@ def test_gramine(tmp_path: Path) -> None:
     data = secrets.token_bytes(64)
     with GramineFolder(tmp_path, sgx_quote):
         quote = GramineQuoter(tmp_path).quote(data)
-    genuine = verify_quote(quote, SGX.collateral(), SGX.root_der, NOW_S)
+    genuine = verify_intel_quote(quote, SGX.collateral(), SGX.root_der, NOW_S)
     assert genuine.report.report_data == data
 
 
@@ -151,7 +151,7 @@ def test_tdx(tmp_path: Path) -> None:
     """A trust domain's quote verifies, and its folder is gone afterwards."""
     data = secrets.token_bytes(64)
     quote = tsm(tmp_path, TsmFolder(tdx_quote)).quote(data)
-    genuine = verify_quote(quote, TDX.collateral(), TDX.root_der, NOW_S)
+    genuine = verify_intel_quote(quote, TDX.collateral(), TDX.root_der, NOW_S)
     assert genuine.report.report_data == data
     assert list(tmp_path.iterdir()) == []
 
@@ -229,9 +229,11 @@ def test_count_that_is_none(tmp_path: Path) -> None:
 
 def test_simulated() -> None:
     """A simulated platform's quote verifies under its root, with the measurement of this code."""
-    platform = found_platform(1000 * NOW_S)
+    platform = create_platform(1000 * NOW_S)
     quoter = SimulatedQuoter(Role.WORKER, platform.encode())
-    genuine = verify_quote(quoter.quote(b"\1" * 64), quoter.collateral, platform.root_der, NOW_S)
+    genuine = verify_intel_quote(
+        quoter.quote(b"\1" * 64), quoter.collateral, platform.root_der, NOW_S
+    )
     assert genuine.report.measurement == quoter.measurement.hex()
     with pytest.raises(FatalError) as caught:
         SimulatedQuoter(Role.WORKER, b"{}")

@@ -61,7 +61,9 @@ class Enrollment:
             approval = appraise(published.evidence, self._policy, now_ms)
         except (MalformedError, EvidenceError, PolicyError) as error:
             raise FatalError(Fatal.KEY_BROKER_UNTRUSTED) from error
-        return KeyBroker(signing_key=approval.claims.bound.signing_key, until_ms=approval.until_ms)
+        return KeyBroker(
+            signing_key=approval.claims.bound.signing_key, until_ms=approval.valid_until_ms
+        )
 
     def enroll(self, keybroker: KeyBroker) -> Grant:
         """Show fresh evidence and open the grant that it earns.
