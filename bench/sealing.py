@@ -126,7 +126,7 @@ def session_operations(suite: Suite) -> list[Operation]:
         session = Session.start(key.sealing)
         return key, session.session_id, session.key_blob
 
-    start, open_ = partial(Session.start, key.sealing), SessionSecrets(1).secret
+    start, open_ = partial(Session.start, key.sealing), SessionSecrets(1).open_or_recall
     return [
         Operation(f"client: start session, {suite.name}", 20, tuple, start),
         Operation(f"worker: open session, {suite.name}", 20, begun, open_),

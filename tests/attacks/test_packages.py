@@ -9,7 +9,7 @@ import pytest
 
 from sealflow.errors import BundleError, RefusalCode
 from sealflow.package.container import _file_key, read_package
-from sealflow.seal.chunked import seal_stream
+from sealflow.seal.chunked import seal_chunked
 from sealflow.wire.domain import TrustDomain
 from tests.sim import onnx_models
 from tests.sim.two_enclaves import result
@@ -119,5 +119,5 @@ def test_57_late_difference() -> None:
         TrustDomain.SIMULATED, good.content_key, good.digest, wrapped, "model.onnx"
     )
     other = files["model.onnx"][:-1] + bytes([files["model.onnx"][-1] ^ 1])
-    own = with_files(good.package, **{"model.onnx": seal_stream(key, context, [other])})
+    own = with_files(good.package, **{"model.onnx": seal_chunked(key, context, [other])})
     assert "does not have the signed digest" in refused(good, own)

@@ -14,7 +14,7 @@ from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError
 from sealflow.owner.client.inference import MAX_ATTEMPTS, MAX_AWAY_S, infer
 from sealflow.owner.http.steps import Answer, Pause
 from sealflow.owner.trust.session import ServiceSession
-from sealflow.seal.chunked import open_stream, seal_stream
+from sealflow.seal.chunked import open_chunked, seal_chunked
 from sealflow.seal.content import padded_length
 from sealflow.seal.exchange import Session, SessionSecrets
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
@@ -37,10 +37,10 @@ def test_39_truncated() -> None:
     for cut in range(len(data)):
         with pytest.raises((OpenError, MalformedError)):
             both.open(data[:cut])
-    sealed = seal_stream(bytes(32), b"context", [bytes(4 * CHUNK + 5)])
+    sealed = seal_chunked(bytes(32), b"context", [bytes(4 * CHUNK + 5)])
     for chunks in range(5):
         with pytest.raises(OpenError):
-            open_stream(bytes(32), b"context", sealed[: 56 + chunks * (CHUNK + 16)])
+            open_chunked(bytes(32), b"context", sealed[: 56 + chunks * (CHUNK + 16)])
 
 
 def test_40_header_bytes() -> None:
@@ -111,7 +111,7 @@ def test_45_kid_confusion() -> None:
         for opener in keys:
             if opener is not sealer:
                 with pytest.raises(OpenError):
-                    SessionSecrets(1).secret(opener, session.session_id, session.key_blob)
+                    SessionSecrets(1).open_or_recall(opener, session.session_id, session.key_blob)
     outside = Worker().serve(negation(), keys=(OTHER_KEY,)).send(a_call(negation()).envelope)
     assert outside.finish().refusal(0) is RefusalCode.UNKNOWN_KEY
 
@@ -169,19 +169,19 @@ def test_47_key_commitment() -> None:
     for each, other in ((one, two), (two, one)):
         inside = AESGCM(each.chunk_key).decrypt(each.nonce, chunk, None)
         own = each.salt + each.commitment + chunk
-        assert open_stream(each.key, each.context, own) == inside
+        assert open_chunked(each.key, each.context, own) == inside
         for salt, commitment in (
             (each.salt, other.commitment),
             (other.salt, each.commitment),
             (other.salt, other.commitment),
         ):
             with pytest.raises(OpenError):
-                open_stream(each.key, each.context, salt + commitment + chunk)
+                open_chunked(each.key, each.context, salt + commitment + chunk)
         for at in range(32):
             changed = bytearray(own)
             changed[24 + at] ^= 1
             with pytest.raises(OpenError):
-                open_stream(each.key, each.context, bytes(changed))
+                open_chunked(each.key, each.context, bytes(changed))
 
 
 class Waiting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.documents.receipt import answering_parts
+from sealflow.documents.receipt import receipt_parts
 from sealflow.errors import EvidenceError, RefusalCode
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
@@ -67,7 +67,7 @@ class Service:
         if not leave_out:
             parts = self._receipts.attach(call, MODEL, plain)
         if instead is not None:
-            parts = answering_parts(plain, instead)
+            parts = receipt_parts(plain, instead)
         reply = call.seal_reply(parts, model_digest=MODEL.digest, instance=INSTANCE)
         self._streams.answer(KEYS.requests, [(delivery, reply)])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.package.container import MAGIC, Package, pack, read_package
+from sealflow.package.container import MAGIC, Package, read_package, seal_package
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.statement import encode_envelope, sign_statement
 from sealflow.seal.keys import OpeningKey, Suite
@@ -41,7 +41,7 @@ FILES = {"model.xml": b"<net/>", "model.bin": b"weights of it", "labels.txt": b"
 
 def packed(files: Mapping[str, bytes] = FILES, owner: OpeningKey = OWNER) -> bytes:
     """A package of the owner's."""
-    return pack(MANIFEST, files, signing=KEY, sealing=owner.sealing)
+    return seal_package(MANIFEST, files, signing=KEY, sealing=owner.sealing)
 
 
 PACKAGE = packed()

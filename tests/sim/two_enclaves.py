@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sealflow.attest.evidence import Role
-from sealflow.documents.revocation import Order, SignedOrder
+from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
 from sealflow.owner.client.inference import open_answer
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.models.publish import prepare_publication
 from sealflow.owner.trust.session import ServiceSession
-from sealflow.package.container import pack
+from sealflow.package.container import seal_package
 from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.envelope import RefusalHeader, decode
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
@@ -155,7 +155,9 @@ class TwoEnclaves:
     def publish_model(self, manifest: ModelManifest, model: bytes) -> str:
         """Have the owner publish any model; gives its digest."""
         owner, files = self.made.owner, {manifest.file: model}
-        package = pack(manifest, files, signing=owner.signing, sealing=owner.opening.sealing)
+        package = seal_package(
+            manifest, files, signing=owner.signing, sealing=owner.opening.sealing
+        )
         bound = self.session.examine(self.document).report.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
         publication = prepare_publication(package, owner, key)
@@ -167,10 +169,10 @@ class TwoEnclaves:
     def revoke(self, revoked: Revoked) -> None:
         """Have the owner revoke something."""
         owner = self.made.owner
-        order = Order(deployment="test", revoked=revoked, signer=owner.signer)
+        order = RevocationOrder(deployment="test", revoked=revoked, signer=owner.signer)
         domain = self.made.deployment.tee.domain
         assert "error" not in self.ask(
-            "revoke", **SignedOrder.sign(order, owner.signing, domain).to_json()
+            "revoke", **SignedRevocationOrder.sign(order, owner.signing, domain).to_json()
         )
 
     def call(self, name: str = "m", *, timeout_s: float = 30.0, rows: int = 1) -> OutgoingCall:

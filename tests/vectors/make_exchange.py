@@ -54,7 +54,7 @@ def exchange(suite: Suite) -> dict[str, Any]:
         "key_seed": key.seed.hex(),
         "key_public": key.sealing.public.hex(),
         "key_id": key.sealing.key_id,
-        "session_secret": secrets.secret(key, session.session_id, blob).hex(),
+        "session_secret": secrets.open_or_recall(key, session.session_id, blob).hex(),
         "request": {
             "envelope": request.hex(),
             "json": text.decode(),

@@ -13,7 +13,7 @@ from typing import Any
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
 from sealflow.owner.models.owner_key import OwnerKey
-from sealflow.package.container import pack, read_package
+from sealflow.package.container import read_package, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.state import machine_id
@@ -38,7 +38,7 @@ def main() -> None:
 def _package(domain: TrustDomain) -> dict[str, Any]:
     owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.of(domain))
     manifest = onnx_manifest(labels="labels.txt")
-    package = pack(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
+    package = seal_package(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
     verified = read_package(package).verify(owner.signer)
     content_key = verified.unwrap(owner.opening)
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)

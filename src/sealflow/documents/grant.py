@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import MalformedError
 from sealflow.seal.chunked import KEY_BYTES
-from sealflow.seal.enclave import hand_over, take_over
+from sealflow.seal.enclave import open_sealed, seal_to_enclave
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import ModelRef, parse_digest, parse_name
@@ -56,7 +56,7 @@ class Grant:
 
     def seal(self, approval: Approval, signing: Ed25519PrivateKey) -> tuple[bytes, bytes]:
         """Seal the grant to an approved worker; gives it with the key broker's signature."""
-        return hand_over(self._encode(), approval, signing, "grant")
+        return seal_to_enclave(self._encode(), approval, signing, "grant")
 
     def _encode(self) -> bytes:
         return canonical_json(
@@ -109,7 +109,7 @@ def open_grant(
 
     Raises: OpenError when it is not the key broker's, or not for this evidence; MalformedError.
     """
-    text = take_over(
+    text = open_sealed(
         sealed,
         signature,
         opening=opening,

@@ -117,7 +117,7 @@ class SignedEntry:
     def sign(cls, entry: LogEntry, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign an entry: what is signed stands for all entries before it, too."""
         text = entry.encode()
-        return cls(text=text, signature=key.sign(_signed(domain, digest_of(text, domain))))
+        return cls(text=text, signature=key.sign(_signed(domain, entry_digest(text, domain))))
 
     def encode(self) -> bytes:
         """Write the record that the host keeps: one line of JSON."""
@@ -145,7 +145,7 @@ class SignedEntry:
 
     def digest(self, domain: TrustDomain) -> str:
         """Name the entry and all before it, in hex."""
-        return digest_of(self.text, domain)
+        return entry_digest(self.text, domain)
 
     def verify(self, signing_key: bytes, domain: TrustDomain) -> None:
         """Check that the holder of `signing_key` (Ed25519 public key) signed.
@@ -160,7 +160,7 @@ class SignedEntry:
             raise EvidenceError("log_signature", detail) from error
 
 
-def digest_of(text: bytes, domain: TrustDomain) -> str:
+def entry_digest(text: bytes, domain: TrustDomain) -> str:
     """Hash an entry's bytes, in hex."""
     return hashlib.sha256(domain.label("log entry") + text).hexdigest()
 

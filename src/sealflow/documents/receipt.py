@@ -157,12 +157,12 @@ class SignedReceipt:
         return Receipt.parse(self.text)
 
 
-def answering_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
+def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
     """Write a reply with its receipt."""
     return [*content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json())), *parts]
 
 
-def split_answering(content: Content) -> tuple[Content, SignedReceipt | None]:
+def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
     """Take the reply out of a content that may hold a receipt; gives both.
 
     Raises: MalformedError.

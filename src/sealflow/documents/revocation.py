@@ -84,7 +84,7 @@ _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class RevocationOrder:
     """Revoke one thing in one deployment. `signer`: Ed25519 public key, in hex."""
 
     deployment: str
@@ -103,14 +103,14 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedOrder:
+class SignedRevocationOrder:
     """An order's bytes and a signature; untrusted."""
 
     text: bytes
     signature: bytes
 
     @classmethod
-    def sign(cls, order: Order, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
+    def sign(cls, order: RevocationOrder, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign an order with the key of its signer."""
         text = order.encode()
         return cls(text=text, signature=key.sign(domain.label("order") + text))
@@ -133,14 +133,14 @@ class SignedOrder:
             signature=base64_bytes(value.get("signature"), _SIGNATURE_BYTES, "order signature"),
         )
 
-    def verify(self, domain: TrustDomain) -> Order:
+    def verify(self, domain: TrustDomain) -> RevocationOrder:
         """Give the order that its signer signed. Whether the signer may is another question.
 
         Raises: MalformedError, EvidenceError.
         """
         value = parse_object(self.text, "order")
         require_keys(value, ("deployment", "revoke", "signer"), "order")
-        order = Order(
+        order = RevocationOrder(
             deployment=parse_name(value["deployment"]),
             revoked=Revoked.from_json(value["revoke"]),
             signer=parse_digest(value["signer"]),

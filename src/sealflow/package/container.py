@@ -26,7 +26,7 @@ from sealflow.package.statement import (
     unverified_decode_envelope,
     verify_statement,
 )
-from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream, stream_length
+from sealflow.seal.chunked import KEY_BYTES, chunked_length, open_chunked, seal_chunked
 from sealflow.wire.domain import LENGTH_BYTES, length_prefixed
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _MAX_ENVELOPE_BYTES: Final = MAX_STATEMENT_BYTES * 4 // 3 + 1024
 _PIECE_BYTES: Final = 64 * 1024
 
 
-def pack(
+def seal_package(
     manifest: ModelManifest,
     files: Mapping[str, bytes],
     *,
@@ -62,7 +62,7 @@ def pack(
     """
     domain = sealing.suite.domain
     content_key = os.urandom(KEY_BYTES)
-    statement = Statement.over(manifest, files, content_key_id(content_key, domain))
+    statement = Statement.describe(manifest, files, content_key_id(content_key, domain))
     payload = statement.encode()
     if len(payload) > MAX_STATEMENT_BYTES:
         msg = f"the manifest makes a statement of over {MAX_STATEMENT_BYTES} bytes"
@@ -75,7 +75,7 @@ def pack(
     whole = {**files, MANIFEST_NAME: manifest.encode()}
     for resource in statement.resources:
         key, context = _file_key(domain, content_key, digest, wrapped, resource.name)
-        pieces.append(seal_stream(key, context, _in_pieces(whole[resource.name], progress)))
+        pieces.append(seal_chunked(key, context, _in_pieces(whole[resource.name], progress)))
     return b"".join(pieces)
 
 
@@ -116,7 +116,7 @@ class Package:
         files = {}
         for resource in self.statement.resources:
             key, context = _file_key(domain, content_key, self.digest, self._wrapped, resource.name)
-            content = open_stream(key, context, self._sealed[resource.name])
+            content = open_chunked(key, context, self._sealed[resource.name])
             if hashlib.sha256(content).hexdigest() != resource.digest:
                 msg = f"package: {resource.name} does not have the signed digest"
                 raise BundleError(msg)
@@ -176,7 +176,7 @@ def read_package(data: bytes | bytearray | memoryview) -> UnverifiedPackage:
     wrapped, rest = _split_first(rest, MAX_WRAPPED_KEY_BYTES)
     payload, signature, signer = unverified_decode_envelope(bytes(envelope))
     statement = Statement.unverified_decode(payload)
-    lengths = [stream_length(resource.size) for resource in statement.resources]
+    lengths = [chunked_length(resource.size) for resource in statement.resources]
     if sum(lengths) != len(rest):
         msg = "package: the files are not as long as the statement says"
         raise BundleError(msg)

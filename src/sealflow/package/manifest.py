@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import BundleError, MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.package.preprocessing import ClassificationRecipe, ImageRecipe
+from sealflow.package.preprocessing import ClassificationPostprocessing, ImagePreprocessing
 from sealflow.wire.fields import enum_member, integer, json_object
 from sealflow.wire.ids import ModelRef, parse_name
 from sealflow.wire.strict_json import canonical_json, require_keys
@@ -56,8 +56,8 @@ class ModelManifest:
     outputs: tuple[TensorSpec, ...]
     max_batch: int = 1
     labels: str | None = None
-    image: ImageRecipe | None = None
-    classification: ClassificationRecipe | None = None
+    image: ImagePreprocessing | None = None
+    classification: ClassificationPostprocessing | None = None
 
     def __post_init__(self) -> None:
         """Refuse contradictions."""
@@ -137,9 +137,11 @@ class ModelManifest:
             inputs=_specs(table["inputs"], "inputs"),
             outputs=_specs(table["outputs"], "outputs"),
             max_batch=integer(table["max_batch"], "manifest: max_batch"),
-            image=None if image is None else ImageRecipe.from_json(image),
+            image=None if image is None else ImagePreprocessing.from_json(image),
             classification=(
-                None if classification is None else ClassificationRecipe.from_json(classification)
+                None
+                if classification is None
+                else ClassificationPostprocessing.from_json(classification)
             ),
         )
 
@@ -152,7 +154,7 @@ class ModelManifest:
                 msg = f"manifest: max_batch over 1 needs {spec.name} to start with -1"
                 raise MalformedError(msg)
 
-    def _check_image(self, image: ImageRecipe) -> None:
+    def _check_image(self, image: ImagePreprocessing) -> None:
         spec = next((spec for spec in self.inputs if spec.name == image.input), None)
         if spec is None or spec.datatype not in _IMAGE_DATATYPES:
             msg = f"manifest: image {image.input} is no input of FP32, FP16 or UINT8"
@@ -164,7 +166,7 @@ class ModelManifest:
             msg = f"manifest: an image of {list(whole)} does not fit {list(spec.shape)}"
             raise MalformedError(msg)
 
-    def _check_classification(self, recipe: ClassificationRecipe) -> None:
+    def _check_classification(self, recipe: ClassificationPostprocessing) -> None:
         spec = next((spec for spec in self.outputs if spec.name == recipe.output), None)
         if spec is None or not spec.shape or spec.datatype is DataType.BYTES:
             msg = f"manifest: classification {recipe.output} is no output of scores"

@@ -39,7 +39,7 @@ class Channels(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRecipe:
+class ImagePreprocessing:
     """How JPEG or PNG bytes become the model's input.
 
     Of the largest centred rectangle with the proportions width:height, keep the middle: `crop` of
@@ -95,7 +95,7 @@ class ImageRecipe:
         }
 
     @classmethod
-    def from_json(cls, value: object) -> ImageRecipe:
+    def from_json(cls, value: object) -> ImagePreprocessing:
         """Read what `as_json` gives; all but input, width and height may be absent.
 
         Raises: MalformedError.
@@ -117,7 +117,7 @@ class ImageRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassificationRecipe:
+class ClassificationPostprocessing:
     """How an output becomes top classes: of its last axis, through softmax if it holds logits."""
 
     output: str
@@ -128,7 +128,7 @@ class ClassificationRecipe:
         return {"output": self.output, "softmax": self.softmax}
 
     @classmethod
-    def from_json(cls, value: object) -> ClassificationRecipe:
+    def from_json(cls, value: object) -> ClassificationPostprocessing:
         """Read what `as_json` gives.
 
         Raises: MalformedError.

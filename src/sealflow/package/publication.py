@@ -86,7 +86,7 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
     )
 
 
-def demands_digest(workers: Requirements) -> str:
+def requirements_digest(workers: Requirements) -> str:
     """Name what an owner demands of workers, as the directory does."""
     return hashlib.sha256(canonical_json(workers.to_json())).hexdigest()
 

@@ -41,7 +41,7 @@ _SERIALIZATION: Final = {"method": "files", "hash_type": "sha256", "allow_symlin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+class PackageFile:
     """One file of a package: its name, SHA-256 in hex and size in bytes."""
 
     name: str
@@ -64,7 +64,7 @@ class Statement:
     """
 
     manifest: ModelManifest
-    resources: tuple[Resource, ...]
+    resources: tuple[PackageFile, ...]
     content_key_id: str
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Statement:
             raise BundleError(msg)
 
     @classmethod
-    def over(
+    def describe(
         cls, manifest: ModelManifest, files: Mapping[str, bytes], content_key_id: str
     ) -> Statement:
         """Describe a manifest and exactly its files.
@@ -86,7 +86,7 @@ class Statement:
             msg = f"the files must be exactly {', '.join(manifest.files)}"
             raise BundleError(msg)
         whole = {**files, MANIFEST_NAME: manifest.encode()}
-        resources = tuple(Resource.of(name, whole[name]) for name in sorted(whole, key=_parts))
+        resources = tuple(PackageFile.of(name, whole[name]) for name in sorted(whole, key=_parts))
         return cls(manifest=manifest, resources=resources, content_key_id=content_key_id)
 
     def encode(self) -> bytes:
@@ -128,7 +128,7 @@ class Statement:
             statement = _statement(parse_object_with_floats(payload, "statement"))
         except MalformedError as error:
             raise BundleError(str(error)) from error
-        manifest = Resource.of(MANIFEST_NAME, statement.manifest.encode())
+        manifest = PackageFile.of(MANIFEST_NAME, statement.manifest.encode())
         names = [resource.name for resource in statement.resources]
         wanted = sorted((*statement.manifest.files, MANIFEST_NAME), key=_parts)
         if names != wanted or manifest not in statement.resources:
@@ -208,13 +208,13 @@ def _statement(value: dict[str, object]) -> Statement:
     )
 
 
-def _resource(value: object) -> Resource:
+def _resource(value: object) -> PackageFile:
     item = json_object(value, "statement: resource")
     name, size = item.get("name"), integer(item.get("size"), "statement: size")
     if not isinstance(name, str) or size < 0:
         msg = "statement: a resource has no name or no size"
         raise MalformedError(msg)
-    return Resource(name=name, digest=parse_digest(item.get("digest")), size=size)
+    return PackageFile(name=name, digest=parse_digest(item.get("digest")), size=size)
 
 
 def _only(signatures: object) -> object:

@@ -24,12 +24,12 @@ _TAG_BYTES: Final = 16
 _PIECE_BYTES: Final = 64 * 1024
 
 
-def stream_length(length: int) -> int:
+def chunked_length(length: int) -> int:
     """How long `length` bytes are once sealed: salt, commitment, and a tag for every chunk."""
     return _HEAD_BYTES + length + (length // _CHUNK_BYTES + 1) * _TAG_BYTES
 
 
-def seal_stream(key: bytes, context: bytes, parts: Iterable[bytes | memoryview]) -> bytes:
+def seal_chunked(key: bytes, context: bytes, parts: Iterable[bytes | memoryview]) -> bytes:
     """Seal pieces as one message.
 
     `key`: 32 bytes, used this once. `context`: what the message is bound to.
@@ -40,7 +40,7 @@ def seal_stream(key: bytes, context: bytes, parts: Iterable[bytes | memoryview])
     return b"".join(sealed)
 
 
-def open_stream(key: bytes, context: bytes, sealed: bytes | memoryview) -> bytes:
+def open_chunked(key: bytes, context: bytes, sealed: bytes | memoryview) -> bytes:
     """Open a whole message; nothing comes out before its last chunk is verified.
 
     Holds the opened message once, however large: it is gathered piece by piece.

@@ -126,12 +126,12 @@ def unpad(padded: memoryview) -> memoryview:
     return padded[_LENGTH_BYTES:end]
 
 
-def asking_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
+def receipt_request_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
     """Write a request that asks for a receipt. `salt`: 64 random hex digits, for this one."""
     return [*content_parts(ContentKind.RECEIPT, canonical_json({"salt": salt})), *parts]
 
 
-def split_asking(content: Content) -> tuple[Content, str | None]:
+def split_receipt_request(content: Content) -> tuple[Content, str | None]:
     """Take the request out of a content that may ask for a receipt; gives it with the salt.
 
     Raises: MalformedError.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 
-def hand_over(
+def seal_to_enclave(
     text: bytes, approval: Approval, signing: Ed25519PrivateKey, purpose: str
 ) -> tuple[bytes, bytes]:
     """Seal `text` to the approved enclave; gives it with the giver's signature.
@@ -39,7 +39,7 @@ def hand_over(
     return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.encode(), sealed))
 
 
-def take_over(  # noqa: PLR0913 - everything that the secret is bound to
+def open_sealed(  # noqa: PLR0913 - everything that the secret is bound to
     sealed: bytes,
     signature: bytes,
     *,
@@ -49,7 +49,7 @@ def take_over(  # noqa: PLR0913 - everything that the secret is bound to
     signer: bytes,
     purpose: str,
 ) -> bytes:
-    """Open what `hand_over` sealed to this enclave's evidence.
+    """Open what `seal_to_enclave` sealed to this enclave's evidence.
 
     `signer`: the giver's Ed25519 public key, from approved claims. `bound`, `nonce`: what the
     evidence was made of.

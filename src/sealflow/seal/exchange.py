@@ -16,8 +16,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import OpenError
-from sealflow.seal.chunked import open_stream, seal_stream, stream_length
-from sealflow.seal.content import Content, Parts, padding_for, parse_content, split_asking, unpad
+from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
+from sealflow.seal.content import (
+    Content,
+    Parts,
+    padding_for,
+    parse_content,
+    split_receipt_request,
+    unpad,
+)
 from sealflow.wire.domain import TrustDomain, length_prefixed
 from sealflow.wire.envelope import Envelope, Kind, ReplyHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, SessionId, new_request_id, new_session_id
@@ -47,7 +54,7 @@ class SessionSecrets:
         """How many secrets are kept."""
         return len(self._secrets)
 
-    def secret(self, key: OpeningKey, session_id: SessionId, blob: bytes) -> bytes:
+    def open_or_recall(self, key: OpeningKey, session_id: SessionId, blob: bytes) -> bytes:
         """Open the session's blob, or remember it.
 
         Raises: OpenError.
@@ -118,7 +125,7 @@ class Session:
         transcript = _transcript(domain, "request", start, self.key_blob)
         salt = bytes.fromhex(header.request_id)
         key = _derive(self._secret, salt, domain.label("request key") + transcript)
-        body = seal_stream(key, transcript, padded)
+        body = seal_chunked(key, transcript, padded)
         return OutgoingCall(
             envelope=b"".join((start, self.key_blob, body)),
             header=header,
@@ -180,11 +187,13 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
     domain = key.suite.domain
     if envelope.suite != key.suite or header.key_id != key.sealing.key_id:
         raise OpenError
-    secret = secrets.secret(key, header.session_id, envelope.key_blob)
+    secret = secrets.open_or_recall(key, header.session_id, envelope.key_blob)
     transcript = _transcript(domain, "request", envelope.prefix_and_header, envelope.key_blob)
     salt = bytes.fromhex(header.request_id)
     request_key = _derive(secret, salt, domain.label("request key") + transcript)
-    content, receipt_salt = split_asking(_open_body(request_key, transcript, envelope.body))
+    content, receipt_salt = split_receipt_request(
+        _open_body(request_key, transcript, envelope.body)
+    )
     return IncomingCall(
         header=header,
         content=content,
@@ -232,7 +241,7 @@ class IncomingCall:
         start = encode_start(Kind.REPLY, self.suite, header.encode(), b"", length)
         transcript = _transcript(self.domain, "reply", start, b"")
         key = _reply_key(secret, self.domain, header, transcript, self.request_digest)
-        sealed = start + seal_stream(key, transcript, padded)
+        sealed = start + seal_chunked(key, transcript, padded)
         # Only now, so that an error can be sealed when there is too little memory for a reply.
         self._secret = None
         return sealed
@@ -241,7 +250,7 @@ class IncomingCall:
 def _padded(parts: Parts) -> tuple[list[bytes | memoryview], int]:
     length = sum(map(len, parts))
     head, tail = padding_for(length)
-    return [head, *parts, tail], stream_length(len(head) + length + len(tail))
+    return [head, *parts, tail], chunked_length(len(head) + length + len(tail))
 
 
 def _transcript(domain: TrustDomain, purpose: str, start: bytes, blob: bytes) -> bytes:
@@ -271,4 +280,4 @@ def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
 
 
 def _open_body(key: bytes, context: bytes, body: memoryview) -> Content:
-    return parse_content(unpad(memoryview(open_stream(key, context, body))))
+    return parse_content(unpad(memoryview(open_chunked(key, context, body))))

@@ -13,7 +13,7 @@ from sealflow.attest.evidence import Role
 from sealflow.attest.policy import Approval, appraise
 from sealflow.documents.grant import Grant, GrantedKey, GrantedModel, open_grant
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.enclave import hand_over
+from sealflow.seal.enclave import seal_to_enclave
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.identity.identity import Identity, establish
 from sealflow.wire.ids import ModelRef
@@ -95,7 +95,7 @@ def test_what_does_not_open(worker: Identity, approval: Approval) -> None:
         (sealed, signature, {"bound": b"other"}),
         (sealed, signature, {"signer": stranger}),
         (sealed, signature, {"opening": OpeningKey.generate(Suite.SIMULATED_XWING)}),
-        (*hand_over(b"{}", approval, BROKER, "state"), {}),
+        (*seal_to_enclave(b"{}", approval, BROKER, "state"), {}),
     ]  # fmt: skip
     for text, signed, other in wrong:
         with pytest.raises(OpenError):
@@ -123,7 +123,7 @@ def test_malformed_grants(
     """What the key broker wrote must still be a grant, with keys of the worker's world."""
     value = json.loads(GRANT._encode())
     change(value)
-    sealed, signature = hand_over(json.dumps(value).encode(), approval, BROKER, "grant")
+    sealed, signature = seal_to_enclave(json.dumps(value).encode(), approval, BROKER, "grant")
     with pytest.raises(MalformedError):
         _open(worker, approval, sealed, signature)
 

@@ -7,12 +7,17 @@ import dataclasses
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
+from sealflow.documents.revocation import (
+    RevocationOrder,
+    Revoked,
+    RevokedKind,
+    SignedRevocationOrder,
+)
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
 
 KEY = Ed25519PrivateKey.generate()
-ORDER = Order(
+ORDER = RevocationOrder(
     deployment="d",
     revoked=Revoked(kind=RevokedKind.MODEL, id="ab" * 32),
     signer=KEY.public_key().public_bytes_raw().hex(),
@@ -21,8 +26,8 @@ ORDER = Order(
 
 def test_round_trip() -> None:
     """What was signed is read again, and says what it said."""
-    signed = SignedOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
-    assert SignedOrder.from_json(signed.to_json()).verify(TrustDomain.SIMULATED) == ORDER
+    signed = SignedRevocationOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
+    assert SignedRevocationOrder.from_json(signed.to_json()).verify(TrustDomain.SIMULATED) == ORDER
 
 
 def test_another_form() -> None:
@@ -30,13 +35,13 @@ def test_another_form() -> None:
     text = ORDER.encode() + b" "
     signature = KEY.sign(TrustDomain.SIMULATED.label("order") + text)
     with pytest.raises(MalformedError, match="one form"):
-        SignedOrder(text=text, signature=signature).verify(TrustDomain.SIMULATED)
+        SignedRevocationOrder(text=text, signature=signature).verify(TrustDomain.SIMULATED)
 
 
 def test_somebody_else_signed() -> None:
     """An order in another's name, or for the other world, was not given."""
-    forged = SignedOrder.sign(ORDER, Ed25519PrivateKey.generate(), TrustDomain.SIMULATED)
-    genuine = SignedOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
+    forged = SignedRevocationOrder.sign(ORDER, Ed25519PrivateKey.generate(), TrustDomain.SIMULATED)
+    genuine = SignedRevocationOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
     for signed, domain in ((forged, TrustDomain.SIMULATED), (genuine, TrustDomain.HARDWARE)):
         with pytest.raises(EvidenceError, match="did not sign"):
             signed.verify(domain)

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.package.container import pack, read_package
+from sealflow.package.container import read_package, seal_package
 from sealflow.package.statement import encode_envelope, sign_statement
 from sealflow.seal.keys import OpeningKey, Suite
 from tests.sim.bundles import (
@@ -41,7 +41,7 @@ def test_packing_tells_how_far_it_is() -> None:
     """The pieces add up to the files and the manifest."""
     done: list[int] = []
     files = {**FILES, "model.bin": bytes(150_000)}
-    pack(MANIFEST, files, signing=KEY, sealing=OWNER.sealing, progress=done.append)
+    seal_package(MANIFEST, files, signing=KEY, sealing=OWNER.sealing, progress=done.append)
     assert sum(done) == sum(map(len, files.values())) + len(MANIFEST.encode())
     assert len(done) > len(files)
 

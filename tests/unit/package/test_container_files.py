@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import BundleError, OpenError
 from sealflow.package.container import _file_key, read_package
-from sealflow.seal.chunked import open_stream, seal_stream, stream_length
+from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
 from tests.sim.bundles import (
     FILES,
     MANIFEST,
@@ -31,8 +31,8 @@ def test_files_cannot_change_places() -> None:
     """Two files of one length are still bound to their names."""
     files = {**FILES, "labels.txt": b"a" * 500, "model.bin": b"b" * 500, "model.xml": b"c" * 500}
     envelope, wrapped, sealed = split(packed(files))
-    length, between = stream_length(500), len(MANIFEST.encode())
-    second = length + stream_length(between)
+    length, between = chunked_length(500), len(MANIFEST.encode())
+    second = length + chunked_length(between)
     swapped = b"".join(
         (
             sealed[second : second + length],
@@ -56,7 +56,7 @@ def test_files_are_encrypted_as_the_spec_says() -> None:
     context = hashlib.sha256(WORLD.label("bundle file context") + bound).digest()
     info = WORLD.label("bundle file key") + context
     key = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(package.unwrap(OWNER))
-    file = open_stream(key, context, memoryview(sealed)[: stream_length(first.size)])
+    file = open_chunked(key, context, memoryview(sealed)[: chunked_length(first.size)])
     assert hashlib.sha256(file).hexdigest() == first.digest
 
 
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_the_signed_one_is_refused() -> None:
     envelope, wrapped, sealed = split(resigned({"digest": "0" * 64}))
     digest = read_package(joined(envelope, wrapped, sealed)).digest
     key, context = _file_key(WORLD, verified().unwrap(OWNER), digest, wrapped, "labels.txt")
-    own = seal_stream(key, context, [FILES["labels.txt"]])
+    own = seal_chunked(key, context, [FILES["labels.txt"]])
     package = read_package(joined(envelope, wrapped, own + sealed[len(own) :])).verify(SIGNER)
     with pytest.raises(BundleError, match="signed digest"):
         package.open_files(verified().unwrap(OWNER), WORLD)

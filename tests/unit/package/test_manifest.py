@@ -17,7 +17,7 @@ from sealflow.package.manifest import (
     check_path,
     parse_labels,
 )
-from sealflow.package.preprocessing import ImageRecipe, Layout
+from sealflow.package.preprocessing import ImagePreprocessing, Layout
 
 WHOLE: dict[str, Any] = {
     "name": "m",
@@ -82,7 +82,7 @@ def test_what_is_optional_may_be_null_or_absent() -> None:
 def test_recipes_have_defaults() -> None:
     """An image recipe is a name and a size, a classification an output."""
     manifest = made(image={"input": "x", "width": 10, "height": 20}, classification={"output": "y"})
-    assert manifest.image == ImageRecipe(input="x", width=10, height=20)
+    assert manifest.image == ImagePreprocessing(input="x", width=10, height=20)
     assert manifest.classification is not None
     assert manifest.classification.softmax is False
 
@@ -97,7 +97,7 @@ def test_an_openvino_model_brings_its_weights() -> None:
 
 def test_the_layout_says_where_channels_are() -> None:
     """The same picture, channels first or last."""
-    recipe = ImageRecipe(input="x", width=10, height=20, layout=Layout.NHWC)
+    recipe = ImagePreprocessing(input="x", width=10, height=20, layout=Layout.NHWC)
     assert recipe.shape == (20, 10, 3)
     made(inputs=[spec("x", "UINT8", -1, 20, 10, 3)], **image(layout="NHWC"))
     made(inputs=[spec("x", "FP16", -1, -1, -1, -1)])

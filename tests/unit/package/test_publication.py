@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.package.container import Package, content_key_id, pack, read_package
+from sealflow.package.container import Package, content_key_id, read_package, seal_package
 from sealflow.package.manifest import ModelManifest
-from sealflow.package.publication import demands_digest, open_publication, seal_publication
+from sealflow.package.publication import open_publication, requirements_digest, seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json
@@ -37,7 +37,7 @@ MANIFEST = ModelManifest.from_json(
 
 def packed(key: Ed25519PrivateKey = KEY) -> Package:
     """A package of the owner's, verified."""
-    data = pack(MANIFEST, {"model.onnx": b"model"}, signing=key, sealing=OWNER.sealing)
+    data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=key, sealing=OWNER.sealing)
     return read_package(data).verify(key.public_key().public_bytes_raw().hex())
 
 
@@ -82,8 +82,10 @@ def test_what_the_owner_demands_of_workers_comes_along() -> None:
     demands = Requirements(measurements=frozenset({"ab" * 32}), min_svn=3)
     publication = open_publication(sealed_publication(workers=demands), BROKER)
     assert publication.workers == demands
-    assert demands_digest(demands) == demands_digest(publication.workers)
-    assert demands_digest(demands) != demands_digest(dataclasses.replace(demands, min_svn=4))
+    assert requirements_digest(demands) == requirements_digest(publication.workers)
+    assert requirements_digest(demands) != requirements_digest(
+        dataclasses.replace(demands, min_svn=4)
+    )
 
 
 def test_only_the_key_broker_opens_it() -> None:
@@ -168,7 +170,7 @@ def test_another_content_key_is_refused(key: bytes) -> None:
 def test_a_package_of_another_world_is_refused() -> None:
     """A simulated key broker takes no package that was made for hardware."""
     owner = OpeningKey(suite=Suite.XWING, seed=OWNER.seed)
-    data = pack(MANIFEST, {"model.onnx": b"model"}, signing=KEY, sealing=owner.sealing)
+    data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=KEY, sealing=owner.sealing)
     package = read_package(data).verify(SIGNER)
     content_key = package.unwrap(owner)
     assert content_key_id(content_key, TrustDomain.HARDWARE) == package.statement.content_key_id

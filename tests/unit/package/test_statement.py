@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError
-from sealflow.package.container import pack
+from sealflow.package.container import seal_package
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.statement import (
     MAX_MODEL_BYTES,
@@ -44,7 +44,7 @@ MANIFEST = ModelManifest.from_json(
     }
 )
 FILES = {"ir/model.xml": b"<net/>", "ir/model.bin": b"weights", "ir-labels.txt": b"a\nb"}
-STATEMENT = Statement.over(MANIFEST, FILES, "ab" * 32)
+STATEMENT = Statement.describe(MANIFEST, FILES, "ab" * 32)
 PAYLOAD = STATEMENT.encode()
 
 
@@ -93,7 +93,7 @@ def test_the_signature_is_that_of_dsse() -> None:
 def test_a_statement_is_over_exactly_the_manifests_files(names: list[str]) -> None:
     """Neither one too few nor one too many."""
     with pytest.raises(BundleError, match="exactly"):
-        Statement.over(MANIFEST, dict.fromkeys(names, b""), "ab" * 32)
+        Statement.describe(MANIFEST, dict.fromkeys(names, b""), "ab" * 32)
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ def test_a_statement_that_no_reader_takes_is_not_written() -> None:
         ]
         large = ModelManifest.from_json({**value, "inputs": specs, "outputs": specs})
         if fits:
-            pack(large, {"model.onnx": b""}, signing=KEY, sealing=owner)
+            seal_package(large, {"model.onnx": b""}, signing=KEY, sealing=owner)
             continue
         with pytest.raises(BundleError, match="over"):
-            pack(large, {"model.onnx": b""}, signing=KEY, sealing=owner)
+            seal_package(large, {"model.onnx": b""}, signing=KEY, sealing=owner)
 
 
 SIGNATURE = sign_statement(PAYLOAD, KEY)

@@ -190,7 +190,7 @@ def test_no_repr_shows_a_secret() -> None:
     call = both.call(b'{"canary":1}', b"canary")
     opened = both.open(call.envelope)
     shown = "".join(map(repr, (both.session, both.key, call, opened, both.secrets)))
-    secret = both.secrets.secret(both.key, both.session.session_id, both.session.key_blob)
+    secret = both.secrets.open_or_recall(both.key, both.session.session_id, both.session.key_blob)
     assert repr(secret) not in shown
     assert repr(both.key.seed) not in shown
     assert "canary" not in shown

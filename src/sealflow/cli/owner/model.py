@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
     from sealflow.openinfer.tensor import TensorSpec
     from sealflow.package.container import Package
-    from sealflow.package.preprocessing import ImageRecipe
+    from sealflow.package.preprocessing import ImagePreprocessing
 
 
 DEFAULT_OWNER_KEY = Path(".sealflow/owner.key")
@@ -234,7 +234,7 @@ def _facts(package: Package, *, demanded: bool) -> Iterator[tuple[str, str]]:
         yield "labels", manifest.labels
 
 
-def _image(image: ImageRecipe) -> str:
+def _image(image: ImagePreprocessing) -> str:
     return (
         f"{image.width}x{image.height} {image.channels} {image.layout} for {image.input}, "
         f"crop {image.crop:g}, {image.resize}, mean {list(image.mean)}, scale {list(image.scale)}"

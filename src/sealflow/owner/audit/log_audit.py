@@ -46,7 +46,7 @@ class AuditedLog:
         """The digest of the newest entry: it stands for the whole log."""
         return self.digests[-1]
 
-    def of(self, kind: EntryKind) -> Iterator[LogEntry]:
+    def entries_of_kind(self, kind: EntryKind) -> Iterator[LogEntry]:
         """The entries of one kind, oldest first."""
         return (entry for entry in self.entries if entry.kind is kind)
 
@@ -61,7 +61,7 @@ class AuditedLog:
             raise EvidenceError("log_pin", "the log ends before the pinned directory: fetch more")
         found = [
             each.body.get("digest")
-            for each in self.of(EntryKind.DIRECTORY)
+            for each in self.entries_of_kind(EntryKind.DIRECTORY)
             if each.body.get("version") == pin.version
         ]
         if self.digests[pin.log_number] != pin.log_digest or found != [pin.digest]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.documents.log import EntryKind
-from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_answering
-from sealflow.documents.revocation import Revoked, RevokedKind, SignedOrder
+from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_receipt
+from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.content import asking_parts, content_parts
+from sealflow.seal.content import content_parts, receipt_request_parts
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
@@ -98,7 +98,7 @@ class ReceiptRequest:
     def of(cls, parts: Sequence[bytes | memoryview]) -> Self:
         """Ask for a receipt beside what `parts` ask for."""
         salt = secrets.token_hex(32)
-        return cls(parts=asking_parts(parts, salt), salt=salt, _request=b"".join(parts))
+        return cls(parts=receipt_request_parts(parts, salt), salt=salt, _request=b"".join(parts))
 
     def take(
         self, call: OutgoingCall, header: ReplyHeader, content: Content
@@ -107,7 +107,7 @@ class ReceiptRequest:
 
         Raises: EvidenceError when there is none, or it is about something else; MalformedError.
         """
-        inner, signed = split_answering(content)
+        inner, signed = split_receipt(content)
         if signed is None:
             raise EvidenceError("receipt_missing", "the worker gave no receipt: it is too old")
         reply = b"".join((*content_parts(inner.kind, bytes(inner.text)), inner.binary))
@@ -140,7 +140,9 @@ def verify_receipt(proof: Proof, log: AuditedLog) -> VerifiedReceipt:
     """
     receipt = proof.unverified_receipt(log.domain)
     grants = [
-        entry for entry in log.of(EntryKind.GRANT) if entry.body.get("instance") == receipt.instance
+        entry
+        for entry in log.entries_of_kind(EntryKind.GRANT)
+        if entry.body.get("instance") == receipt.instance
     ]
     if not grants:
         detail = "the log has no grant for this worker: it is of another deployment, or too short"
@@ -149,7 +151,7 @@ def verify_receipt(proof: Proof, log: AuditedLog) -> VerifiedReceipt:
     if len(keys) != 1:
         raise EvidenceError("receipt_worker", "the log names two keys for this worker")
     proof.signed.verify(_key(keys.pop()), log.domain)
-    opened = next(log.of(EntryKind.OPENED)).body
+    opened = next(log.entries_of_kind(EntryKind.OPENED)).body
     deployment = receipt.deployment, receipt.manifest_digest
     if (opened.get("deployment"), opened.get("manifest_digest")) != deployment:
         raise EvidenceError("receipt_grant", "the receipt is of another deployment than the log")
@@ -185,8 +187,8 @@ def _revocations(receipt: Receipt, log: AuditedLog) -> list[tuple[Revoked, int]]
         Revoked(kind=RevokedKind.KEY, id=receipt.key_id),
     }
     found = []
-    for entry in log.of(EntryKind.REVOCATION):
-        order = SignedOrder.from_json(entry.body).verify(log.domain)
+    for entry in log.entries_of_kind(EntryKind.REVOCATION):
+        order = SignedRevocationOrder.from_json(entry.body).verify(log.domain)
         if order.revoked in about:
             found.append((order.revoked, entry.at_ms))
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, MalformedError
 from sealflow.owner.models.onnx_weights import has_external_data
-from sealflow.package.container import pack
+from sealflow.package.container import seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest, parse_labels
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def pack_folder(
     """
     manifest, files = read_folder(folder)
     total = sum(map(len, files.values())) + len(manifest.encode())
-    return pack(
+    return seal_package(
         manifest,
         files,
         signing=key.signing,

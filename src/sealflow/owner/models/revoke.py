@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from sealflow.documents.revocation import Order, SignedOrder
+from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.http.gateway_api import control
 from sealflow.owner.http.steps import Pause, within
@@ -33,8 +33,10 @@ def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[
 
 def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
     report = yield from refresh(session)
-    order = Order(deployment=report.directory.deployment, revoked=revoked, signer=owner.signer)
-    signed = SignedOrder.sign(order, owner.signing, owner.domain)
+    order = RevocationOrder(
+        deployment=report.directory.deployment, revoked=revoked, signer=owner.signer
+    )
+    signed = SignedRevocationOrder.sign(order, owner.signing, owner.domain)
     answer = yield from control({"op": "revoke", **signed.to_json()})
     error, version = answer.get("error"), answer.get("version")
     if isinstance(error, dict):

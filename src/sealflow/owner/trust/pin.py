@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, digest_of
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
 from sealflow.errors import ConfigError, EvidenceError, MalformedError
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
@@ -73,7 +73,7 @@ def check_links(gap: Gap, records: Sequence[bytes], domain: TrustDomain) -> None
             raise _fork("the log that was served does not parse") from error
         if entry.number != number or entry.previous != previous:
             raise _fork("the log that was served is not one chain")
-        previous = digest_of(text, domain)
+        previous = entry_digest(text, domain)
         if entry.kind is EntryKind.DIRECTORY and entry.body.get("version") == gap.version:
             pinned = entry.body.get("digest")
     if previous != gap.until_digest or pinned != gap.digest:

@@ -12,7 +12,7 @@ from sealflow.attest.policy import appraise
 from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, PolicyError
-from sealflow.seal.enclave import hand_over
+from sealflow.seal.enclave import seal_to_enclave
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
@@ -95,7 +95,9 @@ class Release:
             },
         )
         current = replace(key, number=self._history.head.number)
-        return hand_over(current.encode(), approval, self._identity.signing, "state key grant")
+        return seal_to_enclave(
+            current.encode(), approval, self._identity.signing, "state key grant"
+        )
 
     def take_unlogged(self) -> int:
         """How many refusals did not fit into the log since the last call."""

@@ -8,7 +8,7 @@ from sealflow.documents.directory import Directory, DirectoryModel
 from sealflow.documents.grant import Grant, GrantedKey, GrantedModel
 from sealflow.documents.revocation import MAX_REVOKED, Revoked, RevokedKind
 from sealflow.errors import RefusalCode, RefusedError
-from sealflow.package.publication import demands_digest
+from sealflow.package.publication import requirements_digest
 from sealflow.trusted.keybroker.epoch_keys import Epochs
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _described(publication: Publication, *, default: bool) -> DirectoryModel:
         version=manifest.version,
         digest=publication.digest,
         owner=publication.signer,
-        workers=None if workers is None else demands_digest(workers),
+        workers=None if workers is None else requirements_digest(workers),
         default=default,
         inputs=manifest.inputs,
         outputs=manifest.outputs,

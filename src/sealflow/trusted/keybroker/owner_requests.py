@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.documents.log import EntryKind
-from sealflow.documents.revocation import RevokedKind, SignedOrder
+from sealflow.documents.revocation import RevokedKind, SignedRevocationOrder
 from sealflow.errors import (
     BundleError,
     EvidenceError,
@@ -29,7 +29,7 @@ from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.documents.revocation import Order
+    from sealflow.documents.revocation import RevocationOrder
     from sealflow.package.publication import Publication
     from sealflow.trusted.identity.identity import Identity
     from sealflow.trusted.keybroker.key_store import Vault
@@ -123,7 +123,7 @@ def revoke(value: dict[str, object], identity: Identity, vault: Vault, history: 
     Raises: Problem, MalformedError.
     """
     require_keys(value, ("op", "order", "signature"), "revoke")
-    signed, deployment = SignedOrder.from_json(value), identity.deployment
+    signed, deployment = SignedRevocationOrder.from_json(value), identity.deployment
     try:
         order = signed.verify(deployment.tee.domain)
     except EvidenceError as error:
@@ -143,7 +143,7 @@ def revoke(value: dict[str, object], identity: Identity, vault: Vault, history: 
     return changed
 
 
-def _may(order: Order, identity: Identity, vault: Vault) -> bool:
+def _may(order: RevocationOrder, identity: Identity, vault: Vault) -> bool:
     if order.signer in identity.deployment.operators:
         return True
     if order.signer not in identity.deployment.owners:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, OpenError, PolicyError
-from sealflow.seal.enclave import take_over
+from sealflow.seal.enclave import open_sealed
 from sealflow.trusted.keybroker.leader import KeyBroker
 from sealflow.trusted.keybroker.owner_requests import Problem, answered, digest_field
 from sealflow.trusted.keybroker.state import StateKey, new_state_key
@@ -113,7 +113,7 @@ class Standby:
         try:
             evidence = Evidence.from_json(value["evidence"])
             giver = appraise(evidence, policy, self._now_ms).claims.bound
-            text = take_over(
+            text = open_sealed(
                 base64_bytes(value["grant"], MAX_SEALED_BYTES, "grant"),
                 base64_bytes(value["signature"], _SIGNATURE_BYTES, "signature"),
                 opening=self._identity.opening,

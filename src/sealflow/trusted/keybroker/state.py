@@ -24,7 +24,7 @@ from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.publication import Publication
 from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
-from sealflow.seal.chunked import KEY_BYTES, open_stream, seal_stream
+from sealflow.seal.chunked import KEY_BYTES, open_chunked, seal_chunked
 from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, Epoch
 from sealflow.trusted.keybroker.key_store import MAX_MODELS
 from sealflow.trusted.keybroker.log_writer import LogHead
@@ -99,7 +99,7 @@ class State:
         )
         salt = os.urandom(SALT_BYTES)
         head = _HEAD.pack(MAGIC, bytes.fromhex(deployment_digest), self.log.number, salt)
-        return head + seal_stream(*_key(key, head, salt, domain), [text])
+        return head + seal_chunked(*_key(key, head, salt, domain), [text])
 
     @classmethod
     def open(cls, blob: bytes, key: bytes, deployment_digest: str, domain: TrustDomain) -> Self:
@@ -113,7 +113,7 @@ class State:
         magic, digest, _, salt = _HEAD.unpack(head)
         if magic != MAGIC or digest.hex() != deployment_digest:
             raise OpenError
-        text = open_stream(*_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
+        text = open_chunked(*_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
         try:
             return cls._parse(text)
         except (MalformedError, BundleError):
@@ -192,7 +192,7 @@ class StateKey:
         """Seal it for this machine."""
         salt = os.urandom(_WRAPPING_SALT_BYTES)
         head = STATE_KEY_MAGIC + machine_id(platform_key, domain) + salt
-        return head + seal_stream(*_wrapping_key(platform_key, head, domain), [self.encode()])
+        return head + seal_chunked(*_wrapping_key(platform_key, head, domain), [self.encode()])
 
     @classmethod
     def unwrap(cls, wrapped: bytes, platform_key: bytes, domain: TrustDomain) -> Self:
@@ -203,7 +203,7 @@ class StateKey:
         head = wrapped[:_HEAD_BYTES]
         if len(head) < _HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
             raise OpenError
-        text = open_stream(
+        text = open_chunked(
             *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_HEAD_BYTES:]
         )
         try:

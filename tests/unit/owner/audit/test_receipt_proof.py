@@ -13,7 +13,7 @@ from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner.audit.receipt_proof import Proof, verify_receipt
-from sealflow.seal.content import ContentKind, content_parts, split_asking
+from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
 from sealflow.wire.domain import TrustDomain
 from tests.sim.receipts import PARTS, REPLY, ReceiptService
 from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
@@ -138,9 +138,9 @@ def test_a_worker_cannot_leave_it_out_or_give_another() -> None:
     other = proof().signed
 
     def exchanged(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
-        from sealflow.documents.receipt import answering_parts
+        from sealflow.documents.receipt import receipt_parts
 
-        return answering_parts(parts[1:], other)
+        return receipt_parts(parts[1:], other)
 
     with pytest.raises(EvidenceError, match="receipt_content"):
         service().exchange(change=exchanged)
@@ -155,8 +155,8 @@ def test_nonsense_that_asks_for_a_receipt_is_malformed(text: bytes) -> None:
 
     whole = b"".join((*content_parts(ContentKind.RECEIPT, text), *PARTS))
     with pytest.raises(MalformedError):
-        split_asking(parse_content(memoryview(whole)))
+        split_receipt_request(parse_content(memoryview(whole)))
     salt = b'{"salt":"' + b"0" * 64 + b'"}'
     nested = b"".join((*content_parts(ContentKind.RECEIPT, salt), whole))
     with pytest.raises(MalformedError):
-        split_asking(parse_content(memoryview(nested)))
+        split_receipt_request(parse_content(memoryview(nested)))

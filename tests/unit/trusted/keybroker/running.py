@@ -13,10 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.evidence import Role
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.documents.grant import Grant, open_grant
-from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
+from sealflow.documents.revocation import (
+    RevocationOrder,
+    Revoked,
+    RevokedKind,
+    SignedRevocationOrder,
+)
 from sealflow.owner.audit.log_audit import AuditedLog, audit
 from sealflow.owner.models.owner_key import OwnerKey
-from sealflow.package.container import pack, read_package
+from sealflow.package.container import read_package, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import Identity, establish
 from sealflow.trusted.keybroker.standby import Standby
@@ -143,9 +148,12 @@ class Instance:
     def revoke(self, kind: RevokedKind, name: str, key: OwnerKey | None = None) -> dict[str, Any]:
         """Have somebody order a revocation."""
         key = key or made().owner
-        order = Order(deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer)
+        order = RevocationOrder(
+            deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer
+        )
         return self.ask(
-            "revoke", **SignedOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json()
+            "revoke",
+            **SignedRevocationOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json(),
         )
 
     def enroll(self, worker: Identity) -> dict[str, Any]:
@@ -186,7 +194,9 @@ class Instance:
 def packed(name: str, owner: OwnerKey) -> bytes:
     """A package y = -x of an owner."""
     files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
-    return pack(onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing)
+    return seal_package(
+        onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing
+    )
 
 
 def code(answer: dict[str, Any]) -> str:

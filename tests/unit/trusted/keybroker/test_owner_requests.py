@@ -7,9 +7,14 @@ import dataclasses
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
 from sealflow.documents.log import EntryKind
-from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
+from sealflow.documents.revocation import (
+    RevocationOrder,
+    Revoked,
+    RevokedKind,
+    SignedRevocationOrder,
+)
 from sealflow.owner.models.owner_key import OwnerKey
-from sealflow.package.publication import demands_digest
+from sealflow.package.publication import requirements_digest
 from sealflow.wire.domain import TrustDomain
 from tests.unit.trusted.keybroker.running import (
     NOW_MS,
@@ -40,10 +45,10 @@ def test_a_worker_gets_the_models_whose_owner_accepts_it() -> None:
     listed = {model.name: (model.owner, model.workers) for model in broker.directory.models}
     assert listed == {
         "open": (made().owner.signer, None),
-        "strict": (OTHER_OWNER.signer, demands_digest(STRICTER)),
-        "closed": (OTHER_OWNER.signer, demands_digest(IMPOSSIBLE)),
+        "strict": (OTHER_OWNER.signer, requirements_digest(STRICTER)),
+        "closed": (OTHER_OWNER.signer, requirements_digest(IMPOSSIBLE)),
     }
-    grants = list(broker.log().of(EntryKind.GRANT))
+    grants = list(broker.log().entries_of_kind(EntryKind.GRANT))
     assert [len(entry.body["models"]) for entry in grants] == [2]  # type: ignore[arg-type]
 
 
@@ -101,11 +106,11 @@ def test_a_forged_order_is_refused() -> None:
     """Its signature is over what it revokes, where, and who says so."""
     broker = Instance().lead()
     target = Revoked(kind=RevokedKind.WORKER, id="ab" * 16)
-    order = Order(deployment="test", revoked=target, signer=OPERATOR.signer)
-    forged = SignedOrder.sign(order, STRANGER.signing, TrustDomain.SIMULATED)
+    order = RevocationOrder(deployment="test", revoked=target, signer=OPERATOR.signer)
+    forged = SignedRevocationOrder.sign(order, STRANGER.signing, TrustDomain.SIMULATED)
     assert code(broker.ask("revoke", **forged.to_json())) == "order_signature"
     elsewhere = dataclasses.replace(order, deployment="other")
-    signed = SignedOrder.sign(elsewhere, OPERATOR.signing, TrustDomain.SIMULATED)
+    signed = SignedRevocationOrder.sign(elsewhere, OPERATOR.signing, TrustDomain.SIMULATED)
     assert code(broker.ask("revoke", **signed.to_json())) == "malformed"
     answer = broker.ask("revoke", order="e30=", signature="AA==")
     assert code(answer) == "malformed"
@@ -118,9 +123,9 @@ def test_refusals_do_not_fill_the_log() -> None:
     other = identity(Role.KEY_BROKER)
     for _ in range(70):
         assert code(broker.enroll(other)) == "policy"
-    assert len(list(broker.log().of(EntryKind.VERDICT))) == 64
+    assert len(list(broker.log().entries_of_kind(EntryKind.VERDICT))) == 64
     broker.tick(1000 * made().deployment.directory_s)
-    *_, last = broker.log().of(EntryKind.DIRECTORY)
+    *_, last = broker.log().entries_of_kind(EntryKind.DIRECTORY)
     assert last.body["unlogged_refusals"] == 6
 
 

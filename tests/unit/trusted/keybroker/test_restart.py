@@ -40,8 +40,8 @@ def test_a_restarted_key_broker_continues() -> None:
     ]
     assert second.publish("m")["digest"] == digest
     log = second.log()
-    assert next(log.of(EntryKind.OPENED)).number == 0
-    assert len(list(log.of(EntryKind.OPENED))) == 2
+    assert next(log.entries_of_kind(EntryKind.OPENED)).number == 0
+    assert len(list(log.entries_of_kind(EntryKind.OPENED))) == 2
 
 
 def test_time_does_not_go_back_over_a_restart() -> None:
@@ -128,7 +128,7 @@ def test_another_machine_joins_and_takes_over() -> None:
     assert other.directory.history == first.directory.history
     assert other.directory.version == first.directory.version + 1
     assert len(other.directory.models) == 2
-    joined = [entry.body["instance"] for entry in other.log().of(EntryKind.JOINED)]
+    joined = [entry.body["instance"] for entry in other.log().entries_of_kind(EntryKind.JOINED)]
     assert joined == [other.identity.instance]
     again = Instance(platform_key=OTHER_MACHINE, keys=other.keys, records=other.records)
     again.lead(other.states[-1])
@@ -151,7 +151,7 @@ def test_a_worker_cannot_join() -> None:
     evidence = identity(Role.WORKER).evidence(challenge["nonce"])
     answer = first.ask("join", challenge=challenge["challenge"], evidence=evidence.to_json())
     assert answer["error"]["code"] == "policy"
-    (verdict,) = first.log().of(EntryKind.VERDICT)
+    (verdict,) = first.log().entries_of_kind(EntryKind.VERDICT)
     assert verdict.body["approved"] is False
     assert "role" in str(verdict.body["codes"])
 

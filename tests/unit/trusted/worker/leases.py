@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Role
-from sealflow.documents.revocation import Order, Revoked, RevokedKind, SignedOrder
+from sealflow.documents.revocation import (
+    RevocationOrder,
+    Revoked,
+    RevokedKind,
+    SignedRevocationOrder,
+)
 from sealflow.owner.models.publish import prepare_publication
-from sealflow.package.container import pack
+from sealflow.package.container import seal_package
 from sealflow.trusted.identity.identity import Identity, establish
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import Journal
@@ -130,7 +135,7 @@ class Host:
         """Pack a model y = -x and hand its key to the key broker; returns its digest."""
         owner = self.made.owner
         files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
-        package = pack(
+        package = seal_package(
             onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing
         )
         keybroker = self.broker_identity.opening.sealing
@@ -144,12 +149,12 @@ class Host:
     def revoke(self, kind: RevokedKind, name: str) -> dict[str, Any]:
         """Have the owner revoke something; gives the answer."""
         owner, deployment = self.made.owner, self.made.deployment
-        order = Order(
+        order = RevocationOrder(
             deployment=deployment.name,
             revoked=Revoked(kind=kind, id=name),
             signer=owner.signer,
         )
-        signed = SignedOrder.sign(order, owner.signing, deployment.tee.domain)
+        signed = SignedRevocationOrder.sign(order, owner.signing, deployment.tee.domain)
         request = {"op": "revoke", **signed.to_json()}
         answer: dict[str, Any] = json.loads(self.broker.answer(json.dumps(request).encode()))
         return answer

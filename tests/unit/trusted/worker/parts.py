@@ -15,7 +15,7 @@ from sealflow.openinfer.binary import decode_response, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.package.container import pack, read_package
+from sealflow.package.container import read_package, seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.content import ContentKind, content_parts, parse_error
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
@@ -58,7 +58,7 @@ class Packed:
 
 def packed(manifest: ModelManifest, files: Mapping[str, bytes]) -> Packed:
     """Pack files as their owner does."""
-    package = pack(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
+    package = seal_package(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
     verified = read_package(package).verify(SIGNER)
     return Packed(package=package, digest=verified.digest, content_key=verified.unwrap(OWNER))
 

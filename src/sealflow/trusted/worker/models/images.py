@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.tensor import DataType
-    from sealflow.package.preprocessing import ImageRecipe
+    from sealflow.package.preprocessing import ImagePreprocessing
 
 MAX_PIXELS: Final = 50_000_000
 
@@ -49,7 +49,7 @@ def use_threads(threads: int) -> None:
 class ImagePreparation:
     """Makes model inputs of images by one recipe."""
 
-    def __init__(self, recipe: ImageRecipe, datatype: DataType, *, max_pixels: int) -> None:
+    def __init__(self, recipe: ImagePreprocessing, datatype: DataType, *, max_pixels: int) -> None:
         """Take the recipe and the datatype of the input that it names."""
         self._recipe = recipe
         self._dtype = dtype_of(datatype)

@@ -8,13 +8,13 @@ from sealflow.documents.receipt import (
     MAX_RECEIPT_BYTES,
     Receipt,
     SignedReceipt,
-    answering_parts,
+    receipt_parts,
     salted_digest,
 )
 from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
-from sealflow.seal.chunked import stream_length
+from sealflow.seal.chunked import chunked_length
 from sealflow.seal.content import ContentKind, content_parts, error_parts, padded_length
 from sealflow.trusted.worker.serving.batching import NO_MEMORY, run_batch
 from sealflow.wire.frames import FrameKind, encode_batch, split_batch
@@ -62,7 +62,7 @@ class Receipts:
             at_ms=self._clock.now_ms,
         )
         signed = SignedReceipt.sign(receipt, self._identity.signing, call.domain)
-        return answering_parts(parts, signed)
+        return receipt_parts(parts, signed)
 
 
 def _written(content: Content) -> list[bytes | memoryview]:
@@ -150,7 +150,7 @@ class Answering:
         )
         parts = content_parts(ContentKind.INFER, *encode_response(response))
         room = MAX_RECEIPT_BYTES if job.call.receipt_salt is not None else 0
-        length = stream_length(padded_length(sum(map(len, parts)) + room))
+        length = chunked_length(padded_length(sum(map(len, parts)) + room))
         if length > self._max_body_bytes:
             message = (
                 f"the reply would be {length} bytes, over the limit of {self._max_body_bytes}: "

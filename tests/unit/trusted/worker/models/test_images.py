@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sealflow.errors import InvalidInputError
 from sealflow.openinfer.tensor import DataType
-from sealflow.package.preprocessing import Channels, ImageRecipe, Layout, Resize
+from sealflow.package.preprocessing import Channels, ImagePreprocessing, Layout, Resize
 from sealflow.trusted.worker.models.images import ImagePreparation, use_threads
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _prepare(
     layout: Layout = Layout.NHWC,
     **recipe: Any,
 ) -> NDArray[Any]:
-    made = ImageRecipe(input="image", width=width, height=height, layout=layout, **recipe)
+    made = ImagePreprocessing(input="image", width=width, height=height, layout=layout, **recipe)
     preparation = ImagePreparation(made, datatype, max_pixels=max_pixels)
     assert preparation.input == "image"
     return preparation.prepare([memoryview(image) for image in images])

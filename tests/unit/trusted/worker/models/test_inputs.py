@@ -13,20 +13,20 @@ from sealflow.errors import InvalidInputError
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.package.preprocessing import ImageRecipe
+from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.trusted.worker.models.images import ImagePreparation
 from sealflow.trusted.worker.models.inputs import MAX_PREPARED_BYTES, MAX_ROWS, prepare
 from tests.unit.trusted.worker.parts import onnx_manifest, specs
 
 IMAGE = cv2.imencode(".png", np.full((9, 9, 3), 200, np.uint8))[1].tobytes()
-RECIPE = ImageRecipe(input="x", width=4, height=4)
+RECIPE = ImagePreprocessing(input="x", width=4, height=4)
 PIXELS = specs(x=(DataType.FP32, [-1, 3, 4, 4]))
 
 
 def _prepared(
     *inputs: Tensor,
     outputs: tuple[str, ...] = (),
-    recipe: ImageRecipe | None = None,
+    recipe: ImagePreprocessing | None = None,
     **changes: Any,
 ) -> tuple[dict[str, Any], int]:
     manifest = onnx_manifest(image=recipe, **changes)
@@ -155,7 +155,7 @@ def test_a_fixed_number_of_images_is_said() -> None:
 
 def test_images_are_bounded_by_what_they_become() -> None:
     """Small files that make large rows are counted as rows before one of them is decoded."""
-    recipe = ImageRecipe(input="x", width=2048, height=2048)
+    recipe = ImagePreprocessing(input="x", width=2048, height=2048)
     inputs = specs(x=(DataType.FP32, [-1, 3, 2048, 2048]))
     most = MAX_PREPARED_BYTES // (3 * 2048 * 2048 * 4)
     tensor = Tensor.of_bytes("x", [b""] * (most + 1))
@@ -187,5 +187,5 @@ def test_a_broken_image_is_named() -> None:
 
 def test_memory_for_a_row_is_known_beforehand() -> None:
     """Three channels of FP32, however the model wants them in the end."""
-    recipe = ImageRecipe(input="image", width=10, height=20)
+    recipe = ImagePreprocessing(input="image", width=10, height=20)
     assert ImagePreparation(recipe, DataType.UINT8, max_pixels=1).row_bytes == 3 * 10 * 20 * 4

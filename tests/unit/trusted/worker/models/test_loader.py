@@ -17,7 +17,7 @@ from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.package.manifest import ModelFormat, ModelManifest
-from sealflow.package.preprocessing import ClassificationRecipe
+from sealflow.package.preprocessing import ClassificationPostprocessing
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import (
@@ -160,7 +160,7 @@ def test_labels_without_a_recipe_or_a_number_of_classes_are_taken() -> None:
         "outputs": specs(y=(DataType.FP32, [-1, -1])),
         "labels": "labels.txt",
     }
-    for recipe in (None, ClassificationRecipe(output="y")):
+    for recipe in (None, ClassificationPostprocessing(output="y")):
         manifest = onnx_manifest(classification=recipe, **open_ended)
         assert packed(manifest, files).load(loader()).labels == ("a", "b")
 

@@ -14,7 +14,7 @@ from sealflow.errors import InvalidInputError, ModelError
 from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass, parse_class
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.package.preprocessing import ClassificationRecipe, ImageRecipe
+from sealflow.package.preprocessing import ClassificationPostprocessing, ImagePreprocessing
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import (
@@ -168,14 +168,14 @@ def test_top_classes_follow_the_recipe() -> None:
     files = {"model.onnx": NEGATION, "labels.txt": b"a\nb\nc\nd\n"}
     scores = np.array([[0, 0, np.log(2), 0]], np.float32)
 
-    def model(recipe: ClassificationRecipe | None) -> ServedModel:
+    def model(recipe: ClassificationPostprocessing | None) -> ServedModel:
         manifest = onnx_manifest(labels="labels.txt", classification=recipe)
         return packed(manifest, files).load(loader())
 
-    best, second = _top(model(ClassificationRecipe(output="y", softmax=True)), scores)
+    best, second = _top(model(ClassificationPostprocessing(output="y", softmax=True)), scores)
     assert (best.label, best.index, second.label) == ("c", 2, "a")
     assert (best.score, second.score) == pytest.approx((0.4, 0.2))
-    for recipe in (None, ClassificationRecipe(output="y")):
+    for recipe in (None, ClassificationPostprocessing(output="y")):
         best, second = _top(model(recipe), scores)
         assert (best.label, second.label) == ("c", "a")
         assert (best.score, second.score) == pytest.approx((np.log(2), 0.0))
@@ -187,7 +187,7 @@ def test_labels_belong_to_the_output_of_the_recipe() -> None:
         inputs=specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
         outputs=specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4])),
         labels="labels.txt",
-        classification=ClassificationRecipe(output="sum", softmax=True),
+        classification=ClassificationPostprocessing(output="sum", softmax=True),
     )
     files = {"model.onnx": onnx_models.sum_and_difference(), "labels.txt": b"a\nb\nc\nd\n"}
     model = packed(manifest, files).load(loader())
@@ -232,7 +232,9 @@ def test_images_of_other_datatypes_are_prepared_for_the_input() -> None:
         onnx_models.identity(2, sizes=(None, 2, 2, 3)),
         inputs=specs(x=(DataType.UINT8, [-1, 2, 2, 3])),
         outputs=specs(y=(DataType.UINT8, [-1, 2, 2, 3])),
-        image=ImageRecipe.from_json({"input": "x", "width": 2, "height": 2, "layout": "NHWC"}),
+        image=ImagePreprocessing.from_json(
+            {"input": "x", "width": 2, "height": 2, "layout": "NHWC"}
+        ),
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()
     request = InferRequest(inputs=(Tensor.of_bytes("x", [image]),))
@@ -249,7 +251,7 @@ def test_the_workers_pixel_limit_reaches_the_decoder() -> None:
         loading=loading,
         inputs=specs(x=(DataType.FP32, [-1, 3, 2, 2])),
         outputs=specs(y=(DataType.FP32, [-1, 3, 2, 2])),
-        image=ImageRecipe(input="x", width=2, height=2),
+        image=ImagePreprocessing(input="x", width=2, height=2),
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()
     with pytest.raises(InvalidInputError, match="at most 1000"):

@@ -11,7 +11,7 @@ import pytest
 from sealflow.openinfer.messages import InferRequest, RequestedOutput, parse_class
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.package.preprocessing import ImageRecipe
+from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import sealed, served, specs
@@ -67,7 +67,7 @@ def test_a_damaged_image_is_answered_sealed() -> None:
         onnx_models.identity(onnx_models.FLOAT, sizes=(None, 3, 2, 2)),
         inputs=specs(x=(DataType.FP32, [-1, 3, 2, 2])),
         outputs=specs(y=(DataType.FP32, [-1, 3, 2, 2])),
-        image=ImageRecipe(input="x", width=2, height=2),
+        image=ImagePreprocessing(input="x", width=2, height=2),
     )
     image = cv2.imencode(".png", np.full((2, 2, 3), 7, np.uint8))[1].tobytes()
     good = sealed(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
