@@ -24,7 +24,7 @@ from tests.unit.trusted.worker.running import Worker, a_call, negation
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
     from sealflow.documents.grant import Grant
-    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def enroll(host: Host, number: str, evidence: Evidence) -> dict[str, Any]:
     return ask(host, op="enroll", challenge=number, evidence=evidence.to_json())
 
 
-def opened(host: Host, worker: Identity, answer: dict[str, Any], nonce: str, bound: bytes) -> Grant:
+def opened(
+    host: Host, worker: EnclaveIdentity, answer: dict[str, Any], nonce: str, bound: bytes
+) -> Grant:
     """Open a grant as a worker does."""
     return open_grant(
         b64decode(answer["grant"]),
@@ -64,7 +66,7 @@ def opened(host: Host, worker: Identity, answer: dict[str, Any], nonce: str, bou
     )
 
 
-def granted(host: Host, worker: Identity) -> tuple[dict[str, Any], str, bytes]:
+def granted(host: Host, worker: EnclaveIdentity) -> tuple[dict[str, Any], str, bytes]:
     """Enroll a worker; gives the answer, the nonce and the claims."""
     number, nonce = challenge(host)
     evidence = worker.evidence(nonce)

@@ -20,7 +20,7 @@ from tests.sim.kernel import TsmFolder
 
 if TYPE_CHECKING:
     from sealflow.attest.deployment import Deployment
-    from sealflow.trusted.identity.hardware_quotes import Quoter
+    from sealflow.trusted.identity.hardware_quotes import QuoteSource
 
 LAB = Lab(tee="TDX")
 
@@ -29,11 +29,11 @@ def main(module: str, folder: Path) -> None:
     """Run one trusted process."""
     kernel = TsmFolder(lambda data: LAB.quote(tdx_body(data)))
 
-    def played(deployment: Deployment) -> tuple[Quoter, bytes]:
+    def played(deployment: Deployment) -> tuple[QuoteSource, bytes]:
         assert deployment.tee is Tee.TDX
         return TsmQuoter(Tee.TDX, folder, kernel.make, kernel.remove), bytes(32)
 
-    identity.find_hardware = played
+    identity.detect_hardware = played
     entry = "worker.threads" if module == "worker" else "keybroker.__main__"
     run_enclave(importlib.import_module(f"sealflow.trusted.{entry}").serve)
 

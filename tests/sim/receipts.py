@@ -18,7 +18,7 @@ from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
 
 
 LIMIT = 2**20
@@ -41,7 +41,7 @@ class ReceiptService:
         """Publish a model, and grant it to a worker."""
         self.broker = Instance().lead()
         self.digest: str = self.broker.publish("m")["digest"]
-        self.worker: Identity = identity(Role.WORKER)
+        self.worker: EnclaveIdentity = identity(Role.WORKER)
         self.grant = self.broker.grant(self.worker)
         self.clock = Clock(NOW_MS)
 

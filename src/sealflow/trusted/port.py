@@ -24,7 +24,7 @@ _BUFFER_BYTES: Final = 256 * 1024
 _MAX_WAITING_BYTES: Final = 16 * 2**20
 
 
-class Port:
+class FramePort:
     """Receives on one thread, sends from any."""
 
     def __init__(self, reader: int, writer: int) -> None:
@@ -35,7 +35,7 @@ class Port:
         self._waiting: deque[tuple[FrameKind, memoryview]] = deque()
 
     @classmethod
-    def take_over(cls) -> Port:
+    def from_stdio(cls) -> FramePort:
         """Take the process's standard input and output, and leave the void in their place."""
         reader, writer = os.dup(0), os.dup(1)
         void = os.open(os.devnull, os.O_RDWR)
@@ -111,14 +111,14 @@ class FatalError(SealflowError):
         self.code = code
 
 
-class Journal:
+class EventJournal:
     """Writes events and the last word. For any thread."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: FramePort) -> None:
         """Write through the one hole."""
         self._port = port
 
-    def note(self, event: Event, *, digest: str = "", **numbers: int) -> None:
+    def record(self, event: Event, *, digest: str = "", **numbers: int) -> None:
         """Say that something happened; `digest` names a model package."""
         content: dict[str, object] = {"event": event.value, **numbers}
         if digest:

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.deployment import Deployment
 from sealflow.errors import MalformedError
-from sealflow.trusted.identity.identity import Identity, establish
-from sealflow.trusted.port import FatalError, Journal, Port
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
+from sealflow.trusted.port import EventJournal, FatalError, FramePort
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FAILED: Final = 1
 
 
-def first_frame(port: Port) -> memoryview:
+def first_frame(port: FramePort) -> memoryview:
     """Wait for the payload of the BOOT frame.
 
     Raises: FatalError when something else comes first.
@@ -36,7 +36,9 @@ def first_frame(port: Port) -> memoryview:
     return frame[1]
 
 
-def identify(role: Role, deployment: bytes, platform: bytes | None, port: Port) -> Identity:
+def load_identity(
+    role: Role, deployment: bytes, platform: bytes | None, port: FramePort
+) -> EnclaveIdentity:
     """Parse the deployment's settings and draw this instance's keys.
 
     On hardware this asks the host for collateral; other frames that come meanwhile wait.
@@ -52,18 +54,18 @@ def identify(role: Role, deployment: bytes, platform: bytes | None, port: Port) 
         port.send(FrameKind.COLLATERAL, want)
         return bytes(port.await_kind(FrameKind.COLLATERAL))
 
-    return establish(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)
+    return create_identity(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)
 
 
-def run_enclave(main: Callable[[Port, Journal], None]) -> None:
+def run_enclave(main: Callable[[FramePort, EventJournal], None]) -> None:
     """Run a trusted process on its two pipes; every failure ends it with one closed word.
 
     A bug on any thread ends the process too: half an enclave serves nobody. No end leaves an image
     of the memory on a disk.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    port = Port.take_over()
-    journal = Journal(port)
+    port = FramePort.from_stdio()
+    journal = EventJournal(port)
 
     def end(code: Fatal) -> None:
         journal.fatal(code)

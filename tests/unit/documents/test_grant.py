@@ -15,7 +15,7 @@ from sealflow.documents.grant import Grant, GrantedKey, GrantedModel, open_grant
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.enclave import seal_to_enclave
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.identity.identity import Identity, establish
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.wire.ids import ModelRef
 from tests.sim.deployments import simulated_deployment
 from tests.unit.trusted.worker.leases import no_collateral
@@ -45,22 +45,22 @@ GRANT = Grant(
 
 
 @pytest.fixture(scope="module")
-def worker() -> Identity:
+def worker() -> EnclaveIdentity:
     """A worker with a simulated TEE."""
     made = simulated_deployment(NOW_MS)
     signing = Ed25519PrivateKey.generate()
     platform = made.platform.encode()
-    return establish(Role.WORKER, made.deployment, platform, signing, no_collateral)
+    return create_identity(Role.WORKER, made.deployment, platform, signing, no_collateral)
 
 
 @pytest.fixture(scope="module")
-def approval(worker: Identity) -> Approval:
+def approval(worker: EnclaveIdentity) -> Approval:
     """What the key broker thinks of it."""
     policy = worker.deployment.policy(Role.WORKER)
     return appraise(worker.evidence(NONCE), policy, NOW_MS, nonce=NONCE)
 
 
-def _open(worker: Identity, approval: Approval, sealed: bytes, signature: bytes) -> Grant:
+def _open(worker: EnclaveIdentity, approval: Approval, sealed: bytes, signature: bytes) -> Grant:
     return open_grant(
         sealed,
         signature,
@@ -71,12 +71,12 @@ def _open(worker: Identity, approval: Approval, sealed: bytes, signature: bytes)
     )
 
 
-def test_round_trip(worker: Identity, approval: Approval) -> None:
+def test_round_trip(worker: EnclaveIdentity, approval: Approval) -> None:
     """The worker gets what was granted."""
     assert _open(worker, approval, *GRANT.seal(approval, BROKER)) == GRANT
 
 
-def test_what_does_not_open(worker: Identity, approval: Approval) -> None:
+def test_what_does_not_open(worker: EnclaveIdentity, approval: Approval) -> None:
     """Changed bytes, another key broker, worker, nonce or purpose: one error, without a reason."""
     sealed, signature = GRANT.seal(approval, BROKER)
     stranger = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
@@ -118,7 +118,7 @@ def test_what_does_not_open(worker: Identity, approval: Approval) -> None:
     ],
 )
 def test_malformed_grants(
-    worker: Identity, approval: Approval, change: Callable[[dict[str, Any]], object]
+    worker: EnclaveIdentity, approval: Approval, change: Callable[[dict[str, Any]], object]
 ) -> None:
     """What the key broker wrote must still be a grant, with keys of the worker's world."""
     value = json.loads(GRANT._encode())

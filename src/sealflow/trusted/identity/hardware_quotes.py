@@ -45,7 +45,7 @@ def unverified_report_data(quote: bytes) -> bytes:
     return split_quote(quote).report_data
 
 
-class Quoter(Protocol):
+class QuoteSource(Protocol):
     """Gets quotes about this enclave; for any thread."""
 
     def quote(self, report_data: bytes) -> bytes:

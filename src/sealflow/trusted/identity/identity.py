@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.attest.deployment import Deployment
-    from sealflow.trusted.identity.hardware_quotes import Quoter
+    from sealflow.trusted.identity.hardware_quotes import QuoteSource
 
 
 GRAMINE_KEY: Final = Path("/dev/attestation/keys/_sgx_mrenclave")
@@ -99,14 +99,14 @@ def platform_key(secret: bytes, measurement: bytes, deployment_digest: str) -> b
     return HKDF(algorithm=SHA256(), length=_PLATFORM_KEY_BYTES, salt=None, info=info).derive(secret)
 
 
-class Collateral:
+class CurrentCollateral:
     """What verifiers need beside this enclave's quotes; the host brings newer now and then."""
 
     def __init__(self, content: bytes) -> None:
         """Begin with what there is."""
         self.content = content
 
-    def renew(self, content: bytes) -> bool:
+    def replace(self, content: bytes) -> bool:
         """Take newer collateral, unless it is none; says whether it did. Verifiers judge it."""
         if not 0 < len(content) <= MAX_COLLATERAL_BYTES:
             return False
@@ -115,7 +115,7 @@ class Collateral:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class EnclaveIdentity:
     """One enclave instance: its keys and how it proves that they are its own."""
 
     instance: RequestId
@@ -126,8 +126,8 @@ class Identity:
     platform_key: bytes = field(repr=False)
     """32 bytes that only the same code under the same settings gets on this machine; where the
     hardware has no such key, drawn anew in each process."""
-    collateral: Collateral = field(repr=False)
-    _quoter: Quoter = field(repr=False)
+    collateral: CurrentCollateral = field(repr=False)
+    _quoter: QuoteSource = field(repr=False)
 
     @property
     def simulated(self) -> bool:
@@ -178,17 +178,17 @@ class Identity:
         return bound, self._quoter.quote(data)
 
 
-def establish(
+def create_identity(
     role: Role,
     deployment: Deployment,
     platform: bytes | None,
     signing: Ed25519PrivateKey,
     fetch: Callable[[bytes], bytes],
-    hardware: Callable[[Deployment], tuple[Quoter, bytes]] | None = None,
-) -> Identity:
+    hardware: Callable[[Deployment], tuple[QuoteSource, bytes]] | None = None,
+) -> EnclaveIdentity:
     """Draw an instance's keys and find out how it can quote.
 
-    `fetch`: asks the host for collateral. `hardware`: what plays `find_hardware` in tests alone.
+    `fetch`: asks the host for collateral. `hardware`: what plays `detect_hardware` in tests alone.
 
     Raises: FatalError when the deployment's TEE is not here, or gives no quote, or the host has no
     collateral for it.
@@ -198,15 +198,15 @@ def establish(
     if platform is not None:
         source, key, content = _simulated(role, deployment, platform)
     else:
-        (source, key), content = (hardware or find_hardware)(deployment), b""
-    identity = Identity(
+        (source, key), content = (hardware or detect_hardware)(deployment), b""
+    identity = EnclaveIdentity(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
         opening=OpeningKey.generate(Suite.of(deployment.tee.domain)),
         signing=signing,
         platform_key=key,
-        collateral=Collateral(content),
+        collateral=CurrentCollateral(content),
         _quoter=source,
     )
     if platform is None:
@@ -214,12 +214,12 @@ def establish(
             want = identity.wanted()
         except (UnavailableError, MalformedError) as error:
             raise FatalError(Fatal.QUOTE) from error
-        if not identity.collateral.renew(fetch(want)):
+        if not identity.collateral.replace(fetch(want)):
             raise FatalError(Fatal.COLLATERAL)
     return identity
 
 
-def find_hardware(deployment: Deployment) -> tuple[Quoter, bytes]:
+def detect_hardware(deployment: Deployment) -> tuple[QuoteSource, bytes]:
     """Find the source of quotes of this hardware, and the platform key.
 
     Raises: FatalError when it is not here.
@@ -229,7 +229,9 @@ def find_hardware(deployment: Deployment) -> tuple[Quoter, bytes]:
     return TsmQuoter(deployment.tee), secrets.token_bytes(_KEY_BYTES)
 
 
-def _simulated(role: Role, deployment: Deployment, platform: bytes) -> tuple[Quoter, bytes, bytes]:
+def _simulated(
+    role: Role, deployment: Deployment, platform: bytes
+) -> tuple[QuoteSource, bytes, bytes]:
     try:
         from sealflow.trusted.identity.simulated_quotes import SimulatedQuoter  # noqa: PLC0415
     except (ImportError, OSError) as error:

@@ -8,17 +8,17 @@ from sealflow.attest.evidence import Role
 from sealflow.errors import MalformedError
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import FatalError
-from sealflow.trusted.process import first_frame, identify, run_enclave
+from sealflow.trusted.process import first_frame, load_identity, run_enclave
 from sealflow.wire.frame_payloads import Fatal, KeyBrokerBoot, split_tick
 from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.trusted.keybroker.leader import KeyBroker
-    from sealflow.trusted.port import Journal, Port
+    from sealflow.trusted.port import EventJournal, FramePort
 
 
-def serve(port: Port, journal: Journal) -> None:
+def serve(port: FramePort, journal: EventJournal) -> None:
     """Answer until the host closes the pipe.
 
     Raises: FatalError when the first frame is none that this code understands.
@@ -27,7 +27,7 @@ def serve(port: Port, journal: Journal) -> None:
         boot = KeyBrokerBoot.parse(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
-    identity = identify(Role.KEY_BROKER, boot.deployment, boot.platform, port)
+    identity = load_identity(Role.KEY_BROKER, boot.deployment, boot.platform, port)
     standby = Standby(identity, boot.now_ms, port.send, journal, boot.wrapped)
     ready = {
         "instance": identity.instance,
@@ -47,7 +47,7 @@ def serve(port: Port, journal: Journal) -> None:
             standby.advance(now_ms)
             part = standby.lead(state)
         elif kind is FrameKind.COLLATERAL:
-            if identity.collateral.renew(bytes(payload)):
+            if identity.collateral.replace(bytes(payload)):
                 part.renew_evidence()
         else:
             raise FatalError(Fatal.FRAME)

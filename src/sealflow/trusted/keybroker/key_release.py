@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sealflow.attest.policy import Approval
     from sealflow.attest.requirements import Requirements
     from sealflow.documents.grant import Grant
-    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.keybroker.key_store import Vault
     from sealflow.trusted.keybroker.log_writer import History
     from sealflow.trusted.keybroker.state import StateKey
@@ -34,7 +34,7 @@ MAX_LOGGED_REFUSALS: Final = 64
 class Release:
     """Lets key material out to approved enclaves only, each answer good for one of them."""
 
-    def __init__(self, identity: Identity, vault: Vault, history: History) -> None:
+    def __init__(self, identity: EnclaveIdentity, vault: Vault, history: History) -> None:
         """Appraise by the deployment's policies; write every verdict into the log."""
         self._identity = identity
         self._vault = vault

@@ -36,8 +36,8 @@ from sealflow.wire.strict_json import parse_object, require_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.trusted.identity.identity import Identity
-    from sealflow.trusted.port import Journal
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+    from sealflow.trusted.port import EventJournal
 
     Send = Callable[[FrameKind, bytes], object]
 
@@ -49,12 +49,12 @@ class KeyBroker:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: EnclaveIdentity,
         vault: Vault,
         history: History,
         key: bytes,
         send: Send,
-        journal: Journal,
+        journal: EventJournal,
     ) -> None:
         """Use `found` or `resume`. `key`: the state's."""
         self._identity = identity
@@ -72,7 +72,7 @@ class KeyBroker:
 
     @classmethod
     def found(
-        cls, identity: Identity, now_ms: int, key: bytes, send: Send, journal: Journal
+        cls, identity: EnclaveIdentity, now_ms: int, key: bytes, send: Send, journal: EventJournal
     ) -> Self:
         """Begin a new history, with new keys and without models."""
         domain = identity.deployment.tee.domain
@@ -85,12 +85,12 @@ class KeyBroker:
     @classmethod
     def resume(
         cls,
-        identity: Identity,
+        identity: EnclaveIdentity,
         now_ms: int,
         blob: bytes,
         key: StateKey,
         send: Send,
-        journal: Journal,
+        journal: EventJournal,
     ) -> Self:
         """Go on where the state of another process ends.
 
@@ -174,10 +174,10 @@ class KeyBroker:
         except KeyError as error:
             raise Problem("unknown_challenge", "ask for a new challenge") from error
         except (EvidenceError, PolicyError) as error:
-            self._journal.note(Event.WORKER_REFUSED)
+            self._journal.record(Event.WORKER_REFUSED)
             code = "evidence" if isinstance(error, EvidenceError) else "policy"
             raise Problem(code, str(error)) from error
-        self._journal.note(Event.WORKER_APPROVED)
+        self._journal.record(Event.WORKER_APPROVED)
         answer: dict[str, object] = {
             "grant": b64encode(sealed).decode(),
             "signature": b64encode(signature).decode(),
@@ -192,17 +192,17 @@ class KeyBroker:
                 value, self._identity, self._vault, self._history
             )
         except Problem:
-            self._journal.note(Event.PUBLICATION_REFUSED)
+            self._journal.record(Event.PUBLICATION_REFUSED)
             raise
         if changed:
             self._commit(reissue=True)
-            self._journal.note(Event.PUBLISHED, digest=publication.digest)
+            self._journal.record(Event.PUBLISHED, digest=publication.digest)
         return {"version": self._version, "digest": publication.digest}
 
     def _revoke(self, value: dict[str, object]) -> dict[str, object]:
         if revoke(value, self._identity, self._vault, self._history):
             self._commit(reissue=True)
-            self._journal.note(Event.REVOKED)
+            self._journal.record(Event.REVOKED)
         return {"version": self._version}
 
     def _open(self) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sealflow.documents.revocation import RevocationOrder
     from sealflow.package.publication import Publication
-    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.keybroker.key_store import Vault
     from sealflow.trusted.keybroker.log_writer import History
 
@@ -75,7 +75,7 @@ def digest_field(value: dict[str, object], name: str) -> str:
 
 
 def take_publication(
-    value: dict[str, object], identity: Identity, vault: Vault, history: History
+    value: dict[str, object], identity: EnclaveIdentity, vault: Vault, history: History
 ) -> tuple[Publication, bool]:
     """Take a model from its owner; says whether anything changed.
 
@@ -117,7 +117,9 @@ def take_publication(
     return publication, changed
 
 
-def revoke(value: dict[str, object], identity: Identity, vault: Vault, history: History) -> bool:
+def revoke(
+    value: dict[str, object], identity: EnclaveIdentity, vault: Vault, history: History
+) -> bool:
     """Carry out a signed order; says whether anything changed.
 
     Raises: Problem, MalformedError.
@@ -143,7 +145,7 @@ def revoke(value: dict[str, object], identity: Identity, vault: Vault, history: 
     return changed
 
 
-def _may(order: RevocationOrder, identity: Identity, vault: Vault) -> bool:
+def _may(order: RevocationOrder, identity: EnclaveIdentity, vault: Vault) -> bool:
     if order.signer in identity.deployment.operators:
         return True
     if order.signer not in identity.deployment.owners:

@@ -24,9 +24,9 @@ from sealflow.wire.strict_json import require_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.keybroker.leader import Send
-    from sealflow.trusted.port import Journal
+    from sealflow.trusted.port import EventJournal
 
 
 _SIGNATURE_BYTES: Final = 64
@@ -37,10 +37,10 @@ class Standby:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: EnclaveIdentity,
         now_ms: int,
         send: Send,
-        journal: Journal,
+        journal: EventJournal,
         wrapped: Iterable[bytes] = (),
     ) -> None:
         """Take the state's key from what this machine sealed before, if any of `wrapped` is it."""

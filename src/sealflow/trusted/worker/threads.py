@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Role
 from sealflow.errors import MalformedError, RefusalCode
 from sealflow.trusted.port import FatalError
-from sealflow.trusted.process import first_frame, identify
+from sealflow.trusted.process import first_frame, load_identity
 from sealflow.trusted.worker.lease.enrollment import Enrollment
 from sealflow.trusted.worker.lease.host_requests import HostMessages
 from sealflow.trusted.worker.lease.keeper import Keeping
@@ -30,7 +30,7 @@ from sealflow.wire.frame_payloads import Fatal, WorkerBoot, split_tick
 from sealflow.wire.frames import FrameKind, decode_batch
 
 if TYPE_CHECKING:
-    from sealflow.trusted.port import Journal, Port
+    from sealflow.trusted.port import EventJournal, FramePort
 
 
 _MAX_WAITING: Final = 4096
@@ -61,7 +61,7 @@ class Alternating:
         self._answering.run()
 
 
-def serve(port: Port, journal: Journal) -> None:
+def serve(port: FramePort, journal: EventJournal) -> None:
     """Work until the host closes the pipe, then answer what came before that, and return.
 
     Raises: FatalError, MalformedError when the host's frames are out of step.
@@ -70,7 +70,7 @@ def serve(port: Port, journal: Journal) -> None:
         settings = WorkerBoot.parse(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
-    identity = identify(Role.WORKER, settings.deployment, settings.simulated_platform, port)
+    identity = load_identity(Role.WORKER, settings.deployment, settings.simulated_platform, port)
     clock = Clock(settings.now_ms)
     arrivals = Arrivals(max_items=_MAX_WAITING, max_bytes=_MAX_WAITING_BYTES)
     jobs = WaitingJobs(
@@ -125,7 +125,7 @@ class Reading:
 
     def __init__(
         self,
-        port: Port,
+        port: FramePort,
         clock: Clock,
         arrivals: Arrivals,
         replies: Replies,

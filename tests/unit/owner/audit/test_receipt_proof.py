@@ -21,7 +21,7 @@ from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
 
 
 @cache
@@ -46,7 +46,7 @@ def _refused(code: str, changed: Proof, service_: ReceiptService | None = None) 
     assert caught.value.code == code
 
 
-def _signed(receipt: Receipt, worker: Identity | None = None) -> Proof:
+def _signed(receipt: Receipt, worker: EnclaveIdentity | None = None) -> Proof:
     worker = worker or service().worker
     signed = SignedReceipt.sign(receipt, worker.signing, TrustDomain.SIMULATED)
     return dataclasses.replace(proof(), signed=signed)

@@ -18,9 +18,9 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError, MalformedError, UnavailableError
 from sealflow.trusted.identity.hardware_quotes import GramineQuoter, TsmQuoter
-from sealflow.trusted.identity.identity import Identity, establish
-from sealflow.trusted.port import FatalError, Port
-from sealflow.trusted.process import identify
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
+from sealflow.trusted.port import FatalError, FramePort
+from sealflow.trusted.process import load_identity
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind, encode_frame
 from tests.sim.dcap_bodies import sgx_body, tdx_body
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sealflow.trusted.identity.hardware_quotes import Quoter
+    from sealflow.trusted.identity.hardware_quotes import QuoteSource
 
 OWNER = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
 
@@ -56,10 +56,10 @@ def deployment(tee: Tee) -> Deployment:
 
 
 def establish_on(
-    tee: Tee, quoter: Callable[[], Quoter], fetch: Callable[[bytes], bytes]
-) -> Identity:
+    tee: Tee, quoter: Callable[[], QuoteSource], fetch: Callable[[bytes], bytes]
+) -> EnclaveIdentity:
     """An identity on hardware that a folder plays."""
-    return establish(
+    return create_identity(
         Role.WORKER,
         deployment(tee),
         None,
@@ -79,7 +79,7 @@ def test_hardware(tmp_path: Path, tee: Tee) -> None:
         asked.append(json.loads(want))
         return lab.collateral()
 
-    def check(identity: Identity) -> None:
+    def check(identity: EnclaveIdentity) -> None:
         assert not identity.simulated
         evidence = identity.evidence("ab" * 32)
         assert evidence.tee is tee
@@ -87,10 +87,10 @@ def test_hardware(tmp_path: Path, tee: Tee) -> None:
         with pytest.raises(EvidenceError, match="quote"):
             verify_evidence(evidence, TrustRoot(), 1000 * NOW_S)
         assert evidence.collateral == asked_content
-        assert identity.collateral.renew(b"newer")
+        assert identity.collateral.replace(b"newer")
         assert identity.evidence().collateral == b"newer"
-        assert not identity.collateral.renew(b"")
-        assert not identity.collateral.renew(bytes(600_000))
+        assert not identity.collateral.replace(b"")
+        assert not identity.collateral.replace(bytes(600_000))
         assert identity.evidence().collateral == b"newer"
         assert identity.published_evidence().bound == identity.evidence().bound
 
@@ -196,13 +196,13 @@ except FatalError as error:
 
 
 @contextmanager
-def port_at(tmp_path: Path, *frames: tuple[FrameKind, bytes]) -> Iterator[tuple[Port, Path]]:
+def port_at(tmp_path: Path, *frames: tuple[FrameKind, bytes]) -> Iterator[tuple[FramePort, Path]]:
     """A port that these frames wait at, and the file that it sends into."""
     path, sent = tmp_path / "frames", tmp_path / "sent"
     path.write_bytes(b"".join(encode_frame(*frame) for frame in frames))
     sent.write_bytes(b"")
     writer = os.open(sent, os.O_WRONLY)
-    port = Port(os.open(path, os.O_RDONLY), writer)
+    port = FramePort(os.open(path, os.O_RDONLY), writer)
     try:
         yield port, sent
     finally:
@@ -237,6 +237,6 @@ def test_simulations_ask_nothing(tmp_path: Path) -> None:
     made = simulated_deployment(1000 * NOW_S)
     with port_at(tmp_path) as (port, sent):
         settings, platform = made.deployment.encode(), made.platform.encode()
-        identity = identify(Role.WORKER, settings, platform, port)
+        identity = load_identity(Role.WORKER, settings, platform, port)
     assert identity.evidence().collateral == made.platform.collateral
     assert sent.read_bytes() == b""

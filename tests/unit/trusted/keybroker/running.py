@@ -23,9 +23,9 @@ from sealflow.owner.audit.log_audit import AuditedLog, audit
 from sealflow.owner.models.owner_key import OwnerKey
 from sealflow.package.container import read_package, seal_package
 from sealflow.package.publication import seal_publication
-from sealflow.trusted.identity.identity import Identity, establish
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.keybroker.standby import Standby
-from sealflow.trusted.port import Journal
+from sealflow.trusted.port import EventJournal
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
@@ -36,7 +36,7 @@ from tests.unit.trusted.worker.parts import onnx_manifest
 if TYPE_CHECKING:
     from sealflow.attest.requirements import Requirements
     from sealflow.trusted.keybroker.leader import KeyBroker
-    from sealflow.trusted.port import Port
+    from sealflow.trusted.port import FramePort
 
 NOW_MS = 1_750_000_000_000
 OTHER_OWNER = OwnerKey.generate(TrustDomain.SIMULATED)
@@ -52,10 +52,12 @@ def made() -> SimulatedDeployment:
     return replace(plain, deployment=deployment)
 
 
-def identity(role: Role, platform_key: bytes | None = None) -> Identity:
+def identity(role: Role, platform_key: bytes | None = None) -> EnclaveIdentity:
     """An enclave of the deployment; with another platform key, on another machine."""
     signing = Ed25519PrivateKey.generate()
-    found = establish(role, made().deployment, made().platform.encode(), signing, no_collateral)
+    found = create_identity(
+        role, made().deployment, made().platform.encode(), signing, no_collateral
+    )
     return found if platform_key is None else replace(found, platform_key=platform_key)
 
 
@@ -75,14 +77,14 @@ class Instance:
     records: list[bytes] = field(default_factory=list)
     document: bytes = b""
     now_ms: int = NOW_MS
-    identity: Identity = field(init=False)
+    identity: EnclaveIdentity = field(init=False)
     standby: Standby = field(init=False)
     leading: KeyBroker | None = None
 
     def __post_init__(self) -> None:
         """Start it."""
         self.identity = identity(Role.KEY_BROKER, self.platform_key)
-        journal = Journal(cast("Port", _Silent()))
+        journal = EventJournal(cast("FramePort", _Silent()))
         self.standby = Standby(self.identity, self.now_ms, self._take, journal, tuple(self.keys))
 
     def lead(self, state: bytes = b"") -> Instance:
@@ -156,14 +158,14 @@ class Instance:
             **SignedRevocationOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json(),
         )
 
-    def enroll(self, worker: Identity) -> dict[str, Any]:
+    def enroll(self, worker: EnclaveIdentity) -> dict[str, Any]:
         """Have a worker ask for a grant; gives the answer."""
         challenge = self.ask("challenge")
         evidence = worker.evidence(challenge["nonce"])
         answer = self.ask("enroll", challenge=challenge["challenge"], evidence=evidence.to_json())
         return {**answer, "bound": evidence.bound, "nonce": challenge["nonce"]}
 
-    def grant(self, worker: Identity) -> Grant:
+    def grant(self, worker: EnclaveIdentity) -> Grant:
         """Have a worker ask for a grant, and open it."""
         answer = self.enroll(worker)
         return open_grant(

@@ -22,9 +22,9 @@ from sealflow.documents.revocation import (
 )
 from sealflow.owner.models.publish import prepare_publication
 from sealflow.package.container import seal_package
-from sealflow.trusted.identity.identity import Identity, establish
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.keybroker.standby import Standby
-from sealflow.trusted.port import Journal
+from sealflow.trusted.port import EventJournal
 from sealflow.trusted.worker.lease.enrollment import Enrollment
 from sealflow.trusted.worker.lease.host_requests import HostMessages
 from sealflow.trusted.worker.lease.keeper import Keeping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.trusted.keybroker.leader import KeyBroker
-    from sealflow.trusted.port import Port
+    from sealflow.trusted.port import FramePort
     from tests.sim.deployments import SimulatedDeployment
 
 NOW_MS = 1_750_000_000_000
@@ -50,10 +50,10 @@ def no_collateral(_want: bytes) -> bytes:
     raise AssertionError
 
 
-def identity(made: SimulatedDeployment, role: Role) -> Identity:
+def identity(made: SimulatedDeployment, role: Role) -> EnclaveIdentity:
     """An enclave of the deployment."""
     signing = Ed25519PrivateKey.generate()
-    return establish(role, made.deployment, made.platform.encode(), signing, no_collateral)
+    return create_identity(role, made.deployment, made.platform.encode(), signing, no_collateral)
 
 
 @dataclass(slots=True)
@@ -80,14 +80,14 @@ class Host:
     clock: Clock = field(default_factory=lambda: Clock(NOW_MS))
     arrivals: Arrivals = field(default_factory=lambda: Arrivals(max_items=10, max_bytes=10))
     broker: KeyBroker = field(init=False)
-    broker_identity: Identity = field(init=False)
+    broker_identity: EnclaveIdentity = field(init=False)
     messages: HostMessages = field(init=False)
     keeping: Keeping = field(init=False)
 
     def __post_init__(self) -> None:
         """Start the key broker and make a worker."""
         self.replace_broker(self.made)
-        port = cast("Port", self)
+        port = cast("FramePort", self)
         self.messages = HostMessages(port)
         worker = identity(self.made, Role.WORKER)
         self.keeping = Keeping(
@@ -98,7 +98,7 @@ class Host:
             self.arrivals,
             self.clock,
             port,
-            Journal(port),
+            EventJournal(port),
             threads=1,
         )
 
@@ -112,7 +112,7 @@ class Host:
 
     def _start_broker(self, made: SimulatedDeployment, keys: list[bytes], state: bytes) -> None:
         self.broker_identity = identity(made, Role.KEY_BROKER)
-        journal = Journal(cast("Port", Silent()))
+        journal = EventJournal(cast("FramePort", Silent()))
         standby = Standby(
             self.broker_identity, self.clock.now_ms, self._take_from_broker, journal, keys
         )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealflow.errors import RefusalCode
     from sealflow.openinfer.messages import InferResponse
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.trusted.port import Port
+    from sealflow.trusted.port import FramePort
     from sealflow.wire.frame_payloads import RuntimeName
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -154,9 +154,9 @@ class Outside:
     frames: list[tuple[FrameKind, bytes]] = field(default_factory=list)
 
     @property
-    def port(self) -> Port:
+    def port(self) -> FramePort:
         """Itself, for who sends through a port."""
-        return cast("Port", self)
+        return cast("FramePort", self)
 
     def send(self, kind: FrameKind, payload: bytes) -> None:
         """Keep a frame."""

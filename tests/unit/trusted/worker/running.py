@@ -17,7 +17,7 @@ from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.identity.identity import Identity, establish
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock, Envelopes, Serving
 from sealflow.trusted.worker.serving.batching import WaitingJobs
 from sealflow.trusted.worker.serving.keyring import EpochKey
@@ -49,11 +49,11 @@ LEASE_MS = 10_000_000
 
 
 @cache
-def worker_identity() -> Identity:
+def worker_identity() -> EnclaveIdentity:
     """A simulated worker by the name of `INSTANCE`."""
     made = simulated_deployment(1_750_000_000_000)
     signing = Ed25519PrivateKey.generate()
-    identity = establish(
+    identity = create_identity(
         Role.WORKER, made.deployment, made.platform.encode(), signing, no_collateral
     )
     return dataclasses.replace(identity, instance=INSTANCE)

@@ -24,7 +24,7 @@ from sealflow.wire.strict_json import canonical_json, require_keys
 
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant
-    from sealflow.trusted.identity.identity import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.worker.lease.host_requests import HostMessages
 
 _MAX_GRANT_BYTES: Final = 2**20
@@ -43,7 +43,7 @@ class KeyBroker:
 class Enrollment:
     """The worker's conversation with its key broker. For one thread."""
 
-    def __init__(self, identity: Identity, host: HostMessages) -> None:
+    def __init__(self, identity: EnclaveIdentity, host: HostMessages) -> None:
         """Speak as `identity`, by way of the host."""
         self._identity = identity
         self._host = host

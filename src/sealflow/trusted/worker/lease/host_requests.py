@@ -11,7 +11,7 @@ from sealflow.wire.frames import FrameKind, decode_chunk
 from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
-    from sealflow.trusted.port import Port
+    from sealflow.trusted.port import FramePort
 
 ANSWER_TIMEOUT_S: Final = 30.0
 _PACKAGE_OVERHEAD_BYTES: Final = 16 * 2**20
@@ -24,7 +24,7 @@ class ClosedError(UnavailableError):
 class HostMessages:
     """One question at a time, for one asking thread; the reading thread hands answers in."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: FramePort) -> None:
         """Ask through the one hole."""
         self._port = port
         self._answers: queue.SimpleQueue[tuple[FrameKind, memoryview] | None] = queue.SimpleQueue()

@@ -16,8 +16,8 @@ from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant, GrantedModel
-    from sealflow.trusted.identity.identity import Identity
-    from sealflow.trusted.port import Journal, Port
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+    from sealflow.trusted.port import EventJournal, FramePort
     from sealflow.trusted.worker.lease.enrollment import Enrollment, KeyBroker
     from sealflow.trusted.worker.lease.host_requests import HostMessages
     from sealflow.trusted.worker.models.loader import Loading, ServedModel
@@ -33,14 +33,14 @@ class Keeping:
 
     def __init__(  # noqa: PLR0913, PLR0917 - the worker's parts meet here
         self,
-        identity: Identity,
+        identity: EnclaveIdentity,
         enrollment: Enrollment,
         host: HostMessages,
         loading: Loading,
         arrivals: Arrivals,
         clock: Clock,
-        port: Port,
-        journal: Journal,
+        port: FramePort,
+        journal: EventJournal,
         *,
         threads: int,
     ) -> None:
@@ -67,7 +67,7 @@ class Keeping:
 
     def note_collateral(self, content: bytes) -> None:
         """Take newer collateral for the next enrollment; from the reading thread."""
-        self._identity.collateral.renew(content)
+        self._identity.collateral.replace(content)
 
     def close(self) -> None:
         """End soon; from the reading thread."""
@@ -89,7 +89,7 @@ class Keeping:
             except GRANT_ERRORS as error:
                 away = isinstance(error, UnavailableError)
                 event = Event.KEY_BROKER_UNREACHABLE if away else Event.ENROLLMENT_REFUSED
-                self._journal.note(event)
+                self._journal.record(event)
                 self._pause(pause_s)
                 pause_s = min(pause_s * 2, _MAX_PAUSE_S)
                 continue
@@ -104,14 +104,14 @@ class Keeping:
         """Serve what the grant says; says whether all of its models are there."""
         granted = {model.digest: model for model in grant.models}
         for ref in [ref for ref, model in self._models.items() if model.digest not in granted]:
-            self._journal.note(Event.MODEL_DROPPED, digest=self._models.pop(ref).digest)
+            self._journal.record(Event.MODEL_DROPPED, digest=self._models.pop(ref).digest)
         self._serve(grant)
         have = {model.digest for model in self._models.values()}
         complete = True
         for digest in granted.keys() - have:
             package = self._host.fetch_package(digest)
             if package is None:
-                self._journal.note(Event.PACKAGE_MISSING, digest=digest)
+                self._journal.record(Event.PACKAGE_MISSING, digest=digest)
                 complete = False
             elif self._load(package, granted[digest]):
                 self._serve(grant)
@@ -125,10 +125,10 @@ class Keeping:
             )
         except (BundleError, MemoryError):
             # Tried again with the next grant: the file may be another by then.
-            self._journal.note(Event.PACKAGE_REFUSED, digest=model.digest)
+            self._journal.record(Event.PACKAGE_REFUSED, digest=model.digest)
             return False
         self._models[model.ref] = served
-        self._journal.note(Event.MODEL_LOADED, digest=model.digest)
+        self._journal.record(Event.MODEL_LOADED, digest=model.digest)
         return True
 
     def _serve(self, grant: Grant) -> None:
@@ -155,7 +155,7 @@ class Keeping:
 
     def _wait_for_news(self, grant: Grant, keybroker: KeyBroker) -> None:
         """Return when the lease is half over, or something else is published."""
-        self._journal.note(Event.ENROLLED, directory_version=grant.directory_version)
+        self._journal.record(Event.ENROLLED, directory_version=grant.directory_version)
         now_ms = self._clock.now_ms
         due_ms = min(now_ms + (grant.lease_ms - now_ms) // 2, keybroker.until_ms)
         seen = b""

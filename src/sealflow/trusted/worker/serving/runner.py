@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from sealflow.seal.content import Content
     from sealflow.seal.exchange import IncomingCall
-    from sealflow.trusted.identity.identity import Identity
-    from sealflow.trusted.port import Port
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+    from sealflow.trusted.port import FramePort
     from sealflow.trusted.worker.models.loader import ServedModel
     from sealflow.trusted.worker.serving.arrivals import Clock
     from sealflow.trusted.worker.serving.batching import Job, WaitingJobs
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Receipts:
     """Signs what this worker answers. For any thread."""
 
-    def __init__(self, identity: Identity, clock: Clock) -> None:
+    def __init__(self, identity: EnclaveIdentity, clock: Clock) -> None:
         """Sign as `identity`."""
         self._identity = identity
         self._clock = clock
@@ -72,7 +72,7 @@ def _written(content: Content) -> list[bytes | memoryview]:
 class Replies:
     """Seals replies under this worker's name and sends them. For any thread."""
 
-    def __init__(self, port: Port, clock: Clock, identity: Identity) -> None:
+    def __init__(self, port: FramePort, clock: Clock, identity: EnclaveIdentity) -> None:
         """Take the way out and the worker in whose name replies go."""
         self._port = port
         self._clock = clock
