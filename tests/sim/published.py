@@ -12,7 +12,7 @@ from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_da
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.documents.directory import Directory, DirectoryModel, SignedDirectory
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.keybroker.key_store import Vault
+from sealflow.trusted.keybroker.key_store import KeyStore
 from sealflow.trusted.keybroker.log_writer import LogHead
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import RequestId
@@ -32,7 +32,7 @@ class Published:
     site: SimulatedDeployment
     signing: Ed25519PrivateKey
     opening: OpeningKey
-    vault: Vault
+    vault: KeyStore
 
     @classmethod
     def create(cls, now_ms: int = NOW_MS, **times: int) -> Self:
@@ -42,7 +42,7 @@ class Published:
             site=site,
             signing=Ed25519PrivateKey.generate(),
             opening=OpeningKey.generate(Suite.of(TrustDomain.SIMULATED)),
-            vault=Vault(site.deployment, now_ms),
+            vault=KeyStore(site.deployment, now_ms),
         )
 
     @property

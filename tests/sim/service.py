@@ -74,7 +74,7 @@ class PlayedService:
 
     def turn_key(self) -> None:
         """Begin a new epoch: another key is in force, and the next directory has it."""
-        self.published.vault.epochs.turn(now_ms())
+        self.published.vault.epochs.rotate(now_ms())
         keys = self.published.vault.directory(1, None, LOG).keys
         self.directory = replace(self.directory, keys=keys)
         self.renew()

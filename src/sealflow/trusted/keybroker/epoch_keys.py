@@ -25,7 +25,7 @@ MAX_EPOCHS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
+class EpochKey:
     """One key, sealed to until `retire_ms`, opened with until `destroy_ms`. Unix ms."""
 
     opening: OpeningKey
@@ -78,21 +78,21 @@ class Epoch:
         )
 
 
-class Epochs:
+class EpochKeys:
     """The keys, oldest first; the last is the announced one. Not for several threads."""
 
-    def __init__(self, deployment: Deployment, kept: Iterable[Epoch] = ()) -> None:
+    def __init__(self, deployment: Deployment, kept: Iterable[EpochKey] = ()) -> None:
         """Go on with the keys that were kept; `advance` makes those that are missing."""
         self._deployment = deployment
         self._skew_ms = 1000 * deployment.clock_skew_s
         self._epochs = list(kept)
-        self._made: list[Epoch] = []
+        self._made: list[EpochKey] = []
 
-    def __iter__(self) -> Iterator[Epoch]:
+    def __iter__(self) -> Iterator[EpochKey]:
         """All keys that may be opened with, now or later."""
         return iter(self._epochs)
 
-    def take_made(self) -> list[Epoch]:
+    def drain_new_keys(self) -> list[EpochKey]:
         """Take the keys that were made since the last call, for the log."""
         made, self._made = self._made, []
         return made
@@ -111,7 +111,7 @@ class Epochs:
             self._add(self._epochs[-1].retire_ms)
         return changed or len(self._made) != made
 
-    def turn(self, now_ms: int) -> None:
+    def rotate(self, now_ms: int) -> None:
         """Begin a new epoch at once; what was sealed to the keys until now still opens."""
         grace_ms = 1000 * self._deployment.grace_s
         self._epochs = [
@@ -133,7 +133,7 @@ class Epochs:
             return False
         self._epochs = left
         if not any(epoch.not_before_ms <= now_ms < epoch.retire_ms for epoch in left):
-            self.turn(now_ms)
+            self.rotate(now_ms)
         self.advance(now_ms)
         return True
 
@@ -141,7 +141,7 @@ class Epochs:
         # The first key begins in the past, for clients whose clock is behind.
         early_ms = 0 if self._epochs else self._skew_ms
         retire_ms = not_before_ms + 1000 * self._deployment.epoch_s + early_ms
-        epoch = Epoch(
+        epoch = EpochKey(
             opening=OpeningKey.generate(Suite.of(self._deployment.tee.domain)),
             not_before_ms=not_before_ms,
             retire_ms=retire_ms,

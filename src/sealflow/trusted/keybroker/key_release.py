@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sealflow.attest.requirements import Requirements
     from sealflow.documents.grant import Grant
     from sealflow.trusted.identity.identity import EnclaveIdentity
-    from sealflow.trusted.keybroker.key_store import Vault
-    from sealflow.trusted.keybroker.log_writer import History
+    from sealflow.trusted.keybroker.key_store import KeyStore
+    from sealflow.trusted.keybroker.log_writer import LogWriter
     from sealflow.trusted.keybroker.state import StateKey
 
 MAX_CHALLENGES: Final = 1024
@@ -31,10 +31,10 @@ MAX_LOGGED_REFUSALS: Final = 64
 """Between two directories: strangers can be refused as often as they like."""
 
 
-class Release:
+class KeyRelease:
     """Lets key material out to approved enclaves only, each answer good for one of them."""
 
-    def __init__(self, identity: EnclaveIdentity, vault: Vault, history: History) -> None:
+    def __init__(self, identity: EnclaveIdentity, vault: KeyStore, history: LogWriter) -> None:
         """Appraise by the deployment's policies; write every verdict into the log."""
         self._identity = identity
         self._vault = vault
@@ -60,7 +60,7 @@ class Release:
 
         Raises: KeyError for an unknown, used or old challenge, EvidenceError, PolicyError.
         """
-        nonce = self._redeem(challenge)
+        nonce = self._use_challenge(challenge)
         try:
             approval = self._appraise(evidence, Role.WORKER, nonce)
         except (EvidenceError, PolicyError) as error:
@@ -80,7 +80,7 @@ class Release:
 
         Raises: as `enroll`.
         """
-        nonce = self._redeem(challenge)
+        nonce = self._use_challenge(challenge)
         try:
             approval = self._appraise(evidence, Role.KEY_BROKER, nonce)
         except (EvidenceError, PolicyError) as error:
@@ -105,7 +105,7 @@ class Release:
         self._refusals = 0
         return over
 
-    def _redeem(self, challenge: str) -> str:
+    def _use_challenge(self, challenge: str) -> str:
         nonce, until_ms = self._nonces.pop(challenge)
         if self._vault.now_ms >= until_ms:
             raise KeyError(challenge)

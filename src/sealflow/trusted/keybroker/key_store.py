@@ -9,7 +9,7 @@ from sealflow.documents.grant import Grant, GrantedKey, GrantedModel
 from sealflow.documents.revocation import MAX_REVOKED, Revoked, RevokedKind
 from sealflow.errors import RefusalCode, RefusedError
 from sealflow.package.publication import requirements_digest
-from sealflow.trusted.keybroker.epoch_keys import Epochs
+from sealflow.trusted.keybroker.epoch_keys import EpochKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sealflow.attest.deployment import Deployment
     from sealflow.attest.requirements import Requirements
     from sealflow.package.publication import Publication
-    from sealflow.trusted.keybroker.epoch_keys import Epoch
+    from sealflow.trusted.keybroker.epoch_keys import EpochKey
     from sealflow.trusted.keybroker.log_writer import LogHead
     from sealflow.wire.ids import ModelRef
 
@@ -32,7 +32,7 @@ class VersionTakenError(RefusedError):
         super().__init__(RefusalCode.UNKNOWN_MODEL)
 
 
-class Vault:
+class KeyStore:
     """Everything that the key broker guards. Not for several threads."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Vault:
         deployment: Deployment,
         now_ms: int,
         *,
-        epochs: Iterable[Epoch] = (),
+        epochs: Iterable[EpochKey] = (),
         publications: Iterable[Publication] = (),
         revoked: Iterable[Revoked] = (),
     ) -> None:
@@ -51,7 +51,7 @@ class Vault:
             each.statement.manifest.ref: each for each in publications
         }
         self._revoked = dict.fromkeys(revoked)
-        self.epochs = Epochs(deployment, epochs)
+        self.epochs = EpochKeys(deployment, epochs)
         self.epochs.advance(now_ms)
 
     @property
@@ -114,7 +114,7 @@ class Vault:
         self._revoked[revoked] = None
         match revoked.kind:
             case RevokedKind.WORKER:
-                self.epochs.turn(self._now_ms)
+                self.epochs.rotate(self._now_ms)
             case RevokedKind.KEY:
                 self.epochs.destroy(revoked.id, self._now_ms)
             case RevokedKind.MODEL:

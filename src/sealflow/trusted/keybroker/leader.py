@@ -18,15 +18,15 @@ from sealflow.errors import (
     OpenError,
     PolicyError,
 )
-from sealflow.trusted.keybroker.key_release import Release
-from sealflow.trusted.keybroker.key_store import Vault
-from sealflow.trusted.keybroker.log_writer import History
+from sealflow.trusted.keybroker.key_release import KeyRelease
+from sealflow.trusted.keybroker.key_store import KeyStore
+from sealflow.trusted.keybroker.log_writer import LogWriter
 from sealflow.trusted.keybroker.owner_requests import (
-    Problem,
-    answered,
+    ControlError,
+    accept_publication,
+    answer_control_request,
     digest_field,
     revoke,
-    take_publication,
 )
 from sealflow.trusted.keybroker.state import State, StateKey
 from sealflow.wire.frame_payloads import Event
@@ -50,8 +50,8 @@ class KeyBroker:
     def __init__(
         self,
         identity: EnclaveIdentity,
-        vault: Vault,
-        history: History,
+        vault: KeyStore,
+        history: LogWriter,
         key: bytes,
         send: Send,
         journal: EventJournal,
@@ -63,7 +63,7 @@ class KeyBroker:
         self._key = key
         self._send = send
         self._journal = journal
-        self._release = Release(identity, vault, history)
+        self._release = KeyRelease(identity, vault, history)
         self._evidence = identity.published_evidence()
         self._version = 0
         self._previous: str | None = None
@@ -71,13 +71,13 @@ class KeyBroker:
         self._issued_ms = 0
 
     @classmethod
-    def found(
+    def start_new(
         cls, identity: EnclaveIdentity, now_ms: int, key: bytes, send: Send, journal: EventJournal
     ) -> Self:
         """Begin a new history, with new keys and without models."""
         domain = identity.deployment.tee.domain
-        vault = Vault(identity.deployment, now_ms)
-        history = History(identity.signing, domain, None)
+        vault = KeyStore(identity.deployment, now_ms)
+        history = LogWriter(identity.signing, domain, None)
         keybroker = cls(identity, vault, history, key, send, journal)
         keybroker._open()
         return keybroker
@@ -100,14 +100,14 @@ class KeyBroker:
         state = State.open(blob, key.key, deployment.digest, deployment.tee.domain)
         if state.log.history != key.history or state.log.number < key.number:
             raise OpenError
-        vault = Vault(
+        vault = KeyStore(
             deployment,
             max(now_ms, state.now_ms),
             epochs=state.epochs,
             publications=state.publications,
             revoked=state.revoked,
         )
-        history = History(identity.signing, deployment.tee.domain, state.log)
+        history = LogWriter(identity.signing, deployment.tee.domain, state.log)
         keybroker = cls(identity, vault, history, key.key, send, journal)
         keybroker._version = state.directory_version
         keybroker._previous = state.directory_digest
@@ -136,7 +136,7 @@ class KeyBroker:
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer one request; never raises for anything that a peer can send."""
         try:
-            return answered(request, self._answer)
+            return answer_control_request(request, self._answer)
         finally:
             self._commit()
 
@@ -154,15 +154,15 @@ class KeyBroker:
                 challenge, nonce = self._release.challenge()
                 return {"challenge": challenge, "nonce": nonce}
             case "enroll" | "join" as op:
-                return self._let_in(op, value)
+                return self._enroll_or_join(op, value)
             case "publish":
                 return self._publish(value)
             case "revoke":
                 return self._revoke(value)
             case _:
-                raise Problem("unknown_op", f"op is {_OPS}")
+                raise ControlError("unknown_op", f"op is {_OPS}")
 
-    def _let_in(self, op: str, value: dict[str, object]) -> dict[str, object]:
+    def _enroll_or_join(self, op: str, value: dict[str, object]) -> dict[str, object]:
         require_keys(value, ("op", "challenge", "evidence"), op)
         evidence, challenge = Evidence.from_json(value["evidence"]), str(value["challenge"])
         try:
@@ -172,11 +172,11 @@ class KeyBroker:
                 else self._release.join(challenge, evidence, self.state_key)
             )
         except KeyError as error:
-            raise Problem("unknown_challenge", "ask for a new challenge") from error
+            raise ControlError("unknown_challenge", "ask for a new challenge") from error
         except (EvidenceError, PolicyError) as error:
             self._journal.record(Event.WORKER_REFUSED)
             code = "evidence" if isinstance(error, EvidenceError) else "policy"
-            raise Problem(code, str(error)) from error
+            raise ControlError(code, str(error)) from error
         self._journal.record(Event.WORKER_APPROVED)
         answer: dict[str, object] = {
             "grant": b64encode(sealed).decode(),
@@ -188,10 +188,10 @@ class KeyBroker:
 
     def _publish(self, value: dict[str, object]) -> dict[str, object]:
         try:
-            publication, changed = take_publication(
+            publication, changed = accept_publication(
                 value, self._identity, self._vault, self._history
             )
-        except Problem:
+        except ControlError:
             self._journal.record(Event.PUBLICATION_REFUSED)
             raise
         if changed:
@@ -216,7 +216,7 @@ class KeyBroker:
 
     def _commit(self, *, reissue: bool = False) -> None:
         """Hand state and new log entries to the host, then the directory if it is a new one."""
-        for epoch in self._vault.epochs.take_made():
+        for epoch in self._vault.epochs.drain_new_keys():
             body = {
                 key: value for key, value in epoch.public().to_json().items() if key != "public"
             }

@@ -22,7 +22,7 @@ class LogHead:
     digest: str
 
 
-class History:
+class LogWriter:
     """Appends entries; what was appended waits until it is taken. Not for several threads."""
 
     def __init__(

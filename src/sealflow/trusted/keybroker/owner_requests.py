@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from sealflow.documents.revocation import RevocationOrder
     from sealflow.package.publication import Publication
     from sealflow.trusted.identity.identity import EnclaveIdentity
-    from sealflow.trusted.keybroker.key_store import Vault
-    from sealflow.trusted.keybroker.log_writer import History
+    from sealflow.trusted.keybroker.key_store import KeyStore
+    from sealflow.trusted.keybroker.log_writer import LogWriter
 
 
-class Problem(SealflowError):  # noqa: N818 - becomes an answer
+class ControlError(SealflowError):
     """Why a request is not done: a code of a closed list and a sentence for people."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -46,7 +46,7 @@ class Problem(SealflowError):  # noqa: N818 - becomes an answer
         self.detail = detail
 
 
-def answered(
+def answer_control_request(
     request: bytes | memoryview, answer: Callable[[dict[str, object]], dict[str, object]]
 ) -> bytes:
     """Answer a request of bounded size, or say in the answer why it is not done.
@@ -55,14 +55,14 @@ def answered(
     """
     try:
         if len(request) > MAX_CONTROL_BYTES:
-            raise Problem("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")  # noqa: TRY301
+            raise ControlError("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")  # noqa: TRY301
         return canonical_json(answer(parse_object(request, "control request")))
     except MalformedError as error:
-        problem = Problem("malformed", str(error))
-    except Problem as error:
+        problem = ControlError("malformed", str(error))
+    except ControlError as error:
         problem = error
     except UnavailableError as error:
-        problem = Problem("unavailable", str(error))
+        problem = ControlError("unavailable", str(error))
     return canonical_json({"error": {"code": problem.code, "detail": problem.detail}})
 
 
@@ -74,8 +74,8 @@ def digest_field(value: dict[str, object], name: str) -> str:
     return parse_digest(value.get(name))
 
 
-def take_publication(
-    value: dict[str, object], identity: EnclaveIdentity, vault: Vault, history: History
+def accept_publication(
+    value: dict[str, object], identity: EnclaveIdentity, vault: KeyStore, history: LogWriter
 ) -> tuple[Publication, bool]:
     """Take a model from its owner; says whether anything changed.
 
@@ -87,23 +87,23 @@ def take_publication(
         publication = open_publication(sealed, identity.opening)
     except OpenError as error:
         detail = "the publication does not open: it was sealed to another key broker"
-        raise Problem("not_opened", detail) from error
+        raise ControlError("not_opened", detail) from error
     except BundleError as error:
-        raise Problem("malformed", str(error)) from error
+        raise ControlError("malformed", str(error)) from error
     if publication.workers is not None:
         publication.workers.require_fit(identity.deployment.tee)
     ref, digest = publication.statement.manifest.ref, publication.digest
     if publication.signer not in identity.deployment.owners:
-        raise Problem("not_an_owner", f"{publication.signer} is no owner of this deployment")
+        raise ControlError("not_an_owner", f"{publication.signer} is no owner of this deployment")
     if vault.is_revoked(RevokedKind.MODEL, digest):
-        raise Problem("revoked", f"this package of {ref} was revoked: pack it anew")
+        raise ControlError("revoked", f"this package of {ref} was revoked: pack it anew")
     try:
         changed = vault.publish(publication)
     except VersionTakenError as error:
         detail = f"{ref} is another package already: publish it under a new version"
-        raise Problem("version_taken", detail) from error
+        raise ControlError("version_taken", detail) from error
     except RefusedError as error:
-        raise Problem("full", "no more models fit") from error
+        raise ControlError("full", "no more models fit") from error
     if changed:
         workers = publication.workers
         body: dict[str, object] = {
@@ -118,7 +118,7 @@ def take_publication(
 
 
 def revoke(
-    value: dict[str, object], identity: EnclaveIdentity, vault: Vault, history: History
+    value: dict[str, object], identity: EnclaveIdentity, vault: KeyStore, history: LogWriter
 ) -> bool:
     """Carry out a signed order; says whether anything changed.
 
@@ -129,23 +129,23 @@ def revoke(
     try:
         order = signed.verify(deployment.tee.domain)
     except EvidenceError as error:
-        raise Problem("order_signature", error.detail) from error
+        raise ControlError("order_signature", error.detail) from error
     if order.deployment != deployment.name:
-        raise Problem("malformed", "the order is for another deployment")
+        raise ControlError("malformed", "the order is for another deployment")
     if vault.is_revoked(order.revoked.kind, order.revoked.id):
         return False
     if not _may(order, identity, vault):
-        raise Problem("not_allowed", f"{order.signer} may not revoke this")
+        raise ControlError("not_allowed", f"{order.signer} may not revoke this")
     try:
         changed = vault.revoke(order.revoked)
     except RefusedError as error:
-        raise Problem("full", "no more revocations can be remembered") from error
+        raise ControlError("full", "no more revocations can be remembered") from error
     if changed:
         history.append(EntryKind.REVOCATION, vault.now_ms, signed.to_json())
     return changed
 
 
-def _may(order: RevocationOrder, identity: EnclaveIdentity, vault: Vault) -> bool:
+def _may(order: RevocationOrder, identity: EnclaveIdentity, vault: KeyStore) -> bool:
     if order.signer in identity.deployment.operators:
         return True
     if order.signer not in identity.deployment.owners:

@@ -13,7 +13,11 @@ from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, OpenError, PolicyError
 from sealflow.seal.enclave import open_sealed
 from sealflow.trusted.keybroker.leader import KeyBroker
-from sealflow.trusted.keybroker.owner_requests import Problem, answered, digest_field
+from sealflow.trusted.keybroker.owner_requests import (
+    ControlError,
+    answer_control_request,
+    digest_field,
+)
 from sealflow.trusted.keybroker.state import StateKey, new_state_key
 from sealflow.trusted.port import FatalError
 from sealflow.wire.fields import base64_bytes
@@ -66,7 +70,7 @@ class Standby:
 
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer the host, which speaks for this instance to the one that leads."""
-        return answered(request, self._answer)
+        return answer_control_request(request, self._answer)
 
     def lead(self, state: bytes) -> KeyBroker:
         """Serve from now on: continue `state`, or begin a new history when there is none.
@@ -75,7 +79,9 @@ class Standby:
         """
         if not state:
             key = new_state_key()
-            leading = KeyBroker.found(self._identity, self._now_ms, key, self._send, self._journal)
+            leading = KeyBroker.start_new(
+                self._identity, self._now_ms, key, self._send, self._journal
+            )
         elif self._key is None:
             raise FatalError(Fatal.STATE)
         else:
@@ -102,12 +108,12 @@ class Standby:
                 self._send_key(self._key)
                 return {}
             case _:
-                raise Problem("unknown_op", "this instance does not lead: op is show or adopt")
+                raise ControlError("unknown_op", "this instance does not lead: op is show or adopt")
 
     def _adopted(self, value: dict[str, object]) -> StateKey:
         """Appraise the instance that leads and open what it gave."""
         if self._nonce_and_bound is None:
-            raise Problem("unknown_challenge", "ask for evidence first")
+            raise ControlError("unknown_challenge", "ask for evidence first")
         (nonce, bound), self._nonce_and_bound = self._nonce_and_bound, None
         policy = self._identity.deployment.policy(Role.KEY_BROKER)
         try:
@@ -123,7 +129,9 @@ class Standby:
                 purpose="state key grant",
             )
         except (EvidenceError, PolicyError, OpenError) as error:
-            raise Problem("not_opened", "no key broker of this deployment gave this") from error
+            raise ControlError(
+                "not_opened", "no key broker of this deployment gave this"
+            ) from error
         return StateKey.parse(text)
 
     def _unwrapped(self, wrapped: Iterable[bytes]) -> StateKey | None:

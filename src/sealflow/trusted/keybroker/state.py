@@ -25,7 +25,7 @@ from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.publication import Publication
 from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
 from sealflow.seal.chunked import KEY_BYTES, open_chunked, seal_chunked
-from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, Epoch
+from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKey
 from sealflow.trusted.keybroker.key_store import MAX_MODELS
 from sealflow.trusted.keybroker.log_writer import LogHead
 from sealflow.wire.fields import base64_bytes, list_of, time_ms
@@ -33,7 +33,7 @@ from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from sealflow.trusted.keybroker.key_store import Vault
+    from sealflow.trusted.keybroker.key_store import KeyStore
     from sealflow.wire.domain import TrustDomain
 
 
@@ -65,12 +65,12 @@ class State:
     log: LogHead
     directory_version: int
     directory_digest: str
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochKey, ...]
     publications: tuple[Publication, ...]
     revoked: tuple[Revoked, ...]
 
     @classmethod
-    def of(cls, vault: Vault, log: LogHead, version: int, digest: str) -> Self:
+    def of(cls, vault: KeyStore, log: LogHead, version: int, digest: str) -> Self:
         """Take what is to be kept."""
         return cls(
             now_ms=vault.now_ms,
@@ -133,7 +133,7 @@ class State:
             log=head,
             directory_version=_count(value["directory_version"]),
             directory_digest=parse_digest(value["directory_digest"]),
-            epochs=list_of(value["epochs"], Epoch.from_json, MAX_EPOCHS + 2, "epochs"),
+            epochs=list_of(value["epochs"], EpochKey.from_json, MAX_EPOCHS + 2, "epochs"),
             publications=list_of(value["models"], _publication, MAX_MODELS, "models"),
             revoked=list_of(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
         )

@@ -7,20 +7,20 @@ from hypothesis import strategies as st
 
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevokedKind
-from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, Epochs
+from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKeys
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
 
 DEPLOYMENT = made().deployment
 EPOCH_MS, GRACE_MS = 1000 * DEPLOYMENT.epoch_s, 1000 * DEPLOYMENT.grace_s
 
 
-def _active(epochs: Epochs, now_ms: int) -> list[str]:
+def _active(epochs: EpochKeys, now_ms: int) -> list[str]:
     return [each.kid for each in epochs if each.not_before_ms <= now_ms < each.retire_ms]
 
 
 def test_one_key_is_in_force_and_one_announced() -> None:
     """The next key is known a whole epoch before it counts."""
-    epochs = Epochs(DEPLOYMENT)
+    epochs = EpochKeys(DEPLOYMENT)
     assert epochs.advance(NOW_MS)
     now, following = epochs
     assert now.not_before_ms == NOW_MS - 1000 * DEPLOYMENT.clock_skew_s
@@ -37,14 +37,14 @@ def test_one_key_is_in_force_and_one_announced() -> None:
 @settings(max_examples=60, deadline=None)
 def test_whatever_happens_one_key_is_in_force(steps: list[int], data: st.DataObject) -> None:
     """After leaps, turns and destruction there is one key in force, one announced, and a bound."""
-    epochs, now_ms = Epochs(DEPLOYMENT), NOW_MS
+    epochs, now_ms = EpochKeys(DEPLOYMENT), NOW_MS
     epochs.advance(now_ms)
     for step in steps:
         now_ms += step
         epochs.advance(now_ms)
         match data.draw(st.sampled_from(("nothing", "turn", "destroy"))):
             case "turn":
-                epochs.turn(now_ms)
+                epochs.rotate(now_ms)
             case "destroy":
                 assert epochs.destroy(data.draw(st.sampled_from([e.kid for e in epochs])), now_ms)
         assert len(_active(epochs, now_ms)) == 1

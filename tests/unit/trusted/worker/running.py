@@ -20,7 +20,7 @@ from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock, Envelopes, Serving
 from sealflow.trusted.worker.serving.batching import WaitingJobs
-from sealflow.trusted.worker.serving.keyring import EpochKey
+from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.trusted.worker.serving.opener import Opening
 from sealflow.trusted.worker.serving.runner import Answering, Replies
 from sealflow.trusted.worker.threads import Alternating
@@ -79,7 +79,7 @@ class Worker:
         lease_ms: int = LEASE_MS,
     ) -> Worker:
         """Grant keys and models."""
-        epoch = [EpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
+        epoch = [HeldEpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
         granted = {model.ref: model for model in models}
         self.arrivals.put(Serving(keys=epoch, lease_ms=lease_ms, models=granted))
         return self

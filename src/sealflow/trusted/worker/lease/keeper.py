@@ -9,7 +9,7 @@ from sealflow.errors import BundleError, UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
 from sealflow.trusted.worker.serving.arrivals import Serving
-from sealflow.trusted.worker.serving.keyring import EpochKey
+from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.wire.frame_payloads import Event
 from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import canonical_json
@@ -132,7 +132,7 @@ class Keeping:
         return True
 
     def _serve(self, grant: Grant) -> None:
-        keys = [EpochKey(opening=key.opening, destroy_ms=key.destroy_ms) for key in grant.keys]
+        keys = [HeldEpochKey(opening=key.opening, destroy_ms=key.destroy_ms) for key in grant.keys]
         serving = Serving(keys=keys, lease_ms=grant.lease_ms, models=dict(self._models))
         self._arrivals.put(serving)
         models = [

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sealflow.trusted.worker.models.loader import ServedModel
-    from sealflow.trusted.worker.serving.keyring import EpochKey
+    from sealflow.trusted.worker.serving.keyring import HeldEpochKey
     from sealflow.wire.ids import ModelRef
 
 
@@ -46,7 +46,7 @@ class Envelopes:
 class Serving:
     """What may be opened and run from now on; replaces what was."""
 
-    keys: Sequence[EpochKey]
+    keys: Sequence[HeldEpochKey]
     lease_ms: int
     models: Mapping[ModelRef, ServedModel]
 

@@ -76,7 +76,7 @@ class SeenIds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EpochKey:
+class HeldEpochKey:
     """A key and the time, in Unix milliseconds, at which it must be gone."""
 
     opening: OpeningKey
@@ -87,7 +87,7 @@ class EpochKey:
 class HeldKey:
     """A key in use and the ids seen under it, which go when it goes."""
 
-    key: EpochKey
+    key: HeldEpochKey
     seen: SeenIds = field(repr=False)
 
 
@@ -109,7 +109,7 @@ class Keyring:
         """Find a key that may still be used."""
         return self._held.get(key_id)
 
-    def replace(self, keys: Iterable[EpochKey], lease_ms: int) -> None:
+    def replace(self, keys: Iterable[HeldEpochKey], lease_ms: int) -> None:
         """Hold exactly these keys until `lease_ms`; those that stay keep what they have seen."""
         granted = {key.opening.sealing.key_id: key for key in keys}
         for key_id in [key_id for key_id in self._held if key_id not in granted]:

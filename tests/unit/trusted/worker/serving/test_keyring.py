@@ -8,7 +8,7 @@ from sealflow.errors import OpenError, RefusedError
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import OutgoingCall, Session, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.worker.serving.keyring import EpochKey, Keyring
+from sealflow.trusted.worker.serving.keyring import HeldEpochKey, Keyring
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
 from sealflow.wire.ids import ModelRef, new_request_id
 
@@ -16,11 +16,11 @@ MODEL = ModelRef(name="m", version="1")
 FOREVER = 2**53
 
 
-def _key(destroy_ms: int) -> EpochKey:
-    return EpochKey(opening=OpeningKey.generate(Suite.SIMULATED_X25519), destroy_ms=destroy_ms)
+def _key(destroy_ms: int) -> HeldEpochKey:
+    return HeldEpochKey(opening=OpeningKey.generate(Suite.SIMULATED_X25519), destroy_ms=destroy_ms)
 
 
-def _call(key: EpochKey) -> OutgoingCall:
+def _call(key: HeldEpochKey) -> OutgoingCall:
     session = Session.start(key.opening.sealing)
     parts = content_parts(ContentKind.INFER, b"{}")
     return session.seal_request(MODEL, "a" * 64, parts, deadline_ms=1)
@@ -33,7 +33,7 @@ def _open(keyring: Keyring, call: OutgoingCall) -> None:
     open_request(envelope, held.key.opening, keyring.secrets)
 
 
-def _held(keyring: Keyring, key: EpochKey) -> bool:
+def _held(keyring: Keyring, key: HeldEpochKey) -> bool:
     return keyring.get(key.opening.sealing.key_id) is not None
 
 
@@ -90,7 +90,7 @@ def test_seen_ids_survive_a_new_grant() -> None:
     held = keyring.get(key.opening.sealing.key_id)
     assert held is not None
     held.seen.remember(request_id, 10_000)
-    again = EpochKey(opening=key.opening, destroy_ms=FOREVER - 1)
+    again = HeldEpochKey(opening=key.opening, destroy_ms=FOREVER - 1)
     keyring.replace([again, other], lease_ms=FOREVER)
     held = keyring.get(key.opening.sealing.key_id)
     assert held is not None

@@ -11,7 +11,7 @@ from sealflow.errors import RefusalCode
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import Suite
 from sealflow.trusted.worker.serving.arrivals import Serving, Ticked
-from sealflow.trusted.worker.serving.keyring import EpochKey
+from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.wire.envelope import Kind, RefusalHeader, RequestHeader, decode, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
 from tests.unit.trusted.worker.parts import sealed
@@ -226,8 +226,8 @@ def test_keys_are_destroyed_in_time() -> None:
     call = a_call(model)
     worker = Worker()
     keys = [
-        EpochKey(opening=KEY, destroy_ms=NOW_MS),
-        EpochKey(opening=OTHER_KEY, destroy_ms=LEASE_MS),
+        HeldEpochKey(opening=KEY, destroy_ms=NOW_MS),
+        HeldEpochKey(opening=OTHER_KEY, destroy_ms=LEASE_MS),
     ]
     worker.arrivals.put(Serving(keys=keys, lease_ms=LEASE_MS, models={model.ref: model}))
     assert worker.send(call.envelope).finish().refusal(0) is RefusalCode.UNKNOWN_KEY
