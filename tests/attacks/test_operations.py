@@ -14,7 +14,7 @@ from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError, UnavailableError
 from sealflow.owner.client.inference import infer
 from sealflow.owner.http.steps import Answer, Ask
-from sealflow.trusted.worker.serving.keyring import SeenIds
+from sealflow.trusted.worker.serving.keyring import ReplayFilter
 from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import new_request_id
 from tests.sim.two_enclaves import NOW_MS, refusal
@@ -140,7 +140,7 @@ def test_75_bounded(apart_ms: int) -> None:
     ids = [new_request_id() for _ in range(count)]
     tracemalloc.start()
     try:
-        seen = SeenIds(count, end_ms)
+        seen = ReplayFilter(count, end_ms)
         for number, request_id in enumerate(ids):
             seen.check(request_id, NOW_MS)
             seen.remember(request_id, NOW_MS + number * apart_ms)

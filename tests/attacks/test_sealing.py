@@ -18,7 +18,7 @@ from sealflow.seal.chunked import open_chunked, seal_chunked
 from sealflow.seal.content import padded_length
 from sealflow.seal.exchange import Session, SessionSecrets
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
-from sealflow.trusted.worker.serving.arrivals import Ticked
+from sealflow.trusted.worker.serving.arrivals import ClockTick
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
 from sealflow.wire.ids import RequestId, new_request_id
 from tests.sim.gcm import chunk_of_two_keys
@@ -97,7 +97,7 @@ def test_44_replayed() -> None:
     assert late.send(call.envelope).finish().refusal(0) is RefusalCode.EXPIRED
     gone = Worker().serve(model, destroy_ms=20_000)
     gone.clock.advance(20_000)
-    gone.arrivals.put(Ticked())
+    gone.arrivals.put(ClockTick())
     assert gone.send(call.envelope).finish().refusal(0) is RefusalCode.UNAVAILABLE
 
 

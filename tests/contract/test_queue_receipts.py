@@ -17,8 +17,8 @@ from sealflow.owner import InputQueue, OutputQueue, QueueClient
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
-from sealflow.trusted.worker.serving.arrivals import Clock
-from sealflow.trusted.worker.serving.runner import Receipts
+from sealflow.trusted.worker.serving.arrivals import HostClock
+from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import decode, encode_refusal
 from tests.sim.published import LOG, Published
@@ -51,7 +51,7 @@ class Service:
         streams.set_value(KEYS.directory, self.published.document(directory))
         grant = self.published.vault.grant(lambda _: True, LOG.history, 1)
         self._openings = {key.opening.sealing.key_id: key.opening for key in grant.keys}
-        self._receipts = Receipts(worker_identity(), Clock(now_ms))
+        self._receipts = ReceiptSigner(worker_identity(), HostClock(now_ms))
 
     def answer(self, *, leave_out: bool = False, instead: SignedReceipt | None = None) -> None:
         """Take one request and answer it."""

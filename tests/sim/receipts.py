@@ -9,8 +9,8 @@ from sealflow.owner.audit.receipt_proof import Proof, ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
-from sealflow.trusted.worker.serving.arrivals import Clock
-from sealflow.trusted.worker.serving.runner import Receipts
+from sealflow.trusted.worker.serving.arrivals import HostClock
+from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.envelope import decode
 from sealflow.wire.ids import ModelRef
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity
@@ -43,7 +43,7 @@ class ReceiptService:
         self.digest: str = self.broker.publish("m")["digest"]
         self.worker: EnclaveIdentity = identity(Role.WORKER)
         self.grant = self.broker.grant(self.worker)
-        self.clock = Clock(NOW_MS)
+        self.clock = HostClock(NOW_MS)
 
     def exchange(
         self, *, asked: bool = True, attach: bool = True, change: Any = None
@@ -59,7 +59,7 @@ class ReceiptService:
             deadline_ms=NOW_MS + 1000,
         )
         incoming = open_request(decode(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1))
-        receipts = Receipts(self.worker, self.clock)
+        receipts = ReceiptSigner(self.worker, self.clock)
         parts: Sequence[bytes | memoryview] = REPLY
         if attach:
             parts = receipts.attach(incoming, NamedModel(self.digest), REPLY)  # type: ignore[arg-type]

@@ -18,13 +18,18 @@ from sealflow.errors import MalformedError, RefusalCode
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.process import first_frame, load_identity
 from sealflow.trusted.worker.lease.enrollment import Enrollment
-from sealflow.trusted.worker.lease.host_requests import HostMessages
-from sealflow.trusted.worker.lease.keeper import Keeping
-from sealflow.trusted.worker.models.loader import Loading
-from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock, Envelopes, Ticked
-from sealflow.trusted.worker.serving.batching import WaitingJobs
-from sealflow.trusted.worker.serving.opener import Opening
-from sealflow.trusted.worker.serving.runner import Answering, Replies
+from sealflow.trusted.worker.lease.host_requests import HostRequests
+from sealflow.trusted.worker.lease.keeper import LeaseKeeper
+from sealflow.trusted.worker.models.loader import ModelLoader
+from sealflow.trusted.worker.serving.arrivals import (
+    ArrivalQueue,
+    ClockTick,
+    EnvelopeBatch,
+    HostClock,
+)
+from sealflow.trusted.worker.serving.batching import BatchQueue
+from sealflow.trusted.worker.serving.opener import RequestOpener
+from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
 from sealflow.wire.envelope import encode_refusal
 from sealflow.wire.frame_payloads import Fatal, WorkerBoot, split_tick
 from sealflow.wire.frames import FrameKind, decode_batch
@@ -39,11 +44,15 @@ _MAX_JOBS: Final = 256
 _MAX_JOB_BYTES: Final = 256 * 2**20
 
 
-class Alternating:
+class SingleThreadLoop:
     """Opens what has arrived, up to a full batch, runs it, and looks again."""
 
     def __init__(
-        self, arrivals: Arrivals, opening: Opening, jobs: WaitingJobs, answering: Answering
+        self,
+        arrivals: ArrivalQueue,
+        opening: RequestOpener,
+        jobs: BatchQueue,
+        answering: BatchRunner,
     ) -> None:
         """Work with these."""
         self._arrivals = arrivals
@@ -71,18 +80,18 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
     identity = load_identity(Role.WORKER, settings.deployment, settings.simulated_platform, port)
-    clock = Clock(settings.now_ms)
-    arrivals = Arrivals(max_items=_MAX_WAITING, max_bytes=_MAX_WAITING_BYTES)
-    jobs = WaitingJobs(
+    clock = HostClock(settings.now_ms)
+    arrivals = ArrivalQueue(max_items=_MAX_WAITING, max_bytes=_MAX_WAITING_BYTES)
+    jobs = BatchQueue(
         max_jobs=_MAX_JOBS, max_bytes=_MAX_JOB_BYTES, max_wait_ms=settings.max_wait_ms
     )
-    replies = Replies(port, clock, identity)
-    host = HostMessages(port)
-    keeping = Keeping(
+    replies = ReplySender(port, clock, identity)
+    host = HostRequests(port)
+    keeping = LeaseKeeper(
         identity,
         Enrollment(identity, host),
         host,
-        Loading(
+        ModelLoader(
             runtime=settings.runtime,
             threads=settings.threads,
             max_batch=settings.max_batch,
@@ -94,10 +103,10 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         journal,
         threads=settings.threads,
     )
-    answering = Answering(jobs, replies, max_body_bytes=settings.max_body_bytes)
+    answering = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes)
     # Who waits for company needs a thread that waits.
     alone = settings.threads == 1 and settings.max_wait_ms == 0
-    opening = Opening(
+    opening = RequestOpener(
         arrivals,
         jobs,
         replies,
@@ -106,31 +115,33 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         replay_capacity=settings.replay_capacity,
         make_room=answering.answer_next if alone else None,
     )
-    both = (Alternating(arrivals, opening, jobs, answering),) if alone else (opening, answering)
+    both = (
+        (SingleThreadLoop(arrivals, opening, jobs, answering),) if alone else (opening, answering)
+    )
     threads = [
         threading.Thread(target=each.run, name=type(each).__name__.lower())
         for each in (keeping, *both)
     ]
     for thread in threads:
         thread.start()
-    Reading(port, clock, arrivals, replies, host, keeping).run()
+    FrameReader(port, clock, arrivals, replies, host, keeping).run()
     keeping.close()
     arrivals.put(None)
     for thread in threads:
         thread.join()
 
 
-class Reading:
+class FrameReader:
     """Takes frames as they come and never waits for anything else."""
 
     def __init__(
         self,
         port: FramePort,
-        clock: Clock,
-        arrivals: Arrivals,
-        replies: Replies,
-        host: HostMessages,
-        keeping: Keeping,
+        clock: HostClock,
+        arrivals: ArrivalQueue,
+        replies: ReplySender,
+        host: HostRequests,
+        keeping: LeaseKeeper,
     ) -> None:
         """Hand frames on to these."""
         self._port = port
@@ -153,7 +164,7 @@ class Reading:
                 case FrameKind.TICK:
                     self._tick(payload)
                 case FrameKind.CONTROL | FrameKind.PACKAGE:
-                    self._host.hand_in(kind, payload)
+                    self._host.deliver_answer(kind, payload)
                 case FrameKind.COLLATERAL:
                     self._keeping.note_collateral(bytes(payload))
                 case _:
@@ -162,12 +173,12 @@ class Reading:
     def _take(self, payload: memoryview) -> None:
         now_ms, items = decode_batch(payload)
         self._clock.advance(now_ms)
-        if not self._arrivals.offer(Envelopes(items=items)):
+        if not self._arrivals.offer(EnvelopeBatch(items=items)):
             full = encode_refusal(RefusalCode.OVERLOADED, None)
             self._replies.send([(slot, full) for slot, _ in items])
 
     def _tick(self, payload: memoryview) -> None:
         now_ms, document = split_tick(payload)
         self._clock.advance(now_ms)
-        self._arrivals.put(Ticked())
+        self._arrivals.put(ClockTick())
         self._keeping.note_directory(document)

@@ -26,9 +26,9 @@ from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import EventJournal
 from sealflow.trusted.worker.lease.enrollment import Enrollment
-from sealflow.trusted.worker.lease.host_requests import HostMessages
-from sealflow.trusted.worker.lease.keeper import Keeping
-from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock, Serving
+from sealflow.trusted.worker.lease.host_requests import HostRequests
+from sealflow.trusted.worker.lease.keeper import LeaseKeeper
+from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, HostClock, ServingUpdate
 from sealflow.wire.frame_payloads import Event
 from sealflow.wire.frames import FrameKind, decode_batch, encode_chunk
 from tests.sim import onnx_models
@@ -77,20 +77,20 @@ class Host:
     state_keys: list[bytes] = field(default_factory=list)
     away: int = 0
     damage: Callable[[dict[str, Any]], object] | None = None
-    clock: Clock = field(default_factory=lambda: Clock(NOW_MS))
-    arrivals: Arrivals = field(default_factory=lambda: Arrivals(max_items=10, max_bytes=10))
+    clock: HostClock = field(default_factory=lambda: HostClock(NOW_MS))
+    arrivals: ArrivalQueue = field(default_factory=lambda: ArrivalQueue(max_items=10, max_bytes=10))
     broker: KeyBroker = field(init=False)
     broker_identity: EnclaveIdentity = field(init=False)
-    messages: HostMessages = field(init=False)
-    keeping: Keeping = field(init=False)
+    messages: HostRequests = field(init=False)
+    keeping: LeaseKeeper = field(init=False)
 
     def __post_init__(self) -> None:
         """Start the key broker and make a worker."""
         self.replace_broker(self.made)
         port = cast("FramePort", self)
-        self.messages = HostMessages(port)
+        self.messages = HostRequests(port)
         worker = identity(self.made, Role.WORKER)
-        self.keeping = Keeping(
+        self.keeping = LeaseKeeper(
             worker,
             Enrollment(worker, self.messages),
             self.messages,
@@ -163,12 +163,12 @@ class Host:
         """Take a frame of the worker's, as its port would."""
         self.frames.append((kind, bytes(payload)))
         if kind is FrameKind.CONTROL:
-            self.messages.hand_in(kind, memoryview(self._answer(payload)))
+            self.messages.deliver_answer(kind, memoryview(self._answer(payload)))
         elif kind is FrameKind.WANT:
             package = self.packages.get(payload.hex(), b"")
             for at in range(0, max(1, len(package)), _PIECE):
                 piece = encode_chunk(payload, at, len(package), package[at : at + _PIECE])
-                self.messages.hand_in(FrameKind.PACKAGE, memoryview(piece))
+                self.messages.deliver_answer(FrameKind.PACKAGE, memoryview(piece))
         elif kind is FrameKind.EVENT and self.events[-1] in _TURNS:
             self.then.popleft()()
 
@@ -206,7 +206,7 @@ class Host:
         """The digests of the packages asked for."""
         return [payload.hex() for kind, payload in self.frames if kind is FrameKind.WANT]
 
-    def run(self, *then: Callable[[], object]) -> list[Serving]:
+    def run(self, *then: Callable[[], object]) -> list[ServingUpdate]:
         """Keep the lease; at each enrollment or failure do the next thing, then close."""
         self.then.extend((*then, self.keeping.close))
         self.keeping.run()
@@ -214,7 +214,7 @@ class Host:
         self.arrivals.put(None)
         found = []
         while (message := self.arrivals.next()) is not None:
-            assert isinstance(message, Serving)
+            assert isinstance(message, ServingUpdate)
             found.append(message)
         return found
 

@@ -20,7 +20,7 @@ from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.content import ContentKind, content_parts, parse_error
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.worker.models.loader import Loading, ServedModel
+from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
 from sealflow.trusted.worker.serving.batching import Job
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
@@ -50,7 +50,7 @@ class Packed:
     digest: str
     content_key: bytes
 
-    def load(self, loading: Loading) -> ServedModel:
+    def load(self, loading: ModelLoader) -> ServedModel:
         """Load it as a worker does."""
         package = bytearray(self.package)
         return loading.load(package, self.digest, SIGNER, self.content_key, TrustDomain.SIMULATED)
@@ -65,9 +65,9 @@ def packed(manifest: ModelManifest, files: Mapping[str, bytes]) -> Packed:
 
 def loader(
     runtime: RuntimeName | None = None, *, max_batch: int = 0, max_pixels: int = 10_000_000
-) -> Loading:
+) -> ModelLoader:
     """Loading as a worker with one thread has it."""
-    return Loading(runtime=runtime, threads=1, max_batch=max_batch, max_pixels=max_pixels)
+    return ModelLoader(runtime=runtime, threads=1, max_batch=max_batch, max_pixels=max_pixels)
 
 
 def example(name: str) -> tuple[ModelManifest, dict[str, bytes]]:
@@ -100,7 +100,7 @@ def onnx_manifest(name: str = "m", **changes: Any) -> ModelManifest:
 
 
 def served(
-    model: bytes, name: str = "m", *, loading: Loading | None = None, **changes: Any
+    model: bytes, name: str = "m", *, loading: ModelLoader | None = None, **changes: Any
 ) -> ServedModel:
     """Pack and load an ONNX model."""
     manifest = onnx_manifest(name, **changes)

@@ -18,12 +18,17 @@ from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
-from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock, Envelopes, Serving
-from sealflow.trusted.worker.serving.batching import WaitingJobs
+from sealflow.trusted.worker.serving.arrivals import (
+    ArrivalQueue,
+    EnvelopeBatch,
+    HostClock,
+    ServingUpdate,
+)
+from sealflow.trusted.worker.serving.batching import BatchQueue
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
-from sealflow.trusted.worker.serving.opener import Opening
-from sealflow.trusted.worker.serving.runner import Answering, Replies
-from sealflow.trusted.worker.threads import Alternating
+from sealflow.trusted.worker.serving.opener import RequestOpener
+from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
+from sealflow.trusted.worker.threads import SingleThreadLoop
 from sealflow.wire.ids import RequestId
 from tests.sim import onnx_models
 from tests.sim.deployments import simulated_deployment
@@ -66,8 +71,10 @@ class Worker:
     max_body_bytes: int = 2**20
     replay_capacity: int = 1000
     max_jobs: int = 1000
-    clock: Clock = field(default_factory=lambda: Clock(NOW_MS))
-    arrivals: Arrivals = field(default_factory=lambda: Arrivals(max_items=10_000, max_bytes=2**30))
+    clock: HostClock = field(default_factory=lambda: HostClock(NOW_MS))
+    arrivals: ArrivalQueue = field(
+        default_factory=lambda: ArrivalQueue(max_items=10_000, max_bytes=2**30)
+    )
     outside: Outside = field(default_factory=Outside)
     slots: int = 0
 
@@ -81,14 +88,14 @@ class Worker:
         """Grant keys and models."""
         epoch = [HeldEpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
         granted = {model.ref: model for model in models}
-        self.arrivals.put(Serving(keys=epoch, lease_ms=lease_ms, models=granted))
+        self.arrivals.put(ServingUpdate(keys=epoch, lease_ms=lease_ms, models=granted))
         return self
 
     def send(self, *envelopes: bytes) -> Worker:
         """Let envelopes arrive in one frame, in slots counted from 0."""
         items = [(slot, memoryview(data)) for slot, data in enumerate(envelopes, start=self.slots)]
         self.slots += len(items)
-        assert self.arrivals.offer(Envelopes(items=items))
+        assert self.arrivals.offer(EnvelopeBatch(items=items))
         return self
 
     def finish(self, *, threads: int = 0) -> Outside:
@@ -97,10 +104,10 @@ class Worker:
         `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
         is opened before the first model runs.
         """
-        replies = Replies(self.outside.port, self.clock, worker_identity())
-        jobs = WaitingJobs(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
-        answering = Answering(jobs, replies, max_body_bytes=self.max_body_bytes)
-        opening = Opening(
+        replies = ReplySender(self.outside.port, self.clock, worker_identity())
+        jobs = BatchQueue(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
+        answering = BatchRunner(jobs, replies, max_body_bytes=self.max_body_bytes)
+        opening = RequestOpener(
             self.arrivals,
             jobs,
             replies,
@@ -110,9 +117,9 @@ class Worker:
             make_room=answering.answer_next if threads == 1 else None,
         )
         self.arrivals.put(None)
-        both: tuple[Alternating | Opening | Answering, ...] = (opening, answering)
+        both: tuple[SingleThreadLoop | RequestOpener | BatchRunner, ...] = (opening, answering)
         if threads == 1:
-            both = (Alternating(self.arrivals, opening, jobs, answering),)
+            both = (SingleThreadLoop(self.arrivals, opening, jobs, answering),)
         if threads:
             running = [threading.Thread(target=each.run) for each in both]
             for thread in running:

@@ -25,7 +25,7 @@ from sealflow.wire.strict_json import canonical_json, require_keys
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant
     from sealflow.trusted.identity.identity import EnclaveIdentity
-    from sealflow.trusted.worker.lease.host_requests import HostMessages
+    from sealflow.trusted.worker.lease.host_requests import HostRequests
 
 _MAX_GRANT_BYTES: Final = 2**20
 _SIGNATURE_BYTES: Final = 64
@@ -33,7 +33,7 @@ _PERMANENT: Final = ("policy", "evidence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyBroker:
+class VerifiedKeyBroker:
     """A key broker that passed the deployment's policy. `signing_key`: Ed25519 public key."""
 
     signing_key: bytes = field(repr=False)
@@ -43,14 +43,14 @@ class KeyBroker:
 class Enrollment:
     """The worker's conversation with its key broker. For one thread."""
 
-    def __init__(self, identity: EnclaveIdentity, host: HostMessages) -> None:
+    def __init__(self, identity: EnclaveIdentity, host: HostRequests) -> None:
         """Speak as `identity`, by way of the host."""
         self._identity = identity
         self._host = host
         self._policy = identity.deployment.policy(Role.KEY_BROKER)
         self._seen: tuple[str, int] | None = None
 
-    def verify_key_broker(self, now_ms: int) -> KeyBroker:
+    def verify_key_broker(self, now_ms: int) -> VerifiedKeyBroker:
         """Appraise the key broker that answers, by the policy this worker is measured with.
 
         Raises: FatalError when it does not pass, UnavailableError.
@@ -61,11 +61,11 @@ class Enrollment:
             approval = appraise(published.evidence, self._policy, now_ms)
         except (MalformedError, EvidenceError, PolicyError) as error:
             raise FatalError(Fatal.KEY_BROKER_UNTRUSTED) from error
-        return KeyBroker(
+        return VerifiedKeyBroker(
             signing_key=approval.claims.bound.signing_key, until_ms=approval.valid_until_ms
         )
 
-    def enroll(self, keybroker: KeyBroker) -> Grant:
+    def enroll(self, keybroker: VerifiedKeyBroker) -> Grant:
         """Show fresh evidence and open the grant that it earns.
 
         Raises: FatalError when the policy does not accept this worker, or the grant is of an older
@@ -95,7 +95,7 @@ class Enrollment:
         self._pin(grant)
         return grant
 
-    def newer(self, document: bytes, keybroker: KeyBroker, version: int) -> bool:
+    def newer(self, document: bytes, keybroker: VerifiedKeyBroker, version: int) -> bool:
         """Whether a published directory is another than the grant's, or of another key broker."""
         try:
             published = SignedDirectory.parse(document)

@@ -21,7 +21,7 @@ class ClosedError(UnavailableError):
     """The host has closed the pipe; nothing more will come."""
 
 
-class HostMessages:
+class HostRequests:
     """One question at a time, for one asking thread; the reading thread hands answers in."""
 
     def __init__(self, port: FramePort) -> None:
@@ -29,7 +29,7 @@ class HostMessages:
         self._port = port
         self._answers: queue.SimpleQueue[tuple[FrameKind, memoryview] | None] = queue.SimpleQueue()
 
-    def hand_in(self, kind: FrameKind, payload: memoryview) -> None:
+    def deliver_answer(self, kind: FrameKind, payload: memoryview) -> None:
         """Take a CONTROL or PACKAGE frame from the host."""
         self._answers.put((kind, payload))
 

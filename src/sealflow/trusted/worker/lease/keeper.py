@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.errors import BundleError, UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
-from sealflow.trusted.worker.serving.arrivals import Serving
+from sealflow.trusted.worker.serving.arrivals import ServingUpdate
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.wire.frame_payloads import Event
 from sealflow.wire.frames import FrameKind
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from sealflow.documents.grant import Grant, GrantedModel
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.port import EventJournal, FramePort
-    from sealflow.trusted.worker.lease.enrollment import Enrollment, KeyBroker
-    from sealflow.trusted.worker.lease.host_requests import HostMessages
-    from sealflow.trusted.worker.models.loader import Loading, ServedModel
-    from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock
+    from sealflow.trusted.worker.lease.enrollment import Enrollment, VerifiedKeyBroker
+    from sealflow.trusted.worker.lease.host_requests import HostRequests
+    from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
+    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, HostClock
     from sealflow.wire.ids import ModelRef
 
 _FIRST_PAUSE_S: Final = 0.25
 _MAX_PAUSE_S: Final = 15.0
 
 
-class Keeping:
+class LeaseKeeper:
     """Runs until the host closes the pipe; what it finds goes to the opening thread."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the worker's parts meet here
         self,
         identity: EnclaveIdentity,
         enrollment: Enrollment,
-        host: HostMessages,
-        loading: Loading,
-        arrivals: Arrivals,
-        clock: Clock,
+        host: HostRequests,
+        loading: ModelLoader,
+        arrivals: ArrivalQueue,
+        clock: HostClock,
         port: FramePort,
         journal: EventJournal,
         *,
@@ -133,7 +133,7 @@ class Keeping:
 
     def _serve(self, grant: Grant) -> None:
         keys = [HeldEpochKey(opening=key.opening, destroy_ms=key.destroy_ms) for key in grant.keys]
-        serving = Serving(keys=keys, lease_ms=grant.lease_ms, models=dict(self._models))
+        serving = ServingUpdate(keys=keys, lease_ms=grant.lease_ms, models=dict(self._models))
         self._arrivals.put(serving)
         models = [
             {
@@ -153,7 +153,7 @@ class Keeping:
         }
         self._port.send(FrameKind.READY, canonical_json(ready))
 
-    def _wait_for_news(self, grant: Grant, keybroker: KeyBroker) -> None:
+    def _wait_for_news(self, grant: Grant, keybroker: VerifiedKeyBroker) -> None:
         """Return when the lease is half over, or something else is published."""
         self._journal.record(Event.ENROLLED, directory_version=grant.directory_version)
         now_ms = self._clock.now_ms

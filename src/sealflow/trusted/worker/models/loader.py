@@ -98,7 +98,7 @@ class ServedModel:
         )
 
 
-class Loading:
+class ModelLoader:
     """Opens packages and builds their models; each runtime is imported when first needed."""
 
     def __init__(

@@ -18,7 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from sealflow.errors import BundleError, InvalidInputError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.package.manifest import ModelFormat
-from sealflow.trusted.worker.models.runtime import check_specs, open_sized
+from sealflow.trusted.worker.models.runtime import check_specs, has_open_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,7 +86,7 @@ class OnnxRuntime:
         if manifest.format is not ModelFormat.ONNX:
             msg = f"ONNX Runtime cannot load the format {manifest.format}"
             raise BundleError(msg)
-        self._options.enable_cpu_mem_arena = not open_sized(manifest)
+        self._options.enable_cpu_mem_arena = not has_open_shapes(manifest)
         try:
             session = onnxruntime.InferenceSession(
                 files[manifest.file], self._options, providers=["CPUExecutionProvider"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sealflow.errors import BundleError, MalformedError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.package.manifest import ModelFormat
-from sealflow.trusted.worker.models.runtime import check_specs, open_sized
+from sealflow.trusted.worker.models.runtime import check_specs, has_open_shapes
 
 # None says that it cannot be imported (Python language reference, 5.3.1).
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
@@ -79,7 +79,7 @@ class OpenVino:
         outputs = _specs(compiled.outputs, promised)
         check_specs("output", manifest.outputs, outputs)
         names = [spec.name for spec in outputs]
-        return OpenVinoModel(compiled, names, keeping=not open_sized(manifest))
+        return OpenVinoModel(compiled, names, keeping=not has_open_shapes(manifest))
 
 
 class OpenVinoModel:

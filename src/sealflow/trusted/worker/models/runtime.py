@@ -67,7 +67,7 @@ def check_specs(what: str, promised: Sequence[TensorSpec], found: Sequence[Tenso
             raise BundleError(msg)
 
 
-def open_sized(manifest: ModelManifest) -> bool:
+def has_open_shapes(manifest: ModelManifest) -> bool:
     """Whether a request can choose how much memory the model takes, beyond the rows of a batch.
 
     Such a model must not keep what a large run took, or one request could leave the worker without

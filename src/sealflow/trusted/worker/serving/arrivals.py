@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sealflow.wire.ids import ModelRef
 
 
-class Clock:
+class HostClock:
     """The worker's time in Unix milliseconds: as the host tells it, but never backwards."""
 
     def __init__(self, now_ms: int) -> None:
@@ -36,14 +36,14 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelopes:
+class EnvelopeBatch:
     """One BATCH frame: envelopes by slot."""
 
     items: Sequence[tuple[int, memoryview]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class ServingUpdate:
     """What may be opened and run from now on; replaces what was."""
 
     keys: Sequence[HeldEpochKey]
@@ -51,11 +51,11 @@ class Serving:
     models: Mapping[ModelRef, ServedModel]
 
 
-class Ticked:
+class ClockTick:
     """Time moved; keys may be over."""
 
 
-class Arrivals:
+class ArrivalQueue:
     """A queue that refuses envelopes over its bound instead of making the reader wait.
 
     The reader must never wait for the model: the time and new keys come through the same pipe.
@@ -68,9 +68,9 @@ class Arrivals:
         self._lock = threading.Lock()
         self._items = 0
         self._bytes = 0
-        self._queue: SimpleQueue[Envelopes | Serving | Ticked | None] = SimpleQueue()
+        self._queue: SimpleQueue[EnvelopeBatch | ServingUpdate | ClockTick | None] = SimpleQueue()
 
-    def offer(self, envelopes: Envelopes) -> bool:
+    def offer(self, envelopes: EnvelopeBatch) -> bool:
         """Queue a frame's envelopes, or say that there is no room for them."""
         size = _size(envelopes)
         with self._lock:
@@ -84,7 +84,7 @@ class Arrivals:
         self._queue.put(envelopes)
         return True
 
-    def put(self, message: Serving | Ticked | None) -> None:
+    def put(self, message: ServingUpdate | ClockTick | None) -> None:
         """Queue news; None says that nothing will follow."""
         self._queue.put(message)
 
@@ -93,15 +93,15 @@ class Arrivals:
         """Whether `next` would give something at once."""
         return not self._queue.empty()
 
-    def next(self) -> Envelopes | Serving | Ticked | None:
+    def next(self) -> EnvelopeBatch | ServingUpdate | ClockTick | None:
         """Wait for what came first."""
         message = self._queue.get()
-        if isinstance(message, Envelopes):
+        if isinstance(message, EnvelopeBatch):
             with self._lock:
                 self._items -= len(message.items)
                 self._bytes -= _size(message)
         return message
 
 
-def _size(envelopes: Envelopes) -> int:
+def _size(envelopes: EnvelopeBatch) -> int:
     return sum(len(envelope) for _, envelope in envelopes.items)

@@ -59,7 +59,7 @@ class Job:
         return (self.model.digest, shapes)
 
 
-class WaitingJobs:
+class BatchQueue:
     """Bounded hand-over from the thread that opens requests to the one that runs models."""
 
     def __init__(self, *, max_jobs: int, max_bytes: int, max_wait_ms: int) -> None:

@@ -20,7 +20,7 @@ _BUCKET_MS: Final = 1000
 _SESSIONS: Final = 4096
 
 
-class SeenIds:
+class ReplayFilter:
     """Remembers ids in bounded memory, and refuses when full rather than forget one too early.
 
     An id may go once its deadline is past: by a clock that never goes back, its request would be
@@ -88,7 +88,7 @@ class HeldKey:
     """A key in use and the ids seen under it, which go when it goes."""
 
     key: HeldEpochKey
-    seen: SeenIds = field(repr=False)
+    seen: ReplayFilter = field(repr=False)
 
 
 class Keyring:
@@ -116,7 +116,7 @@ class Keyring:
             self._drop(key_id)
         for key_id, key in granted.items():
             held = self._held.get(key_id)
-            seen = held.seen if held else SeenIds(self._replay_capacity, key.destroy_ms)
+            seen = held.seen if held else ReplayFilter(self._replay_capacity, key.destroy_ms)
             self._held[key_id] = HeldKey(key=key, seen=seen)
         self._lease_ms = lease_ms
 

@@ -20,7 +20,7 @@ from sealflow.errors import (
 from sealflow.openinfer.binary import decode_request
 from sealflow.seal.content import ContentKind
 from sealflow.seal.exchange import IncomingCall, open_request
-from sealflow.trusted.worker.serving.arrivals import Envelopes, Serving
+from sealflow.trusted.worker.serving.arrivals import EnvelopeBatch, ServingUpdate
 from sealflow.trusted.worker.serving.batching import NO_MEMORY, Job
 from sealflow.trusted.worker.serving.keyring import Keyring
 from sealflow.wire.envelope import decode, encode_refusal
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sealflow.trusted.worker.models.loader import ServedModel
-    from sealflow.trusted.worker.serving.arrivals import Arrivals, Clock, Ticked
-    from sealflow.trusted.worker.serving.batching import WaitingJobs
+    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, ClockTick, HostClock
+    from sealflow.trusted.worker.serving.batching import BatchQueue
     from sealflow.trusted.worker.serving.keyring import HeldKey
-    from sealflow.trusted.worker.serving.runner import Replies
+    from sealflow.trusted.worker.serving.runner import ReplySender
     from sealflow.wire.envelope import Envelope, RequestHeader
     from sealflow.wire.ids import ModelRef, RequestId
 
 
-class Opening:
+class RequestOpener:
     """Takes arrivals one after the other until there are none."""
 
     def __init__(  # noqa: PLR0913 - the parts of a worker meet here
         self,
-        arrivals: Arrivals,
-        jobs: WaitingJobs,
-        replies: Replies,
-        clock: Clock,
+        arrivals: ArrivalQueue,
+        jobs: BatchQueue,
+        replies: ReplySender,
+        clock: HostClock,
         *,
         max_body_bytes: int,
         replay_capacity: int,
@@ -71,16 +71,16 @@ class Opening:
             self.handle(message)
         self._jobs.close()
 
-    def handle(self, message: Envelopes | Serving | Ticked) -> None:
+    def handle(self, message: EnvelopeBatch | ServingUpdate | ClockTick) -> None:
         """Take news, or check and open envelopes and add what they ask to the jobs."""
-        if isinstance(message, Serving):
+        if isinstance(message, ServingUpdate):
             self._keys.replace(message.keys, message.lease_ms)
             self._models = message.models
         self._keys.expire(self._clock.now_ms)
-        if isinstance(message, Envelopes):
+        if isinstance(message, EnvelopeBatch):
             self._take(message)
 
-    def _take(self, envelopes: Envelopes) -> None:
+    def _take(self, envelopes: EnvelopeBatch) -> None:
         now_ms = self._clock.now_ms
         answers = []
         for slot, data in envelopes.items:

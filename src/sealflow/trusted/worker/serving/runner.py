@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.port import FramePort
     from sealflow.trusted.worker.models.loader import ServedModel
-    from sealflow.trusted.worker.serving.arrivals import Clock
-    from sealflow.trusted.worker.serving.batching import Job, WaitingJobs
+    from sealflow.trusted.worker.serving.arrivals import HostClock
+    from sealflow.trusted.worker.serving.batching import BatchQueue, Job
 
 
-class Receipts:
+class ReceiptSigner:
     """Signs what this worker answers. For any thread."""
 
-    def __init__(self, identity: EnclaveIdentity, clock: Clock) -> None:
+    def __init__(self, identity: EnclaveIdentity, clock: HostClock) -> None:
         """Sign as `identity`."""
         self._identity = identity
         self._clock = clock
@@ -69,15 +69,15 @@ def _written(content: Content) -> list[bytes | memoryview]:
     return [*content_parts(content.kind, bytes(content.text)), content.binary]
 
 
-class Replies:
+class ReplySender:
     """Seals replies under this worker's name and sends them. For any thread."""
 
-    def __init__(self, port: FramePort, clock: Clock, identity: EnclaveIdentity) -> None:
+    def __init__(self, port: FramePort, clock: HostClock, identity: EnclaveIdentity) -> None:
         """Take the way out and the worker in whose name replies go."""
         self._port = port
         self._clock = clock
         self._instance = identity.instance
-        self._receipts = Receipts(identity, clock)
+        self._receipts = ReceiptSigner(identity, clock)
 
     def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
         """Send envelopes by slot, in one frame if they fit."""
@@ -96,10 +96,10 @@ class Replies:
         return self.seal(call, model, error_parts(code, message))
 
 
-class Answering:
+class BatchRunner:
     """Takes batches of jobs until there are none."""
 
-    def __init__(self, jobs: WaitingJobs, replies: Replies, *, max_body_bytes: int) -> None:
+    def __init__(self, jobs: BatchQueue, replies: ReplySender, *, max_body_bytes: int) -> None:
         """Run models in turn; refuse replies over `max_body_bytes`, like requests of that size."""
         self._jobs = jobs
         self._replies = replies
@@ -118,8 +118,8 @@ class Answering:
         return batch is not None
 
     def _answers(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
-        names = _asked(jobs)
-        results = _tried(jobs, names)
+        names = _requested_outputs(jobs)
+        results = _run_or_error(jobs, names)
         if isinstance(results, ModelError):
             if len(jobs) == 1:
                 return [self._error(jobs[0], results)]
@@ -163,7 +163,9 @@ class Answering:
         return job.slot, self._replies.seal_error(job.call, job.model, error.code, str(error))
 
 
-def _tried(jobs: Sequence[Job], names: Sequence[str]) -> list[list[NDArray[Any]]] | ModelError:
+def _run_or_error(
+    jobs: Sequence[Job], names: Sequence[str]
+) -> list[list[NDArray[Any]]] | ModelError:
     try:
         return run_batch(jobs, names)
     except ModelError as error:
@@ -171,7 +173,7 @@ def _tried(jobs: Sequence[Job], names: Sequence[str]) -> list[list[NDArray[Any]]
         return type(error)(str(error))
 
 
-def _asked(jobs: Sequence[Job]) -> list[str]:
+def _requested_outputs(jobs: Sequence[Job]) -> list[str]:
     """The outputs that some job asks for; who names none asks for all."""
     if all(job.request.outputs for job in jobs):
         return list(dict.fromkeys(asked.name for job in jobs for asked in job.request.outputs))

@@ -6,7 +6,7 @@ import pytest
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.trusted.worker.lease import host_requests
-from sealflow.trusted.worker.lease.host_requests import ClosedError, HostMessages
+from sealflow.trusted.worker.lease.host_requests import ClosedError, HostRequests
 from sealflow.wire.frames import FrameKind, encode_chunk
 from tests.unit.trusted.worker.parts import Outside
 
@@ -20,7 +20,7 @@ class Answering(Outside):
         """Answer all of them at the first question; None closes."""
         super().__init__()
         self.answers = answers
-        self.messages = HostMessages(self.port)
+        self.messages = HostRequests(self.port)
 
     def send(self, kind: FrameKind, payload: bytes) -> None:
         """Keep the question and answer it."""
@@ -29,7 +29,7 @@ class Answering(Outside):
             if answer is None:
                 self.messages.close()
             else:
-                self.messages.hand_in(answer[0], memoryview(answer[1]))
+                self.messages.deliver_answer(answer[0], memoryview(answer[1]))
 
 
 def _piece(
@@ -98,8 +98,8 @@ def test_pieces_must_follow_each_other(answers: list[tuple[FrameKind, bytes]], r
 def test_a_late_answer_is_no_answer_to_the_next_question() -> None:
     """What came for a question that was given up is thrown away."""
     host = Answering((FrameKind.CONTROL, b'{"new":1}'))
-    host.messages.hand_in(FrameKind.CONTROL, memoryview(b'{"old":1}'))
-    host.messages.hand_in(*_late())
+    host.messages.deliver_answer(FrameKind.CONTROL, memoryview(b'{"old":1}'))
+    host.messages.deliver_answer(*_late())
     assert host.messages.ask_key_broker({}) == {"new": 1}
 
 
@@ -121,7 +121,7 @@ def test_a_closed_pipe_ends_every_question() -> None:
     with pytest.raises(ClosedError):
         host.messages.ask_key_broker({})
     host = Answering()
-    host.messages.hand_in(*_late())
+    host.messages.deliver_answer(*_late())
     host.messages.close()
     for _ in range(2):
         with pytest.raises(ClosedError):

@@ -15,8 +15,8 @@ from sealflow.attest.evidence import Role
 from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.revocation import RevokedKind
 from sealflow.trusted.port import FatalError
-from sealflow.trusted.worker.lease.enrollment import Enrollment, KeyBroker
-from sealflow.trusted.worker.lease.host_requests import HostMessages
+from sealflow.trusted.worker.lease.enrollment import Enrollment, VerifiedKeyBroker
+from sealflow.trusted.worker.lease.host_requests import HostRequests
 from sealflow.wire.frame_payloads import Event, Fatal
 from sealflow.wire.frames import FrameKind
 from sealflow.wire.ids import ModelRef
@@ -285,9 +285,9 @@ def test_news_are_told_from_noise() -> None:
     """A directory is news if it is later, or of another key broker, or no directory at all."""
     host = Host(_made())
     worker = identity(_made(), Role.WORKER)
-    enrollment = Enrollment(worker, HostMessages(host))  # type: ignore[arg-type]
+    enrollment = Enrollment(worker, HostRequests(host))  # type: ignore[arg-type]
     signing_key = host.broker_identity.signing.public_key().public_bytes_raw()
-    keybroker = KeyBroker(signing_key=signing_key, until_ms=NOW_MS)
+    keybroker = VerifiedKeyBroker(signing_key=signing_key, until_ms=NOW_MS)
     version = 1
     assert not enrollment.newer(host.document, keybroker, version)
     assert enrollment.newer(host.document, keybroker, version - 1)

@@ -14,7 +14,7 @@ from sealflow.errors import ModelError
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType
-from sealflow.trusted.worker.serving.batching import Job, WaitingJobs, run_batch
+from sealflow.trusted.worker.serving.batching import BatchQueue, Job, run_batch
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import ANY, any_negation, job, loader, rows_job, served, specs
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sealflow.trusted.worker.models.loader import ServedModel
 
 
-def _waiting(*jobs: Job, max_wait_ms: int = 0) -> WaitingJobs:
-    waiting = WaitingJobs(max_jobs=1000, max_bytes=2**30, max_wait_ms=max_wait_ms)
+def _waiting(*jobs: Job, max_wait_ms: int = 0) -> BatchQueue:
+    waiting = BatchQueue(max_jobs=1000, max_bytes=2**30, max_wait_ms=max_wait_ms)
     for each in jobs:
         waiting.put(each)
     return waiting

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 
-from sealflow.trusted.worker.serving.batching import Job, WaitingJobs
+from sealflow.trusted.worker.serving.batching import BatchQueue, Job
 from tests.unit.trusted.worker.parts import any_negation, rows_job
 
 
-def _waiting(*jobs: Job, max_wait_ms: int = 0) -> WaitingJobs:
-    waiting = WaitingJobs(max_jobs=1000, max_bytes=2**30, max_wait_ms=max_wait_ms)
+def _waiting(*jobs: Job, max_wait_ms: int = 0) -> BatchQueue:
+    waiting = BatchQueue(max_jobs=1000, max_bytes=2**30, max_wait_ms=max_wait_ms)
     for each in jobs:
         waiting.put(each)
     return waiting
 
 
-def _rest(waiting: WaitingJobs) -> list[list[int]]:
+def _rest(waiting: BatchQueue) -> list[list[int]]:
     """The slots of all batches, until there are none."""
     waiting.close()
     batches = []
@@ -98,7 +98,7 @@ def test_jobs_are_bounded_in_number() -> None:
     """A full hand-over makes the putting thread wait: no batch can hold more than the bound."""
     model = any_negation("a", 8)
     jobs = [rows_job(model, 1, slot=slot) for slot in range(20)]
-    waiting = WaitingJobs(max_jobs=3, max_bytes=2**30, max_wait_ms=0)
+    waiting = BatchQueue(max_jobs=3, max_bytes=2**30, max_wait_ms=0)
     _put_and_take(waiting, jobs, most=3)
 
 
@@ -108,11 +108,11 @@ def test_jobs_are_bounded_in_bytes() -> None:
     widths = [10, 10, 10, 10, 10, 10, 10]
     jobs = [rows_job(model, 1, width, slot=slot) for slot, width in enumerate(widths)]
     assert [each.weight for each in jobs] == [40] * 7
-    _put_and_take(WaitingJobs(max_jobs=100, max_bytes=99, max_wait_ms=0), jobs, most=2)
-    _put_and_take(WaitingJobs(max_jobs=100, max_bytes=39, max_wait_ms=0), jobs, most=1)
+    _put_and_take(BatchQueue(max_jobs=100, max_bytes=99, max_wait_ms=0), jobs, most=2)
+    _put_and_take(BatchQueue(max_jobs=100, max_bytes=39, max_wait_ms=0), jobs, most=1)
 
 
-def _put_and_take(waiting: WaitingJobs, jobs: list[Job], *, most: int) -> None:
+def _put_and_take(waiting: BatchQueue, jobs: list[Job], *, most: int) -> None:
     def put() -> None:
         for each in jobs:
             waiting.put(each)
@@ -145,7 +145,7 @@ def test_waiting_for_company_ends_with_a_full_batch() -> None:
 def test_waiting_for_company_ends_when_nothing_more_fits() -> None:
     """A full hand-over cannot bring company, so the batch starts."""
     model = any_negation("a", 8)
-    waiting = WaitingJobs(max_jobs=2, max_bytes=2**30, max_wait_ms=100_000)
+    waiting = BatchQueue(max_jobs=2, max_bytes=2**30, max_wait_ms=100_000)
     jobs = [rows_job(model, 1) for _ in range(2)]
     for each in jobs:
         waiting.put(each)

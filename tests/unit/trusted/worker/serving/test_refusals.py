@@ -10,7 +10,7 @@ import pytest
 from sealflow.errors import RefusalCode
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import Suite
-from sealflow.trusted.worker.serving.arrivals import Serving, Ticked
+from sealflow.trusted.worker.serving.arrivals import ClockTick, ServingUpdate
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.wire.envelope import Kind, RefusalHeader, RequestHeader, decode, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
@@ -229,7 +229,7 @@ def test_keys_are_destroyed_in_time() -> None:
         HeldEpochKey(opening=KEY, destroy_ms=NOW_MS),
         HeldEpochKey(opening=OTHER_KEY, destroy_ms=LEASE_MS),
     ]
-    worker.arrivals.put(Serving(keys=keys, lease_ms=LEASE_MS, models={model.ref: model}))
+    worker.arrivals.put(ServingUpdate(keys=keys, lease_ms=LEASE_MS, models={model.ref: model}))
     assert worker.send(call.envelope).finish().refusal(0) is RefusalCode.UNKNOWN_KEY
 
 
@@ -239,7 +239,7 @@ def test_time_alone_ends_the_lease() -> None:
     call = a_call(model)
     worker = Worker().serve(model, lease_ms=NOW_MS + 1)
     worker.clock.advance(NOW_MS + 1)
-    worker.arrivals.put(Ticked())
+    worker.arrivals.put(ClockTick())
     assert worker.send(call.envelope).finish().refusal(0) is RefusalCode.UNAVAILABLE
 
 

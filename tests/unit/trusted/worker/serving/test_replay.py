@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import RefusalCode, RefusedError
-from sealflow.trusted.worker.serving.keyring import SeenIds
+from sealflow.trusted.worker.serving.keyring import ReplayFilter
 from sealflow.wire.ids import RequestId, new_request_id
 
 END_MS = 100_000
 
 
-def _refusal(seen: SeenIds, request_id: RequestId, now_ms: int) -> RefusalCode | None:
+def _refusal(seen: ReplayFilter, request_id: RequestId, now_ms: int) -> RefusalCode | None:
     try:
         seen.check(request_id, now_ms)
     except RefusedError as error:
@@ -23,7 +23,7 @@ def _refusal(seen: SeenIds, request_id: RequestId, now_ms: int) -> RefusalCode |
 
 def test_an_id_passes_once() -> None:
     """What was remembered is refused as replayed."""
-    seen, request_id = SeenIds(10, END_MS), new_request_id()
+    seen, request_id = ReplayFilter(10, END_MS), new_request_id()
     assert _refusal(seen, request_id, 1000) is None
     seen.remember(request_id, deadline_ms=5000)
     assert _refusal(seen, request_id, 1000) is RefusalCode.REPLAYED
@@ -31,7 +31,7 @@ def test_an_id_passes_once() -> None:
 
 def test_checking_alone_burns_nothing() -> None:
     """A forged envelope that does not open cannot use up another request's id."""
-    seen, request_id = SeenIds(10, END_MS), new_request_id()
+    seen, request_id = ReplayFilter(10, END_MS), new_request_id()
     seen.check(request_id, 0)
     seen.check(request_id, 0)
     assert len(seen) == 0
@@ -39,7 +39,7 @@ def test_checking_alone_burns_nothing() -> None:
 
 def test_a_full_memory_refuses_instead_of_forgetting() -> None:
     """At capacity new ids are refused as overload, and the old ones are still known."""
-    seen = SeenIds(3, END_MS)
+    seen = ReplayFilter(3, END_MS)
     ids = [new_request_id() for _ in range(3)]
     for request_id in ids:
         seen.remember(request_id, deadline_ms=10_000)
@@ -49,7 +49,7 @@ def test_a_full_memory_refuses_instead_of_forgetting() -> None:
 
 def test_room_comes_back_when_deadlines_pass() -> None:
     """An id may be forgotten once its own request would be refused as expired."""
-    seen = SeenIds(2, END_MS)
+    seen = ReplayFilter(2, END_MS)
     seen.remember(new_request_id(), deadline_ms=1_500)
     seen.remember(new_request_id(), deadline_ms=60_000)
     assert _refusal(seen, new_request_id(), 1_500) is RefusalCode.OVERLOADED
@@ -65,7 +65,7 @@ def test_room_comes_back_when_deadlines_pass() -> None:
 def test_no_request_is_ever_taken_twice(steps: list[tuple[int, int, int]]) -> None:
     """Whatever deadlines and times come, what was taken once is replayed, expired or overload."""
     ids = [RequestId(f"{number:032x}") for number in range(6)]
-    seen = SeenIds(4, END_MS)
+    seen = ReplayFilter(4, END_MS)
     taken: dict[RequestId, int] = {}
     now_ms = 0
     for number, drawn_ms, passed_ms in steps:
@@ -82,7 +82,7 @@ def test_no_request_is_ever_taken_twice(steps: list[tuple[int, int, int]]) -> No
 
 def test_refusals_are_values() -> None:
     """The refusal names its code."""
-    seen = SeenIds(1, END_MS)
+    seen = ReplayFilter(1, END_MS)
     seen.remember(new_request_id(), 10)
     with pytest.raises(RefusedError, match="overloaded"):
         seen.check(new_request_id(), 0)
@@ -90,7 +90,7 @@ def test_refusals_are_values() -> None:
 
 def test_far_deadlines_end_with_the_key() -> None:
     """An id whose deadline is beyond its key's end is never forgotten, whatever the time is."""
-    seen, request_id = SeenIds(2, END_MS), new_request_id()
+    seen, request_id = ReplayFilter(2, END_MS), new_request_id()
     seen.remember(request_id, END_MS)
     assert _refusal(seen, request_id, 10 * END_MS) is RefusalCode.REPLAYED
     seen.remember(new_request_id(), END_MS - 1)
