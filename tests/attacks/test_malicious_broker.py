@@ -51,7 +51,7 @@ def test_61_delivered_again(streams: RedisStreams, client: StreamTransport) -> N
     call = both.call()
     assert client.submit([(call.request_id, call.envelope)], capacity=9) == [True]
     [first] = streams.claim(KEYS.requests, "one", 1, 0)
-    [second] = streams.stale(KEYS.requests, "two", 0, 1)
+    [second] = streams.claim_stale(KEYS.requests, "two", 0, 1)
     assert (first.entry_id, second.attempt) == (second.entry_id, 2)
     for delivery in (first, second):
         streams.answer(KEYS.requests, [(delivery, both.answer(delivery.envelope))])

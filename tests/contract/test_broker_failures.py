@@ -41,7 +41,7 @@ def test_a_full_memory_is_a_full_queue(binary: str) -> None:
         assert any(accepted)
         streams = RedisStreams(server.url)
         with pytest.raises(QueueFullError):
-            streams.set_value("big", bytes(2**22))
+            streams.set("big", bytes(2**22))
         streams.close()
         transport.close()
     finally:

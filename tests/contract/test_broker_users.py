@@ -16,7 +16,7 @@ import pytest
 import valkey
 
 from sealflow.host.broker.embedded_server import wheel_server
-from sealflow.host.broker.gateway_records import Records
+from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
 from sealflow.operator.components import Site
@@ -117,16 +117,16 @@ def test_work(guarded: Guarded) -> None:
     try:
         for streams, stream in ((control, KEYS.control), (engine, KEYS.requests)):
             streams.ensure_group(stream)
-        control.set_value(KEYS.directory, b"directory")
-        control.set_value(KEYS.status("control", "c"), b"{}", ttl_ms=10_000)
-        engine.set_value(KEYS.status("engine", "e"), b"{}", ttl_ms=10_000)
-        assert client.directory() == b"directory" == engine.value(KEYS.directory)
+        control.set(KEYS.directory, b"directory")
+        control.set(KEYS.status("control", "c"), b"{}", ttl_ms=10_000)
+        engine.set(KEYS.status("engine", "e"), b"{}", ttl_ms=10_000)
+        assert client.directory() == b"directory" == engine.get(KEYS.directory)
         assert client.submit([("1", b"poison"), ("2", b"sealed")], capacity=9) == [True, True]
         for passed in engine.claim(KEYS.requests, "other", 2, 0):
-            engine.pass_on(KEYS.requests, passed)
+            engine.requeue(KEYS.requests, passed)
         first, second = engine.claim(KEYS.requests, "e", 2, 0)
         engine.touch(KEYS.requests, "e", [second.entry_id])
-        assert engine.stale(KEYS.requests, "e", 0, 1)[0].entry_id == first.entry_id
+        assert engine.claim_stale(KEYS.requests, "e", 0, 1)[0].entry_id == first.entry_id
         engine.dead_letter(KEYS.requests, first, b"refusal")
         engine.answer(KEYS.requests, [(second, b"reply")])
         assert engine.depth(KEYS.requests).waiting == 0
@@ -144,7 +144,10 @@ def test_work(guarded: Guarded) -> None:
 async def test_gateway(guarded: Guarded) -> None:
     """A gateway does its work with a user and a certificate of its own."""
     engine, address = RedisStreams(guarded.address("engine")), guarded.address("gateway")
-    records, submitter = Records(address, DEPLOYMENT), Submitter(address, DEPLOYMENT, "gateway-1")
+    records, submitter = (
+        GatewayRecords(address, DEPLOYMENT),
+        Submitter(address, DEPLOYMENT, "gateway-1"),
+    )
     await submitter.start()
     try:
         engine.ensure_group(KEYS.requests)

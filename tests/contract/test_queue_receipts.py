@@ -48,7 +48,7 @@ class Service:
         model = replace(plain.models[0], digest=MODEL.digest)
         directory = replace(plain, models=(model,))
         streams.ensure_group(KEYS.requests)
-        streams.set_value(KEYS.directory, self.published.document(directory))
+        streams.set(KEYS.directory, self.published.document(directory))
         grant = self.published.vault.grant(lambda _: True, LOG.history, 1)
         self._openings = {key.opening.sealing.key_id: key.opening for key in grant.keys}
         self._receipts = ReceiptSigner(worker_identity(), HostClock(now_ms))

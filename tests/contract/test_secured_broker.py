@@ -18,7 +18,7 @@ import valkey
 
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.broker.embedded_server import wait_ready
-from sealflow.host.broker.gateway_records import Records
+from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
 from sealflow.owner.queue.transport import StreamTransport
@@ -107,7 +107,7 @@ def _with(address: BrokerAddress, **changes: str) -> BrokerAddress:
 async def test_all_clients_of_a_secured_broker(secured: Secured) -> None:
     """Gateway, engine and queue client meet on a broker with TLS and users."""
     submitter = Submitter(secured.address, "test", "gateway-1")
-    records = Records(secured.address, "test")
+    records = GatewayRecords(secured.address, "test")
     await submitter.start()
     streams = RedisStreams(secured.address)
     owner = StreamTransport(secured.address, "test")
@@ -208,7 +208,7 @@ async def test_failover_loses_nothing() -> None:
         wait_ready(BrokerAddress(url=f"valkey://127.0.0.1:{second}"), 30)
         wait_ready(address, 30)
         submitter = Submitter(address, "test", "gateway-1", min_replicas=1)
-        records = Records(address, "test", min_replicas=1)
+        records = GatewayRecords(address, "test", min_replicas=1)
         streams = RedisStreams(address)
         await submitter.start()
         try:
@@ -248,7 +248,7 @@ def _until_watched(port: int) -> None:
     client.close()
 
 
-async def _accepted(records: Records, request_id: str) -> None:
+async def _accepted(records: GatewayRecords, request_id: str) -> None:
     until = time.monotonic() + 30
     while True:
         try:

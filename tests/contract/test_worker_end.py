@@ -70,7 +70,7 @@ class Untethered:
         boot = SETTINGS | {name: b64encode(path.read_bytes()).decode() for name, path in
                            files.items()} | {"now_ms": _now_ms()}  # fmt: skip
         self._send(FrameKind.BOOT, json.dumps(boot).encode())
-        directory = self._broker.value(KEYS.directory) or b""
+        directory = self._broker.get(KEYS.directory) or b""
         self._send(FrameKind.TICK, _now_ms().to_bytes(8) + directory)
 
     def _send(self, kind: FrameKind, payload: bytes) -> None:

@@ -64,7 +64,7 @@ class PlayedService:
     def publish_text(self, text: bytes) -> None:
         """Let any bytes be found as the directory."""
         self.text = text
-        self._streams.set_value(KEYS.directory, text)
+        self._streams.set(KEYS.directory, text)
 
     def renew(self) -> None:
         """Publish a newer version; another between them was never seen here."""

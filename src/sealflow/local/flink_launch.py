@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
-from sealflow.host.enclave.die_with_parent import tethered
+from sealflow.host.enclave.die_with_parent import die_with_parent
 from sealflow.host.engine.flink.rest import RUNNING, FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall
 from sealflow.local.flink_cluster import FRUGAL_JVM, LOOPBACK, FlinkCluster, FlinkKeys, client_tls
@@ -159,7 +159,7 @@ def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.
     argv = (str(install.python), "-m", "sealflow.host.engine.flink.submit", str(job.absolute()))
     with log.open("ab") as errors:
         return subprocess.Popen(  # noqa: S603 - our own program, no shell
-            tethered(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            die_with_parent(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             env=environment, text=True,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.enclave.die_with_parent import tethered
+from sealflow.host.enclave.die_with_parent import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,7 +171,7 @@ def last_line(log: Path) -> str:
 
 
 def _spawn(program: Program) -> subprocess.Popen[bytes]:
-    argv: Sequence[str] = tethered(program.argv)
+    argv: Sequence[str] = die_with_parent(program.argv)
     with program.log.open("ab") as log:
         try:
             return subprocess.Popen(  # noqa: S603 - our own programs, no shell

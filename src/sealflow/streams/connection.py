@@ -43,7 +43,7 @@ def connect(address: BrokerAddress | str, timeout_s: float | None) -> Any:  # no
 
 
 def connect_async(address: BrokerAddress | str) -> Any:  # noqa: ANN401 - likewise
-    """Give a client for one event loop; it connects when first used, inside of `within`.
+    """Give a client for one event loop; it connects when first used, inside of `round_trip`.
 
     Raises: ConfigError.
     """
@@ -107,7 +107,7 @@ def _require_files(address: BrokerAddress | str) -> None:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def redis_errors() -> Iterator[None]:
     """Turn the library's errors into ours: a full memory is a full queue, the rest may pass.
 
     Raises: QueueFullError, UnavailableError.
@@ -123,12 +123,12 @@ def translated() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def within(limit_s: float = ROUND_TRIP_S) -> AsyncIterator[None]:
+async def round_trip(limit_s: float = ROUND_TRIP_S) -> AsyncIterator[None]:
     """Give what is awaited inside `limit_s`.
 
     Raises: QueueFullError, UnavailableError.
     """
-    with translated():
+    with redis_errors():
         try:
             async with asyncio.timeout(limit_s):
                 yield

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import valkey
 
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, require_access, translated
+from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, redis_errors, require_access
 
 if TYPE_CHECKING:
     from sealflow.streams.address import BrokerAddress
@@ -111,7 +111,7 @@ def wait_ready(address: BrokerAddress | str, timeout_s: float) -> None:
     try:
         while True:
             try:
-                with translated():
+                with redis_errors():
                     client.ping()
                     info = _server_info(client)
             except UnavailableError:

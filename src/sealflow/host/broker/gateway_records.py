@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, cast
 import valkey
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.redis_streams import Depth
+from sealflow.host.broker.redis_streams import QueueDepth
 from sealflow.host.broker.submitter import REPLICATION_MS, require_replicas
-from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, within
+from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, round_trip
 from sealflow.streams.keys import FIELD_ENVELOPE, GROUP, Keyspace
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class InboxEntry:
     reply: bytes | None
 
 
-class Records:
+class GatewayRecords:
     """One deployment's records. Every method raises UnavailableError while the broker is away."""
 
     def __init__(
@@ -64,18 +64,18 @@ class Records:
 
     async def directory(self) -> bytes | None:
         """Fetch the published directory; None while there is none."""
-        async with within():
+        async with round_trip():
             return cast("bytes | None", await self._client.get(self._keyspace.directory))
 
     async def log(self, first: int, count: int) -> list[bytes]:
         """Fetch at most `count` log records from number `first` on."""
-        async with within():
+        async with round_trip():
             entries = await self._client.xrange(self._keyspace.log, f"{first}-1", "+", count)
             return [fields.get(FIELD_ENVELOPE, b"") for _, fields in entries]
 
     async def statuses(self) -> list[bytes]:
         """Fetch what every running process says of itself, as JSON."""
-        async with within():
+        async with round_trip():
             pattern = self._keyspace.status_pattern
             found = self._client.scan_iter(match=pattern, count=_SCAN_COUNT)
             keys = [key async for key in found][:_MAX_STATUSES]
@@ -84,26 +84,26 @@ class Records:
 
     async def publish_status(self, component: str, instance: str, text: bytes, ttl_ms: int) -> None:
         """Say how this process does, for `ttl_ms`."""
-        async with within():
+        async with round_trip():
             await self._client.set(self._keyspace.status(component, instance), text, px=ttl_ms)
 
     async def withdraw_status(self, component: str, instance: str) -> None:
         """Take back what `publish_status` said."""
-        async with within():
+        async with round_trip():
             await self._client.delete(self._keyspace.status(component, instance))
 
-    async def depth(self) -> Depth:
+    async def depth(self) -> QueueDepth:
         """Count what waits and what is in work."""
         stream = self._keyspace.requests
-        async with within():
+        async with round_trip():
             length = int(await self._client.xlen(stream))
             try:
                 summary = await self._client.xpending(stream, GROUP)
             except valkey.exceptions.ResponseError:
                 # No engine has made the group yet.
-                return Depth(waiting=length, in_work=0)
+                return QueueDepth(waiting=length, in_work=0)
         in_work = int(summary["pending"])
-        return Depth(waiting=max(length - in_work, 0), in_work=in_work)
+        return QueueDepth(waiting=max(length - in_work, 0), in_work=in_work)
 
     async def submit_once(
         self, request_id: str, envelope: bytes, *, capacity: int, ttl_ms: int
@@ -113,7 +113,7 @@ class Records:
         Raises: QueueFullError.
         """
         keys = (self._keyspace.requests, self._keyspace.inbox(request_id))
-        async with within():
+        async with round_trip():
             outcome = await self._client.eval(
                 _SUBMIT_ONCE,
                 len(keys),
@@ -142,7 +142,7 @@ class Records:
         streams = {self._keyspace.inbox(each): cursor for each, cursor in cursors.items()}
         names = dict(zip((each.encode() for each in streams), cursors, strict=True))
         client = self._client if block_ms is None else self._blocking
-        async with within(ROUND_TRIP_S + (block_ms or 0) / 1000):
+        async with round_trip(ROUND_TRIP_S + (block_ms or 0) / 1000):
             found = await client.xread(streams, count=_INBOX_READ_COUNT, block=block_ms)
         return {
             names[inbox]: [

@@ -53,14 +53,14 @@ state before, the number of this one, the state, then each record's number and t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredState:
     """A sealed state and its number: that of the newest log record."""
 
     number: int
     state: bytes = field(repr=False)
 
 
-class Ledger:
+class KeyBrokerRecords:
     """One instance's view. Every method raises UnavailableError while the broker is away."""
 
     def __init__(
@@ -82,18 +82,18 @@ class Ledger:
     def lead(self) -> bool:
         """Take the lease, or keep it; False while another instance has it."""
         arguments: list[str | bytes | int] = [self._instance, self._lease_ms]
-        return bool(self._broker.run(_LEAD, [self._keyspace.keybroker_leader], arguments))
+        return bool(self._broker.run_script(_LEAD, [self._keyspace.keybroker_leader], arguments))
 
     def resign(self) -> None:
         """Give the lease back, so that another need not wait for its end."""
-        self._broker.run(_RESIGN, [self._keyspace.keybroker_leader], [self._instance])
+        self._broker.run_script(_RESIGN, [self._keyspace.keybroker_leader], [self._instance])
 
     def leader(self) -> str | None:
         """The instance that has the lease."""
-        found = self._broker.value(self._keyspace.keybroker_leader)
+        found = self._broker.get(self._keyspace.keybroker_leader)
         return None if found is None else found.decode(errors="replace")
 
-    def commit(self, before: int, kept: Kept, records: Sequence[tuple[int, bytes]]) -> bool:
+    def commit(self, before: int, kept: StoredState, records: Sequence[tuple[int, bytes]]) -> bool:
         """Keep the state that follows number `before`; False when this instance leads no more."""
         keys = [
             self._keyspace.keybroker_leader,
@@ -110,27 +110,27 @@ class Ledger:
         ]
         for number, record in records:
             arguments += (number, record)
-        return bool(self._broker.run(_COMMIT, keys, arguments))
+        return bool(self._broker.run_script(_COMMIT, keys, arguments))
 
-    def kept(self) -> Kept | None:
+    def kept(self) -> StoredState | None:
         """The newest state."""
-        fields = self._broker.fields(self._keyspace.keybroker_state)
+        fields = self._broker.get_hash(self._keyspace.keybroker_state)
         if fields.get(b"deployment") != self._digest.encode():
             return None
-        return Kept(number=int(fields[b"number"]), state=fields[b"state"])
+        return StoredState(number=int(fields[b"number"]), state=fields[b"state"])
 
     def keys(self) -> list[bytes]:
         """The state's keys that were sealed for some machine."""
-        return list(self._broker.fields(self._keyspace.keybroker_keys).values())[:_MAX_KEYS]
+        return list(self._broker.get_hash(self._keyspace.keybroker_keys).values())[:_MAX_KEYS]
 
     def keep_key(self, machine: bytes, sealed: bytes) -> None:
         """Keep the state's key that was sealed for one machine."""
-        self._broker.set_field(self._keyspace.keybroker_keys, machine.hex(), sealed)
+        self._broker.set_hash_field(self._keyspace.keybroker_keys, machine.hex(), sealed)
 
     def records(self, after: int, count: int) -> list[tuple[int, bytes]]:
         """The log records from number `after` + 1 on, at most `count` of them."""
         script = "return redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])"
-        found = self._broker.run(script, [self._keyspace.log], [f"{after + 1}-1", count])
+        found = self._broker.run_script(script, [self._keyspace.log], [f"{after + 1}-1", count])
         return parse_records(found)
 
     def restore_records(self, records: Sequence[tuple[int, bytes]]) -> None:
@@ -142,7 +142,7 @@ class Ledger:
         end
         """
         flat: list[str | bytes | int] = [item for record in records for item in record]
-        self._broker.run(script, [self._keyspace.log], flat)
+        self._broker.run_script(script, [self._keyspace.log], flat)
 
 
 def parse_records(entries: object) -> list[tuple[int, bytes]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import valkey
 
 from sealflow.errors import QueueFullError, UnavailableError
-from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, within
+from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, round_trip
 from sealflow.streams.keys import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Submitter:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            async with within():
+            async with round_trip():
                 await self._sender.delete(self._inbox)
         except UnavailableError:
             # Its time to live deletes it.
@@ -139,7 +139,7 @@ class Submitter:
         for each in batch:
             self._await_answer(each)
         try:
-            async with within():
+            async with round_trip():
                 admitted = await self._admitted(batch)
                 answers = await self._append(admitted)
         except UnavailableError as error:
@@ -187,7 +187,7 @@ class Submitter:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                async with within(_BLOCK_MS / 1000 + ROUND_TRIP_S):
+                async with round_trip(_BLOCK_MS / 1000 + ROUND_TRIP_S):
                     taken = await self._read(taken)
                 pause_s = _FIRST_PAUSE_S
                 await self._gather()

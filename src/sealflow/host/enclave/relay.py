@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from sealflow.errors import ConfigError, MalformedError, WorkerGoneError
-from sealflow.host.enclave.die_with_parent import tethered
+from sealflow.host.enclave.die_with_parent import die_with_parent
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
 STUCK_S: Final = 60.0
@@ -37,7 +37,7 @@ _KEEP_MEMORY: Final = ":".join(
 class Relay:
     """Starts a trusted process, writes frames to it from any thread, reads frames on one.
 
-    To be made on a thread that stays, such as the main thread: see `tethered`.
+    To be made on a thread that stays, such as the main thread: see `die_with_parent`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Relay:
         """Start a command of `enclave_command`; what its loader complains about goes to `log`.
 
         A process that takes nothing for `stuck_s` while a frame waits for it is killed.
-        `memory_bytes`: see `tethered`.
+        `memory_bytes`: see `die_with_parent`.
 
         Raises: ConfigError when it cannot be started.
         """
@@ -61,7 +61,7 @@ class Relay:
         try:
             with (log or Path(os.devnull)).open("ab") as errors:
                 self._process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-                    tethered(command, memory_bytes=memory_bytes),
+                    die_with_parent(command, memory_bytes=memory_bytes),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,

@@ -63,7 +63,7 @@ def goes_on(delivery: Delivery, reply: bytes, published: AbstractSet[str]) -> bo
     A model that is not published is nowhere. An entry that a worker ended with stays where its
     tries are counted.
     """
-    if delivery.attempt > 1 or delivery.hops >= MAX_HOPS or not is_refusal(reply):
+    if delivery.attempt > 1 or delivery.requeues >= MAX_HOPS or not is_refusal(reply):
         return False
     try:
         header = decode(reply, max_body_bytes=0).header
@@ -158,7 +158,7 @@ class Step:
             self._changed.notify_all()
         self.save()
         for delivery in onward:
-            self._let_go(delivery, pause_s(delivery.hops))
+            self._let_go(delivery, pause_s(delivery.requeues))
 
     def _let_go(self, delivery: Delivery, after_s: float) -> None:
         """Pass an entry on, now or later."""
@@ -169,7 +169,7 @@ class Step:
             timer.start()
             return
         try:
-            self._broker.pass_on(self._stream, delivery)
+            self._broker.requeue(self._stream, delivery)
         except UnavailableError as error:
             _log.warning("a request cannot be passed on", error=str(error))
             self._let_go(delivery, _AGAIN_S)
@@ -284,10 +284,12 @@ class Step:
         mine = [delivery.entry_id for delivery in owed]
         self._broker.touch(self._stream, self._consumer, mine)
         stale_ms = int(self._config.stale_after_s * 1000)
-        abandoned = self._broker.stale(self._stream, self._consumer, stale_ms, self._config.window)
+        abandoned = self._broker.claim_stale(
+            self._stream, self._consumer, stale_ms, self._config.window
+        )
         if not self._recalled:
             # What an earlier process of this name owed when it ended.
-            abandoned += self._broker.stale(
+            abandoned += self._broker.claim_stale(
                 self._stream, self._consumer, 0, _MAX_RECALLED, of=self._consumer
             )
             self._recalled = True

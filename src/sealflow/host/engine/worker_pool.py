@@ -217,7 +217,7 @@ class Crew:
 
     def _tick(self) -> None:
         try:
-            found = self._broker.value(self._keyspace.directory) or b""
+            found = self._broker.get(self._keyspace.directory) or b""
         except UnavailableError:
             found = self._directory
         news = found if found != self._directory else b""
@@ -248,7 +248,7 @@ class Crew:
         key = self._keyspace.status("engine", self._instance)
         try:
             self._queue_lag = self._broker.depth(self._keyspace.requests).waiting
-            self._broker.set_value(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
+            self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
         except UnavailableError as error:
             _log.warning("the broker is away", error=str(error))
 

@@ -17,7 +17,7 @@ from sealflow.host.gateway.status_codes import http_status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.host.broker.gateway_records import InboxEntry, Records
+    from sealflow.host.broker.gateway_records import GatewayRecords, InboxEntry
     from sealflow.host.gateway.http import Request
 
 
@@ -44,7 +44,7 @@ class _Wait:
 class Inboxes:
     """Reads inboxes, and lets any number of clients wait on any of them over one connection."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: GatewayRecords) -> None:
         """Read by way of `records`."""
         self._records = records
         self._waits: dict[str, list[_Wait]] = {}

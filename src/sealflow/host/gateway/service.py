@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import UnavailableError
-from sealflow.host.broker.gateway_records import Records
+from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.submitter import Submitter
 from sealflow.host.gateway.app import ENVELOPES, Gateway, Route
 from sealflow.host.gateway.metrics import Figures
@@ -46,7 +46,9 @@ class Service:
         self._submitter = Submitter(
             config.broker, config.deployment, self._instance, min_replicas=config.min_replicas
         )
-        self._records = Records(config.broker, config.deployment, min_replicas=config.min_replicas)
+        self._records = GatewayRecords(
+            config.broker, config.deployment, min_replicas=config.min_replicas
+        )
         self._room = WaitingRoom()
         figures = Figures()
         figures.waiting.set_function(lambda: len(self._room))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
-from sealflow.host.broker.keybroker_records import Ledger
+from sealflow.host.broker.keybroker_records import KeyBrokerRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.enclave.command import LAST_WORDS, collateral_source, enclave_command
 from sealflow.host.keybroker_host.leader_election import Leading
@@ -64,7 +64,7 @@ class Control:
             "simulated_platform": None if simulated is None else b64encode(simulated).decode(),
         }
         digest = hashlib.sha256(deployment).hexdigest()
-        ledger = Ledger(
+        ledger = KeyBrokerRecords(
             self._broker,
             self._keyspace,
             instance=self._instance,
@@ -191,19 +191,19 @@ class Control:
             },
         }
         key = self._keyspace.status("control", self._instance)
-        self._broker.set_value(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
+        self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
         if self._leading.active:
             self._leading.stay()
             self._publish()
             stream = self._keyspace.control
-            stale = self._broker.stale(stream, self._instance, _STALE_MS, _CLAIM)
+            stale = self._broker.claim_stale(stream, self._instance, _STALE_MS, _CLAIM)
             if stale:
                 self._broker.answer(stream, [(delivery, AWAY) for delivery in stale])
 
     def _publish(self) -> None:
         if self._directory:
             try:
-                self._broker.set_value(self._keyspace.directory, self._directory)
+                self._broker.set(self._keyspace.directory, self._directory)
             except UnavailableError as error:
                 _log.warning("the directory waits for the broker", error=str(error))
 

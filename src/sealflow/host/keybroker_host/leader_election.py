@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
-from sealflow.host.broker.keybroker_records import Kept
+from sealflow.host.broker.keybroker_records import StoredState
 from sealflow.wire.control import unless_away
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.host.broker.keybroker_records import Ledger
+    from sealflow.host.broker.keybroker_records import KeyBrokerRecords
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.host.keybroker_host.process import KeyBrokerProcess
     from sealflow.host.keybroker_host.state_archive import Archive
@@ -39,7 +39,11 @@ class Leading:
     """One instance's part in leading. `keep` and `keep_key` are for the reading thread."""
 
     def __init__(
-        self, broker: RedisStreams, control_stream: str, ledger: Ledger, archive: Archive | None
+        self,
+        broker: RedisStreams,
+        control_stream: str,
+        ledger: KeyBrokerRecords,
+        archive: Archive | None,
     ) -> None:
         """Share by `ledger`; keep copies in `archive`, if any."""
         self._broker = broker
@@ -47,7 +51,7 @@ class Leading:
         self._ledger = ledger
         self._archive = archive
         self._stopping = threading.Event()
-        self._kept: Kept | None = None
+        self._kept: StoredState | None = None
         self.active = False
 
     def stop(self) -> None:
@@ -115,7 +119,7 @@ class Leading:
         Raises: WorkerGoneError when this instance leads no more.
         """
         before = NOTHING if self._kept is None else self._kept.number
-        kept = Kept(number=number, state=state)
+        kept = StoredState(number=number, state=state)
         while (leads := self._commit(before, kept, records)) is None:
             if self._stopping.wait(_RETRY_S):
                 raise WorkerGoneError("stopped before the state was kept")
@@ -136,7 +140,9 @@ class Leading:
         except UnavailableError as error:
             _log.warning("the state's key is not at the broker", error=str(error))
 
-    def _commit(self, before: int, kept: Kept, records: Sequence[tuple[int, bytes]]) -> bool | None:
+    def _commit(
+        self, before: int, kept: StoredState, records: Sequence[tuple[int, bytes]]
+    ) -> bool | None:
         """Whether this instance leads and the state is kept; None while the broker is away."""
         try:
             return self._ledger.commit(before, kept, records)
@@ -144,7 +150,7 @@ class Leading:
             _log.warning("the state waits for the broker", error=str(error))
             return None
 
-    def _newest(self) -> Kept | None:
+    def _newest(self) -> StoredState | None:
         there = self._ledger.kept()
         here = None if self._archive is None else self._archive.kept()
         return max(

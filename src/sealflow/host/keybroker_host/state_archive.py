@@ -10,7 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError
-from sealflow.host.broker.keybroker_records import Kept
+from sealflow.host.broker.keybroker_records import StoredState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,15 +43,17 @@ class Archive:
         """The number of the first record that is missing."""
         return self._length
 
-    def kept(self) -> Kept | None:
+    def kept(self) -> StoredState | None:
         """The newest state that was kept here."""
         try:
             content = self._state.read_bytes()
         except FileNotFoundError:
             return None
-        return Kept(number=int.from_bytes(content[:_NUMBER_BYTES]), state=content[_NUMBER_BYTES:])
+        return StoredState(
+            number=int.from_bytes(content[:_NUMBER_BYTES]), state=content[_NUMBER_BYTES:]
+        )
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: StoredState) -> None:
         """Keep a state in the place of the one before."""
         _write(self._state, kept.number.to_bytes(_NUMBER_BYTES) + kept.state)
 

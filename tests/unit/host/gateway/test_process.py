@@ -129,7 +129,7 @@ def test_broker_away_and_back(own_queue: Server) -> None:
 def test_directory_without_the_broker(own_queue: Server) -> None:
     """The last directory goes on being served: clients can tell by its signature how old it is."""
     engine = PlayedEngine(own_queue)
-    engine.streams.set_value("{sealflow:test}:directory", b"{}")
+    engine.streams.set("{sealflow:test}:directory", b"{}")
     engine.close()
     with RunningGateway(own_queue) as gateway:
         assert gateway.http.get("/v1/directory").content == b"{}"

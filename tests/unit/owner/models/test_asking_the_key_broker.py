@@ -212,7 +212,7 @@ def test_log_without_end(
     monkeypatch.setattr(gateway_api, "MAX_LOG_RECORDS", 50)
     streams = RedisStreams(queue.url)
     script = "for n = 0, 59 do redis.call('XADD', KEYS[1], n .. '-1', 'e', 'x') end return 1"
-    streams.run(script, [KEYS.log], [])
+    streams.run_script(script, [KEYS.log], [])
     with pytest.raises(UnavailableError, match="has no end"):
         client.log()
     monkeypatch.setattr(gateway_api, "MAX_LOG_RECORDS", 60)

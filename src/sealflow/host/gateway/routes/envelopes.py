@@ -36,7 +36,7 @@ from sealflow.wire.envelope import (
 from sealflow.wire.ids import parse_request_id
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.gateway_records import Records
+    from sealflow.host.broker.gateway_records import GatewayRecords
     from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
     from sealflow.host.gateway.http import Request
@@ -52,7 +52,11 @@ class EnvelopeRoutes:
     """`POST /v1/envelopes` and `GET /v1/envelopes/{request_id}`."""
 
     def __init__(
-        self, config: GatewayConfig, submitter: Submitter, records: Records, room: WaitingRoom
+        self,
+        config: GatewayConfig,
+        submitter: Submitter,
+        records: GatewayRecords,
+        room: WaitingRoom,
     ) -> None:
         """Queue by `submitter`; asynchronous requests lie in `records`."""
         self._config = config

@@ -26,7 +26,7 @@ from sealflow.wire.ids import new_request_id
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.gateway_records import Records
+    from sealflow.host.broker.gateway_records import GatewayRecords
     from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
     from sealflow.host.gateway.http import Header, Request
@@ -44,7 +44,7 @@ class DirectoryCache:
     Without the broker the last one goes on being served: it is signed and says when it expires.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: GatewayRecords) -> None:
         """Read by way of `records`."""
         self._records = records
         self._text: bytes | None = None
@@ -85,7 +85,7 @@ class KeyBrokerRoutes:
         self,
         config: GatewayConfig,
         submitter: Submitter,
-        records: Records,
+        records: GatewayRecords,
         directory: DirectoryCache,
         room: WaitingRoom,
     ) -> None:
