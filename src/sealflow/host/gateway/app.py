@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from sealflow.host.gateway.http import Header, Receive, Scope, Send
-    from sealflow.host.gateway.metrics import Figures
+    from sealflow.host.gateway.metrics import GatewayMetrics
 
     Handle = Callable[[Request], Awaitable[Response]]
 
@@ -50,13 +50,13 @@ class Route:
         return self.path.partition("{")[0] if "{" in self.path else None
 
 
-class Gateway:
+class GatewayApp:
     """Routes requests. Errors leave as JSON or as refusal envelopes, never as a traceback."""
 
     def __init__(
         self,
         routes: Sequence[Route],
-        figures: Figures,
+        figures: GatewayMetrics,
         marks: Callable[[], tuple[Header, ...]],
         *,
         log_requests: bool,

@@ -167,7 +167,7 @@ class Request:
             raise ProblemError(400, f"wait: {text[:40]!r} is not a number of seconds")
         return seconds
 
-    async def pieces(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
+    async def body_chunks(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
         """Read the body as it comes, at most `limit` bytes within `timeout_s`.
 
         Raises: BodyTooLargeError, ClientGoneError, ProblemError (408).
@@ -192,7 +192,7 @@ class Request:
 
         Raises: as `pieces`.
         """
-        pieces = [piece async for piece in self.pieces(limit, timeout_s)]
+        pieces = [piece async for piece in self.body_chunks(limit, timeout_s)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def gone(self) -> None:

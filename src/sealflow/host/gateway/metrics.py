@@ -12,7 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class Figures:
+class GatewayMetrics:
     """Counts requests by route and status, and times those that are answered by a worker."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ NOTICE_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class StoredPending:
     """The request is queued or in work; past `cursor` its reply will stand."""
 
     cursor: bytes
@@ -41,7 +41,7 @@ class _Wait:
     future: asyncio.Future[bytes]
 
 
-class Inboxes:
+class StoredReplies:
     """Reads inboxes, and lets any number of clients wait on any of them over one connection."""
 
     def __init__(self, records: GatewayRecords) -> None:
@@ -50,7 +50,7 @@ class Inboxes:
         self._waits: dict[str, list[_Wait]] = {}
         self._watch: asyncio.Task[None] | None = None
 
-    async def look(self, request_id: str) -> bytes | Pending | None:
+    async def fetch(self, request_id: str) -> bytes | StoredPending | None:
         """Give the reply, or say that it is pending, or None for a request unknown here.
 
         Raises: UnavailableError.
@@ -59,9 +59,9 @@ class Inboxes:
         if request_id not in found:
             return None
         entries = found[request_id]
-        return _best(entries) or Pending(entries[-1].cursor)
+        return _sealed_first(entries) or StoredPending(entries[-1].cursor)
 
-    def expect(self, request_id: str, pending: Pending) -> asyncio.Future[bytes]:
+    def watch(self, request_id: str, pending: StoredPending) -> asyncio.Future[bytes]:
         """Give a future of the reply; whoever stops waiting cancels it."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waits.setdefault(request_id, []).append(_Wait(pending.cursor, future))
@@ -85,7 +85,7 @@ class Inboxes:
                 await asyncio.sleep(_RETRY_S)
                 continue
             for request_id, entries in found.items():
-                reply = _best(entries)
+                reply = _sealed_first(entries)
                 if reply is not None:
                     for wait in self._waits.pop(request_id, []):
                         if not wait.future.done():
@@ -99,14 +99,14 @@ class Inboxes:
         return bool(self._waits)
 
 
-def _best(entries: Sequence[InboxEntry]) -> bytes | None:
+def _sealed_first(entries: Sequence[InboxEntry]) -> bytes | None:
     """A redelivered request may have a refusal beside its genuine reply: that one goes first."""
     replies = [entry.reply for entry in entries if entry.reply is not None]
     sealed = (reply for reply in replies if http_status(reply) == _OK)
     return next(sealed, replies[0] if replies else None)
 
 
-class WaitingRoom:
+class PendingReplies:
     """All requests that wait for a reply in this process."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class WaitingRoom:
             self._waits.discard(wait)
             wait.end()
 
-    def dismiss(self, error: SealflowError) -> None:
+    def fail_all(self, error: SealflowError) -> None:
         """End all waits with an error."""
         for wait in list(self._waits):
             wait.give_up(error)

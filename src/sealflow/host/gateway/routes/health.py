@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import QueueDepth
     from sealflow.host.gateway.config import GatewayConfig
     from sealflow.host.gateway.http import Request
-    from sealflow.host.gateway.metrics import Figures
+    from sealflow.host.gateway.metrics import GatewayMetrics
     from sealflow.host.gateway.routes.keybroker import DirectoryCache
 
 _FRESH_S: Final = 1.0
@@ -39,7 +39,7 @@ class HealthRoutes:
         config: GatewayConfig,
         records: GatewayRecords,
         directory: DirectoryCache,
-        figures: Figures,
+        figures: GatewayMetrics,
     ) -> None:
         """Ask `records` what the other processes say."""
         self._config = config

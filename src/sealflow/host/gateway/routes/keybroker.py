@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
     from sealflow.host.gateway.http import Header, Request
-    from sealflow.host.gateway.replies import WaitingRoom
+    from sealflow.host.gateway.replies import PendingReplies
 
 _FRESH_S: Final = 1.0
 _LOG_COUNT: Final = 500
@@ -53,7 +53,7 @@ class DirectoryCache:
         self.says_simulated = False
         """Whether the key broker's evidence, which nobody here can check, is of a simulation."""
 
-    def marks(self) -> tuple[Header, ...]:
+    def simulation_headers(self) -> tuple[Header, ...]:
         """Give the headers that every answer of this gateway carries."""
         return (SIMULATED,) if self.says_simulated else ()
 
@@ -87,7 +87,7 @@ class KeyBrokerRoutes:
         submitter: Submitter,
         records: GatewayRecords,
         directory: DirectoryCache,
-        room: WaitingRoom,
+        room: PendingReplies,
     ) -> None:
         """Reach the key broker by its stream."""
         self._config = config

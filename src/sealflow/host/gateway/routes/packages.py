@@ -30,18 +30,18 @@ _ABANDONED_AFTER_S: Final = 86_400
 class PackageRoutes:
     """`PUT /v1/packages/{digest}` and `GET /v1/packages`."""
 
-    def __init__(self, config: GatewayConfig, shelf: PackageShelf | None) -> None:
+    def __init__(self, config: GatewayConfig, shelf: PackageStore | None) -> None:
         """Store on `shelf`; None turns both routes off."""
         self._config = config
         self._shelf = shelf
 
     async def put(self, request: Request) -> Response:
         """Store one package under the digest of its signed statement."""
-        shelf = self._require_shelf()
+        shelf = self._require_store()
         limit = self._config.max_package_bytes
         try:
             digest = parse_digest(request.argument)
-            pieces = request.pieces(limit, self._config.upload_timeout_s)
+            pieces = request.body_chunks(limit, self._config.upload_timeout_s)
             size = await shelf.store(digest, pieces)
         except MalformedError as error:
             detail = (
@@ -56,17 +56,17 @@ class PackageRoutes:
     async def list(self, request: Request) -> Response:
         """List digests and sizes."""
         del request
-        listing = await asyncio.to_thread(self._require_shelf().listing)
+        listing = await asyncio.to_thread(self._require_store().listing)
         return json_response({"packages": listing})
 
-    def _require_shelf(self) -> PackageShelf:
+    def _require_store(self) -> PackageStore:
         if self._shelf is None:
             detail = "this gateway stores no packages: set packages_dir in its configuration"
             raise ProblemError(404, detail, close=True)
         return self._shelf
 
 
-class PackageShelf:
+class PackageStore:
     """The folder where engines look for `<digest>.sealed`.
 
     The digest is of what the owner signed within the package, so only a worker can check it, and it
