@@ -15,7 +15,7 @@ from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.delivery_tracker import Step
+from sealflow.host.engine.delivery_tracker import DeliveryTracker
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.streams.address import BrokerAddress
@@ -49,11 +49,11 @@ def issued_ms(site: TwoEnclaves) -> int:
     return issued
 
 
-def served(step: Step, worker: HostedWorker) -> None:
+def served(step: DeliveryTracker, worker: HostedWorker) -> None:
     """Let an engine's step and its worker do what waits in the queue."""
-    items = step.take(100)
+    items = step.next_batch(100)
     replies = worker.serve(envelope for _, envelope in items)
-    step.settle(zip((slot for slot, _ in items), replies, strict=True))
+    step.accept_replies(zip((slot for slot, _ in items), replies, strict=True))
 
 
 def test_67_old_checkpoint(
@@ -68,7 +68,7 @@ def test_67_old_checkpoint(
     config = EngineConfig(
         deployment="test", packages_dir="none", deployment_file="none", broker_url=server.url
     )
-    step = Step(streams, KEYS.requests, "engine", config)
+    step = DeliveryTracker(streams, KEYS.requests, "engine", config)
     streams.ensure_group(KEYS.requests)
     client = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
     answered, forgotten = site.call(), site.call()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sealflow.host.enclave.sgx import Machine
 
 Role = Literal["worker", "keybroker"]
-LAST_WORDS: Final[dict[str | None, str]] = {
+FATAL_HINTS: Final[dict[str | None, str]] = {
     "boot": "it does not understand this process: install the same version of both",
     "deployment": "deployment_file is damaged or contradicts itself",
     "tee": "the TEE that deployment_file asks for is not on this machine, or "

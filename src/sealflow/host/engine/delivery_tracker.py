@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import MalformedError, RefusalCode, UnavailableError
-from sealflow.host.engine.metrics import Figures, is_refusal
+from sealflow.host.engine.metrics import EngineMetrics, is_refusal
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
 from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_FRAME_BYTES
 
@@ -57,7 +57,7 @@ def pause_s(hops: int) -> float:
     return min(_FIRST_PAUSE_S * 2**hops, _MAX_PAUSE_S) if hops else 0.0
 
 
-def goes_on(delivery: Delivery, reply: bytes, published: AbstractSet[str]) -> bool:
+def should_requeue(delivery: Delivery, reply: bytes, published: AbstractSet[str]) -> bool:
     """Say whether a worker's answer is only that it does not have a model that others may have.
 
     A model that is not published is nowhere. An entry that a worker ended with stays where its
@@ -81,7 +81,7 @@ class _Held:
     since_s: float
 
 
-class Step:
+class DeliveryTracker:
     """What one consumer of the request stream owes. Safe between a feeding and a reading thread."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Step:
         self.published: AbstractSet[str] = frozenset()
         """Digests of the models that some worker may have; whoever reads the directory sets it."""
         self.served = 0
-        self.figures = Figures()
+        self.figures = EngineMetrics()
 
     @property
     def in_work(self) -> int:
@@ -121,12 +121,12 @@ class Step:
         with self._changed:
             return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
 
-    def take(self, wait_ms: int) -> list[tuple[int, bytes]]:
+    def next_batch(self, wait_ms: int) -> list[tuple[int, bytes]]:
         """Give entries by slot for the worker: what waits here, suspects alone, else new ones.
 
         Raises: UnavailableError.
         """
-        self._tend()
+        self._refresh_claims()
         with self._changed:
             room = self._room()
             if room == 0:
@@ -136,7 +136,7 @@ class Step:
             waiting = self._broker.claim(self._stream, self._consumer, room, wait_ms)
         return self._hold(waiting)
 
-    def settle(self, replies: Iterable[tuple[int, bytes]]) -> None:
+    def accept_replies(self, replies: Iterable[tuple[int, bytes]]) -> None:
         """Store the worker's replies by slot; what cannot be stored now is kept for later.
 
         What only this worker does not know goes on to another.
@@ -148,7 +148,7 @@ class Step:
                 held = self._held.pop(slot, None)
                 if held is not None:
                     self.figures.note_answer(reply, now_s - held.since_s)
-                    if goes_on(held.delivery, reply, self.published):
+                    if should_requeue(held.delivery, reply, self.published):
                         onward.append(held.delivery)
                         continue
                     self._held_bytes -= len(held.delivery.envelope)
@@ -156,15 +156,15 @@ class Step:
             self._unsaved += answers
             self._onward += onward
             self._changed.notify_all()
-        self.save()
+        self.flush()
         for delivery in onward:
-            self._let_go(delivery, pause_s(delivery.requeues))
+            self._requeue_after(delivery, pause_s(delivery.requeues))
 
-    def _let_go(self, delivery: Delivery, after_s: float) -> None:
+    def _requeue_after(self, delivery: Delivery, after_s: float) -> None:
         """Pass an entry on, now or later."""
         if after_s:
             # Whoever feeds the worker may wait for the broker meanwhile.
-            timer = threading.Timer(after_s, self._let_go, (delivery, 0.0))
+            timer = threading.Timer(after_s, self._requeue_after, (delivery, 0.0))
             timer.daemon = True
             timer.start()
             return
@@ -172,14 +172,14 @@ class Step:
             self._broker.requeue(self._stream, delivery)
         except UnavailableError as error:
             _log.warning("a request cannot be passed on", error=str(error))
-            self._let_go(delivery, _AGAIN_S)
+            self._requeue_after(delivery, _AGAIN_S)
             return
         with self._changed:
             self._onward.remove(delivery)
             self._held_bytes -= len(delivery.envelope)
             self._changed.notify_all()
 
-    def save(self) -> None:
+    def flush(self) -> None:
         """Store the answers that are not stored yet, if the broker is there."""
         with self._changed:
             answers, self._unsaved = self._unsaved, []
@@ -231,7 +231,7 @@ class Step:
         late: list[Delivery] = []
         for delivery in deliveries:
             if delivery.attempt > self._config.max_attempts:
-                self._set_aside(delivery)
+                self._dead_letter(delivery)
                 continue
             if len(delivery.envelope) > MAX_BATCH_BYTES:
                 self._refuse(delivery, RefusalCode.TOO_LARGE)
@@ -250,7 +250,7 @@ class Step:
             self.figures.note_batch(len(items))
         return items
 
-    def _set_aside(self, delivery: Delivery) -> None:
+    def _dead_letter(self, delivery: Delivery) -> None:
         refusal = encode_refusal(RefusalCode.UNDELIVERABLE, None)
         try:
             header = decode(delivery.envelope, max_body_bytes=MAX_FRAME_BYTES).request_header
@@ -268,16 +268,16 @@ class Step:
     def _refuse(self, delivery: Delivery, code: RefusalCode) -> None:
         with self._changed:
             self._unsaved.append((delivery, encode_refusal(code, None)))
-        self.save()
+        self.flush()
 
-    def _tend(self) -> None:
+    def _refresh_claims(self) -> None:
         """Now and then: keep own entries from looking abandoned, take over those of the dead."""
         now_s = time.monotonic()
         period_s = self._config.stale_after_s / 3
         if now_s - self._tended_s < period_s:
             return
         self._tended_s = now_s
-        self.save()
+        self.flush()
         with self._changed:
             owed = [held.delivery for held in self._held.values()]
             owed += [*self._onward, *self._waiting, *(delivery for delivery, _ in self._unsaved)]

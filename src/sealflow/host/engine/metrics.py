@@ -14,7 +14,7 @@ REMEMBERED: Final = 1024
 _REFUSAL: Final = bytes([Kind.REFUSAL])
 
 
-class Figures:
+class EngineMetrics:
     """Counts, and percentiles over the last 1024. Written by one thread at a time."""
 
     def __init__(self) -> None:

@@ -18,17 +18,17 @@ import structlog
 
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.host.enclave.command import LAST_WORDS, collateral_source, enclave_command
+from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
 from sealflow.host.enclave.relay import Relay
-from sealflow.host.engine.delivery_tracker import Step, published_models
-from sealflow.host.engine.worker_process import Worker
+from sealflow.host.engine.delivery_tracker import DeliveryTracker, published_models
+from sealflow.host.engine.worker_process import WorkerProcess
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
-    from sealflow.host.engine.metrics import Figures
+    from sealflow.host.engine.metrics import EngineMetrics
 
 _log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ _FIRST_PAUSE_S: Final = 0.5
 _MAX_PAUSE_S: Final = 15.0
 _HEALTHY_S: Final = 30.0
 _FINISH_S: Final = 10.0
-_HOPELESS: Final = (
+_FATAL_WORDS: Final = (
     "boot",
     "deployment",
     "tee",
@@ -46,15 +46,15 @@ _HOPELESS: Final = (
     "key_broker_untrusted",
     "not_approved",
 )
-_HOPELESS_STARTS: Final = 3
+_FATAL_STARTS: Final = 3
 
 
-class _Slot:
+class _PoolSlot:
     """A place for a worker, whichever process fills it now."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: DeliveryTracker) -> None:
         self.step = step
-        self.worker: Worker | None = None
+        self.worker: WorkerProcess | None = None
         self.started_s = 0.0
         self.due_s = 0.0
         self.pause_s = _FIRST_PAUSE_S
@@ -62,7 +62,7 @@ class _Slot:
         self.hopeless = 0
 
 
-class Crew:
+class WorkerPool:
     """N places for workers, and what the queue's other readers are told of them."""
 
     def __init__(self, config: EngineConfig, *, count: int, feeding: bool) -> None:
@@ -84,11 +84,15 @@ class Crew:
         self._status_due_s = 0.0
         self._queue_lag = 0
         self._slots = [
-            _Slot(Step(self._broker, self._keyspace.requests, f"{self._instance}-{n}", config))
+            _PoolSlot(
+                DeliveryTracker(
+                    self._broker, self._keyspace.requests, f"{self._instance}-{n}", config
+                )
+            )
             for n in range(count)
         ]
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Start what is due, bury what ended, tell the time, report now and then.
 
         Raises: ConfigError when workers end again and again for a reason that stays.
@@ -96,7 +100,7 @@ class Crew:
         now_s = time.monotonic()
         for slot in self._slots:
             if slot.worker is not None and slot.worker.ended:
-                self._bury(slot, slot.worker, now_s)
+                self._reap(slot, slot.worker, now_s)
             if slot.worker is None and now_s >= slot.due_s:
                 self._start(slot, now_s)
         self._tick()
@@ -104,7 +108,7 @@ class Crew:
             self._report()
             self._status_due_s = now_s + _STATUS_S
 
-    def feed(self, for_s: float) -> None:
+    def feed_first(self, for_s: float) -> None:
         """Feed the first worker for so long; without one, wait for that long or for a change."""
         worker = self._slots[0].worker
         if worker is None:
@@ -119,7 +123,7 @@ class Crew:
         return worker is not None and worker.ready
 
     @property
-    def figures(self) -> Figures:
+    def metrics(self) -> EngineMetrics:
         """What the first place's workers did."""
         return self._slots[0].step.figures
 
@@ -156,7 +160,7 @@ class Crew:
         until = time.monotonic() + self._config.drain_s
         while time.monotonic() < until and any(slot.step.in_work for slot in self._slots):
             for slot in self._slots:
-                slot.step.save()
+                slot.step.flush()
             if all(worker.ended for worker in workers):
                 break
             time.sleep(0.05)
@@ -178,9 +182,9 @@ class Crew:
         finally:
             self._broker.close()
 
-    def _start(self, slot: _Slot, now_s: float) -> None:
+    def _start(self, slot: _PoolSlot, now_s: float) -> None:
         logs = self._config.logs_dir
-        slot.worker = worker = Worker(
+        slot.worker = worker = WorkerProcess(
             slot.step,
             self._broker,
             Relay(
@@ -202,14 +206,14 @@ class Crew:
         except WorkerGoneError as error:
             _log.error("worker", error=str(error))
 
-    def _bury(self, slot: _Slot, worker: Worker, now_s: float) -> None:
+    def _reap(self, slot: _PoolSlot, worker: WorkerProcess, now_s: float) -> None:
         worker.finish(_FINISH_S)
         slot.worker = None
         slot.step.worker_ended()
         if now_s - slot.started_s > _HEALTHY_S:
             slot.pause_s, slot.hopeless = _FIRST_PAUSE_S, 0
-        slot.hopeless = slot.hopeless + 1 if worker.fatal in _HOPELESS else 0
-        if slot.hopeless >= _HOPELESS_STARTS:
+        slot.hopeless = slot.hopeless + 1 if worker.fatal in _FATAL_WORDS else 0
+        if slot.hopeless >= _FATAL_STARTS:
             raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
         slot.due_s = now_s + slot.pause_s
         _log.warning("worker ended", reason=worker.fatal, next_in_s=slot.pause_s)
@@ -271,7 +275,7 @@ class Crew:
 
 
 _MEANING: Final[dict[str | None, str]] = {
-    **LAST_WORDS,
+    **FATAL_HINTS,
     "key_broker_untrusted": "the key broker does not pass the policy in deployment_file",
     "not_approved": "the key broker's policy does not accept their code: see deployment_file",
 }

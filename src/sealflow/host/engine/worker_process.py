@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sealflow.host.collateral.source import CollateralSource
     from sealflow.host.enclave.relay import Relay
     from sealflow.host.engine.config import EngineConfig
-    from sealflow.host.engine.delivery_tracker import Step
+    from sealflow.host.engine.delivery_tracker import DeliveryTracker
 
 _log = structlog.get_logger()
 
@@ -37,12 +37,12 @@ _AWAY_PAUSE_S: Final = 0.5
 _DIGEST_BYTES: Final = 32
 
 
-class Worker:
+class WorkerProcess:
     """One process from its start to its end."""
 
     def __init__(  # noqa: PLR0913 - the parts of a worker's host meet here
         self,
-        step: Step,
+        step: DeliveryTracker,
         broker: RedisStreams,
         relay: Relay,
         config: EngineConfig,
@@ -152,13 +152,13 @@ class Worker:
                 continue
             try:
                 if self._step.wait_for_room(min(rest_s, _NOTICE_S)):
-                    self._give(self._step.take(max(1, int(rest_s * 1000))))
+                    self._give(self._step.next_batch(max(1, int(rest_s * 1000))))
             except WorkerGoneError:
                 return
             except UnavailableError as error:
                 _log.warning("the queue is away", error=str(error))
                 self._ended.wait(_AWAY_PAUSE_S)
-                self._step.save()
+                self._step.flush()
 
     def _feed(self) -> None:
         while not self.over:
@@ -189,7 +189,7 @@ class Worker:
         match kind:
             case FrameKind.REPLIES:
                 _, items = decode_batch(payload)
-                self._step.settle([(slot, bytes(reply)) for slot, reply in items])
+                self._step.accept_replies([(slot, bytes(reply)) for slot, reply in items])
             case FrameKind.READY:
                 self.state = _parsed(payload)
                 if self.state["models"]:

@@ -20,7 +20,7 @@ import structlog
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import KeyBrokerRecords
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.host.enclave.command import LAST_WORDS, collateral_source, enclave_command
+from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
 from sealflow.host.keybroker_host.leader_election import Leading
 from sealflow.host.keybroker_host.process import KeyBrokerProcess, now_ms
 from sealflow.host.keybroker_host.state_archive import Archive
@@ -102,7 +102,7 @@ class Control:
                 early = early + 1 if time.monotonic() - started_s < _EARLY_S else 0
                 _log.error("key broker ended", reason=reason)
                 if early >= _EARLY_ENDS:
-                    why = LAST_WORDS.get(reason, reason)
+                    why = FATAL_HINTS.get(reason, reason)
                     raise ConfigError(f"the key broker ends as soon as it starts: {why}")
                 self._stopping.wait(_PAUSE_S)
         finally:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from sealflow.errors import ConfigError, RefusalCode, UnavailableError
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob, TlsStores
-from sealflow.host.engine.metrics import Figures
+from sealflow.host.engine.metrics import EngineMetrics
 from sealflow.host.settings import load
 from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, FlinkTls, check_rsa, client_tls
 from sealflow.operator.components import Site
@@ -191,7 +191,7 @@ def test_addresses_of_jobmanagers() -> None:
 
 def test_figures() -> None:
     """Percentiles are those of what was noted; a refusal is seen, a sealed reply is not."""
-    figures = Figures()
+    figures = EngineMetrics()
     assert (figures.batch_size(50), figures.round_trip_ms(99)) == (0, 0)
     for number in range(1, 101):
         figures.note_batch(number)

@@ -23,7 +23,7 @@ from pyflink.datastream.functions import ProcessFunction
 from pyflink.java_gateway import get_gateway
 
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.worker_pool import Crew
+from sealflow.host.engine.worker_pool import WorkerPool
 from sealflow.host.service import join_logs
 from sealflow.host.settings import load
 from sealflow.streams.connection import require_access
@@ -48,7 +48,7 @@ _SETTINGS: Final = {
 }
 
 
-class Serve(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
+class ServeFunction(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
     """One subtask: one worker. Pickled to the TaskManager, which has the settings' file."""
 
     def __init__(self, engine_config: str, slice_s: float) -> None:
@@ -72,7 +72,7 @@ class Serve(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
         config = msgspec.structs.replace(config, instance=name)
         # PyFlink's threads come and go, but that which starts a worker must stay.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="crew")
-        self._crew = Crew(config, count=1, feeding=False)
+        self._crew = WorkerPool(config, count=1, feeding=False)
         self._publish = _publish_metrics(runtime_context.get_metrics_group(), self._crew)
 
     def process_element(self, value: int, ctx: Any) -> Iterable[int]:  # noqa: ANN401
@@ -91,8 +91,8 @@ class Serve(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
         self._thread.shutdown()
 
     def _serve(self) -> None:
-        self._crew.tend()
-        self._crew.feed(self._slice_s)
+        self._crew.maintain()
+        self._crew.feed_first(self._slice_s)
 
     def _end(self) -> None:
         try:
@@ -119,10 +119,10 @@ def _end_with_taskmanager() -> None:
     threading.Thread(target=watch, name="tether", daemon=True).start()
 
 
-def _publish_metrics(group: Any, crew: Crew) -> Callable[[], None]:  # noqa: ANN401
+def _publish_metrics(group: Any, crew: WorkerPool) -> Callable[[], None]:  # noqa: ANN401
     """Register this subtask's metrics; gives what brings the counters up to date."""
     group = group.add_group(METRICS)
-    figures = crew.figures
+    figures = crew.metrics
     for name, value in (
         ("queue_lag", lambda: crew.queue_lag),
         ("in_flight", lambda: crew.in_work),
@@ -182,6 +182,6 @@ def submit(job: FlinkJob) -> str:
         WatermarkStrategy.no_watermarks(),
         "tick",
     )
-    serve = Serve(job.engine_config, job.slice_s)
+    serve = ServeFunction(job.engine_config, job.slice_s)
     ticks.process(serve, Types.LONG()).name(OPERATOR).uid(OPERATOR)
     return str(environment.execute_async(job.name).get_job_id())
