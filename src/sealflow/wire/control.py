@@ -8,7 +8,7 @@ from sealflow.errors import UnavailableError
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import canonical_json, parse_object
 
-AWAY: Final = canonical_json(
+UNAVAILABLE: Final = canonical_json(
     {"error": {"code": "unavailable", "detail": "the key broker did not answer: try again"}}
 )
 TOO_LARGE: Final = canonical_json(
@@ -27,12 +27,12 @@ def error_code(answer: dict[str, object]) -> str | None:
     return str(error.get("code")) if isinstance(error, dict) else None
 
 
-def unless_away(answer: bytes | None, what: str) -> dict[str, object]:
+def require_ok(answer: bytes | None, what: str) -> dict[str, object]:
     """Read an answer that must be no error.
 
     Raises: UnavailableError, MalformedError.
     """
-    value = parse_object(answer or AWAY, what)
+    value = parse_object(answer or UNAVAILABLE, what)
     code = error_code(value)
     if code is not None:
         raise UnavailableError(f"{what}: {code}")

@@ -112,7 +112,7 @@ class KeyBrokerRecords:
             arguments += (number, record)
         return bool(self._broker.run_script(_COMMIT, keys, arguments))
 
-    def kept(self) -> StoredState | None:
+    def stored(self) -> StoredState | None:
         """The newest state."""
         fields = self._broker.get_hash(self._keyspace.keybroker_state)
         if fields.get(b"deployment") != self._digest.encode():
@@ -123,7 +123,7 @@ class KeyBrokerRecords:
         """The state's keys that were sealed for some machine."""
         return list(self._broker.get_hash(self._keyspace.keybroker_keys).values())[:_MAX_KEYS]
 
-    def keep_key(self, machine: bytes, sealed: bytes) -> None:
+    def store_key(self, machine: bytes, sealed: bytes) -> None:
         """Keep the state's key that was sealed for one machine."""
         self._broker.set_hash_field(self._keyspace.keybroker_keys, machine.hex(), sealed)
 

@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 _CHECK_S: Final = 600.0
 
 
-class CollateralErrand:
+class CollateralService:
     """Answers what the enclave asked, and brings newer collateral for as long as it lives."""
 
     def __init__(
@@ -43,7 +43,7 @@ class CollateralErrand:
         self._want, self._sent = want, b""
         self._apart(must_answer=True)
 
-    def tend(self) -> None:
+    def refresh_if_due(self) -> None:
         """Look for newer collateral when that is due."""
         if self._want and time.monotonic() >= self._due_s:
             self._apart(must_answer=False)

@@ -73,7 +73,7 @@ class Cache:
             return None
         return Fetched(collateral=collateral, issued_s=issued_s, expires_s=expires_s)
 
-    def keep(self, want: bytes, fetched: Fetched) -> None:
+    def store(self, want: bytes, fetched: Fetched) -> None:
         """Keep collateral; a full disk is logged, for this process has it anyway."""
         path = self._path(want)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -163,7 +163,7 @@ class CollateralSource:
             if cached is not None and fetched.expires_s < cached.expires_s:
                 # An older answer of a lagging mirror is no renewal.
                 return cached.collateral
-            self._cache.keep(want, fetched)
+            self._cache.store(want, fetched)
             return fetched.collateral
 
     def _fetch(

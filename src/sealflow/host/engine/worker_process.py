@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
-from sealflow.host.collateral.service import CollateralErrand
+from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
@@ -61,7 +61,7 @@ class WorkerProcess:
         self._packages = Path(config.packages_dir)
         self._on_change = on_change
         self._relay = relay
-        self._collateral = CollateralErrand(
+        self._collateral = CollateralService(
             collateral, lambda content: relay.send(FrameKind.COLLATERAL, content)
         )
         self._ready = threading.Event()
@@ -101,7 +101,7 @@ class WorkerProcess:
         """Tell the time, and what is published when that changed."""
         try:
             self._relay.send(FrameKind.TICK, now_ms.to_bytes(8) + directory)
-            self._collateral.tend()
+            self._collateral.refresh_if_due()
         except WorkerGoneError:
             self._ended.wait(1.0)
 

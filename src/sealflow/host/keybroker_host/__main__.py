@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from sealflow.errors import SealflowError
-from sealflow.host.keybroker_host.config import ControlConfig
-from sealflow.host.keybroker_host.host import Control
+from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
+from sealflow.host.keybroker_host.host import KeyBrokerHost
 from sealflow.host.service import configure_logs
 from sealflow.host.settings import load_argument
 from sealflow.streams.connection import require_access
@@ -21,9 +21,9 @@ def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
     configure_logs()
     try:
-        config = load_argument(ControlConfig)
+        config = load_argument(KeyBrokerHostConfig)
         require_access(config.broker)
-        control = Control(config)
+        control = KeyBrokerHost(config)
 
         def end(number: int, frame: FrameType | None) -> None:
             del number, frame

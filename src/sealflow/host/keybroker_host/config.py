@@ -5,7 +5,7 @@ from __future__ import annotations
 from sealflow.host.enclave.command import EnclaveConfig
 
 
-class ControlConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class KeyBrokerHostConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the key broker's host reads.
 
     `state_dir`: a folder of this instance alone for the sealed state and the whole log. Without it

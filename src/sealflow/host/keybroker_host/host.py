@@ -21,16 +21,16 @@ from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import KeyBrokerRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
-from sealflow.host.keybroker_host.leader_election import Leading
+from sealflow.host.keybroker_host.leader_election import LeaderElection
 from sealflow.host.keybroker_host.process import KeyBrokerProcess, now_ms
-from sealflow.host.keybroker_host.state_archive import Archive
+from sealflow.host.keybroker_host.state_archive import StateArchive
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
-from sealflow.wire.control import AWAY
+from sealflow.wire.control import UNAVAILABLE
 
 if TYPE_CHECKING:
-    from sealflow.host.keybroker_host.config import ControlConfig
+    from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 
 _log = structlog.get_logger()
 
@@ -44,10 +44,10 @@ _EARLY_ENDS: Final = 3
 _PAUSE_S: Final = 0.5
 
 
-class Control:
+class KeyBrokerHost:
     """Runs on the main thread until told to stop."""
 
-    def __init__(self, config: ControlConfig) -> None:
+    def __init__(self, config: KeyBrokerHostConfig) -> None:
         """Prepare; nothing is started yet.
 
         Raises: ConfigError.
@@ -72,8 +72,8 @@ class Control:
             lease_ms=config.leader_lease_ms,
         )
         folder = config.state_dir
-        archive = None if folder is None else Archive(Path(folder), digest)
-        self._leading = Leading(self._broker, self._keyspace.control, ledger, archive)
+        archive = None if folder is None else StateArchive(Path(folder), digest)
+        self._leading = LeaderElection(self._broker, self._keyspace.control, ledger, archive)
         self._period_s = min(_MAX_PERIOD_S, config.leader_lease_ms / 3000)
         self._command = enclave_command(config, "keybroker")
         self._collateral = collateral_source(config)
@@ -118,8 +118,8 @@ class Control:
             self._command,
             log,
             self._collateral,
-            store_state=self._leading.keep,
-            store_key=self._leading.keep_key,
+            store_state=self._leading.store,
+            store_key=self._leading.store_key,
             publish=self._take_directory,
         )
         reason = ""
@@ -152,7 +152,7 @@ class Control:
                     self._tend(process)
                 if self._leading.active:
                     self._answer_requests(process)
-                elif not self._leading.try_to_lead(process):
+                elif not self._leading.try_acquire(process):
                     self._stopping.wait(_PAUSE_S)
             except UnavailableError as error:
                 if isinstance(error, WorkerGoneError):
@@ -185,7 +185,7 @@ class Control:
             "keybroker": {
                 "pid": child,
                 "ready": process.ready,
-                "keyed": process.keyed,
+                "keyed": process.has_state_key,
                 "cpu_s": round(cpu_s(child), 2),
                 "rss_bytes": rss_bytes(child),
             },
@@ -193,12 +193,12 @@ class Control:
         key = self._keyspace.status("control", self._instance)
         self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
         if self._leading.active:
-            self._leading.stay()
+            self._leading.renew()
             self._publish()
             stream = self._keyspace.control
             stale = self._broker.claim_stale(stream, self._instance, _STALE_MS, _CLAIM)
             if stale:
-                self._broker.answer(stream, [(delivery, AWAY) for delivery in stale])
+                self._broker.answer(stream, [(delivery, UNAVAILABLE) for delivery in stale])
 
     def _publish(self) -> None:
         if self._directory:
@@ -209,7 +209,7 @@ class Control:
 
     def _withdraw(self) -> None:
         try:
-            self._leading.resign()
+            self._leading.release()
             self._broker.delete(self._keyspace.status("control", self._instance))
         except UnavailableError:
             # Their times to live end them.

@@ -14,7 +14,7 @@ import structlog
 
 from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import StoredState
-from sealflow.wire.control import unless_away
+from sealflow.wire.control import require_ok
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.keybroker_records import KeyBrokerRecords
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.host.keybroker_host.process import KeyBrokerProcess
-    from sealflow.host.keybroker_host.state_archive import Archive
+    from sealflow.host.keybroker_host.state_archive import StateArchive
 
 _log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ _RECORDS: Final = 500
 _RETRY_S: Final = 0.5
 
 
-class Leading:
+class LeaderElection:
     """One instance's part in leading. `keep` and `keep_key` are for the reading thread."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Leading:
         broker: RedisStreams,
         control_stream: str,
         ledger: KeyBrokerRecords,
-        archive: Archive | None,
+        archive: StateArchive | None,
     ) -> None:
         """Share by `ledger`; keep copies in `archive`, if any."""
         self._broker = broker
@@ -69,20 +69,20 @@ class Leading:
             found.update(self._archive.keys())
         return sorted(found)
 
-    def try_to_lead(self, process: KeyBrokerProcess) -> bool:
+    def try_acquire(self, process: KeyBrokerProcess) -> bool:
         """Take the lead when nobody has it and this instance can; says whether it leads.
 
         Raises: UnavailableError, WorkerGoneError.
         """
         self._catch_up()
-        if not process.keyed and self._newest() is not None:
+        if not process.has_state_key and self._newest() is not None:
             self._join(process)
             return False
         if not self._ledger.lead():
             return False
         # Read again: another instance may have committed before its lease ended.
         newest = self._newest()
-        if newest is not None and not process.keyed:
+        if newest is not None and not process.has_state_key:
             self._ledger.resign()
             return False
         self._catch_up()
@@ -92,14 +92,14 @@ class Leading:
         _log.info("this instance leads", number=NOTHING if newest is None else newest.number)
         return True
 
-    def stay(self) -> None:
+    def renew(self) -> None:
         """Keep the lease, and put back what a broker without memory lost.
 
         Raises: WorkerGoneError when another instance leads; UnavailableError.
         """
         if not self._ledger.lead():
             raise WorkerGoneError("another key broker instance leads")
-        kept, there = self._kept, self._ledger.kept()
+        kept, there = self._kept, self._ledger.stored()
         if kept is None or (there is not None and there.number >= kept.number):
             return
         if not self._ledger.commit(kept.number, kept, []):
@@ -107,13 +107,13 @@ class Leading:
         if self._archive is not None:
             self._ledger.restore_records(self._archive.tail(kept.number - _RECORDS))
 
-    def resign(self) -> None:
+    def release(self) -> None:
         """Let another instance lead at once."""
         if self.active:
             self.active = False
             self._ledger.resign()
 
-    def keep(self, number: int, state: bytes, records: Sequence[tuple[int, bytes]]) -> None:
+    def store(self, number: int, state: bytes, records: Sequence[tuple[int, bytes]]) -> None:
         """Keep a state and its log records; waits while the broker is away.
 
         Raises: WorkerGoneError when this instance leads no more.
@@ -128,15 +128,15 @@ class Leading:
         self._kept = kept
         if self._archive is not None:
             self._archive.append(records)
-            self._archive.keep(kept)
+            self._archive.store(kept)
 
-    def keep_key(self, sealed: bytes) -> None:
+    def store_key(self, sealed: bytes) -> None:
         """Keep the state's key as sealed for this machine; waits as `keep`."""
         machine = sealed[_MACHINE]
         if self._archive is not None:
-            self._archive.keep_key(machine, sealed)
+            self._archive.store_key(machine, sealed)
         try:
-            self._ledger.keep_key(machine, sealed)
+            self._ledger.store_key(machine, sealed)
         except UnavailableError as error:
             _log.warning("the state's key is not at the broker", error=str(error))
 
@@ -151,8 +151,8 @@ class Leading:
             return None
 
     def _newest(self) -> StoredState | None:
-        there = self._ledger.kept()
-        here = None if self._archive is None else self._archive.kept()
+        there = self._ledger.stored()
+        here = None if self._archive is None else self._archive.stored()
         return max(
             (each for each in (there, here) if each), key=lambda each: each.number, default=None
         )
@@ -168,9 +168,9 @@ class Leading:
             if archive.next_number == missing:
                 _log.warning("the archive lacks log records", first=missing, found=records[0][0])
                 break
-        there, here = self._ledger.kept(), archive.kept()
+        there, here = self._ledger.stored(), archive.stored()
         if there is not None and (here is None or here.number < there.number):
-            archive.keep(there)
+            archive.store(there)
 
     def _join(self, process: KeyBrokerProcess) -> None:
         """Have the instance that leads give the state's key to this one."""
@@ -181,11 +181,11 @@ class Leading:
             )
             return
         try:
-            challenge = unless_away(self._ask({"op": "challenge"}), "challenge")
-            shown = unless_away(
+            challenge = require_ok(self._ask({"op": "challenge"}), "challenge")
+            shown = require_ok(
                 process.ask(canonical_json({"op": "show", "nonce": challenge.get("nonce")})), "show"
             )
-            answer = unless_away(
+            answer = require_ok(
                 self._ask(
                     {
                         "op": "join",
@@ -195,7 +195,7 @@ class Leading:
                 ),
                 "join",
             )
-            unless_away(process.ask(canonical_json({"op": "adopt", **answer})), "adopt")
+            require_ok(process.ask(canonical_json({"op": "adopt", **answer})), "adopt")
             _log.info("joined: this instance can take over")
         except (UnavailableError, MalformedError) as error:
             _log.warning("not joined yet", error=str(error))

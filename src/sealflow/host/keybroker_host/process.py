@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import MalformedError, WorkerGoneError
-from sealflow.host.collateral.service import CollateralErrand
+from sealflow.host.collateral.service import CollateralService
 from sealflow.host.enclave.relay import Relay
-from sealflow.wire.control import AWAY, TOO_LARGE
+from sealflow.wire.control import TOO_LARGE, UNAVAILABLE
 from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, decode_batch
 from sealflow.wire.strict_json import canonical_json, parse_object
 
@@ -54,7 +54,7 @@ class KeyBrokerProcess:
         Raises: ConfigError.
         """
         self._relay = relay = Relay(command, log)
-        self._collateral = CollateralErrand(
+        self._collateral = CollateralService(
             collateral, lambda content: relay.send(FrameKind.COLLATERAL, content)
         )
         self._store_state = store_state
@@ -63,7 +63,7 @@ class KeyBrokerProcess:
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read, name="read")
-        self.keyed = False
+        self.has_state_key = False
         self.ready = False
         self.fatal = ""
 
@@ -88,7 +88,7 @@ class KeyBrokerProcess:
         Raises: WorkerGoneError.
         """
         self._relay.send(FrameKind.TICK, now_ms().to_bytes(8))
-        self._collateral.tend()
+        self._collateral.refresh_if_due()
 
     def lead(self, state: bytes) -> None:
         """Have it serve from now on; `state` is empty to begin a new history.
@@ -107,10 +107,10 @@ class KeyBrokerProcess:
         except queue.Empty:
             # An answer that came later would be taken for the next one's.
             self.kill()
-            return AWAY
+            return UNAVAILABLE
         except WorkerGoneError:
-            return AWAY
-        return AWAY if answer is None else answer
+            return UNAVAILABLE
+        return UNAVAILABLE if answer is None else answer
 
     def kill(self) -> None:
         """End it at once."""
@@ -144,14 +144,14 @@ class KeyBrokerProcess:
                 self._store_state(number, bytes(state), [(n, bytes(r)) for n, r in records])
             case FrameKind.KEY:
                 self._store_key(bytes(payload))
-                self.keyed = True
+                self.has_state_key = True
             case FrameKind.DIRECTORY:
                 self._publish(bytes(payload))
             case FrameKind.READY:
-                self.keyed = parse_object(payload, "READY").get("keyed") is True
+                self.has_state_key = parse_object(payload, "READY").get("keyed") is True
                 self.ready = True
                 self._started.set()
-                _log.info("key broker ready", pid=self.pid, keyed=self.keyed)
+                _log.info("key broker ready", pid=self.pid, keyed=self.has_state_key)
             case FrameKind.COLLATERAL:
                 self._collateral.ask(bytes(payload))
             case FrameKind.FATAL:

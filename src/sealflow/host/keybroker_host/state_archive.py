@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NUMBER_BYTES: Final = 8
 
 
-class Archive:
+class StateArchive:
     """The folder of one deployment's settings; other settings have another."""
 
     def __init__(self, state_dir: Path, deployment_digest: str) -> None:
@@ -43,7 +43,7 @@ class Archive:
         """The number of the first record that is missing."""
         return self._length
 
-    def kept(self) -> StoredState | None:
+    def stored(self) -> StoredState | None:
         """The newest state that was kept here."""
         try:
             content = self._state.read_bytes()
@@ -53,7 +53,7 @@ class Archive:
             number=int.from_bytes(content[:_NUMBER_BYTES]), state=content[_NUMBER_BYTES:]
         )
 
-    def keep(self, kept: StoredState) -> None:
+    def store(self, kept: StoredState) -> None:
         """Keep a state in the place of the one before."""
         _write(self._state, kept.number.to_bytes(_NUMBER_BYTES) + kept.state)
 
@@ -61,7 +61,7 @@ class Archive:
         """The state's keys that were sealed for some machine."""
         return [path.read_bytes() for path in sorted(self._keys.iterdir()) if _whole(path)]
 
-    def keep_key(self, machine: bytes, sealed: bytes) -> None:
+    def store_key(self, machine: bytes, sealed: bytes) -> None:
         """Keep the state's key that was sealed for one machine."""
         _write(self._keys / machine.hex(), sealed)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import WorkerGoneError
-from sealflow.host.collateral.service import CollateralErrand
+from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.dcap_bodies import sgx_body
@@ -46,14 +46,14 @@ def test_want() -> None:
 def test_renewal(tmp_path: Path, pccs: WebServer) -> None:
     """The question is answered, and newer collateral is brought once, when there is any."""
     sent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    errand = CollateralErrand(source(tmp_path, pccs), sent.put, check_s=0.0)
-    errand.tend()
+    errand = CollateralService(source(tmp_path, pccs), sent.put, check_s=0.0)
+    errand.refresh_if_due()
     errand.ask(WANT)
     first = sent.get(timeout=10)
     assert first
     newer = LAB.but(tcb_age_s=DAY_S, qe_age_s=DAY_S, crl_age_s=DAY_S)
     pccs.answers.update(pccs_answers(newer.collateral(), "sgx", "5e0000000000", "platform"))
-    errand.tend()
+    errand.refresh_if_due()
     second = sent.get(timeout=10)
     assert second not in (b"", first)
     errand.ask(WANT)
@@ -67,9 +67,9 @@ def test_nothing_there(tmp_path: Path, pccs: WebServer, want: bytes) -> None:
     """Where there is no collateral the answer is empty, so that the enclave says why it ends."""
     pccs.answers.clear()
     sent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    CollateralErrand(source(tmp_path, pccs), sent.put).ask(want)
+    CollateralService(source(tmp_path, pccs), sent.put).ask(want)
     assert sent.get(timeout=10) == b""
-    CollateralErrand(None, sent.put).ask(want)
+    CollateralService(None, sent.put).ask(want)
     assert sent.get(timeout=10) == b""
 
 
@@ -81,5 +81,5 @@ def test_gone(tmp_path: Path, pccs: WebServer) -> None:
         tried.put(content)
         raise WorkerGoneError("gone")
 
-    CollateralErrand(source(tmp_path, pccs), send).ask(WANT)
+    CollateralService(source(tmp_path, pccs), send).ask(WANT)
     assert tried.get(timeout=10)

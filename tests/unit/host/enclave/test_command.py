@@ -12,7 +12,7 @@ from sealflow.errors import ConfigError
 from sealflow.host.enclave.command import EnclaveConfig, enclave_command
 from sealflow.host.enclave.sgx import missing_for_sgx
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.keybroker_host.config import ControlConfig
+from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 from sealflow.host.settings import load
 from tests.sim.machines import SGX_MACHINE, machine
 
@@ -142,7 +142,7 @@ def test_broken_deployment(tmp_path: Path, text: bytes) -> None:
         enclave_command(EnclaveConfig(broker_url="unix:///s", deployment_file=str(path)), "worker")
 
 
-@pytest.mark.parametrize("kind", [EngineConfig, ControlConfig])
+@pytest.mark.parametrize("kind", [EngineConfig, KeyBrokerHostConfig])
 def test_setting(tmp_path: Path, kind: type[EnclaveConfig]) -> None:
     """Engine and control have the one setting, and no other word will do."""
     path = tmp_path / "config.toml"

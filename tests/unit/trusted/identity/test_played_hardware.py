@@ -12,7 +12,7 @@ from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.requirements import Requirements, TdxRequirements
 from sealflow.documents.directory import SignedDirectory
-from sealflow.host.collateral.service import CollateralErrand
+from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
@@ -53,11 +53,11 @@ def pccs() -> Iterator[WebServer]:
         yield server
 
 
-def errand_for(process: EnclaveProcess, pccs: WebServer, cache: Path) -> CollateralErrand:
+def errand_for(process: EnclaveProcess, pccs: WebServer, cache: Path) -> CollateralService:
     """The host's part, over a real web server."""
     config = CollateralConfig(cache_dir=str(cache), pccs_url=pccs.url)
     source = CollateralSource(config, lambda: float(NOW_S))
-    return CollateralErrand(
+    return CollateralService(
         source, lambda content: process.send(FrameKind.COLLATERAL, content), check_s=0.0
     )
 
@@ -81,7 +81,7 @@ def test_key_broker(tmp_path: Path, pccs: WebServer) -> None:
         published = [_directory(process)]
         answers = pccs_answers(NEWER.collateral(), "tdx", "5e0000000000", "processor")
         pccs.answers.update(answers)
-        errand.tend()
+        errand.refresh_if_due()
         while published[-1].evidence.collateral == published[0].evidence.collateral:
             published.append(_directory(process))
     first, last = published[0].evidence, published[-1].evidence
