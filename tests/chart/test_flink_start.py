@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sealflow.host.engine.flink.settings import FlinkInstall
-from sealflow.operator.components import Site
+from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import make
 from tests.chart.rendering import CHART, ROOT, files_of
 
@@ -96,7 +96,9 @@ def test_flink_start(rendered: Rendered, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def stores() -> dict[str, bytes]:
     """The files of a key folder."""
-    files: dict[str, bytes] = make(Site(deployment="sealflow"), datetime.now(UTC), kubernetes=False)
+    files: dict[str, bytes] = make(
+        ClusterNames(deployment="sealflow"), datetime.now(UTC), kubernetes=False
+    )
     return files
 
 

@@ -19,7 +19,7 @@ from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
-from sealflow.operator.components import Site
+from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, write_tree
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
@@ -101,7 +101,7 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     binary = wheel_server() if request.param.startswith("valkey") else shutil.which("redis-server")
     assert binary is not None, "no redis-server here: apt-get install redis-server"
     running = Guarded(
-        binary, make(Site(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False)
+        binary, make(ClusterNames(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False)
     )
     yield running
     running.close()
@@ -220,7 +220,7 @@ def test_no_password_in_file(guarded: Guarded) -> None:
 def test_rotation(binary: str) -> None:
     """While passwords overlap, old and new ones both pass; afterwards only the new one does."""
     now, month = datetime.now(UTC), timedelta(days=30)
-    first = make(Site(deployment=DEPLOYMENT), now, kubernetes=False)
+    first = make(ClusterNames(deployment=DEPLOYMENT), now, kubernetes=False)
     second = rotate_passwords(first, now - 2 * month, month)
     third = rotate_passwords(second, now, month)
     running = Guarded(binary, third)

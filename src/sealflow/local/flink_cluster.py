@@ -20,7 +20,7 @@ from sealflow.errors import ConfigError
 from sealflow.host.engine.flink.rest import ClientTls
 from sealflow.host.engine.flink.settings import TlsStores
 from sealflow.local.supervisor import Program
-from sealflow.operator.components import COMPONENTS, Site
+from sealflow.operator.components import COMPONENTS, ClusterNames
 from sealflow.operator.key_folder import make, read_tree, rotate_certificates, write_tree
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class FlinkKeys:
         """
         now = datetime.now(UTC)
         if not self.folder.exists():
-            files = make(Site(deployment=deployment), now, kubernetes=False)
+            files = make(ClusterNames(deployment=deployment), now, kubernetes=False)
             write_tree(self.folder, files, replace=False)
             return
         files = read_tree(self.folder)

@@ -38,7 +38,7 @@ _EARLY: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf:
+class IssuedCertificate:
     """A private key and its certificate; never shows the key in a repr."""
 
     key: PrivateKey = field(repr=False)
@@ -46,7 +46,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class CertificateAuthority:
     """A certificate authority of one circle."""
 
     key: PrivateKey = field(repr=False)
@@ -77,7 +77,7 @@ class Authority:
         serves: bool,
         calls: bool,
         java: bool,
-    ) -> Leaf:
+    ) -> IssuedCertificate:
         """Draw a key for a component and certify it."""
         key = new_key(java=java)
         usages = [ExtendedKeyUsageOID.SERVER_AUTH] * serves
@@ -94,9 +94,11 @@ class Authority:
         if names:
             alternative = x509.SubjectAlternativeName([_general(name) for name in names])
             builder = builder.add_extension(alternative, critical=False)
-        return Leaf(key=key, certificate=builder.sign(self.key, hashes.SHA256()))
+        return IssuedCertificate(key=key, certificate=builder.sign(self.key, hashes.SHA256()))
 
-    def vouch_for(self, successor: Authority, until: datetime, now: datetime) -> x509.Certificate:
+    def cross_sign(
+        self, successor: CertificateAuthority, until: datetime, now: datetime
+    ) -> x509.Certificate:
         """Certify a successor: who knows this authority alone can check the successor's leaves."""
         return _ca(
             successor.certificate.subject,
@@ -208,7 +210,7 @@ def _general(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def keystore(leaf: Leaf, chain: Sequence[x509.Certificate], password: str) -> bytes:
+def keystore(leaf: IssuedCertificate, chain: Sequence[x509.Certificate], password: str) -> bytes:
     """Put a key, its certificate and the chain above it into one encrypted store."""
     return pkcs12.serialize_key_and_certificates(
         b"sealflow", leaf.key, leaf.certificate, list(chain), _encryption(password)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.operator.broker_users import new_password, users_acl
-from sealflow.operator.certificate_groups import Anchor
+from sealflow.operator.certificate_groups import TrustAnchors
 from sealflow.operator.certificates import certificates_pem, key_pem, keystore, truststore
-from sealflow.operator.components import COMPONENTS, Circle, Site
+from sealflow.operator.components import COMPONENTS, CertificateGroup, ClusterNames
 from sealflow.operator.secret_manifests import secret_manifests
 from sealflow.wire.ids import parse_name
 from sealflow.wire.strict_json import parse_object, require_keys
@@ -35,23 +35,23 @@ _VERSION: Final = 1
 _KEYS: Final = ("version", "deployment", "release", "namespace", "hosts", "kubernetes", "passwords")
 Files = dict[str, bytes]
 
-LEDGER: Final = "keys.json"
+INDEX: Final = "keys.json"
 USERS_ACL: Final = "password/broker/users.acl"
 _MAX_FILES: Final = 200
 _MAX_FILE_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class KeyFolderIndex:
     """What `keys.json` holds.
 
     `kubernetes`: whether manifests lie beside the keys. `former`: digests of passwords that were
     replaced, as (component, SHA-256 in hex, Unix time until which they count).
     """
 
-    site: Site
+    site: ClusterNames
     kubernetes: bool = False
-    former: tuple[tuple[str, str, int], ...] = ()
+    previous: tuple[tuple[str, str, int], ...] = ()
 
     def encode(self) -> bytes:
         """Write it as JSON for people."""
@@ -63,7 +63,7 @@ class Ledger:
             "namespace": site.namespace,
             "hosts": [list(each) for each in site.hosts],
             "kubernetes": self.kubernetes,
-            "passwords": [list(each) for each in self.former],
+            "passwords": [list(each) for each in self.previous],
         }
         return json.dumps(value, indent=1).encode() + b"\n"
 
@@ -78,7 +78,7 @@ class Ledger:
             require_keys(value, _KEYS, "keys.json")
             if value["version"] != _VERSION:
                 raise MalformedError("keys.json: another version")  # noqa: TRY301
-            site = Site(
+            site = ClusterNames(
                 deployment=parse_name(value["deployment"]),
                 release=str(value["release"]),
                 namespace=str(value["namespace"]),
@@ -90,18 +90,20 @@ class Ledger:
             )
         except (MalformedError, ValueError, TypeError) as error:
             raise ConfigError(f"keys.json is damaged: {error}") from error
-        return cls(site=site, kubernetes=value["kubernetes"] is True, former=former)
+        return cls(site=site, kubernetes=value["kubernetes"] is True, previous=former)
 
 
-def make(site: Site, now: datetime, *, kubernetes: bool) -> Files:
+def make(site: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
     """Draw every key, certificate and password of a cluster; gives files by path."""
     files: Files = {}
-    for circle in Circle:
-        files |= Anchor.create(circle, site.deployment, now).files()
+    for circle in CertificateGroup:
+        files |= TrustAnchors.create(circle, site.deployment, now).files()
     for component in COMPONENTS:
         if component.broker_user:
             files[_broker_password(component)] = new_password().encode()
-    return _finished(files, Ledger(site=site, kubernetes=kubernetes), COMPONENTS, now)
+    return _with_derived_files(
+        files, KeyFolderIndex(site=site, kubernetes=kubernetes), COMPONENTS, now
+    )
 
 
 def rotate_certificates(
@@ -111,7 +113,7 @@ def rotate_certificates(
 
     Raises: ConfigError.
     """
-    return _finished(dict(files), _ledger(files), components, now)
+    return _with_derived_files(dict(files), _ledger(files), components, now)
 
 
 def rotate_authorities(files: Mapping[str, bytes], now: datetime, overlap: timedelta) -> Files:
@@ -123,10 +125,10 @@ def rotate_authorities(files: Mapping[str, bytes], now: datetime, overlap: timed
     Raises: ConfigError.
     """
     renewed, ledger = dict(files), _ledger(files)
-    for circle in Circle:
-        anchor = Anchor.load(circle, files)
+    for circle in CertificateGroup:
+        anchor = TrustAnchors.load(circle, files)
         renewed |= anchor.renewed(ledger.site.deployment, now, overlap).files()
-    return _finished(renewed, ledger, COMPONENTS, now)
+    return _with_derived_files(renewed, ledger, COMPONENTS, now)
 
 
 def rotate_passwords(
@@ -140,13 +142,13 @@ def rotate_passwords(
     Raises: ConfigError.
     """
     renewed, ledger = dict(files), _ledger(files)
-    former, until = list(ledger.former), int((now + overlap).timestamp())
+    former, until = list(ledger.previous), int((now + overlap).timestamp())
     for component in components:
         if component.broker_user:
             path = _broker_password(component)
             former.append((component.name, _digest(files, path), until))
             renewed[path] = new_password().encode()
-    return _finished(renewed, replace(ledger, former=tuple(former)), (), now)
+    return _with_derived_files(renewed, replace(ledger, previous=tuple(former)), (), now)
 
 
 def with_manifests(files: Mapping[str, bytes]) -> Files:
@@ -155,26 +157,26 @@ def with_manifests(files: Mapping[str, bytes]) -> Files:
     Raises: ConfigError.
     """
     ledger = replace(_ledger(files), kubernetes=True)
-    return {**files, LEDGER: ledger.encode(), **secret_manifests(ledger.site, files)}
+    return {**files, INDEX: ledger.encode(), **secret_manifests(ledger.site, files)}
 
 
-def _finished(
-    files: Files, ledger: Ledger, components: Sequence[Component], now: datetime
+def _with_derived_files(
+    files: Files, ledger: KeyFolderIndex, components: Sequence[Component], now: datetime
 ) -> Files:
     """Issue certificates to `components`; write anew whatever follows from keys and passwords."""
-    anchors = {circle: Anchor.load(circle, files).at(now) for circle in Circle}
+    anchors = {circle: TrustAnchors.load(circle, files).at(now) for circle in CertificateGroup}
     for anchor in anchors.values():
         files |= anchor.files()
     for component in COMPONENTS:
-        anchor = anchors[component.circle]
+        anchor = anchors[component.group]
         if component in components:
             files |= _issued(component, anchor, ledger.site, now)
         files[f"keys/{component.name}/ca.crt"] = certificates_pem(anchor.roots)
         if component.java:
             password = _password_of(files, _store_password(component)).decode()
             files[f"keys/{component.name}/truststore.p12"] = truststore(anchor.roots, password)
-    former = tuple(each for each in ledger.former if each[2] > now.timestamp())
-    ledger = replace(ledger, former=former)
+    former = tuple(each for each in ledger.previous if each[2] > now.timestamp())
+    ledger = replace(ledger, previous=former)
     digests = {
         each.name: [
             _digest(files, _broker_password(each)),
@@ -184,13 +186,13 @@ def _finished(
         if each.broker_user
     }
     files[USERS_ACL] = users_acl(ledger.site.deployment, digests)
-    files[LEDGER] = ledger.encode()
+    files[INDEX] = ledger.encode()
     if ledger.kubernetes:
         files |= secret_manifests(ledger.site, files)
     return files
 
 
-def _issued(component: Component, anchor: Anchor, site: Site, now: datetime) -> Files:
+def _issued(component: Component, anchor: TrustAnchors, site: ClusterNames, now: datetime) -> Files:
     leaf = anchor.authority.issue(
         component.name,
         site.names_of(component),
@@ -202,18 +204,18 @@ def _issued(component: Component, anchor: Anchor, site: Site, now: datetime) -> 
     folder = f"keys/{component.name}"
     files = {
         f"{folder}/tls.key": key_pem(leaf.key),
-        f"{folder}/tls.crt": certificates_pem([leaf.certificate, *anchor.bridges]),
+        f"{folder}/tls.crt": certificates_pem([leaf.certificate, *anchor.cross_certificates]),
     }
     if component.java:
         password = new_password()
         files[_store_password(component)] = password.encode()
-        above = anchor.bridges or [anchor.authority.certificate]
+        above = anchor.cross_certificates or [anchor.authority.certificate]
         files[f"{folder}/keystore.p12"] = keystore(leaf, above, password)
     return files
 
 
-def _ledger(files: Mapping[str, bytes]) -> Ledger:
-    return Ledger.parse(_password_of(files, LEDGER))
+def _ledger(files: Mapping[str, bytes]) -> KeyFolderIndex:
+    return KeyFolderIndex.parse(_password_of(files, INDEX))
 
 
 def _broker_password(component: Component) -> str:

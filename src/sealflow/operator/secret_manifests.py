@@ -14,13 +14,13 @@ from sealflow.operator.components import COMPONENTS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealflow.operator.components import Site
+    from sealflow.operator.components import ClusterNames
 
 KEYS_MANIFEST: Final = "keys/keys.yaml"
 PASSWORD_MANIFEST: Final = "password/password.yaml"  # noqa: S105 - the name of a file
 
 
-def secret_manifests(site: Site, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def secret_manifests(site: ClusterNames, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Write `keys/keys.yaml` and `password/password.yaml`.
 
     Secrets are named RELEASE-COMPONENT-tls and RELEASE-COMPONENT-password; their entries are named
@@ -47,7 +47,7 @@ def _entries(files: Mapping[str, bytes], prefix: str) -> dict[str, str]:
     }
 
 
-def _document(site: Site, name: str, kind: str, entries: Mapping[str, str]) -> str:
+def _document(site: ClusterNames, name: str, kind: str, entries: Mapping[str, str]) -> str:
     # JSON's strings are YAML's too.
     data = "".join(f"  {json.dumps(key)}: {json.dumps(value)}\n" for key, value in entries.items())
     return (

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from sealflow.cli.operator.keys import keys
 from sealflow.errors import ConfigError
-from sealflow.operator.components import COMPONENTS, Site
+from sealflow.operator.components import COMPONENTS, ClusterNames
 from sealflow.operator.key_folder import read_tree, write_new, write_tree
 from sealflow.owner.enclave.signing import new_enclave_key
 
@@ -172,4 +172,4 @@ def test_signing_keys(tmp_path: Path) -> None:
 def test_bad_release(name: str) -> None:
     """A release that Kubernetes would not take is refused."""
     with pytest.raises(ConfigError, match="release"):
-        Site(deployment="demo", release=name)
+        ClusterNames(deployment="demo", release=name)

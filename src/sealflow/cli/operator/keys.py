@@ -59,7 +59,7 @@ def make(
 ) -> None:
     """Make all keys of a cluster in FOLDER: one key, certificate and password a component."""
     from sealflow.errors import ConfigError, MalformedError
-    from sealflow.operator.components import Site
+    from sealflow.operator.components import ClusterNames
     from sealflow.operator.key_folder import make as make_files
     from sealflow.operator.key_folder import write_tree
     from sealflow.wire.ids import parse_name
@@ -74,7 +74,7 @@ def make(
         name = parse_name(deployment)
     except MalformedError as error:
         raise ConfigError(f"--deployment: {error}") from error
-    site = Site(deployment=name, release=release, namespace=namespace, hosts=tuple(pairs))
+    site = ClusterNames(deployment=name, release=release, namespace=namespace, hosts=tuple(pairs))
     files = make_files(site, datetime.now(UTC), kubernetes=kubernetes)
     write_tree(folder, files, replace=False)
     _say(folder, files, {}, as_json=as_json)

@@ -13,7 +13,7 @@ import pytest
 
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevokedKind
-from sealflow.operator.components import Site
+from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import make, write_tree
 from sealflow.owner.trust.policy_file import write_policy
 from tests.sim.cluster import TINY
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of all keys, which takes seconds to make."""
     folder = tmp_path_factory.mktemp("made") / "keys"
-    files = make(Site(deployment="test"), datetime.now(UTC), kubernetes=False)
+    files = make(ClusterNames(deployment="test"), datetime.now(UTC), kubernetes=False)
     write_tree(folder, files, replace=False)
     return folder
 

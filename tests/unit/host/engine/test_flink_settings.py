@@ -18,7 +18,7 @@ from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob, TlsStore
 from sealflow.host.engine.metrics import EngineMetrics
 from sealflow.host.settings import load
 from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, FlinkTls, check_rsa, client_tls
-from sealflow.operator.components import Site
+from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import make, read_tree, write_tree
 from sealflow.wire.envelope import encode_refusal
 
@@ -155,7 +155,7 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
 def test_keys_that_end_soon_are_renewed(tmp_path: Path) -> None:
     """Old certificates are replaced when the cluster starts; the authorities stay."""
     made = datetime.now(UTC) - timedelta(days=350)
-    files = make(Site(deployment="test"), made, kubernetes=False)
+    files = make(ClusterNames(deployment="test"), made, kubernetes=False)
     write_tree(tmp_path / "keys", files, replace=False)
     FlinkKeys(tmp_path / "keys").make("test")
     renewed = read_tree(tmp_path / "keys")
