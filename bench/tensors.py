@@ -22,7 +22,7 @@ import numpy as np
 from bench.cluster import TINY, cluster, cpu_s, write_results
 from sealflow.owner.client import inference
 from sealflow.owner.client.request import request_parts
-from sealflow.owner.http.steps import Answer
+from sealflow.owner.http.steps import HttpResponse
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.owner.trust import directory_refresh
 from sealflow.owner.trust.policy_file import load_policy
@@ -50,7 +50,7 @@ class Load:
 
     calls: list[OutgoingCall]
     requests: list[bytes]
-    answers: dict[int, Answer] = field(default_factory=dict)
+    answers: dict[int, HttpResponse] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
 
     @classmethod
@@ -111,7 +111,7 @@ class _Connection(asyncio.Protocol):
         if not end or len(body) < int(headers["content-length"]):
             return
         status = int(first.split(" ")[1])
-        self._load.answers[self._index] = Answer(status=status, headers=headers, body=body)
+        self._load.answers[self._index] = HttpResponse(status=status, headers=headers, body=body)
         self._load.latencies_ms.append(1000 * (time.perf_counter() - self._since))
         self._next()
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
-from sealflow.owner.trust.report import examine
+from sealflow.owner.trust.report import verify_directory
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.wire.domain import TrustDomain
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 def service() -> Published:
     """A service whose directory passes."""
     made = Published.create()
-    examine(made.document(), made.policy, NOW_MS)
+    verify_directory(made.document(), made.policy, NOW_MS)
     return made
 
 
 def code(service: Published, document: bytes, now_ms: int = NOW_MS) -> str:
     """Examine what must be refused; gives the error's code."""
     with pytest.raises(EvidenceError) as caught:
-        examine(document, service.policy, now_ms)
+        verify_directory(document, service.policy, now_ms)
     return caught.value.code
 
 
@@ -49,7 +49,7 @@ def adopt_all(service: Published, *directories: Directory) -> str:
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
     with pytest.raises(EvidenceError) as caught:
         for each in directories:
-            session.adopt(session.examine(service.document(each)))
+            session.accept(session.verify_directory(service.document(each)))
     return caught.value.code
 
 
@@ -94,8 +94,8 @@ def test_33_epoch_rollback(service: Published) -> None:
         keys=tuple(replace(key, retire_ms=NOW_MS) for key in first.keys[:1]),
     )
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
-    session.adopt(session.examine(service.document(first)))
-    session.adopt(session.examine(service.document(over)))
+    session.accept(session.verify_directory(service.document(first)))
+    session.accept(session.verify_directory(service.document(over)))
     assert session.refresh_due()
     assert not session.postpone_refresh()
     assert adopt_all(service, first, over, first) == "directory_rollback"
@@ -142,7 +142,7 @@ def test_37_tampered_settings(service: Published) -> None:
     """Other settings of the deployment than the policy's are refused, wherever they stand."""
     other = service.evidence(service.bound(manifest_digest="cd" * 32))
     with pytest.raises(PolicyError) as caught:
-        examine(service.document(evidence=other), service.policy, NOW_MS)
+        verify_directory(service.document(evidence=other), service.policy, NOW_MS)
     assert [each.code for each in caught.value.mismatches] == ["manifest_digest"]
     bent = service.directory(manifest_digest="cd" * 32)
     assert code(service, service.document(bent)) == "directory"

@@ -17,7 +17,7 @@ import pytest
 
 from sealflow.attest.evidence import Role, Tee
 from sealflow.owner.enclave.contents import _packages
-from sealflow.owner.enclave.manifest import Template
+from sealflow.owner.enclave.manifest import ManifestTemplate
 from sealflow.wire.frames import FrameKind
 from tests.sim.claims import MANIFEST, bound_claims, evidence_of
 from tests.sim.dcap_certificates import NOW_S
@@ -40,7 +40,7 @@ def role(request: pytest.FixtureRequest) -> str:
 def inside(role: str, tmp_path: Path) -> Path:
     """A folder with exactly what of our code lies in an enclave of hardware."""
     path = TEMPLATES / f"{role}.manifest.toml"
-    template = Template.read(path, ROLES[role], tmp_path)
+    template = ManifestTemplate.read(path, ROLES[role], tmp_path)
     for source in _packages(SRC, ("sealflow",), template.exclude):
         target = tmp_path / source.relative_to(SRC)
         target.parent.mkdir(parents=True, exist_ok=True)

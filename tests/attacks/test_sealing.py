@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError
 from sealflow.owner.client.inference import MAX_ATTEMPTS, MAX_AWAY_S, infer
-from sealflow.owner.http.steps import Answer, Pause
+from sealflow.owner.http.steps import HttpResponse, Sleep
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.chunked import open_chunked, seal_chunked
 from sealflow.seal.content import padded_length
@@ -214,20 +214,22 @@ def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.Mo
         session, "m", image=None, tensors={"x": published.tensor()}, top_k=None, timeout_s=300.0
     )
     sent: list[bytes] = []
-    answer: Answer | None = None
+    answer: HttpResponse | None = None
     with pytest.raises(RefusedError) as caught:
         while True:
             wish = steps.send(answer)
             answer = None
-            if isinstance(wish, Pause):
+            if isinstance(wish, Sleep):
                 time.now_s += wish.seconds
             elif wish.path == "/v1/directory":
-                answer = Answer(status=200, headers={}, body=document)
+                answer = HttpResponse(status=200, headers={}, body=document)
             else:
                 assert isinstance(wish.body, bytes)
                 sent.append(wish.body)
                 refusal = encode_refusal(code, None)
-                answer = Answer(status=409, headers={"content-type": MEDIA_TYPE}, body=refusal)
+                answer = HttpResponse(
+                    status=409, headers={"content-type": MEDIA_TYPE}, body=refusal
+                )
     assert caught.value.code is code
     assert MAX_ATTEMPTS <= len(sent) <= most
     assert time.now_s < 1000 + MAX_AWAY_S + 3

@@ -125,7 +125,7 @@ def test_72_lying_about(cluster: RunningCluster) -> None:
 def refuse_inside(cluster: RunningCluster, canary: str) -> None:
     """Have a worker refuse a request whose input has the canary for a name."""
     session = ServiceSession(load_policy(cluster.policy))
-    session.adopt(session.examine(httpx.get(f"{cluster.url}/v1/directory").content))
+    session.accept(session.verify_directory(httpx.get(f"{cluster.url}/v1/directory").content))
     request = InferRequest(inputs=(from_numpy(canary, Published.create().tensor()),))
     parts = content_parts(ContentKind.INFER, *encode_request(request))
     call = session.seal(session.model("tiny"), parts, timeout_s=30)

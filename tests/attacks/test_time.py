@@ -35,10 +35,10 @@ EPOCH_MS, GRACE_MS = 3_600_000, 900_000
 def later(site: TwoEnclaves, worker: HostedWorker, by_ms: int) -> None:
     """Let time pass for everybody, in steps as hosts do, so that leases are renewed."""
     for _ in range(-(-by_ms // 600_000)):
-        version = site.session.examine(site.document).report.directory.version
+        version = site.session.verify_directory(site.document).report.directory.version
         site.pass_time(600_000)
         worker.tick()
-        if site.session.examine(site.document).report.directory.version != version:
+        if site.session.verify_directory(site.document).report.directory.version != version:
             worker.await_event("enrolled")
 
 
@@ -148,7 +148,7 @@ def test_71_frozen(site: TwoEnclaves) -> None:
     assert worker.refusals(call.envelope) == [None]
     client = ServiceSession(site.policy, clock_ms=lambda: NOW_MS + 1_000_000)
     with pytest.raises(EvidenceError) as caught:
-        client.examine(site.document)
+        client.verify_directory(site.document)
     assert caught.value.code == "directory_expired"
     [reply] = worker.serve([site.call().envelope])
     worker.carries = False
@@ -170,8 +170,8 @@ def test_71_leap(site: TwoEnclaves) -> None:
     assert worker.refusals(call.envelope) == [RefusalCode.UNAVAILABLE]
     site.tick_key_broker(NOW_MS + 86_400_000)
     with pytest.raises(EvidenceError) as caught:
-        site.session.examine(site.document)
+        site.session.verify_directory(site.document)
     assert caught.value.code == "directory_early"
     site.tick_key_broker(NOW_MS)
     with pytest.raises(EvidenceError):
-        site.session.examine(site.document)
+        site.session.verify_directory(site.document)

@@ -37,7 +37,7 @@ PHOTO = (PHOTOS / "coffee.jpg").read_bytes()
 def session(cluster: RunningCluster) -> ServiceSession:
     """A verified session, to seal requests by hand."""
     session = ServiceSession(load_policy(cluster.policy))
-    session.adopt(session.examine(httpx.get(f"{cluster.url}/v1/directory").content))
+    session.accept(session.verify_directory(httpx.get(f"{cluster.url}/v1/directory").content))
     return session
 
 

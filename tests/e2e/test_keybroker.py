@@ -16,7 +16,7 @@ from sealflow.cli.owner.audit import read_records
 from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
 from sealflow.owner import InputQueue, OutputQueue
-from sealflow.owner.audit.log_audit import audit
+from sealflow.owner.audit.log_audit import audit_log
 from sealflow.owner.trust.policy_file import load_policy
 from tests.sim.cluster import TINY, RunningCluster, sealflow
 
@@ -43,7 +43,7 @@ def _times(times: dict[str, int]) -> tuple[str, ...]:
 
 def _log(cluster: RunningCluster) -> AuditedLog:
     with cluster.client() as client:
-        return audit(client.log(), load_policy(cluster.policy))
+        return audit_log(client.log(), load_policy(cluster.policy))
 
 
 def _run(*arguments: str) -> str:

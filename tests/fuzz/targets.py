@@ -15,7 +15,7 @@ from sealflow.errors import SealflowError
 from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.owner.trust.report import examine
+from sealflow.owner.trust.report import verify_directory
 from sealflow.package.container import read_package
 from sealflow.wire.envelope import decode
 from sealflow.wire.strict_json import canonical_json, parse_object
@@ -68,7 +68,7 @@ def bundle(data: bytes) -> None:
 def directory(data: bytes) -> None:
     """Examine a published directory as a client does."""
     with suppress(SealflowError):
-        examine(data, SERVICE.policy, NOW_MS)
+        verify_directory(data, SERVICE.policy, NOW_MS)
 
 
 def _seeds() -> dict[Callable[[bytes], None], list[bytes]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Role
-from sealflow.owner.audit.receipt_proof import Proof, ReceiptRequest
+from sealflow.owner.audit.receipt_proof import ReceiptProof, ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
@@ -47,7 +47,7 @@ class ReceiptService:
 
     def exchange(
         self, *, asked: bool = True, attach: bool = True, change: Any = None
-    ) -> tuple[Proof | None, bytes]:
+    ) -> tuple[ReceiptProof | None, bytes]:
         """One request and its reply, as client and worker do it; gives the proof and the reply."""
         key = self.grant.keys[0].opening
         sealing = SealingKey(suite=key.suite, public=key.sealing.public)
@@ -69,5 +69,5 @@ class ReceiptService:
         header, content = call.open_reply(decode(reply, max_body_bytes=LIMIT))
         if not asked:
             return None, bytes(content.binary)
-        inner, proof = request.take(call, header, content)
+        inner, proof = request.verify_reply(call, header, content)
         return proof, bytes(inner.binary)

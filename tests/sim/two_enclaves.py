@@ -158,7 +158,7 @@ class TwoEnclaves:
         package = seal_package(
             manifest, files, signing=owner.signing, sealing=owner.opening.sealing
         )
-        bound = self.session.examine(self.document).report.approval.claims.bound
+        bound = self.session.verify_directory(self.document).report.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
         publication = prepare_publication(package, owner, key)
         answer = self.ask("publish", sealed=b64encode(publication.sealed).decode())
@@ -177,7 +177,7 @@ class TwoEnclaves:
 
     def call(self, name: str = "m", *, timeout_s: float = 30.0, rows: int = 1) -> OutgoingCall:
         """Seal a request of ones as a client does, which fetches the directory first."""
-        self.session.adopt(self.session.examine(self.document))
+        self.session.accept(self.session.verify_directory(self.document))
         model = self.session.model(name)
         tensors = {"x": np.ones((rows, model.inputs[0].shape[1]), np.float32)}
         parts = request_parts(model, image=None, tensors=tensors, top_k=None)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sealflow.attest.evidence import Role
-    from sealflow.owner.enclave.sigstruct import Measurement
+    from sealflow.owner.enclave.sigstruct import EnclaveMeasurement
 
 DEFAULT_ENCLAVES = Path("/opt/sealflow/enclaves")
 DEFAULT_GRAMINE = Path("/usr/lib/x86_64-linux-gnu/gramine")
@@ -80,17 +80,17 @@ def build(
 ) -> None:
     """Render the manifests: sizes, threads, every file with its hash."""
     from sealflow.local.home import write_whole
-    from sealflow.owner.enclave.contents import Python, enclave_files
-    from sealflow.owner.enclave.manifest import Template, render
-    from sealflow.owner.enclave.sizing import Load
+    from sealflow.owner.enclave.contents import PythonInstall, enclave_files
+    from sealflow.owner.enclave.manifest import ManifestTemplate, render
+    from sealflow.owner.enclave.sizing import EnclaveLoad
     from sealflow.owner.enclave.toml import encode_toml
 
-    load = Load(threads=threads, models=models, weights_mib=weights_mib)
+    load = EnclaveLoad(threads=threads, models=models, weights_mib=weights_mib)
     enclaves = enclaves.resolve()
-    python = Python.of(enclaves)
+    python = PythonInstall.of(enclaves)
     said = {}
     for role in _all(roles):
-        template = Template.read(templates / f"{role}.manifest.toml", role, enclaves)
+        template = ManifestTemplate.read(templates / f"{role}.manifest.toml", role, enclaves)
         files = enclave_files(
             python,
             gramine,
@@ -151,17 +151,17 @@ def _all(roles: tuple[Role, ...]) -> Iterable[Role]:
     return [Role(role) for role in roles or Role]
 
 
-def _print(measured: list[Measurement], form: str) -> None:
+def _print(measured: list[EnclaveMeasurement], form: str) -> None:
     if form == "json":
         print_json({each.role.value: each.to_json() for each in measured})
         return
-    write: Callable[[Measurement], str] = _as_text
+    write: Callable[[EnclaveMeasurement], str] = _as_text
     if form == "toml":
         write = type(measured[0]).as_policy
     click.echo("\n".join(map(write, measured)), nl=False)
 
 
-def _as_text(each: Measurement) -> str:
+def _as_text(each: EnclaveMeasurement) -> str:
     debug = "yes: not for production\n" if each.debug else "no\n"
     return (
         f"{each.role}\n"

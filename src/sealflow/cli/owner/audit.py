@@ -32,13 +32,13 @@ def log() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
     """Append what is new to FILE, a copy of the whole log, and check all of it."""
-    from sealflow.owner.audit.log_audit import audit
+    from sealflow.owner.audit.log_audit import audit_log
     from sealflow.owner.trust.policy_file import load_policy
 
     have = read_records(file) if file.exists() else []
     with connection.client() as client:
         new = client.log(len(have))
-    audited = audit([*have, *new], load_policy(connection.policy))
+    audited = audit_log([*have, *new], load_policy(connection.policy))
     try:
         with file.open("ab") as out:
             out.writelines(record + b"\n" for record in new)
@@ -64,7 +64,7 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
         pinned = DirectoryPin(pin).pin
         if pinned is None:
             raise ConfigError(f"{pin}: there is no pin")
-        audited.require(pinned)
+        audited.require_pinned(pinned)
     facts = {
         "verified": True,
         "simulated": audited.simulated,
@@ -129,10 +129,10 @@ def audited_file(file: Path, policy: Path) -> AuditedLog:
 
     Raises: ConfigError, EvidenceError, PolicyError.
     """
-    from sealflow.owner.audit.log_audit import audit
+    from sealflow.owner.audit.log_audit import audit_log
     from sealflow.owner.trust.policy_file import load_policy
 
-    return audit(read_records(file), load_policy(policy))
+    return audit_log(read_records(file), load_policy(policy))
 
 
 @click.group()
@@ -151,7 +151,7 @@ def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> No
     The log is checked first; then that it gave this worker this model and key, that the worker
     signed, and that request and reply in FILE are the ones that it signed for.
     """
-    from sealflow.owner.audit.receipt_proof import Proof, verify_receipt
+    from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 
     audited = audited_file(log_file, policy)
     try:
@@ -163,7 +163,7 @@ def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> No
     if not as_json:
         warn_of_simulation(simulated=audited.simulated)
     for line in lines:
-        found = verify_receipt(Proof.parse(line), audited)
+        found = verify_receipt(ReceiptProof.parse(line), audited)
         if as_json:
             print_json(_as_json(found, simulated=audited.simulated))
         else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sealflow.cli.connection import Connection
-    from sealflow.owner.trust.policy_text import Line
+    from sealflow.owner.trust.policy_text import PolicyLine
     from sealflow.owner.trust.report import TrustReport
 
 
@@ -39,10 +39,10 @@ def check_policy(file: Path, *, as_json: bool) -> None:
     Exits with code 2 when it cannot be read or contradicts itself.
     """
     from sealflow.owner.trust.policy_file import load_policy_file
-    from sealflow.owner.trust.policy_text import explain
+    from sealflow.owner.trust.policy_text import describe_policy
 
     found = load_policy_file(file)
-    lines = explain(found)
+    lines = describe_policy(found)
     if as_json:
         print_json(
             {
@@ -58,7 +58,7 @@ def check_policy(file: Path, *, as_json: bool) -> None:
     _print_policy(file, found.digest, lines)
 
 
-def _print_policy(file: Path, digest: str, lines: list[Line]) -> None:
+def _print_policy(file: Path, digest: str, lines: list[PolicyLine]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -124,7 +124,7 @@ def _print_refusal(url: str, error: VerificationError) -> None:
 
 
 def _print(connection: Connection, report: TrustReport) -> None:
-    from sealflow.owner.trust.trust_text import NOT_PROVED, facts, moment, sights
+    from sealflow.owner.trust.trust_text import NOT_PROVED, moment, proven_facts, visibility
 
     show_simulation(simulated=report.simulated)
     word, colour = ("SIMULATION ONLY", "yellow") if report.simulated else ("VERIFIED", "green")
@@ -134,10 +134,10 @@ def _print(connection: Connection, report: TrustReport) -> None:
         f"valid until {moment(report.valid_until_ms)}"
     )
     who = _table("who can see your data", "", "why")
-    for sight in sights(simulated=report.simulated):
+    for sight in visibility(simulated=report.simulated):
         who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
     proved = _table("proved", "what, and by what")
-    for fact in facts(report.approval.claims, report.directory, time.time_ns() // 1_000_000):
+    for fact in proven_facts(report.approval.claims, report.directory, time.time_ns() // 1_000_000):
         proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
     open_ends = _table("not proved", "why")
     for what, why in NOT_PROVED:

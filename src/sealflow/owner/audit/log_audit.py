@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sealflow.attest.policy import AnyPolicy
-    from sealflow.owner.trust.pin import Pin
+    from sealflow.owner.trust.pin import PinnedDirectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class AuditedLog:
         """The entries of one kind, oldest first."""
         return (entry for entry in self.entries if entry.kind is kind)
 
-    def require(self, pin: Pin) -> None:
+    def require_pinned(self, pin: PinnedDirectory) -> None:
         """Check that a directory that a client pinned is in the log.
 
         Raises: EvidenceError (`log_pin`) when it is not, or not yet.
@@ -69,7 +69,7 @@ class AuditedLog:
             raise EvidenceError("log_pin", detail)
 
 
-def audit(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
+def audit_log(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
     """Check a log, all records from number 0 on, by the policy for its key broker.
 
     Raises: EvidenceError (`log_chain`, `log_signature`, `log_opened`) with the number of the first

@@ -34,7 +34,7 @@ _KEYS: Final = ("receipt", "signature", "salt", "request", "reply")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class ReceiptProof:
     """A receipt with request and reply as they were sealed: all that somebody else must be shown.
 
     `salt`: 64 hex digits; whoever does not have it learns nothing of the contents from the receipt.
@@ -100,9 +100,9 @@ class ReceiptRequest:
         salt = secrets.token_hex(32)
         return cls(parts=receipt_request_parts(parts, salt), salt=salt, _request=b"".join(parts))
 
-    def take(
+    def verify_reply(
         self, call: OutgoingCall, header: ReplyHeader, content: Content
-    ) -> tuple[Content, Proof]:
+    ) -> tuple[Content, ReceiptProof]:
         """Split an opened reply, and check that its receipt is about this request and reply.
 
         Raises: EvidenceError when there is none, or it is about something else; MalformedError.
@@ -111,7 +111,7 @@ class ReceiptRequest:
         if signed is None:
             raise EvidenceError("receipt_missing", "the worker gave no receipt: it is too old")
         reply = b"".join((*content_parts(inner.kind, bytes(inner.text)), inner.binary))
-        proof = Proof(signed=signed, salt=self.salt, request=self._request, reply=reply)
+        proof = ReceiptProof(signed=signed, salt=self.salt, request=self._request, reply=reply)
         receipt = proof.unverified_receipt(call.domain)
         about = (receipt.request_id, receipt.key_id, receipt.model_digest, receipt.instance)
         if about != (header.request_id, header.key_id, header.model_digest, header.instance):
@@ -131,7 +131,7 @@ class VerifiedReceipt:
     revoked: tuple[tuple[Revoked, int], ...]
 
 
-def verify_receipt(proof: Proof, log: AuditedLog) -> VerifiedReceipt:
+def verify_receipt(proof: ReceiptProof, log: AuditedLog) -> VerifiedReceipt:
     """Check offline that an attested worker of this log's deployment gave this very answer.
 
     Raises: EvidenceError: `receipt_content`, `receipt_worker` when the log has no grant for it,

@@ -13,7 +13,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def fan_out(do: Callable[[int, T], R], items: Iterable[T], concurrency: int) -> Iterator[R]:
+def bounded_map(do: Callable[[int, T], R], items: Iterable[T], concurrency: int) -> Iterator[R]:
     """Do something with each item and its place, `concurrency` at a time; yields what is done.
 
     Items are taken as fast as others are done. The threads are daemons: an interrupted program ends

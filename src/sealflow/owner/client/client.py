@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
 from sealflow.owner.client import inference
-from sealflow.owner.client.bounded_map import fan_out
+from sealflow.owner.client.bounded_map import bounded_map
 from sealflow.owner.client.result import Outcome
 from sealflow.owner.http import gateway_api
 from sealflow.owner.http.transport import HttpTransport
@@ -119,7 +119,7 @@ class Client:
         def one(index: int, item: Image | Tensors) -> Outcome:
             return self._one(index, model, item, top_k, timeout_s, receipt=receipt)
 
-        return fan_out(one, inputs, concurrency)
+        return bounded_map(one, inputs, concurrency)
 
     def publish(
         self,

@@ -25,7 +25,7 @@ from sealflow.owner.audit.receipt_proof import ReceiptRequest
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.client.result import InferResult, read_result
 from sealflow.owner.http.gateway_api import retry_after_s, unavailable
-from sealflow.owner.http.steps import Answer, Ask, Pause, Steps, ask, within
+from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, send, with_deadline
 from sealflow.owner.trust.directory_refresh import ensure_verified, refresh
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader, decode
 
@@ -48,11 +48,11 @@ _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0
 _CACHED_S: Final = 0.5
 """A gateway keeps the directory for a second: the next tries must outlast that."""
-STALE_CODES: Final = (
+REFRESH_CODES: Final = (
     RefusalCode.UNKNOWN_KEY,
     RefusalCode.UNKNOWN_MODEL,
 )
-ANEW_CODES: Final = (*STALE_CODES, RefusalCode.REPLAYED)
+RESEAL_CODES: Final = (*REFRESH_CODES, RefusalCode.REPLAYED)
 
 
 def infer(  # noqa: PLR0913 - what callers may say
@@ -77,7 +77,7 @@ def infer(  # noqa: PLR0913 - what callers may say
 
     steps = _infer(session, name, parts_for, timeout_s, receipt=receipt)
     # The gateway is given a moment to say that nobody answered in time.
-    return within(timeout_s + _GRACE_S, steps)
+    return with_deadline(timeout_s + _GRACE_S, steps)
 
 
 def _infer(
@@ -89,18 +89,18 @@ def _infer(
     receipt: bool,
 ) -> Steps[InferResult]:
     until = time.monotonic() + timeout_s
-    yield from within(timeout_s, ensure_verified(session))
+    yield from with_deadline(timeout_s, ensure_verified(session))
     model = yield from _find_model(session, name)
     parts = parts_for(model)
-    patience = _Patience(until, timeout_s)
+    patience = RetryBudget(until, timeout_s)
     while True:
         try:
             return (yield from _attempt(session, model, parts, until, receipt=receipt))
         except RefusedError as error:
-            if error.code not in ANEW_CODES:
+            if error.code not in RESEAL_CODES:
                 raise
             before, behind = session.report, False
-            if error.code in STALE_CODES:
+            if error.code in REFRESH_CODES:
                 # If it is away, the next attempt meets that again, and counts how long it lasts.
                 with suppress(UnavailableError):
                     yield from refresh(session)
@@ -110,12 +110,16 @@ def _infer(
                 model = newer
             same = error.code is RefusalCode.UNKNOWN_KEY and _same_keys(before, session.report)
             least_s = _CACHED_S if same else 0.0
-            wait_s = patience.away(error) if behind else patience.refused(error, least_s)
+            wait_s = (
+                patience.count_unavailable(error)
+                if behind
+                else patience.count_refusal(error, least_s)
+            )
         except DeadlineError:
             raise
         except UnavailableError as error:
-            wait_s = patience.away(error)
-        yield Pause(wait_s)
+            wait_s = patience.count_unavailable(error)
+        yield Sleep(wait_s)
 
 
 def _same_keys(before: TrustReport | None, after: TrustReport | None) -> bool:
@@ -124,7 +128,7 @@ def _same_keys(before: TrustReport | None, after: TrustReport | None) -> bool:
     )
 
 
-class _Patience:
+class RetryBudget:
     """How long and how often one request is tried: refusals by number, absence by time."""
 
     def __init__(self, until: float, timeout_s: float) -> None:
@@ -134,14 +138,14 @@ class _Patience:
         self._refusals = 0
         self._away_since = 0.0
 
-    def refused(self, error: RefusedError, least_s: float) -> float:
+    def count_refusal(self, error: RefusedError, least_s: float) -> float:
         """Count a refusal; gives the time to wait, at least `least_s`, after the first no more."""
         self._refusals += 1
         if self._refusals >= MAX_ATTEMPTS:
             raise error
         return 0.0 if self._refusals == 1 and not least_s else self._wait(least_s, error)
 
-    def away(self, error: SealflowError) -> float:
+    def count_unavailable(self, error: SealflowError) -> float:
         """Note that nobody can serve; gives the time to wait."""
         now = time.monotonic()
         self._away_since = self._away_since or now
@@ -178,8 +182,8 @@ def _attempt(
         raise DeadlineError(msg)
     asked = ReceiptRequest.of(parts) if receipt else None
     call = session.seal(model, parts if asked is None else asked.parts, timeout_s=left_s)
-    answer = yield from ask(
-        Ask(
+    answer = yield from send(
+        HttpRequest(
             method="POST",
             path=f"/v1/envelopes?wait={left_s:.3f}",
             body=call.envelope,
@@ -194,7 +198,7 @@ def _attempt(
     return open_answer(call, envelope_of(answer), asked)
 
 
-def envelope_of(answer: Answer) -> Envelope:
+def envelope_of(answer: HttpResponse) -> Envelope:
     """Read the envelope of an HTTP answer.
 
     Raises: UnavailableError when the gateway answered something else, MalformedError.
@@ -220,7 +224,7 @@ def open_answer(
     header, content = call.open_reply(envelope)
     proof = None
     if asked is not None:
-        content, proof = asked.take(call, header, content)
+        content, proof = asked.verify_reply(call, header, content)
     return read_result(call.header.model, header, content, proof)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.messages import InferResponse
     from sealflow.openinfer.tensor import Tensor
-    from sealflow.owner.audit.receipt_proof import Proof
+    from sealflow.owner.audit.receipt_proof import ReceiptProof
     from sealflow.wire.envelope import ReplyHeader
     from sealflow.wire.ids import ModelRef, RequestId
 
@@ -51,7 +51,7 @@ class InferResult:
     """The enclave is a simulation without hardware: nothing was protected from the operator."""
     tensors: Mapping[str, Tensor]
     """The outputs by name, as little-endian bytes."""
-    receipt: Proof | None = None
+    receipt: ReceiptProof | None = None
     """The worker's signed receipt with what it is about, when it was asked for."""
 
     @property
@@ -106,7 +106,7 @@ class Outcome:
 
 
 def read_result(
-    model: ModelRef, header: ReplyHeader, content: Content, receipt: Proof | None = None
+    model: ModelRef, header: ReplyHeader, content: Content, receipt: ReceiptProof | None = None
 ) -> InferResult:
     """Turn an opened reply into a result.
 

@@ -60,7 +60,7 @@ print(json.dumps({
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Python:
+class PythonInstall:
     """Where a Python environment has its parts."""
 
     base: Path
@@ -69,7 +69,7 @@ class Python:
     prefix: Path
 
     @classmethod
-    def of(cls, enclaves: Path) -> Python:
+    def of(cls, enclaves: Path) -> PythonInstall:
         """Ask the interpreter of an environment.
 
         Raises: ConfigError when there is none.
@@ -91,7 +91,7 @@ class Python:
 
 
 def enclave_files(
-    python: Python,
+    python: PythonInstall,
     gramine: Path,
     *,
     packages: Iterable[str],

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import ConfigError
 from sealflow.owner.enclave.contents import LIBOS, RUNTIME, sha256_of
-from sealflow.owner.enclave.sizing import Load, enclave_mib, max_threads
+from sealflow.owner.enclave.sizing import EnclaveLoad, enclave_mib, max_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from sealflow.attest.evidence import Role
-    from sealflow.owner.enclave.contents import Python
+    from sealflow.owner.enclave.contents import PythonInstall
 
 _WEAKENING: Final = ("insecure__", "experimental__", "debug__")
 _FROM_THE_HOST: Final = ("allowed_files", "argv_src_file", "env_src_file", "passthrough")
@@ -39,7 +39,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class ManifestTemplate:
     """A manifest before its files are known.
 
     `packages`: names in site-packages, with wildcards. `exclude`: what of them stays outside.
@@ -53,7 +53,7 @@ class Template:
     native: tuple[str, ...]
 
     @classmethod
-    def read(cls, path: Path, role: Role, enclaves: Path) -> Template:
+    def read(cls, path: Path, role: Role, enclaves: Path) -> ManifestTemplate:
         """Read a template for enclaves that will lie in a folder.
 
         Raises: ConfigError that names the file.
@@ -73,11 +73,15 @@ class Template:
 
 
 def render(
-    template: Template, load: Load, python: Python, files: Mapping[Path, str], gramine: Path
+    template: ManifestTemplate,
+    load: EnclaveLoad,
+    python: PythonInstall,
+    files: Mapping[Path, str],
+    gramine: Path,
 ) -> dict[str, Any]:
     """Give the whole manifest: what the template says, sizes, mounts, and every file by its hash.
 
-    Raises: ConfigError when it breaks a rule of `broken_rules`.
+    Raises: ConfigError when it breaks a rule of `unsafe_settings`.
     """
     folders = {path.parent for path in files if not _is_below(path, python, gramine)}
     libraries = sorted(folders - {python.base.parent})
@@ -103,21 +107,21 @@ def render(
             {"uri": f"file:{path}", "sha256": digest} for path, digest in files.items()
         ],
     }
-    refuse_broken(manifest, template.role)
+    require_safe(manifest, template.role)
     return manifest
 
 
-def refuse_broken(manifest: Mapping[str, Any], what: str) -> None:
+def require_safe(manifest: Mapping[str, Any], what: str) -> None:
     """Do nothing for a manifest that keeps the rules.
 
     Raises: ConfigError with all that are broken.
     """
-    broken = list(broken_rules(manifest))
+    broken = list(unsafe_settings(manifest))
     if broken:
         raise ConfigError(f"the manifest of {what} is not for production: {'; '.join(broken)}")
 
 
-def broken_rules(manifest: Mapping[str, Any]) -> Iterator[str]:
+def unsafe_settings(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Say what in a manifest would let the host into the enclave."""
     found = dict(_flat(manifest))
     for name in found:
@@ -151,5 +155,5 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield above + name, value
 
 
-def _is_below(path: Path, python: Python, gramine: Path) -> bool:
+def _is_below(path: Path, python: PythonInstall, gramine: Path) -> bool:
     return any(path.is_relative_to(each) for each in (python.stdlib, python.prefix, gramine))

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.owner.enclave.manifest import refuse_broken
-from sealflow.owner.enclave.sigstruct import EXPONENT, Measurement, signer_of
+from sealflow.owner.enclave.manifest import require_safe
+from sealflow.owner.enclave.sigstruct import EXPONENT, EnclaveMeasurement, signer_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ _EXPONENT: Final = 3
 """Both are fixed by the processor, which checks the signature with it."""
 
 
-def sign(role: Role, folder: Path, key: Path) -> Measurement:
+def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
     """Sign `<role>.manifest` of a folder into `<role>.manifest.sgx` and `<role>.sig` beside it.
 
     Raises: ConfigError when key, manifest or signer will not do.
@@ -50,7 +50,7 @@ def sign(role: Role, folder: Path, key: Path) -> Measurement:
         raise ConfigError(f"{manifest}: {error.strerror}; run `sealflow enclave build`") from error
     except ValueError as error:
         raise ConfigError(f"{manifest}: not a manifest: {error}") from error
-    refuse_broken(rendered, role)
+    require_safe(rendered, role)
     program = shutil.which(SIGNER)
     if program is None:
         raise ConfigError(f"{SIGNER} is not installed: sign where Gramine 1.9 is")
@@ -75,14 +75,14 @@ def sign(role: Role, folder: Path, key: Path) -> Measurement:
     return measured
 
 
-def measure(role: Role, folder: Path) -> Measurement:
+def measure(role: Role, folder: Path) -> EnclaveMeasurement:
     """Read what a signed enclave of a folder measures as.
 
     Raises: ConfigError when it is not signed, or not with a valid signature.
     """
     path = folder / f"{role}.sig"
     try:
-        return Measurement.read(path.read_bytes(), role)
+        return EnclaveMeasurement.read(path.read_bytes(), role)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; run `sealflow enclave sign`") from error
     except MalformedError as error:

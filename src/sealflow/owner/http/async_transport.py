@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import aiohttp
 
 from sealflow.errors import SealflowError
-from sealflow.owner.http.steps import Answer, Ask, Pause, Steps, T
+from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, T
 from sealflow.owner.http.transport import (
     HEADERS,
     MAX_ANSWER_BYTES,
@@ -48,10 +48,10 @@ class AsyncHttpTransport:
             event = next(steps)
             while True:
                 match event:
-                    case Pause(seconds):
+                    case Sleep(seconds):
                         await asyncio.sleep(seconds)
                         event = steps.send(None)
-                    case Ask():
+                    case HttpRequest():
                         try:
                             answer = await self._send(event)
                         except SealflowError as error:
@@ -67,13 +67,15 @@ class AsyncHttpTransport:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, ask: Ask) -> Answer:
+    async def _send(self, ask: HttpRequest) -> HttpResponse:
         if isinstance(ask.body, bytes):
             return await self._exchange(ask, ask.body, {})
         with opened(ask.body) as (file, length):
             return await self._exchange(ask, file, {"content-length": str(length)})
 
-    async def _exchange(self, ask: Ask, body: bytes | BinaryIO, more: dict[str, str]) -> Answer:
+    async def _exchange(
+        self, ask: HttpRequest, body: bytes | BinaryIO, more: dict[str, str]
+    ) -> HttpResponse:
         if self._session is None:
             # Only a running loop can have one.
             self._session = self._connect()
@@ -98,7 +100,7 @@ class AsyncHttpTransport:
         except (aiohttp.ClientError, OSError) as error:
             raise unreachable(self._url, error) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(status=response.status, headers=headers, body=b"".join(pieces))
+        return HttpResponse(status=response.status, headers=headers, body=b"".join(pieces))
 
     def _connect(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(

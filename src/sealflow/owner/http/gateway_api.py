@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import UnavailableError
-from sealflow.owner.http.steps import Answer, Ask, Steps, ask, within
+from sealflow.owner.http.steps import HttpRequest, HttpResponse, Steps, send, with_deadline
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.streams.keys import LOG_ENTRIES
 from sealflow.wire.status import is_status
@@ -29,7 +29,7 @@ def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
     """
     transport = HttpTransport(url, ca=ca, connections=1)
     try:
-        answer = transport.run(ask(Ask(method="GET", path="/v1/status", timeout_s=10.0)))
+        answer = transport.run(send(HttpRequest(method="GET", path="/v1/status", timeout_s=10.0)))
     finally:
         transport.close()
     try:
@@ -53,7 +53,7 @@ def fetch_records(after: int) -> Steps[list[bytes]]:
     Raises: UnavailableError.
     """
     path = f"/v1/log/{after + 1}"
-    answer = yield from ask(Ask(method="GET", path=path, timeout_s=DIRECTORY_TIMEOUT_S))
+    answer = yield from send(HttpRequest(method="GET", path=path, timeout_s=DIRECTORY_TIMEOUT_S))
     if answer.status != 200:  # noqa: PLR2004 - HTTP
         raise unavailable("the log is not to be had", answer)
     return answer.body.splitlines()
@@ -64,7 +64,7 @@ def fetch_log(first: int) -> Steps[list[bytes]]:
 
     Raises: UnavailableError.
     """
-    return within(LOG_TIMEOUT_S, _fetch_log(first))
+    return with_deadline(LOG_TIMEOUT_S, _fetch_log(first))
 
 
 def _fetch_log(first: int) -> Steps[list[bytes]]:
@@ -76,7 +76,7 @@ def _fetch_log(first: int) -> Steps[list[bytes]]:
     return records
 
 
-def unavailable(what: str, answer: Answer) -> UnavailableError:
+def unavailable(what: str, answer: HttpResponse) -> UnavailableError:
     """Say why an answer is of no use, by what the gateway says itself."""
     try:
         value = json.loads(answer.body)
@@ -87,7 +87,7 @@ def unavailable(what: str, answer: Answer) -> UnavailableError:
     return UnavailableError(msg, retry_after_s=retry_after_s(answer))
 
 
-def retry_after_s(answer: Answer) -> float:
+def retry_after_s(answer: HttpResponse) -> float:
     """How long the gateway asks to wait, at most a minute."""
     text = answer.headers.get("retry-after", "")
     return min(float(text), 60.0) if text.isdigit() and len(text) < 6 else 1.0  # noqa: PLR2004
@@ -98,8 +98,8 @@ def control(operation: dict[str, object]) -> Steps[dict[str, object]]:
 
     Raises: UnavailableError; RuntimeError never: an error answer comes back as it is.
     """
-    answer = yield from ask(
-        Ask(
+    answer = yield from send(
+        HttpRequest(
             method="POST",
             path="/v1/control",
             body=canonical_json(operation),

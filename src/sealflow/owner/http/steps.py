@@ -1,7 +1,7 @@
 """Owner: conversations with a gateway as generators, so that sync and async clients share them.
 
-A conversation yields what it needs from the world (`Ask`, `Pause`) and is sent what came of it.
-Sans-I/O: nothing here touches a socket or sleeps.
+A conversation yields what it needs from the world (`HttpRequest`, `Sleep`) and is sent what came of
+it. Sans-I/O: nothing here touches a socket or sleeps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class HttpRequest:
     """An HTTP request to send. `body`: bytes, or a file to stream."""
 
     method: str
@@ -30,7 +30,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HttpResponse:
     """What came back; header names in lower case."""
 
     status: int
@@ -39,17 +39,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Sleep:
     """Time to let pass, in seconds."""
 
     seconds: float
 
 
 T = TypeVar("T")
-Steps = Generator[Ask | Pause, Answer | None, T]
+Steps = Generator[HttpRequest | Sleep, HttpResponse | None, T]
 
 
-def ask(request: Ask) -> Steps[Answer]:
+def send(request: HttpRequest) -> Steps[HttpResponse]:
     """Send one request and give its answer.
 
     Raises: UnavailableError, thrown in by the driver when the gateway cannot be reached.
@@ -61,7 +61,7 @@ def ask(request: Ask) -> Steps[Answer]:
     return answer
 
 
-def within(timeout_s: float, steps: Steps[T]) -> Steps[T]:
+def with_deadline(timeout_s: float, steps: Steps[T]) -> Steps[T]:
     """Take the same steps, all of them together in `timeout_s`, however many there are.
 
     Raises: DeadlineError when the time is over, and whatever the steps raise.
@@ -74,8 +74,8 @@ def within(timeout_s: float, steps: Steps[T]) -> Steps[T]:
             if left_s <= 0:
                 event = steps.throw(_late(timeout_s, "it took too many steps"))
                 continue
-            if isinstance(event, Pause):
-                yield Pause(min(event.seconds, left_s))
+            if isinstance(event, Sleep):
+                yield Sleep(min(event.seconds, left_s))
                 event = steps.send(None)
                 continue
             try:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
-from sealflow.owner.http.steps import Answer, Ask, Pause, Steps, T
+from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, T
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,10 +155,10 @@ class HttpTransport:
             event = next(steps)
             while True:
                 match event:
-                    case Pause(seconds):
+                    case Sleep(seconds):
                         time.sleep(seconds)
                         event = steps.send(None)
-                    case Ask():
+                    case HttpRequest():
                         try:
                             answer = self._send(event)
                         except SealflowError as error:
@@ -173,13 +173,15 @@ class HttpTransport:
         """Close all connections that are not in use."""
         self._pool.clear()
 
-    def _send(self, ask: Ask) -> Answer:
+    def _send(self, ask: HttpRequest) -> HttpResponse:
         if isinstance(ask.body, bytes):
             return self._exchange(ask, ask.body, {})
         with opened(ask.body) as (file, length):
             return self._exchange(ask, file, {"content-length": str(length)})
 
-    def _exchange(self, ask: Ask, body: bytes | BinaryIO, more: dict[str, str]) -> Answer:
+    def _exchange(
+        self, ask: HttpRequest, body: bytes | BinaryIO, more: dict[str, str]
+    ) -> HttpResponse:
         pieces: list[bytes] = []
         size = 0
         try:
@@ -206,7 +208,7 @@ class HttpTransport:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self._url, error) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(status=response.status, headers=headers, body=b"".join(pieces))
+        return HttpResponse(status=response.status, headers=headers, body=b"".join(pieces))
 
 
 def checked_url(url: str) -> str:

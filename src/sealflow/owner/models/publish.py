@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Evidence
 from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.owner.http.gateway_api import control
-from sealflow.owner.http.steps import Ask, Pause, ask, within
+from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
 from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
 from sealflow.owner.trust.session import wall_ms
 from sealflow.package.container import read_package
@@ -91,7 +91,7 @@ def publish(
     Raises: VerificationError before anything was sent; BundleError, ConfigError, OpenError,
     UnavailableError.
     """
-    return within(PUBLISH_TIMEOUT_S, _publish(session, package, owner, workers))
+    return with_deadline(PUBLISH_TIMEOUT_S, _publish(session, package, owner, workers))
 
 
 def _publish(
@@ -103,8 +103,8 @@ def _publish(
     yield from refresh(session)
     data = package if isinstance(package, bytes) else _read(Path(package))
     digest = read_package(data).verify(owner.signer).digest
-    answer = yield from ask(
-        Ask(
+    answer = yield from send(
+        HttpRequest(
             method="PUT",
             path=f"/v1/packages/{digest}",
             body=data,
@@ -115,7 +115,7 @@ def _publish(
     if answer.status not in _STORED:
         detail = answer.body[:500].decode(errors="replace")
         raise UnavailableError(f"the gateway did not store it (HTTP {answer.status}): {detail}")
-    version = yield from _hand_over(session, data, owner, workers)
+    version = yield from _send_content_key(session, data, owner, workers)
     # The gateway's copy of the directory may be a second old.
     until = time.monotonic() + APPEAR_S
     while (yield from refresh(session)).directory.version < version:
@@ -124,11 +124,11 @@ def _publish(
                 f"the key broker took the model, but directory {version} does not appear: see "
                 "sealflow model list"
             )
-        yield Pause(_PAUSE_S)
+        yield Sleep(_PAUSE_S)
     return version
 
 
-def _hand_over(
+def _send_content_key(
     session: ServiceSession, data: bytes, owner: OwnerKey, workers: Requirements | None
 ) -> Steps[int]:
     """Give the content key to the key broker that answers now; it may be another a moment later."""
@@ -148,7 +148,7 @@ def _hand_over(
         if code not in _PASSING:
             raise BundleError(f"the key broker refused the model ({code}): {detail}")
         if left:
-            yield Pause(_PAUSE_S)
+            yield Sleep(_PAUSE_S)
     raise UnavailableError(f"the key broker changed meanwhile ({code}): publish again")
 
 

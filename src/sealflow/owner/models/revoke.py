@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.http.gateway_api import control
-from sealflow.owner.http.steps import Pause, within
+from sealflow.owner.http.steps import Sleep, with_deadline
 from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
 from sealflow.wire.strict_json import is_integer
 
@@ -28,7 +28,7 @@ def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[
     Returns the version of that directory.
     Raises: ConfigError when this key may not revoke it, VerificationError, UnavailableError.
     """
-    return within(REVOKE_TIMEOUT_S, _revoke(session, revoked, owner))
+    return with_deadline(REVOKE_TIMEOUT_S, _revoke(session, revoked, owner))
 
 
 def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
@@ -50,5 +50,5 @@ def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps
     while revoked not in (report := (yield from refresh(session))).directory.revoked:
         if report.directory.version > version or time.monotonic() >= until:
             raise UnavailableError("the directory does not list it: order it again")
-        yield Pause(_PAUSE_S)
+        yield Sleep(_PAUSE_S)
     return report.directory.version

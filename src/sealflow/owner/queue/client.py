@@ -21,7 +21,12 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.owner.audit.receipt_proof import ReceiptRequest
-from sealflow.owner.client.inference import ANEW_CODES, MAX_REPLY_BYTES, STALE_CODES, open_answer
+from sealflow.owner.client.inference import (
+    MAX_REPLY_BYTES,
+    REFRESH_CODES,
+    RESEAL_CODES,
+    open_answer,
+)
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.queue.pending import PendingCalls, PendingRequest
 from sealflow.owner.queue.transport import StreamTransport
@@ -96,10 +101,10 @@ class QueueClient:
         document = self._transport.directory()
         if document is None:
             raise UnavailableError("no directory is published: see that the key broker runs")
-        candidate = self._session.examine(document)
+        candidate = self._session.verify_directory(document)
         gap = candidate.gap
         records = [] if gap is None else self._transport.records(gap.after, gap.until)
-        return self._session.adopt(candidate, records)
+        return self._session.accept(candidate, records)
 
     def enqueue_many(
         self,
@@ -240,14 +245,14 @@ class QueueClient:
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_S
-        if again := self._pending.pop_postponed(now):
+        if again := self._pending.take_postponed(now):
             try:
                 self._submit(again)
             except SealflowError as error:
                 for request in again:
                     self._pending.give_up(request)
                     self._done[request.name] = error
-        for request in self._pending.pop_overdue(now):
+        for request in self._pending.take_overdue(now):
             self._done[request.name] = DeadlineError(
                 "no reply in time: raise timeout_s, or see sealflow status"
             )
@@ -255,11 +260,11 @@ class QueueClient:
     def _try_again(
         self, request: PendingRequest, call: OutgoingCall, error: RefusedError | UnavailableError
     ) -> bool:
-        passing = not isinstance(error, RefusedError) or error.code in ANEW_CODES
+        passing = not isinstance(error, RefusedError) or error.code in RESEAL_CODES
         late = isinstance(error, DeadlineError)
         if not passing or late or request.attempts >= MAX_ATTEMPTS:
             return False
-        if isinstance(error, RefusedError) and error.code in STALE_CODES:
+        if isinstance(error, RefusedError) and error.code in REFRESH_CODES:
             try:
                 self.verify()
             except UnavailableError:

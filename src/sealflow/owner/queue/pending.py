@@ -68,13 +68,13 @@ class PendingCalls:
         """Forget a request that was taken out and could not be sealed or queued anew."""
         self._names.discard(request.name)
 
-    def pop_postponed(self, now: float) -> list[PendingRequest]:
+    def take_postponed(self, now: float) -> list[PendingRequest]:
         """Take out those whose time to be sealed anew has come."""
         due = [request for at, request in self._postponed if now >= at]
         self._postponed = [each for each in self._postponed if now < each[0]]
         return due
 
-    def pop_overdue(self, now: float) -> list[PendingRequest]:
+    def take_overdue(self, now: float) -> list[PendingRequest]:
         """Take out those whose patience is over."""
         overdue = [
             request_id for request_id, (request, _) in self._calls.items() if now >= request.until

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import EvidenceError, UnavailableError
 from sealflow.owner.http.gateway_api import DIRECTORY_TIMEOUT_S, fetch_records, unavailable
-from sealflow.owner.http.steps import Ask, Pause, Steps, ask, within
+from sealflow.owner.http.steps import HttpRequest, Sleep, Steps, send, with_deadline
 
 if TYPE_CHECKING:
-    from sealflow.owner.trust.pin import Gap
+    from sealflow.owner.trust.pin import LogGap
     from sealflow.owner.trust.report import TrustReport
-    from sealflow.owner.trust.session import Candidate, ServiceSession
+    from sealflow.owner.trust.session import CandidateDirectory, ServiceSession
 
 
 REFRESH_TIMEOUT_S: Final = 30.0
@@ -31,7 +31,7 @@ def refresh(session: ServiceSession, *, timeout_s: float = REFRESH_TIMEOUT_S) ->
 
     Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
     """
-    return within(timeout_s, _refresh(session))
+    return with_deadline(timeout_s, _refresh(session))
 
 
 def _refresh(session: ServiceSession) -> Steps[TrustReport]:
@@ -40,22 +40,24 @@ def _refresh(session: ServiceSession) -> Steps[TrustReport]:
         candidate = yield from _fetch_directory(session)
         records = yield from _fetch_links(candidate.gap)
         try:
-            return session.adopt(candidate, records)
+            return session.accept(candidate, records)
         except EvidenceError as error:
             # Gateways keep the directory for a second: another one may have shown a newer.
             if error.code != "directory_rollback" or time.monotonic() >= until:
                 raise
-        yield Pause(_STALE_PAUSE_S)
+        yield Sleep(_STALE_PAUSE_S)
 
 
-def _fetch_directory(session: ServiceSession) -> Steps[Candidate]:
-    answer = yield from ask(Ask(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S))
+def _fetch_directory(session: ServiceSession) -> Steps[CandidateDirectory]:
+    answer = yield from send(
+        HttpRequest(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S)
+    )
     if answer.status != 200:  # noqa: PLR2004 - HTTP
         raise unavailable("the directory is not to be had", answer)
-    return session.examine(answer.body)
+    return session.verify_directory(answer.body)
 
 
-def _fetch_links(gap: Gap | None) -> Steps[list[bytes]]:
+def _fetch_links(gap: LogGap | None) -> Steps[list[bytes]]:
     """Fetch the part of the log that links two directories; nothing when it is not to be had."""
     if gap is None or gap.until - gap.after > MAX_LINKS:
         return []

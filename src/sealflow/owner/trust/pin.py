@@ -43,7 +43,7 @@ _KEYS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class LogGap:
     """What lies between a pinned directory and a later one that is not its successor.
 
     `version`, `digest`: of the pinned directory. Numbers and digests of the log are those that the
@@ -58,7 +58,7 @@ class Gap:
     until_digest: str
 
 
-def check_links(gap: Gap, records: Sequence[bytes], domain: TrustDomain) -> None:
+def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -> None:
     """Check that the log leads from the pinned directory to the new one.
 
     `records`: as served, from `gap.after` + 1 to `gap.until`.
@@ -80,16 +80,14 @@ def check_links(gap: Gap, records: Sequence[bytes], domain: TrustDomain) -> None
         raise _fork("the log does not lead from the directory seen before to this one")
 
 
-def gap_between(
-    version: int, digest: str, log: tuple[int, str], directory: Directory
-) -> Gap | None:
+def log_gap(version: int, digest: str, log: tuple[int, str], directory: Directory) -> LogGap | None:
     """Say what is between a pinned directory and `directory`; None when it is the next, or older.
 
     `log`: number and digest of the log's newest entry that the pinned directory names.
     """
     if directory.version <= version + 1:
         return None
-    return Gap(
+    return LogGap(
         version=version,
         digest=digest,
         after=log[0],
@@ -107,7 +105,7 @@ def _fork(detail: str) -> EvidenceError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
+class PinnedDirectory:
     """What is remembered of a directory: enough to tell its successors from anything else."""
 
     deployment: str
@@ -167,22 +165,22 @@ class DirectoryPin:
         """
         self._path = path
         self._lock = threading.Lock()
-        self._pin: Pin | None = None
+        self._pin: PinnedDirectory | None = None
         self._load()
 
     @property
-    def pin(self) -> Pin | None:
+    def pin(self) -> PinnedDirectory | None:
         """What is remembered; None before the first directory."""
         return self._pin
 
-    def gap(self, directory: Directory) -> Gap | None:
+    def gap(self, directory: Directory) -> LogGap | None:
         """What lies between the pinned directory and a later one that is not its successor."""
         with self._lock:
             self._load()
             pin = self._pin
         if pin is None or pin.history != directory.history:
             return None
-        return gap_between(pin.version, pin.digest, (pin.log_number, pin.log_digest), directory)
+        return log_gap(pin.version, pin.digest, (pin.log_number, pin.log_digest), directory)
 
     def accept(self, directory: Directory, payload: bytes) -> Directory:
         """Take a verified directory if it is the newest or a successor; returns it.
@@ -191,7 +189,7 @@ class DirectoryPin:
         Raises: EvidenceError for a rollback, a fork, or another history; ConfigError when the file
         cannot be written.
         """
-        new = Pin.of(directory, payload)
+        new = PinnedDirectory.of(directory, payload)
         with self._lock, self._file_locked():
             self._load()
             old = self._pin
@@ -207,7 +205,7 @@ class DirectoryPin:
             return
         try:
             with self._path.open("rb") as file:
-                self._pin = Pin.parse(file.read(MAX_PIN_BYTES))
+                self._pin = PinnedDirectory.parse(file.read(MAX_PIN_BYTES))
         except FileNotFoundError:
             return
         except (OSError, MalformedError) as error:
@@ -215,7 +213,7 @@ class DirectoryPin:
                 f"pin {self._path}: {error}; see docs/spec/directory.md, 3"
             ) from error
 
-    def _store(self, pin: Pin) -> None:
+    def _store(self, pin: PinnedDirectory) -> None:
         if self._path is None:
             return
         draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
@@ -243,7 +241,7 @@ class DirectoryPin:
             os.close(descriptor)
 
 
-def _check(old: Pin, new: Pin, previous: str | None) -> None:
+def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> None:
     if new.history != old.history:
         raise EvidenceError(
             "directory_history",

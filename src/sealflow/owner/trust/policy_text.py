@@ -33,7 +33,7 @@ _CODE: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class PolicyLine:
     """One demand in words. `weakens`: it gives up protection that a stricter policy has."""
 
     about: str
@@ -41,30 +41,30 @@ class Line:
     weakens: bool = False
 
 
-def explain(found: PolicyFile) -> list[Line]:
+def describe_policy(found: PolicyFile) -> list[PolicyLine]:
     """Say what a policy file demands, all of it, in the order of its keys."""
     policy = found.keybroker
     simulated = isinstance(policy, SimulationPolicy)
     lines = [
-        Line(about="hardware", text=_TEES[policy.tee], weakens=simulated),
-        Line(about="deployment", text=policy.deployment),
-        Line(about="settings", text=f"exactly those of digest {policy.manifest_digest}"),
+        PolicyLine(about="hardware", text=_TEES[policy.tee], weakens=simulated),
+        PolicyLine(about="deployment", text=policy.deployment),
+        PolicyLine(about="settings", text=f"exactly those of digest {policy.manifest_digest}"),
     ]
     if policy.models:
         lines += [
-            Line(about=f"model {name}", text=f"only package {_either(digests)}")
+            PolicyLine(about=f"model {name}", text=f"only package {_either(digests)}")
             for name, digests in sorted(policy.models.items())
         ]
-        lines.append(Line(about="other models", text="none"))
+        lines.append(PolicyLine(about="other models", text="none"))
     else:
-        lines.append(Line(about="models", text="whatever the deployment's owners publish"))
+        lines.append(PolicyLine(about="models", text="whatever the deployment's owners publish"))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if found.worker is not None:
         lines += _requirements("workers", policy.tee, found.worker)
     return lines
 
 
-def _requirements(who: str, tee: Tee, wanted: Requirements) -> Iterator[Line]:
+def _requirements(who: str, tee: Tee, wanted: Requirements) -> Iterator[PolicyLine]:
     days = wanted.max_collateral_age_s / DAY_S
     demands = (
         *_code(tee, wanted),
@@ -74,7 +74,7 @@ def _requirements(who: str, tee: Tee, wanted: Requirements) -> Iterator[Line]:
         ("collateral", f"issued at most {days:g} days ago", False),
     )
     for about, text, weakens in demands:
-        yield Line(about=f"{who}: {about}", text=text, weakens=weakens)
+        yield PolicyLine(about=f"{who}: {about}", text=text, weakens=weakens)
 
 
 def _code(tee: Tee, wanted: Requirements) -> Iterator[tuple[str, str, bool]]:

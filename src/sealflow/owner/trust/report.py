@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.policy import appraise
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError
-from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, sights
+from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, visibility
 from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.domain import TrustDomain
 
@@ -44,7 +44,9 @@ class TrustReport:
             "verified": True,
             "simulated": self.simulated,
             "hardware": hardware(claims),
-            "sees_plaintext": {each.who: each.sees for each in sights(simulated=self.simulated)},
+            "sees_plaintext": {
+                each.who: each.sees for each in visibility(simulated=self.simulated)
+            },
             "not_proved": [what for what, _ in NOT_PROVED],
             "deployment": claims.bound.deployment,
             **claims.to_json(),
@@ -69,7 +71,7 @@ class TrustReport:
         }
 
 
-def examine(document: bytes, policy: AnyPolicy, now_ms: int) -> tuple[TrustReport, bytes]:
+def verify_directory(document: bytes, policy: AnyPolicy, now_ms: int) -> tuple[TrustReport, bytes]:
     """Judge a published directory with its evidence; gives the report and the signed payload.
 
     Raises: MalformedError, EvidenceError, PolicyError.

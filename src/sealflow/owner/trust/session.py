@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.checks import among
 from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
-from sealflow.owner.trust.pin import DirectoryPin, check_links
+from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import SealingKey
 from sealflow.wire.ids import ModelRef
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
     from sealflow.attest.policy import AnyPolicy, Approval
     from sealflow.documents.directory import Directory, DirectoryKey, DirectoryModel
-    from sealflow.owner.trust.pin import Gap
+    from sealflow.owner.trust.pin import LogGap
     from sealflow.owner.trust.report import TrustReport
     from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
@@ -43,12 +43,12 @@ def wall_ms() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class CandidateDirectory:
     """A verified directory that is not in use yet. `gap`: what it skips after the pinned one."""
 
     report: TrustReport
     payload: bytes = field(repr=False)
-    gap: Gap | None
+    gap: LogGap | None
 
 
 class ServiceSession:
@@ -77,18 +77,18 @@ class ServiceSession:
         """What was proved last; None before the first directory."""
         return self._report
 
-    def examine(self, document: bytes) -> Candidate:
+    def verify_directory(self, document: bytes) -> CandidateDirectory:
         """Verify a published directory with its evidence; `adopt` then uses it.
 
         Raises: MalformedError, EvidenceError, PolicyError, ConfigError.
         """
-        from sealflow.owner.trust.report import examine  # noqa: PLC0415 - loads the verifier
+        from sealflow.owner.trust.report import verify_directory  # noqa: PLC0415 - loads the verifier
 
-        report, payload = examine(document, self._policy, self._clock_ms())
+        report, payload = verify_directory(document, self._policy, self._clock_ms())
         gap = self._pin.gap(report.directory)
-        return Candidate(report=report, payload=payload, gap=gap)
+        return CandidateDirectory(report=report, payload=payload, gap=gap)
 
-    def adopt(self, candidate: Candidate, records: Sequence[bytes] = ()) -> TrustReport:
+    def accept(self, candidate: CandidateDirectory, records: Sequence[bytes] = ()) -> TrustReport:
         """Use a verified directory from now on, unless it does not continue the one before.
 
         `records`: what the log has in the candidate's gap; without them the links are not checked.
@@ -96,7 +96,7 @@ class ServiceSession:
         """
         report, gap = candidate.report, candidate.gap
         if gap is not None and len(records) == gap.until - gap.after:
-            check_links(gap, records, report.approval.claims.domain)
+            verify_log_gap(gap, records, report.approval.claims.domain)
         self._pin.accept(report.directory, candidate.payload)
         self._report = report
         return report

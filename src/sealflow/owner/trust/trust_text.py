@@ -50,7 +50,7 @@ NOT_PROVED: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Visibility:
     """One party: whether it sees requests and replies in clear, and why."""
 
     who: str
@@ -59,7 +59,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class ProvenFact:
     """One thing that was proved: its name, its value, what vouches for it."""
 
     name: str
@@ -73,7 +73,7 @@ def hardware(claims: Claims) -> str:
     return f"SIMULATED {name}: no hardware at all" if _simulated(claims) else name
 
 
-def sights(*, simulated: bool) -> tuple[Sight, ...]:
+def visibility(*, simulated: bool) -> tuple[Visibility, ...]:
     """Say who can see requests and replies in clear."""
     owner = "its model computes on your data inside, and nothing but the reply comes out"
     if simulated:
@@ -81,48 +81,50 @@ def sights(*, simulated: bool) -> tuple[Sight, ...]:
     else:
         operator = "holds ciphertext; the processor keeps it out of the enclaves"
     return (
-        Sight(who="this machine", sees=True, why="seals requests and opens replies"),
-        Sight(
+        Visibility(who="this machine", sees=True, why="seals requests and opens replies"),
+        Visibility(
             who="enclaves of the deployment",
             sees=True,
             why="the key broker gives keys only to workers that meet the deployment's settings",
         ),
-        Sight(who="operator, administrators, cloud", sees=simulated, why=operator),
-        Sight(who="gateway, queue, engine, network", sees=False, why="carry ciphertext alone"),
-        Sight(who="owner of the model", sees=False, why=owner),
+        Visibility(who="operator, administrators, cloud", sees=simulated, why=operator),
+        Visibility(who="gateway, queue, engine, network", sees=False, why="carry ciphertext alone"),
+        Visibility(who="owner of the model", sees=False, why=owner),
     )
 
 
-def facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[Fact, ...]:
+def proven_facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[ProvenFact, ...]:
     """Say what was proved, by what, and how old that is. `now_ms`: Unix ms."""
     simulated = _simulated(claims)
     root = "a root that the policy names as insecure" if simulated else "its maker's root"
     vendor = "AMD" if isinstance(claims.platform, AmdPlatform) else "Intel"
     vendor = f"the simulated {vendor}" if simulated else vendor
     found = [
-        Fact(name="hardware", value=hardware(claims), by=f"quote and certificates under {root}"),
-        Fact(name="code", value=claims.measurement, by="the quote; the policy names it"),
+        ProvenFact(
+            name="hardware", value=hardware(claims), by=f"quote and certificates under {root}"
+        ),
+        ProvenFact(name="code", value=claims.measurement, by="the quote; the policy names it"),
     ]
     if claims.signer:
         version = f", version {claims.svn}" if isinstance(claims.report, SgxReport) else ""
-        found.append(Fact(name="signer", value=f"{claims.signer}{version}", by="the quote"))
+        found.append(ProvenFact(name="signer", value=f"{claims.signer}{version}", by="the quote"))
     advisories = ", ".join(claims.advisories) or "no advisories"
     found += [
-        Fact(name="TCB status", value=f"{claims.tcb_status}; {advisories}", by=vendor),
-        Fact(
+        ProvenFact(name="TCB status", value=f"{claims.tcb_status}; {advisories}", by=vendor),
+        ProvenFact(
             name="status is of",
             value=_age(claims.platform.collateral_issued_s * 1000, now_ms),
             by=f"{vendor}; the policy limits its age",
         ),
-        Fact(
+        ProvenFact(
             name="settings", value=claims.bound.manifest_digest, by="the quote; the policy names it"
         ),
-        Fact(
+        ProvenFact(
             name="directory",
             value=f"version {directory.version}, {_age(directory.issued_ms, now_ms)}",
             by="the signing key that the quote names",
         ),
-        Fact(
+        ProvenFact(
             name="requests are sealed to",
             value=", ".join(
                 f"{key.kid[:16]}… {'post-quantum' if key.suite.post_quantum else 'X25519'}"

@@ -12,7 +12,7 @@ from sealflow.attest.evidence import Role
 from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.owner.audit.receipt_proof import Proof, verify_receipt
+from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
 from sealflow.wire.domain import TrustDomain
 from tests.sim.receipts import PARTS, REPLY, ReceiptService
@@ -31,7 +31,7 @@ def service() -> ReceiptService:
 
 
 @cache
-def proof() -> Proof:
+def proof() -> ReceiptProof:
     """A genuine one."""
     found, binary = service().exchange()
     assert found is not None
@@ -39,14 +39,14 @@ def proof() -> Proof:
     return found
 
 
-def _refused(code: str, changed: Proof, service_: ReceiptService | None = None) -> None:
+def _refused(code: str, changed: ReceiptProof, service_: ReceiptService | None = None) -> None:
     log = (service_ or service()).broker.log()
     with pytest.raises(EvidenceError) as caught:
         verify_receipt(changed, log)
     assert caught.value.code == code
 
 
-def _signed(receipt: Receipt, worker: EnclaveIdentity | None = None) -> Proof:
+def _signed(receipt: Receipt, worker: EnclaveIdentity | None = None) -> ReceiptProof:
     worker = worker or service().worker
     signed = SignedReceipt.sign(receipt, worker.signing, TrustDomain.SIMULATED)
     return dataclasses.replace(proof(), signed=signed)
@@ -54,7 +54,7 @@ def _signed(receipt: Receipt, worker: EnclaveIdentity | None = None) -> Proof:
 
 def test_a_genuine_receipt_is_proved_by_the_log() -> None:
     """Also after a while in a file."""
-    kept = Proof.parse(proof().encode())
+    kept = ReceiptProof.parse(proof().encode())
     found = verify_receipt(kept, service().broker.log())
     assert found.receipt.model_digest == service().digest
     assert found.receipt.instance == service().worker.instance

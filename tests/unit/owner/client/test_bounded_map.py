@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.owner.client.bounded_map import fan_out
+from sealflow.owner.client.bounded_map import bounded_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def test_all_are_done() -> None:
     """Each item is done once, with its place."""
-    found = sorted(fan_out(lambda index, item: (index, item * 2), "abcde", 3))
+    found = sorted(bounded_map(lambda index, item: (index, item * 2), "abcde", 3))
     assert found == [(0, "aa"), (1, "bb"), (2, "cc"), (3, "dd"), (4, "ee")]
 
 
 @pytest.mark.parametrize("items", [[], ["one"]])
 def test_few(items: list[str]) -> None:
     """None and one are no special cases."""
-    assert list(fan_out(lambda _, item: item, items, 8)) == items
+    assert list(bounded_map(lambda _, item: item, items, 8)) == items
 
 
 def test_bounded() -> None:
@@ -49,7 +49,7 @@ def test_bounded() -> None:
             yield number
 
     done = 0
-    for _ in fan_out(do, items(), 4):
+    for _ in bounded_map(do, items(), 4):
         done += 1
         assert taken <= done + 5
     assert (done, most) == (40, 4)
@@ -64,7 +64,7 @@ def test_as_they_finish() -> None:
             go.wait(20)
         return item
 
-    found = fan_out(do, ["slow", "quick", "quick"], 2)
+    found = bounded_map(do, ["slow", "quick", "quick"], 2)
     assert next(found) == "quick"
     assert next(found) == "quick"
     go.set()
@@ -80,7 +80,7 @@ def test_errors_are_raised() -> None:
         return item
 
     with pytest.raises(ConfigError, match="no good"):
-        list(fan_out(do, [0, 1, 2], 1))
+        list(bounded_map(do, [0, 1, 2], 1))
 
 
 def test_given_up() -> None:
@@ -93,7 +93,7 @@ def test_given_up() -> None:
             go.wait(20)
         return item
 
-    found = fan_out(do, range(100), 3)
+    found = bounded_map(do, range(100), 3)
     assert next(found) == 0
     started = set(threading.enumerate()) - before
     assert len(started) == 3

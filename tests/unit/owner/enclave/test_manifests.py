@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from sealflow.attest.evidence import Role
 from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError
-from sealflow.owner.enclave.contents import Python, enclave_files
-from sealflow.owner.enclave.manifest import Template, broken_rules, render
-from sealflow.owner.enclave.sizing import Load
+from sealflow.owner.enclave.contents import PythonInstall, enclave_files
+from sealflow.owner.enclave.manifest import ManifestTemplate, render, unsafe_settings
+from sealflow.owner.enclave.sizing import EnclaveLoad
 from sealflow.owner.enclave.toml import encode_toml
 from tests.sim.enclave_places import TEMPLATES, make_enclaves, make_gramine
 from tools.tcb import THIRD_PARTY
@@ -74,7 +74,7 @@ def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def test_keeps_the_rules(manifest: Mapping[str, Any]) -> None:
     """Nothing in a rendered manifest lets the host in, by word or by meaning."""
-    assert list(broken_rules(manifest)) == []
+    assert list(unsafe_settings(manifest)) == []
     assert "insecure" not in encode_toml(dict(manifest))
     assert "passthrough" not in encode_toml(dict(manifest))
     assert "allowed_files" not in manifest["sgx"]
@@ -170,7 +170,7 @@ def test_added_file_outside_the_list(place: Path, manifest: Mapping[str, Any]) -
 @pytest.mark.parametrize("role", Role)
 def test_templates_list_what_is_imported(role: Role) -> None:
     """A template lists the packages that its process imports, and what these bring along."""
-    template = Template.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
+    template = ManifestTemplate.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
     names = {name for name in template.packages if not name.endswith(".dist-info")}
     listed = {name.partition(".")[0] for name in names} - {"sealflow"}
     brought = {"_cffi_backend", "opencv_python_headless"}
@@ -180,7 +180,7 @@ def test_templates_list_what_is_imported(role: Role) -> None:
 @pytest.mark.parametrize("role", Role)
 def test_templates_are_minimal(role: Role) -> None:
     """The two templates differ in names and packages, and set nothing unknown to this test."""
-    template = Template.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
+    template = ManifestTemplate.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
     assert template.manifest["loader"]["argv"][-1] == f"sealflow.trusted.{role}"
     assert set(template.manifest) == {"fs", "libos", "loader", "sgx", "sys"}
     assert set(template.manifest["sgx"]) == {
@@ -236,7 +236,7 @@ RULES: dict[str, tuple[str, object]] = {
 @pytest.mark.parametrize("rule", RULES)
 def test_rules(manifest: Mapping[str, Any], rule: str) -> None:
     """Each way to let the host in is said, alone."""
-    broken = list(broken_rules(changed(manifest, *RULES[rule])))
+    broken = list(unsafe_settings(changed(manifest, *RULES[rule])))
     assert any(rule in each for each in broken), broken
     assert len(broken) == 1
 
@@ -246,8 +246,8 @@ def test_broken_template_is_refused(place: Path, tmp_path: Path) -> None:
     text = (TEMPLATES / "keybroker.manifest.toml").read_text()
     path = tmp_path / "keybroker.manifest.toml"
     path.write_text(text.replace("debug = false", "debug = true"))
-    python = Python.of(place / "enclaves")
-    template = Template.read(path, Role.KEY_BROKER, place / "enclaves")
+    python = PythonInstall.of(place / "enclaves")
+    template = ManifestTemplate.read(path, Role.KEY_BROKER, place / "enclaves")
     files = enclave_files(
         python,
         place / "gramine",
@@ -256,7 +256,7 @@ def test_broken_template_is_refused(place: Path, tmp_path: Path) -> None:
         native=template.native,
     )
     with pytest.raises(ConfigError, match=r"not for production: sgx\.debug must be false"):
-        render(template, Load(), python, files, place / "gramine")
+        render(template, EnclaveLoad(), python, files, place / "gramine")
 
 
 @pytest.mark.parametrize(
@@ -267,9 +267,9 @@ def test_no_template(tmp_path: Path, text: str) -> None:
     path = tmp_path / "worker.manifest.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"worker\.manifest\.toml: not a manifest template"):
-        Template.read(path, Role.WORKER, tmp_path)
+        ManifestTemplate.read(path, Role.WORKER, tmp_path)
     with pytest.raises(ConfigError, match="No such file"):
-        Template.read(tmp_path / "none.toml", Role.WORKER, tmp_path)
+        ManifestTemplate.read(tmp_path / "none.toml", Role.WORKER, tmp_path)
 
 
 def test_missing_package(place: Path) -> None:
@@ -288,4 +288,4 @@ def test_missing_gramine(place: Path, tmp_path: Path) -> None:
 def test_missing_python(tmp_path: Path) -> None:
     """A folder without Python is named."""
     with pytest.raises(ConfigError, match="bin/python does not run"):
-        Python.of(tmp_path)
+        PythonInstall.of(tmp_path)

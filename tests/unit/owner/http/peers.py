@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from sealflow.owner.http.async_transport import AsyncHttpTransport
-from sealflow.owner.http.steps import Answer, Ask, Steps, ask
+from sealflow.owner.http.steps import HttpRequest, HttpResponse, Steps, send
 from sealflow.owner.http.transport import HttpTransport
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 class Exchange(Protocol):
     """Sends requests one after the other over one transport, and gives the answers."""
 
-    def __call__(self, url: str, *requests: Ask) -> list[Answer]:
+    def __call__(self, url: str, *requests: HttpRequest) -> list[HttpResponse]:
         """Ask the gateway at `url`."""
         ...
 
@@ -81,29 +81,29 @@ def answering(*answers: bytes) -> Script:
     return script
 
 
-def get(timeout_s: float = 10) -> Ask:
+def get(timeout_s: float = 10) -> HttpRequest:
     """A plain request."""
-    return Ask(method="GET", path="/v1/directory", timeout_s=timeout_s)
+    return HttpRequest(method="GET", path="/v1/directory", timeout_s=timeout_s)
 
 
-def all_of(requests: tuple[Ask, ...]) -> Steps[list[Answer]]:
+def all_of(requests: tuple[HttpRequest, ...]) -> Steps[list[HttpResponse]]:
     """A conversation of requests."""
-    answers: list[Answer] = []
+    answers: list[HttpResponse] = []
     for request in requests:
-        answers += [(yield from ask(request))]
+        answers += [(yield from send(request))]
     return answers
 
 
-def in_threads(url: str, *requests: Ask) -> list[Answer]:
+def in_threads(url: str, *requests: HttpRequest) -> list[HttpResponse]:
     """Use the transport for threads."""
     with closing(HttpTransport(url, ca=None, connections=2)) as transport:
         return transport.run(all_of(requests))
 
 
-def in_a_loop(url: str, *requests: Ask) -> list[Answer]:
+def in_a_loop(url: str, *requests: HttpRequest) -> list[HttpResponse]:
     """Use the transport for event loops."""
 
-    async def run() -> list[Answer]:
+    async def run() -> list[HttpResponse]:
         transport = AsyncHttpTransport(url, ca=None, connections=2)
         try:
             return await transport.run(all_of(requests))

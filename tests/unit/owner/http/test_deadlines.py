@@ -16,7 +16,7 @@ import pytest
 from sealflow.errors import DeadlineError, UnavailableError
 from sealflow.owner import AsyncClient, Client
 from sealflow.owner.http.gateway_api import fetch_records
-from sealflow.owner.http.steps import Answer, Ask, Pause, Steps, ask, within
+from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, send, with_deadline
 from sealflow.owner.http.transport import HttpTransport
 from tests.sim.certificates import Authority
 from tests.sim.published import Published
@@ -114,16 +114,16 @@ def test_by_tls(tmp_path: Path) -> None:
     pair = authority.issue("gateway", host="localhost")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pair.certificate, pair.key)
-    asked = Ask(method="GET", path="/", timeout_s=0.3)
-    large = Ask(method="GET", path="/", body=bytes(2**24), timeout_s=0.3)
+    asked = HttpRequest(method="GET", path="/", timeout_s=0.3)
+    large = HttpRequest(method="GET", path="/", body=bytes(2**24), timeout_s=0.3)
     with (
         closing(Gateway(context)) as gateway,
         closing(HttpTransport(gateway.url, ca=authority.root, connections=1)) as transport,
     ):
         with pytest.raises(UnavailableError, match="timed out"):
-            transport.run(ask(asked))
+            transport.run(send(asked))
         with pytest.raises(UnavailableError, match=gateway.url):
-            transport.run(ask(large))
+            transport.run(send(large))
 
 
 def test_a_handshake_that_does_not_end() -> None:
@@ -134,7 +134,7 @@ def test_a_handshake_that_does_not_end() -> None:
             closing(HttpTransport(url, ca=None, connections=1)) as transport,
             pytest.raises(UnavailableError, match=url),
         ):
-            transport.run(ask(Ask(method="GET", path="/", timeout_s=0.3)))
+            transport.run(send(HttpRequest(method="GET", path="/", timeout_s=0.3)))
 
 
 def _driven(steps: Steps[object], answer: bytes, clock: list[float]) -> tuple[int, object]:
@@ -143,10 +143,12 @@ def _driven(steps: Steps[object], answer: bytes, clock: list[float]) -> tuple[in
     event = next(steps)
     try:
         while True:
-            asked += isinstance(event, Ask)
-            clock[0] += event.seconds if isinstance(event, Pause) else 1
-            is_pause = isinstance(event, Pause)
-            event = steps.send(None if is_pause else Answer(status=200, headers={}, body=answer))
+            asked += isinstance(event, HttpRequest)
+            clock[0] += event.seconds if isinstance(event, Sleep) else 1
+            is_pause = isinstance(event, Sleep)
+            event = steps.send(
+                None if is_pause else HttpResponse(status=200, headers={}, body=answer)
+            )
     except StopIteration as end:
         return asked, end.value
 
@@ -161,11 +163,11 @@ def test_answers_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         while True:
             event = fetch_records(0)
             yield from event
-            yield Pause(3)
+            yield Sleep(3)
             times.append(clock[0])
 
     with pytest.raises(DeadlineError, match="no answer within 10 s"):
-        _driven(within(10, endless()), b"record", clock)
+        _driven(with_deadline(10, endless()), b"record", clock)
     assert times == [4, 8, 10]
 
 
@@ -173,15 +175,15 @@ def test_what_is_left_of_the_time() -> None:
     """Each question gets what is left, and never more than it asked for itself."""
 
     def two() -> Steps[str]:
-        yield from ask(Ask(method="GET", path="/a", timeout_s=5))
-        yield from ask(Ask(method="GET", path="/b", timeout_s=500))
+        yield from send(HttpRequest(method="GET", path="/a", timeout_s=5))
+        yield from send(HttpRequest(method="GET", path="/b", timeout_s=500))
         return "done"
 
-    steps = within(60, two())
+    steps = with_deadline(60, two())
     first = next(steps)
-    second = steps.send(Answer(status=200, headers={}, body=b""))
-    assert isinstance(first, Ask)
-    assert isinstance(second, Ask)
+    second = steps.send(HttpResponse(status=200, headers={}, body=b""))
+    assert isinstance(first, HttpRequest)
+    assert isinstance(second, HttpRequest)
     assert first.timeout_s == 5
     assert 5 < second.timeout_s <= 60
     with pytest.raises(UnavailableError, match="away"):

@@ -11,7 +11,7 @@ import pytest
 
 from sealflow.errors import UnavailableError
 from sealflow.owner.http.async_transport import AsyncHttpTransport
-from sealflow.owner.http.steps import Ask, ask
+from sealflow.owner.http.steps import HttpRequest, send
 from tests.unit.owner.http.peers import Peer, get, in_threads
 
 if TYPE_CHECKING:
@@ -74,23 +74,23 @@ class Sipping(Peer):
 
 
 @pytest.fixture(params=["memory", "file"])
-def large(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
+def large(request: pytest.FixtureRequest, tmp_path: Path) -> HttpRequest:
     """A request that takes long to be read, of memory or of a file."""
     file = tmp_path / "package"
     file.write_bytes(bytes(2**25))
     body = file if request.param == "file" else file.read_bytes()
-    return Ask(method="PUT", path="/", body=body, timeout_s=0.3)
+    return HttpRequest(method="PUT", path="/", body=body, timeout_s=0.3)
 
 
 @pytest.mark.timeout(20)
-def test_a_body_that_is_read_drop_by_drop(large: Ask) -> None:
+def test_a_body_that_is_read_drop_by_drop(large: HttpRequest) -> None:
     """What is sent counts too."""
     with closing(Sipping()) as server, pytest.raises(UnavailableError):
         in_threads(server.url, large)
 
 
 @pytest.mark.timeout(20)
-def test_a_body_that_is_read_drop_by_drop_in_a_loop(large: Ask) -> None:
+def test_a_body_that_is_read_drop_by_drop_in_a_loop(large: HttpRequest) -> None:
     """So it does with an event loop, which goes on in the background until the other side ends."""
 
     async def run() -> None:
@@ -98,7 +98,7 @@ def test_a_body_that_is_read_drop_by_drop_in_a_loop(large: Ask) -> None:
         transport = AsyncHttpTransport(server.url, ca=None, connections=1)
         try:
             with pytest.raises(UnavailableError):
-                await transport.run(ask(large))
+                await transport.run(send(large))
             await asyncio.to_thread(server.close)
         finally:
             await transport.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.owner.http.steps import Ask, ask
+from sealflow.owner.http.steps import HttpRequest, send
 from sealflow.owner.http.transport import HttpTransport
 from tests.unit.owner.http.peers import OK, answering, get, received
 
@@ -49,7 +49,7 @@ def test_large_bodies(exchange: Exchange, serve: Callable[..., Peer], tmp_path: 
 
     server = serve(echo)
     bodies = (content, file)
-    asked = [Ask(method="PUT", path="/", body=body, timeout_s=10) for body in bodies]
+    asked = [HttpRequest(method="PUT", path="/", body=body, timeout_s=10) for body in bodies]
     assert [each.body for each in exchange(server.url, *asked)] == [content, content]
 
 
@@ -68,7 +68,7 @@ def test_refused_before_the_end(exchange: Exchange, serve: Callable[..., Peer]) 
                 pass
 
     server = serve(refuse)
-    big = Ask(method="POST", path="/", body=bytes(2**22), timeout_s=10)
+    big = HttpRequest(method="POST", path="/", body=bytes(2**22), timeout_s=10)
     assert exchange(server.url, big)[0].status == 413
 
 
@@ -98,7 +98,7 @@ def test_nobody_there(exchange: Exchange) -> None:
 
 def test_absent_file(exchange: Exchange, tmp_path: Path) -> None:
     """A file that cannot be read is the caller's fault, not the gateway's."""
-    missing = Ask(method="PUT", path="/", body=tmp_path / "absent", timeout_s=10)
+    missing = HttpRequest(method="PUT", path="/", body=tmp_path / "absent", timeout_s=10)
     with pytest.raises(ConfigError, match="absent"):
         exchange("http://127.0.0.1:1", missing)
 
@@ -115,11 +115,11 @@ def test_connections_are_bounded(serve: Callable[..., Peer]) -> None:
 
     server = serve(slow)
     with closing(HttpTransport(server.url, ca=None, connections=1)) as transport:
-        first = threading.Thread(target=transport.run, args=(ask(get()),))
+        first = threading.Thread(target=transport.run, args=(send(get()),))
         first.start()
         asked.wait(10)
         with pytest.raises(UnavailableError, match="all connections are in use"):
-            transport.run(ask(get(timeout_s=0.1)))
+            transport.run(send(get(timeout_s=0.1)))
         go.set()
         first.join()
 

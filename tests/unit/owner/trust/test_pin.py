@@ -10,8 +10,8 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import ConfigError, EvidenceError, PolicyError
-from sealflow.owner.audit.log_audit import audit, describe
-from sealflow.owner.trust.pin import DirectoryPin, Pin
+from sealflow.owner.audit.log_audit import audit_log, describe
+from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.domain import TrustDomain
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, made
@@ -37,10 +37,10 @@ def _session(pin: Path | None = None, at_ms: int = NOW_MS) -> ServiceSession:
 
 
 def _adopt(session: ServiceSession, document: bytes, records: list[bytes] | None = None) -> None:
-    candidate = session.examine(document)
+    candidate = session.verify_directory(document)
     gap = candidate.gap
     found = [] if records is None or gap is None else records[gap.after + 1 : gap.until + 1]
-    session.adopt(candidate, found)
+    session.accept(candidate, found)
 
 
 def _refused(code: str, session: ServiceSession, document: bytes, **kwargs: list[bytes]) -> None:
@@ -130,7 +130,7 @@ def test_a_pin_of_other_settings_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "client.pin"
     broker = Instance().lead()
     _adopt(_session(path), broker.document)
-    pin = Pin.parse(path.read_bytes())
+    pin = PinnedDirectory.parse(path.read_bytes())
     path.write_bytes(replace(pin, manifest_digest="0" * 64, history="0" * 64).encode())
     _adopt(_session(path), broker.document)
     assert DirectoryPin(path).pin == pin
@@ -156,9 +156,9 @@ def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
     broker, documents = _published(3)
     path = tmp_path / "client.pin"
     _adopt(_session(path), documents[2])
-    pin = Pin.parse(path.read_bytes())
+    pin = PinnedDirectory.parse(path.read_bytes())
     log = broker.log()
-    log.require(pin)
+    log.require_pinned(pin)
     for wrong in (
         replace(pin, digest="0" * 64),
         replace(pin, log_digest="0" * 64),
@@ -167,13 +167,13 @@ def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
         replace(pin, version=pin.version + 1),
     ):
         with pytest.raises(EvidenceError) as caught:
-            log.require(wrong)
+            log.require_pinned(wrong)
         assert caught.value.code == "log_pin"
 
 
 def _audit_fails(code: str, records: list[bytes]) -> None:
     with pytest.raises(EvidenceError) as caught:
-        audit(records, POLICY)
+        audit_log(records, POLICY)
     assert caught.value.code == code
 
 
@@ -181,8 +181,8 @@ def test_a_log_that_was_touched_is_refused() -> None:
     """Cut at the front, entries left out, exchanged, damaged, or added by somebody else."""
     broker, _ = _published(2)
     records = broker.records
-    assert audit(records, POLICY).head == broker.log().digests[-1]
-    audit(records[:-2], POLICY)
+    assert audit_log(records, POLICY).head == broker.log().digests[-1]
+    audit_log(records[:-2], POLICY)
     _audit_fails("log_chain", [])
     _audit_fails("log_chain", records[1:])
     _audit_fails("log_chain", [*records[:2], *records[3:]])
@@ -214,7 +214,7 @@ def test_a_log_of_another_key_broker_is_refused() -> None:
     broker, _ = _published(0)
     other = replace(POLICY, manifest_digest="0" * 64)
     with pytest.raises(PolicyError):
-        audit(broker.records, other)
+        audit_log(broker.records, other)
 
 
 def test_entries_are_described_on_one_line() -> None:

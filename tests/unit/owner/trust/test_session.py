@@ -18,7 +18,7 @@ class Client:
         self.published = Published.create(epoch_s=86_400, directory_s=80_000)
         self.session = ServiceSession(self.published.policy, clock_ms=lambda: self.now_ms)
         document = self.published.document(self.published.with_model())
-        self.session.adopt(self.session.examine(document))
+        self.session.accept(self.session.verify_directory(document))
         self.model = self.session.model("m")
         tensors = {"x": self.published.tensor()}
         self.parts = request_parts(self.model, image=None, tensors=tensors, top_k=None)

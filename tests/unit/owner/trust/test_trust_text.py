@@ -6,15 +6,15 @@ import json
 
 from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner.trust.report import TrustReport, examine
-from sealflow.owner.trust.trust_text import NOT_PROVED, facts, hardware, sights
+from sealflow.owner.trust.report import TrustReport, verify_directory
+from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
 from tests.sim.published import NOW_MS, Published
 
 
 def report() -> TrustReport:
     """A report on a simulated service."""
     published = Published.create()
-    return examine(published.document(), published.policy, NOW_MS)[0]
+    return verify_directory(published.document(), published.policy, NOW_MS)[0]
 
 
 def test_simulation() -> None:
@@ -22,7 +22,7 @@ def test_simulation() -> None:
     found = report()
     assert found.simulated
     assert hardware(found.approval.claims).startswith("SIMULATED Intel SGX")
-    assert {each.who: each.sees for each in sights(simulated=found.simulated)} == {
+    assert {each.who: each.sees for each in visibility(simulated=found.simulated)} == {
         "this machine": True,
         "enclaves of the deployment": True,
         "operator, administrators, cloud": True,
@@ -35,7 +35,8 @@ def test_facts() -> None:
     """Everything that was proved is listed with what vouches for it and how old it is."""
     found = report()
     listed = {
-        each.name: each for each in facts(found.approval.claims, found.directory, NOW_MS + 90_000)
+        each.name: each
+        for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 90_000)
     }
     assert listed["code"].value == simulated_measurement(Role.KEY_BROKER).hex()
     assert listed["settings"].value == found.directory.manifest_digest
@@ -46,7 +47,7 @@ def test_facts() -> None:
     assert all(each.by for each in listed.values())
     late = {
         each.name: each.value
-        for each in facts(found.approval.claims, found.directory, NOW_MS + 10**10)
+        for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 10**10)
     }
     assert late["requests are sealed to"] == "no key in force"
 

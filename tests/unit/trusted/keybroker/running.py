@@ -19,7 +19,7 @@ from sealflow.documents.revocation import (
     RevokedKind,
     SignedRevocationOrder,
 )
-from sealflow.owner.audit.log_audit import AuditedLog, audit
+from sealflow.owner.audit.log_audit import AuditedLog, audit_log
 from sealflow.owner.models.owner_key import OwnerKey
 from sealflow.package.container import read_package, seal_package
 from sealflow.package.publication import seal_publication
@@ -125,7 +125,7 @@ class Instance:
 
     def log(self) -> AuditedLog:
         """All that was logged, checked."""
-        return audit(self.records, made().deployment.policy(Role.KEY_BROKER))
+        return audit_log(self.records, made().deployment.policy(Role.KEY_BROKER))
 
     def publish(
         self,
