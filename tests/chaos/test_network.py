@@ -17,7 +17,7 @@ from sealflow.errors import SealflowError
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.engine.flink.settings import FlinkInstall
 from sealflow.local.flink_cluster import FlinkCluster
-from sealflow.local.home import Home
+from sealflow.local.home import ClusterHome
 from sealflow.owner import AsyncClient, Client, QueueClient
 from sealflow.owner.models.packing import pack_folder
 from tests.chaos.conftest import whole
@@ -55,7 +55,9 @@ class Spread:
         """Start every process on its host and wait until all serve."""
         self.engine = engine
         self._stack = ExitStack()
-        self.home = Home(Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sf-"))))
+        self.home = ClusterHome(
+            Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sf-")))
+        )
         self.network = self._stack.enter_context(Network(*SEPARATE, *ENGINES[engine]))
         self.owner, _ = self.home.prepare("sealflow")
         self.broker_url = f"valkey://{self.network['broker'].address}:{PORT}"

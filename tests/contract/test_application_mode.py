@@ -16,7 +16,7 @@ import pytest
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall
 from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, client_tls
-from sealflow.local.supervisor import Cluster
+from sealflow.local.supervisor import Supervisor
 from tests.chart.rendering import NAMESPACE, Object, Release, render
 from tests.cluster.controllers import BY_NAME
 from tests.sim.cluster import ROOT
@@ -57,7 +57,7 @@ def rendered(folder: Path, **values: Object) -> list[Object]:
 
 def test_alone(flink: Engine, tmp_path: Path) -> None:
     """It ends with its job, as do all processes."""
-    home, cluster = flink.cluster.home, Cluster()
+    home, cluster = flink.cluster.home, Supervisor()
     engine, job = named_engine(flink, tmp_path, "alone"), tmp_path / "job.toml"
     job.write_text(f'engine_config = "{engine}"\npython = "{INSTALL.python}"\n')
     rest_port, rpc_port = (free_port() for _ in range(2))

@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from sealflow import __version__
-from sealflow.cli.screen import visible
+from sealflow.cli.screen import strip_control_characters
 from sealflow.errors import (
     ConfigError,
     ModelError,
@@ -104,7 +104,7 @@ def main() -> None:
         cli(prog_name="sealflow", color=color)
     except SealflowError as error:
         # Some of it may be a peer's words: one line, which steers no terminal.
-        line = visible(f"error: {error}").replace("\n", " ")
+        line = strip_control_characters(f"error: {error}").replace("\n", " ")
         click.secho(line, fg="red", err=True, color=color)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
 

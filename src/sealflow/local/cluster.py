@@ -12,7 +12,7 @@ from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.local.flink_cluster import LOOPBACK
 from sealflow.local.flink_launch import FlinkLaunch
-from sealflow.local.supervisor import Cluster, Program, await_ready, free_port, near_port
+from sealflow.local.supervisor import ProcessSpec, Supervisor, await_ready, free_port, near_port
 from sealflow.owner.client.client import Client
 from sealflow.owner.http.gateway_api import fetch_status
 from sealflow.owner.models.packing import pack_folder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from sealflow.local.home import Home
+    from sealflow.local.home import ClusterHome
 
 
 _OF_ENGINES: Final = ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from sealflow.local.home import Home, Toml
+    from sealflow.local.home import ClusterHome, Toml
 
     Settings = dict[str, Toml]
 
 
 def process_settings(
-    home: Home, broker: BrokerAddress, options: Mapping[str, Any], port: int
+    home: ClusterHome, broker: BrokerAddress, options: Mapping[str, Any], port: int
 ) -> dict[str, Settings]:
     """Give the settings file of each process by its name, in the order in which they start.
 
@@ -83,7 +83,7 @@ def deployment_times(given: Sequence[str]) -> dict[str, int]:
     return times
 
 
-def _trusted(home: Home, enclaves: Path | None) -> Settings:
+def _trusted(home: ClusterHome, enclaves: Path | None) -> Settings:
     files: Settings = {
         "deployment_file": str(home.deployment.absolute()),
         "simulated_platform_file": str(home.platform.absolute()),
@@ -102,16 +102,16 @@ def _gateway(options: Mapping[str, Any]) -> Settings:
     return {"queue_capacity": options["queue_capacity"], "host": options["host"], **tls}
 
 
-class Launch:
+class LocalCluster:
     """One cluster of this process."""
 
     def __init__(
-        self, home: Home, options: Mapping[str, Any], broker: BrokerAddress | None
+        self, home: ClusterHome, options: Mapping[str, Any], broker: BrokerAddress | None
     ) -> None:
         """Take the options of `sealflow up`, and its broker; None starts one."""
         self._home = home
         self._options = options
-        self._cluster = Cluster()
+        self._cluster = Supervisor()
         self._client: Client | None = None
         self._packages: dict[str, bytes] = {}
         self._broker = broker
@@ -125,7 +125,7 @@ class Launch:
 
         Raises: ConfigError when something cannot work, with the reason.
         """
-        running = self._home.running()
+        running = self._home.endpoint()
         if running is not None:
             raise ConfigError(
                 f"a cluster runs in {self._home.path} already (pid {running['pid']}): stop it, or "
@@ -146,7 +146,7 @@ class Launch:
             path = self._home.write_config(name, settings)
             module = name.partition("-")[0]
             argv = (sys.executable, "-m", f"sealflow.host.{_MODULES[module]}", str(path))
-            self._cluster.start(Program(name=name, argv=argv, log=self._home.log(name)))
+            self._cluster.start(ProcessSpec(name=name, argv=argv, log=self._home.log(name)))
         yield "processes   control with key broker, gateway, engine with workers"
         if self._options["engine"] == "flink":
             self._flink = self._make_flink()
@@ -164,7 +164,7 @@ class Launch:
         self._publish_missing()
         self._await_models()
         yield f"models      {len(self._packages)} loaded"
-        self._home.note_running(self.facts())
+        self._home.write_endpoint(self.facts())
 
     def facts(self) -> dict[str, object]:
         """How to reach the cluster."""
@@ -188,7 +188,7 @@ class Launch:
             "pids": {name: self._cluster.pid(name) for name in self._cluster.names()},
         }
 
-    def keep_up(self, say: Callable[[str], None]) -> None:
+    def supervise(self, say: Callable[[str], None]) -> None:
         """Restart what dies and publish anew what a new key broker does not know; never returns.
 
         Raises: ConfigError when a process exits by itself again and again.
@@ -200,7 +200,7 @@ class Launch:
             for name in restarted:
                 say(f"{name} had ended and was started again: see {self._home.log(name)}")
             if restarted:
-                self._home.note_running(self.facts())
+                self._home.write_endpoint(self.facts())
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + _CHECK_S
                 if self._flink is not None:
@@ -246,7 +246,7 @@ class Launch:
 
     def _start_broker(self) -> BrokerAddress:
         argv = server_command(self._home.broker, max_memory_bytes=_MAX_BROKER_BYTES)
-        self._cluster.start(Program(name="broker", argv=argv, log=self._home.log("broker")))
+        self._cluster.start(ProcessSpec(name="broker", argv=argv, log=self._home.log("broker")))
         return BrokerAddress(url=server_url(self._home.broker))
 
     def _await_gateway(self) -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from sealflow.errors import ConfigError
 from sealflow.host.engine.flink.rest import ClientTls
 from sealflow.host.engine.flink.settings import TlsStores
-from sealflow.local.supervisor import Program
+from sealflow.local.supervisor import ProcessSpec
 from sealflow.operator.components import COMPONENTS, ClusterNames
 from sealflow.operator.key_folder import make, read_tree, rotate_certificates, write_tree
 
@@ -102,22 +102,22 @@ class FlinkCluster:
         path.touch(mode=0o600)
         path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()))
 
-    def jobmanager(self, log: Path) -> Program:
+    def jobmanager(self, log: Path) -> ProcessSpec:
         """The process that schedules, with the web UI."""
         return self._program("jobmanager", "jobmanager.sh", log)
 
-    def application(self, job: Path, log: Path) -> Program:
+    def application(self, job: Path, log: Path) -> ProcessSpec:
         """A JobManager for one job, which it starts by itself, also when it is started again."""
         driver = ("--job-classname", "org.apache.flink.client.python.PythonDriver")
         entry = ("-pym", "sealflow.host.engine.flink.submit", str(job.absolute()))
         program = self._program("jobmanager", "standalone-job.sh", log)
         return replace(program, argv=(*program.argv, *driver, *entry))
 
-    def taskmanager(self, number: int, log: Path) -> Program:
+    def taskmanager(self, number: int, log: Path) -> ProcessSpec:
         """One of the processes that run subtasks."""
         return self._program(f"taskmanager-{number}", "taskmanager.sh", log)
 
-    def _program(self, name: str, script: str, log: Path) -> Program:
+    def _program(self, name: str, script: str, log: Path) -> ProcessSpec:
         environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
         environment |= {
             "FLINK_CONF_DIR": str(self._folder / "conf" / name.partition("-")[0]),
@@ -128,7 +128,7 @@ class FlinkCluster:
         # From the environment of this process nothing else: PYTHONPATH would reach the subtasks.
         cleared = ("/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items()))
         path = self._install.package / "bin" / script
-        return Program(name=name, argv=(*cleared, str(path), "start-foreground"), log=log)
+        return ProcessSpec(name=name, argv=(*cleared, str(path), "start-foreground"), log=log)
 
     def _settings(self) -> Mapping[str, str | int]:
         return {

@@ -20,8 +20,8 @@ from sealflow.local.supervisor import await_ready, last_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sealflow.local.home import Home, Toml
-    from sealflow.local.supervisor import Cluster
+    from sealflow.local.home import ClusterHome, Toml
+    from sealflow.local.supervisor import Supervisor
 
 START_S: Final = 120.0
 SUBMIT_S: Final = 120.0
@@ -34,8 +34,8 @@ class FlinkLaunch:
 
     def __init__(
         self,
-        home: Home,
-        cluster: Cluster,
+        home: ClusterHome,
+        cluster: Supervisor,
         deployment: str,
         *,
         venv: Path,

@@ -38,7 +38,7 @@ Toml = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ClusterHome:
     """The files of one cluster; see docs/architecture.md."""
 
     path: Path
@@ -127,11 +127,11 @@ class Home:
         write_whole(path, "\n".join([*table_lines(settings), ""]).encode())
         return path
 
-    def note_running(self, facts: Mapping[str, object]) -> None:
+    def write_endpoint(self, facts: Mapping[str, object]) -> None:
         """Say how to reach the running cluster."""
         write_whole(self.cluster, json.dumps(facts, indent=1).encode())
 
-    def running(self) -> dict[str, Any] | None:
+    def endpoint(self) -> dict[str, Any] | None:
         """How to reach the cluster of this home; None when none runs."""
         try:
             facts = json.loads(self.cluster.read_text())

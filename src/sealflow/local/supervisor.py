@@ -51,7 +51,7 @@ def near_port(host: str, wanted: int) -> int:
 
 
 def await_ready(
-    who: str, attempt: Callable[[], object], timeout_s: float, *, cluster: Cluster, logs: Path
+    who: str, attempt: Callable[[], object], timeout_s: float, *, cluster: Supervisor, logs: Path
 ) -> None:
     """Try until it works, and meanwhile start again what dies of the cluster.
 
@@ -74,7 +74,7 @@ def await_ready(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class ProcessSpec:
     """One process to keep up: its name, what to run, where its output goes."""
 
     name: str
@@ -84,7 +84,7 @@ class Program:
 
 @dataclass(slots=True, kw_only=True)
 class _Running:
-    program: Program
+    program: ProcessSpec
     process: subprocess.Popen[bytes]
     started_s: float
     pause_s: float = FIRST_PAUSE_S
@@ -92,7 +92,7 @@ class _Running:
     exits: int = 0
 
 
-class Cluster:
+class Supervisor:
     """Keeps programs up; restarts what dies, with growing pauses.
 
     Every program is tethered: when this process is killed, the kernel ends them too.
@@ -102,7 +102,7 @@ class Cluster:
         """Hold nothing yet."""
         self._running: dict[str, _Running] = {}
 
-    def start(self, program: Program) -> None:
+    def start(self, program: ProcessSpec) -> None:
         """Start a program; its output is appended to its log."""
         process = _spawn(program)
         started_s = time.monotonic()
@@ -170,7 +170,7 @@ def last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")[:1000]
 
 
-def _spawn(program: Program) -> subprocess.Popen[bytes]:
+def _spawn(program: ProcessSpec) -> subprocess.Popen[bytes]:
     argv: Sequence[str] = die_with_parent(program.argv)
     with program.log.open("ab") as log:
         try:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.local.supervisor import EARLY_EXITS, Cluster, Program, last_line
+from sealflow.local.supervisor import EARLY_EXITS, ProcessSpec, Supervisor, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,25 +20,27 @@ SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Iterator[Supervisor]:
     """A cluster that ends with the test."""
-    made = Cluster()
+    made = Supervisor()
     yield made
     for name in made.names():
         made.stop(name, within_s=0)
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Callable[..., Program]:
+def program(tmp_path: Path) -> Callable[..., ProcessSpec]:
     """Make programs of a few lines."""
 
-    def make(text: str, name: str = "one") -> Program:
-        return Program(name=name, argv=(sys.executable, "-c", text), log=tmp_path / f"{name}.log")
+    def make(text: str, name: str = "one") -> ProcessSpec:
+        return ProcessSpec(
+            name=name, argv=(sys.executable, "-c", text), log=tmp_path / f"{name}.log"
+        )
 
     return make
 
 
-def supervised(cluster: Cluster, wanted: Callable[[list[str]], bool]) -> None:
+def supervised(cluster: Supervisor, wanted: Callable[[list[str]], bool]) -> None:
     """Supervise until what was restarted is as wanted."""
     until = time.monotonic() + 30
     while not wanted(cluster.supervise()):
@@ -46,7 +48,7 @@ def supervised(cluster: Cluster, wanted: Callable[[list[str]], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_restarted(cluster: Cluster, program: Callable[..., Program]) -> None:
+def test_restarted(cluster: Supervisor, program: Callable[..., ProcessSpec]) -> None:
     """A program that is killed is started again under its name; the others stay."""
     cluster.start(program(SLEEP))
     cluster.start(program(SLEEP, "two"))
@@ -58,7 +60,7 @@ def test_restarted(cluster: Cluster, program: Callable[..., Program]) -> None:
     assert cluster.pid("two") == before["two"]
 
 
-def test_given_up(cluster: Cluster, program: Callable[..., Program], tmp_path: Path) -> None:
+def test_given_up(cluster: Supervisor, program: Callable[..., ProcessSpec], tmp_path: Path) -> None:
     """A program that ends with an error each time is given up: its last words, and its log."""
     cluster.start(program("print('trying'); raise SystemExit('no such setting: cow')"))
     said = (
@@ -69,15 +71,17 @@ def test_given_up(cluster: Cluster, program: Callable[..., Program], tmp_path: P
     assert (tmp_path / "one.log").read_text().count("trying") == EARLY_EXITS
 
 
-def test_a_program_that_is_not_there(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_program_that_is_not_there(cluster: Supervisor, tmp_path: Path) -> None:
     """What cannot be run is said by name."""
     absent = tmp_path / "absent"
-    cluster.start(Program(name="one", argv=(str(absent),), log=tmp_path / "log"))
+    cluster.start(ProcessSpec(name="one", argv=(str(absent),), log=tmp_path / "log"))
     with pytest.raises(ConfigError, match=f"{absent} does not start: No such file"):
         supervised(cluster, lambda _: False)
 
 
-def test_ended_by_force(cluster: Cluster, program: Callable[..., Program], tmp_path: Path) -> None:
+def test_ended_by_force(
+    cluster: Supervisor, program: Callable[..., ProcessSpec], tmp_path: Path
+) -> None:
     """A program that does not heed SIGTERM is killed when its time is over."""
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     cluster.start(program(deaf + SLEEP))

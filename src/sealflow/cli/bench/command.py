@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, progress, visible, warn_of_simulation
+from sealflow.cli.screen import (
+    print_json,
+    print_table,
+    progress,
+    strip_control_characters,
+    warn_of_simulation,
+)
 from sealflow.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.cli.bench.inputs import Work
-    from sealflow.cli.bench.load import Run
-    from sealflow.cli.bench.report import Figures, Processes
+    from sealflow.cli.bench.inputs import BenchInputs
+    from sealflow.cli.bench.load import BenchRun
+    from sealflow.cli.bench.report import BenchReport, Processes
     from sealflow.cli.connection import Connection
     from sealflow.owner.client.client import Client
 
@@ -90,15 +96,15 @@ def bench(
 
 def _measured(
     connection: Connection,
-    work: Work,
+    work: BenchInputs,
     count: int,
     via: str,
     concurrency: int,
     rate: float,
     *,
     quiet: bool,
-) -> tuple[Run, Figures]:
-    from sealflow.cli.bench.report import Figures, latencies
+) -> tuple[BenchRun, BenchReport]:
+    from sealflow.cli.bench.report import BenchReport, latencies
 
     processes = _processes(connection)
     before = processes.cpu_s()
@@ -109,7 +115,7 @@ def _measured(
             run = asyncio.run(_by_gateway(connection, work, count, concurrency, rate, advance))
     after = processes.cpu_s()
     _check(run, count)
-    return run, Figures(
+    return run, BenchReport(
         served=len(run.samples),
         seconds=run.seconds,
         push_seconds=run.push_seconds,
@@ -126,10 +132,10 @@ def _measured(
 def _processes(connection: Connection) -> Processes:
     """All that the cluster reports, and on this machine its queue."""
     from sealflow.cli.bench.report import Processes
-    from sealflow.local.home import Home
+    from sealflow.local.home import ClusterHome
     from sealflow.owner.http.gateway_api import fetch_status
 
-    running = Home(connection.home).running() or {}
+    running = ClusterHome(connection.home).endpoint() or {}
     pids = running.get("pids")
     broker = {"queue": pids["broker"]} if isinstance(pids, dict) and "broker" in pids else {}
     return Processes.of(fetch_status(connection.url, connection.ca), broker)
@@ -137,7 +143,7 @@ def _processes(connection: Connection) -> Processes:
 
 def _work(
     client: Client, model: str | None, images: tuple[Path, ...], top_k: int, *, tensor: bool
-) -> Work:
+) -> BenchInputs:
     from sealflow.cli.bench.inputs import image_work, tensor_work
     from sealflow.cli.owner.infer import image_model
 
@@ -156,8 +162,12 @@ def _work(
 
 
 def _by_queue(
-    connection: Connection, work: Work, count: int, rate: float, advance: Callable[[int], None]
-) -> Run:
+    connection: Connection,
+    work: BenchInputs,
+    count: int,
+    rate: float,
+    advance: Callable[[int], None],
+) -> BenchRun:
     from sealflow.cli.bench.load import by_queue
 
     with connection.queue() as queue:
@@ -167,12 +177,12 @@ def _by_queue(
 
 async def _by_gateway(
     connection: Connection,
-    work: Work,
+    work: BenchInputs,
     count: int,
     concurrency: int,
     rate: float,
     advance: Callable[[int], None],
-) -> Run:
+) -> BenchRun:
     from sealflow.cli.bench.load import by_gateway
     from sealflow.owner import AsyncClient
 
@@ -183,15 +193,15 @@ async def _by_gateway(
         return await by_gateway(client, work, count, concurrency, rate, advance)
 
 
-def _check(run: Run, count: int) -> None:
+def _check(run: BenchRun, count: int) -> None:
     missing = count - len(run.seen)
     if run.wrong or missing:
         for line in run.wrong[:MAX_WRONG_SHOWN]:
-            click.secho(visible(line), fg="red", err=True)
+            click.secho(strip_control_characters(line), fg="red", err=True)
         raise ModelError(f"{len(run.wrong)} wrong answers, {missing} missing, of {count}")
 
 
-def _print(figures: Figures, via: str) -> None:
+def _print(figures: BenchReport, via: str) -> None:
     from rich.table import Table
 
     click.echo(figures.headline)

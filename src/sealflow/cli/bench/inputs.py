@@ -24,7 +24,7 @@ _TOLERANCE: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class BenchInputs:
     """Distinct inputs with what must come back for each; requests take them in turn."""
 
     model: str
@@ -37,7 +37,7 @@ class Work:
     def check(self, index: int, result: InferResult) -> str | None:
         """Say what is wrong with the answer to request `index`; None when it is right."""
         place = index % len(self.items)
-        got, wanted = _essence(result), self.expected[place]
+        got, wanted = _comparable(result), self.expected[place]
         if _same(got, wanted):
             return None
         return f"request {index} ({self.names[place]}): expected {wanted}, got {got}"
@@ -47,7 +47,7 @@ class Work:
         return self.items[index % len(self.items)]
 
 
-def image_work(client: Client, model: str, paths: Sequence[Path], top_k: int) -> Work:
+def image_work(client: Client, model: str, paths: Sequence[Path], top_k: int) -> BenchInputs:
     """Read images (files, or folders of them) and ask the service once about each.
 
     Beside an `expected.json`, the first answers themselves must agree with it.
@@ -66,8 +66,8 @@ def image_work(client: Client, model: str, paths: Sequence[Path], top_k: int) ->
             raise ConfigError(
                 f"{file}: the model says class {result.top[0].index}, {EXPECTED_NAME} says {known}"
             )
-        expected.append(_essence(result))
-    return Work(
+        expected.append(_comparable(result))
+    return BenchInputs(
         model=model,
         what="images",
         items=items,
@@ -77,7 +77,7 @@ def image_work(client: Client, model: str, paths: Sequence[Path], top_k: int) ->
     )
 
 
-def tensor_work(client: Client, model: DirectoryModel) -> Work:
+def tensor_work(client: Client, model: DirectoryModel) -> BenchInputs:
     """Draw random tensors of one row each, and ask the service once about each."""
     import numpy as np
 
@@ -94,9 +94,11 @@ def tensor_work(client: Client, model: DirectoryModel) -> Work:
         for _ in range(_ROWS)
     ]
     name = f"{model.name}:{model.version}"
-    expected = [_essence(client.infer(name, tensors=item)) for item in items]
+    expected = [_comparable(client.infer(name, tensors=item)) for item in items]
     names = [f"row {number}" for number in range(_ROWS)]
-    return Work(model=name, what="requests", items=items, names=names, expected=expected, top_k=0)
+    return BenchInputs(
+        model=name, what="requests", items=items, names=names, expected=expected, top_k=0
+    )
 
 
 def _elements(shape: Sequence[int]) -> int:
@@ -120,7 +122,7 @@ def _known_class(file: Path) -> int | None:
         return None
 
 
-def _essence(result: InferResult) -> Any:
+def _comparable(result: InferResult) -> Any:
     if result.top:
         return result.top[0].index
     return {name: array.ravel().tolist() for name, array in result.outputs.items()}

@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.cli.bench.report import Sample
+from sealflow.cli.bench.report import LatencySample
 from sealflow.errors import SealflowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.cli.bench.inputs import Work
+    from sealflow.cli.bench.inputs import BenchInputs
     from sealflow.owner.client.async_client import AsyncClient
     from sealflow.owner.client.result import InferResult
     from sealflow.owner.queue.client import QueueClient
@@ -24,17 +24,21 @@ _TAKE_S: Final = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Run:
+class BenchRun:
     """What came of a load: one sample for each right answer, one line for each wrong one."""
 
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[LatencySample] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     push_seconds: float = 0.0
     seconds: float = 0.0
 
     def take(
-        self, work: Work, index: int, value: InferResult | SealflowError, sample: Sample
+        self,
+        work: BenchInputs,
+        index: int,
+        value: InferResult | SealflowError,
+        sample: LatencySample,
     ) -> None:
         """Judge one outcome."""
         if index in self.seen:
@@ -52,10 +56,10 @@ class Run:
 
 
 def by_queue(
-    queue: QueueClient, work: Work, count: int, rate: float, advance: Callable[[int], None]
-) -> Run:
+    queue: QueueClient, work: BenchInputs, count: int, rate: float, advance: Callable[[int], None]
+) -> BenchRun:
     """Push all, pull all, straight on the stream; `rate`: requests a second, 0 is at once."""
-    run, sent_s = Run(), {}
+    run, sent_s = BenchRun(), {}
     begin = time.perf_counter()
     pushed = 0
     while len(run.seen) < count:
@@ -77,7 +81,7 @@ def by_queue(
         for name, value in queue.dequeue(timeout_s=min(wait_s, _TAKE_S)).items():
             index = int(name)
             done_s = time.perf_counter() - begin
-            run.take(work, index, value, Sample(sent_s=sent_s[index], done_s=done_s))
+            run.take(work, index, value, LatencySample(sent_s=sent_s[index], done_s=done_s))
         advance(len(run.seen))
     run.seconds = time.perf_counter() - begin
     return run
@@ -85,14 +89,14 @@ def by_queue(
 
 async def by_gateway(
     client: AsyncClient,
-    work: Work,
+    work: BenchInputs,
     count: int,
     concurrency: int,
     rate: float,
     advance: Callable[[int], None],
-) -> Run:
+) -> BenchRun:
     """Send through the gateway, `concurrency` at a time, or each at its time with a `rate`."""
-    run = Run()
+    run = BenchRun()
     begin = time.perf_counter()
     free = asyncio.Semaphore(concurrency)
 
@@ -110,7 +114,9 @@ async def by_gateway(
             )
         except SealflowError as error:
             value = error
-        run.take(work, index, value, Sample(sent_s=due_s, done_s=time.perf_counter() - begin))
+        run.take(
+            work, index, value, LatencySample(sent_s=due_s, done_s=time.perf_counter() - begin)
+        )
         advance(len(run.seen))
         if not rate:
             free.release()

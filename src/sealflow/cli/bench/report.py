@@ -18,7 +18,7 @@ PERCENTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class LatencySample:
     """One answered request: when it was due to be sent and when its reply was opened.
 
     Both in seconds since the run began. In an open loop `sent_s` is when the request was due, so
@@ -35,7 +35,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class BenchReport:
     """The figures of one run.
 
     `cpu_s_per_1000`: by process, CPU seconds per 1000 requests.
@@ -75,7 +75,7 @@ class Figures:
         }
 
 
-def latencies(samples: Sequence[Sample]) -> dict[str, float]:
+def latencies(samples: Sequence[LatencySample]) -> dict[str, float]:
     """Nearest-rank percentiles of the latency in ms."""
     ordered = sorted(sample.latency_ms for sample in samples)
     return {
@@ -84,7 +84,7 @@ def latencies(samples: Sequence[Sample]) -> dict[str, float]:
     }
 
 
-def plot(samples: Sequence[Sample], figures: Figures, path: Path) -> None:
+def plot(samples: Sequence[LatencySample], figures: BenchReport, path: Path) -> None:
     """Draw the latencies' histogram and the throughput over time into an image file.
 
     Raises: ConfigError when matplotlib is not installed or the file cannot be written.

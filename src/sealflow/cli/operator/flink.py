@@ -171,10 +171,10 @@ def _say_ended(job_id: str, state: str, *, as_json: bool) -> None:
 def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
     from sealflow.host.engine.flink.rest import FlinkRest
     from sealflow.local.flink_cluster import client_tls
-    from sealflow.local.home import Home
+    from sealflow.local.home import ClusterHome
 
     if rest is None:
-        facts = (Home(home).running() or {}).get("flink")
+        facts = (ClusterHome(home).endpoint() or {}).get("flink")
         if not isinstance(facts, dict):
             raise ConfigError(
                 f"no Flink runs in {home}: start one with `sealflow up --engine flink`, or give "

@@ -11,7 +11,7 @@ import click
 
 from sealflow.cli.connection import broker_address, broker_options
 from sealflow.cli.screen import SIMULATED, print_json, print_table
-from sealflow.local.home import DEFAULT_HOME, Home
+from sealflow.local.home import DEFAULT_HOME, ClusterHome
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,7 +26,7 @@ def trial(folder: Path, deployment: str, *, as_json: bool) -> None:
 
     For a trial on a cluster; `sealflow up` makes the same in its home. What is there already stays.
     """
-    home = Home(folder)
+    home = ClusterHome(folder)
     home.prepare(deployment)
     files = {
         "settings of the enclaves": home.deployment,
@@ -124,9 +124,9 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
     With a simulated TEE: for trials, it protects nothing from whoever runs this machine.
     """
     from sealflow.errors import ConfigError
-    from sealflow.local.cluster import Launch
+    from sealflow.local.cluster import LocalCluster
 
-    launch = Launch(Home(home), options, broker_address(options))
+    launch = LocalCluster(ClusterHome(home), options, broker_address(options))
 
     def end(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -142,7 +142,7 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
             print_json(launch.facts())
         else:
             _show(launch.facts())
-        launch.keep_up(lambda line: click.echo(line, err=True))
+        launch.supervise(lambda line: click.echo(line, err=True))
     except KeyboardInterrupt:
         click.echo("stopping: requests in work are answered first", err=True)
     except ConfigError:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, progress, visible, warn_of_simulation
+from sealflow.cli.screen import (
+    print_json,
+    print_table,
+    progress,
+    strip_control_characters,
+    warn_of_simulation,
+)
 from sealflow.errors import ConfigError, SealflowError
 
 if TYPE_CHECKING:
@@ -94,7 +100,7 @@ def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -
         if as_json:
             print_json({"image": str(image), "error": str(result)})
         else:
-            click.secho(visible(f"{image}: {result}"), fg="red", err=True)
+            click.secho(strip_control_characters(f"{image}: {result}"), fg="red", err=True)
         return
     if as_json:
         print_json(

@@ -45,12 +45,12 @@ def publish(
     The key broker is verified first; the content key is sealed to it alone. When the policy has a
     table `worker`, only workers that meet it get this model.
     """
-    from sealflow.local.home import Home
+    from sealflow.local.home import ClusterHome
     from sealflow.owner.models.owner_key import load_owner_key
     from sealflow.owner.models.packing import pack_folder
     from sealflow.owner.trust.policy_file import load_policy_file
 
-    key = load_owner_key(owner_key or Home(connection.home).owner_key)
+    key = load_owner_key(owner_key or ClusterHome(connection.home).owner_key)
     workers = load_policy_file(connection.policy).worker
     with connection.client() as client:
         with progress("Publishing", 1, quiet=as_json) as advance:
@@ -270,10 +270,10 @@ def revoke(
     all workers. A revoked key is destroyed at once; clients seal anew by themselves.
     """
     from sealflow.documents.revocation import Revoked, RevokedKind
-    from sealflow.local.home import Home
+    from sealflow.local.home import ClusterHome
     from sealflow.owner.models.owner_key import load_owner_key
 
-    key = load_owner_key(owner_key or Home(connection.home).owner_key)
+    key = load_owner_key(owner_key or ClusterHome(connection.home).owner_key)
     revoked = Revoked(kind=RevokedKind(kind), id=name)
     with connection.client() as client:
         version = client.revoke(revoked, key)

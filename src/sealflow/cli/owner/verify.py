@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, show_simulation, visible
+from sealflow.cli.screen import print_json, print_table, show_simulation, strip_control_characters
 from sealflow.errors import EvidenceError, PolicyError, VerificationError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _print_refusal(url: str, error: VerificationError) -> None:
     click.secho(f"NOT VERIFIED  {url}", fg="red", bold=True)
     click.echo("Do not send anything there. Nothing of yours was sent.\n")
     if not isinstance(error, PolicyError):
-        click.echo(visible(str(error)))
+        click.echo(strip_control_characters(str(error)))
         return
     click.echo("The evidence is genuine, and not what the policy demands:")
     table = _table("what", "the policy demands", "the service proved", "what to do")

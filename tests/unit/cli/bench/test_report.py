@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.cli.bench.report import Figures, Sample, latencies, plot
+from sealflow.cli.bench.report import BenchReport, LatencySample, latencies, plot
 from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def samples(*latencies_ms: float) -> list[Sample]:
+def samples(*latencies_ms: float) -> list[LatencySample]:
     """Make one sample for each latency, sent 10 ms apart."""
     return [
-        Sample(sent_s=at / 100, done_s=at / 100 + value / 1000)
+        LatencySample(sent_s=at / 100, done_s=at / 100 + value / 1000)
         for at, value in enumerate(latencies_ms)
     ]
 
 
-def figures(**changes: object) -> Figures:
+def figures(**changes: object) -> BenchReport:
     """Make the figures of a run of 1000 images in 12.5 s."""
     values: dict[str, object] = {
         "served": 1000,
@@ -34,12 +34,12 @@ def figures(**changes: object) -> Figures:
         "cpu_s_per_1000": {"worker": 21.000049, "gateway": 0.5},
         "what": "images",
     }
-    return Figures(**{**values, **changes})  # type: ignore[arg-type]
+    return BenchReport(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_latency() -> None:
     """A latency runs from when the request was due to when its reply was opened."""
-    assert Sample(sent_s=1.5, done_s=1.75).latency_ms == pytest.approx(250)
+    assert LatencySample(sent_s=1.5, done_s=1.75).latency_ms == pytest.approx(250)
 
 
 def test_percentiles() -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Tee
 from sealflow.cli.main import cli
-from sealflow.local.home import Home
+from sealflow.local.home import ClusterHome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_what_it_makes(tmp_path: Path) -> None:
     """Settings for the named deployment, and private keys that stay when it is run again."""
-    home = Home(tmp_path / "trial")
+    home = ClusterHome(tmp_path / "trial")
     words = ["trial", str(home.path), "--deployment=red"]
     assert "SIMULATED TEE" in CliRunner().invoke(cli, words).output
     keys = [path.read_bytes() for path in (home.owner_key, home.platform)]

@@ -11,7 +11,7 @@ import pytest
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.host.doctor import programs
 from sealflow.host.doctor.finding import Finding, Verdict
-from sealflow.local.supervisor import Cluster, Program
+from sealflow.local.supervisor import ProcessSpec, Supervisor
 from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def test_broker(tmp_path: Path) -> None:
     assert "sealflow up" in found.detail
     folder = tmp_path / "b"
     argv = server_command(folder, max_memory_bytes=2**26)
-    cluster = Cluster()
-    cluster.start(Program(name="broker", argv=argv, log=tmp_path / "log"))
+    cluster = Supervisor()
+    cluster.start(ProcessSpec(name="broker", argv=argv, log=tmp_path / "log"))
     try:
         wait_ready(server_url(folder), 20.0)
         (found,) = programs.broker(BrokerAddress(url=server_url(folder)))
