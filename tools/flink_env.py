@@ -15,7 +15,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements" / "flink.txt"
-HOST_CODE = ("__init__.py", "errors.py", "py.typed", "streams", "wire", "host")
+HOST_CODE = (
+    "__init__.py",
+    "clock.py",
+    "errors.py",
+    "files.py",
+    "py.typed",
+    "streams",
+    "wire",
+    "host",
+)
 
 
 def main() -> None:

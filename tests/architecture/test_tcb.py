@@ -40,6 +40,8 @@ def test_third_party(process: str) -> None:
 def test_zones(process: str) -> None:
     """A trusted process holds nothing of the host, the owners or the command line."""
     outside = (
+        "sealflow.files",
+        "sealflow.clock",
         "sealflow.host",
         "sealflow.owner",
         "sealflow.streams",

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from sealflow.errors import ConfigError
+from sealflow.files import file_errors
 from sealflow.streams.address import BrokerAddress
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -76,7 +77,5 @@ def read_file(path: str, what: str) -> bytes:
 
     Raises: ConfigError.
     """
-    try:
+    with file_errors(f"{what} {path}"):
         return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{what} {path}: {error.strerror}") from error

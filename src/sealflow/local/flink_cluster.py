@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from sealflow.errors import ConfigError
+from sealflow.files import file_errors
 from sealflow.host.engine.flink.rest import ClientTls
 from sealflow.host.engine.flink.settings import TlsStores
 from sealflow.local.supervisor import ProcessSpec
@@ -85,13 +86,11 @@ class FlinkCluster:
         if tls is not None:
             jobmanager = tls.jobmanager.internal_settings() | tls.rest.rest_settings()
             taskmanager = tls.taskmanager.internal_settings()
-        try:
+        with file_errors(f"{self._folder}: cannot write"):
             for name in _FOLDERS:
                 (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._write_for("jobmanager", jobmanager)
             self._write_for("taskmanager", taskmanager)
-        except OSError as error:
-            raise ConfigError(f"{self._folder}: cannot write: {error.strerror}") from error
 
     def _write_for(self, role: str, tls: Mapping[str, str]) -> None:
         conf = self._folder / "conf" / role
@@ -256,7 +255,5 @@ def check_rsa(keystore: Path, password: str) -> None:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with file_errors(f"{path}"):
         return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error

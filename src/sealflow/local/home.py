@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.authority import LIFE, create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import SimulatedPlatform
+from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import file_errors, write_file
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.trust.policy_file import write_policy
 from sealflow.owner.trust.toml_text import table_lines
@@ -117,19 +118,19 @@ class ClusterHome:
             )
         except MalformedError as error:
             raise ConfigError(str(error)) from error
-        write_whole(self.deployment, deployment.encode())
+        _write(self.deployment, deployment.encode())
         write_policy(self.policy, deployment.policy(Role.KEY_BROKER))
         return owner, deployment
 
     def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:
         """Write the TOML file of one process."""
         path = self.path / "run" / f"{name}.toml"
-        write_whole(path, "\n".join([*table_lines(settings), ""]).encode())
+        _write(path, "\n".join([*table_lines(settings), ""]).encode())
         return path
 
     def write_endpoint(self, facts: Mapping[str, object]) -> None:
         """Say how to reach the running cluster."""
-        write_whole(self.cluster, json.dumps(facts, indent=1).encode())
+        _write(self.cluster, json.dumps(facts, indent=1).encode())
 
     def endpoint(self) -> dict[str, Any] | None:
         """How to reach the cluster of this home; None when none runs."""
@@ -143,12 +144,10 @@ class ClusterHome:
         return facts
 
     def _make_folders(self) -> None:
-        try:
+        with file_errors(f"{self.path}: cannot make the folder"):
             for folder in (self.path, self.packages, self.path / "logs", self.path / "run"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
-        except OSError as error:
-            raise ConfigError(f"{self.path}: cannot make the folder: {error.strerror}") from error
 
     def _owner(self) -> OwnerKey:
         if self.owner_key.exists():
@@ -164,25 +163,14 @@ class ClusterHome:
             pass
         except (OSError, MalformedError) as error:
             raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
-        platform = create_platform(time.time_ns() // 1_000_000)
-        write_whole(self.platform, platform.encode())
+        platform = create_platform(now_ms())
+        _write(self.platform, platform.encode())
         return platform
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a private file whole or not at all.
-
-    Raises: ConfigError.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ConfigError(f"{path}: cannot write: {error.strerror}") from error
+def _write(path: Path, content: bytes) -> None:
+    with file_errors(f"{path}: cannot write"):
+        write_file(path, content)
 
 
 def _requirements(role: Role) -> Requirements:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import stat
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import read_file, write_draft
 from sealflow.operator.broker_users import new_password, users_acl
 from sealflow.operator.certificate_groups import TrustAnchors
 from sealflow.operator.certificates import certificates_pem, key_pem, keystore, truststore
@@ -291,37 +291,14 @@ def write_tree(folder: Path, files: Mapping[str, bytes], *, replace: bool) -> No
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write one private file whole or not at all, never over another.
-
-    Raises: ConfigError.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        try:
-            _write(path.parent, draft, content)
-            os.link(draft, path)  # unlike a rename, this never replaces a key
-        finally:
-            draft.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise ConfigError(f"{path} exists; a key is never overwritten") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot write the key: {error.strerror}") from error
-
-
 def _write(top: Path, path: Path, content: bytes) -> None:
     for parent in reversed(path.relative_to(top).parents[:-1]):
         (top / parent).mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    write_draft(path, content)
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_FILE_BYTES + 1)
-    if len(content) > _MAX_FILE_BYTES:
-        raise ConfigError(f"{path} is over {_MAX_FILE_BYTES} bytes: it is no key")
-    return content
+    try:
+        return read_file(path, _MAX_FILE_BYTES)
+    except ConfigError as error:
+        raise ConfigError(f"{error}: it is no key") from error

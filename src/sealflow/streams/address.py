@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from sealflow.errors import ConfigError
+from sealflow.files import file_errors
 
 DEFAULT_PORT: Final = 6379
 DEFAULT_SENTINEL_PORT: Final = 26379
@@ -149,11 +150,8 @@ class _Credentials:
 
 
 def _read_password(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            text = file.read(MAX_PASSWORD_BYTES + 1).strip()
-    except OSError as error:
-        raise ConfigError(f"broker password file {path}: {error.strerror}") from error
+    with file_errors(f"broker password file {path}"), Path(path).open("rb") as file:
+        text = file.read(MAX_PASSWORD_BYTES + 1).strip()
     if not text or len(text) > MAX_PASSWORD_BYTES or b"\n" in text:
         raise ConfigError(f"broker password file {path}: not one line with a password")
     try:

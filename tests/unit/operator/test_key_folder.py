@@ -15,8 +15,9 @@ from click.testing import CliRunner
 
 from sealflow.cli.operator.keys import keys
 from sealflow.errors import ConfigError
+from sealflow.files import create_file
 from sealflow.operator.components import COMPONENTS, ClusterNames
-from sealflow.operator.key_folder import read_tree, write_new, write_tree
+from sealflow.operator.key_folder import read_tree, write_tree
 from sealflow.owner.enclave.signing import new_enclave_key
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def test_manifests(files: dict[str, bytes]) -> None:
 def test_enclave_key(tmp_path: Path) -> None:
     """OpenSSL reads the enclave key: RSA-3072, exponent 3; its MRSIGNER is the modulus's digest."""
     pem, signer = new_enclave_key()
-    write_new(tmp_path / "enclave.key", pem)
+    create_file(tmp_path / "enclave.key", pem)
     command = [
         "openssl",
         "rsa",
@@ -156,7 +157,7 @@ def test_enclave_key(tmp_path: Path) -> None:
     modulus = bytes.fromhex(text.rpartition("Modulus=")[2].strip())
     assert hashlib.sha256(modulus[::-1]).hexdigest() == signer
     with pytest.raises(ConfigError, match="never overwritten"):
-        write_new(tmp_path / "enclave.key", pem)
+        call("enclave", tmp_path / "enclave.key")
 
 
 def test_signing_keys(tmp_path: Path) -> None:

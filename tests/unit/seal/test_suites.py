@@ -9,7 +9,7 @@ from sealflow.seal.keys import Suite, parse_suite
 from sealflow.wire.domain import TrustDomain
 
 
-@pytest.mark.parametrize("world", TrustDomain)
+@pytest.mark.parametrize("domain", TrustDomain)
 @pytest.mark.parametrize("post_quantum", [True, False])
 def test_the_suite_of_a_world(domain: TrustDomain, *, post_quantum: bool) -> None:
     """Each world has a suite of either strength, and no other world has it."""
@@ -18,7 +18,7 @@ def test_the_suite_of_a_world(domain: TrustDomain, *, post_quantum: bool) -> Non
     assert parse_suite(int(suite)) is suite
 
 
-@pytest.mark.parametrize("world", TrustDomain)
+@pytest.mark.parametrize("domain", TrustDomain)
 def test_post_quantum_unless_asked_otherwise(domain: TrustDomain) -> None:
     """The default resists a quantum computer."""
     assert Suite.of(domain).post_quantum

@@ -79,7 +79,7 @@ def build(
     as_json: bool,
 ) -> None:
     """Render the manifests: sizes, threads, every file with its hash."""
-    from sealflow.local.home import write_whole
+    from sealflow.files import file_errors, write_file
     from sealflow.owner.enclave.contents import PythonInstall, enclave_files
     from sealflow.owner.enclave.manifest import ManifestTemplate, render
     from sealflow.owner.enclave.sizing import EnclaveLoad
@@ -100,7 +100,8 @@ def build(
         )
         manifest = render(template, load, python, files, gramine)
         path = enclaves / f"{role}.manifest"
-        write_whole(path, encode_toml(manifest).encode())
+        with file_errors(f"{path}: cannot write"):
+            write_file(path, encode_toml(manifest).encode())
         path.chmod(0o644)
         sgx = manifest["sgx"]
         facts = {name: sgx[name] for name in ("enclave_size", "max_threads")}

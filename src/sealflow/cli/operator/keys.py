@@ -195,11 +195,17 @@ def enclave(file: Path, *, as_json: bool) -> None:
 
     What is printed is its MRSIGNER, for policies. Keep the key away from the cluster.
     """
-    from sealflow.operator.key_folder import write_new
+    from sealflow.errors import ConfigError
+    from sealflow.files import create_file
     from sealflow.owner.enclave.signing import new_enclave_key
 
     pem, signer = new_enclave_key()
-    write_new(file, pem)
+    try:
+        create_file(file, pem)
+    except FileExistsError as error:
+        raise ConfigError(f"{file} exists; a key is never overwritten") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot write the key: {error.strerror}") from error
     _say_key(file, "mr_signer", signer, as_json=as_json)
 
 

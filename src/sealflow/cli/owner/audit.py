@@ -11,6 +11,7 @@ import click
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import print_json, print_table, warn_of_simulation
 from sealflow.errors import ConfigError
+from sealflow.files import file_errors
 
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
@@ -39,11 +40,8 @@ def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
     with connection.client() as client:
         new = client.log(len(have))
     audited = audit_log([*have, *new], load_policy(connection.policy))
-    try:
-        with file.open("ab") as out:
-            out.writelines(record + b"\n" for record in new)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot write the log: {error.strerror}") from error
+    with file_errors(f"{file}: cannot write the log"), file.open("ab") as out:
+        out.writelines(record + b"\n" for record in new)
     if as_json:
         print_json({"new": len(new), "records": len(audited.entries), "head": audited.head})
     else:
@@ -88,8 +86,6 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
     """Check FILE, then list its entries."""
-    from datetime import UTC, datetime
-
     from rich.table import Table
     from rich.text import Text
 
@@ -118,10 +114,8 @@ def read_records(file: Path) -> list[bytes]:
 
     Raises: ConfigError.
     """
-    try:
+    with file_errors(f"{file}: cannot read the log"):
         return file.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot read the log: {error.strerror}") from error
 
 
 def audited_file(file: Path, policy: Path) -> AuditedLog:
@@ -154,10 +148,8 @@ def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> No
     from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 
     audited = audited_file(log_file, policy)
-    try:
+    with file_errors(f"{file}: cannot read the receipts"):
         lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot read the receipts: {error.strerror}") from error
     if not lines:
         raise ConfigError(f"{file} has no receipts")
     if not as_json:
@@ -188,15 +180,13 @@ def _as_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
 
 
 def _say(found: VerifiedReceipt) -> None:
+    from sealflow.clock import utc_text
+
     given = found.receipt
     click.echo(
         f"genuine: {given.model} (package {given.model_digest[:16]}…) of {given.deployment} "
-        f"answered on {_when(given.at_ms)} UTC in worker {given.instance[:16]}…, "
+        f"answered on {utc_text(given.at_ms)} in worker {given.instance[:16]}…, "
         f"granted in log entry {found.grant.number}"
     )
     for what, at_ms in found.revoked:
-        click.echo(f"  later, on {_when(at_ms)}, its {what.kind} was revoked")
-
-
-def _when(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+        click.echo(f"  later, on {utc_text(at_ms)}, its {what.kind} was revoked")

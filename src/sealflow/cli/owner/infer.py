@@ -16,6 +16,7 @@ from sealflow.cli.screen import (
     warn_of_simulation,
 )
 from sealflow.errors import ConfigError, SealflowError
+from sealflow.files import file_errors
 
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
@@ -88,11 +89,8 @@ def _keep(file: Path, results: list[InferResult | SealflowError]) -> None:
         for each in results
         if not isinstance(each, SealflowError) and each.receipt is not None
     ]
-    try:
-        with file.open("ab") as out:
-            out.writelines(proof.encode() + b"\n" for proof in proofs)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot write the receipts: {error.strerror}") from error
+    with file_errors(f"{file}: cannot write the receipts"), file.open("ab") as out:
+        out.writelines(proof.encode() + b"\n" for proof in proofs)
 
 
 def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -> None:

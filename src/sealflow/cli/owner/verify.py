@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -124,20 +123,21 @@ def _print_refusal(url: str, error: VerificationError) -> None:
 
 
 def _print(connection: Connection, report: TrustReport) -> None:
-    from sealflow.owner.trust.trust_text import NOT_PROVED, moment, proven_facts, visibility
+    from sealflow.clock import now_ms, utc_text
+    from sealflow.owner.trust.trust_text import NOT_PROVED, proven_facts, visibility
 
     show_simulation(simulated=report.simulated)
     word, colour = ("SIMULATION ONLY", "yellow") if report.simulated else ("VERIFIED", "green")
     click.secho(f"{word}  {connection.url}", fg=colour, bold=True)
     click.echo(
         f"deployment {report.approval.claims.bound.deployment}, by the policy {connection.policy}, "
-        f"valid until {moment(report.valid_until_ms)}"
+        f"valid until {utc_text(report.valid_until_ms)}"
     )
     who = _table("who can see your data", "", "why")
     for sight in visibility(simulated=report.simulated):
         who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
     proved = _table("proved", "what, and by what")
-    for fact in proven_facts(report.approval.claims, report.directory, time.time_ns() // 1_000_000):
+    for fact in proven_facts(report.approval.claims, report.directory, now_ms()):
         proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
     open_ends = _table("not proved", "why")
     for what, why in NOT_PROVED:

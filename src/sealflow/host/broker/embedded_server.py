@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import valkey
 
 from sealflow.errors import ConfigError, UnavailableError
+from sealflow.files import file_errors
 from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, redis_errors, require_access
 
 if TYPE_CHECKING:
@@ -83,15 +84,13 @@ def server_command(
         "daemonize no",
     )
     config = path / "server.conf"
-    try:
+    with file_errors(f"{path}: cannot prepare the queue's folder"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
         config.touch(mode=0o600)
         config.write_text("\n".join(settings) + "\n")
         # A server that was killed leaves its socket behind.
         (path / SOCKET_NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot prepare the queue's folder: {error.strerror}") from error
     return (binary or find_server(), str(config))
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import threading
 import time
 from base64 import b64decode, b64encode
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +14,7 @@ import msgspec
 import structlog
 
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
+from sealflow.files import file_errors, write_file
 from sealflow.host.collateral.amd import fetch_amd
 from sealflow.host.collateral.download import Fetched, Server
 from sealflow.host.collateral.intel import fetch_intel
@@ -49,10 +47,8 @@ class Cache:
         Raises: ConfigError.
         """
         self._folder = Path(folder)
-        try:
+        with file_errors(f"collateral: cache_dir {folder}"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"collateral: cache_dir {folder}: {error.strerror}") from error
 
     def load(self, want: bytes) -> Fetched | None:
         """Give what was kept for a question; None when there is nothing that can be read."""
@@ -76,7 +72,6 @@ class Cache:
     def store(self, want: bytes, fetched: Fetched) -> None:
         """Keep collateral; a full disk is logged, for this process has it anyway."""
         path = self._path(want)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         content = canonical_json(
             {
                 "collateral": b64encode(fetched.collateral).decode(),
@@ -85,13 +80,8 @@ class Cache:
             }
         )
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            draft.replace(path)
+            write_file(path, content)
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink()
             _log.warning("collateral cannot be cached", path=str(path), error=str(error))
 
     def _path(self, want: bytes) -> Path:
@@ -199,10 +189,8 @@ def _server(url: str, config: CollateralConfig) -> Server:
 
 
 def _read(path: str) -> bytes:
-    try:
+    with file_errors(f"collateral: vlek_file {path}"):
         content = Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"collateral: vlek_file {path}: {error.strerror}") from error
     if not 0 < len(content) <= _MAX_VLEK_BYTES:
         raise ConfigError(f"collateral: vlek_file {path} is no certificate")
     return content

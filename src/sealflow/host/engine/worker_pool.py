@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
@@ -199,10 +200,10 @@ class WorkerPool:
         )
         slot.started_s = now_s
         slot.restarts += 1
-        boot = {**self._boot, "now_ms": _now_ms()}
+        boot = {**self._boot, "now_ms": now_ms()}
         try:
             worker.start(json.dumps(boot).encode())
-            worker.tick(_now_ms(), self._directory)
+            worker.tick(now_ms(), self._directory)
         except WorkerGoneError as error:
             _log.error("worker", error=str(error))
 
@@ -229,10 +230,10 @@ class WorkerPool:
         if news:
             for slot in self._slots:
                 slot.step.published = published_models(news)
-        now_ms = _now_ms()
+        time_ms = now_ms()
         for slot in self._slots:
             if slot.worker is not None:
-                slot.worker.tick(now_ms, news)
+                slot.worker.tick(time_ms, news)
 
     def _report(self) -> None:
         workers = [
@@ -279,7 +280,3 @@ _MEANING: Final[dict[str | None, str]] = {
     "key_broker_untrusted": "the key broker does not pass the policy in deployment_file",
     "not_approved": "the key broker's policy does not accept their code: see deployment_file",
 }
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

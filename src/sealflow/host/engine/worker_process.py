@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from sealflow.clock import now_ms
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
@@ -166,8 +167,7 @@ class WorkerProcess:
 
     def _give(self, items: list[tuple[int, bytes]]) -> None:
         if items:
-            now_ms = time.time_ns() // 1_000_000
-            self._relay.send(FrameKind.BATCH, encode_batch(now_ms, items))
+            self._relay.send(FrameKind.BATCH, encode_batch(now_ms(), items))
             if self._step.in_work > len(items):
                 # It had work already: what comes next may come in company.
                 self._ended.wait(_GATHER_S)

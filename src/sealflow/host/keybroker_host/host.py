@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import KeyBrokerRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
 from sealflow.host.keybroker_host.leader_election import LeaderElection
-from sealflow.host.keybroker_host.process import KeyBrokerProcess, now_ms
+from sealflow.host.keybroker_host.process import KeyBrokerProcess
 from sealflow.host.keybroker_host.state_archive import StateArchive
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import read_file

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from sealflow.clock import now_ms
 from sealflow.errors import MalformedError, WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.enclave.relay import Relay
@@ -160,8 +160,3 @@ class KeyBrokerProcess:
                 _log.info("key broker event", event_json=bytes(payload[:1000]).decode())
             case _:
                 raise WorkerGoneError(f"a key broker sends no {kind.name}")
-
-
-def now_ms() -> int:
-    """The system's time in Unix milliseconds."""
-    return time.time_ns() // 1_000_000

@@ -6,10 +6,9 @@ All of it is ciphertext or signed. A log file is one record a line, from number 
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import ConfigError
+from sealflow.files import file_errors, write_file
 from sealflow.host.broker.keybroker_records import StoredState
 
 if TYPE_CHECKING:
@@ -31,12 +30,10 @@ class StateArchive:
         self._state = self._folder / "state"
         self._keys = self._folder / "keys"
         self._log = self._folder / "log.jsonl"
-        try:
+        with file_errors(f"state_dir {state_dir}"):
             self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
             state_dir.chmod(0o700)
             self._length = sum(1 for _ in self._records())
-        except OSError as error:
-            raise ConfigError(f"state_dir {state_dir}: {error.strerror}") from error
 
     @property
     def next_number(self) -> int:
@@ -55,7 +52,7 @@ class StateArchive:
 
     def store(self, kept: StoredState) -> None:
         """Keep a state in the place of the one before."""
-        _write(self._state, kept.number.to_bytes(_NUMBER_BYTES) + kept.state)
+        write_file(self._state, kept.number.to_bytes(_NUMBER_BYTES) + kept.state)
 
     def keys(self) -> list[bytes]:
         """The state's keys that were sealed for some machine."""
@@ -63,7 +60,7 @@ class StateArchive:
 
     def store_key(self, machine: bytes, sealed: bytes) -> None:
         """Keep the state's key that was sealed for one machine."""
-        _write(self._keys / machine.hex(), sealed)
+        write_file(self._keys / machine.hex(), sealed)
 
     def append(self, records: Sequence[tuple[int, bytes]]) -> None:
         """Append the records that are next; those that are there already are passed over."""
@@ -95,14 +92,3 @@ class StateArchive:
 
 def _whole(path: Path) -> bool:
     return not path.name.startswith(".")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a private file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -6,7 +6,6 @@ and the shared libraries that they ask the dynamic linker for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError
+from sealflow.files import file_errors, file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -116,7 +116,7 @@ def enclave_files(
     files.update(runtime)
     programs = [python.base, *(path for path in files if ".so" in path.suffixes)]
     files.update(_native(programs, native, given))
-    return {path: sha256_of(path) for path in sorted(files)}
+    return {path: _sha256(path) for path in sorted(files)}
 
 
 def _standard_library(folder: Path) -> Iterator[Path]:
@@ -178,13 +178,6 @@ def _native(programs: Iterable[Path], names: Iterable[str], given: set[str]) -> 
                 yield folder / name
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file; gives hex.
-
-    Raises: ConfigError.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+def _sha256(path: Path) -> str:
+    with file_errors(f"{path}"):
+        return file_sha256(path)

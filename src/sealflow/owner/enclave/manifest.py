@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import ConfigError
-from sealflow.owner.enclave.contents import LIBOS, RUNTIME, sha256_of
+from sealflow.files import file_errors, file_sha256
+from sealflow.owner.enclave.contents import LIBOS, RUNTIME
 from sealflow.owner.enclave.sizing import EnclaveLoad, enclave_mib, max_threads
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def render(
     search = ":".join(("/lib", *map(str, libraries)))
     manifest["loader"]["env"] = {**manifest["loader"].get("env", {}), "LD_LIBRARY_PATH": search}
     libos = gramine / LIBOS
-    manifest["loader"]["entrypoint"] = {"uri": f"file:{libos}", "sha256": sha256_of(libos)}
+    with file_errors(f"{libos}"):
+        manifest["loader"]["entrypoint"] = {"uri": f"file:{libos}", "sha256": file_sha256(libos)}
     manifest["sgx"] |= {
         "enclave_size": f"{enclave_mib(template.role, load)}M",
         "max_threads": max_threads(template.role, load),

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.files import file_errors
 from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, T
 
 if TYPE_CHECKING:
@@ -255,9 +256,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
     Raises: ConfigError when it cannot be read.
     """
-    try:
+    with file_errors(f"{path}"):
         file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
     with file:
         yield file, os.fstat(file.fileno()).st_size

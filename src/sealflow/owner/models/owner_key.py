@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import create_file
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
@@ -72,13 +73,8 @@ def create_owner_key(path: Path, domain: TrustDomain) -> OwnerKey:
             "sealing_seed": b64encode(key.sealing_seed).decode(),
         }
     )
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        try:
-            _write_private(draft, text)
-            os.link(draft, path)  # unlike a rename, this never replaces a key
-        finally:
-            draft.unlink(missing_ok=True)
+        create_file(path, text)
     except FileExistsError as error:
         raise ConfigError(f"{path} exists; a key is never overwritten") from error
     except OSError as error:
@@ -122,11 +118,3 @@ def _parsed(text: bytes) -> OwnerKey:
     if domain is None or not len(signing) == len(sealing) == SEED_BYTES:
         raise MalformedError("owner key: unknown world or wrong seeds")
     return OwnerKey(domain=domain, signing_seed=signing, sealing_seed=sealing)
-
-
-def _write_private(path: Path, text: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)

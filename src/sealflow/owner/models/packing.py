@@ -5,11 +5,11 @@ Guide: docs/spec/bundle.md, section 2.
 
 from __future__ import annotations
 
-import secrets
 import tomllib
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, MalformedError
+from sealflow.files import file_errors, write_file
 from sealflow.owner.models.onnx_weights import has_external_data
 from sealflow.package.container import seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest, parse_labels
@@ -132,15 +132,8 @@ def write_package(path: Path, package: bytes) -> None:
 
     Raises: ConfigError.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        try:
-            draft.write_bytes(package)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot write the package: {error.strerror}") from error
+    with file_errors(f"{path}: cannot write the package"):
+        write_file(path, package, mode=0o666)
 
 
 def _read(folder: Path, name: str) -> bytes:
@@ -148,7 +141,5 @@ def _read(folder: Path, name: str) -> bytes:
     if path.is_symlink():
         # The statement that is signed says that no link was followed.
         raise ConfigError(f"{path} is a symbolic link; put the file itself there")
-    try:
+    with file_errors(f"{path}, named in {RECIPE_NAME}"):
         return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}, named in {RECIPE_NAME}: {error.strerror}") from error

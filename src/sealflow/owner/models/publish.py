@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Evidence
+from sealflow.clock import now_ms
 from sealflow.errors import BundleError, ConfigError, UnavailableError
+from sealflow.files import file_errors
 from sealflow.owner.http.gateway_api import control
 from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
 from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
-from sealflow.owner.trust.session import wall_ms
 from sealflow.package.container import read_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import SealingKey, parse_suite
@@ -72,7 +73,7 @@ def prepare_publication(
         digest=checked.digest,
         manifest=checked.manifest,
         sealed=seal_publication(
-            checked, content_key, keybroker, workers=workers, issued_ms=wall_ms()
+            checked, content_key, keybroker, workers=workers, issued_ms=now_ms()
         ),
     )
 
@@ -166,7 +167,5 @@ def _challenge(session: ServiceSession) -> Steps[SealingKey]:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with file_errors(f"{path}: cannot read the package"):
         return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the package: {error.strerror}") from error

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import secrets
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
 from sealflow.errors import ConfigError, EvidenceError, MalformedError
+from sealflow.files import file_errors, write_file
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
@@ -216,12 +216,8 @@ class DirectoryPin:
     def _store(self, pin: PinnedDirectory) -> None:
         if self._path is None:
             return
-        draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
-        try:
-            draft.write_bytes(pin.encode())
-            draft.replace(self._path)
-        except OSError as error:
-            raise ConfigError(f"pin {self._path}: cannot write: {error.strerror}") from error
+        with file_errors(f"pin {self._path}: cannot write"):
+            write_file(self._path, pin.encode())
 
     @contextmanager
     def _file_locked(self) -> Iterator[None]:
@@ -230,10 +226,8 @@ class DirectoryPin:
             yield
             return
         path = self._path.with_name(f".{self._path.name}.lock")
-        try:
+        with file_errors(f"pin {self._path}: cannot lock"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise ConfigError(f"pin {self._path}: cannot lock: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -12,6 +12,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import file_errors, write_file
 from sealflow.owner.trust.toml_text import table_lines
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import parse_digest, parse_name
@@ -98,10 +99,8 @@ def write_policy(path: Path, policy: AnyPolicy) -> None:
     lines = ["# What clients of this deployment demand of it before they send anything."]
     if isinstance(policy, SimulationPolicy):
         lines.append("# A simulated TEE: nothing is protected from whoever runs the machines.")
-    try:
-        path.write_text("\n".join([*lines, *table_lines(whole), ""]), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot write the policy: {error.strerror}") from error
+    with file_errors(f"{path}: cannot write the policy"):
+        write_file(path, "\n".join([*lines, *table_lines(whole), ""]).encode(), mode=0o666)
 
 
 def parse_policy(table: dict[str, object]) -> PolicyFile:

@@ -6,11 +6,11 @@ Sans-I/O: directories come in as bytes from anywhere, envelopes go out as bytes 
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.checks import among
+from sealflow.clock import now_ms
 from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
 from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
 from sealflow.seal.exchange import Session
@@ -37,11 +37,6 @@ SESSION_MS: Final = 15 * 60_000
 """A sealing session is over after so many requests or so long: the host can link those of one."""
 
 
-def wall_ms() -> int:
-    """The system's time in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateDirectory:
     """A verified directory that is not in use yet. `gap`: what it skips after the pinned one."""
@@ -55,7 +50,7 @@ class ServiceSession:
     """Verifies directories, pins them, and seals requests to the current key. Thread-safe."""
 
     def __init__(
-        self, policy: AnyPolicy, *, pin: Path | None = None, clock_ms: Callable[[], int] = wall_ms
+        self, policy: AnyPolicy, *, pin: Path | None = None, clock_ms: Callable[[], int] = now_ms
     ) -> None:
         """Trust what `policy` accepts, judged at the time of `clock_ms`.
 

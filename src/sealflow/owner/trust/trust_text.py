@@ -7,12 +7,12 @@ Pure: the same claims and time give the same words. Words for people; for machin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.claims import tee_of_report
 from sealflow.attest.evidence import Tee
 from sealflow.attest.reports import AmdPlatform, SgxReport
+from sealflow.clock import utc_text
 from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
@@ -138,11 +138,6 @@ def proven_facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[Pro
     return tuple(found)
 
 
-def moment(unix_ms: int) -> str:
-    """Write a time for people, in UTC."""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def _simulated(claims: Claims) -> bool:
     return claims.domain is TrustDomain.SIMULATED
 
@@ -152,5 +147,5 @@ def _age(issued_ms: int, now_ms: int) -> str:
     for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = seconds // length
-            return f"{moment(issued_ms)} ({count} {name}{'' if count == 1 else 's'} old)"
-    return f"{moment(issued_ms)} ({seconds} s old)"
+            return f"{utc_text(issued_ms)} ({count} {name}{'' if count == 1 else 's'} old)"
+    return f"{utc_text(issued_ms)} ({seconds} s old)"

@@ -27,7 +27,7 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.mark.parametrize("world", TrustDomain)
+@pytest.mark.parametrize("domain", TrustDomain)
 def test_a_key_comes_back_from_its_file(tmp_path: Path, domain: TrustDomain) -> None:
     """The same signer and the same opening key, of the same world."""
     path = tmp_path / "owner.key"

@@ -182,10 +182,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role
 from sealflow.trusted.port import FatalError
-from sealflow.trusted.identity.identity import establish
+from sealflow.trusted.identity.identity import create_identity
 deployment = Deployment.parse({made.deployment.encode()!r})
 try:
-    establish(Role.WORKER, deployment, b"{{}}", Ed25519PrivateKey.generate(), lambda want: b"")
+    key = Ed25519PrivateKey.generate()
+    create_identity(Role.WORKER, deployment, b"{{}}", key, lambda want: b"")
 except FatalError as error:
     print(error.code.value)
 """

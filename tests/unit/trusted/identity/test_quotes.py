@@ -248,10 +248,10 @@ def test_seams_are_for_tests() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("GramineQuoter", "TsmQuoter", "establish")
+        and node.func.id in ("GramineQuoter", "TsmQuoter", "create_identity")
     }
     assert calls == {
         "GramineQuoter()",
         "TsmQuoter(deployment.tee)",
-        "establish(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)",
+        "create_identity(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)",
     }

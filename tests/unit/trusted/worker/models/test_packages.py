@@ -38,7 +38,7 @@ def _refused(reason: str, **changes: Any) -> None:
         "digest": _tiny().digest,
         "signer": SIGNER,
         "content_key": _tiny().content_key,
-        "world": TrustDomain.SIMULATED,
+        "domain": TrustDomain.SIMULATED,
         **changes,
     }
     with pytest.raises(BundleError, match=reason) as caught:

@@ -112,7 +112,7 @@ def test_the_bound_holds_whatever_comes(steps: list[list[int] | None]) -> None:
 
 def test_envelopes_do_not_show_what_they_hold() -> None:
     """A repr has no bytes of a request."""
-    assert repr(_envelopes(5)) == "Envelopes()"
+    assert repr(_envelopes(5)) == "EnvelopeBatch()"
 
 
 def test_the_clock_never_goes_back() -> None:
