@@ -7,7 +7,7 @@ SETUP = $(PYTHON) -m tools.setup
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 PYTEST = $(BIN)/python -m pytest -q
 PARALLEL = -n $(JOBS) --dist loadfile
-CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*
+CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*,src/sealflow/package/*,src/sealflow/documents/*
 
 .DEFAULT_GOAL := help
 .PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs fuzz audit lock newcomer clean

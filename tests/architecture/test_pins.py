@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sealflow import __version__
-from sealflow.host.broker.embedded import wheel_server
+from sealflow.host.broker.embedded_server import wheel_server
 from tests.chart.rendering import KUBERNETES
 from tests.chart.schemas import CUSTOM
 from tools.setup.pythons import FLINK, SUPPORTED

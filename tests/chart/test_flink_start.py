@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sealflow.operator.components import Site
-from sealflow.operator.keyset import make
+from sealflow.operator.components import ClusterNames
+from sealflow.operator.key_folder import make
 from tests.chart.rendering import CHART, files_of
 from tests.sim.flink_install import installed_flink
 
@@ -96,7 +96,9 @@ def test_flink_start(rendered: Rendered, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def stores() -> dict[str, bytes]:
     """The files of a key folder."""
-    files: dict[str, bytes] = make(Site(deployment="sealflow"), datetime.now(UTC), kubernetes=False)
+    files: dict[str, bytes] = make(
+        ClusterNames(deployment="sealflow"), datetime.now(UTC), kubernetes=False
+    )
     return files
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import yaml
 
-from sealflow.host.config import load
-from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.flink_job import FlinkJob
+from sealflow.host.engine.flink.settings import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
+from sealflow.host.settings import load
 from tests.chart.rendering import RELEASE, Object, Release, containers_of, files_of, pods_of, render
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FILES: Final[dict[str, type[msgspec.Struct]]] = {
     "gateway.toml": GatewayConfig,
-    "keybroker.toml": ControlConfig,
+    "keybroker.toml": KeyBrokerHostConfig,
     "engine.toml": EngineConfig,
     "job.toml": FlinkJob,
 }
@@ -53,7 +53,7 @@ def test_collateral(name: str, rendered: Rendered, tmp_path: Path) -> None:
     for combination, known in (("sgx", True), ("nonsgx", False)):
         path = tmp_path / name
         path.write_text(files_of(rendered(combination))[name].replace("@HOSTNAME@", "pod-0"))
-        config = load(path, EngineConfig if name == "engine.toml" else ControlConfig)
+        config = load(path, EngineConfig if name == "engine.toml" else KeyBrokerHostConfig)
         assert (config.collateral is not None) == known
         if config.collateral is not None:
             assert str(config.collateral.pccs_url).startswith("https://pccs.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.host.broker.embedded import wheel_server
+from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
 from tests.sim.engines import ENGINES, Engine
 from tests.sim.flink_install import installed_flink

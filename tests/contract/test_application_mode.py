@@ -13,10 +13,9 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
-from sealflow.cli.flink_keys import FlinkKeys, client_tls
-from sealflow.host.cluster import Cluster
-from sealflow.host.engine.flink_cluster import FlinkCluster
-from sealflow.host.engine.flink_rest import FlinkRest
+from sealflow.host.engine.flink.rest import FlinkRest
+from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, client_tls
+from sealflow.local.supervisor import Supervisor
 from tests.chart.rendering import NAMESPACE, Object, Release, render
 from tests.cluster.controllers import BY_NAME
 from tests.sim.engines import Engine, await_ended, free_port
@@ -56,7 +55,7 @@ def rendered(folder: Path, **values: Object) -> list[Object]:
 
 def test_alone(flink: Engine, tmp_path: Path) -> None:
     """It ends with its job, as do all processes."""
-    home, cluster, install = flink.cluster.home, Cluster(), installed_flink()
+    home, cluster, install = flink.cluster.home, Supervisor(), installed_flink()
     engine, job = named_engine(flink, tmp_path, "alone"), tmp_path / "job.toml"
     job.write_text(f'engine_config = "{engine}"\npython = "{install.python}"\n')
     rest_port, rpc_port = (free_port() for _ in range(2))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.wire.framing import FrameKind
+from sealflow.wire.frames import FrameKind
 from tests.sim.deployments import simulated_deployment
 from tests.sim.enclave import keybroker_boot, now_ms, worker_boot
 from tests.sim.gramine import direct, plainly, probing_manifest, replaced

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.host.engine.flink_cluster import FlinkInstall
+from sealflow.host.engine.flink.settings import FlinkInstall
 from tools.setup import pythons
 
 FLINK: Final = Path(__file__).resolve().parents[2] / ".venv-flink"

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import valkey
 
-from sealflow.host.broker.embedded import server_command, server_url, wait_ready, wheel_server
+from sealflow.host.broker.embedded_server import (
+    server_command,
+    server_url,
+    wait_ready,
+    wheel_server,
+)
 
 
 class Server:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from sealflow import __version__
-from sealflow.cli.screen import visible
+from sealflow.cli.screen import strip_control_characters
 from sealflow.errors import (
     ConfigError,
     ModelError,
@@ -24,23 +24,29 @@ from sealflow.errors import (
 from sealflow.extras import install_advice
 
 COMMANDS: Final = {
-    "up": ("sealflow.cli.up", "Start a whole cluster on this machine."),
-    "trial": ("sealflow.cli.trial", "Make what a trial on another cluster needs."),
-    "flink": ("sealflow.cli.flink", "Submit, watch, stop the engine's job on Apache Flink."),
-    "status": ("sealflow.cli.status", "Show what a running cluster does."),
-    "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
-    "policy": ("sealflow.cli.policy", "Check policy files."),
-    "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),
-    "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
-    "doctor": ("sealflow.cli.doctor", "Say what this machine lacks, and how to mend it."),
-    "enclave": ("sealflow.cli.enclave", "Build, sign and measure SGX enclaves."),
-    "revoke": ("sealflow.cli.revoke", "Revoke a worker, a model or a key."),
-    "log": ("sealflow.cli.log", "Fetch, check and show the key broker's log."),
-    "receipt": ("sealflow.cli.receipt", "Check receipts offline."),
-    "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
-    "keys": ("sealflow.cli.keys", "Make and rotate certificates, passwords, signing keys."),
-    "example": ("sealflow.cli.example", "Write an example model and photos into a folder."),
-    "chart": ("sealflow.cli.chart", "Write the Helm chart for Kubernetes into a folder."),
+    "up": ("sealflow.cli.operator.up", "Start a whole cluster on this machine."),
+    "trial": ("sealflow.cli.operator.up", "Make what a trial on another cluster needs."),
+    "flink": (
+        "sealflow.cli.operator.flink",
+        "Submit, watch, stop the engine's job on Apache Flink.",
+    ),
+    "status": ("sealflow.cli.operator.status", "Show what a running cluster does."),
+    "verify": ("sealflow.cli.owner.verify", "Verify a service and say what was proved."),
+    "policy": ("sealflow.cli.owner.verify", "Check policy files."),
+    "infer": ("sealflow.cli.owner.infer", "Seal images, have them classified, open the answers."),
+    "bench": ("sealflow.cli.bench.command", "Push N images, pull N answers, measure."),
+    "doctor": ("sealflow.cli.operator.doctor", "Say what this machine lacks, and how to mend it."),
+    "enclave": ("sealflow.cli.operator.enclave", "Build, sign and measure SGX enclaves."),
+    "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
+    "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
+    "receipt": ("sealflow.cli.owner.audit", "Check receipts offline."),
+    "model": ("sealflow.cli.owner.model", "Pack, inspect, publish and list models."),
+    "keys": (
+        "sealflow.cli.operator.keys",
+        "Make and rotate certificates, passwords, signing keys.",
+    ),
+    "example": ("sealflow.cli.owner.example", "Write an example model and photos into a folder."),
+    "chart": ("sealflow.cli.operator.chart", "Write the Helm chart for Kubernetes into a folder."),
 }
 _OF_SERVERS: Final = frozenset({"up", "doctor", "flink"})
 """Commands that need the extra `server`; the others need `client`."""
@@ -111,14 +117,14 @@ def main() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Commands say it themselves, once.
-    logging.getLogger("sealflow.owner.results").setLevel(logging.ERROR)
+    logging.getLogger("sealflow.owner.client.result").setLevel(logging.ERROR)
     # https://no-color.org; click by itself looks only at whether this is a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
         cli(prog_name="sealflow", color=color)
     except SealflowError as error:
         # Some of it may be a peer's words: one line, which steers no terminal.
-        line = visible(f"error: {error}").replace("\n", " ")
+        line = strip_control_characters(f"error: {error}").replace("\n", " ")
         click.secho(line, fg="red", err=True, color=color)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
 

@@ -22,7 +22,7 @@ _STEERING: Final = dict.fromkeys(
 )
 
 
-def visible(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Leave out what steers a terminal: control characters but tab and line feed, turned text."""
     return text.translate(_STEERING)
 
@@ -43,7 +43,7 @@ def print_table(table: RenderableType) -> None:
 
 
 class _Visible:
-    """A renderable whose text is `visible`, and whose own styles stay."""
+    """A renderable whose text is `strip_control_characters`, and whose own styles stay."""
 
     def __init__(self, inner: RenderableType) -> None:
         self._inner = inner
@@ -51,7 +51,7 @@ class _Visible:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for segment in console.render(self._inner, options):
             text, style, control = segment
-            yield segment if control else type(segment)(visible(text), style)
+            yield segment if control else type(segment)(strip_control_characters(text), style)
 
 
 def show_simulation(*, simulated: bool) -> None:

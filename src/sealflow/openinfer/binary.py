@@ -13,7 +13,7 @@ from sealflow.openinfer.elements import tensor_of_json
 from sealflow.openinfer.messages import MAX_TENSORS, InferRequest, InferResponse, RequestedOutput
 from sealflow.openinfer.tensor import Parameter, Tensor, check_name, parse_datatype, parse_shape
 from sealflow.wire.strict_json import (
-    canonical,
+    canonical_json,
     is_integer,
     parse_object_with_floats,
     require_keys,
@@ -32,12 +32,14 @@ _SIZE: Final = "binary_data_size"
 
 def encode_request(request: InferRequest) -> Encoded:
     """Write a request: every tensor in binary."""
-    return canonical(request_object(request, _announced)), [each.data for each in request.inputs]
+    return canonical_json(request_object(request, _announced)), [
+        each.data for each in request.inputs
+    ]
 
 
 def encode_response(response: InferResponse) -> Encoded:
     """Write a response: every tensor in binary."""
-    return canonical(response_object(response, _announced)), [
+    return canonical_json(response_object(response, _announced)), [
         each.data for each in response.outputs
     ]
 

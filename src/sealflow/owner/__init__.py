@@ -1,4 +1,8 @@
-"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used."""
+"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used.
+
+Its words: client, model, trust, audit, as its rooms. May import `streams`, `files`, `clock`,
+`backoff` and the core.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 from sealflow.extras import install_advice
 
 if TYPE_CHECKING:
-    from sealflow.owner.aio import AsyncClient as AsyncClient
-    from sealflow.owner.client import Client as Client
-    from sealflow.owner.queue_client import QueueClient as QueueClient
-    from sealflow.owner.queues import InputQueue as InputQueue
-    from sealflow.owner.queues import OutputQueue as OutputQueue
-    from sealflow.owner.results import InferResult as InferResult
-    from sealflow.owner.results import Label as Label
-    from sealflow.owner.results import Outcome as Outcome
+    from sealflow.owner.client.async_client import AsyncClient as AsyncClient
+    from sealflow.owner.client.client import Client as Client
+    from sealflow.owner.client.result import InferResult as InferResult
+    from sealflow.owner.client.result import Label as Label
+    from sealflow.owner.client.result import Outcome as Outcome
+    from sealflow.owner.queue.client import InputQueue as InputQueue
+    from sealflow.owner.queue.client import OutputQueue as OutputQueue
+    from sealflow.owner.queue.client import QueueClient as QueueClient
 
 __all__ = [
     "AsyncClient",
@@ -29,14 +33,14 @@ __all__ = [
 ]
 
 _MODULES: Final = {
-    "AsyncClient": "aio",
-    "Client": "client",
-    "InferResult": "results",
-    "InputQueue": "queues",
-    "Label": "results",
-    "Outcome": "results",
-    "OutputQueue": "queues",
-    "QueueClient": "queue_client",
+    "AsyncClient": "client.async_client",
+    "Client": "client.client",
+    "InferResult": "client.result",
+    "InputQueue": "queue.client",
+    "Label": "client.result",
+    "Outcome": "client.result",
+    "OutputQueue": "queue.client",
+    "QueueClient": "queue.client",
 }
 
 

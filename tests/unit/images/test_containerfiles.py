@@ -13,7 +13,17 @@ from sealflow import __version__
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {path.name: path.read_text() for path in (ROOT / "deploy" / "images").iterdir()}
-CORE = {"__init__.py", "attest", "errors.py", "openinfer", "seal", "trusted", "wire"}
+CORE = {
+    "__init__.py",
+    "attest",
+    "documents",
+    "errors.py",
+    "openinfer",
+    "package",
+    "seal",
+    "trusted",
+    "wire",
+}
 INSTALL = re.compile(
     r"python3 -m tools\.setup --into /opt/[a-z/]+ --lists (?P<lists>[a-z ]+?) *(&&|$)"
 )

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.operator.authority import load_certificates
+from sealflow.operator.certificates import load_certificates
 from sealflow.operator.components import COMPONENTS
-from sealflow.operator.keyset import rotate_authorities, rotate_certificates
-from sealflow.operator.private import write_tree
+from sealflow.operator.key_folder import rotate_authorities, rotate_certificates, write_tree
 from tests.sim.tls import client_context, server_context, shake_hands
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ class Finding:
     detail: str
     fix: str = ""
 
-    def as_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str]:
         """Give it for machines."""
         return {
             "check": self.check,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from sealflow.host.sgx import Machine
+    from sealflow.host.enclave.sgx import Machine
 
 QCNL: Final = "etc/sgx_default_qcnl.conf"
 """Where Intel's quote library is told of the PCCS."""

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import ConfigError, SealflowError
-from sealflow.host.broker.embedded import find_server, wait_ready
+from sealflow.host.broker.embedded_server import find_server, wait_ready
 from sealflow.host.doctor.finding import Finding, failed, passed, warned
-from sealflow.host.engine.flink_cluster import FlinkInstall
+from sealflow.host.engine.flink.settings import FlinkInstall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 JAVA_VERSIONS: Final = (17, 21)
 """Those that Flink 2.3 starts on."""

@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from sealflow.errors import SealflowError
-from sealflow.host.broker.connecting import require_access
-from sealflow.host.config import load_argument
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.local import LocalEngine
-from sealflow.host.logs import configure_logs
+from sealflow.host.service import configure_logs
+from sealflow.host.settings import load_argument
+from sealflow.streams.connection import require_access
 
 if TYPE_CHECKING:
     from types import FrameType

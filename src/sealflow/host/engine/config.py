@@ -6,8 +6,8 @@ import os
 from typing import Final, Literal
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.host.enclaves import EnclaveConfig
-from sealflow.host.usage import memory_bytes
+from sealflow.host.enclave.command import EnclaveConfig
+from sealflow.host.process_status import memory_bytes
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.host.engine.crew import Crew
+from sealflow.host.engine.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
@@ -20,7 +20,7 @@ class LocalEngine:
 
         Raises: ConfigError.
         """
-        self._crew = Crew(config, count=config.worker_count, feeding=True)
+        self._crew = WorkerPool(config, count=config.worker_count, feeding=True)
         self._stopping = False
 
     def stop(self) -> None:
@@ -35,7 +35,7 @@ class LocalEngine:
         """
         try:
             while not self._stopping:
-                self._crew.tend()
+                self._crew.maintain()
                 self._crew.wait(_ROUND_S)
             self._crew.drain()
         finally:

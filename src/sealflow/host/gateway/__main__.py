@@ -13,12 +13,12 @@ import structlog
 import uvicorn
 
 from sealflow.errors import ConfigError, SealflowError
-from sealflow.host.broker.connecting import require_access
-from sealflow.host.config import load_argument
+from sealflow.host.gateway.bounded_connection import bounded_connection
 from sealflow.host.gateway.config import GatewayConfig
-from sealflow.host.gateway.connection import bounded_connection
-from sealflow.host.gateway.service import Service
-from sealflow.host.logs import configure_logs
+from sealflow.host.gateway.service import GatewayService
+from sealflow.host.service import configure_logs
+from sealflow.host.settings import load_argument
+from sealflow.streams.connection import require_access
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,7 +32,7 @@ _LAST_WORDS_S = 2
 class _Server(uvicorn.Server):
     """Tells the service first when a signal ends it, and then ends by itself."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: GatewayService) -> None:
         super().__init__(config)
         self._service = service
 
@@ -63,7 +63,9 @@ async def _serve(
 ) -> None:
     host, port = listening.getsockname()[:2]
     scheme = "http" if config.tls_certificate is None else "https"
-    service = Service(config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+    service = GatewayService(
+        config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    )
     server_config.app = service.gateway
     server_config.load()
     await service.start()

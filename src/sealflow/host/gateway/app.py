@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import UnavailableError
-from sealflow.host.gateway.request import ClientGoneError, Request
-from sealflow.host.gateway.response import ProblemError, Response, json_response, retry_after
+from sealflow.host.gateway.http import (
+    ClientGoneError,
+    ProblemError,
+    Request,
+    Response,
+    json_response,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from sealflow.host.gateway.asgi import Receive, Scope, Send
-    from sealflow.host.gateway.figures import Figures
-    from sealflow.host.gateway.response import Header
+    from sealflow.host.gateway.http import Header, Receive, Scope, Send
+    from sealflow.host.gateway.metrics import GatewayMetrics
 
     Handle = Callable[[Request], Awaitable[Response]]
 
@@ -45,13 +50,13 @@ class Route:
         return self.path.partition("{")[0] if "{" in self.path else None
 
 
-class Gateway:
+class GatewayApp:
     """Routes requests. Errors leave as JSON or as refusal envelopes, never as a traceback."""
 
     def __init__(
         self,
         routes: Sequence[Route],
-        figures: Figures,
+        figures: GatewayMetrics,
         marks: Callable[[], tuple[Header, ...]],
         *,
         log_requests: bool,

@@ -36,7 +36,7 @@ _DEBUG: Final = 0x02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class EnclaveMeasurement:
     """What a policy can ask of one enclave. `measurement`, `signer`: MRENCLAVE, MRSIGNER in hex."""
 
     role: Role
@@ -47,7 +47,7 @@ class Measurement:
     debug: bool
 
     @classmethod
-    def read(cls, data: bytes, role: Role) -> Measurement:
+    def read(cls, data: bytes, role: Role) -> EnclaveMeasurement:
         """Read a SIGSTRUCT and check its signature.
 
         Raises: MalformedError.
@@ -79,7 +79,7 @@ class Measurement:
             debug=bool(attributes & _DEBUG) or not mask & _DEBUG,
         )
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Give all of it for machines."""
         return {
             "measurement": self.measurement,

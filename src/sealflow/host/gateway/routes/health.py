@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import UnavailableError
-from sealflow.host.gateway.response import Response, json_response, retry_after
+from sealflow.host.gateway.http import Response, json_response, retry_after
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.delivery import Depth
-    from sealflow.host.broker.records import Records
+    from sealflow.host.broker.gateway_records import GatewayRecords
+    from sealflow.host.broker.redis_streams import QueueDepth
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.figures import Figures
-    from sealflow.host.gateway.request import Request
+    from sealflow.host.gateway.http import Request
+    from sealflow.host.gateway.metrics import GatewayMetrics
     from sealflow.host.gateway.routes.keybroker import DirectoryCache
 
 _FRESH_S: Final = 1.0
@@ -28,14 +28,18 @@ _DRAINING: Final = "the gateway is shutting down"
 class _Seen:
     directory: bool
     components: list[dict[str, Any]]
-    depth: Depth
+    depth: QueueDepth
 
 
 class HealthRoutes:
     """`GET /v2/health/live`, `/v2/health/ready`, `/v1/status` and `/metrics`."""
 
     def __init__(
-        self, config: GatewayConfig, records: Records, directory: DirectoryCache, figures: Figures
+        self,
+        config: GatewayConfig,
+        records: GatewayRecords,
+        directory: DirectoryCache,
+        figures: GatewayMetrics,
     ) -> None:
         """Ask `records` what the other processes say."""
         self._config = config

@@ -1,0 +1,30 @@
+"""Core, pure: domain separation: trust domains with their labels, and length-prefixed bytes."""
+
+from __future__ import annotations
+
+import enum
+import functools
+from typing import Final
+
+LENGTH_BYTES: Final = 4
+
+
+def length_prefixed(*values: bytes) -> bytes:
+    """Join values, each after its length in `LENGTH_BYTES` bytes, big-endian.
+
+    Each under 2^32 bytes. Spec: LP in exchange.md and bundle.md.
+    """
+    return b"".join(len(value).to_bytes(LENGTH_BYTES) + value for value in values)
+
+
+class TrustDomain(enum.Enum):
+    """The two worlds; the value starts every label: nothing made in one counts in the other."""
+
+    HARDWARE = b"sealflow/1"
+    SIMULATED = b"sealflow-sim/1"
+
+    @functools.cache
+    def label(self, purpose: str) -> bytes:
+        """The domain separation label for one purpose."""
+        prefix: bytes = self.value
+        return prefix + b" " + purpose.encode() + b"\0"
