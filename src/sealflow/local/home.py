@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,9 +164,24 @@ class ClusterHome:
             pass
         except (OSError, MalformedError) as error:
             raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
+        self._set_state_aside()
         platform = create_platform(now_ms())
         _write(self.platform, platform.encode())
         return platform
+
+    def _set_state_aside(self) -> None:
+        """Rename what is left of the platform before, since enclaves of no other can open it.
+
+        That is the key broker's sealed state, and the queue with the directory of that time.
+        """
+        for folder in (self.keybroker, self.broker):
+            former = folder.with_name(f"{folder.name}.former")
+            try:
+                if folder.exists():
+                    shutil.rmtree(former, ignore_errors=True)
+                    folder.rename(former)
+            except OSError as error:
+                raise ConfigError(f"{folder}: cannot rename: {error.strerror}") from error
 
 
 def _write(path: Path, content: bytes) -> None:
