@@ -82,6 +82,8 @@ def test_apt_packages() -> None:
     found = apt_packages()
     assert {"buildah", "redis-server", "python3-venv", "libgcc-s1"} <= found
     assert found - SHOWN == set()
+    (suites,) = re.findall(r"^SUITES \?= (.+)$", MAKEFILE, re.MULTILINE)
+    assert "`{}` and `{}` of the day".format(*suites.split()) in PAGE
 
 
 def images(values: Any) -> Iterator[str]:
