@@ -11,10 +11,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import base64_bytes, json_object
 from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
 from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 MAX_REVOKED: Final = 1024
 MAX_ORDER_BYTES: Final = 4096
-_SIGNATURE_BYTES: Final = 64
 
 
 class RevokedKind(enum.StrEnum):
@@ -130,7 +127,7 @@ class SignedRevocationOrder:
         """
         return cls(
             text=base64_bytes(value.get("order"), MAX_ORDER_BYTES, "order"),
-            signature=base64_bytes(value.get("signature"), _SIGNATURE_BYTES, "order signature"),
+            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "order signature"),
         )
 
     def verify(self, domain: TrustDomain) -> RevocationOrder:
@@ -147,9 +144,7 @@ class SignedRevocationOrder:
         )
         if order.encode() != self.text:
             raise MalformedError("order: not in its one form")
-        try:
-            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(order.signer))
-            key.verify(self.signature, domain.label("order") + self.text)
-        except (InvalidSignature, ValueError) as error:
-            raise EvidenceError("order_signature", "its signer did not sign it") from error
+        refusal = EvidenceError("order_signature", "its signer did not sign it")
+        signed = domain.label("order") + self.text
+        verify_signature(bytes.fromhex(order.signer), self.signature, signed, refusal)
         return order

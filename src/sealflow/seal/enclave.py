@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.keys import SealingKey, parse_suite
+from sealflow.seal.signing import verify_signature
 from sealflow.wire.domain import length_prefixed
 
 if TYPE_CHECKING:
@@ -57,11 +55,7 @@ def open_sealed(  # noqa: PLR0913 - everything that the secret is bound to
     Raises: OpenError when it is not for this evidence or not of this giver.
     """
     domain = opening.suite.domain
-    try:
-        key = Ed25519PublicKey.from_public_bytes(signer)
-        key.verify(signature, _signed(domain, purpose, nonce, bound, sealed))
-    except (InvalidSignature, ValueError):
-        raise OpenError from None
+    verify_signature(signer, signature, _signed(domain, purpose, nonce, bound, sealed), OpenError())
     return opening.open(sealed, domain.label(purpose))
 
 

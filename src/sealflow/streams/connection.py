@@ -1,4 +1,4 @@
-"""Host: connections to a broker, and what the errors of the client library mean."""
+"""Core: connections to a broker, and what the errors of the client library mean."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from sealflow.backoff import Backoff
 from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
@@ -58,7 +59,7 @@ class _PoolSlot:
         self.worker: WorkerProcess | None = None
         self.started_s = 0.0
         self.due_s = 0.0
-        self.pause_s = _FIRST_PAUSE_S
+        self.backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         self.restarts = -1
         self.hopeless = 0
 
@@ -212,13 +213,14 @@ class WorkerPool:
         slot.worker = None
         slot.step.worker_ended()
         if now_s - slot.started_s > _HEALTHY_S:
-            slot.pause_s, slot.hopeless = _FIRST_PAUSE_S, 0
+            slot.backoff.reset()
+            slot.hopeless = 0
         slot.hopeless = slot.hopeless + 1 if worker.fatal in _FATAL_WORDS else 0
         if slot.hopeless >= _FATAL_STARTS:
             raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
-        slot.due_s = now_s + slot.pause_s
-        _log.warning("worker ended", reason=worker.fatal, next_in_s=slot.pause_s)
-        slot.pause_s = min(slot.pause_s * 2, _MAX_PAUSE_S)
+        pause_s = slot.backoff.next_s()
+        slot.due_s = now_s + pause_s
+        _log.warning("worker ended", reason=worker.fatal, next_in_s=pause_s)
 
     def _tick(self) -> None:
         try:

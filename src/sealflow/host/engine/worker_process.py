@@ -14,6 +14,7 @@ from sealflow.clock import now_ms
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.host.settings import package_path
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 
@@ -235,7 +236,7 @@ class WorkerProcess:
         self._relay.send(FrameKind.CONTROL, answer or b"")
 
     def _send_package(self, digest: bytes) -> None:
-        path = self._packages / f"{digest.hex()}.sealed"
+        path = package_path(self._packages, digest.hex())
         absent = encode_chunk(digest[:_DIGEST_BYTES].ljust(_DIGEST_BYTES, b"\0"), 0, 0, b"")
         try:
             with path.open("rb") as file:

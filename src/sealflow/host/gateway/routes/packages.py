@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.gateway.http import BodyTooLargeError, ProblemError, Response, json_response
+from sealflow.host.settings import PACKAGE_SUFFIX, package_path
 from sealflow.wire.ids import parse_digest
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sealflow.host.gateway.http import Request
 
 
-SUFFIX: Final = ".sealed"
 _PART_SUFFIX: Final = ".part"
 _WRITE_BYTES: Final = 2**20
 _ABANDONED_AFTER_S: Final = 86_400
@@ -93,8 +93,8 @@ class PackageStore:
         rows: list[dict[str, object]] = []
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
-                    digest = entry.name.removesuffix(SUFFIX)
+                if entry.name.endswith(PACKAGE_SUFFIX) and entry.is_file(follow_symlinks=False):
+                    digest = entry.name.removesuffix(PACKAGE_SUFFIX)
                     rows.append({"digest": digest, "bytes": entry.stat().st_size})
         return sorted(rows, key=lambda row: str(row["digest"]))
 
@@ -104,7 +104,7 @@ class PackageStore:
         Raises: MalformedError when the digest is not one, UnavailableError when the disk refuses,
         and whatever `pieces` raises; then nothing is left behind.
         """
-        target = self._folder / (parse_digest(digest) + SUFFIX)
+        target = package_path(self._folder, parse_digest(digest))
         part = self._folder / f"{digest}.{secrets.token_hex(8)}{_PART_SUFFIX}"
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
