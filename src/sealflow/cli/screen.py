@@ -76,7 +76,7 @@ def warn_of_simulation(*, simulated: bool) -> None:
 
 @contextmanager
 def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; gives the function that takes how many are done so far."""
+    """Show a bar on a terminal; returns the function that takes how many are done so far."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return

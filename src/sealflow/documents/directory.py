@@ -64,7 +64,7 @@ class DirectoryModel:
     image: str | None
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that the payload holds."""
+        """Return the object that the payload holds."""
         return {
             "name": self.name,
             "version": self.version,
@@ -116,7 +116,7 @@ class DirectoryKey:
     destroy_ms: int
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that the payload holds."""
+        """Return the object that the payload holds."""
         return {
             "kid": self.kid,
             "suite": int(self.suite),
@@ -264,7 +264,7 @@ class SignedDirectory:
         return hashlib.sha256(self.payload).hexdigest()
 
     def verify(self, signing_key: bytes, domain: TrustDomain) -> Directory:
-        """Give the directory that the holder of `signing_key` signed, in this world.
+        """Return the directory that the holder of `signing_key` signed, in this trust domain.
 
         `signing_key`: Ed25519 public key, from approved claims.
 
@@ -279,7 +279,7 @@ class SignedDirectory:
         except MalformedError as error:
             raise EvidenceError("directory", str(error)) from error
         if any(key.suite.domain is not domain for key in directory.keys):
-            raise EvidenceError("directory", "it has keys of another world")
+            raise EvidenceError("directory", "it has keys of another trust domain")
         return directory
 
 

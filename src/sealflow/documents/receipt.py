@@ -124,7 +124,7 @@ class SignedReceipt:
         return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that travels and is kept."""
+        """Return the object that travels and is kept."""
         return {
             "receipt": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -142,7 +142,7 @@ class SignedReceipt:
         )
 
     def verify(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
-        """Give the receipt that the holder of `signing_key` (Ed25519 public key) signed.
+        """Return the receipt that the holder of `signing_key` (Ed25519 public key) signed.
 
         Raises: EvidenceError, MalformedError.
         """
@@ -157,7 +157,7 @@ def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryvie
 
 
 def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
-    """Take the reply out of a content that may hold a receipt; gives both.
+    """Take the reply out of a content that may hold a receipt; returns both.
 
     Raises: MalformedError.
     """

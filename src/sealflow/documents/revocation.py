@@ -44,7 +44,7 @@ class RevokedKind(enum.StrEnum):
 class Revoked:
     """One thing that is revoked for good.
 
-    Raises: MalformedError when `id` is no id of that kind.
+    Raises: MalformedError when `id` is not an id of that kind.
     """
 
     kind: RevokedKind
@@ -55,7 +55,7 @@ class Revoked:
         _IDS[self.kind](self.id)
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that payloads hold."""
+        """Return the object that payloads hold."""
         return {"kind": self.kind.value, "id": self.id}
 
     @classmethod
@@ -113,7 +113,7 @@ class SignedRevocationOrder:
         return cls(text=text, signature=key.sign(domain.label("order") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that travels and is logged."""
+        """Return the object that travels and is logged."""
         return {
             "order": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -131,7 +131,7 @@ class SignedRevocationOrder:
         )
 
     def verify(self, domain: TrustDomain) -> RevocationOrder:
-        """Give the order that its signer signed. Whether the signer may is another question.
+        """Return the order that its signer signed. Whether the signer may is another question.
 
         Raises: MalformedError, EvidenceError.
         """

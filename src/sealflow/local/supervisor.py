@@ -27,7 +27,7 @@ EARLY_EXITS: Final = 3
 def free_port(host: str, wanted: int) -> int:
     """Check that a port is free, or with 0 let the system choose one, which it gives nobody soon.
 
-    Raises: ConfigError when it is taken, or `host` is no address of this machine.
+    Raises: ConfigError when it is taken, or `host` is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -41,7 +41,7 @@ def free_port(host: str, wanted: int) -> int:
 
 
 def near_port(host: str, wanted: int) -> int:
-    """Give the wanted port, or any free one when that is taken.
+    """Return the wanted port, or any free one when that is taken.
 
     Raises: ConfigError when there is none.
     """

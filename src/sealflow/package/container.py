@@ -55,7 +55,8 @@ def seal_package(
 ) -> bytes:
     """Make a package of a manifest and exactly its files, under a content key of its own.
 
-    `sealing`: the owner's key, to which the content key is wrapped; its world is the package's.
+    `sealing`: the owner's key, to which the content key is wrapped; the package is of its trust
+    domain.
     `progress` is called with the bytes encrypted since the last call.
 
     Raises: BundleError when files and manifest do not fit, or are over a limit.
@@ -97,7 +98,7 @@ class Package:
         return self.statement.manifest
 
     def unwrap(self, key: OpeningKey) -> bytes:
-        """Give the content key to the owner who packed.
+        """Return the content key to the owner who packed.
 
         Raises: OpenError for any other key.
         """
@@ -106,7 +107,7 @@ class Package:
         return content_key
 
     def open_files(self, content_key: bytes, domain: TrustDomain) -> dict[str, bytes]:
-        """Give the manifest's files by name: the signer's bytes, and all of them.
+        """Return the manifest's files by name: the signer's bytes, and all of them.
 
         Memory: the files once, beside the package.
 

@@ -144,7 +144,7 @@ def sign_statement(payload: bytes, key: Ed25519PrivateKey) -> bytes:
 
 
 def verify_statement(payload: bytes, signature: bytes, signer: str) -> Statement:
-    """Give the statement that `signer` (an Ed25519 public key in hex) signed.
+    """Return the statement that `signer` (an Ed25519 public key in hex) signed.
 
     Raises: BundleError.
     """

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 def seal_to_enclave(
     text: bytes, approval: Approval, signing: Ed25519PrivateKey, purpose: str
 ) -> tuple[bytes, bytes]:
-    """Seal `text` to the approved enclave; gives it with the giver's signature.
+    """Seal `text` to the approved enclave; returns it with the giver's signature.
 
-    Raises: MalformedError when the enclave's key is of another world than its evidence.
+    Raises: MalformedError when the enclave's key is of another trust domain than its evidence.
     """
     bound, domain = approval.claims.bound, approval.claims.domain
     key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
     if key.suite.domain is not domain:
-        raise MalformedError("bound claims: the sealing key is of another world")
+        raise MalformedError("bound claims: the sealing key is of another trust domain")
     sealed = key.seal(text, domain.label(purpose))
     return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.encode(), sealed))
 

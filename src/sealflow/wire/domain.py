@@ -31,7 +31,7 @@ def read_length_prefixed(view: memoryview, limit: int) -> tuple[memoryview, memo
 
 
 class TrustDomain(enum.Enum):
-    """The two worlds; the value starts every label: nothing made in one counts in the other."""
+    """Hardware or simulated; the value starts every label: what one made fails in the other."""
 
     HARDWARE = b"sealflow/1"
     SIMULATED = b"sealflow-sim/1"

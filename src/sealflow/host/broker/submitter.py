@@ -196,7 +196,7 @@ class Submitter:
                 await asyncio.sleep(backoff.next_s())
 
     async def _read(self, taken: list[bytes]) -> list[bytes]:
-        """Delete what was taken, wait for more, resolve it; gives what to delete next.
+        """Delete what was taken, wait for more, resolve it; returns what to delete next.
 
         Deleted, not stepped over: a broker that lost its data counts anew.
         """

@@ -58,7 +58,7 @@ def collateral_source(config: EnclaveConfig) -> CollateralSource | None:
 def enclave_command(
     config: EnclaveConfig, role: Role, machine: Machine = SYSTEM
 ) -> tuple[str, ...]:
-    """Give the command line that starts a worker or a key broker.
+    """Return the command line that starts a worker or a key broker.
 
     Raises: ConfigError when this machine or the deployment is not for the mode, with the reason.
     """

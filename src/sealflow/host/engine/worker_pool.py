@@ -54,14 +54,14 @@ _FATAL_STARTS: Final = 3
 class _PoolSlot:
     """A place for a worker, whichever process fills it now."""
 
-    def __init__(self, step: DeliveryTracker) -> None:
-        self.step = step
+    def __init__(self, tracker: DeliveryTracker) -> None:
+        self.tracker = tracker
         self.worker: WorkerProcess | None = None
         self.started_s = 0.0
         self.due_s = 0.0
         self.backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         self.restarts = -1
-        self.hopeless = 0
+        self.fatal_starts = 0
 
 
 class WorkerPool:
@@ -95,7 +95,7 @@ class WorkerPool:
         ]
 
     def maintain(self) -> None:
-        """Start what is due, bury what ended, tell the time, report now and then.
+        """Start due workers, reap ended ones, send the clock tick, publish the status every 2 s.
 
         Raises: ConfigError when workers end again and again for a reason that stays.
         """
@@ -127,12 +127,12 @@ class WorkerPool:
     @property
     def metrics(self) -> EngineMetrics:
         """What the first place's workers did."""
-        return self._slots[0].step.figures
+        return self._slots[0].tracker.metrics
 
     @property
     def in_work(self) -> int:
-        """Requests that are owed an answer."""
-        return sum(slot.step.in_work for slot in self._slots)
+        """The number of unacknowledged requests."""
+        return sum(slot.tracker.in_work for slot in self._slots)
 
     @property
     def restarts(self) -> int:
@@ -154,15 +154,15 @@ class WorkerPool:
         self._wake.set()
 
     def drain(self) -> None:
-        """Claim no more, and wait until what is in work is answered, as long as configured."""
+        """Claim no more, and wait until what is in flight is answered, as long as configured."""
         _log.info("draining")
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         for worker in workers:
             worker.drain()
         until = time.monotonic() + self._config.drain_s
-        while time.monotonic() < until and any(slot.step.in_work for slot in self._slots):
+        while time.monotonic() < until and any(slot.tracker.in_work for slot in self._slots):
             for slot in self._slots:
-                slot.step.flush()
+                slot.tracker.flush()
             if all(worker.ended for worker in workers):
                 break
             time.sleep(0.05)
@@ -187,7 +187,7 @@ class WorkerPool:
     def _start(self, slot: _PoolSlot, now_s: float) -> None:
         logs = self._config.logs_dir
         slot.worker = worker = WorkerProcess(
-            slot.step,
+            slot.tracker,
             self._broker,
             Relay(
                 self._command,
@@ -211,12 +211,12 @@ class WorkerPool:
     def _reap(self, slot: _PoolSlot, worker: WorkerProcess, now_s: float) -> None:
         worker.finish(_FINISH_S)
         slot.worker = None
-        slot.step.worker_ended()
+        slot.tracker.worker_ended()
         if now_s - slot.started_s > _HEALTHY_S:
             slot.backoff.reset()
-            slot.hopeless = 0
-        slot.hopeless = slot.hopeless + 1 if worker.fatal in _FATAL_WORDS else 0
-        if slot.hopeless >= _FATAL_STARTS:
+            slot.fatal_starts = 0
+        slot.fatal_starts = slot.fatal_starts + 1 if worker.fatal in _FATAL_WORDS else 0
+        if slot.fatal_starts >= _FATAL_STARTS:
             raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
         pause_s = slot.backoff.next_s()
         slot.due_s = now_s + pause_s
@@ -231,7 +231,7 @@ class WorkerPool:
         self._directory = found
         if news:
             for slot in self._slots:
-                slot.step.published = published_models(news)
+                slot.tracker.published = published_models(news)
         time_ms = now_ms()
         for slot in self._slots:
             if slot.worker is not None:

@@ -44,7 +44,7 @@ class WorkerProcess:
 
     def __init__(  # noqa: PLR0913 - the parts of a worker's host meet here
         self,
-        step: DeliveryTracker,
+        tracker: DeliveryTracker,
         broker: RedisStreams,
         relay: Relay,
         config: EngineConfig,
@@ -57,7 +57,7 @@ class WorkerProcess:
 
         `feeding`: with a thread that feeds it; otherwise somebody calls `feed` again and again.
         """
-        self._step = step
+        self._tracker = tracker
         self._broker = broker
         self._control = Keyspace(deployment=config.deployment).control
         self._packages = Path(config.packages_dir)
@@ -132,10 +132,10 @@ class WorkerProcess:
             "ready": self.ready,
             "simulated": self.state.get("simulated"),
             "models": self.state["models"],
-            "in_flight": self._step.in_work,
-            "served": self._step.served,
-            "refused": self._step.figures.refusals,
-            "round_trip_ms": {each: self._step.figures.round_trip_ms(each) for each in (50, 99)},
+            "in_flight": self._tracker.in_work,
+            "served": self._tracker.served,
+            "refused": self._tracker.metrics.refusals,
+            "round_trip_ms": {each: self._tracker.metrics.round_trip_ms(each) for each in (50, 99)},
             "cpu_s": round(cpu_s(pid), 2),
             "rss_bytes": rss_bytes(pid),
         }
@@ -153,14 +153,14 @@ class WorkerProcess:
             if not self._ready.wait(min(rest_s, _NOTICE_S)):
                 continue
             try:
-                if self._step.wait_for_room(min(rest_s, _NOTICE_S)):
-                    self._give(self._step.next_batch(max(1, int(rest_s * 1000))))
+                if self._tracker.wait_for_room(min(rest_s, _NOTICE_S)):
+                    self._give(self._tracker.next_batch(max(1, int(rest_s * 1000))))
             except WorkerGoneError:
                 return
             except UnavailableError as error:
                 _log.warning("the queue is away", error=str(error))
                 self._ended.wait(_AWAY_PAUSE_S)
-                self._step.flush()
+                self._tracker.flush()
 
     def _feed(self) -> None:
         while not self.over:
@@ -169,7 +169,7 @@ class WorkerProcess:
     def _give(self, items: list[tuple[int, bytes]]) -> None:
         if items:
             self._relay.send(FrameKind.BATCH, encode_batch(now_ms(), items))
-            if self._step.in_work > len(items):
+            if self._tracker.in_work > len(items):
                 # It had work already: what comes next may come in company.
                 self._ended.wait(_GATHER_S)
 
@@ -190,7 +190,7 @@ class WorkerProcess:
         match kind:
             case FrameKind.REPLIES:
                 _, items = decode_batch(payload)
-                self._step.accept_replies([(slot, bytes(reply)) for slot, reply in items])
+                self._tracker.accept_replies([(slot, bytes(reply)) for slot, reply in items])
             case FrameKind.READY:
                 self.state = _parsed(payload)
                 if self.state["models"]:

@@ -140,14 +140,14 @@ class RetryBudget:
         self._away_since = 0.0
 
     def count_refusal(self, error: RefusedError, least_s: float) -> float:
-        """Count a refusal; gives the time to wait, at least `least_s`, after the first no more."""
+        """Count a refusal; returns how long to wait, at least `least_s`."""
         self._refusals += 1
         if self._refusals >= MAX_ATTEMPTS:
             raise error
         return 0.0 if self._refusals == 1 and not least_s else self._wait(least_s, error)
 
     def count_unavailable(self, error: SealflowError) -> float:
-        """Note that nobody can serve; gives the time to wait."""
+        """Note that nobody can serve; returns the time to wait."""
         now = time.monotonic()
         self._away_since = self._away_since or now
         if now - self._away_since >= MAX_AWAY_S:

@@ -86,7 +86,7 @@ def measure(role: Role, folder: Path) -> EnclaveMeasurement:
 
 
 def enclave_signer(key: Path) -> str:
-    """Give the MRSIGNER, in hex, of a key that may sign enclaves.
+    """Return the MRSIGNER, in hex, of a key that may sign enclaves.
 
     Raises: ConfigError when it is not RSA of 3072 bits with exponent 3, unencrypted.
     """
@@ -106,7 +106,7 @@ def enclave_signer(key: Path) -> str:
 
 
 def new_enclave_key() -> tuple[bytes, str]:
-    """Draw a key; gives its PEM, as gramine-sgx-sign reads it, and its MRSIGNER in hex."""
+    """Draw a key; returns its PEM, as gramine-sgx-sign reads it, and its MRSIGNER in hex."""
     key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=_KEY_BITS)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     modulus = key.public_key().public_numbers().n.to_bytes(_KEY_BITS // 8, "little")

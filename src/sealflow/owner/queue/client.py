@@ -280,7 +280,7 @@ class QueueClient:
             named = envelope.header.request_id or parse_request_id(correlation.decode())
             found = self._pending.find(named)
         except (MalformedError, UnicodeDecodeError):
-            _log.warning("the inbox held something that is no envelope")
+            _log.warning("the inbox held something that is not an envelope")
             return
         if found is None:
             return

@@ -30,19 +30,19 @@ _ABANDONED_AFTER_S: Final = 86_400
 class PackageRoutes:
     """`PUT /v1/packages/{digest}` and `GET /v1/packages`."""
 
-    def __init__(self, config: GatewayConfig, shelf: PackageStore | None) -> None:
+    def __init__(self, config: GatewayConfig, packages: PackageStore | None) -> None:
         """Store on `shelf`; None turns both routes off."""
         self._config = config
-        self._shelf = shelf
+        self._packages = packages
 
     async def put(self, request: Request) -> Response:
         """Store one package under the digest of its signed statement."""
-        shelf = self._require_store()
+        packages = self._require_store()
         limit = self._config.max_package_bytes
         try:
             digest = parse_digest(request.argument)
             pieces = request.body_chunks(limit, self._config.upload_timeout_s)
-            size = await shelf.store(digest, pieces)
+            size = await packages.store(digest, pieces)
         except MalformedError as error:
             detail = (
                 f"{error}: the name is the SHA-256 of the package's statement, in lower-case hex"
@@ -60,10 +60,10 @@ class PackageRoutes:
         return json_response({"packages": listing})
 
     def _require_store(self) -> PackageStore:
-        if self._shelf is None:
+        if self._packages is None:
             detail = "this gateway stores no packages: set packages_dir in its configuration"
             raise ProblemError(404, detail, close=True)
-        return self._shelf
+        return self._packages
 
 
 class PackageStore:
