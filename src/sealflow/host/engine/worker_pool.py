@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 import time
-from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +27,7 @@ from sealflow.host.engine.worker_process import WorkerProcess
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
+from sealflow.wire.frame_payloads import Fatal, RuntimeName, WorkerBoot
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
@@ -41,12 +42,12 @@ _MAX_PAUSE_S: Final = 15.0
 _HEALTHY_S: Final = 30.0
 _FINISH_S: Final = 10.0
 _FATAL_WORDS: Final = (
-    "boot",
-    "deployment",
-    "tee",
-    "not_dcap",
-    "key_broker_untrusted",
-    "not_approved",
+    Fatal.BOOT,
+    Fatal.DEPLOYMENT,
+    Fatal.TEE,
+    Fatal.NOT_DCAP,
+    Fatal.KEY_BROKER_UNTRUSTED,
+    Fatal.NOT_APPROVED,
 )
 _FATAL_STARTS: Final = 3
 
@@ -201,9 +202,9 @@ class WorkerPool:
         )
         slot.started_s = now_s
         slot.restarts += 1
-        boot = {**self._boot, "now_ms": now_ms()}
+        boot = replace(self._boot, now_ms=now_ms())
         try:
-            worker.start(json.dumps(boot).encode())
+            worker.start(boot.to_bytes())
             worker.tick(now_ms(), self._directory)
         except WorkerGoneError as error:
             _log.error("worker", error=str(error))
@@ -259,26 +260,27 @@ class WorkerPool:
         except UnavailableError as error:
             _log.warning("the broker is away", error=str(error))
 
-    def _boot_settings(self) -> dict[str, object]:
+    def _boot_settings(self) -> WorkerBoot:
         config = self._config
         platform = config.simulated_platform_file
-        settings = read_file(config.deployment_file, "deployment_file")
-        simulated = None if platform is None else read_file(platform, "simulated_platform_file")
-        return {
-            "deployment": b64encode(settings).decode(),
-            "simulated_platform": None if simulated is None else b64encode(simulated).decode(),
-            "runtime": config.runtime,
-            "threads": config.threads,
-            "max_batch": config.max_batch,
-            "max_wait_ms": config.max_wait_ms,
-            "max_body_bytes": config.max_body_bytes,
-            "max_pixels": config.max_pixels,
-            "replay_capacity": config.replay_capacity,
-        }
+        return WorkerBoot(
+            deployment=read_file(config.deployment_file, "deployment_file"),
+            simulated_platform=None
+            if platform is None
+            else read_file(platform, "simulated_platform_file"),
+            now_ms=0,
+            runtime=None if config.runtime == "auto" else RuntimeName(config.runtime),
+            threads=config.threads,
+            max_batch=config.max_batch,
+            max_wait_ms=config.max_wait_ms,
+            max_body_bytes=config.max_body_bytes,
+            max_pixels=config.max_pixels,
+            replay_capacity=config.replay_capacity,
+        )
 
 
 _MEANING: Final[dict[str | None, str]] = {
     **FATAL_HINTS,
-    "key_broker_untrusted": "the key broker does not pass the policy in deployment_file",
-    "not_approved": "the key broker's policy does not accept their code: see deployment_file",
+    Fatal.KEY_BROKER_UNTRUSTED: "the key broker does not pass the policy in deployment_file",
+    Fatal.NOT_APPROVED: "the key broker's policy does not accept their code: see deployment_file",
 }

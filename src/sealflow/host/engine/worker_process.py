@@ -16,6 +16,7 @@ from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import package_path
 from sealflow.streams.keys import Keyspace
+from sealflow.wire.frame_payloads import tick_payload
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class WorkerProcess:
     def tick(self, now_ms: int, directory: bytes) -> None:
         """Tell the time, and what is published when that changed."""
         try:
-            self._relay.send(FrameKind.TICK, now_ms.to_bytes(8) + directory)
+            self._relay.send(FrameKind.TICK, tick_payload(now_ms, directory))
             self._collateral.refresh_if_due()
         except WorkerGoneError:
             self._ended.wait(1.0)

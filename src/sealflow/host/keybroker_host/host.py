@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,7 @@ from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.control import UNAVAILABLE
+from sealflow.wire.frame_payloads import KeyBrokerBoot
 
 if TYPE_CHECKING:
     from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
@@ -60,10 +61,7 @@ class KeyBrokerHost:
         deployment = read_file(config.deployment_file, "deployment_file")
         platform = config.simulated_platform_file
         simulated = None if platform is None else read_file(platform, "simulated_platform_file")
-        self._boot: dict[str, object] = {
-            "deployment": b64encode(deployment).decode(),
-            "simulated_platform": None if simulated is None else b64encode(simulated).decode(),
-        }
+        self._boot = KeyBrokerBoot(deployment=deployment, platform=simulated, wrapped=(), now_ms=0)
         digest = hashlib.sha256(deployment).hexdigest()
         ledger = KeyBrokerRecords(
             self._broker,
@@ -125,8 +123,8 @@ class KeyBrokerHost:
         )
         reason = ""
         try:
-            keys = [b64encode(each).decode() for each in self._keys()]
-            process.boot({**self._boot, "state_keys": keys, "now_ms": now_ms()})
+            keys = tuple(self._keys())
+            process.boot(replace(self._boot, wrapped=keys, now_ms=now_ms()))
             self._serve(process)
         except WorkerGoneError as error:
             reason = str(error)
