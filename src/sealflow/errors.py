@@ -180,7 +180,7 @@ class Mismatch:
         return f"{self.code}: expected {self.expected}, got {self.got}; {self.hint}"
 
     def to_json(self) -> dict[str, object]:
-        """Give it for machines."""
+        """Return it for machines."""
         return {
             "code": self.code,
             "field": self.field,

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HOST_CODE = (
     "__init__.py",
+    "backoff.py",
     "clock.py",
     "errors.py",
     "files.py",

@@ -27,7 +27,7 @@ class TrustRoot:
 
     @property
     def domain(self) -> TrustDomain:
-        """The world that the root vouches for."""
+        """The trust domain of this root."""
         return TrustDomain.HARDWARE if self.insecure_root is None else TrustDomain.SIMULATED
 
 
@@ -77,7 +77,7 @@ class Claims:
         return self.platform.advisories if isinstance(self.platform, IntelPlatform) else ()
 
     def to_json(self) -> dict[str, object]:
-        """Give what was proved for machines, common facts first."""
+        """Return what was proved for machines, common facts first."""
         return {
             "tee": self.bound.tee.value,
             "form": tee_of_report(self.report),

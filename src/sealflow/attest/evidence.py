@@ -36,7 +36,7 @@ class Tee(enum.StrEnum):
 
     @property
     def domain(self) -> TrustDomain:
-        """The world that it belongs to."""
+        """The trust domain that it belongs to."""
         return TrustDomain.SIMULATED if self is Tee.SIMULATED else TrustDomain.HARDWARE
 
 
@@ -128,7 +128,7 @@ class Evidence:
     collateral: bytes = field(repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that travels."""
+        """Return the object that travels."""
         return {
             "tee": self.tee.value,
             "quote": b64encode(self.quote).decode(),

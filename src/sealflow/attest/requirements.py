@@ -94,7 +94,7 @@ class TdxRequirements:
                 )
 
     def to_json(self) -> dict[str, object]:
-        """Give the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold."""
         return {
             **{name: sorted(self.registers.get(name, ())) for name in TDX_REGISTERS},
             "insecure_unchecked_registers": sorted(self.insecure_unchecked_registers),
@@ -133,7 +133,7 @@ class SnpRequirements:
     insecure_no_revocations: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Give the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold."""
         return {
             "min_tcb": {name: self.min_tcb.get(name, 0) for name in TCB_PARTS},
             "host_data": sorted(self.host_data),
@@ -168,7 +168,7 @@ class OutOfDateException:
     reason: str
 
     def to_json(self) -> dict[str, object]:
-        """Give the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold."""
         return {"until": self.until.isoformat(), "reason": self.reason}
 
     @classmethod
@@ -248,7 +248,7 @@ class Requirements:
             raise MalformedError(f"product_id and insecure_signer_only are of sgx, not of {tee}")
 
     def to_json(self) -> dict[str, object]:
-        """Give the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold."""
         exception = self.insecure_out_of_date
         return {
             "measurements": sorted(self.measurements),

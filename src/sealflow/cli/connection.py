@@ -75,7 +75,7 @@ def broker_options(command: F) -> F:
 
 
 def broker_address(options: Mapping[str, Any]) -> BrokerAddress | None:
-    """Give what `broker_options` took; None without a URL.
+    """Return what `broker_options` took; None without a URL.
 
     Raises: ConfigError.
     """

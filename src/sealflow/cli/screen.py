@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SIMULATED: Final = "SIMULATED TEE: nothing is protected from whoever runs these machines"
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
 
 _STEERING: Final = dict.fromkeys(
     (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -74,7 +76,7 @@ def warn_of_simulation(*, simulated: bool) -> None:
 
 @contextmanager
 def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; gives the function that takes how many are done so far."""
+    """Show a bar on a terminal; returns the function that takes how many are done so far."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return

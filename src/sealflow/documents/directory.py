@@ -12,14 +12,12 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.attest.evidence import Evidence
 from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import TensorSpec
 from sealflow.seal.keys import SealingKey, Suite, parse_suite
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import base64_bytes, json_object, list_of, time_ms
 from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
 from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.wire.domain import TrustDomain
-
 
 MAX_KEYS: Final = 64
 MAX_MODELS: Final = 1024
@@ -45,7 +42,6 @@ _MODEL_KEYS: Final = (
     "image",
 )
 MAX_DIRECTORY_BYTES: Final = 2**20
-_SIGNATURE_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +64,7 @@ class DirectoryModel:
     image: str | None
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that the payload holds."""
+        """Return the object that the payload holds."""
         return {
             "name": self.name,
             "version": self.version,
@@ -120,7 +116,7 @@ class DirectoryKey:
     destroy_ms: int
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that the payload holds."""
+        """Return the object that the payload holds."""
         return {
             "kid": self.kid,
             "suite": int(self.suite),
@@ -258,7 +254,7 @@ class SignedDirectory:
         require_keys(signed, ("payload", "signature"), "published directory")
         return cls(
             payload=base64_bytes(signed["payload"], MAX_DIRECTORY_BYTES, "directory payload"),
-            signature=base64_bytes(signed["signature"], _SIGNATURE_BYTES, "directory signature"),
+            signature=base64_bytes(signed["signature"], SIGNATURE_BYTES, "directory signature"),
             evidence=Evidence.from_json(value["evidence"]),
         )
 
@@ -268,24 +264,22 @@ class SignedDirectory:
         return hashlib.sha256(self.payload).hexdigest()
 
     def verify(self, signing_key: bytes, domain: TrustDomain) -> Directory:
-        """Give the directory that the holder of `signing_key` signed, in this world.
+        """Return the directory that the holder of `signing_key` signed, in this trust domain.
 
         `signing_key`: Ed25519 public key, from approved claims.
 
         Raises: EvidenceError.
         """
-        try:
-            key = Ed25519PublicKey.from_public_bytes(signing_key)
-            key.verify(self.signature, domain.label("directory") + self.payload)
-        except (InvalidSignature, ValueError) as error:
-            detail = "it was not signed by the key broker that the evidence names"
-            raise EvidenceError("directory_signature", detail) from error
+        detail = "it was not signed by the key broker that the evidence names"
+        refusal = EvidenceError("directory_signature", detail)
+        signed = domain.label("directory") + self.payload
+        verify_signature(signing_key, self.signature, signed, refusal)
         try:
             directory = Directory.unverified_parse(self.payload)
         except MalformedError as error:
             raise EvidenceError("directory", str(error)) from error
         if any(key.suite.domain is not domain for key in directory.keys):
-            raise EvidenceError("directory", "it has keys of another world")
+            raise EvidenceError("directory", "it has keys of another trust domain")
         return directory
 
 

@@ -55,7 +55,7 @@ class Grant:
     directory_version: int
 
     def seal(self, approval: Approval, signing: Ed25519PrivateKey) -> tuple[bytes, bytes]:
-        """Seal the grant to an approved worker; gives it with the key broker's signature."""
+        """Seal the grant to an approved worker; returns it with the key broker's signature."""
         return seal_to_enclave(self._encode(), approval, signing, "grant")
 
     def _encode(self) -> bytes:
@@ -126,7 +126,7 @@ def _key(value: object, domain: TrustDomain) -> GrantedKey:
     require_keys(item, ("suite", "seed", "destroy_ms"), "grant")
     suite = parse_suite(item["suite"])
     if suite.domain is not domain:
-        raise MalformedError("grant: a key of another world")
+        raise MalformedError("grant: a key of another trust domain")
     seed = base64_bytes(item["seed"], SEED_BYTES, "seed")
     return GrantedKey(
         opening=OpeningKey(suite=suite, seed=seed), destroy_ms=_number(item["destroy_ms"])

@@ -12,10 +12,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 MAX_ENTRY_BYTES: Final = 2**20
-_SIGNATURE_BYTES: Final = 64
 _MAX_TIME_MS: Final = 2**53 - 1
 _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
@@ -140,7 +137,7 @@ class SignedEntry:
         require_keys(value, ("entry", "signature"), "log record")
         return cls(
             text=base64_bytes(value["entry"], MAX_ENTRY_BYTES, "log entry"),
-            signature=base64_bytes(value["signature"], _SIGNATURE_BYTES, "log signature"),
+            signature=base64_bytes(value["signature"], SIGNATURE_BYTES, "log signature"),
         )
 
     def digest(self, domain: TrustDomain) -> str:
@@ -152,12 +149,10 @@ class SignedEntry:
 
         Raises: EvidenceError.
         """
-        try:
-            key = Ed25519PublicKey.from_public_bytes(signing_key)
-            key.verify(self.signature, _signed(domain, self.digest(domain)))
-        except (InvalidSignature, ValueError) as error:
-            detail = "an entry was not signed by the key broker that had opened the log"
-            raise EvidenceError("log_signature", detail) from error
+        detail = "an entry was not signed by the key broker that had opened the log"
+        refusal = EvidenceError("log_signature", detail)
+        signed = _signed(domain, self.digest(domain))
+        verify_signature(signing_key, self.signature, signed, refusal)
 
 
 def entry_digest(text: bytes, domain: TrustDomain) -> str:

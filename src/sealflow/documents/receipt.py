@@ -11,11 +11,9 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import (
     KeyId,
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 
 MAX_RECEIPT_BYTES: Final = 4096
-_SIGNATURE_BYTES: Final = 64
 _KEYS: Final = (
     "deployment",
     "manifest_digest",
@@ -127,7 +124,7 @@ class SignedReceipt:
         return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that travels and is kept."""
+        """Return the object that travels and is kept."""
         return {
             "receipt": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -141,19 +138,16 @@ class SignedReceipt:
         """
         return cls(
             text=base64_bytes(value.get("receipt"), MAX_RECEIPT_BYTES, "receipt"),
-            signature=base64_bytes(value.get("signature"), _SIGNATURE_BYTES, "receipt signature"),
+            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "receipt signature"),
         )
 
     def verify(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
-        """Give the receipt that the holder of `signing_key` (Ed25519 public key) signed.
+        """Return the receipt that the holder of `signing_key` (Ed25519 public key) signed.
 
         Raises: EvidenceError, MalformedError.
         """
-        try:
-            key = Ed25519PublicKey.from_public_bytes(signing_key)
-            key.verify(self.signature, domain.label("receipt") + self.text)
-        except (InvalidSignature, ValueError) as error:
-            raise EvidenceError("receipt_signature", "the worker did not sign it") from error
+        refusal = EvidenceError("receipt_signature", "the worker did not sign it")
+        verify_signature(signing_key, self.signature, domain.label("receipt") + self.text, refusal)
         return Receipt.parse(self.text)
 
 
@@ -163,7 +157,7 @@ def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryvie
 
 
 def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
-    """Take the reply out of a content that may hold a receipt; gives both.
+    """Take the reply out of a content that may hold a receipt; returns both.
 
     Raises: MalformedError.
     """

@@ -11,10 +11,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import base64_bytes, json_object
 from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
 from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 MAX_REVOKED: Final = 1024
 MAX_ORDER_BYTES: Final = 4096
-_SIGNATURE_BYTES: Final = 64
 
 
 class RevokedKind(enum.StrEnum):
@@ -47,7 +44,7 @@ class RevokedKind(enum.StrEnum):
 class Revoked:
     """One thing that is revoked for good.
 
-    Raises: MalformedError when `id` is no id of that kind.
+    Raises: MalformedError when `id` is not an id of that kind.
     """
 
     kind: RevokedKind
@@ -58,7 +55,7 @@ class Revoked:
         _IDS[self.kind](self.id)
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that payloads hold."""
+        """Return the object that payloads hold."""
         return {"kind": self.kind.value, "id": self.id}
 
     @classmethod
@@ -116,7 +113,7 @@ class SignedRevocationOrder:
         return cls(text=text, signature=key.sign(domain.label("order") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that travels and is logged."""
+        """Return the object that travels and is logged."""
         return {
             "order": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -130,11 +127,11 @@ class SignedRevocationOrder:
         """
         return cls(
             text=base64_bytes(value.get("order"), MAX_ORDER_BYTES, "order"),
-            signature=base64_bytes(value.get("signature"), _SIGNATURE_BYTES, "order signature"),
+            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "order signature"),
         )
 
     def verify(self, domain: TrustDomain) -> RevocationOrder:
-        """Give the order that its signer signed. Whether the signer may is another question.
+        """Return the order that its signer signed. Whether the signer may is another question.
 
         Raises: MalformedError, EvidenceError.
         """
@@ -147,9 +144,7 @@ class SignedRevocationOrder:
         )
         if order.encode() != self.text:
             raise MalformedError("order: not in its one form")
-        try:
-            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(order.signer))
-            key.verify(self.signature, domain.label("order") + self.text)
-        except (InvalidSignature, ValueError) as error:
-            raise EvidenceError("order_signature", "its signer did not sign it") from error
+        refusal = EvidenceError("order_signature", "its signer did not sign it")
+        signed = domain.label("order") + self.text
+        verify_signature(bytes.fromhex(order.signer), self.signature, signed, refusal)
         return order

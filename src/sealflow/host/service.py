@@ -1,15 +1,48 @@
-"""Host: how a server process logs."""
+"""Host: how a server process starts, logs and is told to stop."""
 
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from sealflow.errors import SealflowError
+from sealflow.host.settings import BrokerSettings, load_argument
+from sealflow.streams.connection import require_access
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
+
+T = TypeVar("T", bound=BrokerSettings)
+
+
+def run_service(kind: type[T], run: Callable[[T], None]) -> None:
+    """Read this process's settings, check its access to the broker, and run it.
+
+    Exits with 1 and the reason when it cannot do its job.
+    """
+    configure_logs()
+    try:
+        config = load_argument(kind)
+        require_access(config.broker)
+        run(config)
+    except SealflowError as error:
+        sys.exit(f"error: {error}")
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` on SIGTERM and SIGINT."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
 
 
 def configure_logs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -13,6 +13,8 @@ from sealflow.files import file_errors
 from sealflow.streams.address import BrokerAddress
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+PACKAGE_SUFFIX: Final = ".sealed"
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,3 +81,8 @@ def read_file(path: str, what: str) -> bytes:
     """
     with file_errors(f"{what} {path}"):
         return Path(path).read_bytes()
+
+
+def package_path(folder: Path, digest: str) -> Path:
+    """Return where gateways put a sealed package and engines look for it."""
+    return folder / f"{digest}{PACKAGE_SUFFIX}"

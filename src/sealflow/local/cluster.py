@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def process_settings(
     home: ClusterHome, broker: BrokerAddress, options: Mapping[str, Any], port: int
 ) -> dict[str, Settings]:
-    """Give the settings file of each process by its name, in the order in which they start.
+    """Return the settings file of each process by its name, in the order in which they start.
 
     `options`: those of `sealflow up`. `port`: the gateway's.
     """

@@ -101,7 +101,7 @@ class FlinkLaunch:
             say(f"cannot submit the job: {error}")
 
     def stop(self) -> None:
-        """Let the job answer what it has in work, then end it."""
+        """Let the job answer what it has in flight, then end it."""
         if self._submitting is not None:
             self._submitting.kill()
             self._submitting.wait()
@@ -165,7 +165,7 @@ def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.
 
 
 def finished_submission(process: subprocess.Popen[str], log: Path) -> str:
-    """Wait for a submission's end; gives the job's id.
+    """Wait for a submission's end; returns the job's id.
 
     Raises: ConfigError with the last line of its log.
     """

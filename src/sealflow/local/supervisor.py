@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sealflow.backoff import Backoff
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.enclave.die_with_parent import die_with_parent
 
@@ -26,7 +27,7 @@ EARLY_EXITS: Final = 3
 def free_port(host: str, wanted: int) -> int:
     """Check that a port is free, or with 0 let the system choose one, which it gives nobody soon.
 
-    Raises: ConfigError when it is taken, or `host` is no address of this machine.
+    Raises: ConfigError when it is taken, or `host` is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -40,7 +41,7 @@ def free_port(host: str, wanted: int) -> int:
 
 
 def near_port(host: str, wanted: int) -> int:
-    """Give the wanted port, or any free one when that is taken.
+    """Return the wanted port, or any free one when that is taken.
 
     Raises: ConfigError when there is none.
     """
@@ -87,7 +88,7 @@ class _Running:
     program: ProcessSpec
     process: subprocess.Popen[bytes]
     started_s: float
-    pause_s: float = FIRST_PAUSE_S
+    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, MAX_PAUSE_S))
     due_s: float | None = None
     exits: int = 0
 
@@ -151,14 +152,14 @@ class Supervisor:
     def _note_exit(self, running: _Running, now_s: float) -> None:
         code = running.process.returncode
         if now_s - running.started_s > HEALTHY_S:
-            running.exits, running.pause_s = 0, FIRST_PAUSE_S
+            running.exits = 0
+            running.backoff.reset()
         running.exits += code > 0
         if running.exits >= EARLY_EXITS:
             name, log = running.program.name, running.program.log
             msg = f"{name} exits with code {code} again and again: {last_line(log)} (see {log})"
             raise ConfigError(msg)
-        running.due_s = now_s + running.pause_s
-        running.pause_s = min(running.pause_s * 2, MAX_PAUSE_S)
+        running.due_s = now_s + running.backoff.next_s()
 
 
 def last_line(log: Path) -> str:

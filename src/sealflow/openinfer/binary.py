@@ -85,7 +85,7 @@ def decode_response(
 def request_object(
     request: InferRequest, tensor_object: Callable[[Tensor], dict[str, object]]
 ) -> dict[str, object]:
-    """Give a request's JSON object, each tensor written by `tensor_object`."""
+    """Return a request's JSON object, each tensor written by `tensor_object`."""
     value: dict[str, object] = {"inputs": [tensor_object(each) for each in request.inputs]}
     if request.id is not None:
         value["id"] = request.id
@@ -97,7 +97,7 @@ def request_object(
 def response_object(
     response: InferResponse, tensor_object: Callable[[Tensor], dict[str, object]]
 ) -> dict[str, object]:
-    """Give a response's JSON object, each tensor written by `tensor_object`."""
+    """Return a response's JSON object, each tensor written by `tensor_object`."""
     value: dict[str, object] = {
         "model_name": response.model_name,
         "outputs": [tensor_object(each) for each in response.outputs],
@@ -110,7 +110,7 @@ def response_object(
 
 
 def tensor_head(tensor: Tensor) -> dict[str, object]:
-    """Give a tensor's name, datatype and shape as JSON has them."""
+    """Return a tensor's name, datatype and shape as JSON has them."""
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
 
 

@@ -128,11 +128,11 @@ class Tensor:
         )
 
     def elements(self) -> list[memoryview]:
-        """Give what `each_element` does, in a list: each view takes some 200 bytes."""
+        """Return what `each_element` does, in a list: each view takes some 200 bytes."""
         return list(self.each_element())
 
     def each_element(self) -> Iterator[memoryview]:
-        """Give the elements of a BYTES tensor in C order, as views.
+        """Return the elements of a BYTES tensor in C order, as views.
 
         Raises: InvalidInputError for any other datatype.
         """
@@ -248,7 +248,7 @@ def _check_bytes(data: bytes | memoryview, elements: int, name: str) -> None:
 class TensorSpec:
     """What a model takes or gives under one name; -1 stands for any size.
 
-    Raises: MalformedError when it is no valid specification.
+    Raises: MalformedError when it is not a valid specification.
     """
 
     name: str
@@ -281,7 +281,7 @@ class TensorSpec:
             raise InvalidInputError(msg)
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that manifests and directories hold."""
+        """Return the object that manifests and directories hold."""
         return {"name": self.name, "datatype": self.datatype.value, "shape": list(self.shape)}
 
     @classmethod

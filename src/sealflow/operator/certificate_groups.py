@@ -37,17 +37,17 @@ class TrustAnchors:
     previous: tuple[tuple[x509.Certificate, x509.Certificate], ...] = ()
 
     @classmethod
-    def create(cls, circle: CertificateGroup, deployment: str, now: datetime) -> Self:
+    def create(cls, group: CertificateGroup, deployment: str, now: datetime) -> Self:
         """Draw a first authority."""
-        return cls(group=circle, authority=_authority(circle, deployment, now))
+        return cls(group=group, authority=_authority(group, deployment, now))
 
     @classmethod
-    def load(cls, circle: CertificateGroup, files: Mapping[str, bytes]) -> Self:
+    def load(cls, group: CertificateGroup, files: Mapping[str, bytes]) -> Self:
         """Read it from a key folder.
 
         Raises: ConfigError.
         """
-        folder = _folder(circle)
+        folder = _folder(group)
         try:
             key, root = files[f"{folder}/ca.key"], files[f"{folder}/ca.crt"]
         except KeyError as error:
@@ -57,7 +57,7 @@ class TrustAnchors:
         if len(certificates) % 2:
             raise ConfigError(f"{folder}/former.crt is damaged: make all keys anew")
         pairs = tuple(zip(certificates[::2], certificates[1::2], strict=True))
-        return cls(group=circle, authority=CertificateAuthority.load(key, root), previous=pairs)
+        return cls(group=group, authority=CertificateAuthority.load(key, root), previous=pairs)
 
     def renewed(self, deployment: str, now: datetime, overlap: timedelta) -> Self:
         """Draw a new authority; this one's root counts for `overlap` too, its key is gone."""
@@ -74,7 +74,7 @@ class TrustAnchors:
 
     @property
     def cross_certificates(self) -> list[x509.Certificate]:
-        """What belongs between a leaf and the roots, for those who know an older root alone."""
+        """Cross-certificates that let clients with only an older root verify a leaf."""
         return [bridge for bridge, _ in self.previous]
 
     @property
@@ -94,13 +94,13 @@ class TrustAnchors:
         }
 
 
-def _authority(circle: CertificateGroup, deployment: str, now: datetime) -> CertificateAuthority:
-    java = any(each.java for each in COMPONENTS if each.group is circle)
-    # No two roots of one circle have the same name, so that no verifier takes one for the other.
+def _authority(group: CertificateGroup, deployment: str, now: datetime) -> CertificateAuthority:
+    java = any(each.java for each in COMPONENTS if each.group is group)
+    # No two roots of one group have the same name, so that no verifier takes one for the other.
     return CertificateAuthority.create(
-        f"sealflow {deployment} {circle} {secrets.token_hex(4)}", now, java=java
+        f"sealflow {deployment} {group} {secrets.token_hex(4)}", now, java=java
     )
 
 
-def _folder(circle: CertificateGroup) -> str:
-    return f"ca/{circle}"
+def _folder(group: CertificateGroup) -> str:
+    return f"ca/{group}"

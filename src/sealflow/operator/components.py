@@ -17,7 +17,7 @@ class CertificateGroup(StrEnum):
     """Who trusts whom: one certificate authority each.
 
     Whoever holds a certificate of `flink` can join the job, and of `rest` can submit code to it. So
-    a certificate of one circle means nothing in another.
+    a certificate of one group means nothing in another.
     """
 
     SERVICE = "service"
@@ -81,7 +81,7 @@ class ClusterNames:
             if name not in known:
                 raise ConfigError(f"no component {name!r} serves: name one of {', '.join(known)}")
             if _HOST.fullmatch(host) is None and ":" not in host:
-                raise ConfigError(f"{name}: {host!r} is no host name or address")
+                raise ConfigError(f"{name}: {host!r} is not a host name or address")
 
     def names_of(self, component: Component) -> tuple[str, ...]:
         """All names that a serving component is reached by; none for one that only calls."""

@@ -96,8 +96,8 @@ class KeyFolderIndex:
 def make(site: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
     """Draw every key, certificate and password of a cluster; gives files by path."""
     files: Files = {}
-    for circle in CertificateGroup:
-        files |= TrustAnchors.create(circle, site.deployment, now).files()
+    for group in CertificateGroup:
+        files |= TrustAnchors.create(group, site.deployment, now).files()
     for component in COMPONENTS:
         if component.broker_user:
             files[_broker_password(component)] = new_password().encode()
@@ -109,7 +109,7 @@ def make(site: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
 def rotate_certificates(
     files: Mapping[str, bytes], now: datetime, components: Sequence[Component] = COMPONENTS
 ) -> Files:
-    """Give components new keys, with certificates of the same authorities.
+    """Return components new keys, with certificates of the same authorities.
 
     Raises: ConfigError.
     """
@@ -117,7 +117,7 @@ def rotate_certificates(
 
 
 def rotate_authorities(files: Mapping[str, bytes], now: datetime, overlap: timedelta) -> Files:
-    """Give every circle a new authority, and every component a certificate of it.
+    """Return every circle a new authority, and every component a certificate of it.
 
     For `overlap`, the old root is trusted too, and chains hold the new root as the old one vouches
     for it: old and new certificates pass everywhere, in whatever order processes restart.
@@ -125,8 +125,8 @@ def rotate_authorities(files: Mapping[str, bytes], now: datetime, overlap: timed
     Raises: ConfigError.
     """
     renewed, ledger = dict(files), _ledger(files)
-    for circle in CertificateGroup:
-        anchor = TrustAnchors.load(circle, files)
+    for group in CertificateGroup:
+        anchor = TrustAnchors.load(group, files)
         renewed |= anchor.renewed(ledger.site.deployment, now, overlap).files()
     return _with_derived_files(renewed, ledger, COMPONENTS, now)
 
@@ -137,7 +137,7 @@ def rotate_passwords(
     overlap: timedelta,
     components: Sequence[Component] = COMPONENTS,
 ) -> Files:
-    """Give broker users new passwords; the old ones count for `overlap` too.
+    """Return broker users new passwords; the old ones count for `overlap` too.
 
     Raises: ConfigError.
     """
@@ -164,7 +164,7 @@ def _with_derived_files(
     files: Files, ledger: KeyFolderIndex, components: Sequence[Component], now: datetime
 ) -> Files:
     """Issue certificates to `components`; write anew whatever follows from keys and passwords."""
-    anchors = {circle: TrustAnchors.load(circle, files).at(now) for circle in CertificateGroup}
+    anchors = {group: TrustAnchors.load(group, files).at(now) for group in CertificateGroup}
     for anchor in anchors.values():
         files |= anchor.files()
     for component in COMPONENTS:
@@ -247,7 +247,9 @@ def read_tree(folder: Path) -> dict[str, bytes]:
             raise ConfigError(f"{folder} is open to other users; run: chmod 700 {folder}")
         paths = [path for path in folder.rglob("*") if not path.is_dir()]
         if len(paths) > _MAX_FILES:
-            raise ConfigError(f"{folder} holds more than {_MAX_FILES} files: it is no key folder")
+            raise ConfigError(
+                f"{folder} holds more than {_MAX_FILES} files: it is not a key folder"
+            )
         return {path.relative_to(folder).as_posix(): _read(path) for path in paths}
     except FileNotFoundError as error:
         raise ConfigError(
@@ -301,4 +303,4 @@ def _read(path: Path) -> bytes:
     try:
         return read_file(path, _MAX_FILE_BYTES)
     except ConfigError as error:
-        raise ConfigError(f"{error}: it is no key") from error
+        raise ConfigError(f"{error}: it is not a key") from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealflow.errors import BundleError, OpenError
+from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
 from sealflow.package.statement import (
     MAX_STATEMENT_BYTES,
@@ -27,7 +27,7 @@ from sealflow.package.statement import (
     verify_statement,
 )
 from sealflow.seal.chunked import KEY_BYTES, chunked_length, open_chunked, seal_chunked
-from sealflow.wire.domain import LENGTH_BYTES, length_prefixed
+from sealflow.wire.domain import length_prefixed, read_length_prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +55,8 @@ def seal_package(
 ) -> bytes:
     """Make a package of a manifest and exactly its files, under a content key of its own.
 
-    `sealing`: the owner's key, to which the content key is wrapped; its world is the package's.
+    `sealing`: the owner's key, to which the content key is wrapped; the package is of its trust
+    domain.
     `progress` is called with the bytes encrypted since the last call.
 
     Raises: BundleError when files and manifest do not fit, or are over a limit.
@@ -97,7 +98,7 @@ class Package:
         return self.statement.manifest
 
     def unwrap(self, key: OpeningKey) -> bytes:
-        """Give the content key to the owner who packed.
+        """Return the content key to the owner who packed.
 
         Raises: OpenError for any other key.
         """
@@ -106,7 +107,7 @@ class Package:
         return content_key
 
     def open_files(self, content_key: bytes, domain: TrustDomain) -> dict[str, bytes]:
-        """Give the manifest's files by name: the signer's bytes, and all of them.
+        """Return the manifest's files by name: the signer's bytes, and all of them.
 
         Memory: the files once, beside the package.
 
@@ -172,8 +173,11 @@ def read_package(data: bytes | bytearray | memoryview) -> UnverifiedPackage:
     if bytes(view[: len(MAGIC)]) != MAGIC:
         msg = "package: wrong magic"
         raise BundleError(msg)
-    envelope, rest = _split_first(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
-    wrapped, rest = _split_first(rest, MAX_WRAPPED_KEY_BYTES)
+    try:
+        envelope, rest = read_length_prefixed(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
+        wrapped, rest = read_length_prefixed(rest, MAX_WRAPPED_KEY_BYTES)
+    except MalformedError as error:
+        raise BundleError(f"package: {error}") from error
     payload, signature, signer = unverified_decode_envelope(bytes(envelope))
     statement = Statement.unverified_decode(payload)
     lengths = [chunked_length(resource.size) for resource in statement.resources]
@@ -212,15 +216,6 @@ def _file_key(
 
 def _wrapping_info(domain: TrustDomain, digest: str) -> bytes:
     return domain.label("bundle owner key") + length_prefixed(bytes.fromhex(digest))
-
-
-def _split_first(view: memoryview, limit: int) -> tuple[memoryview, memoryview]:
-    start = LENGTH_BYTES
-    end = start + int.from_bytes(view[:start])
-    if len(view) < start or end > len(view) or end - start > limit:
-        msg = "package: a part goes over the end or its limit"
-        raise BundleError(msg)
-    return view[start:end], view[end:]
 
 
 def _in_pieces(content: bytes, progress: Callable[[int], object] | None) -> Iterator[memoryview]:

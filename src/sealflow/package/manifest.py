@@ -98,7 +98,7 @@ class ModelManifest:
         return tuple(path for path in (self.file, self.weights, self.labels) if path is not None)
 
     def to_json(self) -> dict[str, object]:
-        """Give the manifest as a JSON object."""
+        """Return the manifest as a JSON object."""
         image, classification = self.image, self.classification
         return {
             "name": self.name,
@@ -157,7 +157,7 @@ class ModelManifest:
     def _check_image(self, image: ImagePreprocessing) -> None:
         spec = next((spec for spec in self.inputs if spec.name == image.input), None)
         if spec is None or spec.datatype not in _IMAGE_DATATYPES:
-            msg = f"manifest: image {image.input} is no input of FP32, FP16 or UINT8"
+            msg = f"manifest: image {image.input} is not an input of FP32, FP16 or UINT8"
             raise MalformedError(msg)
         whole = (1, *image.shape)
         if len(spec.shape) != len(whole) or any(
@@ -169,7 +169,7 @@ class ModelManifest:
     def _check_classification(self, recipe: ClassificationPostprocessing) -> None:
         spec = next((spec for spec in self.outputs if spec.name == recipe.output), None)
         if spec is None or not spec.shape or spec.datatype is DataType.BYTES:
-            msg = f"manifest: classification {recipe.output} is no output of scores"
+            msg = f"manifest: classification {recipe.output} is not an output of scores"
             raise MalformedError(msg)
 
 

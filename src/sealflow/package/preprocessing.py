@@ -81,7 +81,7 @@ class ImagePreprocessing:
         return self.height, self.width, CHANNELS
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that the manifest holds."""
+        """Return the object that the manifest holds."""
         return {
             "input": self.input,
             "width": self.width,
@@ -124,7 +124,7 @@ class ClassificationPostprocessing:
     softmax: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that the manifest holds."""
+        """Return the object that the manifest holds."""
         return {"output": self.output, "softmax": self.softmax}
 
     @classmethod

@@ -12,11 +12,9 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.errors import BundleError, MalformedError
 from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
+from sealflow.seal.signing import verify_signature
 from sealflow.wire.fields import integer, json_object
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import (
@@ -146,16 +144,16 @@ def sign_statement(payload: bytes, key: Ed25519PrivateKey) -> bytes:
 
 
 def verify_statement(payload: bytes, signature: bytes, signer: str) -> Statement:
-    """Give the statement that `signer` (an Ed25519 public key in hex) signed.
+    """Return the statement that `signer` (an Ed25519 public key in hex) signed.
 
     Raises: BundleError.
     """
+    refusal = BundleError("package: the signature is not the signer's")
     try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(parse_digest(signer)))
-        key.verify(signature, _pre_authentication_encoding(payload))
-    except (InvalidSignature, MalformedError, ValueError) as error:
-        msg = "package: the signature is not the signer's"
-        raise BundleError(msg) from error
+        key = bytes.fromhex(parse_digest(signer))
+    except MalformedError:
+        raise refusal from None
+    verify_signature(key, signature, _pre_authentication_encoding(payload), refusal)
     return Statement.unverified_decode(payload)
 
 

@@ -111,7 +111,7 @@ def padding_for(length: int) -> tuple[bytes, bytes]:
 
 
 def unpad(padded: memoryview) -> memoryview:
-    """Give back the content, without copying it.
+    """Return back the content, without copying it.
 
     Raises: MalformedError unless the padding is exactly what `padding_for` makes.
     """
@@ -132,7 +132,7 @@ def receipt_request_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
 
 
 def split_receipt_request(content: Content) -> tuple[Content, str | None]:
-    """Take the request out of a content that may ask for a receipt; gives it with the salt.
+    """Take the request out of a content that may ask for a receipt; returns it with the salt.
 
     Raises: MalformedError.
     """

@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.keys import SealingKey, parse_suite
+from sealflow.seal.signing import verify_signature
 from sealflow.wire.domain import length_prefixed
 
 if TYPE_CHECKING:
@@ -27,14 +25,14 @@ if TYPE_CHECKING:
 def seal_to_enclave(
     text: bytes, approval: Approval, signing: Ed25519PrivateKey, purpose: str
 ) -> tuple[bytes, bytes]:
-    """Seal `text` to the approved enclave; gives it with the giver's signature.
+    """Seal `text` to the approved enclave; returns it with the giver's signature.
 
-    Raises: MalformedError when the enclave's key is of another world than its evidence.
+    Raises: MalformedError when the enclave's key is of another trust domain than its evidence.
     """
     bound, domain = approval.claims.bound, approval.claims.domain
     key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
     if key.suite.domain is not domain:
-        raise MalformedError("bound claims: the sealing key is of another world")
+        raise MalformedError("bound claims: the sealing key is of another trust domain")
     sealed = key.seal(text, domain.label(purpose))
     return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.encode(), sealed))
 
@@ -57,11 +55,7 @@ def open_sealed(  # noqa: PLR0913 - everything that the secret is bound to
     Raises: OpenError when it is not for this evidence or not of this giver.
     """
     domain = opening.suite.domain
-    try:
-        key = Ed25519PublicKey.from_public_bytes(signer)
-        key.verify(signature, _signed(domain, purpose, nonce, bound, sealed))
-    except (InvalidSignature, ValueError):
-        raise OpenError from None
+    verify_signature(signer, signature, _signed(domain, purpose, nonce, bound, sealed), OpenError())
     return opening.open(sealed, domain.label(purpose))
 
 

@@ -80,7 +80,7 @@ class SessionSecrets:
 
 
 def session_info(domain: TrustDomain, kid: KeyId, session_id: SessionId) -> bytes:
-    """What a session's secret is sealed for: its world, its key and its own id."""
+    """What a session's secret is sealed for: its trust domain, its key and its own id."""
     return domain.label("session") + length_prefixed(kid.encode(), session_id.encode())
 
 

@@ -3,8 +3,8 @@
 X-Wing (draft-connolly-cfrg-xwing-kem): the private key is a 32-byte seed that SHAKE-256 expands to
 an ML-KEM-768 seed (64 bytes) and an X25519 key (32); the public key is both public keys in a row.
 
-A suite is a property of a key, never negotiated. The simulated world has other labels, numbers and
-key prefixes, so nothing made in one world means anything in the other.
+A suite is a property of a key, never negotiated. The simulated trust domain has other labels,
+numbers and key prefixes, so nothing made in one means anything in the other.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SealingKey:
     suite: Suite
     public: bytes
     key_id: KeyId = field(init=False, compare=False)
-    """The key's name: a hash over world, suite and public key."""
+    """The key's name: a hash over trust domain, suite and public key."""
     _key: PublicKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class OpeningKey:
 
 
 def key_id(suite: Suite, public: bytes) -> KeyId:
-    """Name a key by what it is: another suite or world is another key. Spec: exchange.md, 2.2."""
+    """Name a key by what it is: it depends on suite and trust domain. Spec: exchange.md, 2.2."""
     label = suite.domain.label("kid")
     digest = hashlib.sha256(label + struct.pack(">H", suite) + public).hexdigest()
     return KeyId(f"sim-{digest}" if suite.domain is TrustDomain.SIMULATED else digest)
@@ -149,7 +149,7 @@ class Suite(enum.IntEnum):
 
     @property
     def domain(self) -> TrustDomain:
-        """The world that the suite belongs to."""
+        """The trust domain that the suite belongs to."""
         return TrustDomain.SIMULATED if self & 0xF000 else TrustDomain.HARDWARE
 
     @property
@@ -164,7 +164,7 @@ class Suite(enum.IntEnum):
 
     @classmethod
     def of(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
-        """The suite of a world."""
+        """The suite of a trust domain."""
         match domain:
             case TrustDomain.HARDWARE:
                 return cls.XWING if post_quantum else cls.X25519

@@ -103,7 +103,7 @@ class BrokerAddress:
         return self.url
 
     def to_json(self) -> dict[str, str]:
-        """Give the fields that are set; `BrokerAddress(**fields)` makes the value again."""
+        """Return the fields that are set; `BrokerAddress(**fields)` makes the value again."""
         named = {
             "url": self.url,
             "password_file": self.password_file,
@@ -114,7 +114,7 @@ class BrokerAddress:
         return {name: value for name, value in named.items() if value is not None}
 
     def arguments(self) -> dict[str, object]:
-        """Give the keyword arguments with which valkey-py connects, for both of its clients.
+        """Return the keyword arguments with which valkey-py connects, for both of its clients.
 
         TLS checks the server's name, which valkey-py does not do unless told.
         """

@@ -1,4 +1,4 @@
-"""Host: connections to a broker, and what the errors of the client library mean."""
+"""Core: connections to a broker, and what the errors of the client library mean."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REFUSALS: Final = (
 
 
 def connect(address: BrokerAddress | str, timeout_s: float | None) -> Any:  # noqa: ANN401 - half typed library
-    """Give a client for threads; it connects when first used.
+    """Return a client for threads; it connects when first used.
 
     `timeout_s`: how long an answer may take.
 
@@ -43,7 +43,7 @@ def connect(address: BrokerAddress | str, timeout_s: float | None) -> Any:  # no
 
 
 def connect_async(address: BrokerAddress | str) -> Any:  # noqa: ANN401 - likewise
-    """Give a client for one event loop; it connects when first used, inside of `round_trip`.
+    """Return a client for one event loop; it connects when first used, inside of `round_trip`.
 
     Raises: ConfigError.
     """
@@ -69,7 +69,7 @@ async def close_async(*clients: Any) -> None:  # noqa: ANN401 - likewise
 def require_access(address: BrokerAddress | str) -> None:
     """Refuse to start with a password or certificate that the broker does not take.
 
-    A broker that is away may come back, so that is no reason.
+    A broker that is away may come back, so that is not a reason.
 
     Raises: ConfigError.
     """
@@ -124,7 +124,7 @@ def redis_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def round_trip(limit_s: float = ROUND_TRIP_S) -> AsyncIterator[None]:
-    """Give what is awaited inside `limit_s`.
+    """Return what is awaited inside `limit_s`.
 
     Raises: QueueFullError, UnavailableError.
     """

@@ -22,7 +22,7 @@ FIELD_HOPS: Final = b"h"
 def request_fields(
     envelope: bytes, correlation: bytes | str, inbox: str
 ) -> dict[bytes, bytes | str]:
-    """Give the fields of a request's entry; its answer goes to the stream `inbox`."""
+    """Return the fields of a request's entry; its answer goes to the stream `inbox`."""
     return {FIELD_ENVELOPE: envelope, FIELD_CORRELATION: correlation, FIELD_REPLY_TO: inbox}
 
 

@@ -36,7 +36,7 @@ class FramePort:
 
     @classmethod
     def from_stdio(cls) -> FramePort:
-        """Take the process's standard input and output, and leave the void in their place."""
+        """Move the frame pipes away from stdin and stdout, and point those at /dev/null."""
         reader, writer = os.dup(0), os.dup(1)
         void = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
@@ -115,7 +115,7 @@ class EventJournal:
     """Writes events and the last word. For any thread."""
 
     def __init__(self, port: FramePort) -> None:
-        """Write through the one hole."""
+        """Write to the frame port."""
         self._port = port
 
     def record(self, event: Event, *, digest: str = "", **numbers: int) -> None:

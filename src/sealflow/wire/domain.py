@@ -6,6 +6,8 @@ import enum
 import functools
 from typing import Final
 
+from sealflow.errors import MalformedError
+
 LENGTH_BYTES: Final = 4
 
 
@@ -17,8 +19,19 @@ def length_prefixed(*values: bytes) -> bytes:
     return b"".join(len(value).to_bytes(LENGTH_BYTES) + value for value in values)
 
 
+def read_length_prefixed(view: memoryview, limit: int) -> tuple[memoryview, memoryview]:
+    """Split a value of at most `limit` bytes from what `length_prefixed` wrote; returns the rest.
+
+    Raises: MalformedError.
+    """
+    end = LENGTH_BYTES + int.from_bytes(view[:LENGTH_BYTES])
+    if len(view) < end or end - LENGTH_BYTES > limit:
+        raise MalformedError("a part goes over the end or its limit")
+    return view[LENGTH_BYTES:end], view[end:]
+
+
 class TrustDomain(enum.Enum):
-    """The two worlds; the value starts every label: nothing made in one counts in the other."""
+    """Hardware or simulated; the value starts every label: what one made fails in the other."""
 
     HARDWARE = b"sealflow/1"
     SIMULATED = b"sealflow-sim/1"

@@ -124,7 +124,7 @@ class Envelope:
     def request_header(self) -> RequestHeader:
         """The header of a request.
 
-        Raises: MalformedError when this is no request.
+        Raises: MalformedError when this is not a request.
         """
         if not isinstance(self.header, RequestHeader):
             msg = "the envelope is not a request"

@@ -6,16 +6,15 @@ and time, and the deployment's digest is part of what the worker proves about it
 
 from __future__ import annotations
 
-import base64
-import binascii
 import enum
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.errors import MalformedError
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_COLLATERAL_BYTES
-from sealflow.wire.strict_json import is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 _NUMBERS: Final = {
     "now_ms": (0, 2**53 - 1),
@@ -42,7 +41,7 @@ class RuntimeName(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerBoot:
-    """How this worker was started.
+    """What a worker's BOOT frame carries.
 
     `runtime`: None lets each model's format choose. `max_batch`: 0 leaves it to the manifests.
     """
@@ -74,10 +73,22 @@ class WorkerBoot:
             msg = "BOOT: runtime is neither onnx nor openvino nor auto"
             raise MalformedError(msg) from error
         return cls(
-            deployment=_bytes(value["deployment"], "deployment"),
-            simulated_platform=None if platform is None else _bytes(platform, "simulated_platform"),
+            deployment=base64_bytes(value["deployment"], MAX_COLLATERAL_BYTES, "deployment"),
+            simulated_platform=_optional_bytes(platform),
             runtime=chosen,
             **numbers,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Write the payload of a BOOT frame."""
+        content: dict[str, object] = {name: getattr(self, name) for name in _NUMBERS}
+        return canonical_json(
+            {
+                **content,
+                "deployment": b64encode(self.deployment).decode(),
+                "simulated_platform": _optional_text(self.simulated_platform),
+                "runtime": _AUTO if self.runtime is None else self.runtime.value,
+            }
         )
 
 
@@ -89,12 +100,14 @@ def _number(value: object, name: str) -> int:
     return value
 
 
-def _bytes(value: object, name: str) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True)  # type: ignore[arg-type]
-    except (TypeError, ValueError, binascii.Error) as error:
-        msg = f"BOOT: {name} is not base64"
-        raise MalformedError(msg) from error
+def _optional_bytes(value: object) -> bytes | None:
+    if value is None:
+        return None
+    return base64_bytes(value, MAX_COLLATERAL_BYTES, "simulated_platform")
+
+
+def _optional_text(value: bytes | None) -> str | None:
+    return None if value is None else b64encode(value).decode()
 
 
 class Event(enum.StrEnum):
@@ -145,6 +158,11 @@ class Fatal(enum.StrEnum):
     """A bug."""
 
 
+def tick_payload(now_ms: int, rest: bytes = b"") -> bytes:
+    """Write the payload of a TICK frame (`rest`: the directory) or a LEAD frame (the state)."""
+    return now_ms.to_bytes(TICK_TIME_BYTES) + rest
+
+
 def split_tick(payload: memoryview) -> tuple[int, bytes]:
     """Read the host's time in Unix ms and the published directory, maybe empty.
 
@@ -157,7 +175,10 @@ def split_tick(payload: memoryview) -> tuple[int, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyBrokerBoot:
-    """How this key broker was started. `wrapped`: the state's key, sealed for some machines."""
+    """What a key broker's BOOT frame carries.
+
+    `wrapped`: the state's key, sealed for some machines; this one may be among them.
+    """
 
     deployment: bytes
     platform: bytes | None = field(repr=False)
@@ -180,9 +201,18 @@ class KeyBrokerBoot:
             raise MalformedError(f"BOOT: state_keys are not a list of at most {_MAX_WRAPPED}")
         return cls(
             deployment=base64_bytes(value["deployment"], MAX_COLLATERAL_BYTES, "deployment"),
-            platform=None
-            if platform is None
-            else base64_bytes(platform, MAX_COLLATERAL_BYTES, "simulated_platform"),
+            platform=_optional_bytes(platform),
             wrapped=tuple(base64_bytes(each, MAX_SEALED_BYTES, "state key") for each in wrapped),
             now_ms=now_ms,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Write the payload of a BOOT frame."""
+        return canonical_json(
+            {
+                "deployment": b64encode(self.deployment).decode(),
+                "simulated_platform": _optional_text(self.platform),
+                "state_keys": [b64encode(each).decode() for each in self.wrapped],
+                "now_ms": self.now_ms,
+            }
         )

@@ -64,7 +64,7 @@ class FrameKind(enum.IntEnum):
     """key broker → host: to be kept before anything else: the sealed state by its number, then the
     new log records by theirs, as in `encode_batch`."""
     KEY = 14
-    """key broker → host: the state's key, sealed for this machine; keep it, give it in BOOT."""
+    """key broker → host: the state's key, sealed for this machine; keep it, and give it in BOOT."""
 
     COLLATERAL = 15
     """enclave → host: JSON, which collateral goes with its quotes; host → enclave: the collateral,

@@ -132,5 +132,5 @@ def test_keys_of_another_world(approval: Approval) -> None:
     """Nothing is handed to evidence of a simulation that names a key of hardware."""
     bound = dataclasses.replace(approval.claims.bound, sealing_suite=int(Suite.XWING))
     claims = dataclasses.replace(approval.claims, bound=bound)
-    with pytest.raises(MalformedError, match="another world"):
+    with pytest.raises(MalformedError, match="another trust domain"):
         GRANT.seal(dataclasses.replace(approval, claims=claims), BROKER)

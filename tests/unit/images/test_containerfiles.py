@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 FILES = {path.name: path.read_text() for path in (ROOT / "deploy" / "images").iterdir()}
 CORE = {
     "__init__.py",
+    "backoff.py",
     "attest",
     "documents",
     "errors.py",

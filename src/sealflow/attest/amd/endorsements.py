@@ -229,7 +229,7 @@ def _check_dates(certificates: Iterable[x509.Certificate], now_s: int) -> None:
 def _check_crl(
     der: bytes, root: x509.Certificate, middle: x509.Certificate, now_s: int
 ) -> tuple[int, int]:
-    """Give when the list was issued and when it expires."""
+    """Return when the list was issued and when it expires."""
     key = root.public_key()
     try:
         crl = x509.load_der_x509_crl(der)

@@ -41,7 +41,7 @@ class Product:
     tcb: Mapping[str, int]
 
     def read_tcb(self, tcb: bytes) -> dict[str, int]:
-        """Give the versions by part."""
+        """Return the versions by part."""
         return {part: tcb[at] for part, at in self.tcb.items()}
 
 

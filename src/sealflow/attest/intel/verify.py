@@ -71,11 +71,11 @@ def read_dates(collateral: bytes) -> UnverifiedDates:
 def _issued(value: Mapping[str, object], name: str) -> int:
     text = value.get("issueDate")
     if not isinstance(text, str) or _TIME.fullmatch(text) is None:
-        raise MalformedError(f"{name}: issueDate is no time in UTC")
+        raise MalformedError(f"{name}: issueDate is not a UTC timestamp")
     try:
         return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
     except ValueError as error:
-        raise MalformedError(f"{name}: issueDate is no time in UTC") from error
+        raise MalformedError(f"{name}: issueDate is not a UTC timestamp") from error
 
 
 def _text(value: Mapping[str, object], name: str) -> str:

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from sealflow.attest.evidence import Role
 
-_CORE: Final = ("errors.py", "wire", "openinfer", "attest", "seal", "package", "documents")
+_CORE: Final = (
+    "errors.py",
+    "backoff.py",
+    "wire",
+    "openinfer",
+    "attest",
+    "seal",
+    "package",
+    "documents",
+)
 
 
 def simulated_measurement(role: Role) -> bytes:

@@ -11,6 +11,7 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import (
+    json_option,
     print_json,
     print_table,
     progress,
@@ -57,7 +58,7 @@ MAX_WRONG_SHOWN = 10
 @click.option("--rate", type=click.FloatRange(0), default=0.0, help="Open loop: requests a second.")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False))
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def bench(
     count: int,
     images: tuple[Path, ...],

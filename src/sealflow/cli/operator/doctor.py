@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealflow.cli.connection import broker_address, broker_options
-from sealflow.cli.screen import print_json, print_table
+from sealflow.cli.screen import json_option, print_json, print_table
 from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _FAILED = 1
 @click.option("--make-links", is_flag=True, help="Make /dev/sgx/* for old software, as root.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @broker_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def doctor(*, root: Path, make_links: bool, as_json: bool, **options: Any) -> None:
     """Say what this machine lacks for what is to run on it.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealflow.cli.screen import print_json
+from sealflow.cli.screen import json_option, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ def enclave() -> None:
 @click.option("--threads", type=int, default=1, show_default=True, help="Of a model's runtime.")
 @click.option("--models", type=int, default=4, show_default=True, help="Loaded at a time.")
 @click.option("--weights-mib", type=int, default=64, show_default=True, help="Of these models.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def build(
     roles: tuple[Role, ...],
     enclaves: Path,

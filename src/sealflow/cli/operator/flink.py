@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from sealflow.cli.screen import print_json, print_table
+from sealflow.cli.screen import json_option, print_json, print_table
 from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def rest_options(command: F) -> F:
     default=Path(sys.prefix).with_name(".venv-flink"),
     help="Flink's own Python environment: `make flink`, or the extra `flink` installed in one.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
     """Submit the job that JOB, a TOML file, describes; docs/guide/flink.md lists its settings."""
     import tempfile
@@ -97,7 +97,7 @@ def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
 
 @flink.command()
 @rest_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def status(home: Path, rest: str | None, tls: Path | None, *, as_json: bool) -> None:
     """Show the cluster, its jobs, and what each subtask does."""
     client = _reach(home, rest, tls)
@@ -122,7 +122,7 @@ def status(home: Path, rest: str | None, tls: Path | None, *, as_json: bool) -> 
 @rest_options
 @click.option("--timeout", "timeout_s", type=click.FloatRange(1), default=60.0, show_default=True)
 @click.option("--savepoints", metavar="URI", help="Where, if the cluster has no place of its own.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def stop(
     job_id: str | None,
     home: Path,
@@ -144,7 +144,7 @@ def stop(
 @click.argument("job_id", required=False)
 @rest_options
 @click.option("--timeout", "timeout_s", type=click.FloatRange(1), default=60.0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def cancel(
     job_id: str | None,
     home: Path,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, show_simulation
+from sealflow.cli.screen import json_option, print_json, print_table, show_simulation
 from sealflow.owner.http.gateway_api import fetch_status
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def status(
     connection: Connection,
     *,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sealflow.cli.connection import broker_address, broker_options
-from sealflow.cli.screen import SIMULATED, print_json, print_table
+from sealflow.cli.screen import SIMULATED, json_option, print_json, print_table
 from sealflow.local.home import DEFAULT_HOME, ClusterHome
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _INSIDE: Final = ("cv2", "onnxruntime", "openvino")
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--deployment", default="sealflow", show_default=True, metavar="NAME")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def trial(folder: Path, deployment: str, *, as_json: bool) -> None:
     """Make an owner's key, settings, a clients' policy and a simulated platform in FOLDER.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, warn_of_simulation
+from sealflow.cli.screen import json_option, print_json, print_table, warn_of_simulation
 from sealflow.errors import ConfigError
 from sealflow.files import file_errors
 
@@ -30,7 +30,7 @@ def log() -> None:
 @log.command()
 @click.argument("file", type=_FILE)
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
     """Append what is new to FILE, a copy of the whole log, and check all of it."""
     from sealflow.owner.audit.log_audit import audit_log
@@ -52,7 +52,7 @@ def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
 @click.argument("file", type=_FILE)
 @click.option("--policy", type=_FILE, required=True, help="Who may have written it.")
 @click.option("--pin", type=_FILE, help="A client's pin: check that its directory is in the log.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> None:
     """Check FILE offline: chain, signatures, and the evidence of who wrote it."""
     audited = audited_file(file, policy)

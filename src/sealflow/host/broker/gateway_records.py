@@ -93,7 +93,7 @@ class GatewayRecords:
             await self._client.delete(self._keyspace.status(component, instance))
 
     async def depth(self) -> QueueDepth:
-        """Count what waits and what is in work."""
+        """Count entries that wait and those in flight."""
         stream = self._keyspace.requests
         async with round_trip():
             length = int(await self._client.xlen(stream))

@@ -85,7 +85,7 @@ class KeyBrokerRecords:
         return bool(self._broker.run_script(_LEAD, [self._keyspace.keybroker_leader], arguments))
 
     def resign(self) -> None:
-        """Give the lease back, so that another need not wait for its end."""
+        """Return the lease back, so that another need not wait for its end."""
         self._broker.run_script(_RESIGN, [self._keyspace.keybroker_leader], [self._instance])
 
     def leader(self) -> str | None:

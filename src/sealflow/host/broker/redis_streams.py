@@ -55,8 +55,8 @@ return redis.status_reply('OK')
 """Store answers, acknowledge and delete their requests, as one step.
 
 KEYS: the stream. ARGV: group, time to live of inboxes in ms; then for each answer its entry id,
-inbox (empty: none), correlation, envelope. An inbox that is no stream is its sender's loss alone;
-anything else, such as a full memory, leaves this request and those after it owed.
+inbox (empty: none), correlation, envelope. An inbox that is not a stream is its sender's loss;
+anything else, such as a full memory, leaves this request and those after it unacknowledged.
 """
 
 _ONWARD: Final = """
@@ -76,9 +76,9 @@ KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, hops.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One entry of a stream, owed an answer.
+    """One unacknowledged entry of a stream.
 
-    `attempt`: 1 for the first time it is handed out. `hops`: how often it was passed on.
+    `attempt`: 1 for the first time it is handed out. `hops`: how often it was requeued.
     """
 
     entry_id: bytes
@@ -215,7 +215,7 @@ class RedisStreams:
         return None
 
     def depth(self, stream: str) -> QueueDepth:
-        """Count what waits and what is in work."""
+        """Count entries that wait and those in flight."""
         with redis_errors():
             length = int(self._client.xlen(stream))
             try:
@@ -237,7 +237,7 @@ class RedisStreams:
     def run_script(
         self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]
     ) -> Any:  # noqa: ANN401
-        """Run a script as one step; gives what it returns."""
+        """Run a script as one step; returns what it returns."""
         with redis_errors():
             return self._client.eval(script, len(keys), *keys, *arguments)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import valkey
 
+from sealflow.backoff import Backoff
 from sealflow.errors import QueueFullError, UnavailableError
 from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, round_trip
 from sealflow.streams.keys import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
@@ -184,19 +185,18 @@ class Submitter:
 
     async def _read_all(self) -> None:
         taken: list[bytes] = []
-        pause_s = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while True:
             try:
                 async with round_trip(_BLOCK_MS / 1000 + ROUND_TRIP_S):
                     taken = await self._read(taken)
-                pause_s = _FIRST_PAUSE_S
+                backoff.reset()
                 await self._gather()
             except UnavailableError:
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+                await asyncio.sleep(backoff.next_s())
 
     async def _read(self, taken: list[bytes]) -> list[bytes]:
-        """Delete what was taken, wait for more, resolve it; gives what to delete next.
+        """Delete what was taken, wait for more, resolve it; returns what to delete next.
 
         Deleted, not stepped over: a broker that lost its data counts anew.
         """

@@ -39,7 +39,7 @@ class Server:
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ConfigError(f"{base_url!r} is no address like https://pccs.example:8081")
+            raise ConfigError(f"{base_url!r} is not an address like https://pccs.example:8081")
         self._base = base_url.rstrip("/")
         self._https = parts.scheme == "https"
         self._host, self._prefix = parts.hostname, parts.path.rstrip("/")

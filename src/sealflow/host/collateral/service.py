@@ -1,4 +1,4 @@
-"""Host: runs for one enclave's collateral, beside the thread that reads its frames."""
+"""Host: fetches collateral for one enclave on a thread of its own and keeps it fresh."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Cache:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def load(self, want: bytes) -> Fetched | None:
-        """Give what was kept for a question; None when there is nothing that can be read."""
+        """Return what was kept for a question; None when there is nothing that can be read."""
         path = self._path(want)
         try:
             if path.stat().st_size > _MAX_BYTES:
@@ -127,7 +127,7 @@ class CollateralSource:
         self._failed: dict[bytes, tuple[float, str]] = {}
 
     def get(self, want: bytes) -> bytes:
-        """Give collateral that has not expired; fetched anew when half of its time is gone.
+        """Return collateral that has not expired; fetched anew when half of its time is gone.
 
         Raises: UnavailableError that says why there is none, MalformedError.
         """
@@ -151,7 +151,7 @@ class CollateralSource:
                 _log.warning("collateral could not be renewed", error=str(error))
                 return cached.collateral
             if cached is not None and fetched.expires_s < cached.expires_s:
-                # An older answer of a lagging mirror is no renewal.
+                # An older answer of a lagging mirror does not renew it.
                 return cached.collateral
             self._cache.store(want, fetched)
             return fetched.collateral
@@ -192,5 +192,5 @@ def _read(path: str) -> bytes:
     with file_errors(f"collateral: vlek_file {path}"):
         content = Path(path).read_bytes()
     if not 0 < len(content) <= _MAX_VLEK_BYTES:
-        raise ConfigError(f"collateral: vlek_file {path} is no certificate")
+        raise ConfigError(f"collateral: vlek_file {path} is not a certificate")
     return content

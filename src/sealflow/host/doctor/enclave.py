@@ -138,7 +138,7 @@ def memory(machine: Machine, enclaves: Path | None, workers: int) -> Iterator[Fi
 
 
 def make_links(machine: Machine) -> list[str]:
-    """Make the old names of the devices that are here; gives what was made.
+    """Make the old names of the devices that are here; returns what was made.
 
     Raises: OSError.
     """

@@ -24,7 +24,7 @@ class Finding:
     fix: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Give it for machines."""
+        """Return it for machines."""
         return {
             "check": self.check,
             "verdict": self.verdict.value,

@@ -14,6 +14,7 @@ from sealflow.errors import ConfigError, MalformedError
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.host.enclave.sgx import GRAMINE, SYSTEM, missing_for_sgx
 from sealflow.host.settings import BrokerSettings, read_file
+from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 Role = Literal["worker", "keybroker"]
 FATAL_HINTS: Final[dict[str | None, str]] = {
-    "boot": "it does not understand this process: install the same version of both",
-    "deployment": "deployment_file is damaged or contradicts itself",
-    "tee": "the TEE that deployment_file asks for is not on this machine, or "
+    Fatal.BOOT: "it does not understand this process: install the same version of both",
+    Fatal.DEPLOYMENT: "deployment_file is damaged or contradicts itself",
+    Fatal.TEE: "the TEE that deployment_file asks for is not on this machine, or "
     "simulated_platform_file is damaged",
-    "not_dcap": 'its manifest does not say sgx.remote_attestation = "dcap"',
+    Fatal.NOT_DCAP: 'its manifest does not say sgx.remote_attestation = "dcap"',
 }
 """Why a worker or a key broker ended, by its last word, where only the operator can mend it."""
 _MANIFEST: Final = ".manifest.sgx"
@@ -58,7 +59,7 @@ def collateral_source(config: EnclaveConfig) -> CollateralSource | None:
 def enclave_command(
     config: EnclaveConfig, role: Role, machine: Machine = SYSTEM
 ) -> tuple[str, ...]:
-    """Give the command line that starts a worker or a key broker.
+    """Return the command line that starts a worker or a key broker.
 
     Raises: ConfigError when this machine or the deployment is not for the mode, with the reason.
     """

@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(argv: tuple[str, ...], *, memory_bytes: int = 0) -> tuple[str, ...]:
-    """Give the command line that runs `argv`, an absolute path first, tied to this process.
+    """Return the command line that runs `argv`, an absolute path first, tied to this process.
 
     The kernel watches the *thread* that starts the program, so that must be one that stays: the
     main thread. Source: prctl(2), PR_SET_PDEATHSIG.

@@ -110,7 +110,7 @@ class Relay:
     def receive(self) -> tuple[FrameKind, memoryview] | None:
         """Wait for a frame; None when the process has closed its end.
 
-        Raises: WorkerGoneError when what comes is no frame.
+        Raises: WorkerGoneError when what comes is not a frame.
         """
         head = self._reader.read(FRAME_HEAD_LENGTH)
         if not head:
@@ -132,7 +132,7 @@ class Relay:
             self._close_writer()
 
     def wait(self, within_s: float) -> int:
-        """Wait for its end, ending it by force after `within_s`; gives the exit code."""
+        """Wait for its end, ending it by force after `within_s`; returns the exit code."""
         until = time.monotonic() + within_s
         # Somebody may be writing to it still: killing it ends that, too.
         if self._sending.acquire(timeout=within_s):

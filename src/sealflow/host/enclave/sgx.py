@@ -78,7 +78,7 @@ def missing_for_sgx(machine: Machine) -> list[str]:
         missing.append(
             "the processor has no SGX, or the BIOS or the hypervisor has it switched off"
             if intel
-            else f"this is no Intel processor ({machine.vendor or 'unknown'}), so it has no SGX"
+            else f"this is not an Intel processor ({machine.vendor or 'unknown'}), so it has no SGX"
         )
     elif "sgx_lc" not in machine.cpu_flags:
         missing.append("the BIOS has SGX Flexible Launch Control switched off")

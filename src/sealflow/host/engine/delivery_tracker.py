@@ -1,10 +1,10 @@
 """Host, engine: entries between the queue and one worker, from claim to acknowledgement.
 
-In a pool whose workers differ, or that is loading a new model, some have what others lack. Spec:
-queue.md, 4.11.
+An entry is unacknowledged until its answer is stored. When a worker ends, what it held is handed to
+the next one entry by entry, so that one that ends workers is found out and dead-lettered.
 
-An entry is owed until its answer is stored. When a worker ends, what it held is handed to the next
-one entry by entry, so that one that ends workers is found out and set aside.
+In a pool whose workers differ, or that is loading a new model, some have what others lack: refusals
+of a model may be requeued. Spec: queue.md, 4.11.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ class DeliveryTracker:
         self.published: AbstractSet[str] = frozenset()
         """Digests of the models that some worker may have; whoever reads the directory sets it."""
         self.served = 0
-        self.figures = EngineMetrics()
+        self.metrics = EngineMetrics()
 
     @property
     def in_work(self) -> int:
-        """How many entries are owed."""
+        """How many entries are unacknowledged."""
         with self._changed:
             waiting = len(self._waiting) + len(self._unsaved) + len(self._onward)
             return len(self._held) + waiting
@@ -122,7 +122,7 @@ class DeliveryTracker:
             return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
 
     def next_batch(self, wait_ms: int) -> list[tuple[int, bytes]]:
-        """Give entries by slot for the worker: what waits here, suspects alone, else new ones.
+        """Return entries by slot for the worker: what waits here, suspects alone, else new ones.
 
         Raises: UnavailableError.
         """
@@ -147,7 +147,7 @@ class DeliveryTracker:
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
-                    self.figures.note_answer(reply, now_s - held.since_s)
+                    self.metrics.note_answer(reply, now_s - held.since_s)
                     if should_requeue(held.delivery, reply, self.published):
                         onward.append(held.delivery)
                         continue
@@ -171,7 +171,7 @@ class DeliveryTracker:
         try:
             self._broker.requeue(self._stream, delivery)
         except UnavailableError as error:
-            _log.warning("a request cannot be passed on", error=str(error))
+            _log.warning("a request cannot be requeued", error=str(error))
             self._requeue_after(delivery, _AGAIN_S)
             return
         with self._changed:
@@ -196,13 +196,13 @@ class DeliveryTracker:
     def worker_ended(self) -> None:
         """Take back what the worker held; each entry is tried alone from now on."""
         with self._changed:
-            suspects = [replace(held.delivery, attempt=held.delivery.attempt + 1) for held in
+            alone = [replace(held.delivery, attempt=held.delivery.attempt + 1) for held in
                         self._held.values()]  # fmt: skip
             self._held.clear()
             self._held_bytes = sum(len(each.envelope) for each in self._onward)
-            self._waiting.extend(suspects)
-        if suspects:
-            _log.warning("a worker ended with requests in work", requests=len(suspects))
+            self._waiting.extend(alone)
+        if alone:
+            _log.warning("a worker ended with requests in flight", requests=len(alone))
 
     def _room(self) -> int:
         first = self._waiting[0] if self._waiting else None
@@ -247,7 +247,7 @@ class DeliveryTracker:
         with self._changed:
             self._waiting.extendleft(reversed(late))
         if items:
-            self.figures.note_batch(len(items))
+            self.metrics.note_batch(len(items))
         return items
 
     def _dead_letter(self, delivery: Delivery) -> None:
@@ -257,7 +257,7 @@ class DeliveryTracker:
             refusal = encode_refusal(RefusalCode.UNDELIVERABLE, header.request_id)
         except MalformedError:
             pass
-        _log.error("set aside: no worker survived it", entry=delivery.entry_id.decode())
+        _log.error("dead-lettered: no worker survived it", entry=delivery.entry_id.decode())
         try:
             self._broker.dead_letter(self._stream, delivery, refusal)
         except UnavailableError:
@@ -279,16 +279,20 @@ class DeliveryTracker:
         self._tended_s = now_s
         self.flush()
         with self._changed:
-            owed = [held.delivery for held in self._held.values()]
-            owed += [*self._onward, *self._waiting, *(delivery for delivery, _ in self._unsaved)]
-        mine = [delivery.entry_id for delivery in owed]
+            unacknowledged = [held.delivery for held in self._held.values()]
+            unacknowledged += [
+                *self._onward,
+                *self._waiting,
+                *(delivery for delivery, _ in self._unsaved),
+            ]
+        mine = [delivery.entry_id for delivery in unacknowledged]
         self._broker.touch(self._stream, self._consumer, mine)
         stale_ms = int(self._config.stale_after_s * 1000)
         abandoned = self._broker.claim_stale(
             self._stream, self._consumer, stale_ms, self._config.window
         )
         if not self._recalled:
-            # What an earlier process of this name owed when it ended.
+            # What an earlier process of this name had not acknowledged when it ended.
             abandoned += self._broker.claim_stale(
                 self._stream, self._consumer, 0, _MAX_RECALLED, of=self._consumer
             )

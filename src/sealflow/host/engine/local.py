@@ -20,13 +20,13 @@ class LocalEngine:
 
         Raises: ConfigError.
         """
-        self._crew = WorkerPool(config, count=config.worker_count, feeding=True)
+        self._pool = WorkerPool(config, count=config.worker_count, feeding=True)
         self._stopping = False
 
     def stop(self) -> None:
         """Ask `run` to drain and return; from a signal handler."""
         self._stopping = True
-        self._crew.wake()
+        self._pool.wake()
 
     def run(self) -> None:
         """Serve until stopped.
@@ -35,8 +35,8 @@ class LocalEngine:
         """
         try:
             while not self._stopping:
-                self._crew.maintain()
-                self._crew.wait(_ROUND_S)
-            self._crew.drain()
+                self._pool.maintain()
+                self._pool.wait(_ROUND_S)
+            self._pool.drain()
         finally:
-            self._crew.end()
+            self._pool.end()

@@ -10,12 +10,13 @@ import os
 import secrets
 import threading
 import time
-from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from sealflow.backoff import Backoff
 from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
@@ -26,6 +27,7 @@ from sealflow.host.engine.worker_process import WorkerProcess
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
+from sealflow.wire.frame_payloads import Fatal, RuntimeName, WorkerBoot
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
@@ -40,12 +42,12 @@ _MAX_PAUSE_S: Final = 15.0
 _HEALTHY_S: Final = 30.0
 _FINISH_S: Final = 10.0
 _FATAL_WORDS: Final = (
-    "boot",
-    "deployment",
-    "tee",
-    "not_dcap",
-    "key_broker_untrusted",
-    "not_approved",
+    Fatal.BOOT,
+    Fatal.DEPLOYMENT,
+    Fatal.TEE,
+    Fatal.NOT_DCAP,
+    Fatal.KEY_BROKER_UNTRUSTED,
+    Fatal.NOT_APPROVED,
 )
 _FATAL_STARTS: Final = 3
 
@@ -53,14 +55,14 @@ _FATAL_STARTS: Final = 3
 class _PoolSlot:
     """A place for a worker, whichever process fills it now."""
 
-    def __init__(self, step: DeliveryTracker) -> None:
-        self.step = step
+    def __init__(self, tracker: DeliveryTracker) -> None:
+        self.tracker = tracker
         self.worker: WorkerProcess | None = None
         self.started_s = 0.0
         self.due_s = 0.0
-        self.pause_s = _FIRST_PAUSE_S
+        self.backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         self.restarts = -1
-        self.hopeless = 0
+        self.fatal_starts = 0
 
 
 class WorkerPool:
@@ -94,7 +96,7 @@ class WorkerPool:
         ]
 
     def maintain(self) -> None:
-        """Start what is due, bury what ended, tell the time, report now and then.
+        """Start due workers, reap ended ones, send the clock tick, publish the status every 2 s.
 
         Raises: ConfigError when workers end again and again for a reason that stays.
         """
@@ -126,12 +128,12 @@ class WorkerPool:
     @property
     def metrics(self) -> EngineMetrics:
         """What the first place's workers did."""
-        return self._slots[0].step.figures
+        return self._slots[0].tracker.metrics
 
     @property
     def in_work(self) -> int:
-        """Requests that are owed an answer."""
-        return sum(slot.step.in_work for slot in self._slots)
+        """The number of unacknowledged requests."""
+        return sum(slot.tracker.in_work for slot in self._slots)
 
     @property
     def restarts(self) -> int:
@@ -153,15 +155,15 @@ class WorkerPool:
         self._wake.set()
 
     def drain(self) -> None:
-        """Claim no more, and wait until what is in work is answered, as long as configured."""
+        """Claim no more, and wait until what is in flight is answered, as long as configured."""
         _log.info("draining")
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         for worker in workers:
             worker.drain()
         until = time.monotonic() + self._config.drain_s
-        while time.monotonic() < until and any(slot.step.in_work for slot in self._slots):
+        while time.monotonic() < until and any(slot.tracker.in_work for slot in self._slots):
             for slot in self._slots:
-                slot.step.flush()
+                slot.tracker.flush()
             if all(worker.ended for worker in workers):
                 break
             time.sleep(0.05)
@@ -186,7 +188,7 @@ class WorkerPool:
     def _start(self, slot: _PoolSlot, now_s: float) -> None:
         logs = self._config.logs_dir
         slot.worker = worker = WorkerProcess(
-            slot.step,
+            slot.tracker,
             self._broker,
             Relay(
                 self._command,
@@ -200,9 +202,9 @@ class WorkerPool:
         )
         slot.started_s = now_s
         slot.restarts += 1
-        boot = {**self._boot, "now_ms": now_ms()}
+        boot = replace(self._boot, now_ms=now_ms())
         try:
-            worker.start(json.dumps(boot).encode())
+            worker.start(boot.to_bytes())
             worker.tick(now_ms(), self._directory)
         except WorkerGoneError as error:
             _log.error("worker", error=str(error))
@@ -210,15 +212,16 @@ class WorkerPool:
     def _reap(self, slot: _PoolSlot, worker: WorkerProcess, now_s: float) -> None:
         worker.finish(_FINISH_S)
         slot.worker = None
-        slot.step.worker_ended()
+        slot.tracker.worker_ended()
         if now_s - slot.started_s > _HEALTHY_S:
-            slot.pause_s, slot.hopeless = _FIRST_PAUSE_S, 0
-        slot.hopeless = slot.hopeless + 1 if worker.fatal in _FATAL_WORDS else 0
-        if slot.hopeless >= _FATAL_STARTS:
+            slot.backoff.reset()
+            slot.fatal_starts = 0
+        slot.fatal_starts = slot.fatal_starts + 1 if worker.fatal in _FATAL_WORDS else 0
+        if slot.fatal_starts >= _FATAL_STARTS:
             raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
-        slot.due_s = now_s + slot.pause_s
-        _log.warning("worker ended", reason=worker.fatal, next_in_s=slot.pause_s)
-        slot.pause_s = min(slot.pause_s * 2, _MAX_PAUSE_S)
+        pause_s = slot.backoff.next_s()
+        slot.due_s = now_s + pause_s
+        _log.warning("worker ended", reason=worker.fatal, next_in_s=pause_s)
 
     def _tick(self) -> None:
         try:
@@ -229,7 +232,7 @@ class WorkerPool:
         self._directory = found
         if news:
             for slot in self._slots:
-                slot.step.published = published_models(news)
+                slot.tracker.published = published_models(news)
         time_ms = now_ms()
         for slot in self._slots:
             if slot.worker is not None:
@@ -257,26 +260,27 @@ class WorkerPool:
         except UnavailableError as error:
             _log.warning("the broker is away", error=str(error))
 
-    def _boot_settings(self) -> dict[str, object]:
+    def _boot_settings(self) -> WorkerBoot:
         config = self._config
         platform = config.simulated_platform_file
-        settings = read_file(config.deployment_file, "deployment_file")
-        simulated = None if platform is None else read_file(platform, "simulated_platform_file")
-        return {
-            "deployment": b64encode(settings).decode(),
-            "simulated_platform": None if simulated is None else b64encode(simulated).decode(),
-            "runtime": config.runtime,
-            "threads": config.threads,
-            "max_batch": config.max_batch,
-            "max_wait_ms": config.max_wait_ms,
-            "max_body_bytes": config.max_body_bytes,
-            "max_pixels": config.max_pixels,
-            "replay_capacity": config.replay_capacity,
-        }
+        return WorkerBoot(
+            deployment=read_file(config.deployment_file, "deployment_file"),
+            simulated_platform=None
+            if platform is None
+            else read_file(platform, "simulated_platform_file"),
+            now_ms=0,
+            runtime=None if config.runtime == "auto" else RuntimeName(config.runtime),
+            threads=config.threads,
+            max_batch=config.max_batch,
+            max_wait_ms=config.max_wait_ms,
+            max_body_bytes=config.max_body_bytes,
+            max_pixels=config.max_pixels,
+            replay_capacity=config.replay_capacity,
+        )
 
 
 _MEANING: Final[dict[str | None, str]] = {
     **FATAL_HINTS,
-    "key_broker_untrusted": "the key broker does not pass the policy in deployment_file",
-    "not_approved": "the key broker's policy does not accept their code: see deployment_file",
+    Fatal.KEY_BROKER_UNTRUSTED: "the key broker does not pass the policy in deployment_file",
+    Fatal.NOT_APPROVED: "the key broker's policy does not accept their code: see deployment_file",
 }

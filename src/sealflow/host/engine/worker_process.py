@@ -14,7 +14,9 @@ from sealflow.clock import now_ms
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.host.settings import package_path
 from sealflow.streams.keys import Keyspace
+from sealflow.wire.frame_payloads import tick_payload
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class WorkerProcess:
 
     def __init__(  # noqa: PLR0913 - the parts of a worker's host meet here
         self,
-        step: DeliveryTracker,
+        tracker: DeliveryTracker,
         broker: RedisStreams,
         relay: Relay,
         config: EngineConfig,
@@ -56,7 +58,7 @@ class WorkerProcess:
 
         `feeding`: with a thread that feeds it; otherwise somebody calls `feed` again and again.
         """
-        self._step = step
+        self._tracker = tracker
         self._broker = broker
         self._control = Keyspace(deployment=config.deployment).control
         self._packages = Path(config.packages_dir)
@@ -101,7 +103,7 @@ class WorkerProcess:
     def tick(self, now_ms: int, directory: bytes) -> None:
         """Tell the time, and what is published when that changed."""
         try:
-            self._relay.send(FrameKind.TICK, now_ms.to_bytes(8) + directory)
+            self._relay.send(FrameKind.TICK, tick_payload(now_ms, directory))
             self._collateral.refresh_if_due()
         except WorkerGoneError:
             self._ended.wait(1.0)
@@ -131,10 +133,10 @@ class WorkerProcess:
             "ready": self.ready,
             "simulated": self.state.get("simulated"),
             "models": self.state["models"],
-            "in_flight": self._step.in_work,
-            "served": self._step.served,
-            "refused": self._step.figures.refusals,
-            "round_trip_ms": {each: self._step.figures.round_trip_ms(each) for each in (50, 99)},
+            "in_flight": self._tracker.in_work,
+            "served": self._tracker.served,
+            "refused": self._tracker.metrics.refusals,
+            "round_trip_ms": {each: self._tracker.metrics.round_trip_ms(each) for each in (50, 99)},
             "cpu_s": round(cpu_s(pid), 2),
             "rss_bytes": rss_bytes(pid),
         }
@@ -152,14 +154,14 @@ class WorkerProcess:
             if not self._ready.wait(min(rest_s, _NOTICE_S)):
                 continue
             try:
-                if self._step.wait_for_room(min(rest_s, _NOTICE_S)):
-                    self._give(self._step.next_batch(max(1, int(rest_s * 1000))))
+                if self._tracker.wait_for_room(min(rest_s, _NOTICE_S)):
+                    self._give(self._tracker.next_batch(max(1, int(rest_s * 1000))))
             except WorkerGoneError:
                 return
             except UnavailableError as error:
                 _log.warning("the queue is away", error=str(error))
                 self._ended.wait(_AWAY_PAUSE_S)
-                self._step.flush()
+                self._tracker.flush()
 
     def _feed(self) -> None:
         while not self.over:
@@ -168,7 +170,7 @@ class WorkerProcess:
     def _give(self, items: list[tuple[int, bytes]]) -> None:
         if items:
             self._relay.send(FrameKind.BATCH, encode_batch(now_ms(), items))
-            if self._step.in_work > len(items):
+            if self._tracker.in_work > len(items):
                 # It had work already: what comes next may come in company.
                 self._ended.wait(_GATHER_S)
 
@@ -189,7 +191,7 @@ class WorkerProcess:
         match kind:
             case FrameKind.REPLIES:
                 _, items = decode_batch(payload)
-                self._step.accept_replies([(slot, bytes(reply)) for slot, reply in items])
+                self._tracker.accept_replies([(slot, bytes(reply)) for slot, reply in items])
             case FrameKind.READY:
                 self.state = _parsed(payload)
                 if self.state["models"]:
@@ -235,7 +237,7 @@ class WorkerProcess:
         self._relay.send(FrameKind.CONTROL, answer or b"")
 
     def _send_package(self, digest: bytes) -> None:
-        path = self._packages / f"{digest.hex()}.sealed"
+        path = package_path(self._packages, digest.hex())
         absent = encode_chunk(digest[:_DIGEST_BYTES].ljust(_DIGEST_BYTES, b"\0"), 0, 0, b"")
         try:
             with path.open("rb") as file:

@@ -56,7 +56,7 @@ class GatewayApp:
     def __init__(
         self,
         routes: Sequence[Route],
-        figures: GatewayMetrics,
+        metrics: GatewayMetrics,
         marks: Callable[[], tuple[Header, ...]],
         *,
         log_requests: bool,
@@ -64,7 +64,7 @@ class GatewayApp:
         """Serve `routes`; `marks` gives the headers that every answer carries."""
         self.routes = tuple(routes)
         self._marks = marks
-        self._figures = figures
+        self._metrics = metrics
         self._log_requests = log_requests
         self._exact: dict[str, dict[str, Route]] = {}
         self._prefixed: dict[str, dict[str, Route]] = {}
@@ -102,9 +102,9 @@ class GatewayApp:
 
     def _note(self, method: str, route: str, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
-        self._figures.count(method if route != "none" else "any", route, status)
+        self._metrics.count(method if route != "none" else "any", route, status)
         if route == ENVELOPES:
-            self._figures.observe(seconds)
+            self._metrics.observe(seconds)
         if self._log_requests or status >= _SERVER_ERROR:
             milliseconds = round(seconds * 1000, 1)
             _log.info("request", method=method, route=route, status=status, ms=milliseconds)

@@ -30,7 +30,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._arm()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, as long as they come to something."""
+        """Feed received bytes to the parser; refuse heads over 64 KiB."""
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES:

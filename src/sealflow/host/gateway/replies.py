@@ -30,7 +30,7 @@ NOTICE_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class StoredPending:
-    """The request is queued or in work; past `cursor` its reply will stand."""
+    """The request is queued or in flight; past `cursor` its reply will stand."""
 
     cursor: bytes
 
@@ -51,7 +51,7 @@ class StoredReplies:
         self._watch: asyncio.Task[None] | None = None
 
     async def fetch(self, request_id: str) -> bytes | StoredPending | None:
-        """Give the reply, or say that it is pending, or None for a request unknown here.
+        """Return the reply, or say that it is pending, or None for a request unknown here.
 
         Raises: UnavailableError.
         """
@@ -62,7 +62,7 @@ class StoredReplies:
         return _sealed_first(entries) or StoredPending(entries[-1].cursor)
 
     def watch(self, request_id: str, pending: StoredPending) -> asyncio.Future[bytes]:
-        """Give a future of the reply; whoever stops waiting cancels it."""
+        """Return a future of the reply; whoever stops waiting cancels it."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waits.setdefault(request_id, []).append(_Wait(pending.cursor, future))
         if self._watch is None or self._watch.done():
@@ -118,7 +118,7 @@ class PendingReplies:
         return len(self._waits)
 
     async def wait(self, reply: asyncio.Future[bytes], request: Request, timeout_s: float) -> bytes:
-        """Give the reply, and leave the future cancelled when it comes to nothing.
+        """Return the reply, and leave the future cancelled when it comes to nothing.
 
         Raises: DeadlineError, ClientGoneError, what the future raises, what `dismiss` was given.
         """

@@ -50,11 +50,11 @@ class GatewayService:
             config.broker, config.deployment, min_replicas=config.min_replicas
         )
         self._room = PendingReplies()
-        figures = GatewayMetrics()
-        figures.waiting.set_function(lambda: len(self._room))
+        metrics = GatewayMetrics()
+        metrics.waiting.set_function(lambda: len(self._room))
         self._directory = directory = DirectoryCache(self._records)
         self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._room)
-        self._health = HealthRoutes(config, self._records, directory, figures)
+        self._health = HealthRoutes(config, self._records, directory, metrics)
         keybroker = KeyBrokerRoutes(config, self._submitter, self._records, directory, self._room)
         folder = config.packages_dir
         packages = PackageRoutes(config, None if folder is None else PackageStore(Path(folder)))
@@ -72,7 +72,7 @@ class GatewayService:
                 Route("GET", "/v2/health/ready", self._health.ready),
                 Route("GET", "/metrics", self._health.metrics),
             ),
-            figures,
+            metrics,
             directory.simulation_headers,
             log_requests=config.log_requests,
         )

@@ -1,6 +1,6 @@
 """Host: the key broker's host: carries control requests in and answers out, publishes directories.
 
-It keeps one key broker process, which leads or stands by.
+It keeps one key broker process, which leads or is a standby.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,7 @@ from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.control import UNAVAILABLE
+from sealflow.wire.frame_payloads import KeyBrokerBoot
 
 if TYPE_CHECKING:
     from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
@@ -60,10 +61,7 @@ class KeyBrokerHost:
         deployment = read_file(config.deployment_file, "deployment_file")
         platform = config.simulated_platform_file
         simulated = None if platform is None else read_file(platform, "simulated_platform_file")
-        self._boot: dict[str, object] = {
-            "deployment": b64encode(deployment).decode(),
-            "simulated_platform": None if simulated is None else b64encode(simulated).decode(),
-        }
+        self._boot = KeyBrokerBoot(deployment=deployment, platform=simulated, wrapped=(), now_ms=0)
         digest = hashlib.sha256(deployment).hexdigest()
         ledger = KeyBrokerRecords(
             self._broker,
@@ -74,7 +72,7 @@ class KeyBrokerHost:
         )
         folder = config.state_dir
         archive = None if folder is None else StateArchive(Path(folder), digest)
-        self._leading = LeaderElection(self._broker, self._keyspace.control, ledger, archive)
+        self._election = LeaderElection(self._broker, self._keyspace.control, ledger, archive)
         self._period_s = min(_MAX_PERIOD_S, config.leader_lease_ms / 3000)
         self._command = enclave_command(config, "keybroker")
         self._collateral = collateral_source(config)
@@ -86,7 +84,7 @@ class KeyBrokerHost:
     def stop(self) -> None:
         """Ask `run` to return; from a signal handler."""
         self._stopping.set()
-        self._leading.stop()
+        self._election.stop()
 
     def run(self) -> None:
         """Serve until stopped, starting the key broker again when it ends.
@@ -110,23 +108,23 @@ class KeyBrokerHost:
             self._withdraw()
 
     def _serve_once(self) -> str:
-        """Start a key broker and serve until it ends or this is stopped; gives its last word."""
+        """Start a key broker and serve until it ends or this is stopped; returns its last word."""
         logs = self._config.logs_dir
         log = None if logs is None else Path(logs) / "keybroker.log"
-        self._leading.reset()
+        self._election.reset()
         self._directory = b""
         process = self._process = KeyBrokerProcess(
             self._command,
             log,
             self._collateral,
-            store_state=self._leading.store,
-            store_key=self._leading.store_key,
+            store_state=self._election.store,
+            store_key=self._election.store_key,
             publish=self._take_directory,
         )
         reason = ""
         try:
-            keys = [b64encode(each).decode() for each in self._keys()]
-            process.boot({**self._boot, "state_keys": keys, "now_ms": now_ms()})
+            keys = tuple(self._keys())
+            process.boot(replace(self._boot, wrapped=keys, now_ms=now_ms()))
             self._serve(process)
         except WorkerGoneError as error:
             reason = str(error)
@@ -137,7 +135,7 @@ class KeyBrokerHost:
     def _keys(self) -> list[bytes]:
         while not self._stopping.is_set():
             try:
-                return self._leading.keys()
+                return self._election.keys()
             except UnavailableError as error:
                 _log.warning("the broker is away", error=str(error))
                 self._stopping.wait(_PAUSE_S)
@@ -151,9 +149,9 @@ class KeyBrokerHost:
                     tended_s = time.monotonic()
                     process.tick()
                     self._tend(process)
-                if self._leading.active:
+                if self._election.active:
                     self._answer_requests(process)
-                elif not self._leading.try_acquire(process):
+                elif not self._election.try_acquire(process):
                     self._stopping.wait(_PAUSE_S)
             except UnavailableError as error:
                 if isinstance(error, WorkerGoneError):
@@ -182,7 +180,7 @@ class KeyBrokerHost:
             "cpu_s": round(cpu_s(pid), 2),
             "rss_bytes": rss_bytes(pid),
             "served": self._served,
-            "leads": self._leading.active,
+            "leads": self._election.active,
             "keybroker": {
                 "pid": child,
                 "ready": process.ready,
@@ -193,8 +191,8 @@ class KeyBrokerHost:
         }
         key = self._keyspace.status("control", self._instance)
         self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
-        if self._leading.active:
-            self._leading.renew()
+        if self._election.active:
+            self._election.renew()
             self._publish()
             stream = self._keyspace.control
             stale = self._broker.claim_stale(stream, self._instance, _STALE_MS, _CLAIM)
@@ -210,7 +208,7 @@ class KeyBrokerHost:
 
     def _withdraw(self) -> None:
         try:
-            self._leading.release()
+            self._election.release()
             self._broker.delete(self._keyspace.status("control", self._instance))
         except UnavailableError:
             # Their times to live end them.

@@ -1,7 +1,7 @@
-"""Host: which key broker instance leads, and what it leaves behind when it no longer does.
+"""Host: leader election between key broker instances, and storage of the leader's state.
 
 One leads, by a lease at the broker; the others stand by with the state's key and take over within
-seconds. A state is kept before anything that follows from it is passed on: at the broker, where
+seconds. A state is stored before any answer that depends on it is sent: at the broker, where
 only the leader can, and in this host's own archive. Spec: docs/spec/keybroker.md, section 5.
 """
 

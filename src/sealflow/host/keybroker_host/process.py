@@ -13,8 +13,9 @@ from sealflow.errors import MalformedError, WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.enclave.relay import Relay
 from sealflow.wire.control import TOO_LARGE, UNAVAILABLE
+from sealflow.wire.frame_payloads import KeyBrokerBoot, tick_payload
 from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, decode_batch
-from sealflow.wire.strict_json import canonical_json, parse_object
+from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,12 +73,12 @@ class KeyBrokerProcess:
         """The process id."""
         return self._relay.pid
 
-    def boot(self, settings: dict[str, object]) -> None:
+    def boot(self, settings: KeyBrokerBoot) -> None:
         """Send the settings and wait until it is ready.
 
         Raises: WorkerGoneError.
         """
-        self._relay.send(FrameKind.BOOT, canonical_json(settings))
+        self._relay.send(FrameKind.BOOT, settings.to_bytes())
         self._reader.start()
         if not self._started.wait(_READY_S) or not self.ready:
             raise WorkerGoneError("the key broker did not get ready")
@@ -87,7 +88,7 @@ class KeyBrokerProcess:
 
         Raises: WorkerGoneError.
         """
-        self._relay.send(FrameKind.TICK, now_ms().to_bytes(8))
+        self._relay.send(FrameKind.TICK, tick_payload(now_ms()))
         self._collateral.refresh_if_due()
 
     def lead(self, state: bytes) -> None:
@@ -95,7 +96,7 @@ class KeyBrokerProcess:
 
         Raises: WorkerGoneError.
         """
-        self._relay.send(FrameKind.LEAD, now_ms().to_bytes(8) + state)
+        self._relay.send(FrameKind.LEAD, tick_payload(now_ms(), state))
 
     def ask(self, request: bytes) -> bytes:
         """Pass a request on and wait for the answer; one that says so when there is none."""

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from sealflow.backoff import Backoff
 from sealflow.errors import (
     DeadlineError,
     InvalidInputError,
@@ -134,19 +135,19 @@ class RetryBudget:
     def __init__(self, until: float, timeout_s: float) -> None:
         self._until = until
         self._timeout_s = timeout_s
-        self._pause_s = _FIRST_PAUSE_S
+        self._backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         self._refusals = 0
         self._away_since = 0.0
 
     def count_refusal(self, error: RefusedError, least_s: float) -> float:
-        """Count a refusal; gives the time to wait, at least `least_s`, after the first no more."""
+        """Count a refusal; returns how long to wait, at least `least_s`."""
         self._refusals += 1
         if self._refusals >= MAX_ATTEMPTS:
             raise error
         return 0.0 if self._refusals == 1 and not least_s else self._wait(least_s, error)
 
     def count_unavailable(self, error: SealflowError) -> float:
-        """Note that nobody can serve; gives the time to wait."""
+        """Note that nobody can serve; returns the time to wait."""
         now = time.monotonic()
         self._away_since = self._away_since or now
         if now - self._away_since >= MAX_AWAY_S:
@@ -155,8 +156,7 @@ class RetryBudget:
         return self._wait(asked_s if asked_s > 1 else 0.0, error)
 
     def _wait(self, least_s: float, why: SealflowError) -> float:
-        wait_s = max(self._pause_s, least_s)
-        self._pause_s = min(self._pause_s * 2, _MAX_PAUSE_S)
+        wait_s = max(self._backoff.next_s(), least_s)
         if time.monotonic() + wait_s >= self._until:
             raise DeadlineError(
                 f"no reply within {self._timeout_s:g} s; the last time: {why}"

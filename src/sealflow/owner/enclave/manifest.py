@@ -80,7 +80,7 @@ def render(
     files: Mapping[Path, str],
     gramine: Path,
 ) -> dict[str, Any]:
-    """Give the whole manifest: what the template says, sizes, mounts, and every file by its hash.
+    """Return the whole manifest: what the template says, sizes, mounts, and every file by its hash.
 
     Raises: ConfigError when it breaks a rule of `unsafe_settings`.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import tomllib
@@ -32,9 +31,6 @@ SIGNER: Final = "gramine-sgx-sign"
 _KEY_BITS: Final = 3072
 _NO_DATE: Final = "0000-00-00"
 """The date is signed but not measured; without one, two builds give the same bytes."""
-_BITS: Final = 3072
-_EXPONENT: Final = 3
-"""Both are fixed by the processor, which checks the signature with it."""
 
 
 def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
@@ -90,7 +86,7 @@ def measure(role: Role, folder: Path) -> EnclaveMeasurement:
 
 
 def enclave_signer(key: Path) -> str:
-    """Give the MRSIGNER, in hex, of a key that may sign enclaves.
+    """Return the MRSIGNER, in hex, of a key that may sign enclaves.
 
     Raises: ConfigError when it is not RSA of 3072 bits with exponent 3, unencrypted.
     """
@@ -110,8 +106,8 @@ def enclave_signer(key: Path) -> str:
 
 
 def new_enclave_key() -> tuple[bytes, str]:
-    """Draw a key; gives its PEM, as gramine-sgx-sign reads it, and its MRSIGNER in hex."""
-    key = rsa.generate_private_key(public_exponent=_EXPONENT, key_size=_BITS)
+    """Draw a key; returns its PEM, as gramine-sgx-sign reads it, and its MRSIGNER in hex."""
+    key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=_KEY_BITS)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-    modulus = key.public_key().public_numbers().n.to_bytes(_BITS // 8, "little")
-    return pem, hashlib.sha256(modulus).hexdigest()
+    modulus = key.public_key().public_numbers().n.to_bytes(_KEY_BITS // 8, "little")
+    return pem, signer_of(modulus)

@@ -56,7 +56,7 @@ class EnclaveMeasurement:
         if len(data) != SIGSTRUCT_BYTES:
             raise MalformedError(f"{what} is not {SIGSTRUCT_BYTES} bytes long")
         if any(data[place] != header for place, header in _HEADERS):
-            raise MalformedError(f"{what} is no SIGSTRUCT")
+            raise MalformedError(f"{what} is not a SIGSTRUCT")
         modulus = int.from_bytes(data[_MODULUS], "little")
         if int.from_bytes(data[_EXPONENT], "little") != EXPONENT:
             raise MalformedError(f"{what} has another exponent than {EXPONENT}")
@@ -80,7 +80,7 @@ class EnclaveMeasurement:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Give all of it for machines."""
+        """Return all of it for machines."""
         return {
             "measurement": self.measurement,
             "signer": self.signer,
@@ -90,7 +90,7 @@ class EnclaveMeasurement:
         }
 
     def as_policy(self) -> str:
-        """Give the table of a policy file that accepts this enclave and its successors in svn."""
+        """Return the table of a policy file that accepts this enclave and its successors in svn."""
         return (
             f"[{self.role}]\n"
             f'measurements = ["{self.measurement}"]\n'
@@ -101,5 +101,5 @@ class EnclaveMeasurement:
 
 
 def signer_of(modulus: bytes) -> str:
-    """Give the MRSIGNER of a modulus of 384 bytes, little-endian, in hex."""
+    """Return the MRSIGNER of a modulus of 384 bytes, little-endian, in hex."""
     return hashlib.sha256(modulus).hexdigest()

@@ -45,7 +45,7 @@ class EnclaveLoad:
 
 
 def enclave_mib(role: Role, load: EnclaveLoad) -> int:
-    """Give the least size that will do, in MiB; a power of two, as SGX wants it.
+    """Return the least size that will do, in MiB; a power of two, as SGX wants it.
 
     Raises: ConfigError when it would be over 1 TiB.
     """
@@ -58,7 +58,7 @@ def enclave_mib(role: Role, load: EnclaveLoad) -> int:
 
 
 def max_threads(role: Role, load: EnclaveLoad) -> int:
-    """Give the number of thread slots: our own threads, Gramine's, and each model's pool.
+    """Return the number of thread slots: our own threads, Gramine's, and each model's pool.
 
     OpenVINO has one thread for a model beside those that compute.
     """

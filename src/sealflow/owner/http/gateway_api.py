@@ -35,12 +35,12 @@ def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
     try:
         value = json.loads(answer.body)
     except (ValueError, RecursionError) as error:
-        raise UnavailableError(f"{url} is no gateway (HTTP {answer.status})") from error
+        raise UnavailableError(f"{url} is not a gateway (HTTP {answer.status})") from error
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         raise UnavailableError(f"gateway {url}: {value['error'][:500]}")
     if not is_status(value):
         raise UnavailableError(
-            f"{url}: what it says is no status that this version knows: use the same "
+            f"{url}: its status has a form that this version does not know: use the same "
             "version as the gateway's"
         )
     found: dict[str, Any] = value
@@ -55,7 +55,7 @@ def fetch_records(after: int) -> Steps[list[bytes]]:
     path = f"/v1/log/{after + 1}"
     answer = yield from send(HttpRequest(method="GET", path=path, timeout_s=DIRECTORY_TIMEOUT_S))
     if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise unavailable("the log is not to be had", answer)
+        raise unavailable("the log is not available", answer)
     return answer.body.splitlines()
 
 

@@ -1,6 +1,6 @@
 """Owner: conversations with a gateway as generators, so that sync and async clients share them.
 
-A conversation yields what it needs from the world (`HttpRequest`, `Sleep`) and is sent what came of
+A conversation yields what it needs from outside (`HttpRequest`, `Sleep`) and is sent what came of
 it. Sans-I/O: nothing here touches a socket or sleeps.
 """
 

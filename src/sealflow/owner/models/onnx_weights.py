@@ -35,7 +35,7 @@ _CHILDREN: Final[Mapping[str, Mapping[int, str]]] = {
 def has_external_data(model: bytes) -> bool:
     """Tell whether any tensor lies outside of the file.
 
-    Raises: BundleError when the bytes are no ONNX model.
+    Raises: BundleError when the bytes are not an ONNX model.
     """
     return _external(memoryview(model), "model", 0)
 

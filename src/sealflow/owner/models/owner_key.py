@@ -29,7 +29,7 @@ _KEYS: Final = ("sealing_seed", "signing_seed", "world")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerKey:
-    """What makes somebody the owner of models, in one world; never shows in a repr."""
+    """The keys of a model owner, in one trust domain; never shown in a repr."""
 
     domain: TrustDomain
     signing_seed: bytes = field(repr=False)
@@ -109,12 +109,12 @@ def load_owner_key(path: Path) -> OwnerKey:
 def _parsed(text: bytes) -> OwnerKey:
     value = parse_object(text[: _MAX_FILE_BYTES + 1], "owner key")
     require_keys(value, _KEYS, "owner key")
-    worlds = {domain.name.lower(): domain for domain in TrustDomain}
-    domain = worlds.get(str(value["world"]))
+    domains = {domain.name.lower(): domain for domain in TrustDomain}
+    domain = domains.get(str(value["world"]))
     signing, sealing = (
         b64decode(value[name], validate=True)  # type: ignore[arg-type]  # any object may come
         for name in ("signing_seed", "sealing_seed")
     )
     if domain is None or not len(signing) == len(sealing) == SEED_BYTES:
-        raise MalformedError("owner key: unknown world or wrong seeds")
+        raise MalformedError("owner key: unknown trust domain or wrong seeds")
     return OwnerKey(domain=domain, signing_seed=signing, sealing_seed=sealing)

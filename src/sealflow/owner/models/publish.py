@@ -59,13 +59,14 @@ def prepare_publication(
     `keybroker`: from evidence that the owner's policy approved, never from anywhere else.
     `workers`: what workers must prove to get the content key, beyond the deployment's own demands.
 
-    Raises: BundleError, OpenError for a package of somebody else, ConfigError for mixed worlds.
+    Raises: BundleError, OpenError for a package of somebody else, ConfigError for mixed
+        trust domains.
     """
     domain = keybroker.suite.domain
     if domain is not owner.domain:
         raise ConfigError(
-            f"the owner's key is of the {owner.domain.name.lower()} world, "
-            f"the key broker of the {domain.name.lower()} one; pack with a key of its world"
+            f"the owner's key is of the {owner.domain.name.lower()} trust domain, "
+            f"the key broker of the {domain.name.lower()} one; pack with a key of its trust domain"
         )
     checked = read_package(package).verify(owner.signer)
     content_key = checked.unwrap(owner.opening)
@@ -132,7 +133,7 @@ def _publish(
 def _send_content_key(
     session: ServiceSession, data: bytes, owner: OwnerKey, workers: Requirements | None
 ) -> Steps[int]:
-    """Give the content key to the key broker that answers now; it may be another a moment later."""
+    """Send the content key to the key broker that answers now; later it may be another."""
     for left in reversed(range(_ATTEMPTS)):
         keybroker = yield from _challenge(session)
         prepared = prepare_publication(data, owner, keybroker, workers=workers)
@@ -154,7 +155,7 @@ def _send_content_key(
 
 
 def _challenge(session: ServiceSession) -> Steps[SealingKey]:
-    """Have the key broker prove itself now, by a nonce of ours; gives the key that it proved.
+    """Have the key broker prove itself now, by a nonce of ours; returns the key that it proved.
 
     Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
     """

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from sealflow.backoff import Backoff
 from sealflow.errors import (
     DeadlineError,
     InvalidInputError,
@@ -201,7 +202,7 @@ class QueueClient:
 
     def _submit(self, requests: list[PendingRequest]) -> None:
         """Seal and queue requests, waiting for room; those that were queued leave the list."""
-        pause_s = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while requests:
             error: UnavailableError = QueueFullError(
                 "the queue stayed full: take results, or add workers"
@@ -218,13 +219,13 @@ class QueueClient:
                     self._pending.add(request, call)
             requests[:] = [each for each, ok in zip(requests, queued, strict=True) if not ok]
             if requests:
+                pause_s = backoff.next_s()
                 if time.monotonic() + pause_s >= requests[0].until:
                     raise error
                 if self._pending:
                     self._receive(pause_s)
                 else:
                     time.sleep(pause_s)
-                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
 
     def _seal(self, request: PendingRequest) -> OutgoingCall:
         self._ensure_verified()
@@ -279,7 +280,7 @@ class QueueClient:
             named = envelope.header.request_id or parse_request_id(correlation.decode())
             found = self._pending.find(named)
         except (MalformedError, UnicodeDecodeError):
-            _log.warning("the inbox held something that is no envelope")
+            _log.warning("the inbox held something that is not an envelope")
             return
         if found is None:
             return

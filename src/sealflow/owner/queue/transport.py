@@ -1,6 +1,6 @@
 """Owner: the request stream and this client's inbox on the broker, by valkey-py.
 
-The one place outside of `host/broker` that talks to Redis or Valkey. What comes back is untrusted.
+What comes back is untrusted.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import valkey
-import valkey.sentinel
 
 from sealflow.errors import UnavailableError
+from sealflow.streams.connection import connect
 from sealflow.streams.keys import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class StreamTransport:
         self._directory = keyspace.directory
         self._log = keyspace.log
         self._inbox = keyspace.inbox(f"owner-{secrets.token_hex(16)}")
-        self._client = _connect(address, _SOCKET_TIMEOUT_S)
-        self._blocking = _connect(address, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
+        self._client = connect(address, _SOCKET_TIMEOUT_S)
+        self._blocking = connect(address, MAX_BLOCK_S + _SOCKET_TIMEOUT_S)
         self._taken: list[bytes] = []
 
     def directory(self) -> bytes | None:
@@ -127,14 +127,3 @@ class StreamTransport:
 
     def _unavailable(self, error: valkey.ValkeyError) -> UnavailableError:
         return UnavailableError(f"broker {self._address.shown}: {error}; check that it runs")
-
-
-def _connect(address: BrokerAddress, timeout_s: float) -> Any:  # noqa: ANN401 - half typed library
-    arguments: dict[str, Any] = address.arguments() | {
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": _SOCKET_TIMEOUT_S,
-    }
-    if address.sentinel_group is None:
-        return valkey.Valkey(**arguments)
-    sentinel = valkey.sentinel.Sentinel(address.hosts, sentinel_kwargs=arguments, **arguments)
-    return sentinel.master_for(address.sentinel_group)

@@ -53,12 +53,12 @@ def _fetch_directory(session: ServiceSession) -> Steps[CandidateDirectory]:
         HttpRequest(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S)
     )
     if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise unavailable("the directory is not to be had", answer)
+        raise unavailable("the directory is not available", answer)
     return session.verify_directory(answer.body)
 
 
 def _fetch_links(gap: LogGap | None) -> Steps[list[bytes]]:
-    """Fetch the part of the log that links two directories; nothing when it is not to be had."""
+    """Fetch the part of the log that links two directories; nothing when it is not available."""
     if gap is None or gap.until - gap.after > MAX_LINKS:
         return []
     records: list[bytes] = []

@@ -44,7 +44,7 @@ _KEYS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogGap:
-    """What lies between a pinned directory and a later one that is not its successor.
+    """The range of log records between the pinned directory and a newer one.
 
     `version`, `digest`: of the pinned directory. Numbers and digests of the log are those that the
     two directories name: the records needed are `after` + 1 to `until`.

@@ -38,7 +38,7 @@ class TrustReport:
         return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
 
     def to_json(self) -> dict[str, object]:
-        """Give all of it for machines."""
+        """Return all of it for machines."""
         claims, directory = self.approval.claims, self.directory
         return {
             "verified": True,
@@ -72,7 +72,7 @@ class TrustReport:
 
 
 def verify_directory(document: bytes, policy: AnyPolicy, now_ms: int) -> tuple[TrustReport, bytes]:
-    """Judge a published directory with its evidence; gives the report and the signed payload.
+    """Judge a published directory with its evidence; returns the report and the signed payload.
 
     Raises: MalformedError, EvidenceError, PolicyError.
     """

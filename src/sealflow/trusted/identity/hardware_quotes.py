@@ -36,7 +36,7 @@ _MAX_WORD_BYTES: Final = 64
 
 
 def unverified_report_data(quote: bytes) -> bytes:
-    """Give the 64 bytes that a DCAP quote or an SNP report carries.
+    """Return the 64 bytes that a DCAP quote or an SNP report carries.
 
     Raises: MalformedError.
     """
@@ -49,7 +49,7 @@ class QuoteSource(Protocol):
     """Gets quotes about this enclave; for any thread."""
 
     def quote(self, report_data: bytes) -> bytes:
-        """Give a quote that carries 64 bytes.
+        """Return a quote that carries 64 bytes.
 
         Raises: UnavailableError when the hardware's quoting service does not answer.
         """
@@ -94,7 +94,7 @@ def require_answer(quote: bytes, report_data: bytes) -> bytes:
     try:
         carried = unverified_report_data(quote)
     except MalformedError as error:
-        raise UnavailableError(f"what came is no quote: {error}") from error
+        raise UnavailableError(f"what came is not a quote: {error}") from error
     if carried != report_data:
         raise UnavailableError("the quote was made for somebody else")
     return quote
@@ -106,7 +106,7 @@ class GramineQuoter:
     def __init__(self, device: Path = DEVICE) -> None:
         """Find Gramine's files; `device` is another folder in tests alone.
 
-        Raises: FatalError when this is no SGX enclave, or one that Gramine may not attest.
+        Raises: FatalError when this is not an SGX enclave, or one that Gramine may not attest.
         """
         self._device = device
         self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class GramineQuoter:
             raise FatalError(Fatal.NOT_DCAP)
 
     def quote(self, report_data: bytes) -> bytes:
-        """Give a quote that carries 64 bytes.
+        """Return a quote that carries 64 bytes.
 
         Raises: UnavailableError when AESM does not answer.
         """
@@ -144,7 +144,7 @@ class TsmQuoter:
     ) -> None:
         """Find the kernel's folder. All but `tee` are others in tests alone, which play the kernel.
 
-        Raises: FatalError when this is no confidential virtual machine.
+        Raises: FatalError when this is not a confidential virtual machine.
         """
         self._provider = PROVIDERS[tee]
         self._folder = folder
@@ -155,7 +155,7 @@ class TsmQuoter:
             raise FatalError(Fatal.TEE)
 
     def quote(self, report_data: bytes) -> bytes:
-        """Give a quote or report that carries 64 bytes.
+        """Return a quote or report that carries 64 bytes.
 
         Raises: UnavailableError when the hypervisor's quoting service does not answer, FatalError
         when this is another kind of virtual machine.
@@ -189,5 +189,5 @@ class TsmQuoter:
 def _count(entry: Path) -> int:
     text = read_file(entry / "generation", _MAX_WORD_BYTES)
     if not text.strip().isdigit():
-        raise UnavailableError("the kernel's count of writes is no number")
+        raise UnavailableError("the kernel's count of writes is not a number")
     return int(text)

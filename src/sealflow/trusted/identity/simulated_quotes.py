@@ -42,5 +42,5 @@ class SimulatedQuoter:
         return self._platform.collateral
 
     def quote(self, report_data: bytes) -> bytes:
-        """Give a quote that carries 64 bytes."""
+        """Return a quote that carries 64 bytes."""
         return self._platform.quote(self.measurement, report_data)

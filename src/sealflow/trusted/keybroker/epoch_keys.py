@@ -50,7 +50,7 @@ class EpochKey:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Give the object that the state holds: it has the private key."""
+        """Return the object that the state holds: it has the private key."""
         return {
             "suite": int(self.opening.suite),
             "seed": b64encode(self.opening.seed).decode(),

@@ -34,10 +34,10 @@ MAX_LOGGED_REFUSALS: Final = 64
 class KeyRelease:
     """Lets key material out to approved enclaves only, each answer good for one of them."""
 
-    def __init__(self, identity: EnclaveIdentity, vault: KeyStore, history: LogWriter) -> None:
+    def __init__(self, identity: EnclaveIdentity, key_store: KeyStore, history: LogWriter) -> None:
         """Appraise by the deployment's policies; write every verdict into the log."""
         self._identity = identity
-        self._vault = vault
+        self._key_store = key_store
         self._history = history
         self._nonces: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._refusals = 0
@@ -48,7 +48,7 @@ class KeyRelease:
         It is good for one try, within `CHALLENGE_LIFE_MS`.
         """
         challenge, nonce = secrets.token_hex(16), secrets.token_hex(32)
-        self._nonces[challenge] = nonce, self._vault.now_ms + CHALLENGE_LIFE_MS
+        self._nonces[challenge] = nonce, self._key_store.now_ms + CHALLENGE_LIFE_MS
         if len(self._nonces) > MAX_CHALLENGES:
             self._nonces.popitem(last=False)
         return challenge, nonce
@@ -71,7 +71,7 @@ class KeyRelease:
             return self._fits(evidence, demands, nonce)
 
         history = self._history.head.history
-        grant = self._vault.grant(fits, history, directory_version)
+        grant = self._key_store.grant(fits, history, directory_version)
         self._note_grant(approval, grant)
         return grant.seal(approval, self._identity.signing)
 
@@ -107,16 +107,16 @@ class KeyRelease:
 
     def _use_challenge(self, challenge: str) -> str:
         nonce, until_ms = self._nonces.pop(challenge)
-        if self._vault.now_ms >= until_ms:
+        if self._key_store.now_ms >= until_ms:
             raise KeyError(challenge)
         return nonce
 
     def _appraise(self, evidence: Evidence, role: Role, nonce: str) -> Approval:
-        policy, now_ms = self._identity.deployment.policy(role), self._vault.now_ms
+        policy, now_ms = self._identity.deployment.policy(role), self._key_store.now_ms
         approval = appraise(evidence, policy, now_ms, nonce=nonce)
         if now_ms >= approval.valid_until_ms:
             raise EvidenceError("collateral", "it is out of date")
-        if self._vault.is_revoked(RevokedKind.WORKER, approval.claims.bound.instance):
+        if self._key_store.is_revoked(RevokedKind.WORKER, approval.claims.bound.instance):
             raise EvidenceError("revoked", "this instance was revoked: start a new one")
         return approval
 
@@ -124,7 +124,7 @@ class KeyRelease:
         """Whether evidence that the deployment's policy accepted is good enough for an owner."""
         policy = replace(self._identity.deployment.policy(Role.WORKER), requirements=demands)
         try:
-            appraise(evidence, policy, self._vault.now_ms, nonce=nonce)
+            appraise(evidence, policy, self._key_store.now_ms, nonce=nonce)
         except (EvidenceError, PolicyError):
             return False
         return True
@@ -165,4 +165,4 @@ class KeyRelease:
             self._append(EntryKind.VERDICT, {"approved": False, "codes": codes})
 
     def _append(self, kind: EntryKind, body: dict[str, object]) -> None:
-        self._history.append(kind, self._vault.now_ms, body)
+        self._history.append(kind, self._key_store.now_ms, body)

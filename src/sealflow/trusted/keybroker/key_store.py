@@ -82,7 +82,7 @@ class KeyStore:
         """Serve a model from now on, by default under its name; False when nothing changed.
 
         A later publication of the same package replaces what its owner demands of workers.
-        Raises: VersionTakenError, RefusedError (OVERLOADED) when the vault is full.
+        Raises: VersionTakenError, RefusedError (OVERLOADED) when the key store is full.
         """
         ref = publication.statement.manifest.ref
         present = self._models.get(ref)

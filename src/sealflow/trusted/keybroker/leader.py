@@ -50,7 +50,7 @@ class KeyBroker:
     def __init__(
         self,
         identity: EnclaveIdentity,
-        vault: KeyStore,
+        key_store: KeyStore,
         history: LogWriter,
         key: bytes,
         send: Send,
@@ -58,12 +58,12 @@ class KeyBroker:
     ) -> None:
         """Use `found` or `resume`. `key`: the state's."""
         self._identity = identity
-        self._vault = vault
+        self._key_store = key_store
         self._history = history
         self._key = key
         self._send = send
         self._journal = journal
-        self._release = KeyRelease(identity, vault, history)
+        self._release = KeyRelease(identity, key_store, history)
         self._evidence = identity.published_evidence()
         self._version = 0
         self._previous: str | None = None
@@ -76,9 +76,9 @@ class KeyBroker:
     ) -> Self:
         """Begin a new history, with new keys and without models."""
         domain = identity.deployment.tee.domain
-        vault = KeyStore(identity.deployment, now_ms)
+        key_store = KeyStore(identity.deployment, now_ms)
         history = LogWriter(identity.signing, domain, None)
-        keybroker = cls(identity, vault, history, key, send, journal)
+        keybroker = cls(identity, key_store, history, key, send, journal)
         keybroker._open()
         return keybroker
 
@@ -100,7 +100,7 @@ class KeyBroker:
         state = State.open(blob, key.key, deployment.digest, deployment.tee.domain)
         if state.log.history != key.history or state.log.number < key.number:
             raise OpenError
-        vault = KeyStore(
+        key_store = KeyStore(
             deployment,
             max(now_ms, state.now_ms),
             epochs=state.epochs,
@@ -108,7 +108,7 @@ class KeyBroker:
             revoked=state.revoked,
         )
         history = LogWriter(identity.signing, deployment.tee.domain, state.log)
-        keybroker = cls(identity, vault, history, key.key, send, journal)
+        keybroker = cls(identity, key_store, history, key.key, send, journal)
         keybroker._version = state.directory_version
         keybroker._previous = state.directory_digest
         keybroker._open()
@@ -122,9 +122,9 @@ class KeyBroker:
 
     def advance(self, now_ms: int) -> None:
         """Move time on: turn epochs, renew the directory at half of its life."""
-        changed = self._vault.advance(now_ms)
+        changed = self._key_store.advance(now_ms)
         life_ms = 1000 * self._identity.deployment.directory_s
-        if changed or self._vault.now_ms >= self._issued_ms + life_ms // 2:
+        if changed or self._key_store.now_ms >= self._issued_ms + life_ms // 2:
             self._commit(reissue=True)
 
     def renew_evidence(self) -> None:
@@ -189,7 +189,7 @@ class KeyBroker:
     def _publish(self, value: dict[str, object]) -> dict[str, object]:
         try:
             publication, changed = accept_publication(
-                value, self._identity, self._vault, self._history
+                value, self._identity, self._key_store, self._history
             )
         except ControlError:
             self._journal.record(Event.PUBLICATION_REFUSED)
@@ -200,7 +200,7 @@ class KeyBroker:
         return {"version": self._version, "digest": publication.digest}
 
     def _revoke(self, value: dict[str, object]) -> dict[str, object]:
-        if revoke(value, self._identity, self._vault, self._history):
+        if revoke(value, self._identity, self._key_store, self._history):
             self._commit(reissue=True)
             self._journal.record(Event.REVOKED)
         return {"version": self._version}
@@ -211,33 +211,33 @@ class KeyBroker:
             "manifest_digest": self._identity.deployment.digest,
             "evidence": self._evidence.to_json(),
         }
-        self._history.append(EntryKind.OPENED, self._vault.now_ms, bound)
+        self._history.append(EntryKind.OPENED, self._key_store.now_ms, bound)
         self._commit(reissue=True)
 
     def _commit(self, *, reissue: bool = False) -> None:
         """Hand state and new log entries to the host, then the directory if it is a new one."""
-        for epoch in self._vault.epochs.drain_new_keys():
+        for epoch in self._key_store.epochs.drain_new_keys():
             body = {
                 key: value for key, value in epoch.public().to_json().items() if key != "public"
             }
-            self._history.append(EntryKind.EPOCH, self._vault.now_ms, body)
+            self._history.append(EntryKind.EPOCH, self._key_store.now_ms, body)
         if reissue:
             self._issue()
         entries = self._history.take()
         if not entries:
             return
         head = self._history.head
-        state = State.of(self._vault, head, self._version, self._previous or "")
+        state = State.of(self._key_store, head, self._version, self._previous or "")
         deployment = self._identity.deployment
         blob = state.seal(self._key, deployment.digest, deployment.tee.domain)
         items = [(head.number, blob), *entries]
-        self._send(FrameKind.STATE, encode_batch(self._vault.now_ms, items))
+        self._send(FrameKind.STATE, encode_batch(self._key_store.now_ms, items))
         if reissue:
             self._send(FrameKind.DIRECTORY, self._document)
 
     def _issue(self) -> None:
         self._version += 1
-        directory = self._vault.directory(self._version, self._previous, self._history.head)
+        directory = self._key_store.directory(self._version, self._previous, self._history.head)
         domain = self._identity.deployment.tee.domain
         signed = SignedDirectory.sign(directory, self._identity.signing, domain, self._evidence)
         self._document = signed.encode()
@@ -245,4 +245,4 @@ class KeyBroker:
         body: dict[str, object] = {"version": self._version, "digest": signed.digest}
         if unlogged := self._release.take_unlogged():
             body["unlogged_refusals"] = unlogged
-        self._history.append(EntryKind.DIRECTORY, self._vault.now_ms, body)
+        self._history.append(EntryKind.DIRECTORY, self._key_store.now_ms, body)

@@ -75,7 +75,7 @@ def digest_field(value: dict[str, object], name: str) -> str:
 
 
 def accept_publication(
-    value: dict[str, object], identity: EnclaveIdentity, vault: KeyStore, history: LogWriter
+    value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, history: LogWriter
 ) -> tuple[Publication, bool]:
     """Take a model from its owner; says whether anything changed.
 
@@ -94,11 +94,13 @@ def accept_publication(
         publication.workers.require_fit(identity.deployment.tee)
     ref, digest = publication.statement.manifest.ref, publication.digest
     if publication.signer not in identity.deployment.owners:
-        raise ControlError("not_an_owner", f"{publication.signer} is no owner of this deployment")
-    if vault.is_revoked(RevokedKind.MODEL, digest):
+        raise ControlError(
+            "not_an_owner", f"{publication.signer} is not an owner of this deployment"
+        )
+    if key_store.is_revoked(RevokedKind.MODEL, digest):
         raise ControlError("revoked", f"this package of {ref} was revoked: pack it anew")
     try:
-        changed = vault.publish(publication)
+        changed = key_store.publish(publication)
     except VersionTakenError as error:
         detail = f"{ref} is another package already: publish it under a new version"
         raise ControlError("version_taken", detail) from error
@@ -113,12 +115,12 @@ def accept_publication(
             "owner": publication.signer,
             "workers": None if workers is None else workers.to_json(),
         }
-        history.append(EntryKind.PUBLICATION, vault.now_ms, body)
+        history.append(EntryKind.PUBLICATION, key_store.now_ms, body)
     return publication, changed
 
 
 def revoke(
-    value: dict[str, object], identity: EnclaveIdentity, vault: KeyStore, history: LogWriter
+    value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, history: LogWriter
 ) -> bool:
     """Carry out a signed order; says whether anything changed.
 
@@ -132,20 +134,20 @@ def revoke(
         raise ControlError("order_signature", error.detail) from error
     if order.deployment != deployment.name:
         raise ControlError("malformed", "the order is for another deployment")
-    if vault.is_revoked(order.revoked.kind, order.revoked.id):
+    if key_store.is_revoked(order.revoked.kind, order.revoked.id):
         return False
-    if not _may(order, identity, vault):
+    if not _may(order, identity, key_store):
         raise ControlError("not_allowed", f"{order.signer} may not revoke this")
     try:
-        changed = vault.revoke(order.revoked)
+        changed = key_store.revoke(order.revoked)
     except RefusedError as error:
         raise ControlError("full", "no more revocations can be remembered") from error
     if changed:
-        history.append(EntryKind.REVOCATION, vault.now_ms, signed.to_json())
+        history.append(EntryKind.REVOCATION, key_store.now_ms, signed.to_json())
     return changed
 
 
-def _may(order: RevocationOrder, identity: EnclaveIdentity, vault: KeyStore) -> bool:
+def _may(order: RevocationOrder, identity: EnclaveIdentity, key_store: KeyStore) -> bool:
     if order.signer in identity.deployment.operators:
         return True
     if order.signer not in identity.deployment.owners:
@@ -153,5 +155,5 @@ def _may(order: RevocationOrder, identity: EnclaveIdentity, vault: KeyStore) -> 
     # Nobody may forbid a package that another owner has yet to publish.
     return (
         order.revoked.kind is not RevokedKind.MODEL
-        or vault.owner_of(order.revoked.id) == order.signer
+        or key_store.owner_of(order.revoked.id) == order.signer
     )

@@ -6,12 +6,13 @@ Spec: docs/spec/keybroker.md, section 5.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, OpenError, PolicyError
 from sealflow.seal.enclave import open_sealed
+from sealflow.seal.signing import SIGNATURE_BYTES
 from sealflow.trusted.keybroker.leader import KeyBroker
 from sealflow.trusted.keybroker.owner_requests import (
     ControlError,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.keybroker.leader import Send
     from sealflow.trusted.port import EventJournal
-
-
-_SIGNATURE_BYTES: Final = 64
 
 
 class Standby:
@@ -121,7 +119,7 @@ class Standby:
             giver = appraise(evidence, policy, self._now_ms).claims.bound
             text = open_sealed(
                 base64_bytes(value["grant"], MAX_SEALED_BYTES, "grant"),
-                base64_bytes(value["signature"], _SIGNATURE_BYTES, "signature"),
+                base64_bytes(value["signature"], SIGNATURE_BYTES, "signature"),
                 opening=self._identity.opening,
                 bound=bound,
                 nonce=nonce,

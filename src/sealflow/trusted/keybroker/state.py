@@ -70,16 +70,16 @@ class State:
     revoked: tuple[Revoked, ...]
 
     @classmethod
-    def of(cls, vault: KeyStore, log: LogHead, version: int, digest: str) -> Self:
+    def of(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
         """Take what is to be kept."""
         return cls(
-            now_ms=vault.now_ms,
+            now_ms=key_store.now_ms,
             log=log,
             directory_version=version,
             directory_digest=digest,
-            epochs=tuple(vault.epochs),
-            publications=vault.publications,
-            revoked=vault.revoked,
+            epochs=tuple(key_store.epochs),
+            publications=key_store.publications,
+            revoked=key_store.revoked,
         )
 
     def seal(self, key: bytes, deployment_digest: str, domain: TrustDomain) -> bytes:

@@ -87,9 +87,9 @@ def changed(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        (200, b"<html>hello</html>", "is no gateway (HTTP 200)"),
-        (404, b"", "is no gateway (HTTP 404)"),
-        (200, b"[" * 200_000, "is no gateway (HTTP 200)"),
+        (200, b"<html>hello</html>", "is not a gateway (HTTP 200)"),
+        (404, b"", "is not a gateway (HTTP 404)"),
+        (200, b"[" * 200_000, "is not a gateway (HTTP 200)"),
         (
             503,
             b'{"ready":false,"error":"the broker does not answer"}',

@@ -83,7 +83,7 @@ def test_sgx_unsigned(tmp_path: Path) -> None:
 LACKS: dict[str, tuple[dict[str, str | None], str]] = {
     "another processor": (
         {"proc/cpuinfo": "vendor_id\t: AuthenticAMD\nflags\t: fpu\n"},
-        "no Intel processor (AuthenticAMD)",
+        "not an Intel processor (AuthenticAMD)",
     ),
     "SGX off": (
         {"proc/cpuinfo": "vendor_id\t: GenuineIntel\nflags\t: fpu\n"},
@@ -97,7 +97,7 @@ LACKS: dict[str, tuple[dict[str, str | None], str]] = {
     "no device": ({"dev/sgx_enclave": None}, "/dev/sgx_enclave is not here"),
     "no provisioning": ({"dev/sgx_provision": None}, "/dev/sgx_provision is not here"),
     "no Gramine": ({"usr/bin/gramine-sgx": None}, "/usr/bin/gramine-sgx is not installed"),
-    "nothing": (dict.fromkeys(SGX_MACHINE), "no Intel processor (unknown)"),
+    "nothing": (dict.fromkeys(SGX_MACHINE), "not an Intel processor (unknown)"),
 }
 
 

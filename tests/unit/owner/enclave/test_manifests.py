@@ -107,6 +107,7 @@ def test_only_what_is_inside_the_wall(place: Path, manifest: Mapping[str, Any]) 
     assert ours == {
         "__init__",
         "attest",
+        "backoff",
         "documents",
         "errors",
         "openinfer",

@@ -147,6 +147,6 @@ def test_roots_that_cannot_be_read(tmp_path: Path) -> None:
     ],
 )
 def test_urls_of_no_gateway(url: str) -> None:
-    """What is no gateway's URL is refused before anything is sent."""
+    """What is not a gateway's URL is refused before anything is sent."""
     with pytest.raises(ConfigError, match="gateway URL"):
         HttpTransport(url, ca=None, connections=1)

@@ -77,7 +77,7 @@ def test_a_package_of_somebody_else_is_not_published() -> None:
 def test_worlds_do_not_mix() -> None:
     """A hardware key broker gets nothing that was packed for a simulation."""
     hardware = OpeningKey.generate(Suite.XWING)
-    with pytest.raises(ConfigError, match="world"):
+    with pytest.raises(ConfigError, match="trust domain"):
         prepare_publication(pack_folder(EXAMPLES / "tiny", KEY), KEY, hardware.sealing)
 
 

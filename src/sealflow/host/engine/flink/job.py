@@ -72,8 +72,8 @@ class ServeFunction(ProcessFunction):  # type: ignore[misc] # PyFlink has no typ
         config = msgspec.structs.replace(config, instance=name)
         # PyFlink's threads come and go, but that which starts a worker must stay.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="crew")
-        self._crew = WorkerPool(config, count=1, feeding=False)
-        self._publish = _publish_metrics(runtime_context.get_metrics_group(), self._crew)
+        self._pool = WorkerPool(config, count=1, feeding=False)
+        self._publish = _publish_metrics(runtime_context.get_metrics_group(), self._pool)
 
     def process_element(self, value: int, ctx: Any) -> Iterable[int]:  # noqa: ANN401
         """Serve for a slice of time.
@@ -86,19 +86,19 @@ class ServeFunction(ProcessFunction):  # type: ignore[misc] # PyFlink has no typ
         return ()
 
     def close(self) -> None:
-        """Answer what is in work and end the worker. Not called on a cancel: see the guide."""
+        """Answer what is in flight and end the worker. Not called on a cancel: see the guide."""
         self._thread.submit(self._end).result()
         self._thread.shutdown()
 
     def _serve(self) -> None:
-        self._crew.maintain()
-        self._crew.feed_first(self._slice_s)
+        self._pool.maintain()
+        self._pool.feed_first(self._slice_s)
 
     def _end(self) -> None:
         try:
-            self._crew.drain()
+            self._pool.drain()
         finally:
-            self._crew.end()
+            self._pool.end()
 
 
 def _end_with_taskmanager() -> None:
@@ -119,28 +119,28 @@ def _end_with_taskmanager() -> None:
     threading.Thread(target=watch, name="tether", daemon=True).start()
 
 
-def _publish_metrics(group: Any, crew: WorkerPool) -> Callable[[], None]:  # noqa: ANN401
-    """Register this subtask's metrics; gives what brings the counters up to date."""
+def _publish_metrics(group: Any, pool: WorkerPool) -> Callable[[], None]:  # noqa: ANN401
+    """Register this subtask's metrics; returns what brings the counters up to date."""
     group = group.add_group(METRICS)
-    figures = crew.metrics
+    metrics = pool.metrics
     for name, value in (
-        ("queue_lag", lambda: crew.queue_lag),
-        ("in_flight", lambda: crew.in_work),
-        ("worker_ready", lambda: int(crew.ready)),
+        ("queue_lag", lambda: pool.queue_lag),
+        ("in_flight", lambda: pool.in_work),
+        ("worker_ready", lambda: int(pool.ready)),
         *(
             (f"{name}_p{percent}", lambda of=of, percent=percent: of(percent))
             for name, of in (
-                ("batch_size", figures.batch_size),
-                ("round_trip_ms", figures.round_trip_ms),
+                ("batch_size", metrics.batch_size),
+                ("round_trip_ms", metrics.round_trip_ms),
             )
             for percent in _PERCENTS
         ),
     ):
         group.gauge(name, value)
     counted: dict[str, Callable[[], int]] = {
-        "requests": lambda: figures.requests,
-        "refusals": lambda: figures.refusals,
-        "worker_restarts": lambda: crew.restarts,
+        "requests": lambda: metrics.requests,
+        "refusals": lambda: metrics.refusals,
+        "worker_restarts": lambda: pool.restarts,
     }
     counters = {name: group.counter(name) for name in counted}
     seen = dict.fromkeys(counted, 0)
@@ -155,7 +155,7 @@ def _publish_metrics(group: Any, crew: WorkerPool) -> Callable[[], None]:  # noq
 
 
 def submit(job: FlinkJob) -> str:
-    """Start the job on the cluster that `job` names; gives the job's id.
+    """Start the job on the cluster that `job` names; returns the job's id.
 
     Raises: whatever Flink's client raises, as text from the JVM.
     """

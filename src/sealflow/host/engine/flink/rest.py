@@ -38,7 +38,7 @@ class ClientTls:
     def context(self) -> ssl.SSLContext:
         """The settings of a connection.
 
-        Raises: ConfigError for a file that is not there or is no PEM.
+        Raises: ConfigError for a file that is not there or is not PEM.
         """
         try:
             context = ssl.create_default_context(cafile=str(self.ca))
@@ -91,11 +91,11 @@ class FlinkRest:
         return str(entries[0]["stacktrace"]) if entries else ""
 
     def cancel(self, job_id: str) -> None:
-        """End a job at once; what it has in work is served again by the next one."""
+        """End a job at once; what it has in flight is served again by the next one."""
         self._call("PATCH", f"/jobs/{quote(job_id, safe='')}?mode=cancel", allow=(_CONFLICT,))
 
     def stop(self, job_id: str, timeout_s: float, savepoints: str | None = None) -> str:
-        """Let a job answer what it has in work and end, with a savepoint; gives where that lies.
+        """Let a job answer what it has in flight and end; returns where its savepoint lies.
 
         Raises: UnavailableError when it could not, or not in time.
         """
@@ -117,7 +117,7 @@ class FlinkRest:
         raise UnavailableError(f"the job did not stop in {timeout_s:g} s")
 
     def await_end(self, job_id: str, timeout_s: float) -> str:
-        """Wait until a job has ended; gives its last state.
+        """Wait until a job has ended; returns its last state.
 
         Raises: UnavailableError when it goes on.
         """
@@ -157,7 +157,7 @@ class FlinkRest:
     def _object(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         found = self._call(method, path, body)
         if not isinstance(found, dict):
-            raise UnavailableError(f"{self.url} is no Flink JobManager")
+            raise UnavailableError(f"{self.url} is not a Flink JobManager")
         return found
 
     def _call(
@@ -167,7 +167,7 @@ class FlinkRest:
         try:
             answer = json.loads(content) if content else {}
         except ValueError as error:
-            raise UnavailableError(f"{self.url} is no Flink JobManager") from error
+            raise UnavailableError(f"{self.url} is not a Flink JobManager") from error
         if status in _OK or status in allow:
             return answer
         errors = answer.get("errors") if isinstance(answer, dict) else None

@@ -39,13 +39,13 @@ class HealthRoutes:
         config: GatewayConfig,
         records: GatewayRecords,
         directory: DirectoryCache,
-        figures: GatewayMetrics,
+        metrics: GatewayMetrics,
     ) -> None:
         """Ask `records` what the other processes say."""
         self._config = config
         self._records = records
         self._directory = directory
-        self._figures = figures
+        self._metrics = metrics
         self._looking: asyncio.Task[_Seen] | None = None
         self._since = 0.0
         self.draining = False
@@ -92,9 +92,9 @@ class HealthRoutes:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """Give the figures of this process for Prometheus."""
+        """Return the figures of this process for Prometheus."""
         del request
-        body, media_type = self._figures.exposition()
+        body, media_type = self._metrics.exposition()
         return Response(body=body, media_type=media_type.encode())
 
     async def close(self) -> None:
@@ -114,7 +114,7 @@ class HealthRoutes:
         return reasons
 
     async def _look(self) -> _Seen:
-        """Give what the broker says, at most a second old; whoever asks meanwhile shares it.
+        """Return what the broker says, at most a second old; whoever asks meanwhile shares it.
 
         A broker may be slow, and is waited for; one that hangs is found out before a probe gives
         up, and by the next probe at once.

@@ -54,11 +54,11 @@ class DirectoryCache:
         """Whether the key broker's evidence, which nobody here can check, is of a simulation."""
 
     def simulation_headers(self) -> tuple[Header, ...]:
-        """Give the headers that every answer of this gateway carries."""
+        """Return the headers that every answer of this gateway carries."""
         return (SIMULATED,) if self.says_simulated else ()
 
     async def read(self) -> tuple[bytes, bytes] | None:
-        """Give the directory and its entity tag; None while none is published.
+        """Return the directory and its entity tag; None while none is published.
 
         Raises: UnavailableError.
         """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.gateway.http import BodyTooLargeError, ProblemError, Response, json_response
+from sealflow.host.settings import PACKAGE_SUFFIX, package_path
 from sealflow.wire.ids import parse_digest
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sealflow.host.gateway.http import Request
 
 
-SUFFIX: Final = ".sealed"
 _PART_SUFFIX: Final = ".part"
 _WRITE_BYTES: Final = 2**20
 _ABANDONED_AFTER_S: Final = 86_400
@@ -30,19 +30,19 @@ _ABANDONED_AFTER_S: Final = 86_400
 class PackageRoutes:
     """`PUT /v1/packages/{digest}` and `GET /v1/packages`."""
 
-    def __init__(self, config: GatewayConfig, shelf: PackageStore | None) -> None:
+    def __init__(self, config: GatewayConfig, packages: PackageStore | None) -> None:
         """Store on `shelf`; None turns both routes off."""
         self._config = config
-        self._shelf = shelf
+        self._packages = packages
 
     async def put(self, request: Request) -> Response:
         """Store one package under the digest of its signed statement."""
-        shelf = self._require_store()
+        packages = self._require_store()
         limit = self._config.max_package_bytes
         try:
             digest = parse_digest(request.argument)
             pieces = request.body_chunks(limit, self._config.upload_timeout_s)
-            size = await shelf.store(digest, pieces)
+            size = await packages.store(digest, pieces)
         except MalformedError as error:
             detail = (
                 f"{error}: the name is the SHA-256 of the package's statement, in lower-case hex"
@@ -60,10 +60,10 @@ class PackageRoutes:
         return json_response({"packages": listing})
 
     def _require_store(self) -> PackageStore:
-        if self._shelf is None:
+        if self._packages is None:
             detail = "this gateway stores no packages: set packages_dir in its configuration"
             raise ProblemError(404, detail, close=True)
-        return self._shelf
+        return self._packages
 
 
 class PackageStore:
@@ -93,8 +93,8 @@ class PackageStore:
         rows: list[dict[str, object]] = []
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
-                    digest = entry.name.removesuffix(SUFFIX)
+                if entry.name.endswith(PACKAGE_SUFFIX) and entry.is_file(follow_symlinks=False):
+                    digest = entry.name.removesuffix(PACKAGE_SUFFIX)
                     rows.append({"digest": digest, "bytes": entry.stat().st_size})
         return sorted(rows, key=lambda row: str(row["digest"]))
 
@@ -104,7 +104,7 @@ class PackageStore:
         Raises: MalformedError when the digest is not one, UnavailableError when the disk refuses,
         and whatever `pieces` raises; then nothing is left behind.
         """
-        target = self._folder / (parse_digest(digest) + SUFFIX)
+        target = package_path(self._folder, parse_digest(digest))
         part = self._folder / f"{digest}.{secrets.token_hex(8)}{_PART_SUFFIX}"
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

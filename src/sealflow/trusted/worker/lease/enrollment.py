@@ -16,6 +16,7 @@ from sealflow.errors import (
     PolicyError,
     UnavailableError,
 )
+from sealflow.seal.signing import SIGNATURE_BYTES
 from sealflow.trusted.port import FatalError
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frame_payloads import Fatal
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from sealflow.trusted.worker.lease.host_requests import HostRequests
 
 _MAX_GRANT_BYTES: Final = 2**20
-_SIGNATURE_BYTES: Final = 64
 _PERMANENT: Final = ("policy", "evidence")
 
 
@@ -86,7 +86,7 @@ class Enrollment:
         require_keys(answer, ("grant", "signature"), "enrollment")
         grant = open_grant(
             base64_bytes(answer["grant"], _MAX_GRANT_BYTES, "grant"),
-            base64_bytes(answer["signature"], _SIGNATURE_BYTES, "signature"),
+            base64_bytes(answer["signature"], SIGNATURE_BYTES, "signature"),
             opening=self._identity.opening,
             bound=evidence.bound,
             nonce=nonce,

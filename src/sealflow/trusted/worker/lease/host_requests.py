@@ -25,7 +25,7 @@ class HostRequests:
     """One question at a time, for one asking thread; the reading thread hands answers in."""
 
     def __init__(self, port: FramePort) -> None:
-        """Ask through the one hole."""
+        """Ask through the frame port."""
         self._port = port
         self._answers: queue.SimpleQueue[tuple[FrameKind, memoryview] | None] = queue.SimpleQueue()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+from sealflow.backoff import Backoff
 from sealflow.errors import BundleError, UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
@@ -78,7 +79,7 @@ class LeaseKeeper:
 
     def run(self) -> None:
         """Keep the lease until closed."""
-        pause_s = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while not self._closed:
             try:
                 keybroker = self._enrollment.verify_key_broker(self._clock.now_ms)
@@ -90,15 +91,13 @@ class LeaseKeeper:
                 away = isinstance(error, UnavailableError)
                 event = Event.KEY_BROKER_UNREACHABLE if away else Event.ENROLLMENT_REFUSED
                 self._journal.record(event)
-                self._pause(pause_s)
-                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+                self._pause(backoff.next_s())
                 continue
             if complete:
-                pause_s = _FIRST_PAUSE_S
+                backoff.reset()
                 self._wait_for_news(grant, keybroker)
             else:
-                self._pause(pause_s)
-                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+                self._pause(backoff.next_s())
 
     def _take(self, grant: Grant) -> bool:
         """Serve what the grant says; says whether all of its models are there."""

@@ -26,7 +26,7 @@ _IMAGE_RANKS: Final = (1, 2)
 def prepare(
     request: InferRequest, manifest: ModelManifest, images: ImagePreparation | None
 ) -> tuple[Mapping[str, NDArray[Any]], int]:
-    """Give the arrays by input name, and their number of rows (1 when the model has no batches).
+    """Return the arrays by input name, and their number of rows (1 when the model has no batches).
 
     Raises: InvalidInputError that says which tensor is wrong, what was expected and what came.
     """

@@ -57,7 +57,7 @@ class ServedModel:
         return self.manifest.max_batch > 1
 
     def prepare(self, request: InferRequest) -> tuple[Mapping[str, NDArray[Any]], int]:
-        """Give the arrays that the model takes, and their rows.
+        """Return the arrays that the model takes, and their rows.
 
         Raises: InvalidInputError.
         """
@@ -73,7 +73,7 @@ class ServedModel:
     def tensors(
         self, request: InferRequest, arrays: Mapping[str, NDArray[Any]]
     ) -> tuple[Tensor, ...]:
-        """Give the outputs that a request asks for, in its order; all of them if it names none.
+        """Return the outputs that a request asks for, in its order; all of them if it names none.
 
         Raises: ModelError.
         """
@@ -194,7 +194,7 @@ def _check_labels(manifest: ModelManifest, labels: Sequence[str]) -> None:
 
 
 def _return_free_memory() -> None:
-    """Give back what loading needed for a moment: about 30 MiB for a model of 18 MiB."""
+    """Return back what loading needed for a moment: about 30 MiB for a model of 18 MiB."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -121,7 +121,7 @@ class OnnxModel:
 
 
 def _native(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Give text as `str`: ONNX Runtime would take the repr of `bytes`, without an error."""
+    """Return text as `str`: ONNX Runtime would take the repr of `bytes`, without an error."""
     if array.dtype != object:
         return array
     text = np.empty(array.shape, object)

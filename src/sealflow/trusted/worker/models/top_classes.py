@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def top_classes(
     name: str, scores: NDArray[Any], count: int, *, softmax: bool, labels: Sequence[str]
 ) -> Tensor:
-    """Give the best `count` classes of every row, best first, as elements `score:index:label`.
+    """Return the best `count` classes of every row, best first, as elements `score:index:label`.
 
     `scores`: numbers of shape [..., classes]; the answer is BYTES of shape [..., at most count].
     `labels`: names by index, or none.
@@ -44,7 +44,7 @@ def top_classes(
 
 
 def _softmax(row: NDArray[Any]) -> NDArray[Any]:
-    # Scores that are no numbers become NaN here, which the caller reports.
+    # Scores that are not numbers become NaN here, which the caller reports.
     with np.errstate(invalid="ignore", over="ignore"):
         values = row.astype(np.float32)
         values -= values.max(initial=-np.inf)

@@ -1,4 +1,4 @@
-"""Worker: what the reading thread hands to the opening thread, bounded."""
+"""Worker: a bounded queue from the frame reader to the request opener."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class ReceiptSigner:
     def attach(
         self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
     ) -> Sequence[bytes | memoryview]:
-        """Give the reply with its receipt when the request asked for one, else as it is."""
+        """Return the reply with its receipt when the request asked for one, else as it is."""
         salt = call.receipt_salt
         if salt is None:
             return parts

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from sealflow.errors import MalformedError
-from sealflow.wire.frame_payloads import RuntimeName, WorkerBoot
+from sealflow.wire.frame_payloads import (
+    KeyBrokerBoot,
+    RuntimeName,
+    WorkerBoot,
+    split_tick,
+    tick_payload,
+)
 
 BOOT: dict[str, Any] = {
     "deployment": "e30=",
@@ -74,9 +80,9 @@ def test_the_platforms_key_does_not_show() -> None:
         ({"max_pixels": 0}, "max_pixels"),
         ({"replay_capacity": 0}, "replay_capacity"),
         ({"now_ms": 2**53}, "now_ms"),
-        ({"deployment": "%"}, "deployment is not base64"),
-        ({"deployment": None}, "deployment is not base64"),
-        ({"simulated_platform": 5}, "simulated_platform is not base64"),
+        ({"deployment": "%"}, "deployment: not base64"),
+        ({"deployment": None}, "deployment: not base64"),
+        ({"simulated_platform": 5}, "simulated_platform: not base64"),
         ({"extra": 1}, "BOOT"),
     ],
 )
@@ -92,3 +98,30 @@ def test_nothing_may_be_missing(name: str) -> None:
     settings = {key: value for key, value in BOOT.items() if key != name}
     with pytest.raises(MalformedError, match="BOOT"):
         WorkerBoot.parse(json.dumps(settings).encode())
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"runtime": "onnx"}, {"simulated_platform": None}, {"max_batch": 7}]
+)
+def test_a_worker_reads_what_a_host_writes(changes: dict[str, Any]) -> None:
+    """A BOOT frame comes back as it was, whatever is chosen."""
+    boot = _parse(**changes)
+    assert WorkerBoot.parse(boot.to_bytes()) == boot
+
+
+@pytest.mark.parametrize("platform", [None, b"platform"])
+@pytest.mark.parametrize("wrapped", [(), (b"one", b"two")])
+def test_a_key_broker_reads_what_a_host_writes(
+    platform: bytes | None, wrapped: tuple[bytes, ...]
+) -> None:
+    """So does a key broker's."""
+    boot = KeyBrokerBoot(deployment=b"{}", platform=platform, wrapped=wrapped, now_ms=5)
+    assert KeyBrokerBoot.parse(memoryview(boot.to_bytes())) == boot
+
+
+def test_ticks() -> None:
+    """A tick is a time and what follows; one that is too short for a time is refused."""
+    assert split_tick(memoryview(tick_payload(1_700_000_000_000))) == (1_700_000_000_000, b"")
+    assert split_tick(memoryview(tick_payload(1, b"directory"))) == (1, b"directory")
+    with pytest.raises(MalformedError, match="too short"):
+        split_tick(memoryview(bytes(7)))
