@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Each of a dozen lists starts pip-audit once.
+pytestmark = pytest.mark.timeout(300)
 KNOWN_SINCE_2019: Final = ("urllib3", "1.24.1")
 
 
@@ -87,7 +89,7 @@ def audit(url: str, lists: Path, folder: Path) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=280,
     )
 
 
