@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tarfile
 import tomllib
 import zipfile
@@ -66,6 +67,18 @@ def test_extras(wheel: Path) -> None:
     assert set(metadata.get_all("Provides-Extra") or ()) == set(project["optional-dependencies"])
     required = metadata.get_all("Requires-Dist") or []
     assert [each for each in required if "extra ==" not in each] == project["dependencies"]
+
+
+def test_source_archive(dist: Path) -> None:
+    """The source archive holds every file of the repository, and no other but its metadata."""
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        held = {name.partition("/")[2] for name in packed.getnames()}
+    listed = subprocess.run(
+        ("git", "ls-files", "--cached", "--others", "--exclude-standard"),  # noqa: S607
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert held == {*listed.stdout.splitlines(), "PKG-INFO"}
 
 
 def test_from_the_source_archive(dist: Path, wheel: Path, tmp_path: Path) -> None:
