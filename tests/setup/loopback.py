@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import select
 import socket
@@ -10,6 +11,7 @@ import ssl
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -148,12 +150,19 @@ def _answer(request: BaseHTTPRequestHandler, served: Index) -> None:
 
 
 def _page(folder: Path, project: str) -> str:
-    names = [
-        path.name
+    paths = [
+        path
         for path in sorted(folder.glob("*.whl"))
         if re.sub(r"[-_.]+", "-", path.name.split("-")[0]).lower() == project
     ]
-    return "".join(f'<a href="/files/{each}">{each}</a>\n' for each in names)
+    return "".join(
+        f'<a href="/files/{each.name}#sha256={_digest(each)}">{each.name}</a>\n' for each in paths
+    )
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _send(request: BaseHTTPRequestHandler, served: Index, content: bytes, kind: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import io
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def main() -> None:
     unknown = sorted({*options.names} - _STEPS.keys())
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(_STEPS)}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # for terminals without UTF-8
     # Whatever asks us to stop, the installer that we started stops, too.
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.default_int_handler)

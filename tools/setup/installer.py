@@ -156,8 +156,9 @@ def _pip(action: str, *options: str) -> None:
 @functools.cache
 def _ensure_pip() -> None:
     """Make the environment of uv, with the pip that this Python brings along, if needed."""
-    version = f"(python {pythons.text(sys.version_info[:2])})"
-    if version in _printed(python_of(UV_ENVIRONMENT), "-I", "-m", "pip", "--version"):
+    version = pythons.text(sys.version_info[:2])
+    there = (UV_ENVIRONMENT / "lib" / f"python{version}" / "site-packages" / "pip").is_dir()
+    if there and f"Python {version}." in _printed(python_of(UV_ENVIRONMENT), "--version"):
         return
     # Whole or not at all: pip's own installation may be interrupted, too.
     part = UV_ENVIRONMENT.with_suffix(".part")

@@ -43,6 +43,8 @@ _UV_ALONE = re.compile(
 _OTHERS = re.compile(r"(PIP|UV|PYTHON)_?[A-Z]|VIRTUAL_ENV$|CONDA_PREFIX$")
 """Variables that may change what is installed, or where."""
 
+_PIP_INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+_UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX")
 _PROXIES = tuple(
     write(f"{scheme}_proxy")
     for scheme in ("https", "http", "all")
@@ -105,12 +107,8 @@ def read_access(python: Path, folder: Path) -> Access:
         pip=pip,
         uv={name: value for name, value in uv.items() if value},
         uv_options=("--no-index",) if no_index else (),
-        pip_index=_shown(
-            pip.get("PIP_FIND_LINKS", "") if no_index else pip.get("PIP_INDEX_URL", "")
-        ),
-        uv_index=_shown(
-            uv.get("UV_FIND_LINKS", "") if no_index else uv.get("UV_DEFAULT_INDEX", "")
-        ),
+        pip_index=_named(pip, *(("PIP_FIND_LINKS",) if no_index else _PIP_INDEXES)),
+        uv_index=_named(uv, *(("UV_FIND_LINKS",) if no_index else _UV_INDEXES)),
         proxy=next((_shown(shared[each]) for each in _PROXIES if shared.get(each)), ""),
     )
 
@@ -177,7 +175,12 @@ def _exists(address: str) -> bool:
     return bool(parts.scheme) or Path(address).expanduser().exists()
 
 
-def _shown(index: str) -> str:
-    """Return the address of an index for a sentence: no user, no password, no query."""
-    address = _for_pip("index-url", index).partition("?")[0]
-    return without_password(address) or PUBLIC
+def _named(environment: Mapping[str, str], index: str, *more: str) -> str:
+    """Return the addresses of all indexes for a sentence."""
+    addresses = [each for name in more for each in environment.get(name, "").split()]
+    return " and ".join(_shown(each) for each in (environment.get(index, PUBLIC), *addresses))
+
+
+def _shown(address: str) -> str:
+    """Return an address for a sentence: no name, user, password or query."""
+    return without_password(_for_pip("index-url", address).partition("?")[0])
