@@ -259,7 +259,10 @@ def test_shipped_enclaves_hold_no_simulation(site: Site, role: str, boot: dict[s
     ended = direct(site.shipped / role, settings)
     assert (ended.code, ended.frames) == (1, refusal)
     ours = site.place.packages / "sealflow"
-    inside = [*(ours / "attest" / "simulated").glob("*.py"), ours / "trusted/quoters/simulated.py"]
+    inside = [
+        *(ours / "attest" / "simulated").glob("*.py"),
+        ours / "trusted/identity/simulated_quotes.py",
+    ]
     assert len(inside) > 3
     with ExitStack() as stack:
         for source in inside:

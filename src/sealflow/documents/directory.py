@@ -1,7 +1,5 @@
 """Core, pure: the key broker's signed directory: keys, models, what is revoked. Spec: directory.md.
 
-Spec: docs/spec/directory.md, section 2.
-
 Signed by the key broker that its evidence vouches for; versioned, hash-chained, short-lived.
 """
 

@@ -1,8 +1,7 @@
 """Core, pure: requests, responses and classes of KServe V2. Spec: content.md.
 
-Spec: docs/spec/content.md, section 3.
-
-One BYTES element is `score:index:label`, best first. Spec: docs/spec/content.md, section 5.
+Classes of an output travel as BYTES elements `score:index:label`, best first.
+Spec: docs/spec/content.md, sections 3 and 5.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Operator: the folder of keys: make it, rotate what is in it, write it as a whole.
 
-Pure but for the system's random source: files come in and go out as bytes by path.
+Files come in and go out as bytes by path; `read_tree` and `write_tree` alone touch the disk.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MAX_FILE_BYTES: Final = 2**20
 class KeyFolderIndex:
     """What `keys.json` holds.
 
-    `kubernetes`: whether manifests lie beside the keys. `former`: digests of passwords that were
+    `kubernetes`: whether manifests lie beside the keys. `previous`: digests of passwords that were
     replaced, as (component, SHA-256 in hex, Unix time until which they count).
     """
 

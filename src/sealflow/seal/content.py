@@ -1,8 +1,9 @@
 """Core, pure: what lies inside a seal: kinds of content, and padding. Spec: exchange.md, section 3.
 
-kind (1 byte) ‖ JSON length (4 bytes, big-endian) ‖ JSON ‖ binary part.
+A content is kind (1 byte) ‖ JSON length (4 bytes, big-endian) ‖ JSON ‖ binary part.
 
-Padmé (Nikitin et al., PETS 2019): at most 12 % longer, and O(log log n) bits of the length leak.
+Lengths are padded by Padmé (Nikitin et al., PETS 2019): at most 12 % longer, and O(log log n) bits
+of the length leak.
 """
 
 from __future__ import annotations

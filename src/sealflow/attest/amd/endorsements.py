@@ -1,9 +1,7 @@
 """Core: verify AMD's certificates and revocation list for one processor.
 
-Source: AMD VCEK Certificate and KDS Interface Specification (publication 57230), table 8.
-
 Source: AMD Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification
-(publication 57230), chapters 3 and 4.
+(publication 57230), chapters 3 and 4, table 8.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Core, pure: what a policy demands of SGX enclaves, TDX guests and Intel's platforms.
 
-MRENCLAVE covers none of it. Source: Intel SDM volume 3D, section 36.7 (SECS) and chapter 40.
-
-Source: Intel TDX Module ABI specification, TD_PARAMS, ATTRIBUTES and XFAM; TDREPORT_STRUCT.
+MRENCLAVE covers none of the attributes of SGX. Source: Intel SDM volume 3D, section 36.7 (SECS) and
+chapter 40; Intel TDX Module ABI specification, TD_PARAMS, ATTRIBUTES and XFAM; TDREPORT_STRUCT.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Core: verify SGX and TDX quotes with Intel's collateral, by dcap-qvl.
 
-The verifier's own dates include certificates of many years, or only the newest part: an old TCB
+Dates: the verifier's own include certificates of many years, or only the newest part: an old TCB
 info beside a fresh revocation list would pass for fresh. Here the oldest part counts.
 
-Takes what the library established and judges nothing itself: see `checks`. Of the library, only the
+Claims: what the library established, not judged here: see `checks`. Of the library, only the
 form that gives all claims is used. Source: Intel SGX ECDSA QuoteLibReference, quote version 3;
 Intel TDX DCAP Quoting Library API, versions 4 and 5.
 """

@@ -1,10 +1,9 @@
 """Core: a make-believe Intel: certificates, revocation lists, collateral of a simulation.
 
-Source: Intel SGX PCK Certificate and CRL Profile Specification 1.5, section 1.3.5.
-
 Real formats under a root of its own, so that the real verifier judges it and no production policy
 accepts it. Every name says what it is. Source: Intel SGX PCK Certificate and CRL Profile
-Specification 1.5; TCB info version 3, QE identity version 2.
+Specification 1.5 (the extension of PCK certificates: section 1.3.5); TCB info version 3, QE
+identity version 2.
 """
 
 from __future__ import annotations

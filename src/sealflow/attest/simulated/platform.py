@@ -1,7 +1,5 @@
 """Core: a make-believe processor that quotes like one of Intel's.
 
-Source: Intel SGX ECDSA QuoteLibReference DCAP API, appendix A (quote version 3).
-
 Whoever holds a platform can make any quote of it: it protects nothing, and its root says so.
 Source: Intel SGX ECDSA QuoteLibReference DCAP API, appendix A (quote version 3).
 """

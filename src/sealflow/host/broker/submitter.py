@@ -1,11 +1,11 @@
 """Host: put requests into the queue, many in one round trip.
 
-Replication is asynchronous: a request that only the lost server had is lost with it, so that a
-gateway may demand that replicas have it before it says yes. Source: the command WAIT.
-
 What is submitted in one turn of the event loop travels together; one connection waits for all
 answers. A broker that is away fails new submits at once; who waits already keeps waiting, since
 the queue survives in the broker's append-only file.
+
+Replication is asynchronous: a gateway may demand that replicas have a request before it says yes.
+Source: the command WAIT.
 """
 
 from __future__ import annotations

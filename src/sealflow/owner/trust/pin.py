@@ -1,9 +1,9 @@
 """Owner: the newest directory that was accepted, remembered on disk, and the way to a newer one.
 
+A pin lies in memory, or in a file that several processes share (docs/spec/directory.md, 3).
+
 Hashes suffice: the new directory, whose signature was verified, names the log's newest entry, and
 that one stands for all before it. Spec: docs/spec/directory.md, section 4.
-
-In memory, or in a file that several processes share. Spec: docs/spec/directory.md, section 3.
 """
 
 from __future__ import annotations

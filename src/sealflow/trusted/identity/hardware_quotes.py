@@ -1,8 +1,7 @@
 """Trusted: quotes of hardware: SGX by Gramine, TDX and SEV-SNP by Linux.
 
-Source: Gramine documentation, attestation and secret provisioning, low-level interface.
-
-Source: Linux, Documentation/ABI/testing/configfs-tsm.
+Source: Gramine documentation, attestation and secret provisioning, low-level interface; Linux,
+Documentation/ABI/testing/configfs-tsm.
 """
 
 from __future__ import annotations

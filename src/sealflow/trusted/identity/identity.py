@@ -1,9 +1,8 @@
 """Trusted: who this enclave is: its keys, its evidence, the collateral that it needs.
 
-Spec: attestation.md, section 6.
-
-On SGX the processor derives it from the measurement. In a simulation it comes from the simulated
-platform, which the host has: it protects nothing, like all of a simulation.
+The platform key keeps state on the host's disk: on SGX the processor derives it from the
+measurement; in a simulation it comes from the simulated platform, which the host has, so it
+protects nothing. Spec: attestation.md, section 6.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Key broker, pure: the sealed state, and the key of it.
 
-`SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest log entry,
-so state and log go together. Spec: docs/spec/keybroker.md, section 5.
+The state: `SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest
+log entry, so state and log go together. Spec: docs/spec/keybroker.md, section 5.
 
-`SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key that only this code on this machine can have.
-Spec: docs/spec/keybroker.md, section 5.
+Its key: `SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key that only this code on this machine can
+have. Spec: docs/spec/keybroker.md, section 5.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """Worker: which threads there are, and what each of them does.
 
-For a runtime with one thread. On one core two threads would only push each other out of its cache,
-and every hand-over between them costs as much as a small model's run.
-
-Three threads: this one reads frames; one opens requests, prepares their inputs, runs models and
-seals replies; one keeps the lease. Only this one waits for the host. With more threads for a model,
-a fourth opens requests beside it.
+Three threads: the main one reads frames; one opens requests, prepares their inputs, runs models and
+seals replies; one keeps the lease. Only the main one waits for the host. With more threads for a
+model, a fourth opens requests beside it; with one, a fourth would only push the others out of the
+core's cache, at the price of hand-overs.
 """
 
 from __future__ import annotations
