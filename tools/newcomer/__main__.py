@@ -28,7 +28,8 @@ def main() -> None:
         sys.exit("error: fresh systems are made by root alone: sudo make newcomer")
     # Whatever ends this, the system's folder is removed.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as after nohup
+            signal.signal(number, signal.default_int_handler)
     CACHE.mkdir(parents=True, exist_ok=True)
     CACHE.chmod(0o700)  # the systems hold programs with rights of root
     results: list[Result] = []

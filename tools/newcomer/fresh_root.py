@@ -34,10 +34,13 @@ mount --rbind /sys "$root/sys"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 mount -t proc proc "$root/proc"
 code=0
-chroot "$@" || code=$?
+setsid --wait chroot "$@" || code=$?
 exit $code
 """
-"""Run by a shell that stays, because the first process of a namespace must reap the others'."""
+"""Run by a shell that stays, because the first process of a namespace must reap the others'.
+
+The command leads a process group, so that programs find the number of theirs.
+"""
 
 _UNSHARE = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child")
 _COMPONENTS = {"noble": "main,universe"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = "sealflow"
 LAST_WORDS = {"demo": r"^Served 1000 images in .*", "test": r"^=*\s?(\d+ \w+, )*\d+ passed.* in .*"}
-"""What a command must print to count as done; the match is shown."""
+"""What a command must print, besides ending with 0, to count as done; the match is shown."""
 
 _FACTS = (
     "import ensurepip, platform, sys; "
@@ -112,4 +112,4 @@ def _judge(command: str, code: int, printed: str) -> tuple[bool, str]:
     if code == 0 and (found or not wanted):
         return True, found[0].strip("= ") if found else "done"
     lines = [line for line in printed.splitlines() if line.strip()]
-    return False, f"status {code}: {lines[-1]}"
+    return False, f"status {code}: {found[0] if found else lines[-1]}"

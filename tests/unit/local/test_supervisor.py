@@ -62,7 +62,7 @@ def test_restarted(cluster: Supervisor, program: Callable[..., ProcessSpec]) -> 
 
 def test_given_up(cluster: Supervisor, program: Callable[..., ProcessSpec], tmp_path: Path) -> None:
     """A program that ends with an error each time is given up: its last words, and its log."""
-    cluster.start(program("print('trying'); raise SystemExit('no such setting: cow')"))
+    cluster.start(program("print('trying', flush=True); raise SystemExit('no such setting: cow')"))
     said = (
         rf"one exits with code 1 again and again: no such setting: cow \(see {tmp_path}/one.log\)"
     )
