@@ -3,7 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 SETUP = $(PYTHON) -m tools.setup
-CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*
+# Tests of one file stay together: they share a cluster. More processes than four gain nothing.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+PYTEST = $(BIN)/python -m pytest -q
+PARALLEL = -n $(JOBS) --dist loadfile
+CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*,src/sealflow/package/*,src/sealflow/documents/*
 
 .DEFAULT_GOAL := help
 .PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs fuzz audit lock newcomer clean
@@ -27,7 +31,7 @@ demo: setup ## Serve a real classifier, print the top 5 of three photos and the 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: tools system-redis ## Run all tests
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST) $(PARALLEL)
 
 check: setup lint types arch unit ## What every commit passes
 
@@ -44,26 +48,26 @@ arch: setup
 	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
 unit: setup
-	@$(BIN)/python -m pytest -q -x tests/unit tests/conformance tests/architecture
+	@$(PYTEST) $(PARALLEL) -x tests/unit tests/conformance tests/architecture tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
-	@$(BIN)/python -m pytest -q tests/e2e
-	@$(BIN)/python -m pytest -q -m pods tests/e2e
+	@$(PYTEST) tests/e2e
+	@$(PYTEST) -m pods tests/e2e
 
 images: ## Build the container images with buildah
 	@$(PYTHON) -m tools.images
 
 e2e-images: setup image-tools ## Build the images on a base of Debian's own packages and run them
-	@$(BIN)/python -m pytest -q -m images tests/images
+	@$(PYTEST) -m images tests/images
 
 e2e-gramine: setup ## Sign, start and attack enclaves with the Gramine of this machine, without SGX hardware
-	@$(BIN)/python -m pytest -q -m gramine tests/gramine
+	@$(PYTEST) -m gramine tests/gramine
 
 chaos: flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
-	@$(BIN)/python -m pytest -q -m chaos --timeout 400 tests/chaos
+	@$(PYTEST) -m chaos --timeout 400 tests/chaos
 
 coverage: tools system-redis ## Run all tests; the core is covered whole, the rest to 90 %
-	@$(BIN)/python -m pytest -q --cov --cov-report=
+	@$(PYTEST) --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='src/sealflow/errors.py,$(CORE)' --fail-under=100 --show-missing --skip-covered
 	@$(BIN)/python -m coverage report --omit='src/sealflow/errors.py,$(CORE)' --fail-under=90 --skip-covered
 
@@ -84,6 +88,11 @@ fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-6
 lock: setup ## Renew all lists of packages to the newest releases; KEEP=1 keeps pins that still fit
 	@$(PYTHON) -m tools.lock $(if $(KEEP),--keep)
 
+SUITES ?= bookworm trixie
+COMMANDS ?= demo
+newcomer: python ## Try COMMANDS="demo test" as a new user in fresh SUITES="bookworm trixie"; needs root
+	@$(PYTHON) -m tools.newcomer --suites $(SUITES) --commands $(COMMANDS)
+
 audit: python ## Look for known vulnerabilities of all that is pinned; asks an advisory service
 	@$(SETUP) dev audit
 	@$(PYTHON) tools/audit.py $(AUDIT)
@@ -100,10 +109,14 @@ system-redis:
 
 .PHONY: pod-tools
 pod-tools: system-redis
-	@command -v podman runc nft nsenter ip >/dev/null || { apt-get update -qq && apt-get install -y -qq \
-	  --no-install-recommends podman runc catatonit nftables iproute2 util-linux >/dev/null; }
+	@$(call installed,podman runc nft nsenter ip,podman runc catatonit nftables iproute2 util-linux)
 
 .PHONY: image-tools
 image-tools:
-	@command -v buildah mmdebstrap podman runc >/dev/null || { apt-get update -qq && apt-get install -y -qq \
-	  --no-install-recommends buildah catatonit mmdebstrap podman runc uidmap >/dev/null; }
+	@$(call installed,buildah mmdebstrap podman runc newuidmap,buildah catatonit mmdebstrap podman runc uidmap)
+
+# Install packages of Debian (the second argument) unless each program (the first) is there.
+installed = missing=; for each in $(1); do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+  [ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+  apt-get install -y -qq --no-install-recommends $(2); } >/dev/null || \
+  { echo "error: not installed:$$missing; as root: apt-get install $(2)" >&2; exit 1; }

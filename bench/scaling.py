@@ -19,11 +19,11 @@ import psutil
 from matplotlib.figure import Figure
 
 from bench.cluster import RESULTS, TINY, cluster, write_results
-from sealflow.host.broker.embedded import server_command, server_url, wait_ready
+from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
-from sealflow.wire.queueing import Keyspace
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

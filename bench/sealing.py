@@ -19,12 +19,10 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.cluster import ROOT, write_results
-from sealflow.attest.dcap import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import decode
 from sealflow.wire.ids import ModelRef, RequestId
 
@@ -128,7 +126,7 @@ def session_operations(suite: Suite) -> list[Operation]:
         session = Session.start(key.sealing)
         return key, session.session_id, session.key_blob
 
-    start, open_ = partial(Session.start, key.sealing), SessionSecrets(1).secret
+    start, open_ = partial(Session.start, key.sealing), SessionSecrets(1).open_or_recall
     return [
         Operation(f"client: start session, {suite.name}", 20, tuple, start),
         Operation(f"worker: open session, {suite.name}", 20, begun, open_),
@@ -139,7 +137,7 @@ def quote_operation(name: str) -> Operation:
     """Verification of one recorded quote of real hardware, offline, with its collateral."""
     entry = json.loads((SAMPLES / "index.json").read_text())["quotes"][name]
     quote, collateral = ((SAMPLES / each).read_bytes() for each in (name, entry["collateral"]))
-    verify = partial(verify_quote, quote, collateral, None, entry["verify_at"])
+    verify = partial(verify_intel_quote, quote, collateral, None, entry["verify_at"])
     return Operation(f"verify {name}", 5, tuple, verify)
 
 

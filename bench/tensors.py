@@ -20,12 +20,13 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from bench.cluster import TINY, cluster, cpu_s, write_results
-from sealflow.owner import conversation, refreshing
-from sealflow.owner.http import HttpTransport
-from sealflow.owner.policy_file import load_policy
-from sealflow.owner.requests import request_parts
-from sealflow.owner.session import ServiceSession
-from sealflow.owner.steps import Answer
+from sealflow.owner.client import inference
+from sealflow.owner.client.request import request_parts
+from sealflow.owner.http.steps import HttpResponse
+from sealflow.owner.http.transport import HttpTransport
+from sealflow.owner.trust import directory_refresh
+from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.envelope import MEDIA_TYPE
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Load:
 
     calls: list[OutgoingCall]
     requests: list[bytes]
-    answers: dict[int, Answer] = field(default_factory=dict)
+    answers: dict[int, HttpResponse] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
 
     @classmethod
@@ -57,7 +58,7 @@ class Load:
         """Verify the service and seal `count` requests."""
         session = ServiceSession(load_policy(policy))
         transport = HttpTransport(url, ca=None, connections=1)
-        transport.run(refreshing.refresh(session))
+        transport.run(directory_refresh.refresh(session))
         transport.close()
         model = session.model("tiny")
         rows = np.random.default_rng(1).random((count, 1, 4), np.float32)
@@ -84,7 +85,7 @@ class Load:
     def check(self) -> None:
         """Open every answer with its own call."""
         for index, call in enumerate(self.calls):
-            conversation.open_answer(call, conversation.envelope_of(self.answers[index]))
+            inference.open_answer(call, inference.envelope_of(self.answers[index]))
 
 
 class _Connection(asyncio.Protocol):
@@ -110,7 +111,7 @@ class _Connection(asyncio.Protocol):
         if not end or len(body) < int(headers["content-length"]):
             return
         status = int(first.split(" ")[1])
-        self._load.answers[self._index] = Answer(status=status, headers=headers, body=body)
+        self._load.answers[self._index] = HttpResponse(status=status, headers=headers, body=body)
         self._load.latencies_ms.append(1000 * (time.perf_counter() - self._since))
         self._next()
 

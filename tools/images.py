@@ -10,11 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ("enclaves", "host", "flink")
-# debian:bookworm-slim of 2026-08-03, as Docker's own record says: docs/guide/images.md
-BASE = (
-    "docker.io/library/debian"
-    "@sha256:abd67ffcfa541b485a3dff59865ab629aa048a6c613e639d36e7456b0b229241"
-)
+FILES = ROOT / "deploy" / "images"
 
 
 def version() -> str:
@@ -34,20 +30,20 @@ def build(name: str, options: argparse.Namespace) -> None:
 
     Raises: CalledProcessError.
     """
-    signing = name == "enclaves" and options.enclave_key is not None
+    # What was not asked for is as the Containerfiles pin it.
+    base = [f"--build-arg=BASE={options.base}"] if options.base else []
     sgx = options.enclave_key is not None
     plain = tag(options.registry, "enclaves", sgx=False)
-    if signing:
-        run("enclaves", plain, [f"--build-arg=BASE={options.base}"], options)
-        arguments = [f"--build-arg=ENCLAVES={plain}", f"--build-arg=GRAMINE={options.gramine}"]
+    if name == "enclaves":
+        run(name, plain, [*base, f"--build-arg=SNAPSHOT={options.snapshot}"], options)
+    if name == "enclaves" and sgx:
+        arguments = [f"--build-arg=ENCLAVES={plain}"]
+        arguments += [f"--build-arg=GRAMINE={options.gramine}"] if options.gramine else []
         arguments += [f"--secret=id=enclave-key,src={options.enclave_key}"]
         run("enclaves-sgx", tag(options.registry, name, sgx=True), arguments, options)
-        return
-    inside = tag(options.registry, "enclaves", sgx=sgx)
-    arguments = [f"--build-arg=BASE={options.base}", f"--build-arg=SNAPSHOT={options.snapshot}"]
     if name != "enclaves":
-        arguments = [f"--build-arg=ENCLAVES={inside}"]
-    run(name, tag(options.registry, name, sgx=sgx), arguments, options)
+        inside = tag(options.registry, "enclaves", sgx=sgx)
+        run(name, tag(options.registry, name, sgx=sgx), [f"--build-arg=ENCLAVES={inside}"], options)
 
 
 def run(file: str, image: str, arguments: list[str], options: argparse.Namespace) -> None:
@@ -60,7 +56,7 @@ def run(file: str, image: str, arguments: list[str], options: argparse.Namespace
             "--quiet",
             "--layers",
             "--timestamp=0",
-            f"--file={ROOT / 'deploy' / 'images' / file}.Containerfile",
+            f"--file={FILES / file}.Containerfile",
             f"--tag={image}",
             *arguments,
             *options.buildah,
@@ -75,10 +71,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(IMAGES))
     parser.add_argument("--registry", default="localhost/sealflow")
-    parser.add_argument("--base", default=BASE, help="another Debian 12")
+    parser.add_argument("--base", help="another Debian 12 than the pinned one")
     parser.add_argument("--snapshot", default="", help="a time of snapshot.debian.org")
     parser.add_argument("--enclave-key", type=Path, help="build the SGX form, signed with it")
-    parser.add_argument("--gramine", default="localhost/gramine:1.9")
+    parser.add_argument("--gramine", help="an image of Debian 12 with Gramine")
     parser.add_argument("--buildah", action="append", default=[], help="an option of buildah's")
     options = parser.parse_args()
     for name in options.names or IMAGES:

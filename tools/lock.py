@@ -22,7 +22,7 @@ from tools.setup.installer import LISTS, access, ensure_uv
 
 ORDER = {
     "uv": (),
-    "dev": ("uv",),
+    "dev": (),
     "trusted": ("dev",),
     "owner": ("dev",),
     "host": ("dev",),

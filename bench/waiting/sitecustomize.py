@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 MODEL_S = 0.05
-_RUNTIME = "sealflow.trusted.worker.onnx"
+_RUNTIME = "sealflow.trusted.worker.models.onnx"
 
 
 class _Waiting(MetaPathFinder):

@@ -1,4 +1,4 @@
-"""Core, pure: every error that Sealflow raises, split first by whose fault it is.
+"""Core: all errors that callers may see, and the values that they carry.
 
 SealflowError
 ├── ConfigError                 the operator's mistake: where, what, what to do
@@ -20,11 +20,9 @@ SealflowError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sealflow.attest.mismatch import Mismatch
-    from sealflow.wire.refusal import RefusalCode
+import enum
+from dataclasses import dataclass
+from typing import Final
 
 
 class SealflowError(Exception):
@@ -124,3 +122,69 @@ class DeadlineError(UnavailableError):
 
 class WorkerGoneError(UnavailableError):
     """The enclave process ended; the requests it held are delivered again."""
+
+
+class RefusalCode(enum.Enum):
+    """Why a request was answered without being opened. Spec: envelope.md, section 5.
+
+    A refusal is not authenticated, so a client treats it as a hint.
+    """
+
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    UNKNOWN_KEY = "unknown_key"
+    UNKNOWN_MODEL = "unknown_model"
+    EXPIRED = "expired"
+    REPLAYED = "replayed"
+    NOT_OPENED = "not_opened"
+    OVERLOADED = "overloaded"
+    UNDELIVERABLE = "undeliverable"
+    UNAVAILABLE = "unavailable"
+
+    @property
+    def meaning(self) -> str:
+        """What it means, for people."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: Final = {
+    RefusalCode.MALFORMED: "the envelope breaks the format",
+    RefusalCode.TOO_LARGE: "the envelope is over the size limit",
+    RefusalCode.UNKNOWN_KEY: "the key is unknown or expired: refresh the directory",
+    RefusalCode.UNKNOWN_MODEL: "no such model and version is served here",
+    RefusalCode.EXPIRED: "the deadline passed before a worker took the request",
+    RefusalCode.REPLAYED: "this request id was seen before: seal the request anew",
+    RefusalCode.NOT_OPENED: "the envelope does not open",
+    RefusalCode.OVERLOADED: "a bound is reached: try again later",
+    RefusalCode.UNDELIVERABLE: "no worker survived this request: it was set aside",
+    RefusalCode.UNAVAILABLE: "no worker can serve now: try again later",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """What differs, and what can be done about it.
+
+    `code`: a stable word, of the list in docs/spec/attestation.md. `field`: the key of the policy
+    that asks for it; empty for what no policy can allow.
+    """
+
+    code: str
+    field: str
+    expected: str
+    got: str
+    hint: str
+
+    def __str__(self) -> str:
+        """Write it for people."""
+        return f"{self.code}: expected {self.expected}, got {self.got}; {self.hint}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return it for machines."""
+        return {
+            "code": self.code,
+            "field": self.field,
+            "expected": self.expected,
+            "got": self.got,
+            "hint": self.hint,
+        }

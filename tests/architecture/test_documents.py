@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.settings import BrokerSettings
+    from sealflow.host.settings import BrokerSettings
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -58,7 +58,7 @@ def named(page: str, *headings: str) -> set[str]:
     [
         (GatewayConfig, "gateway.md", ["Settings"]),
         (EngineConfig, "settings.md", ["Both", "Engine"]),
-        (ControlConfig, "settings.md", ["Both", "Key broker host"]),
+        (KeyBrokerHostConfig, "settings.md", ["Both", "Key broker host"]),
     ],
 )
 def test_settings(config: type[BrokerSettings], page: str, headings: list[str]) -> None:

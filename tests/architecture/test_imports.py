@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import sealflow.owner
+
 HEAVY = ("numpy", "cv2", "onnxruntime", "openvino", "matplotlib")
 
 
@@ -26,7 +28,7 @@ def test_client() -> None:
     assert modules.isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("name", ["InputQueue", "OutputQueue", "AsyncClient", "InferResult"])
+@pytest.mark.parametrize("name", sealflow.owner.__all__)
 def test_public_names(name: str) -> None:
     """Every other public name of the owner's package is as light."""
     assert loaded(f"import sealflow.owner\nsealflow.owner.{name}").isdisjoint(HEAVY)

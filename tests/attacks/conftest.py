@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import valkey
 
-from sealflow.host.broker.embedded import wheel_server
+from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
 from tests.sim.queue_server import Server
 from tests.sim.two_enclaves import TwoEnclaves

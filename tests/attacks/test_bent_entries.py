@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import valkey
 
-from sealflow.errors import RefusedError
+from sealflow.errors import RefusalCode, RefusedError
 from sealflow.openinfer.tensor import DataType
-from sealflow.wire.framing import MAX_FRAME_BYTES
-from sealflow.wire.queueing import Keyspace
-from sealflow.wire.refusal import RefusalCode
+from sealflow.streams.keys import Keyspace
+from sealflow.wire.frames import MAX_FRAME_BYTES
 from tests.sim import onnx_models
 from tests.sim.cluster import TINY, RunningCluster
 from tests.sim.two_enclaves import result

@@ -9,38 +9,37 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.deployment import Deployment
+from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
-from sealflow.owner.session import ServiceSession
-from sealflow.owner.trust import examine
-from sealflow.seal.directory import SignedDirectory
-from sealflow.seal.keys import OpeningKey, SealingKey
-from sealflow.seal.suites import Suite
-from sealflow.wire.strict_json import canonical, parse_object
-from sealflow.wire.world import World
+from sealflow.owner.trust.report import verify_directory
+from sealflow.owner.trust.session import ServiceSession
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json, parse_object
 from tests.sim.published import NOW_MS, Published
 
 if TYPE_CHECKING:
-    from sealflow.seal.directory import Directory
+    from sealflow.documents.directory import Directory
 
 
 @pytest.fixture(scope="module")
 def service() -> Published:
     """A service whose directory passes."""
     made = Published.create()
-    examine(made.document(), made.policy, NOW_MS)
+    verify_directory(made.document(), made.policy, NOW_MS)
     return made
 
 
 def code(service: Published, document: bytes, now_ms: int = NOW_MS) -> str:
     """Examine what must be refused; gives the error's code."""
     with pytest.raises(EvidenceError) as caught:
-        examine(document, service.policy, now_ms)
+        verify_directory(document, service.policy, now_ms)
     return caught.value.code
 
 
 def signed(service: Published, payload: bytes) -> bytes:
     """Publish any payload with a good signature of the key broker."""
-    signature = service.signing.sign(World.SIMULATED.label("directory") + payload)
+    signature = service.signing.sign(TrustDomain.SIMULATED.label("directory") + payload)
     whole = SignedDirectory(payload=payload, signature=signature, evidence=service.evidence())
     return whole.encode()
 
@@ -50,7 +49,7 @@ def adopt_all(service: Published, *directories: Directory) -> str:
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
     with pytest.raises(EvidenceError) as caught:
         for each in directories:
-            session.adopt(session.examine(service.document(each)))
+            session.accept(session.verify_directory(service.document(each)))
     return caught.value.code
 
 
@@ -95,8 +94,8 @@ def test_33_epoch_rollback(service: Published) -> None:
         keys=tuple(replace(key, retire_ms=NOW_MS) for key in first.keys[:1]),
     )
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
-    session.adopt(session.examine(service.document(first)))
-    session.adopt(session.examine(service.document(over)))
+    session.accept(session.verify_directory(service.document(first)))
+    session.accept(session.verify_directory(service.document(over)))
     assert session.refresh_due()
     assert not session.postpone_refresh()
     assert adopt_all(service, first, over, first) == "directory_rollback"
@@ -119,22 +118,22 @@ def test_34_kid_of_another_key(service: Published) -> None:
 def test_35_unknown_field(service: Published) -> None:
     """A field that nobody knows, one that is twice there and one that is missing are refused."""
     value = dict(parse_object(service.directory().encode(), "directory"))
-    assert code(service, signed(service, canonical({**value, "new": 1}))) == "directory"
+    assert code(service, signed(service, canonical_json({**value, "new": 1}))) == "directory"
     twice = service.directory().encode().replace(b'"version":1', b'"version":1,"version":2')
     assert code(service, signed(service, twice)) == "directory"
     del value["revoked"]
-    assert code(service, signed(service, canonical(value))) == "directory"
+    assert code(service, signed(service, canonical_json(value))) == "directory"
 
 
 def test_36_retired_signer(service: Published) -> None:
     """A signature of any other key than the one in the evidence is refused."""
     stranger = replace(service, signing=Ed25519PrivateKey.generate())
     document = SignedDirectory.sign(
-        service.directory(), stranger.signing, World.SIMULATED, service.evidence()
+        service.directory(), stranger.signing, TrustDomain.SIMULATED, service.evidence()
     ).encode()
     assert code(service, document) == "directory_signature"
     hardware = SignedDirectory.sign(
-        service.directory(), service.signing, World.HARDWARE, service.evidence()
+        service.directory(), service.signing, TrustDomain.HARDWARE, service.evidence()
     ).encode()
     assert code(service, hardware) == "directory_signature"
 
@@ -143,7 +142,7 @@ def test_37_tampered_settings(service: Published) -> None:
     """Other settings of the deployment than the policy's are refused, wherever they stand."""
     other = service.evidence(service.bound(manifest_digest="cd" * 32))
     with pytest.raises(PolicyError) as caught:
-        examine(service.document(evidence=other), service.policy, NOW_MS)
+        verify_directory(service.document(evidence=other), service.policy, NOW_MS)
     assert [each.code for each in caught.value.mismatches] == ["manifest_digest"]
     bent = service.directory(manifest_digest="cd" * 32)
     assert code(service, service.document(bent)) == "directory"

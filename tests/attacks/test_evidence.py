@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.evidence import MAX_QUOTE_BYTES, Evidence, Role, Tee
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError, MalformedError
@@ -87,7 +87,7 @@ def test_05_debug_enclave() -> None:
     """A debug enclave is refused, simulated or real, by the library or by our checks."""
     for lab, body in ((Lab(), sgx_body(attributes=7)), (Lab(tee="TDX"), tdx_body(attributes=1))):
         with pytest.raises(EvidenceError, match="quote"):
-            verify_quote(lab.quote(body), lab.collateral(), lab.root_der, NOW_S)
+            verify_intel_quote(lab.quote(body), lab.collateral(), lab.root_der, NOW_S)
     for name in (each for each in QUOTES if "debug" in each):
         with pytest.raises(EvidenceError, match="quote"):
             judge(name)
@@ -198,7 +198,7 @@ def test_16_bent_quotes() -> None:
         assert refused(bent, wanted) == "quote"
     value = Evidence(
         tee=good.tee, quote=bytes(MAX_QUOTE_BYTES + 1), bound=b"", collateral=b""
-    ).as_json()
+    ).to_json()
     with pytest.raises(MalformedError, match="quote"):
         Evidence.from_json(value)
 
@@ -263,7 +263,8 @@ def test_21_two_encodings() -> None:
     plain = lab.quote(sgx_body())
     padded = plain + bytes(64)
     one, two = (
-        verify_quote(quote, lab.collateral(), lab.root_der, NOW_S) for quote in (plain, padded)
+        verify_intel_quote(quote, lab.collateral(), lab.root_der, NOW_S)
+        for quote in (plain, padded)
     )
     assert hashlib.sha256(plain).digest() != hashlib.sha256(padded).digest()
     assert one.report_digest == two.report_digest
@@ -284,7 +285,7 @@ def test_nothing_passes_by_accident() -> None:
         ),
     ):
         approval = appraise(evidence, policy(wanted, lab.root_der), NOW_MS, nonce=NONCE)
-        assert approval.until_ms > NOW_MS + timedelta(days=1) / timedelta(milliseconds=1)
+        assert approval.valid_until_ms > NOW_MS + timedelta(days=1) / timedelta(milliseconds=1)
     amd = snp_authority(NOW_S)
     appraise(snp_evidence(amd), policy(SNP, amd.root()), NOW_MS, nonce=NONCE)
     assert sample(GENUINE[0])

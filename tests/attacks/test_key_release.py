@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.attest.evidence import BoundClaims, Role
-from sealflow.errors import OpenError
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.grant import open_grant
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
-from sealflow.trusted.journal import Fatal, FatalError
-from sealflow.trusted.keybroker.release import CHALLENGE_LIFE_MS
-from sealflow.wire.refusal import RefusalCode
+from sealflow.documents.grant import open_grant
+from sealflow.documents.revocation import RevokedKind
+from sealflow.errors import OpenError, RefusalCode
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.trusted.keybroker.key_release import CHALLENGE_LIFE_MS
+from sealflow.trusted.port import FatalError
+from sealflow.wire.frame_payloads import Fatal
 from tests.sim.deployments import simulated_deployment
-from tests.unit.trusted.worker.lease import NOW_MS, Host, identity
+from tests.unit.trusted.worker.leases import NOW_MS, Host, identity
 from tests.unit.trusted.worker.running import Worker, a_call, negation
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
-    from sealflow.seal.grant import Grant
-    from sealflow.trusted.quoting import Identity
+    from sealflow.documents.grant import Grant
+    from sealflow.trusted.identity.identity import EnclaveIdentity
 
 
 @pytest.fixture
@@ -50,10 +49,12 @@ def challenge(host: Host) -> tuple[str, str]:
 
 def enroll(host: Host, number: str, evidence: Evidence) -> dict[str, Any]:
     """Answer a challenge."""
-    return ask(host, op="enroll", challenge=number, evidence=evidence.as_json())
+    return ask(host, op="enroll", challenge=number, evidence=evidence.to_json())
 
 
-def opened(host: Host, worker: Identity, answer: dict[str, Any], nonce: str, bound: bytes) -> Grant:
+def opened(
+    host: Host, worker: EnclaveIdentity, answer: dict[str, Any], nonce: str, bound: bytes
+) -> Grant:
     """Open a grant as a worker does."""
     return open_grant(
         b64decode(answer["grant"]),
@@ -65,7 +66,7 @@ def opened(host: Host, worker: Identity, answer: dict[str, Any], nonce: str, bou
     )
 
 
-def granted(host: Host, worker: Identity) -> tuple[dict[str, Any], str, bytes]:
+def granted(host: Host, worker: EnclaveIdentity) -> tuple[dict[str, Any], str, bytes]:
     """Enroll a worker; gives the answer, the nonce and the claims."""
     number, nonce = challenge(host)
     evidence = worker.evidence(nonce)
@@ -115,7 +116,7 @@ def test_24_kept_back(host: Host) -> None:
     assert answer["error"]["code"] == "unknown_challenge"
     number, nonce = challenge(host)
     host.broker.advance(host.clock.advance(host.clock.now_ms + CHALLENGE_LIFE_MS))
-    joiner = identity(host.made, Role.KEY_BROKER).evidence(nonce).as_json()
+    joiner = identity(host.made, Role.KEY_BROKER).evidence(nonce).to_json()
     answer = ask(host, op="join", challenge=number, evidence=joiner)
     assert answer["error"]["code"] == "unknown_challenge"
 
@@ -159,7 +160,7 @@ def test_27_wrong_role(host: Host) -> None:
     broker = identity(host.made, Role.KEY_BROKER)
     assert enroll(host, number, broker.evidence(nonce))["error"]["code"] == "policy"
     number, nonce = challenge(host)
-    evidence = identity(host.made, Role.WORKER).evidence(nonce).as_json()
+    evidence = identity(host.made, Role.WORKER).evidence(nonce).to_json()
     answer = ask(host, op="join", challenge=number, evidence=evidence)
     assert answer["error"]["code"] == "policy"
 

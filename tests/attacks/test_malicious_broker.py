@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.errors import OpenError, UnavailableError
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.errors import OpenError, RefusalCode, UnavailableError
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import GROUP, Keyspace
 from sealflow.wire.envelope import decode, encode_refusal
-from sealflow.wire.queueing import GROUP, Keyspace
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.sealing import pair, parsed
 from tests.unit.trusted.worker.running import Worker, a_call, negation
 
@@ -52,7 +51,7 @@ def test_61_delivered_again(streams: RedisStreams, client: StreamTransport) -> N
     call = both.call()
     assert client.submit([(call.request_id, call.envelope)], capacity=9) == [True]
     [first] = streams.claim(KEYS.requests, "one", 1, 0)
-    [second] = streams.stale(KEYS.requests, "two", 0, 1)
+    [second] = streams.claim_stale(KEYS.requests, "two", 0, 1)
     assert (first.entry_id, second.attempt) == (second.entry_id, 2)
     for delivery in (first, second):
         streams.answer(KEYS.requests, [(delivery, both.answer(delivery.envelope))])
@@ -141,7 +140,8 @@ def test_68_log_injection() -> None:
     """A line break, a control sequence or quotes in a peer's text cannot write a log line."""
     evil = 'x"}\n{"event":"forged"} \x1b[31m\u2028'
     program = (
-        "import sys, structlog; from sealflow.host.logs import configure_logs; configure_logs(); "
+        "import sys, structlog; from sealflow.host.service import configure_logs; "
+        "configure_logs(); "
         "structlog.get_logger().info('request', model=sys.argv[1])"
     )
     done = subprocess.run(

@@ -11,15 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sealflow.attest.evidence import Role, Tee
 from sealflow.owner.enclave.contents import _packages
-from sealflow.owner.enclave.template import Template
-from sealflow.wire.framing import FrameKind
+from sealflow.owner.enclave.manifest import ManifestTemplate
+from sealflow.wire.frames import FrameKind
 from tests.sim.claims import MANIFEST, bound_claims, evidence_of
 from tests.sim.dcap_certificates import NOW_S
 from tests.sim.deployments import simulated_deployment
@@ -27,6 +26,7 @@ from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
 
 SRC = Path(__file__).parents[2] / "src"
 TEMPLATES = SRC.parent / "deploy" / "gramine"
+SERVING = {"worker": "worker.threads", "keybroker": "keybroker.leader"}
 ROLES = {"worker": Role.WORKER, "keybroker": Role.KEY_BROKER}
 
 
@@ -40,8 +40,8 @@ def role(request: pytest.FixtureRequest) -> str:
 def inside(role: str, tmp_path: Path) -> Path:
     """A folder with exactly what of our code lies in an enclave of hardware."""
     path = TEMPLATES / f"{role}.manifest.toml"
-    template = replace(Template.read(path, ROLES[role], tmp_path), packages=("sealflow",))
-    for source in _packages(template, SRC):
+    template = ManifestTemplate.read(path, ROLES[role], tmp_path)
+    for source in _packages(SRC, ("sealflow",), template.exclude):
         target = tmp_path / source.relative_to(SRC)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
@@ -78,7 +78,7 @@ print(json.dumps({"file": sealflow.__file__, "found": found, "loaded": ours}))
     told = run(inside, program)
     assert isinstance(told, dict)
     assert Path(told["file"]).is_relative_to(inside)
-    assert f"sealflow.trusted.{role}.serve" in told["loaded"]
+    assert f"sealflow.trusted.{SERVING[role]}" in told["loaded"]
     assert "sealflow.attest.policy" in told["loaded"]
     assert not [each for each in (*told["found"], *told["loaded"]) if "simulat" in each]
 
@@ -104,7 +104,7 @@ def test_73_verdicts(inside: Path) -> None:
             bound_claims(tee=tee),
             lambda data: platform.quote(bytes.fromhex("11" * 32), data),
             platform.collateral,
-        ).as_json()
+        ).to_json()
         for tee in (Tee.SIMULATED, Tee.SGX)
     ]
     program = f"""
@@ -140,9 +140,9 @@ def test_73_who_imports_it() -> None:
     }
     package = {name for name in importers if name.startswith("attest/simulated/")}
     assert importers - package == {
-        "cli/home.py",
-        "trusted/quoters/simulated.py",
-        "trusted/quoting.py",
+        "local/home.py",
+        "trusted/identity/identity.py",
+        "trusted/identity/simulated_quotes.py",
     }
 
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sealflow.errors import MalformedError, OpenError, RefusedError, UnavailableError
-from sealflow.owner.conversation import infer
-from sealflow.owner.steps import Answer, Ask
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.trusted.worker.replay import SeenIds
+from sealflow.documents.revocation import Revoked, RevokedKind
+from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError, UnavailableError
+from sealflow.owner.client.inference import infer
+from sealflow.owner.http.steps import HttpRequest, HttpResponse
+from sealflow.trusted.worker.serving.keyring import ReplayFilter
 from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import new_request_id
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.two_enclaves import NOW_MS, refusal
 
 if TYPE_CHECKING:
@@ -31,15 +30,17 @@ CAPACITY = 50
 
 
 SEALED = {"content-type": MEDIA_TYPE}
-REWRITTEN = Answer(status=502, headers={"content-type": "text/html"}, body=b"<h1>Bad Gateway</h1>")
+REWRITTEN = HttpResponse(
+    status=502, headers={"content-type": "text/html"}, body=b"<h1>Bad Gateway</h1>"
+)
 
 
 def through_proxy(
     site: TwoEnclaves,
     worker: HostedWorker,
-    rewrite: Callable[[bytes], Answer],
+    rewrite: Callable[[bytes], HttpResponse],
     *,
-    directory: Answer | None = None,
+    directory: HttpResponse | None = None,
     timeout_s: float = 30.0,
 ) -> InferResult:
     """Ask a real worker as clients do, through a proxy that answers in the gateway's place.
@@ -48,17 +49,17 @@ def through_proxy(
     """
     tensors = {"x": np.ones((1, 4), np.float32)}
     steps = infer(site.session, "m", image=None, tensors=tensors, top_k=None, timeout_s=timeout_s)
-    answer: Answer | None = None
+    answer: HttpResponse | None = None
     try:
         while True:
             wish = steps.send(answer)
             answer = None
-            if isinstance(wish, Ask) and wish.path == "/v1/directory":
-                genuine = Answer(status=200, headers={}, body=site.document)
+            if isinstance(wish, HttpRequest) and wish.path == "/v1/directory":
+                genuine = HttpResponse(status=200, headers={}, body=site.document)
                 answer = directory or genuine
-            elif isinstance(wish, Ask) and wish.path.startswith("/v1/log/"):
+            elif isinstance(wish, HttpRequest) and wish.path.startswith("/v1/log/"):
                 answer = REWRITTEN
-            elif isinstance(wish, Ask):
+            elif isinstance(wish, HttpRequest):
                 assert isinstance(wish.body, bytes)
                 [reply] = worker.serve([wish.body])
                 answer = rewrite(reply)
@@ -67,7 +68,7 @@ def through_proxy(
         return result
 
 
-def given(answer: Answer, _: bytes) -> Answer:
+def given(answer: HttpResponse, _: bytes) -> HttpResponse:
     """Write this in the place of any reply."""
     return answer
 
@@ -84,10 +85,10 @@ def test_70_rewriting_proxy(site: TwoEnclaves) -> None:
         through_proxy(
             site,
             worker,
-            lambda reply: Answer(status=200, headers=SEALED, body=reply[:-1] + b"x"),
+            lambda reply: HttpResponse(status=200, headers=SEALED, body=reply[:-1] + b"x"),
         )
     found = through_proxy(
-        site, worker, lambda reply: Answer(status=500, headers=SEALED, body=reply)
+        site, worker, lambda reply: HttpResponse(status=500, headers=SEALED, body=reply)
     )
     np.testing.assert_array_equal(found.outputs["y"], -np.ones((1, 4)))
 
@@ -101,11 +102,11 @@ def test_70_rewritten_refusal(site: TwoEnclaves) -> None:
     worker.await_event("enrolled")
     hidden = []
 
-    def hide(reply: bytes) -> Answer:
+    def hide(reply: bytes) -> HttpResponse:
         if (code := refusal(reply)) is not None:
             hidden.append(code)
             return REWRITTEN
-        return Answer(status=200, headers=SEALED, body=reply)
+        return HttpResponse(status=200, headers=SEALED, body=reply)
 
     found = through_proxy(site, worker, hide)
     assert hidden == [RefusalCode.UNKNOWN_KEY]
@@ -141,7 +142,7 @@ def test_75_bounded(apart_ms: int) -> None:
     ids = [new_request_id() for _ in range(count)]
     tracemalloc.start()
     try:
-        seen = SeenIds(count, end_ms)
+        seen = ReplayFilter(count, end_ms)
         for number, request_id in enumerate(ids):
             seen.check(request_id, NOW_MS)
             seen.remember(request_id, NOW_MS + number * apart_ms)

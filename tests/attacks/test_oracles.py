@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sealflow.errors import OpenError
+from sealflow.errors import OpenError, RefusalCode
 from sealflow.wire.envelope import PREFIX_LENGTH, decode, encode_refusal
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.sealing import pair, parsed
 from tests.sim.two_enclaves import LIMIT
 from tests.unit.trusted.worker.running import Worker, a_call, negation

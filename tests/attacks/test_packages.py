@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sealflow.errors import BundleError
-from sealflow.seal.bundle import _file_key, read_package
-from sealflow.seal.stream import seal_stream
-from sealflow.wire.refusal import RefusalCode
-from sealflow.wire.world import World
+from sealflow.errors import BundleError, RefusalCode
+from sealflow.package.container import _file_key, read_package
+from sealflow.seal.chunked import seal_chunked
+from sealflow.wire.domain import TrustDomain
 from tests.sim import onnx_models
 from tests.sim.two_enclaves import result
 from tests.unit.trusted.worker.parts import SIGNER, example, loader, onnx_manifest, packed
@@ -52,7 +51,7 @@ def refused(of: Packed, package: bytes) -> str:
     """
     loading = loader()
     with pytest.raises(BundleError) as caught:
-        loading.load(bytearray(package), of.digest, SIGNER, of.content_key, World.SIMULATED)
+        loading.load(bytearray(package), of.digest, SIGNER, of.content_key, TrustDomain.SIMULATED)
     assert not loading._runtimes
     return str(caught.value)
 
@@ -116,7 +115,9 @@ def test_57_late_difference() -> None:
     flipped = content[:-1] + bytes([content[-1] ^ 1])
     assert "does not open" in refused(good, with_files(good.package, **{"model.onnx": flipped}))
     wrapped = read_package(good.package)._wrapped
-    key, context = _file_key(World.SIMULATED, good.content_key, good.digest, wrapped, "model.onnx")
+    key, context = _file_key(
+        TrustDomain.SIMULATED, good.content_key, good.digest, wrapped, "model.onnx"
+    )
     other = files["model.onnx"][:-1] + bytes([files["model.onnx"][-1] ^ 1])
-    own = with_files(good.package, **{"model.onnx": seal_stream(key, context, [other])})
+    own = with_files(good.package, **{"model.onnx": seal_chunked(key, context, [other])})
     assert "does not have the signed digest" in refused(good, own)

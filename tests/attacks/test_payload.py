@@ -13,11 +13,11 @@ import pytest
 
 from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import decode_request
-from sealflow.seal.bundle import read_package
-from sealflow.seal.manifest import ModelFormat, check_path
-from sealflow.trusted.worker.image_headers import read_size
-from sealflow.wire.strict_json import canonical
-from sealflow.wire.world import World
+from sealflow.package.container import read_package
+from sealflow.package.manifest import ModelFormat, check_path
+from sealflow.trusted.worker.models.image_headers import read_size
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import SIGNER, example, loader, onnx_manifest, packed
 from tests.unit.trusted.worker.running import Worker, a_call, floats, negation
@@ -39,7 +39,7 @@ def png(width: int, height: int) -> bytes:
 def request(**tensor: Any) -> tuple[bytes, bytes]:
     """An infer request of one tensor in its JSON form."""
     whole = {"name": "x", "datatype": "FP32", "shape": [1], "data": [0.0], **tensor}
-    return canonical({"inputs": [whole]}), b""
+    return canonical_json({"inputs": [whole]}), b""
 
 
 def bent(*, data: bytes = b"", **tensor: Any) -> None:
@@ -52,7 +52,7 @@ def bent(*, data: bytes = b"", **tensor: Any) -> None:
         **tensor,
     }
     with pytest.raises(MalformedError):
-        decode_request(canonical({"inputs": [whole]}), data)
+        decode_request(canonical_json({"inputs": [whole]}), data)
 
 
 def test_53_bombs() -> None:
@@ -124,6 +124,6 @@ def test_59_time_of_use() -> None:
     """What was checked is what is used: the package is one buffer, and it is gone afterwards."""
     tiny = packed(*example("tiny"))
     package = bytearray(tiny.package)
-    model = loader().load(package, tiny.digest, SIGNER, tiny.content_key, World.SIMULATED)
+    model = loader().load(package, tiny.digest, SIGNER, tiny.content_key, TrustDomain.SIMULATED)
     assert not package
     assert model.digest == tiny.digest == read_package(tiny.package).verify(SIGNER).digest

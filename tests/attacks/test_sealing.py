@@ -10,20 +10,17 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sealflow.errors import MalformedError, OpenError, RefusedError
-from sealflow.owner.conversation import MAX_ATTEMPTS, MAX_AWAY_S, infer
-from sealflow.owner.session import ServiceSession
-from sealflow.owner.steps import Answer, Pause
-from sealflow.seal.exchange import Session
-from sealflow.seal.keys import OpeningKey, SealingKey
-from sealflow.seal.padding import padded_length
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.stream import open_stream, seal_stream
-from sealflow.seal.suites import Suite
-from sealflow.trusted.worker.arrivals import Ticked
+from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError
+from sealflow.owner.client.inference import MAX_ATTEMPTS, MAX_AWAY_S, infer
+from sealflow.owner.http.steps import HttpResponse, Sleep
+from sealflow.owner.trust.session import ServiceSession
+from sealflow.seal.chunked import open_chunked, seal_chunked
+from sealflow.seal.content import padded_length
+from sealflow.seal.exchange import Session, SessionSecrets
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite
+from sealflow.trusted.worker.serving.arrivals import ClockTick
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
 from sealflow.wire.ids import RequestId, new_request_id
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.gcm import chunk_of_two_keys
 from tests.sim.published import NOW_MS, Published
 from tests.sim.sealing import pair, parsed
@@ -40,10 +37,10 @@ def test_39_truncated() -> None:
     for cut in range(len(data)):
         with pytest.raises((OpenError, MalformedError)):
             both.open(data[:cut])
-    sealed = seal_stream(bytes(32), b"context", [bytes(4 * CHUNK + 5)])
+    sealed = seal_chunked(bytes(32), b"context", [bytes(4 * CHUNK + 5)])
     for chunks in range(5):
         with pytest.raises(OpenError):
-            open_stream(bytes(32), b"context", sealed[: 56 + chunks * (CHUNK + 16)])
+            open_chunked(bytes(32), b"context", sealed[: 56 + chunks * (CHUNK + 16)])
 
 
 def test_40_header_bytes() -> None:
@@ -100,7 +97,7 @@ def test_44_replayed() -> None:
     assert late.send(call.envelope).finish().refusal(0) is RefusalCode.EXPIRED
     gone = Worker().serve(model, destroy_ms=20_000)
     gone.clock.advance(20_000)
-    gone.arrivals.put(Ticked())
+    gone.arrivals.put(ClockTick())
     assert gone.send(call.envelope).finish().refusal(0) is RefusalCode.UNAVAILABLE
 
 
@@ -114,7 +111,7 @@ def test_45_kid_confusion() -> None:
         for opener in keys:
             if opener is not sealer:
                 with pytest.raises(OpenError):
-                    SessionSecrets(1).secret(opener, session.session_id, session.key_blob)
+                    SessionSecrets(1).open_or_recall(opener, session.session_id, session.key_blob)
     outside = Worker().serve(negation(), keys=(OTHER_KEY,)).send(a_call(negation()).envelope)
     assert outside.finish().refusal(0) is RefusalCode.UNKNOWN_KEY
 
@@ -172,19 +169,19 @@ def test_47_key_commitment() -> None:
     for each, other in ((one, two), (two, one)):
         inside = AESGCM(each.chunk_key).decrypt(each.nonce, chunk, None)
         own = each.salt + each.commitment + chunk
-        assert open_stream(each.key, each.context, own) == inside
+        assert open_chunked(each.key, each.context, own) == inside
         for salt, commitment in (
             (each.salt, other.commitment),
             (other.salt, each.commitment),
             (other.salt, other.commitment),
         ):
             with pytest.raises(OpenError):
-                open_stream(each.key, each.context, salt + commitment + chunk)
+                open_chunked(each.key, each.context, salt + commitment + chunk)
         for at in range(32):
             changed = bytearray(own)
             changed[24 + at] ^= 1
             with pytest.raises(OpenError):
-                open_stream(each.key, each.context, bytes(changed))
+                open_chunked(each.key, each.context, bytes(changed))
 
 
 class Waiting:
@@ -209,7 +206,7 @@ def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.Mo
     alike.
     """
     time = Waiting()
-    monkeypatch.setattr("sealflow.owner.conversation.time", time)
+    monkeypatch.setattr("sealflow.owner.client.inference.time", time)
     published = Published.create()
     session = ServiceSession(published.policy, clock_ms=lambda: NOW_MS)
     document = published.document(published.with_model())
@@ -217,20 +214,22 @@ def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.Mo
         session, "m", image=None, tensors={"x": published.tensor()}, top_k=None, timeout_s=300.0
     )
     sent: list[bytes] = []
-    answer: Answer | None = None
+    answer: HttpResponse | None = None
     with pytest.raises(RefusedError) as caught:
         while True:
             wish = steps.send(answer)
             answer = None
-            if isinstance(wish, Pause):
+            if isinstance(wish, Sleep):
                 time.now_s += wish.seconds
             elif wish.path == "/v1/directory":
-                answer = Answer(status=200, headers={}, body=document)
+                answer = HttpResponse(status=200, headers={}, body=document)
             else:
                 assert isinstance(wish.body, bytes)
                 sent.append(wish.body)
                 refusal = encode_refusal(code, None)
-                answer = Answer(status=409, headers={"content-type": MEDIA_TYPE}, body=refusal)
+                answer = HttpResponse(
+                    status=409, headers={"content-type": MEDIA_TYPE}, body=refusal
+                )
     assert caught.value.code is code
     assert MAX_ATTEMPTS <= len(sent) <= most
     assert time.now_s < 1000 + MAX_AWAY_S + 3

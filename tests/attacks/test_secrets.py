@@ -18,13 +18,13 @@ from sealflow.errors import ConfigError, InvalidInputError
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
-from sealflow.owner.conversation import open_answer
-from sealflow.owner.ownerkey import OwnerKey, create_owner_key, load_owner_key
-from sealflow.owner.policy_file import load_policy
-from sealflow.owner.session import ServiceSession
+from sealflow.owner.client.inference import open_answer
+from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
+from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.content import ContentKind, content_parts
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, MEDIA_TYPE, decode
-from sealflow.wire.world import World
 from tests.sim.cluster import TINY, RunningCluster
 from tests.sim.enclave import EnclaveProcess
 from tests.sim.published import Published
@@ -59,13 +59,13 @@ def core_limits(pid: int) -> list[str]:
 def test_72_key_files(tmp_path: Path) -> None:
     """Key files that others can read are refused, and no value shows a secret."""
     path = tmp_path / "owner.key"
-    create_owner_key(path, World.SIMULATED)
+    create_owner_key(path, TrustDomain.SIMULATED)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for mode in (0o644, 0o640, 0o604, 0o620):
         path.chmod(mode)
         with pytest.raises(ConfigError, match="chmod 600"):
             load_owner_key(path)
-    key = OwnerKey.generate(World.SIMULATED)
+    key = OwnerKey.generate(TrustDomain.SIMULATED)
     published = Published.create()
     grant = published.vault.grant(lambda _: True, "0f" * 32, 1)
     for seed, shown in (
@@ -125,7 +125,7 @@ def test_72_lying_about(cluster: RunningCluster) -> None:
 def refuse_inside(cluster: RunningCluster, canary: str) -> None:
     """Have a worker refuse a request whose input has the canary for a name."""
     session = ServiceSession(load_policy(cluster.policy))
-    session.adopt(session.examine(httpx.get(f"{cluster.url}/v1/directory").content))
+    session.accept(session.verify_directory(httpx.get(f"{cluster.url}/v1/directory").content))
     request = InferRequest(inputs=(from_numpy(canary, Published.create().tensor()),))
     parts = content_parts(ContentKind.INFER, *encode_request(request))
     call = session.seal(session.model("tiny"), parts, timeout_s=30)

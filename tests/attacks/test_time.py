@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sealflow.errors import EvidenceError, RefusedError
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.revocation import Revoked, RevokedKind
+from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.step import Step
-from sealflow.owner.session import ServiceSession
-from sealflow.owner.transport import StreamTransport
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.directory import SignedDirectory
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.host.engine.delivery_tracker import DeliveryTracker
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.owner.trust.session import ServiceSession
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import ReplyHeader, decode
-from sealflow.wire.queueing import Keyspace
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.two_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result
 
 if TYPE_CHECKING:
@@ -36,10 +35,10 @@ EPOCH_MS, GRACE_MS = 3_600_000, 900_000
 def later(site: TwoEnclaves, worker: HostedWorker, by_ms: int) -> None:
     """Let time pass for everybody, in steps as hosts do, so that leases are renewed."""
     for _ in range(-(-by_ms // 600_000)):
-        version = site.session.examine(site.document).report.directory.version
+        version = site.session.verify_directory(site.document).report.directory.version
         site.pass_time(600_000)
         worker.tick()
-        if site.session.examine(site.document).report.directory.version != version:
+        if site.session.verify_directory(site.document).report.directory.version != version:
             worker.await_event("enrolled")
 
 
@@ -50,11 +49,11 @@ def issued_ms(site: TwoEnclaves) -> int:
     return issued
 
 
-def served(step: Step, worker: HostedWorker) -> None:
+def served(step: DeliveryTracker, worker: HostedWorker) -> None:
     """Let an engine's step and its worker do what waits in the queue."""
-    items = step.take(100)
+    items = step.next_batch(100)
     replies = worker.serve(envelope for _, envelope in items)
-    step.settle(zip((slot for slot, _ in items), replies, strict=True))
+    step.accept_replies(zip((slot for slot, _ in items), replies, strict=True))
 
 
 def test_67_old_checkpoint(
@@ -69,7 +68,7 @@ def test_67_old_checkpoint(
     config = EngineConfig(
         deployment="test", packages_dir="none", deployment_file="none", broker_url=server.url
     )
-    step = Step(streams, KEYS.requests, "engine", config)
+    step = DeliveryTracker(streams, KEYS.requests, "engine", config)
     streams.ensure_group(KEYS.requests)
     client = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
     answered, forgotten = site.call(), site.call()
@@ -149,7 +148,7 @@ def test_71_frozen(site: TwoEnclaves) -> None:
     assert worker.refusals(call.envelope) == [None]
     client = ServiceSession(site.policy, clock_ms=lambda: NOW_MS + 1_000_000)
     with pytest.raises(EvidenceError) as caught:
-        client.examine(site.document)
+        client.verify_directory(site.document)
     assert caught.value.code == "directory_expired"
     [reply] = worker.serve([site.call().envelope])
     worker.carries = False
@@ -171,8 +170,8 @@ def test_71_leap(site: TwoEnclaves) -> None:
     assert worker.refusals(call.envelope) == [RefusalCode.UNAVAILABLE]
     site.tick_key_broker(NOW_MS + 86_400_000)
     with pytest.raises(EvidenceError) as caught:
-        site.session.examine(site.document)
+        site.session.verify_directory(site.document)
     assert caught.value.code == "directory_early"
     site.tick_key_broker(NOW_MS)
     with pytest.raises(EvidenceError):
-        site.session.examine(site.document)
+        site.session.verify_directory(site.document)

@@ -9,6 +9,7 @@ import pytest
 from tests.chaos.slow_model import write_slow_model
 from tests.chaos.table import Row, write
 from tests.sim.cluster import RunningCluster
+from tests.sim.flink_install import installed_flink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def cluster(engine: str, model: Path) -> Iterator[RunningCluster]:
     """A cluster of two workers, which the tests of a module break and mend."""
+    if engine == "flink":
+        installed_flink()
     options = ("--workers", "2", "--queue-capacity", "5000", *ENGINES[engine])
     with RunningCluster(model, options=options) as running:
         yield running

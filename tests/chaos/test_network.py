@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import pytest
 
-from sealflow.cli.home import Home
 from sealflow.errors import SealflowError
-from sealflow.host.broker.embedded import wheel_server
-from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
+from sealflow.host.broker.embedded_server import wheel_server
+from sealflow.local.flink_cluster import FlinkCluster
+from sealflow.local.home import ClusterHome
 from sealflow.owner import AsyncClient, Client, QueueClient
-from sealflow.owner.packing import pack_folder
+from sealflow.owner.models.packing import pack_folder
 from tests.chaos.conftest import whole
 from tests.chaos.hosts import Network
 from tests.chaos.load import Load, Running, by_gateway, by_queue
 from tests.chaos.table import Row
-from tests.sim.cluster import ROOT
+from tests.sim.flink_install import installed_flink
 
 if TYPE_CHECKING:
     import threading
@@ -54,13 +54,15 @@ class Spread:
         """Start every process on its host and wait until all serve."""
         self.engine = engine
         self._stack = ExitStack()
-        self.home = Home(Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sf-"))))
+        self.home = ClusterHome(
+            Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sf-")))
+        )
         self.network = self._stack.enter_context(Network(*SEPARATE, *ENGINES[engine]))
         self.owner, _ = self.home.prepare("sealflow")
         self.broker_url = f"valkey://{self.network['broker'].address}:{PORT}"
         self.url = f"http://{self.network['gateway'].address}:{PORT}"
         self._start_broker()
-        self._start("control", "control", **self._trusted())
+        self._start("keybroker_host", "control", **self._trusted())
         gateway = {"host": self.network["gateway"].address, "port": PORT, "queue_capacity": 5000}
         self._start("gateway", "gateway", packages_dir=str(self.home.packages), **gateway)
         if engine == "local":
@@ -153,7 +155,7 @@ class Spread:
         }
 
     def _start_flink(self) -> None:
-        install = FlinkInstall.find(ROOT / ".venv-flink")
+        install = installed_flink()
         manager = self.network["JobManager"].address
         engine: dict[str, Any] = {
             "workers": 1,
@@ -186,7 +188,7 @@ class Spread:
                 cluster.jobmanager(log) if name == "JobManager" else cluster.taskmanager(0, log)
             )
             self.network[name].start(*program.argv, log=log)
-        submit = (str(install.python), "-m", "sealflow.host.engine.submit", str(job))
+        submit = (str(install.python), "-m", "sealflow.host.engine.flink.submit", str(job))
         java = ("/usr/bin/env", f"JAVA_HOME={install.java_home}")
         until = time.monotonic() + READY_S
         while self.network["client"].start(*java, *submit, log=self.home.log("submit")).wait():
@@ -208,6 +210,8 @@ class Spread:
 @pytest.fixture(scope="module")
 def spread(request: pytest.FixtureRequest, model: Path) -> Iterator[Spread]:
     """A spread cluster with one of the engines."""
+    if request.param == "flink":
+        installed_flink()
     found = Spread(request.param, model)
     yield found
     found.close()

@@ -29,7 +29,7 @@ EVERYWHERE = {
     "gateway": "sealflow.host.gateway",
     "broker": "broker.sock",
     "key broker": "sealflow.trusted.keybroker",
-    "control": "sealflow.host.control",
+    "control": "sealflow.host.keybroker_host",
 }
 OF_ENGINE = {
     "local": {"engine": "sealflow.host.engine"},

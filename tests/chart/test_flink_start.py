@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sealflow.host.engine.flink_cluster import FlinkInstall
-from sealflow.operator.components import Site
-from sealflow.operator.keyset import make
-from tests.chart.rendering import CHART, ROOT, files_of
+from sealflow.operator.components import ClusterNames
+from sealflow.operator.key_folder import make
+from tests.chart.rendering import CHART, files_of
+from tests.sim.flink_install import installed_flink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,9 @@ def test_flink_start(rendered: Rendered, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def stores() -> dict[str, bytes]:
     """The files of a key folder."""
-    files: dict[str, bytes] = make(Site(deployment="sealflow"), datetime.now(UTC), kubernetes=False)
+    files: dict[str, bytes] = make(
+        ClusterNames(deployment="sealflow"), datetime.now(UTC), kubernetes=False
+    )
     return files
 
 
@@ -105,7 +107,7 @@ def test_a_wrong_password_of_a_store(
     rendered: Rendered, tmp_path: Path, stores: dict[str, bytes], wrong: str
 ) -> None:
     """Before a JVM starts, one line says which file does not fit which, and what to do."""
-    java = FlinkInstall.find(ROOT / ".venv-flink").java_home
+    java = installed_flink().java_home
     start = FlinkStart(tmp_path, files_of(rendered("nonsgx")), java)
     for side, component in (("internal", "jobmanager"), ("rest", "rest")):
         folder = start.secrets(side)

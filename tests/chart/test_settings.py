@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import tomllib
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import yaml
 
-from sealflow.host.config import load
-from sealflow.host.control.config import ControlConfig
+from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.flink_job import FlinkJob
+from sealflow.host.engine.flink.settings import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
+from sealflow.host.settings import load
 from tests.chart.rendering import RELEASE, Object, Release, containers_of, files_of, pods_of, render
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FILES: Final[dict[str, type[msgspec.Struct]]] = {
     "gateway.toml": GatewayConfig,
-    "keybroker.toml": ControlConfig,
+    "keybroker.toml": KeyBrokerHostConfig,
     "engine.toml": EngineConfig,
     "job.toml": FlinkJob,
 }
@@ -53,7 +53,7 @@ def test_collateral(name: str, rendered: Rendered, tmp_path: Path) -> None:
     for combination, known in (("sgx", True), ("nonsgx", False)):
         path = tmp_path / name
         path.write_text(files_of(rendered(combination))[name].replace("@HOSTNAME@", "pod-0"))
-        config = load(path, EngineConfig if name == "engine.toml" else ControlConfig)
+        config = load(path, EngineConfig if name == "engine.toml" else KeyBrokerHostConfig)
         assert (config.collateral is not None) == known
         if config.collateral is not None:
             assert str(config.collateral.pccs_url).startswith("https://pccs.")
@@ -152,9 +152,7 @@ def test_a_broker_takes_its_settings(name: str, rendered: Rendered, tmp_path: Pa
         port = probe.getsockname()[1]
     path = tmp_path / "valkey.conf"
     path.write_text("\n".join([*kept, f"port {port}", "bind 127.0.0.1", ""]))
-    server = shutil.which("redis-server")
-    assert server is not None
-    process = subprocess.Popen([server, path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([wheel_server(), path], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         lines = []

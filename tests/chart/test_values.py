@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from sealflow.host.control.config import ControlConfig
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 from tests.chart.rendering import CHART, REAL, HelmError, Object, Release, render
 from tools import chart_readme
 
@@ -82,7 +82,7 @@ def _same(schema: Object, values: Object, path: str = "") -> None:
 
 @pytest.mark.parametrize(
     ("component", "kind"),
-    [("gateway", GatewayConfig), ("engine", EngineConfig), ("keybroker", ControlConfig)],
+    [("gateway", GatewayConfig), ("engine", EngineConfig), ("keybroker", KeyBrokerHostConfig)],
 )
 def test_settings_are_those_of_the_process(component: str, kind: type) -> None:
     """The free settings of a process are its own fields, less those that the chart sets."""

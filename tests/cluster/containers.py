@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.cluster.accounts import PLACE
+from tests.sim.flink_install import FLINK, installed_flink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tests.cluster.store import Object
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FLINK: Final = ROOT / ".venv-flink"
 _FOLDERS: Final = ("usr", "etc", "proc", "sys", "dev", "run", "tmp", "var", "opt", "opt/valkey/bin")
 _LINKS: Final = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 _UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
@@ -51,11 +51,13 @@ class Image:
 def images(photos: Path) -> dict[str, Image]:
     """Give the images of the project by their repositories."""
     # Environments name their interpreter and the project's code by these paths.
-    own = (ROOT / "src", ROOT / ".venv", Path(sys.base_prefix))
+    flink = installed_flink()
+    pythons = (Path(sys.base_prefix), flink.python.resolve().parents[1])
+    own = (ROOT / "src", ROOT / ".venv", *pythons)
     shared = {str(path): path for path in own if not path.is_relative_to("/usr")}
     trusted = {"/opt/sealflow/enclaves": ROOT / ".venv", "/opt/sealflow/src": ROOT / "src"}
     variables = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    package = "/opt/flink/lib/python3.11/site-packages"
+    package = f"/opt/flink/{flink.package.parent.relative_to(FLINK)}"
     return {
         "sealflow/host": Image(
             mounts={

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import jsonschema
 import yaml
 
-from sealflow.cli.home import Home
+from sealflow.local.home import ClusterHome
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, TOOLS, HelmError, Release, merged
 from tests.chart.schemas import check_object
 from tests.cluster.accounts import ServiceAccounts
@@ -40,7 +40,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         """Start a node, and an API server: the owner reaches it as a proxy does, pods by TLS."""
         self.folder = folder
-        self.home = Home(folder / "trial")
+        self.home = ClusterHome(folder / "trial")
         self.keys = folder / "keys"
         self.store = Store(_checked)
         self.network = Network()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sealflow.attest.checks.platform import check_intel
-from sealflow.attest.checks.sgx import check_sgx
-from sealflow.attest.checks.snp import check_snp
-from sealflow.attest.checks.tdx import check_tdx
+from sealflow.attest.amd.checks import check_snp
+from sealflow.attest.amd.verify import verify_amd_report
+from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import (
     TDX_REGISTERS,
     AmdPlatform,
@@ -18,9 +17,7 @@ from sealflow.attest.reports import (
     TcbStatus,
     TdxReport,
 )
-from sealflow.attest.requirements import Requirements
-from sealflow.attest.snp.verifying import verify_report
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError
 from tests.sim.hardware_samples import (
     GENUINE,
@@ -136,7 +133,7 @@ def test_snp_reports(name: str) -> None:
     """A report of real hardware verifies under AMD's root and gives what is recorded of it."""
     entry = REPORTS[name]
     at_s = seconds(entry["leaf_valid"][0]) + 1
-    genuine = verify_report(sample(name), endorsements(name).encode(), None, at_s)
+    genuine = verify_amd_report(sample(name), endorsements(name).encode(), None, at_s)
     report, platform = genuine.report, genuine.platform
     assert isinstance(report, SnpReport)
     assert isinstance(platform, AmdPlatform)
@@ -166,7 +163,7 @@ def test_snp_reports(name: str) -> None:
 def test_snp_policy(name: str, codes: list[str]) -> None:
     """The debug guest and the guest at another privilege level are refused, and only they."""
     at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
-    report = verify_report(sample(name), endorsements(name).encode(), None, at_s).report
+    report = verify_amd_report(sample(name), endorsements(name).encode(), None, at_s).report
     assert isinstance(report, SnpReport)
     wanted = SnpRequirements(min_tcb={"snp": 5})
     found = check_snp(report, wanted, {PlatformFlag.SMT_ENABLED})
@@ -179,7 +176,7 @@ def test_snp_dates(name: str) -> None:
     first_s, last_s = map(seconds, REPORTS[name]["leaf_valid"])
     for outside_s in (first_s - 1, last_s + 1):
         with pytest.raises(EvidenceError, match="certificate"):
-            verify_report(sample(name), endorsements(name).encode(), None, outside_s)
+            verify_amd_report(sample(name), endorsements(name).encode(), None, outside_s)
 
 
 def test_snp_chains_of_others() -> None:
@@ -188,7 +185,7 @@ def test_snp_chains_of_others() -> None:
     for name in REPORTS:
         for other in REPORTS.keys() - {name}:
             with pytest.raises(EvidenceError):
-                verify_report(sample(name), endorsements(other).encode(), None, at_s)
+                verify_amd_report(sample(name), endorsements(other).encode(), None, at_s)
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -200,4 +197,4 @@ def test_snp_flipped_bits(name: str) -> None:
         changed = bytearray(report)
         changed[at] ^= 1
         with pytest.raises(EvidenceError):
-            verify_report(bytes(changed), collateral, None, at_s)
+            verify_amd_report(bytes(changed), collateral, None, at_s)

@@ -13,7 +13,7 @@ from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_da
 from sealflow.attest.policy import SimulationPolicy, appraise
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import EvidenceError, PolicyError
-from sealflow.wire.world import World
+from sealflow.wire.domain import TrustDomain
 
 FILE = Path(__file__).parents[1] / "vectors" / "attestation.json"
 VECTORS: dict[str, Any] = json.loads(FILE.read_text())
@@ -24,8 +24,8 @@ def test_report_data(vector: dict[str, str]) -> None:
     """Bound claims have one form, and the report data is their hash in each world."""
     bound, role = vector["bound"].encode(), Role(vector["role"])
     assert BoundClaims.parse(bound).encode() == bound
-    assert report_data(bound, role, World.HARDWARE).hex() == vector["hardware"]
-    assert report_data(bound, role, World.SIMULATED).hex() == vector["simulated"]
+    assert report_data(bound, role, TrustDomain.HARDWARE).hex() == vector["hardware"]
+    assert report_data(bound, role, TrustDomain.SIMULATED).hex() == vector["simulated"]
 
 
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])

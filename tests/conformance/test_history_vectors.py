@@ -11,13 +11,13 @@ import pytest
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.log import EntryKind
 from sealflow.errors import EvidenceError
-from sealflow.owner.auditing import audit
-from sealflow.owner.pinning import Pin
-from sealflow.owner.receipts import Proof, verify_receipt
-from sealflow.owner.session import ServiceSession
-from sealflow.seal.directory import SignedDirectory
-from sealflow.seal.log import EntryKind
+from sealflow.owner.audit.log_audit import audit_log
+from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
+from sealflow.owner.trust.pin import PinnedDirectory
+from sealflow.owner.trust.session import ServiceSession
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "history.json").read_text()
@@ -28,7 +28,7 @@ RECORDS = [record.encode() for record in VECTORS["log"]]
 
 def test_the_log() -> None:
     """Chain, signatures and evidence hold; every entry has its digest."""
-    log = audit(RECORDS, POLICY)
+    log = audit_log(RECORDS, POLICY)
     assert list(log.digests) == VECTORS["log_digests"]
     assert {entry.kind for entry in log.entries} == set(EntryKind) - {EntryKind.JOINED}
 
@@ -37,7 +37,7 @@ def test_the_log() -> None:
 def test_logs_that_must_be_refused(code: str) -> None:
     """Each by its code."""
     with pytest.raises(EvidenceError) as caught:
-        audit([record.encode() for record in VECTORS["reject_logs"][code]], POLICY)
+        audit_log([record.encode() for record in VECTORS["reject_logs"][code]], POLICY)
     assert caught.value.code == code
 
 
@@ -47,20 +47,20 @@ def test_the_directories() -> None:
     payload = SignedDirectory.parse(documents[0]).payload
     issued_ms = json.loads(payload)["issued_ms"]
     session = ServiceSession(POLICY, clock_ms=lambda: issued_ms + 2000)
-    first = session.adopt(session.examine(documents[0]))
-    audit(RECORDS, POLICY).require(Pin.of(first.directory, payload))
-    candidate = session.examine(documents[1])
+    first = session.accept(session.verify_directory(documents[0]))
+    audit_log(RECORDS, POLICY).require_pinned(PinnedDirectory.of(first.directory, payload))
+    candidate = session.verify_directory(documents[1])
     gap = candidate.gap
     records = [] if gap is None else RECORDS[gap.after + 1 : gap.until + 1]
-    assert session.adopt(candidate, records).directory.history == first.directory.history
+    assert session.accept(candidate, records).directory.history == first.directory.history
 
 
 def test_the_receipt() -> None:
     """It proves what it proved then."""
-    log = audit(RECORDS, POLICY)
-    found = verify_receipt(Proof.parse(VECTORS["receipt"].encode()), log)
+    log = audit_log(RECORDS, POLICY)
+    found = verify_receipt(ReceiptProof.parse(VECTORS["receipt"].encode()), log)
     assert str(found.receipt.model) == "m:1"
     for code, line in VECTORS["reject_receipts"].items():
         with pytest.raises(EvidenceError) as caught:
-            verify_receipt(Proof.parse(line.encode()), log)
+            verify_receipt(ReceiptProof.parse(line.encode()), log)
         assert caught.value.code == code

@@ -15,8 +15,7 @@ from sealflow.openinfer.binary import (
     encode_request,
     encode_response,
 )
-from sealflow.openinfer.classification import parse_class
-from sealflow.openinfer.messages import InferRequest, InferResponse
+from sealflow.openinfer.messages import InferRequest, InferResponse, parse_class
 from sealflow.openinfer.tensor import DataType
 
 VECTORS = json.loads(

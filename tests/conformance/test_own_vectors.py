@@ -10,10 +10,8 @@ import pytest
 
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.content import ContentKind, parse_error
-from sealflow.seal.exchange import IncomingCall, OutgoingCall, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import parse_suite
+from sealflow.seal.exchange import IncomingCall, OutgoingCall, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, parse_suite
 from sealflow.wire.envelope import decode
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -49,7 +47,7 @@ def outgoing(vector: dict[str, Any]) -> OutgoingCall:
         envelope=bytes.fromhex(vector["request"]["envelope"]),
         header=request.header,
         suite=request.suite,
-        world=request.world,
+        domain=request.domain,
         request_digest=request.request_digest,
         _secret=bytes.fromhex(vector["session_secret"]),
     )

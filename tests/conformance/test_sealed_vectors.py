@@ -10,16 +10,14 @@ from typing import Any, Self
 
 import pytest
 
+from sealflow.documents.grant import Grant, open_grant
 from sealflow.errors import BundleError, OpenError
-from sealflow.owner.ownerkey import OwnerKey
-from sealflow.seal.bundle import read_package
-from sealflow.seal.grant import Grant, open_grant
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.publishing import open_publication
-from sealflow.seal.suites import parse_suite
-from sealflow.trusted.keybroker.state import State
-from sealflow.trusted.keybroker.statekey import StateKey, machine_id
-from sealflow.wire.world import World
+from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.package.container import read_package
+from sealflow.package.publication import open_publication
+from sealflow.seal.keys import OpeningKey, parse_suite
+from sealflow.trusted.keybroker.state import State, StateKey, machine_id
+from sealflow.wire.domain import TrustDomain
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "sealed.json").read_text()
@@ -31,19 +29,19 @@ REJECTS = sorted({name for each in VECTORS["packages"].values() for name in each
 class PackageVector:
     """One world's package."""
 
-    world: World
+    domain: TrustDomain
     values: dict[str, Any]
 
     @classmethod
     def of(cls, name: str) -> Self:
         """Find it."""
-        return cls(world=World[name.upper()], values=VECTORS["packages"][name])
+        return cls(domain=TrustDomain[name.upper()], values=VECTORS["packages"][name])
 
     @property
     def owner(self) -> OwnerKey:
         """Who packed."""
         return OwnerKey(
-            world=self.world,
+            domain=self.domain,
             signing_seed=bytes.fromhex(self.values["owner_signing_seed"]),
             sealing_seed=bytes.fromhex(self.values["owner_sealing_seed"]),
         )
@@ -53,7 +51,7 @@ class PackageVector:
         verified = read_package(b64decode(package)).verify(
             self.values["signer"], digest=self.values["digest"]
         )
-        return verified.open_files(bytes.fromhex(self.values["content_key"]), self.world)
+        return verified.open_files(bytes.fromhex(self.values["content_key"]), self.domain)
 
 
 @pytest.fixture(params=VECTORS["packages"])
@@ -91,7 +89,7 @@ def test_publication(package: PackageVector) -> None:
     assert found.content_key.hex() == values["content_key"]
     assert found.issued_ms == values["publication_issued_ms"]
     assert found.workers is not None
-    assert found.workers.as_json() == values["publication_workers"]
+    assert found.workers.to_json() == values["publication_workers"]
 
 
 def granted(**changes: Any) -> Grant:
@@ -133,31 +131,31 @@ def test_state() -> None:
         bytes.fromhex(values["key"]),
         values["deployment_digest"],
     )
-    state = State.open(blob, key, digest, World.SIMULATED)
+    state = State.open(blob, key, digest, TrustDomain.SIMULATED)
     assert [each.kid for each in state.epochs] == values["epochs"]
     assert [each.digest for each in state.publications] == values["models"]
     assert (state.log.history, state.log.number) == (values["history"], values["number"])
     assert state.directory_version == values["directory_version"]
     for changed in (blob[:36] + bytes(8) + blob[44:], blob[:-1], blob[:-1] + b"\0"):
         with pytest.raises(OpenError):
-            State.open(changed, key, digest, World.SIMULATED)
+            State.open(changed, key, digest, TrustDomain.SIMULATED)
     with pytest.raises(OpenError):
-        State.open(blob, key, digest, World.HARDWARE)
+        State.open(blob, key, digest, TrustDomain.HARDWARE)
 
 
 def test_state_key() -> None:
     """It is on its machine what it was, and on no other."""
     values = VECTORS["state"]
     wrapped, platform_key = b64decode(values["wrapped_key"]), bytes.fromhex(values["platform_key"])
-    found = StateKey.unwrap(wrapped, platform_key, World.SIMULATED)
+    found = StateKey.unwrap(wrapped, platform_key, TrustDomain.SIMULATED)
     assert (found.key.hex(), found.history, found.number) == (
         values["key"],
         values["history"],
         values["number"],
     )
-    assert machine_id(platform_key, World.SIMULATED).hex() == values["machine_id"]
+    assert machine_id(platform_key, TrustDomain.SIMULATED).hex() == values["machine_id"]
     assert wrapped[4:20].hex() == values["machine_id"]
     with pytest.raises(OpenError):
-        StateKey.unwrap(wrapped, bytes(32), World.SIMULATED)
+        StateKey.unwrap(wrapped, bytes(32), TrustDomain.SIMULATED)
     with pytest.raises(OpenError):
-        StateKey.unwrap(wrapped, platform_key, World.HARDWARE)
+        StateKey.unwrap(wrapped, platform_key, TrustDomain.HARDWARE)

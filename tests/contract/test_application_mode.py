@@ -6,21 +6,20 @@ import os
 import signal
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
-from sealflow.cli.flink_keys import FlinkKeys, client_tls
-from sealflow.host.cluster import Cluster
-from sealflow.host.engine.flink_cluster import FlinkCluster, FlinkInstall
-from sealflow.host.engine.flink_rest import FlinkRest
+from sealflow.host.engine.flink.rest import FlinkRest
+from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, client_tls
+from sealflow.local.supervisor import Supervisor
 from tests.chart.rendering import NAMESPACE, Object, Release, render
 from tests.cluster.controllers import BY_NAME
-from tests.sim.cluster import ROOT
 from tests.sim.engines import Engine, await_ended, free_port
+from tests.sim.flink_install import installed_flink
 from tests.sim.flink_pods import FlinkPods
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 # JVMs start slowly on a machine that does much else.
 pytestmark = pytest.mark.timeout(400)
-INSTALL: Final = FlinkInstall.find(ROOT / ".venv-flink")
 
 
 def named_engine(flink: Engine, folder: Path, name: str) -> Path:
@@ -57,11 +55,11 @@ def rendered(folder: Path, **values: Object) -> list[Object]:
 
 def test_alone(flink: Engine, tmp_path: Path) -> None:
     """It ends with its job, as do all processes."""
-    home, cluster = flink.cluster.home, Cluster()
+    home, cluster, install = flink.cluster.home, Supervisor(), installed_flink()
     engine, job = named_engine(flink, tmp_path, "alone"), tmp_path / "job.toml"
-    job.write_text(f'engine_config = "{engine}"\npython = "{INSTALL.python}"\n')
+    job.write_text(f'engine_config = "{engine}"\npython = "{install.python}"\n')
     rest_port, rpc_port = (free_port() for _ in range(2))
-    own = FlinkCluster(INSTALL, tmp_path / "flink", rpc_port=rpc_port, rest_port=rest_port)
+    own = FlinkCluster(install, tmp_path / "flink", rpc_port=rpc_port, rest_port=rest_port)
     own.write(FlinkKeys(home / "flink" / "keys").cluster)
     cluster.start(own.application(job, tmp_path / "jobmanager.log"))
     cluster.start(own.taskmanager(0, tmp_path / "taskmanager.log"))
@@ -87,7 +85,7 @@ def pods(flink: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fl
     folder = tmp_path_factory.mktemp("ha")
     objects = rendered(folder)
     keys = flink.cluster.home / "flink" / "keys"
-    running = FlinkPods(objects, folder, INSTALL, keys, named_engine(flink, folder, "ha"))
+    running = FlinkPods(objects, folder, installed_flink(), keys, named_engine(flink, folder, "ha"))
     try:
         for component, name in (
             ("jobmanager", "jm-0"),

@@ -6,8 +6,8 @@ import pytest
 
 from sealflow.errors import QueueFullError, UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
 from tests.sim.queue_server import Server
 from tests.sim.streams import INBOX, STREAM, inbox_of, raw_client, submit
 
@@ -41,7 +41,7 @@ def test_a_full_memory_is_a_full_queue(binary: str) -> None:
         assert any(accepted)
         streams = RedisStreams(server.url)
         with pytest.raises(QueueFullError):
-            streams.set_value("big", bytes(2**22))
+            streams.set("big", bytes(2**22))
         streams.close()
         transport.close()
     finally:

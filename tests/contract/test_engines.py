@@ -12,18 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sealflow.cli.flink_keys import client_tls
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.engine.flink_cluster import FlinkInstall
-from sealflow.host.engine.flink_rest import FlinkRest
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
-from tests.sim.cluster import ROOT
+from sealflow.host.engine.flink.rest import FlinkRest
+from sealflow.local.flink_cluster import client_tls
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
 from tests.sim.engines import Engine, await_ended
+from tests.sim.flink_install import installed_flink
 
 # JVMs start slowly on a machine that does much else.
 pytestmark = pytest.mark.timeout(400)
-INSTALL = FlinkInstall.find(ROOT / ".venv-flink")
 
 
 def _kill(pids: list[int], number: int = signal.SIGKILL) -> None:
@@ -210,13 +208,18 @@ def test_an_engine_that_cannot_serve_says_why(flink: Engine, tmp_path: Path) -> 
 def test_flinks_environment_opens_nothing() -> None:
     """The job's code can be imported there; what opens sealed messages is not there at all."""
     probe = (
-        "import importlib.util as u, sealflow.host.engine.flink\n"
+        "import importlib.util as u, sealflow.host.engine.flink.job\n"
         "names = ('sealflow.seal', 'sealflow.attest', 'sealflow.openinfer', 'sealflow.owner',"
+        " 'sealflow.package', 'sealflow.documents',"
         " 'sealflow.trusted', 'cryptography', 'onnxruntime', 'cv2')\n"
         "print([name for name in names if u.find_spec(name)])"
     )
     done = subprocess.run(
-        (INSTALL.python, "-c", probe), capture_output=True, text=True, check=True, timeout=100
+        (installed_flink().python, "-c", probe),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
     )
     assert done.stdout.strip() == "[]"
 

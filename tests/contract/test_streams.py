@@ -51,10 +51,10 @@ def test_what_a_dead_consumer_held_is_taken_over(server: Server, streams: RedisS
     submit(server, b"one", b"two", b"three")
     first = streams.claim(STREAM, "dead", 3, 0)
     streams.answer(STREAM, [(first[0], b"done")])
-    again = streams.stale(STREAM, "alive", 0, 10)
+    again = streams.claim_stale(STREAM, "alive", 0, 10)
     assert [each.envelope for each in again] == [b"two", b"three"]
     assert {each.attempt for each in again} == {2}
-    assert {each.attempt for each in streams.stale(STREAM, "third", 0, 10)} == {3}
+    assert {each.attempt for each in streams.claim_stale(STREAM, "third", 0, 10)} == {3}
 
 
 def test_own_entries_are_recalled(server: Server, streams: RedisStreams) -> None:
@@ -63,7 +63,9 @@ def test_own_entries_are_recalled(server: Server, streams: RedisStreams) -> None
     submit(server, b"one", b"two")
     streams.claim(STREAM, "mine", 1, 0)
     streams.claim(STREAM, "other", 1, 0)
-    assert [each.envelope for each in streams.stale(STREAM, "mine", 0, 10, of="mine")] == [b"one"]
+    assert [each.envelope for each in streams.claim_stale(STREAM, "mine", 0, 10, of="mine")] == [
+        b"one"
+    ]
 
 
 def test_touching_keeps_entries(server: Server, streams: RedisStreams) -> None:
@@ -76,7 +78,7 @@ def test_touching_keeps_entries(server: Server, streams: RedisStreams) -> None:
         STREAM, "sealflow", "-", "+", 10)) < 50:  # fmt: skip
         pass
     streams.touch(STREAM, "a", [one.entry_id])
-    assert [each.envelope for each in streams.stale(STREAM, "b", 50, 10)] == [b"two"]
+    assert [each.envelope for each in streams.claim_stale(STREAM, "b", 50, 10)] == [b"two"]
 
 
 def test_malformed_entries_are_dropped(server: Server, streams: RedisStreams) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import QueueFullError, UnavailableError
-from sealflow.host.broker.aio import Submitter
-from sealflow.wire.queueing import Keyspace
+from sealflow.host.broker.submitter import Submitter
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.wire.broker_address import BrokerAddress
-from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.address import BrokerAddress
+from sealflow.streams.keys import Keyspace
+from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 from tests.sim.cluster import TINY, RunningCluster
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Untethered:
         boot = SETTINGS | {name: b64encode(path.read_bytes()).decode() for name, path in
                            files.items()} | {"now_ms": _now_ms()}  # fmt: skip
         self._send(FrameKind.BOOT, json.dumps(boot).encode())
-        directory = self._broker.value(KEYS.directory) or b""
+        directory = self._broker.get(KEYS.directory) or b""
         self._send(FrameKind.TICK, _now_ms().to_bytes(8) + directory)
 
     def _send(self, kind: FrameKind, payload: bytes) -> None:

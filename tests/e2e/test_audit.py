@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Each of a dozen lists starts pip-audit once.
+pytestmark = pytest.mark.timeout(300)
 KNOWN_SINCE_2019: Final = ("urllib3", "1.24.1")
 
 
@@ -87,7 +89,7 @@ def audit(url: str, lists: Path, folder: Path) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=280,
     )
 
 
@@ -103,7 +105,7 @@ def test_every_list_is_compared(service: AdvisoryService, tmp_path: Path) -> Non
     """All lists of the repository are read, package by package."""
     done = audit(service.url, LISTS, tmp_path)
     assert done.returncode == 0, done.stderr
-    names = sorted(path.stem for path in LISTS.glob("*.txt"))
+    names = sorted({path.stem for path in LISTS.glob("*.txt")} - {"constraints"})
     assert done.stdout.splitlines() == [f"{name}: no known vulnerability" for name in names]
     assert {"cryptography", "onnxruntime", "apache-flink", "mypy", "pip-audit"} <= service.asked
 

@@ -13,17 +13,15 @@ import httpx
 import numpy as np
 import pytest
 
-from sealflow.errors import InvalidInputError, MalformedError, OpenError, RefusedError
-from sealflow.owner.policy_file import load_policy
-from sealflow.owner.requests import request_parts
-from sealflow.owner.results import read_result
-from sealflow.owner.session import ServiceSession
+from sealflow.errors import InvalidInputError, MalformedError, OpenError, RefusalCode, RefusedError
+from sealflow.owner.client.request import request_parts
+from sealflow.owner.client.result import read_result
+from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.exchange import Session
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.cluster import PHOTOS, RunningCluster
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ PHOTO = (PHOTOS / "coffee.jpg").read_bytes()
 def session(cluster: RunningCluster) -> ServiceSession:
     """A verified session, to seal requests by hand."""
     session = ServiceSession(load_policy(cluster.policy))
-    session.adopt(session.examine(httpx.get(f"{cluster.url}/v1/directory").content))
+    session.accept(session.verify_directory(httpx.get(f"{cluster.url}/v1/directory").content))
     return session
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.cli.up import up
+from sealflow.cli.operator.up import up
 from tests.sim.cluster import ROOT
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import pytest
 
 from sealflow.errors import SealflowError
 from sealflow.owner import InferResult
-from sealflow.owner.policy_file import load_policy
-from sealflow.owner.requests import request_parts
-from sealflow.owner.session import ServiceSession
+from sealflow.owner.client.request import request_parts
+from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.envelope import MEDIA_TYPE
 from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
 
@@ -177,7 +177,7 @@ def test_a_full_queue(tmp_path: Path) -> None:
     """What does not fit gets 429 with Retry-After; what fits is answered when workers go on."""
     with RunningCluster(TINY, options=("--queue-capacity", "4", "--workers", "1")) as small:
         session = ServiceSession(load_policy(small.policy))
-        session.adopt(session.examine(httpx.get(f"{small.url}/v1/directory").content))
+        session.accept(session.verify_directory(httpx.get(f"{small.url}/v1/directory").content))
         model = session.model("tiny")
 
         def post(_: int) -> httpx.Response:

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.cli.log import read_records
+from sealflow.cli.owner.audit import read_records
+from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
 from sealflow.owner import InputQueue, OutputQueue
-from sealflow.owner.auditing import audit
-from sealflow.owner.policy_file import load_policy
-from sealflow.seal.log import EntryKind
+from sealflow.owner.audit.log_audit import audit_log
+from sealflow.owner.trust.policy_file import load_policy
 from tests.sim.cluster import TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.owner import Client
-    from sealflow.owner.auditing import AuditedLog
+    from sealflow.owner.audit.log_audit import AuditedLog
 
 X = {"x": [[1.0, 2.0, 3.0, 4.0]]}
 SHORT = {
@@ -43,7 +43,7 @@ def _times(times: dict[str, int]) -> tuple[str, ...]:
 
 def _log(cluster: RunningCluster) -> AuditedLog:
     with cluster.client() as client:
-        return audit(client.log(), load_policy(cluster.policy))
+        return audit_log(client.log(), load_policy(cluster.policy))
 
 
 def _run(*arguments: str) -> str:
@@ -77,9 +77,9 @@ def test_keys_rotate_under_load_and_no_request_is_lost() -> None:
                 turned = len({key.kid for key in report.directory.keys} - first)
         log = _log(cluster)
     assert answered >= 20
-    epochs = [entry.body["kid"] for entry in log.of(EntryKind.EPOCH)]
+    epochs = [entry.body["kid"] for entry in log.entries_of_kind(EntryKind.EPOCH)]
     assert len(epochs) == len(set(epochs)) >= 5
-    workers = {entry.body["instance"] for entry in log.of(EntryKind.GRANT)}
+    workers = {entry.body["instance"] for entry in log.entries_of_kind(EntryKind.GRANT)}
     assert workers
 
 
@@ -119,9 +119,9 @@ def test_another_key_broker_takes_over() -> None:
         _leader(cluster.await_status(_two))
         log = _log(cluster)
         copies = [read_records(path) for path in cluster.archives]
-    versions = [entry.body["version"] for entry in log.of(EntryKind.DIRECTORY)]
+    versions = [entry.body["version"] for entry in log.entries_of_kind(EntryKind.DIRECTORY)]
     assert versions == list(range(1, len(versions) + 1))
-    assert len(list(log.of(EntryKind.OPENED))) >= 2
+    assert len(list(log.entries_of_kind(EntryKind.OPENED))) >= 2
     assert len(copies) == 2
     longest = max(copies, key=len)
     assert len(longest) >= len(log.entries)
@@ -193,7 +193,7 @@ def test_a_restarted_cluster_goes_on_and_revocations_stay() -> None:
     with RunningCluster(TINY) as cluster, cluster.client() as client:
         home = ("--home", str(cluster.home))
         before = client.verify().directory
-        worker = next(_log(cluster).of(EntryKind.GRANT)).body["instance"]
+        worker = next(_log(cluster).entries_of_kind(EntryKind.GRANT)).body["instance"]
         _run("revoke", "worker", str(worker), *home)
         assert _infer(client)
         _run("revoke", "model", before.models[0].digest, *home)
@@ -214,5 +214,5 @@ def test_a_restarted_cluster_goes_on_and_revocations_stay() -> None:
             ("model", before.models[0].digest),
         }
         log = _log(cluster)
-    assert len(list(log.of(EntryKind.PUBLICATION))) == 1
-    assert len(list(log.of(EntryKind.REVOCATION))) == 2
+    assert len(list(log.entries_of_kind(EntryKind.PUBLICATION))) == 1
+    assert len(list(log.entries_of_kind(EntryKind.REVOCATION))) == 2

@@ -12,8 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from sealflow.errors import ModelError, RefusedError
-from sealflow.wire.refusal import RefusalCode
+from sealflow.errors import ModelError, RefusalCode, RefusedError
 from tests.sim import onnx_models
 from tests.sim.cluster import RunningCluster
 

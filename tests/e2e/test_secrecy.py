@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sealflow.owner.ownerkey import load_owner_key
-from sealflow.owner.packing import pack_folder
+from sealflow.owner.models.owner_key import load_owner_key
+from sealflow.owner.models.packing import pack_folder
 from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster
 from tests.sim.memory import found
 from tests.sim.onnx_models import linear
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOST_PROCESSES = (
     "sealflow.host.gateway",
     "sealflow.host.engine",
-    "sealflow.host.control",
+    "sealflow.host.keybroker_host",
     "server",
 )
 

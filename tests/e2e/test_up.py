@@ -143,3 +143,16 @@ def test_shown_to_people(home: Path) -> None:
     assert "sealflow verify" in shown
     assert "none: sealflow model publish" in " ".join(shown.split())
     assert "\x1b" not in shown
+
+
+def test_a_home_of_last_year(home: Path) -> None:
+    """A home whose simulated platform has grown old gets a new one, and serves again."""
+    for _ in range(2):
+        process = up(home, "--model", str(TINY), "--json")
+        assert process.stdout is not None
+        assert process.stdout.readline(), process.communicate()[1]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        old = time.time() - 331 * 86_400
+        os.utime(home / "simulated-platform.json", (old, old))
+    assert {path.name for path in home.glob("*.former")} == {"broker.former", "keybroker.former"}

@@ -9,16 +9,16 @@ from base64 import b64decode
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sealflow.attest.claims import TrustRoot, verify
+from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.evidence import Evidence
 from sealflow.errors import SealflowError
 from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.owner.trust import examine
-from sealflow.seal.bundle import read_package
+from sealflow.owner.trust.report import verify_directory
+from sealflow.package.container import read_package
 from sealflow.wire.envelope import decode
-from sealflow.wire.strict_json import canonical, parse_object
+from sealflow.wire.strict_json import canonical_json, parse_object
 from tests.sim.published import NOW_MS, Published
 from tests.sim.sealing import pair
 from tests.unit.trusted.worker.parts import SIGNER, example, packed
@@ -48,7 +48,7 @@ def infer_request(data: bytes) -> None:
 def evidence(data: bytes) -> None:
     """Parse evidence as JSON, and verify it."""
     with suppress(SealflowError):
-        verify(Evidence.from_json(parse_object(data, "evidence")), ROOT, NOW_MS)
+        verify_evidence(Evidence.from_json(parse_object(data, "evidence")), ROOT, NOW_MS)
 
 
 def quote(data: bytes) -> None:
@@ -56,7 +56,7 @@ def quote(data: bytes) -> None:
     good = SERVICE.evidence()
     with suppress(SealflowError):
         changed = Evidence(tee=good.tee, quote=data, bound=good.bound, collateral=good.collateral)
-        verify(changed, ROOT, NOW_MS)
+        verify_evidence(changed, ROOT, NOW_MS)
 
 
 def bundle(data: bytes) -> None:
@@ -68,17 +68,17 @@ def bundle(data: bytes) -> None:
 def directory(data: bytes) -> None:
     """Examine a published directory as a client does."""
     with suppress(SealflowError):
-        examine(data, SERVICE.policy, NOW_MS)
+        verify_directory(data, SERVICE.policy, NOW_MS)
 
 
 def _seeds() -> dict[Callable[[bytes], None], list[bytes]]:
     tensor = Tensor(name="x", datatype=DataType.FP32, shape=(1, 2), data=memoryview(bytes(8)))
     text, parts = encode_request(InferRequest(inputs=(tensor,)))
-    good = SERVICE.evidence().as_json()
+    good = SERVICE.evidence().to_json()
     return {
         envelope: [BOTH.call(b"{}", b"tensor").envelope],
         infer_request: [len(text).to_bytes(2) + text + b"".join(map(bytes, parts))],
-        evidence: [canonical(good)],
+        evidence: [canonical_json(good)],
         quote: [b64decode(str(good["quote"]))],
         bundle: [packed(*example("tiny")).package],
         directory: [SERVICE.document(), SERVICE.document(SERVICE.with_model())],

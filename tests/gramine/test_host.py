@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.wire.framing import FrameKind
+from sealflow.wire.frames import FrameKind
 from tests.sim.deployments import simulated_deployment
 from tests.sim.enclave import keybroker_boot, now_ms, worker_boot
 from tests.sim.gramine import direct, plainly, probing_manifest, replaced
@@ -259,7 +259,10 @@ def test_shipped_enclaves_hold_no_simulation(site: Site, role: str, boot: dict[s
     ended = direct(site.shipped / role, settings)
     assert (ended.code, ended.frames) == (1, refusal)
     ours = site.place.packages / "sealflow"
-    inside = [*(ours / "attest" / "simulated").glob("*.py"), ours / "trusted/quoters/simulated.py"]
+    inside = [
+        *(ours / "attest" / "simulated").glob("*.py"),
+        ours / "trusted/identity/simulated_quotes.py",
+    ]
     assert len(inside) > 3
     with ExitStack() as stack:
         for source in inside:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.attest.dcap import verify_quote
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.requirements import Requirements
-from sealflow.seal.directory import SignedDirectory
-from sealflow.wire.framing import FrameKind
-from sealflow.wire.world import World
+from sealflow.documents.directory import SignedDirectory
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.frames import FrameKind
 from tests.sim.attestation_files import AttestationFiles
 from tests.sim.dcap_bodies import sgx_body
 from tests.sim.dcap_certificates import NOW_S
@@ -91,8 +91,8 @@ def test_key_broker(site: Site, tmp_path: Path) -> None:
         process.send(FrameKind.LEAD, NOW_MS.to_bytes(8))
         process.expect(FrameKind.STATE)
         evidence = SignedDirectory.parse(process.expect(FrameKind.DIRECTORY)).evidence
-    genuine = verify_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
-    bound = report_data(evidence.bound, Role.KEY_BROKER, World.HARDWARE)
+    genuine = verify_intel_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
+    bound = report_data(evidence.bound, Role.KEY_BROKER, TrustDomain.HARDWARE)
     assert genuine.report.report_data == bound
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import psutil
 import pytest
 
-from sealflow.owner.auditing import audit
-from sealflow.owner.policy_file import load_policy
-from sealflow.owner.receipts import verify_receipt
+from sealflow.owner.audit.log_audit import audit_log
+from sealflow.owner.audit.receipt_proof import verify_receipt
+from sealflow.owner.trust.policy_file import load_policy
 from tests.gramine.conftest import LOAD
 from tests.sim import onnx_models
 from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster
@@ -136,7 +136,7 @@ def test_receipts_are_signed(cluster: RunningCluster) -> None:
     with cluster.client() as client:
         result = client.infer(MODEL, image=PHOTO, receipt=True)
         assert result.receipt is not None
-        log = audit(client.log(), load_policy(cluster.policy))
+        log = audit_log(client.log(), load_policy(cluster.policy))
     verified = verify_receipt(result.receipt, log)
     assert verified.receipt.request_id == result.request_id
 

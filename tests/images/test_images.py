@@ -31,11 +31,11 @@ PYTHONS = {
     "flink": "/opt/flink/bin/python",
 }
 IMPORTS = {
-    "enclaves": "sealflow.trusted.worker.serve, sealflow.trusted.worker.openvino, "
-    "sealflow.trusted.worker.onnx, sealflow.trusted.keybroker.serve",
-    "host": "sealflow.host.gateway.app, sealflow.host.control, sealflow.host.engine.local, "
-    "sealflow.cli.bench, sealflow.owner.client",
-    "flink": "sealflow.host.engine.flink",
+    "enclaves": "sealflow.trusted.worker.threads, sealflow.trusted.worker.models.openvino, "
+    "sealflow.trusted.worker.models.onnx, sealflow.trusted.keybroker.leader",
+    "host": "sealflow.host.gateway.app, sealflow.host.keybroker_host, sealflow.host.engine.local, "
+    "sealflow.cli.bench.command, sealflow.owner.client.client",
+    "flink": "sealflow.host.engine.flink.job",
 }
 BUILD_TOOLS = ("cc", "gcc", "g++", "c++", "clang", "ld", "as", "make", "pip", "pip3", "cargo")
 

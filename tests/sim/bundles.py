@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.seal.bundle import MAGIC, Package, pack, read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.manifest import ModelManifest
-from sealflow.seal.statement import encode_envelope, sign_statement
-from sealflow.seal.suites import Suite
-from sealflow.wire.strict_json import canonical
-from sealflow.wire.world import World
+from sealflow.package.container import MAGIC, Package, read_package, seal_package
+from sealflow.package.manifest import ModelManifest
+from sealflow.package.statement import encode_envelope, sign_statement
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 KEY = Ed25519PrivateKey.generate()
 SIGNER = KEY.public_key().public_bytes_raw().hex()
 OWNER = OpeningKey.generate(Suite.SIMULATED_X25519)
-WORLD = World.SIMULATED
+WORLD = TrustDomain.SIMULATED
 MANIFEST = ModelManifest.from_json(
     {
         "name": "m",
@@ -42,7 +41,7 @@ FILES = {"model.xml": b"<net/>", "model.bin": b"weights of it", "labels.txt": b"
 
 def packed(files: Mapping[str, bytes] = FILES, owner: OpeningKey = OWNER) -> bytes:
     """A package of the owner's."""
-    return pack(MANIFEST, files, signing=KEY, sealing=owner.sealing)
+    return seal_package(MANIFEST, files, signing=KEY, sealing=owner.sealing)
 
 
 PACKAGE = packed()
@@ -82,5 +81,5 @@ def resigned(change: dict[str, object], place: int = 0) -> bytes:
     value["predicate"]["resources"][place].update(change)
     digests = [bytes.fromhex(each["digest"]) for each in value["predicate"]["resources"]]
     value["subject"][0]["digest"]["sha256"] = hashlib.sha256(b"".join(digests)).hexdigest()
-    payload = canonical(value)
+    payload = canonical_json(value)
     return joined(encode_envelope(payload, sign_statement(payload, KEY), SIGNER), wrapped, sealed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,6 +15,18 @@ from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+CERTIFICATES_ONLY: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +46,17 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named("root of the tests")
-        builder = _builder(self._name, self._name, self._key)
+        builder = _builder(self._name, self._name, self._key, self._key)
         constraints = x509.BasicConstraints(ca=True, path_length=0)
         builder = builder.add_extension(constraints, critical=True)
+        builder = builder.add_extension(CERTIFICATES_ONLY, critical=True)
         self.root = folder / "ca.pem"
         self.root.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
     def issue(self, name: str, *, host: str | None = None) -> Pair:
         """Sign a certificate, good for one host, by name or address, or for none."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_named(name), self._name, key)
+        builder = _builder(_named(name), self._name, key, self._key)
         if host is not None:
             names = x509.SubjectAlternativeName([_host(host)])
             builder = builder.add_extension(names, critical=False)
@@ -66,10 +79,17 @@ def _named(name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
 ) -> x509.CertificateBuilder:
+    """Return what each certificate has; since Python 3.13 clients insist on the identifiers."""
     now = datetime.now(UTC)
-    return x509.CertificateBuilder(
+    whose = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    of_signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    builder = x509.CertificateBuilder(
         issuer, subject, key.public_key(), x509.random_serial_number(),
         now - timedelta(hours=1), now + timedelta(days=1),
     )  # fmt: skip
+    return builder.add_extension(whose, critical=False).add_extension(of_signer, critical=False)

@@ -38,7 +38,7 @@ def evidence_of(bound: BoundClaims, quote: Callable[[bytes], bytes], collateral:
     encoded = bound.encode()
     return Evidence(
         tee=bound.tee,
-        quote=quote(report_data(encoded, bound.role, bound.tee.world)),
+        quote=quote(report_data(encoded, bound.role, bound.tee.domain)),
         bound=encoded,
         collateral=collateral,
     )

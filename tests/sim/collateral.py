@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sealflow.attest.wanted import wanted_collateral
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
+from sealflow.trusted.identity.identity import wanted_collateral
 
 DATA = Path(__file__).parents[1] / "data" / "attestation"
 QUOTES: dict[str, Any] = json.loads((DATA / "index.json").read_text())["quotes"]

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from sealflow.attest.simulated import pck_extension as der
+from sealflow.attest.simulated import authority as der
 
 NOW_S = 1_790_000_000
 DAY_S = 86_400

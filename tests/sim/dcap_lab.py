@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealflow.attest.simulated.quote_form import raw_signature
+from sealflow.attest.simulated.platform import raw_signature
 from tests.sim.dcap_bodies import QE_SIGNER, sgx_body, tdx_body
 from tests.sim.dcap_certificates import (
     DAY_S,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealflow.attest.dcap import verify_quote
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.reports import IntelPlatform
 from sealflow.errors import EvidenceError
 from tests.sim.dcap_bodies import sgx_body, tdx_body
@@ -18,7 +18,7 @@ TDX = Lab(tee="TDX")
 def platform(lab: Lab, quote: bytes | None = None, at_s: int = NOW_S) -> IntelPlatform:
     """Verify a quote of a lab and give its platform."""
     body = tdx_body() if lab.tee == "TDX" else sgx_body()
-    genuine = verify_quote(quote or lab.quote(body), lab.collateral(), lab.root_der, at_s)
+    genuine = verify_intel_quote(quote or lab.quote(body), lab.collateral(), lab.root_der, at_s)
     assert isinstance(genuine.platform, IntelPlatform)
     return genuine.platform
 

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
-from sealflow.attest.simulated.founding import found_platform
+from sealflow.attest.simulated.authority import create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner.ownerkey import OwnerKey
-from sealflow.wire.world import World
+from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
-    from sealflow.attest.simulated.platform import Platform
+    from sealflow.attest.simulated.platform import SimulatedPlatform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedDeployment:
     """What `sealflow up` makes on disk, in memory."""
 
-    platform: Platform
+    platform: SimulatedPlatform
     owner: OwnerKey
     deployment: Deployment
 
@@ -36,8 +36,8 @@ def requirements(role: Role) -> Requirements:
 
 def simulated_deployment(now_ms: int, **changes: int) -> SimulatedDeployment:
     """Make a deployment; `changes` are times, as in `Deployment`."""
-    platform = found_platform(now_ms)
-    owner = OwnerKey.generate(World.SIMULATED)
+    platform = create_platform(now_ms)
+    owner = OwnerKey.generate(TrustDomain.SIMULATED)
     deployment = Deployment(
         name="test",
         tee=Tee.SIMULATED,

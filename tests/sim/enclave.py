@@ -11,7 +11,7 @@ import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Self
 
-from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

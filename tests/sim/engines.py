@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from sealflow.cli.flink_keys import client_tls
-from sealflow.host.engine.flink_rest import FlinkRest
+from sealflow.host.engine.flink.rest import FlinkRest
+from sealflow.local.flink_cluster import client_tls
 from sealflow.owner import InferResult
 from tests.sim.cluster import TINY, RunningCluster, sealflow
 

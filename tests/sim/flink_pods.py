@@ -7,7 +7,7 @@ import shutil
 import ssl
 from typing import TYPE_CHECKING
 
-from sealflow.host.cluster import Cluster, Program
+from sealflow.local.supervisor import ProcessSpec, Supervisor
 from tests.chart.rendering import KUBERNETES, NAMESPACE, Object, pods_of
 from tests.chart.schemas import check_object
 from tests.cluster.apiserver import ApiServer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sealflow.host.engine.flink_cluster import FlinkInstall
+    from sealflow.host.engine.flink.settings import FlinkInstall
 
 
 class FlinkPods:
@@ -45,7 +45,7 @@ class FlinkPods:
         self._engine = engine
         self._network = f"127.{os.getpid() % 250 + 2}.{os.urandom(1)[0]}"
         self._addresses: dict[str, str] = {}
-        self._cluster = Cluster()
+        self._cluster = Supervisor()
         self.store = Store(lambda each: check_object(each, KUBERNETES[-1]))
         for each in objects:
             if each["kind"] in {"ServiceAccount", "Role", "RoleBinding"}:
@@ -109,7 +109,7 @@ class FlinkPods:
         cleared = ("/usr/bin/env", "-i", *(f"{key}={value}" for key, value in variables.items()))
         words = (*container["command"], *container.get("args", ()))
         argv = (*cleared, *(_moved(word, places) for word in words))
-        self._cluster.start(Program(name=name, argv=argv, log=self._folder / f"{name}.log"))
+        self._cluster.start(ProcessSpec(name=name, argv=argv, log=self._folder / f"{name}.log"))
 
     def leader(self) -> str:
         """Give the name of the JobManager that leads; empty when none does."""

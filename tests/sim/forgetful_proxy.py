@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from sealflow.host.broker.embedded import SOCKET_NAME
+from sealflow.host.broker.embedded_server import SOCKET_NAME
 
 if TYPE_CHECKING:
     from tests.sim.queue_server import Server

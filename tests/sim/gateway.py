@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.seal.exchange import OutgoingCall, Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import OutgoingCall, Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef, RequestId
-from sealflow.wire.queueing import Keyspace
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.delivery import Delivery
-    from sealflow.wire.refusal import RefusalCode
+    from sealflow.errors import RefusalCode
+    from sealflow.host.broker.redis_streams import Delivery
     from tests.sim.queue_server import Server
 
 KEYS = Keyspace(deployment="test")

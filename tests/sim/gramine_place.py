@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.sim.cluster import sealflow
 from tests.sim.enclave_places import ROOT, TEMPLATES
+from tools.setup import standalone
 
 ROLES = ("worker", "keybroker")
 PROGRAMS = (
@@ -110,18 +111,7 @@ class Place:
         shutil.copy2(base, interpreter)
         unused = shutil.ignore_patterns(*_NOT_COPIED)
         shutil.copytree(library, self.python / "lib" / library.name, ignore=unused)
-        run(interpreter, "-I", "-m", "venv", "--without-pip", self.enclaves)
-        inside = self.enclaves / "bin" / "python"
-        locked = ROOT / "requirements" / "trusted.txt"
-        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", inside)
-        run(
-            *pip,
-            "install",
-            "--quiet",
-            "--no-compile",
-            "--require-hashes",
-            f"--requirement={locked}",
-        )
+        standalone.make(self.enclaves, ["trusted"], str(interpreter))
         ours = self.packages / "sealflow"
         ours.mkdir()
         for name in _CORE:

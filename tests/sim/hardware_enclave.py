@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import Tee
-from sealflow.trusted import quoting
-from sealflow.trusted.boot import run_enclave
-from sealflow.trusted.quoters.tsm import TsmQuoter
+from sealflow.trusted.identity import identity
+from sealflow.trusted.identity.hardware_quotes import TsmQuoter
+from sealflow.trusted.process import run_enclave
 from tests.sim.dcap_bodies import tdx_body
 from tests.sim.dcap_lab import Lab
 from tests.sim.kernel import TsmFolder
 
 if TYPE_CHECKING:
     from sealflow.attest.deployment import Deployment
-    from sealflow.trusted.quoters.quoter import Quoter
+    from sealflow.trusted.identity.hardware_quotes import QuoteSource
 
 LAB = Lab(tee="TDX")
 
@@ -29,12 +29,12 @@ def main(module: str, folder: Path) -> None:
     """Run one trusted process."""
     kernel = TsmFolder(lambda data: LAB.quote(tdx_body(data)))
 
-    def played(deployment: Deployment) -> tuple[Quoter, bytes]:
+    def played(deployment: Deployment) -> tuple[QuoteSource, bytes]:
         assert deployment.tee is Tee.TDX
         return TsmQuoter(Tee.TDX, folder, kernel.make, kernel.remove), bytes(32)
 
-    quoting.find_hardware = played
-    entry = "worker.serve" if module == "worker" else "keybroker.__main__"
+    identity.detect_hardware = played
+    entry = "worker.threads" if module == "worker" else "keybroker.__main__"
     run_enclave(importlib.import_module(f"sealflow.trusted.{entry}").serve)
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealflow.attest.dcap import verify_quote
-from sealflow.attest.snp.endorsements import Endorsements
+from sealflow.attest.amd.endorsements import Endorsements
+from sealflow.attest.intel.verify import verify_intel_quote
 
 if TYPE_CHECKING:
-    from sealflow.attest.genuine import Genuine
+    from sealflow.attest.reports import VerifiedReport
 
 
 FOLDER = Path(__file__).parents[1] / "data" / "attestation"
@@ -35,10 +35,10 @@ def sample(name: str) -> bytes:
     return content
 
 
-def judge(name: str, *, at_s: int | None = None, quote: bytes | None = None) -> Genuine:
+def judge(name: str, *, at_s: int | None = None, quote: bytes | None = None) -> VerifiedReport:
     """Verify an Intel sample at its recorded time."""
     entry = QUOTES[name]
-    return verify_quote(
+    return verify_intel_quote(
         sample(name) if quote is None else quote,
         sample(entry["collateral"]),
         None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealflow.host.sgx import Machine
+from sealflow.host.enclave.sgx import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

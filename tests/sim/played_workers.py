@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEYS = Keyspace(deployment="test")
 PLAYER = f"""#!{sys.executable}
 import json, os, sys, time
-from sealflow.wire.framing import FrameKind, decode_batch, decode_head, encode_batch, encode_frame
+from sealflow.wire.frames import FrameKind, decode_batch, decode_head, encode_batch, encode_frame
 
 def send(kind, payload=b""):
     sys.stdout.buffer.write(encode_frame(kind, payload))

@@ -9,8 +9,7 @@ import pytest
 from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import SimulationPolicy, appraise
 from sealflow.attest.reports import PlatformFlag
-from sealflow.attest.requirements import Requirements
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import PolicyError
 from tests.sim.claims import MANIFEST, bound_claims, evidence_of
 from tests.sim.dcap_bodies import sgx_body, tdx_body
@@ -74,8 +73,8 @@ def codes(evidence: Evidence, wanted: SimulationPolicy, nonce: str | None = None
         appraise(evidence, wanted, NOW_MS, nonce=nonce)
     for mismatch in caught.value.mismatches:
         assert mismatch.code in str(mismatch)
-        assert set(mismatch.as_json()) == {"code", "field", "expected", "got", "hint"}
-        assert all(each or key == "field" for key, each in mismatch.as_json().items())
+        assert set(mismatch.to_json()) == {"code", "field", "expected", "got", "hint"}
+        assert all(each or key == "field" for key, each in mismatch.to_json().items())
     return [mismatch.code for mismatch in caught.value.mismatches]
 
 

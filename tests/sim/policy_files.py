@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.reports import PlatformFlag, TcbStatus
-from sealflow.attest.requirements import OutOfDateException, Requirements
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import (
+    OutOfDateException,
+    Requirements,
+    SnpRequirements,
+    TdxRequirements,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

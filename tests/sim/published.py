@@ -10,14 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.seal.catalog import DirectoryModel
-from sealflow.seal.directory import Directory, SignedDirectory
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
-from sealflow.trusted.keybroker.history import LogHead
-from sealflow.trusted.keybroker.vault import Vault
+from sealflow.documents.directory import Directory, DirectoryModel, SignedDirectory
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.trusted.keybroker.key_store import KeyStore
+from sealflow.trusted.keybroker.log_writer import LogHead
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import RequestId
-from sealflow.wire.world import World
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ class Published:
     site: SimulatedDeployment
     signing: Ed25519PrivateKey
     opening: OpeningKey
-    vault: Vault
+    vault: KeyStore
 
     @classmethod
     def create(cls, now_ms: int = NOW_MS, **times: int) -> Self:
@@ -43,8 +41,8 @@ class Published:
         return cls(
             site=site,
             signing=Ed25519PrivateKey.generate(),
-            opening=OpeningKey.generate(Suite.of(World.SIMULATED)),
-            vault=Vault(site.deployment, now_ms),
+            opening=OpeningKey.generate(Suite.of(TrustDomain.SIMULATED)),
+            vault=KeyStore(site.deployment, now_ms),
         )
 
     @property
@@ -74,7 +72,7 @@ class Published:
         bound = bound or self.bound()
         encoded = bound.encode()
         measurement = quote.pop("measurement", simulated_measurement(bound.role))
-        data = report_data(encoded, bound.role, World.SIMULATED)
+        data = report_data(encoded, bound.role, TrustDomain.SIMULATED)
         return Evidence(
             tee=Tee.SIMULATED,
             quote=self.site.platform.quote(measurement, data, **quote),
@@ -93,7 +91,7 @@ class Published:
         signed = SignedDirectory.sign(
             directory or self.directory(),
             self.signing,
-            World.SIMULATED,
+            TrustDomain.SIMULATED,
             evidence or self.evidence(),
         )
         return signed.encode()
@@ -120,7 +118,7 @@ class Published:
         """A directory with the model m, from an image to the classes of y."""
         [plain] = self.with_model().models
         image = {"name": "image", "datatype": "BYTES", "shape": [-1, 1]}
-        facts = {**plain.as_json(), "inputs": [image], "image": "image"}
+        facts = {**plain.to_json(), "inputs": [image], "image": "image"}
         return self.directory(models=(DirectoryModel.from_json(facts),))
 
     def tensor(self) -> NDArray[np.float32]:

@@ -8,9 +8,23 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
 import valkey
 
-from sealflow.host.broker.embedded import server_command, server_url, wait_ready, wheel_server
+from sealflow.host.broker.embedded_server import (
+    server_command,
+    server_url,
+    wait_ready,
+    wheel_server,
+)
+
+
+def system_redis() -> str:
+    """Return the path of this machine's `redis-server`; skip the test if there is none."""
+    found = shutil.which("redis-server")
+    if found is None:
+        pytest.skip("no redis-server here: apt-get install redis-server")
+    return found
 
 
 class Server:

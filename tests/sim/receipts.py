@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Role
-from sealflow.owner.receipts import Proof, ReceiptRequest
+from sealflow.owner.audit.receipt_proof import ReceiptProof, ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import Session, open_request
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.trusted.worker.arrivals import Clock
-from sealflow.trusted.worker.receipts import Receipts
+from sealflow.trusted.worker.serving.arrivals import HostClock
+from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.envelope import decode
 from sealflow.wire.ids import ModelRef
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity
@@ -19,7 +18,7 @@ from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.trusted.quoting import Identity
+    from sealflow.trusted.identity.identity import EnclaveIdentity
 
 
 LIMIT = 2**20
@@ -42,13 +41,13 @@ class ReceiptService:
         """Publish a model, and grant it to a worker."""
         self.broker = Instance().lead()
         self.digest: str = self.broker.publish("m")["digest"]
-        self.worker: Identity = identity(Role.WORKER)
+        self.worker: EnclaveIdentity = identity(Role.WORKER)
         self.grant = self.broker.grant(self.worker)
-        self.clock = Clock(NOW_MS)
+        self.clock = HostClock(NOW_MS)
 
     def exchange(
         self, *, asked: bool = True, attach: bool = True, change: Any = None
-    ) -> tuple[Proof | None, bytes]:
+    ) -> tuple[ReceiptProof | None, bytes]:
         """One request and its reply, as client and worker do it; gives the proof and the reply."""
         key = self.grant.keys[0].opening
         sealing = SealingKey(suite=key.suite, public=key.sealing.public)
@@ -60,7 +59,7 @@ class ReceiptService:
             deadline_ms=NOW_MS + 1000,
         )
         incoming = open_request(decode(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1))
-        receipts = Receipts(self.worker, self.clock)
+        receipts = ReceiptSigner(self.worker, self.clock)
         parts: Sequence[bytes | memoryview] = REPLY
         if attach:
             parts = receipts.attach(incoming, NamedModel(self.digest), REPLY)  # type: ignore[arg-type]
@@ -70,5 +69,5 @@ class ReceiptService:
         header, content = call.open_reply(decode(reply, max_body_bytes=LIMIT))
         if not asked:
             return None, bytes(content.binary)
-        inner, proof = request.take(call, header, content)
+        inner, proof = request.verify_reply(call, header, content)
         return proof, bytes(inner.binary)

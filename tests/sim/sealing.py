@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sealflow.seal.content import ContentKind, content_parts
-from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import Envelope, decode
 from sealflow.wire.ids import ModelRef, RequestId
 

@@ -10,26 +10,24 @@ from typing import TYPE_CHECKING
 from sealflow.errors import UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.openinfer.binary import decode_request, encode_response
-from sealflow.openinfer.classification import TopClass
-from sealflow.openinfer.messages import InferResponse
+from sealflow.openinfer.messages import InferResponse, TopClass
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
-from sealflow.seal.exchange import IncomingCall, open_request
-from sealflow.seal.session_secrets import SessionSecrets
+from sealflow.seal.exchange import IncomingCall, SessionSecrets, open_request
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import decode, encode_refusal
 from sealflow.wire.ids import RequestId
-from sealflow.wire.queueing import Keyspace
 from tests.sim.published import LOG, Published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sealflow.host.broker.delivery import Delivery
-    from sealflow.seal.directory import Directory
+    from sealflow.documents.directory import Directory
+    from sealflow.errors import RefusalCode
+    from sealflow.host.broker.redis_streams import Delivery
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.envelope import RequestHeader
-    from sealflow.wire.refusal import RefusalCode
     from tests.sim.queue_server import Server
 
     Answer = Callable[["PlayedService", Delivery], bytes | None]
@@ -66,7 +64,7 @@ class PlayedService:
     def publish_text(self, text: bytes) -> None:
         """Let any bytes be found as the directory."""
         self.text = text
-        self._streams.set_value(KEYS.directory, text)
+        self._streams.set(KEYS.directory, text)
 
     def renew(self) -> None:
         """Publish a newer version; another between them was never seen here."""
@@ -76,7 +74,7 @@ class PlayedService:
 
     def turn_key(self) -> None:
         """Begin a new epoch: another key is in force, and the next directory has it."""
-        self.published.vault.epochs.turn(now_ms())
+        self.published.vault.epochs.rotate(now_ms())
         keys = self.published.vault.directory(1, None, LOG).keys
         self.directory = replace(self.directory, keys=keys)
         self.renew()

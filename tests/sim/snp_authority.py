@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from sealflow.attest.snp.endorsements import Endorsements
+from sealflow.attest.amd.endorsements import Endorsements
 
 AMD = "1.3.6.1.4.1.3704.1"
 CHIP = bytes(range(64))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import valkey
 
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from tests.sim.queue_server import Server

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sealflow.attest.evidence import Role
-from sealflow.owner.conversation import open_answer
-from sealflow.owner.provisioning import prepare_publication
-from sealflow.owner.requests import request_parts
-from sealflow.owner.session import ServiceSession
-from sealflow.seal.bundle import pack
-from sealflow.seal.keys import SealingKey
-from sealflow.seal.orders import Order, SignedOrder
-from sealflow.seal.suites import parse_suite
+from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
+from sealflow.owner.client.inference import open_answer
+from sealflow.owner.client.request import request_parts
+from sealflow.owner.models.publish import prepare_publication
+from sealflow.owner.trust.session import ServiceSession
+from sealflow.package.container import seal_package
+from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.envelope import RefusalHeader, decode
-from sealflow.wire.framing import FrameKind, decode_batch, encode_batch, encode_chunk
+from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 from tests.sim import onnx_models
 from tests.sim.deployments import simulated_deployment
 from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
@@ -28,11 +27,11 @@ from tests.unit.trusted.worker.parts import onnx_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealflow.owner.results import InferResult
-    from sealflow.seal.catalog import Revoked
+    from sealflow.documents.revocation import Revoked
+    from sealflow.errors import RefusalCode
+    from sealflow.owner.client.result import InferResult
+    from sealflow.package.manifest import ModelManifest
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.seal.manifest import ModelManifest
-    from sealflow.wire.refusal import RefusalCode
 
 NOW_MS = 1_790_000_000_000
 LIMIT = 2**24
@@ -156,8 +155,10 @@ class TwoEnclaves:
     def publish_model(self, manifest: ModelManifest, model: bytes) -> str:
         """Have the owner publish any model; gives its digest."""
         owner, files = self.made.owner, {manifest.file: model}
-        package = pack(manifest, files, signing=owner.signing, sealing=owner.opening.sealing)
-        bound = self.session.examine(self.document).report.approval.claims.bound
+        package = seal_package(
+            manifest, files, signing=owner.signing, sealing=owner.opening.sealing
+        )
+        bound = self.session.verify_directory(self.document).report.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
         publication = prepare_publication(package, owner, key)
         answer = self.ask("publish", sealed=b64encode(publication.sealed).decode())
@@ -168,15 +169,15 @@ class TwoEnclaves:
     def revoke(self, revoked: Revoked) -> None:
         """Have the owner revoke something."""
         owner = self.made.owner
-        order = Order(deployment="test", revoked=revoked, signer=owner.signer)
-        world = self.made.deployment.tee.world
+        order = RevocationOrder(deployment="test", revoked=revoked, signer=owner.signer)
+        domain = self.made.deployment.tee.domain
         assert "error" not in self.ask(
-            "revoke", **SignedOrder.sign(order, owner.signing, world).as_json()
+            "revoke", **SignedRevocationOrder.sign(order, owner.signing, domain).to_json()
         )
 
     def call(self, name: str = "m", *, timeout_s: float = 30.0, rows: int = 1) -> OutgoingCall:
         """Seal a request of ones as a client does, which fetches the directory first."""
-        self.session.adopt(self.session.examine(self.document))
+        self.session.accept(self.session.verify_directory(self.document))
         model = self.session.model(name)
         tensors = {"x": np.ones((rows, model.inputs[0].shape[1]), np.float32)}
         parts = request_parts(model, image=None, tensors=tensors, top_k=None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Evidence, Role, Tee, report_data
-from sealflow.wire.world import World
+from sealflow.wire.domain import TrustDomain
 from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
 from tests.sim.dcap_bodies import SEPT_VE_DISABLE, sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S
@@ -47,8 +47,8 @@ def bound_vectors() -> list[dict[str, str]]:
             {
                 "role": role.value,
                 "bound": bound.decode(),
-                "hardware": report_data(bound, role, World.HARDWARE).hex(),
-                "simulated": report_data(bound, role, World.SIMULATED).hex(),
+                "hardware": report_data(bound, role, TrustDomain.HARDWARE).hex(),
+                "simulated": report_data(bound, role, TrustDomain.SIMULATED).hex(),
             }
         )
     return vectors

@@ -10,14 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sealflow.errors import RefusalCode
 from sealflow.seal.content import ContentKind, content_parts, error_parts
-from sealflow.seal.exchange import Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import Kind, decode, encode_refusal, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, parse_request_id
-from sealflow.wire.refusal import RefusalCode
 
 HERE = Path(__file__).parent
 DIGEST = "d1" * 32
@@ -56,7 +54,7 @@ def exchange(suite: Suite) -> dict[str, Any]:
         "key_seed": key.seed.hex(),
         "key_public": key.sealing.public.hex(),
         "key_id": key.sealing.key_id,
-        "session_secret": secrets.secret(key, session.session_id, blob).hex(),
+        "session_secret": secrets.open_or_recall(key, session.session_id, blob).hex(),
         "request": {
             "envelope": request.hex(),
             "json": text.decode(),

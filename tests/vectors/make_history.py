@@ -9,7 +9,7 @@ import json
 from base64 import b64encode
 from pathlib import Path
 
-from sealflow.seal.catalog import RevokedKind
+from sealflow.documents.revocation import RevokedKind
 from tests.sim.receipts import ReceiptService
 from tests.unit.trusted.keybroker.running import OPERATOR, made
 

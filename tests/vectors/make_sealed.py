@@ -12,13 +12,12 @@ from typing import Any
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
-from sealflow.owner.ownerkey import OwnerKey
-from sealflow.seal.bundle import pack, read_package
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.publishing import seal_publication
-from sealflow.seal.suites import Suite
-from sealflow.trusted.keybroker.statekey import machine_id
-from sealflow.wire.world import World
+from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.package.container import read_package, seal_package
+from sealflow.package.publication import seal_publication
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.trusted.keybroker.state import machine_id
+from sealflow.wire.domain import TrustDomain
 from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
 from tests.unit.trusted.worker.parts import onnx_manifest
 
@@ -28,7 +27,7 @@ FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
 def main() -> None:
     """Make one of each."""
     value = {
-        "packages": {world.name.lower(): _package(world) for world in World},
+        "packages": {domain.name.lower(): _package(domain) for domain in TrustDomain},
         "grant": _grant(),
         "state": _state(),
     }
@@ -36,10 +35,10 @@ def main() -> None:
     path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
-def _package(world: World) -> dict[str, Any]:
-    owner, keybroker = OwnerKey.generate(world), OpeningKey.generate(Suite.of(world))
+def _package(domain: TrustDomain) -> dict[str, Any]:
+    owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.of(domain))
     manifest = onnx_manifest(labels="labels.txt")
-    package = pack(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
+    package = seal_package(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
     verified = read_package(package).verify(owner.signer)
     content_key = verified.unwrap(owner.opening)
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
@@ -69,7 +68,7 @@ def _package(world: World) -> dict[str, Any]:
         "keybroker_seed": keybroker.seed.hex(),
         "publication": b64encode(publication).decode(),
         "publication_issued_ms": NOW_MS,
-        "publication_workers": workers.as_json(),
+        "publication_workers": workers.to_json(),
     }
 
 
@@ -108,8 +107,8 @@ def _state() -> dict[str, Any]:
         "models": [digest],
         "directory_version": broker.directory.version,
         "platform_key": platform_key.hex(),
-        "machine_id": machine_id(platform_key, World.SIMULATED).hex(),
-        "wrapped_key": b64encode(key.wrap(platform_key, World.SIMULATED)).decode(),
+        "machine_id": machine_id(platform_key, TrustDomain.SIMULATED).hex(),
+        "wrapped_key": b64encode(key.wrap(platform_key, TrustDomain.SIMULATED)).decode(),
     }
 
 

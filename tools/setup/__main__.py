@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.setup import failures, flink_code, helm, installer, package_index, pythons
+from tools.setup import (
+    failures,
+    flink_code,
+    helm,
+    installer,
+    package_index,
+    pythons,
+    standalone,
+)
 from tools.setup.installer import LISTS, ROOT, TOOLS, InstallError, install, make_environment
 
 if TYPE_CHECKING:
@@ -48,7 +56,7 @@ def main() -> None:
             for name in options.names:
                 _STEPS[name]()
             if options.into:
-                _make_into(options.into.absolute(), options.lists)
+                standalone.make(options.into.absolute(), options.lists)
     except InstallError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -121,13 +129,6 @@ _STEPS = {
     "wheels": _wheels,
     "fuzz": _fuzz,
 }
-
-
-def _make_into(folder: Path, lists: list[str]) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
-        raise InstallError(f"{folder} has files and is not an environment: name another folder")
-    make_environment(folder, pythons.THIS)
-    install(folder, lists)
 
 
 @contextmanager

@@ -12,7 +12,17 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-HOST_CODE = ("__init__.py", "errors.py", "py.typed", "wire", "host")
+HOST_CODE = (
+    "__init__.py",
+    "backoff.py",
+    "clock.py",
+    "errors.py",
+    "files.py",
+    "host",
+    "py.typed",
+    "streams",
+    "wire",
+)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ def fetch(folder: Path) -> None:
 
     Raises: InstallError.
     """
-    environment = folder / "helm.part"
+    environment = folder / "unpacked"
     installer.make_environment(environment, pythons.THIS)
     installer.install(environment, ["helm"], needed_mib=400)
     (archive,) = environment.rglob("*.jsii.tgz")

@@ -99,7 +99,7 @@ def make_environment(folder: Path, python: str) -> None:
         raise _failure(done.stdout + done.stderr, folder)
 
 
-def install(folder: Path, lists: list[str], *, needed_mib: int = 0) -> None:
+def install(folder: Path, lists: list[str], *, needed_mib: int = 0, copies: bool = False) -> None:
     """Install lists into an environment.
 
     What uv's cache holds is taken from there without asking an index; so a run that was interrupted
@@ -109,6 +109,7 @@ def install(folder: Path, lists: list[str], *, needed_mib: int = 0) -> None:
         folder: The environment.
         lists: Names in `requirements/`, without `.txt`.
         needed_mib: Disk space that the packages take in MiB.
+        copies: Whether to copy files out of uv's cache instead of linking to them.
 
     Raises: InstallError.
     """
@@ -116,6 +117,7 @@ def install(folder: Path, lists: list[str], *, needed_mib: int = 0) -> None:
     # and no release that is not in the list can be looked at.
     options = ["--no-deps", "--require-hashes", "--require-build-hashes"]
     options += ["--build-constraints", str(LISTS / "build.txt")]
+    options += ["--link-mode", "copy"] if copies else []
     for each in lists:
         options += ["--requirement", str(LISTS / f"{each}.txt")]
     code, _ = _uv(folder, *options, "--offline")

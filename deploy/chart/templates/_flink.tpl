@@ -145,7 +145,7 @@ spec:
         - --job-classname
         - org.apache.flink.client.python.PythonDriver
         - -pym
-        - sealflow.host.engine.submit
+        - sealflow.host.engine.flink.submit
         - /etc/sealflow-flink/job.toml
       env:
         {{- include "sealflow.flinkEnv" $context | nindent 8 }}

@@ -1,6 +1,6 @@
 """Core, pure: from evidence to claims that are true. Spec: attestation.md, section 3.
 
-`verify` is a function of evidence, root and time alone; the one place that makes `Claims`.
+`verify_evidence` is a function of evidence, root and time alone; the one place that makes `Claims`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sealflow.attest.amd.report import SNP_REPORT_BYTES
 from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
-from sealflow.attest.layout import SNP_REPORT_BYTES
 from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.world import World
+from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
-    from sealflow.attest.genuine import Genuine
+    from sealflow.attest.reports import VerifiedReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,9 @@ class TrustRoot:
     insecure_root: bytes | None = field(default=None, repr=False)
 
     @property
-    def world(self) -> World:
-        """The world that the root vouches for."""
-        return World.HARDWARE if self.insecure_root is None else World.SIMULATED
+    def domain(self) -> TrustDomain:
+        """The trust domain of this root."""
+        return TrustDomain.HARDWARE if self.insecure_root is None else TrustDomain.SIMULATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Claims:
     one quote, which the quote's own bytes are not.
     """
 
-    world: World
+    domain: TrustDomain
     bound: BoundClaims
     report: Report
     platform: Platform
@@ -76,11 +76,11 @@ class Claims:
         """Security advisories that apply to the platform."""
         return self.platform.advisories if isinstance(self.platform, IntelPlatform) else ()
 
-    def as_json(self) -> dict[str, object]:
-        """Give what was proved for machines, common facts first."""
+    def to_json(self) -> dict[str, object]:
+        """Return what was proved for machines, common facts first."""
         return {
             "tee": self.bound.tee.value,
-            "form": form(self.report),
+            "form": tee_of_report(self.report),
             "measurement": self.measurement,
             "signer": self.signer,
             "svn": self.svn,
@@ -93,14 +93,14 @@ class Claims:
         }
 
 
-def form(report: Report) -> Tee:
+def tee_of_report(report: Report) -> Tee:
     """Tell which hardware's form a report has; a simulation imitates one of them."""
     if isinstance(report, SgxReport):
         return Tee.SGX
     return Tee.TDX if isinstance(report, TdxReport) else Tee.SNP
 
 
-def verify(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
+def verify_evidence(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
     """Check quote, certificate chain, collateral and binding, offline.
 
     Raises: EvidenceError.
@@ -109,18 +109,18 @@ def verify(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
         bound = BoundClaims.parse(evidence.bound)
     except MalformedError as error:
         raise EvidenceError("bound_claims", str(error)) from error
-    if evidence.tee is not bound.tee or evidence.tee.world is not root.world:
-        detail = f"evidence of a {evidence.tee} TEE is not judged by a {root.world.name} root"
+    if evidence.tee is not bound.tee or evidence.tee.domain is not root.domain:
+        detail = f"evidence of a {evidence.tee} TEE is not judged by a {root.domain.name} root"
         raise EvidenceError("world", detail)
-    genuine = _judge(evidence, root, now_ms // 1000)
-    found = form(genuine.report)
+    genuine = _verify_quote(evidence, root, now_ms // 1000)
+    found = tee_of_report(genuine.report)
     if evidence.tee is not Tee.SIMULATED and found is not evidence.tee:
         raise EvidenceError("world", f"the quote is of {found}, not of {evidence.tee}")
-    expected = report_data(evidence.bound, bound.role, root.world)
+    expected = report_data(evidence.bound, bound.role, root.domain)
     if not hmac.compare_digest(genuine.report.report_data, expected):
         raise EvidenceError("report_data", "the quote was not made for these claims")
     return Claims(
-        world=root.world,
+        domain=root.domain,
         bound=bound,
         report=genuine.report,
         platform=genuine.platform,
@@ -129,7 +129,7 @@ def verify(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
     )
 
 
-def _judge(evidence: Evidence, root: TrustRoot, now_s: int) -> Genuine:
+def _verify_quote(evidence: Evidence, root: TrustRoot, now_s: int) -> VerifiedReport:
     snp = evidence.tee is Tee.SNP
     # A simulation may imitate either maker; only reports of AMD have this size.
     if evidence.tee is Tee.SIMULATED and len(evidence.quote) == SNP_REPORT_BYTES:
@@ -137,12 +137,12 @@ def _judge(evidence: Evidence, root: TrustRoot, now_s: int) -> Genuine:
     # Verifiers take long to load, and a process needs one or none.
     given = (evidence.quote, evidence.collateral, root.insecure_root, now_s)
     if snp:
-        from sealflow.attest.snp.verifying import verify_report  # noqa: PLC0415
+        from sealflow.attest.amd.verify import verify_amd_report  # noqa: PLC0415
 
-        return verify_report(*given)
-    from sealflow.attest.dcap import verify_quote  # noqa: PLC0415
+        return verify_amd_report(*given)
+    from sealflow.attest.intel.verify import verify_intel_quote  # noqa: PLC0415
 
-    return verify_quote(*given)
+    return verify_intel_quote(*given)
 
 
 _VERIFIED: Final = object()

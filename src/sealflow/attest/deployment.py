@@ -11,12 +11,13 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from sealflow.attest.evidence import Role, Tee, decode_base64
+from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import parse_digest, parse_name
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
@@ -92,14 +93,14 @@ class Deployment:
     def encode(self) -> bytes:
         """Write the bytes that the digest is taken of."""
         root = self.insecure_simulated_root
-        return canonical(
+        return canonical_json(
             {
                 "deployment": self.name,
                 "tee": self.tee.value,
                 "owners": sorted(self.owners),
                 "operators": sorted(self.operators),
-                "keybroker": self.keybroker.as_json(),
-                "worker": self.worker.as_json(),
+                "keybroker": self.keybroker.to_json(),
+                "worker": self.worker.to_json(),
                 "insecure_simulated_root": None if root is None else b64encode(root).decode(),
                 **{name: getattr(self, name) for name in TIMES},
             }
@@ -152,7 +153,7 @@ class Deployment:
             keybroker=Requirements.from_json(value["keybroker"], "deployment: keybroker"),
             worker=Requirements.from_json(value["worker"], "deployment: worker"),
             insecure_simulated_root=(
-                None if root is None else decode_base64(root, _MAX_ROOT_BYTES, "simulated root")
+                None if root is None else base64_bytes(root, _MAX_ROOT_BYTES, "simulated root")
             ),
             **{name: _seconds(value[name], name) for name in TIMES},
         )

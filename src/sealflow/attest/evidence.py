@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.errors import MalformedError
+from sealflow.wire.domain import TrustDomain, length_prefixed
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from sealflow.wire.ids import RequestId, parse_digest, parse_name, parse_request_id
-from sealflow.wire.prefixing import prefixed
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
-from sealflow.wire.world import World
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 PROTOCOL: Final = "sealflow/1"
 MAX_QUOTE_BYTES: Final = 16 * 1024
 MAX_BOUND_BYTES: Final = 8 * 1024
-MAX_COLLATERAL_BYTES: Final = 512 * 1024
 MAX_KEY_BYTES: Final = 4096
 SIGNING_KEY_BYTES: Final = 32
 
@@ -35,9 +35,9 @@ class Tee(enum.StrEnum):
     SIMULATED = "simulated"
 
     @property
-    def world(self) -> World:
-        """The world that it belongs to."""
-        return World.SIMULATED if self is Tee.SIMULATED else World.HARDWARE
+    def domain(self) -> TrustDomain:
+        """The trust domain that it belongs to."""
+        return TrustDomain.SIMULATED if self is Tee.SIMULATED else TrustDomain.HARDWARE
 
 
 class Role(enum.StrEnum):
@@ -69,7 +69,7 @@ class BoundClaims:
 
     def encode(self) -> bytes:
         """Write the bytes that the report data commits to."""
-        return canonical(
+        return canonical_json(
             {
                 "deployment": self.deployment,
                 "instance": self.instance,
@@ -97,7 +97,7 @@ class BoundClaims:
         suite = value["sealing_suite"]
         if texts["protocol"] != PROTOCOL or not is_integer(suite):
             raise MalformedError(f"bound claims: not of protocol {PROTOCOL}")
-        signing_key = decode_base64(texts["signing_key"], SIGNING_KEY_BYTES, "signing_key")
+        signing_key = base64_bytes(texts["signing_key"], SIGNING_KEY_BYTES, "signing_key")
         if len(signing_key) != SIGNING_KEY_BYTES:
             raise MalformedError("bound claims: signing_key is not an Ed25519 public key")
         try:
@@ -112,7 +112,7 @@ class BoundClaims:
             nonce=parse_digest(texts["nonce"]),
             manifest_digest=parse_digest(texts["manifest_digest"]),
             sealing_suite=suite,
-            sealing_key=decode_base64(texts["sealing_key"], MAX_KEY_BYTES, "sealing_key"),
+            sealing_key=base64_bytes(texts["sealing_key"], MAX_KEY_BYTES, "sealing_key"),
             signing_key=signing_key,
             software=texts["software"][:64],
         )
@@ -127,8 +127,8 @@ class Evidence:
     bound: bytes = field(repr=False)
     collateral: bytes = field(repr=False)
 
-    def as_json(self) -> dict[str, object]:
-        """Give the object that travels."""
+    def to_json(self) -> dict[str, object]:
+        """Return the object that travels."""
         return {
             "tee": self.tee.value,
             "quote": b64encode(self.quote).decode(),
@@ -151,32 +151,16 @@ class Evidence:
             raise MalformedError("evidence: unknown tee") from error
         return cls(
             tee=tee,
-            quote=decode_base64(value["quote"], MAX_QUOTE_BYTES, "quote"),
-            bound=decode_base64(value["bound"], MAX_BOUND_BYTES, "bound"),
-            collateral=decode_base64(value["collateral"], MAX_COLLATERAL_BYTES, "collateral"),
+            quote=base64_bytes(value["quote"], MAX_QUOTE_BYTES, "quote"),
+            bound=base64_bytes(value["bound"], MAX_BOUND_BYTES, "bound"),
+            collateral=base64_bytes(value["collateral"], MAX_COLLATERAL_BYTES, "collateral"),
         )
 
 
-def report_data(bound: bytes, role: Role, world: World) -> bytes:
+def report_data(bound: bytes, role: Role, domain: TrustDomain) -> bytes:
     """Commit to claims in the 64 bytes that a quote carries."""
-    whole = world.label("report") + prefixed(role.value.encode(), bound)
+    whole = domain.label("report") + length_prefixed(role.value.encode(), bound)
     return hashlib.sha512(whole).digest()
-
-
-def decode_base64(text: object, limit: int, what: str) -> bytes:
-    """Accept padded standard base64 of at most `limit` bytes.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(text, str) or len(text) > (limit + 2) // 3 * 4:
-        raise MalformedError(f"{what}: not base64, or over {limit} bytes")
-    try:
-        found = b64decode(text, validate=True)
-    except ValueError as error:
-        raise MalformedError(f"{what}: not base64") from error
-    if len(found) > limit:
-        raise MalformedError(f"{what}: over {limit} bytes")
-    return found
 
 
 _TEXTS: Final = (

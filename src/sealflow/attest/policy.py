@@ -9,24 +9,21 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.checks.bound import check_bound
-from sealflow.attest.checks.code import check_code
-from sealflow.attest.checks.platform import check_age, check_amd, check_intel
-from sealflow.attest.checks.sgx import check_sgx
-from sealflow.attest.checks.snp import check_snp
-from sealflow.attest.checks.tdx import check_tdx
-from sealflow.attest.claims import Claims, TrustRoot, verify
+from sealflow.attest.amd.checks import check_amd, check_snp
+from sealflow.attest.checks import check_age, check_bound, check_code
+from sealflow.attest.claims import Claims, TrustRoot, verify_evidence
 from sealflow.attest.evidence import Tee
+from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
 from sealflow.errors import MalformedError, PolicyError
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sealflow.attest.evidence import Evidence, Role
-    from sealflow.attest.mismatch import Mismatch
     from sealflow.attest.requirements import Requirements
+    from sealflow.errors import Mismatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +88,7 @@ class Approval:
 
     claims: Claims
     policy_digest: str
-    until_ms: int
+    valid_until_ms: int
     _appraised: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +106,7 @@ def appraise(
 
     Raises: EvidenceError, or PolicyError with all mismatches.
     """
-    claims = verify(evidence, policy.root, now_ms)
+    claims = verify_evidence(evidence, policy.root, now_ms)
     mismatches = tuple(_mismatches(claims, policy, now_ms, nonce))
     if mismatches:
         raise PolicyError(mismatches)
@@ -117,7 +114,7 @@ def appraise(
     return Approval(
         claims=claims,
         policy_digest=policy_digest(policy),
-        until_ms=1000 * min(issued_until_s, claims.platform.collateral_expires_s),
+        valid_until_ms=1000 * min(issued_until_s, claims.platform.collateral_expires_s),
         _appraised=_APPRAISED,
     )
 
@@ -125,13 +122,13 @@ def appraise(
 def policy_digest(policy: AnyPolicy) -> str:
     """Name a policy in logs and reports: SHA-256 of all it says, in hex."""
     root = policy.root.insecure_root or b""
-    whole = canonical(
+    whole = canonical_json(
         {
             "role": policy.role.value,
             "tee": policy.tee.value,
             "deployment": policy.deployment,
             "manifest_digest": policy.manifest_digest,
-            "requirements": policy.requirements.as_json(),
+            "requirements": policy.requirements.to_json(),
             "models": {name: sorted(digests) for name, digests in policy.models.items()},
             "root": hashlib.sha256(root).hexdigest(),
         }
@@ -142,7 +139,7 @@ def policy_digest(policy: AnyPolicy) -> str:
 def _mismatches(
     claims: Claims, policy: AnyPolicy, now_ms: int, nonce: str | None
 ) -> Iterator[Mismatch]:
-    wanted, platform = policy.requirements, claims.platform
+    required, platform = policy.requirements, claims.platform
     yield from check_bound(
         claims.bound,
         role=policy.role,
@@ -151,19 +148,19 @@ def _mismatches(
         manifest_digest=policy.manifest_digest,
         nonce=nonce,
     )
-    yield from check_code(claims.report, wanted)
+    yield from check_code(claims.report, required)
     report = claims.report
     if isinstance(report, SgxReport):
         yield from check_sgx(report)
     elif isinstance(report, TdxReport):
-        yield from check_tdx(report, wanted.tdx)
+        yield from check_tdx(report, required.tdx)
     else:
-        yield from check_snp(report, wanted.snp, wanted.platform_flags)
+        yield from check_snp(report, required.snp, required.platform_flags)
     if isinstance(platform, IntelPlatform):
-        yield from check_intel(platform, wanted, now_ms)
+        yield from check_intel(platform, required, now_ms)
     else:
-        yield from check_amd(platform, wanted.snp)
-    yield from check_age(platform, wanted, now_ms)
+        yield from check_amd(platform, required.snp)
+    yield from check_age(platform, required, now_ms)
 
 
 _APPRAISED: Final = object()

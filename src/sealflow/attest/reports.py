@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 RTMRS: Final = ("rtmr0", "rtmr1", "rtmr2", "rtmr3")
 TDX_REGISTERS: Final = (*RTMRS, "mr_config_id", "mr_owner", "mr_owner_config")
 TCB_PARTS: Final = ("fmc", "bootloader", "tee", "snp", "microcode")
@@ -152,3 +153,12 @@ class AmdPlatform:
 
 
 Platform = IntelPlatform | AmdPlatform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedReport:
+    """A report that hardware signed. `report_digest`: SHA-256 of the signed bytes, in hex."""
+
+    report: Report
+    platform: Platform
+    report_digest: str

@@ -1,20 +1,26 @@
-"""Core, pure, stdlib only: what a policy demands of an enclave's code and platform, as data."""
+"""Core, pure: what a policy demands of an enclave, as tables of a file say it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.attest.evidence import Tee
-from sealflow.attest.fields import advisories, flag, measurements, number, require_table, texts
-from sealflow.attest.reports import PlatformFlag, TcbStatus
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.reports import TCB_PARTS, TDX_REGISTERS, PlatformFlag, TcbStatus
 from sealflow.errors import MalformedError
+from sealflow.wire.fields import flag, number, require_table, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+
+_MEASUREMENT: Final = re.compile(r"[0-9a-f]{64}|[0-9a-f]{96}")
+_ADVISORY: Final = re.compile(r"INTEL-SA-\d{5}")
+_NEEDED_REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2")
+_MAX_AMD_SVN: Final = 0xFF
+_MAX_VMPL: Final = 3
 T = TypeVar("T")
 
 DAY_S: Final = 86_400
@@ -39,6 +45,121 @@ _NAMES: Final = (
 )
 
 
+def measurements(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
+    """Read a list of measurements, of 64 (SHA-256) or 96 (SHA-384) lower-case hex digits.
+
+    Raises: MalformedError.
+    """
+    found = texts(value, name, what)
+    for each in found:
+        if _MEASUREMENT.fullmatch(each) is None:
+            raise MalformedError(
+                f"{what}: {name} holds {each[:20]!r}, not 64 or 96 lower-case hex digits"
+            )
+    return frozenset(found)
+
+
+def advisories(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
+    """Read a list of Intel's advisory ids.
+
+    Raises: MalformedError.
+    """
+    found = texts(value, name, what)
+    for each in found:
+        if _ADVISORY.fullmatch(each) is None:
+            raise MalformedError(f"{what}: {name} holds {each[:20]!r}, not like INTEL-SA-00615")
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TdxRequirements:
+    """Demands on a trust domain.
+
+    `registers`: accepted values by the names of `TDX_REGISTERS`; one without values must be zero.
+    `insecure_unchecked_registers`: those that may hold anything.
+
+    Raises: MalformedError when firmware, kernel or command line would go unchecked by mistake.
+    """
+
+    registers: Mapping[str, frozenset[str]]
+    insecure_unchecked_registers: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse what would accept any guest."""
+        for name in _NEEDED_REGISTERS:
+            if not self.registers.get(name) and name not in self.insecure_unchecked_registers:
+                raise MalformedError(
+                    f"tdx: {name} is empty; it measures firmware, kernel or command line: name "
+                    "the values you accept, or put it into insecure_unchecked_registers"
+                )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the table that deployments and policy files hold."""
+        return {
+            **{name: sorted(self.registers.get(name, ())) for name in TDX_REGISTERS},
+            "insecure_unchecked_registers": sorted(self.insecure_unchecked_registers),
+        }
+
+    @classmethod
+    def from_json(cls, value: object, what: str) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        table = require_table(value, what, (*TDX_REGISTERS, "insecure_unchecked_registers"))
+        unchecked = frozenset(texts(table, "insecure_unchecked_registers", what))
+        if not unchecked <= set(TDX_REGISTERS):
+            known = ", ".join(TDX_REGISTERS)
+            raise MalformedError(f"{what}: insecure_unchecked_registers may hold {known}")
+        return cls(
+            registers={name: measurements(table, name, what) for name in TDX_REGISTERS},
+            insecure_unchecked_registers=unchecked,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnpRequirements:
+    """Demands on an SEV-SNP guest and its processor.
+
+    `min_tcb`: lowest versions by the names of `TCB_PARTS`, of what the processor reports and of
+    what it committed to never roll back. `host_data`: accepted values; empty demands zeros.
+    `vmpl`: the privilege level of the guest that asked. `insecure_no_revocations`: whether to do
+    without AMD's revocation list.
+    """
+
+    min_tcb: Mapping[str, int] = field(default_factory=dict)
+    host_data: frozenset[str] = frozenset()
+    vmpl: int = 0
+    insecure_no_revocations: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Return the table that deployments and policy files hold."""
+        return {
+            "min_tcb": {name: self.min_tcb.get(name, 0) for name in TCB_PARTS},
+            "host_data": sorted(self.host_data),
+            "vmpl": self.vmpl,
+            "insecure_no_revocations": self.insecure_no_revocations,
+        }
+
+    @classmethod
+    def from_json(cls, value: object, what: str) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        names = ("min_tcb", "host_data", "vmpl", "insecure_no_revocations")
+        table = require_table(value, what, names)
+        tcb = require_table(table.get("min_tcb", {}), f"{what}.min_tcb", TCB_PARTS)
+        return cls(
+            min_tcb={
+                name: number(tcb, name, f"{what}.min_tcb", 0, _MAX_AMD_SVN) for name in TCB_PARTS
+            },
+            host_data=measurements(table, "host_data", what),
+            vmpl=number(table, "vmpl", what, 0, _MAX_VMPL),
+            insecure_no_revocations=flag(table, "insecure_no_revocations", what),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfDateException:
     """Leave to use an out-of-date platform for a while. `until`: the last day, in UTC."""
@@ -46,8 +167,8 @@ class OutOfDateException:
     until: date
     reason: str
 
-    def as_json(self) -> dict[str, object]:
-        """Give the table that deployments and policy files hold."""
+    def to_json(self) -> dict[str, object]:
+        """Return the table that deployments and policy files hold."""
         return {"until": self.until.isoformat(), "reason": self.reason}
 
     @classmethod
@@ -126,8 +247,8 @@ class Requirements:
         if tee is not Tee.SGX and (self.insecure_signer_only or self.product_id is not None):
             raise MalformedError(f"product_id and insecure_signer_only are of sgx, not of {tee}")
 
-    def as_json(self) -> dict[str, object]:
-        """Give the table that deployments and policy files hold."""
+    def to_json(self) -> dict[str, object]:
+        """Return the table that deployments and policy files hold."""
         exception = self.insecure_out_of_date
         return {
             "measurements": sorted(self.measurements),
@@ -140,9 +261,9 @@ class Requirements:
             "platform_flags": sorted(self.platform_flags),
             "insecure_signer_only": self.insecure_signer_only,
             **({} if self.product_id is None else {"product_id": self.product_id}),
-            **({} if self.tdx is None else {"tdx": self.tdx.as_json()}),
-            **({} if self.snp is None else {"snp": self.snp.as_json()}),
-            **({} if exception is None else {"insecure_out_of_date": exception.as_json()}),
+            **({} if self.tdx is None else {"tdx": self.tdx.to_json()}),
+            **({} if self.snp is None else {"snp": self.snp.to_json()}),
+            **({} if exception is None else {"insecure_out_of_date": exception.to_json()}),
         }
 
     @classmethod

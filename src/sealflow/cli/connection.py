@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sealflow.errors import ConfigError
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +75,7 @@ def broker_options(command: F) -> F:
 
 
 def broker_address(options: Mapping[str, Any]) -> BrokerAddress | None:
-    """Give what `broker_options` took; None without a URL.
+    """Return what `broker_options` took; None without a URL.
 
     Raises: ConfigError.
     """
@@ -139,13 +139,13 @@ def _connect(options: Mapping[str, Any]) -> Connection:
 
     Raises: ConfigError that says how to start one.
     """
-    from sealflow.cli.home import Home
+    from sealflow.local.home import ClusterHome
 
-    home, ca = Home(options["home"]), options["ca"]
+    home, ca = ClusterHome(options["home"]), options["ca"]
     url = options["url"] or options.get("address")
     broker = broker_address(options)
     if url is None:
-        running = home.running()
+        running = home.endpoint()
         if running is None:
             raise ConfigError(
                 f"no cluster runs in {home.path}: start one with `sealflow up`, or give --url and "

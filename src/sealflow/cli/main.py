@@ -7,12 +7,12 @@ import logging
 import os
 import resource
 import sys
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from sealflow import __version__
-from sealflow.cli.screen import visible
+from sealflow.cli.screen import strip_control_characters
 from sealflow.errors import (
     ConfigError,
     ModelError,
@@ -21,24 +21,36 @@ from sealflow.errors import (
     UnavailableError,
     VerificationError,
 )
+from sealflow.extras import install_advice
 
 COMMANDS: Final = {
-    "up": ("sealflow.cli.up", "Start a whole cluster on this machine."),
-    "trial": ("sealflow.cli.trial", "Make what a trial on another cluster needs."),
-    "flink": ("sealflow.cli.flink", "Submit, watch, stop the engine's job on Apache Flink."),
-    "status": ("sealflow.cli.status", "Show what a running cluster does."),
-    "verify": ("sealflow.cli.verify", "Verify a service and say what was proved."),
-    "policy": ("sealflow.cli.policy", "Check policy files."),
-    "infer": ("sealflow.cli.infer", "Seal images, have them classified, open the answers."),
-    "bench": ("sealflow.cli.bench", "Push N images, pull N answers, measure."),
-    "doctor": ("sealflow.cli.doctor", "Say what this machine lacks, and how to mend it."),
-    "enclave": ("sealflow.cli.enclave", "Build, sign and measure SGX enclaves."),
-    "revoke": ("sealflow.cli.revoke", "Revoke a worker, a model or a key."),
-    "log": ("sealflow.cli.log", "Fetch, check and show the key broker's log."),
-    "receipt": ("sealflow.cli.receipt", "Check receipts offline."),
-    "model": ("sealflow.cli.model", "Pack, inspect, publish and list models."),
-    "keys": ("sealflow.cli.keys", "Make and rotate certificates, passwords, signing keys."),
+    "up": ("sealflow.cli.operator.up", "Start a whole cluster on this machine."),
+    "trial": ("sealflow.cli.operator.up", "Make what a trial on another cluster needs."),
+    "flink": (
+        "sealflow.cli.operator.flink",
+        "Submit, watch, stop the engine's job on Apache Flink.",
+    ),
+    "status": ("sealflow.cli.operator.status", "Show what a running cluster does."),
+    "verify": ("sealflow.cli.owner.verify", "Verify a service and say what was proved."),
+    "policy": ("sealflow.cli.owner.verify", "Check policy files."),
+    "infer": ("sealflow.cli.owner.infer", "Seal images, have them classified, open the answers."),
+    "bench": ("sealflow.cli.bench.command", "Push N images, pull N answers, measure."),
+    "doctor": ("sealflow.cli.operator.doctor", "Say what this machine lacks, and how to mend it."),
+    "enclave": ("sealflow.cli.operator.enclave", "Build, sign and measure SGX enclaves."),
+    "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
+    "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
+    "receipt": ("sealflow.cli.owner.audit", "Check receipts offline."),
+    "model": ("sealflow.cli.owner.model", "Pack, inspect, publish and list models."),
+    "keys": (
+        "sealflow.cli.operator.keys",
+        "Make and rotate certificates, passwords, signing keys.",
+    ),
+    "example": ("sealflow.cli.owner.example", "Write an example model and photos into a folder."),
+    "chart": ("sealflow.cli.operator.chart", "Write the Helm chart for Kubernetes into a folder."),
 }
+_OF_SERVERS: Final = frozenset({"up", "doctor", "flink"})
+"""Commands that need the extra `server`; the others need `client`."""
+_ASKED: Final = "sealflow.command"
 
 EXIT_CODES: Final = (
     (ConfigError, 2),
@@ -61,12 +73,26 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        del ctx
         if cmd_name not in COMMANDS:
             return None
+        ctx.meta[_ASKED] = cmd_name
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one command.
+
+        Raises: ConfigError that says which extra to install, when the command lacks a library.
+        """
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            wanted = "server" if ctx.meta.get(_ASKED) in _OF_SERVERS else "client"
+            advice = install_advice(error, wanted)
+            if advice is None:
+                raise
+            raise ConfigError(advice) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -91,14 +117,14 @@ def main() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Commands say it themselves, once.
-    logging.getLogger("sealflow.owner.results").setLevel(logging.ERROR)
+    logging.getLogger("sealflow.owner.client.result").setLevel(logging.ERROR)
     # https://no-color.org; click by itself looks only at whether this is a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
         cli(prog_name="sealflow", color=color)
     except SealflowError as error:
         # Some of it may be a peer's words: one line, which steers no terminal.
-        line = visible(f"error: {error}").replace("\n", " ")
+        line = strip_control_characters(f"error: {error}").replace("\n", " ")
         click.secho(line, fg="red", err=True, color=color)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
 

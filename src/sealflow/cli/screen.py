@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 SIMULATED: Final = "SIMULATED TEE: nothing is protected from whoever runs these machines"
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
 
 _STEERING: Final = dict.fromkeys(
     (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 )
 
 
-def visible(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Leave out what steers a terminal: control characters but tab and line feed, turned text."""
     return text.translate(_STEERING)
 
@@ -43,7 +45,7 @@ def print_table(table: RenderableType) -> None:
 
 
 class _Visible:
-    """A renderable whose text is `visible`, and whose own styles stay."""
+    """A renderable whose text is `strip_control_characters`, and whose own styles stay."""
 
     def __init__(self, inner: RenderableType) -> None:
         self._inner = inner
@@ -51,7 +53,7 @@ class _Visible:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for segment in console.render(self._inner, options):
             text, style, control = segment
-            yield segment if control else type(segment)(visible(text), style)
+            yield segment if control else type(segment)(strip_control_characters(text), style)
 
 
 def show_simulation(*, simulated: bool) -> None:
@@ -74,7 +76,7 @@ def warn_of_simulation(*, simulated: bool) -> None:
 
 @contextmanager
 def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; gives the function that takes how many are done so far."""
+    """Show a bar on a terminal; returns the function that takes how many are done so far."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return

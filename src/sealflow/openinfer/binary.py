@@ -13,7 +13,7 @@ from sealflow.openinfer.elements import tensor_of_json
 from sealflow.openinfer.messages import MAX_TENSORS, InferRequest, InferResponse, RequestedOutput
 from sealflow.openinfer.tensor import Parameter, Tensor, check_name, parse_datatype, parse_shape
 from sealflow.wire.strict_json import (
-    canonical,
+    canonical_json,
     is_integer,
     parse_object_with_floats,
     require_keys,
@@ -32,12 +32,14 @@ _SIZE: Final = "binary_data_size"
 
 def encode_request(request: InferRequest) -> Encoded:
     """Write a request: every tensor in binary."""
-    return canonical(request_object(request, _announced)), [each.data for each in request.inputs]
+    return canonical_json(request_object(request, _announced)), [
+        each.data for each in request.inputs
+    ]
 
 
 def encode_response(response: InferResponse) -> Encoded:
     """Write a response: every tensor in binary."""
-    return canonical(response_object(response, _announced)), [
+    return canonical_json(response_object(response, _announced)), [
         each.data for each in response.outputs
     ]
 
@@ -83,7 +85,7 @@ def decode_response(
 def request_object(
     request: InferRequest, tensor_object: Callable[[Tensor], dict[str, object]]
 ) -> dict[str, object]:
-    """Give a request's JSON object, each tensor written by `tensor_object`."""
+    """Return a request's JSON object, each tensor written by `tensor_object`."""
     value: dict[str, object] = {"inputs": [tensor_object(each) for each in request.inputs]}
     if request.id is not None:
         value["id"] = request.id
@@ -95,7 +97,7 @@ def request_object(
 def response_object(
     response: InferResponse, tensor_object: Callable[[Tensor], dict[str, object]]
 ) -> dict[str, object]:
-    """Give a response's JSON object, each tensor written by `tensor_object`."""
+    """Return a response's JSON object, each tensor written by `tensor_object`."""
     value: dict[str, object] = {
         "model_name": response.model_name,
         "outputs": [tensor_object(each) for each in response.outputs],
@@ -108,7 +110,7 @@ def response_object(
 
 
 def tensor_head(tensor: Tensor) -> dict[str, object]:
-    """Give a tensor's name, datatype and shape as JSON has them."""
+    """Return a tensor's name, datatype and shape as JSON has them."""
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
 
 

@@ -51,7 +51,7 @@ def tensor_of_json(
 
 
 def elements_for_json(tensor: Tensor) -> list[bool | int | float | str]:
-    """Give a tensor's elements, flat, as JSON has them; floats as the nearest binary64.
+    """Return a tensor's elements, flat, as JSON has them; floats as the nearest binary64.
 
     Raises: InvalidInputError for what JSON cannot hold: BF16, bytes that are not UTF-8, NaN.
     """

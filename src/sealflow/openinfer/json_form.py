@@ -16,7 +16,7 @@ from sealflow.openinfer.binary import (
     tensor_head,
 )
 from sealflow.openinfer.elements import elements_for_json
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.openinfer.messages import InferRequest, InferResponse
@@ -28,7 +28,7 @@ def encode_request_json(request: InferRequest) -> bytes:
 
     Raises: InvalidInputError for a tensor that JSON cannot hold (see `elements_for_json`).
     """
-    return canonical(request_object(request, _spelled_out))
+    return canonical_json(request_object(request, _spelled_out))
 
 
 def encode_response_json(response: InferResponse) -> bytes:
@@ -36,7 +36,7 @@ def encode_response_json(response: InferResponse) -> bytes:
 
     Raises: InvalidInputError for a tensor that JSON cannot hold (see `elements_for_json`).
     """
-    return canonical(response_object(response, _spelled_out))
+    return canonical_json(response_object(response, _spelled_out))
 
 
 def decode_request_json(

@@ -1,10 +1,13 @@
-"""Core, pure, stdlib only: infer requests and responses of the Open Inference Protocol as values.
+"""Core, pure: requests, responses and classes of KServe V2. Spec: content.md.
 
-Spec: docs/spec/content.md, section 3.
+Classes of an output travel as BYTES elements `score:index:label`, best first.
+Spec: docs/spec/content.md, sections 3 and 5.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +18,11 @@ from sealflow.wire.strict_json import is_integer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 MAX_TENSORS: Final = 64
 MAX_CLASSES: Final = 65_536
 MAX_ID_CHARACTERS: Final = 256
+_CLASS: Final = re.compile(r"(-?[0-9][0-9.e+-]{0,31}):([0-9]{1,10})(?::(.{0,4096}))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,3 +125,33 @@ def _check_distinct(named: tuple[Tensor, ...] | tuple[RequestedOutput, ...], wha
     if len(named) > 1 and len({each.name for each in named}) != len(named):
         msg = f"infer message: two {what} have the same name"
         raise MalformedError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopClass:
+    """One class that a model found, with its score as the model gave it."""
+
+    score: float
+    index: int
+    label: str = ""
+
+    def encode(self) -> bytes:
+        """Write the class; nine digits keep an FP32 score exact."""
+        tail = f":{self.label}" if self.label else ""
+        return f"{self.score:.9g}:{self.index}{tail}".encode()
+
+
+def parse_class(element: bytes | memoryview) -> TopClass:
+    """Read what `TopClass.encode` writes.
+
+    Raises: MalformedError.
+    """
+    try:
+        match = _CLASS.fullmatch(str(element, "utf-8"))
+        score = float(match[1]) if match else math.nan
+    except ValueError:
+        match, score = None, math.nan
+    if match is None or not math.isfinite(score):
+        msg = "classification: an element is not score:index:label"
+        raise MalformedError(msg)
+    return TopClass(score=score, index=int(match[2]), label=match[3] or "")

@@ -18,7 +18,7 @@ _DATATYPES: Final = {dtype: datatype for datatype, dtype in _DTYPES.items()}
 
 
 def dtype_of(datatype: DataType) -> np.dtype[Any]:
-    """Give the little-endian numpy type of a datatype; BYTES are Python objects.
+    """Return the little-endian numpy type of a datatype; BYTES are Python objects.
 
     Raises: InvalidInputError for BF16, which numpy does not have.
     """
@@ -31,7 +31,7 @@ def dtype_of(datatype: DataType) -> np.dtype[Any]:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
-    """Give a tensor as a read-only array, without a copy unless its memory is unaligned.
+    """Return a tensor as a read-only array, without a copy unless its memory is unaligned.
 
     BYTES come as an object array of `bytes`.
 

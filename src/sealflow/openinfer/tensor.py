@@ -1,4 +1,4 @@
-"""Core, pure, stdlib only: tensors of the Open Inference Protocol (KServe V2) as bytes.
+"""Core, pure: tensors, their datatypes and what a model expects of them.
 
 A value that exists is valid: shape, datatype and bytes agree. Spec: content.md, 2.
 """
@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import InvalidInputError, MalformedError
-from sealflow.wire.strict_json import is_integer
+from sealflow.wire.strict_json import is_integer, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
 
 MAX_RANK: Final = 16
 MAX_ELEMENTS: Final = 2**31 - 1
@@ -127,11 +128,11 @@ class Tensor:
         )
 
     def elements(self) -> list[memoryview]:
-        """Give what `each_element` does, in a list: each view takes some 200 bytes."""
+        """Return what `each_element` does, in a list: each view takes some 200 bytes."""
         return list(self.each_element())
 
     def each_element(self) -> Iterator[memoryview]:
-        """Give the elements of a BYTES tensor in C order, as views.
+        """Return the elements of a BYTES tensor in C order, as views.
 
         Raises: InvalidInputError for any other datatype.
         """
@@ -241,3 +242,60 @@ def _check_bytes(data: bytes | memoryview, elements: int, name: str) -> None:
     if at != len(data):
         msg = f"tensor {name}: BYTES data goes on after the last element"
         raise MalformedError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """What a model takes or gives under one name; -1 stands for any size.
+
+    Raises: MalformedError when it is not a valid specification.
+    """
+
+    name: str
+    datatype: DataType
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what no tensor could fit."""
+        check_name(self.name, "tensor specification")
+        if any(size != -1 and size < 1 for size in self.shape):
+            msg = f"tensor specification {self.name}: a size is neither -1 nor positive"
+            raise MalformedError(msg)
+        element_count(tuple(map(abs, self.shape)), self.name)
+
+    def check(self, tensor: Tensor) -> None:
+        """Refuse a tensor that does not fit.
+
+        Raises: InvalidInputError.
+        """
+        if tensor.name != self.name:
+            msg = f"tensor {tensor.name}: {self.name} is wanted here"
+            raise InvalidInputError(msg)
+        if tensor.datatype is not self.datatype:
+            msg = f"tensor {self.name}: is {tensor.datatype}, must be {self.datatype}"
+            raise InvalidInputError(msg)
+        if len(tensor.shape) != len(self.shape) or any(
+            wanted not in (-1, size) for size, wanted in zip(tensor.shape, self.shape, strict=True)
+        ):
+            msg = f"tensor {self.name}: shape {list(tensor.shape)} does not fit {list(self.shape)}"
+            raise InvalidInputError(msg)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that manifests and directories hold."""
+        return {"name": self.name, "datatype": self.datatype.value, "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, value: object) -> TensorSpec:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        if not isinstance(value, dict):
+            msg = "tensor specification: not a JSON object"
+            raise MalformedError(msg)
+        require_keys(value, ("name", "datatype", "shape"), "tensor specification")
+        return cls(
+            name=check_name(value["name"], "tensor specification"),
+            datatype=parse_datatype(value["datatype"]),
+            shape=parse_shape(value["shape"]),
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from sealflow.wire.queueing import Keyspace
+from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,11 +13,11 @@ _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?")
 _HOST: Final = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 
 
-class Circle(StrEnum):
+class CertificateGroup(StrEnum):
     """Who trusts whom: one certificate authority each.
 
     Whoever holds a certificate of `flink` can join the job, and of `rest` can submit code to it. So
-    a certificate of one circle means nothing in another.
+    a certificate of one group means nothing in another.
     """
 
     SERVICE = "service"
@@ -34,7 +34,7 @@ class Component:
     """
 
     name: str
-    circle: Circle = Circle.SERVICE
+    group: CertificateGroup = CertificateGroup.SERVICE
     serves: bool = False
     calls: bool = True
     java: bool = False
@@ -48,17 +48,17 @@ COMPONENTS: Final = (
     Component(name="engine", broker_user=True),
     Component(name="client", broker_user=True),
     Component(name="scaler", broker_user=True),
-    Component(name="jobmanager", circle=Circle.FLINK, serves=True, java=True),
-    Component(name="taskmanager", circle=Circle.FLINK, serves=True, java=True),
-    Component(name="rest", circle=Circle.REST, serves=True, java=True),
-    Component(name="submit", circle=Circle.REST, java=True),
+    Component(name="jobmanager", group=CertificateGroup.FLINK, serves=True, java=True),
+    Component(name="taskmanager", group=CertificateGroup.FLINK, serves=True, java=True),
+    Component(name="rest", group=CertificateGroup.REST, serves=True, java=True),
+    Component(name="submit", group=CertificateGroup.REST, java=True),
 )
 """`client` is an owner that speaks to the queue itself; `scaler` reads how long the queue is, for
 KEDA; `submit` sends the job to Flink."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class ClusterNames:
     """Where a cluster runs: its names, from which certificates and Kubernetes objects get theirs.
 
     `hosts`: further host names or addresses, as (component, host).
@@ -81,7 +81,7 @@ class Site:
             if name not in known:
                 raise ConfigError(f"no component {name!r} serves: name one of {', '.join(known)}")
             if _HOST.fullmatch(host) is None and ":" not in host:
-                raise ConfigError(f"{name}: {host!r} is no host name or address")
+                raise ConfigError(f"{name}: {host!r} is not a host name or address")
 
     def names_of(self, component: Component) -> tuple[str, ...]:
         """All names that a serving component is reached by; none for one that only calls."""

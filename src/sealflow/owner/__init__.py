@@ -1,50 +1,165 @@
-"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used."""
+"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used.
+
+Its words: client, model, trust, audit, as its rooms. May import `streams`, `files`, `clock`,
+`backoff` and the core.
+"""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Final
 
+from sealflow.extras import install_advice
+
 if TYPE_CHECKING:
-    from sealflow.owner.aio import AsyncClient as AsyncClient
-    from sealflow.owner.client import Client as Client
-    from sealflow.owner.queue_client import QueueClient as QueueClient
-    from sealflow.owner.queues import InputQueue as InputQueue
-    from sealflow.owner.queues import OutputQueue as OutputQueue
-    from sealflow.owner.results import InferResult as InferResult
-    from sealflow.owner.results import Label as Label
-    from sealflow.owner.results import Outcome as Outcome
+    from sealflow.attest.requirements import Requirements as Requirements
+    from sealflow.documents.revocation import Revoked as Revoked
+    from sealflow.documents.revocation import RevokedKind as RevokedKind
+    from sealflow.errors import ConfigError as ConfigError
+    from sealflow.errors import DeadlineError as DeadlineError
+    from sealflow.errors import EvidenceError as EvidenceError
+    from sealflow.errors import InvalidInputError as InvalidInputError
+    from sealflow.errors import MalformedError as MalformedError
+    from sealflow.errors import Mismatch as Mismatch
+    from sealflow.errors import ModelError as ModelError
+    from sealflow.errors import OpenError as OpenError
+    from sealflow.errors import PolicyError as PolicyError
+    from sealflow.errors import QueueFullError as QueueFullError
+    from sealflow.errors import RefusalCode as RefusalCode
+    from sealflow.errors import RefusedError as RefusedError
+    from sealflow.errors import SealflowError as SealflowError
+    from sealflow.errors import UnavailableError as UnavailableError
+    from sealflow.errors import VerificationError as VerificationError
+    from sealflow.openinfer.tensor import Tensor as Tensor
+    from sealflow.owner.audit.log_audit import AuditedLog as AuditedLog
+    from sealflow.owner.audit.log_audit import audit_log as audit_log
+    from sealflow.owner.audit.receipt_proof import ReceiptProof as ReceiptProof
+    from sealflow.owner.audit.receipt_proof import VerifiedReceipt as VerifiedReceipt
+    from sealflow.owner.audit.receipt_proof import verify_receipt as verify_receipt
+    from sealflow.owner.client.async_client import AsyncClient as AsyncClient
+    from sealflow.owner.client.client import Client as Client
+    from sealflow.owner.client.result import InferResult as InferResult
+    from sealflow.owner.client.result import Label as Label
+    from sealflow.owner.client.result import Outcome as Outcome
+    from sealflow.owner.models.owner_key import OwnerKey as OwnerKey
+    from sealflow.owner.models.owner_key import create_owner_key as create_owner_key
+    from sealflow.owner.models.owner_key import load_owner_key as load_owner_key
+    from sealflow.owner.models.packing import pack_folder as pack_folder
+    from sealflow.owner.queue.client import InputQueue as InputQueue
+    from sealflow.owner.queue.client import OutputQueue as OutputQueue
+    from sealflow.owner.queue.client import QueueClient as QueueClient
+    from sealflow.owner.trust.policy_file import load_policy as load_policy
+    from sealflow.owner.trust.policy_text import describe_policy as describe_policy
+    from sealflow.owner.trust.report import TrustReport as TrustReport
+    from sealflow.streams.address import BrokerAddress as BrokerAddress
+    from sealflow.wire.ids import ModelRef as ModelRef
 
 __all__ = [
     "AsyncClient",
+    "AuditedLog",
+    "BrokerAddress",
     "Client",
+    "ConfigError",
+    "DeadlineError",
+    "EvidenceError",
     "InferResult",
     "InputQueue",
+    "InvalidInputError",
     "Label",
+    "MalformedError",
+    "Mismatch",
+    "ModelError",
+    "ModelRef",
+    "OpenError",
     "Outcome",
     "OutputQueue",
+    "OwnerKey",
+    "PolicyError",
     "QueueClient",
+    "QueueFullError",
+    "ReceiptProof",
+    "RefusalCode",
+    "RefusedError",
+    "Requirements",
+    "Revoked",
+    "RevokedKind",
+    "SealflowError",
+    "Tensor",
+    "TrustReport",
+    "UnavailableError",
+    "VerificationError",
+    "VerifiedReceipt",
+    "audit_log",
+    "create_owner_key",
+    "describe_policy",
+    "load_owner_key",
+    "load_policy",
+    "pack_folder",
+    "verify_receipt",
 ]
 
 _MODULES: Final = {
-    "AsyncClient": "aio",
-    "Client": "client",
-    "InferResult": "results",
-    "InputQueue": "queues",
-    "Label": "results",
-    "Outcome": "results",
-    "OutputQueue": "queues",
-    "QueueClient": "queue_client",
+    "AsyncClient": "sealflow.owner.client.async_client",
+    "AuditedLog": "sealflow.owner.audit.log_audit",
+    "BrokerAddress": "sealflow.streams.address",
+    "Client": "sealflow.owner.client.client",
+    "ConfigError": "sealflow.errors",
+    "DeadlineError": "sealflow.errors",
+    "EvidenceError": "sealflow.errors",
+    "InferResult": "sealflow.owner.client.result",
+    "InputQueue": "sealflow.owner.queue.client",
+    "InvalidInputError": "sealflow.errors",
+    "Label": "sealflow.owner.client.result",
+    "MalformedError": "sealflow.errors",
+    "Mismatch": "sealflow.errors",
+    "ModelError": "sealflow.errors",
+    "ModelRef": "sealflow.wire.ids",
+    "OpenError": "sealflow.errors",
+    "Outcome": "sealflow.owner.client.result",
+    "OutputQueue": "sealflow.owner.queue.client",
+    "OwnerKey": "sealflow.owner.models.owner_key",
+    "PolicyError": "sealflow.errors",
+    "QueueClient": "sealflow.owner.queue.client",
+    "QueueFullError": "sealflow.errors",
+    "ReceiptProof": "sealflow.owner.audit.receipt_proof",
+    "RefusalCode": "sealflow.errors",
+    "RefusedError": "sealflow.errors",
+    "Requirements": "sealflow.attest.requirements",
+    "Revoked": "sealflow.documents.revocation",
+    "RevokedKind": "sealflow.documents.revocation",
+    "SealflowError": "sealflow.errors",
+    "Tensor": "sealflow.openinfer.tensor",
+    "TrustReport": "sealflow.owner.trust.report",
+    "UnavailableError": "sealflow.errors",
+    "VerificationError": "sealflow.errors",
+    "VerifiedReceipt": "sealflow.owner.audit.receipt_proof",
+    "audit_log": "sealflow.owner.audit.log_audit",
+    "create_owner_key": "sealflow.owner.models.owner_key",
+    "describe_policy": "sealflow.owner.trust.policy_text",
+    "load_owner_key": "sealflow.owner.models.owner_key",
+    "load_policy": "sealflow.owner.trust.policy_file",
+    "pack_folder": "sealflow.owner.models.packing",
+    "verify_receipt": "sealflow.owner.audit.receipt_proof",
 }
+"""Where each public name is defined."""
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for."""
+    """Import a public name when it is first asked for.
+
+    Raises: ImportError that says which extra to install, when a library is missing.
+    """
     module = _MODULES.get(name)
     if module is None:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    try:
+        value = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        advice = install_advice(error)
+        if advice is None:
+            raise
+        raise ImportError(advice, name=error.name) from error
     globals()[name] = value
     return value
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,25 +16,72 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import OpenError
-from sealflow.seal.content import Content, parse_content
-from sealflow.seal.padding import padding_for, unpad
-from sealflow.seal.receipt import split_asking
-from sealflow.seal.session_secrets import SECRET_BYTES, SessionSecrets, session_info
-from sealflow.seal.stream import open_stream, seal_stream, stream_length
+from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
+from sealflow.seal.content import (
+    Content,
+    Parts,
+    padding_for,
+    parse_content,
+    split_receipt_request,
+    unpad,
+)
+from sealflow.wire.domain import TrustDomain, length_prefixed
 from sealflow.wire.envelope import Envelope, Kind, ReplyHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, SessionId, new_request_id, new_session_id
-from sealflow.wire.prefixing import prefixed
-from sealflow.wire.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sealflow.seal.keys import OpeningKey, SealingKey
+    from sealflow.wire.ids import KeyId
 
-    Parts = Sequence[bytes | memoryview]
 
+SECRET_BYTES: Final = 32
 NONCE_BYTES: Final = 32
 _SHA256: Final = SHA256()
+
+
+class SessionSecrets:
+    """The worker's bounded memory of session secrets: saves the KEM for all but the first request.
+
+    Keyed by key, session and blob, so that nobody can plant a secret under another's session.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        """Keep at most `capacity` secrets, the least recently used go first."""
+        self._capacity = capacity
+        self._secrets: OrderedDict[tuple[KeyId, SessionId, bytes], bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many secrets are kept."""
+        return len(self._secrets)
+
+    def open_or_recall(self, key: OpeningKey, session_id: SessionId, blob: bytes) -> bytes:
+        """Open the session's blob, or remember it.
+
+        Raises: OpenError.
+        """
+        kid = key.sealing.key_id
+        index = (kid, session_id, blob)
+        secret = self._secrets.get(index)
+        if secret is None:
+            secret = key.open(blob, session_info(key.suite.domain, kid, session_id))
+            if len(secret) != SECRET_BYTES:
+                raise OpenError
+            self._secrets[index] = secret
+            if len(self._secrets) > self._capacity:
+                self._secrets.popitem(last=False)
+        else:
+            self._secrets.move_to_end(index)
+        return secret
+
+    def forget(self, key_id: KeyId) -> None:
+        """Drop all secrets that came sealed to a key, when the key goes."""
+        for index in [index for index in self._secrets if index[0] == key_id]:
+            del self._secrets[index]
+
+
+def session_info(domain: TrustDomain, kid: KeyId, session_id: SessionId) -> bytes:
+    """What a session's secret is sealed for: its trust domain, its key and its own id."""
+    return domain.label("session") + length_prefixed(kid.encode(), session_id.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +101,7 @@ class Session:
         """Draw a secret and seal it to the key, which must come from a verified directory."""
         secret = os.urandom(SECRET_BYTES)
         session_id = new_session_id()
-        blob = key.seal(secret, session_info(key.suite.world, key.key_id, session_id))
+        blob = key.seal(secret, session_info(key.suite.domain, key.key_id, session_id))
         return cls(key=key, session_id=session_id, key_blob=blob, _secret=secret)
 
     def seal_request(
@@ -63,7 +111,7 @@ class Session:
 
         `parts`: see `content_parts`. `deadline_ms`: Unix time after which workers drop it.
         """
-        world = self.key.suite.world
+        domain = self.key.suite.domain
         header = RequestHeader(
             key_id=self.key.key_id,
             session_id=self.session_id,
@@ -74,16 +122,16 @@ class Session:
         )
         padded, length = _padded(parts)
         start = encode_start(Kind.REQUEST, self.key.suite, header.encode(), self.key_blob, length)
-        transcript = _transcript(world, "request", start, self.key_blob)
+        transcript = _transcript(domain, "request", start, self.key_blob)
         salt = bytes.fromhex(header.request_id)
-        key = _derive(self._secret, salt, world.label("request key") + transcript)
-        body = seal_stream(key, transcript, padded)
+        key = _derive(self._secret, salt, domain.label("request key") + transcript)
+        body = seal_chunked(key, transcript, padded)
         return OutgoingCall(
             envelope=b"".join((start, self.key_blob, body)),
             header=header,
             suite=self.key.suite,
-            world=world,
-            request_digest=_request_digest(world, transcript, body),
+            domain=domain,
+            request_digest=_request_digest(domain, transcript, body),
             _secret=self._secret,
         )
 
@@ -95,7 +143,7 @@ class OutgoingCall:
     envelope: bytes = field(repr=False)
     header: RequestHeader
     suite: int
-    world: World
+    domain: TrustDomain
     request_digest: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
 
@@ -120,11 +168,11 @@ class OutgoingCall:
             or header.key_id != self.header.key_id
             or header.model_digest != self.header.model_digest
             or header.request_digest != self.request_digest.hex()
-            or header.simulated is not (self.world is World.SIMULATED)
+            or header.simulated is not (self.domain is TrustDomain.SIMULATED)
         ):
             raise OpenError
-        transcript = _transcript(self.world, "reply", reply.prefix_and_header, b"")
-        key = _reply_key(self._secret, self.world, header, transcript, self.request_digest)
+        transcript = _transcript(self.domain, "reply", reply.prefix_and_header, b"")
+        key = _reply_key(self._secret, self.domain, header, transcript, self.request_digest)
         content = _open_body(key, transcript, reply.body)
         self._secret = None
         return header, content
@@ -136,21 +184,23 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
     Raises: OpenError, for whatever reason; MalformedError when what opened is nonsense.
     """
     header = envelope.request_header
-    world = key.suite.world
+    domain = key.suite.domain
     if envelope.suite != key.suite or header.key_id != key.sealing.key_id:
         raise OpenError
-    secret = secrets.secret(key, header.session_id, envelope.key_blob)
-    transcript = _transcript(world, "request", envelope.prefix_and_header, envelope.key_blob)
+    secret = secrets.open_or_recall(key, header.session_id, envelope.key_blob)
+    transcript = _transcript(domain, "request", envelope.prefix_and_header, envelope.key_blob)
     salt = bytes.fromhex(header.request_id)
-    request_key = _derive(secret, salt, world.label("request key") + transcript)
-    content, receipt_salt = split_asking(_open_body(request_key, transcript, envelope.body))
+    request_key = _derive(secret, salt, domain.label("request key") + transcript)
+    content, receipt_salt = split_receipt_request(
+        _open_body(request_key, transcript, envelope.body)
+    )
     return IncomingCall(
         header=header,
         content=content,
         receipt_salt=receipt_salt,
         suite=envelope.suite,
-        world=world,
-        request_digest=_request_digest(world, transcript, envelope.body),
+        domain=domain,
+        request_digest=_request_digest(domain, transcript, envelope.body),
         _secret=secret,
     )
 
@@ -166,7 +216,7 @@ class IncomingCall:
     content: Content = field(repr=False)
     receipt_salt: str | None = field(default=None, repr=False)
     suite: int
-    world: World
+    domain: TrustDomain
     request_digest: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
 
@@ -185,13 +235,13 @@ class IncomingCall:
             model_digest=model_digest,
             instance=instance,
             nonce=os.urandom(NONCE_BYTES).hex(),
-            simulated=self.world is World.SIMULATED,
+            simulated=self.domain is TrustDomain.SIMULATED,
         )
         padded, length = _padded(parts)
         start = encode_start(Kind.REPLY, self.suite, header.encode(), b"", length)
-        transcript = _transcript(self.world, "reply", start, b"")
-        key = _reply_key(secret, self.world, header, transcript, self.request_digest)
-        sealed = start + seal_stream(key, transcript, padded)
+        transcript = _transcript(self.domain, "reply", start, b"")
+        key = _reply_key(secret, self.domain, header, transcript, self.request_digest)
+        sealed = start + seal_chunked(key, transcript, padded)
         # Only now, so that an error can be sealed when there is too little memory for a reply.
         self._secret = None
         return sealed
@@ -200,25 +250,29 @@ class IncomingCall:
 def _padded(parts: Parts) -> tuple[list[bytes | memoryview], int]:
     length = sum(map(len, parts))
     head, tail = padding_for(length)
-    return [head, *parts, tail], stream_length(len(head) + length + len(tail))
+    return [head, *parts, tail], chunked_length(len(head) + length + len(tail))
 
 
-def _transcript(world: World, purpose: str, start: bytes, blob: bytes) -> bytes:
-    whole = world.label(purpose + " transcript") + prefixed(start, blob)
+def _transcript(domain: TrustDomain, purpose: str, start: bytes, blob: bytes) -> bytes:
+    whole = domain.label(purpose + " transcript") + length_prefixed(start, blob)
     return hashlib.sha256(whole).digest()
 
 
-def _request_digest(world: World, transcript: bytes, body: bytes | memoryview) -> bytes:
-    digest = hashlib.sha256(world.label("request digest") + transcript)
+def _request_digest(domain: TrustDomain, transcript: bytes, body: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(domain.label("request digest") + transcript)
     digest.update(body)
     return digest.digest()
 
 
 def _reply_key(
-    secret: bytes, world: World, header: ReplyHeader, transcript: bytes, request_digest: bytes
+    secret: bytes,
+    domain: TrustDomain,
+    header: ReplyHeader,
+    transcript: bytes,
+    request_digest: bytes,
 ) -> bytes:
     salt = bytes.fromhex(header.request_id) + bytes.fromhex(header.nonce)
-    return _derive(secret, salt, world.label("reply key") + transcript + request_digest)
+    return _derive(secret, salt, domain.label("reply key") + transcript + request_digest)
 
 
 def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
@@ -226,4 +280,4 @@ def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
 
 
 def _open_body(key: bytes, context: bytes, body: memoryview) -> Content:
-    return parse_content(unpad(memoryview(open_stream(key, context, body))))
+    return parse_content(unpad(memoryview(open_chunked(key, context, body))))

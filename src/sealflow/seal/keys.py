@@ -1,27 +1,28 @@
-"""Core: key pairs that requests are sealed to. Spec: exchange.md, section 2.
+"""Core: suites, and key pairs that things are sealed to. Spec: exchange.md, section 2.
 
 X-Wing (draft-connolly-cfrg-xwing-kem): the private key is a 32-byte seed that SHAKE-256 expands to
 an ML-KEM-768 seed (64 bytes) and an X25519 key (32); the public key is both public keys in a row.
+
+A suite is a property of a key, never negotiated. The simulated trust domain has other labels,
+numbers and key prefixes, so nothing made in one means anything in the other.
 """
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import os
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final, assert_never
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from sealflow.errors import MalformedError, OpenError
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import KeyId
-from sealflow.wire.world import World
-
-if TYPE_CHECKING:
-    from sealflow.seal.suites import Suite
 
 SEED_BYTES: Final = 32
 _MLKEM_SEED_BYTES = 64
@@ -47,7 +48,7 @@ class SealingKey:
     suite: Suite
     public: bytes
     key_id: KeyId = field(init=False, compare=False)
-    """The key's name: a hash over world, suite and public key."""
+    """The key's name: a hash over trust domain, suite and public key."""
     _key: PublicKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -106,10 +107,10 @@ class OpeningKey:
 
 
 def key_id(suite: Suite, public: bytes) -> KeyId:
-    """Name a key by what it is: another suite or world is another key. Spec: exchange.md, 2.2."""
-    label = suite.world.label("kid")
+    """Name a key by what it is: it depends on suite and trust domain. Spec: exchange.md, 2.2."""
+    label = suite.domain.label("kid")
     digest = hashlib.sha256(label + struct.pack(">H", suite) + public).hexdigest()
-    return KeyId(f"sim-{digest}" if suite.world is World.SIMULATED else digest)
+    return KeyId(f"sim-{digest}" if suite.domain is TrustDomain.SIMULATED else digest)
 
 
 def _expand(suite: Suite, seed: bytes) -> tuple[PrivateKey, bytes]:
@@ -136,3 +137,54 @@ def _load_public(suite: Suite, public: bytes) -> PublicKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         msg = "public key: not a key of its suite"
         raise MalformedError(msg) from error
+
+
+class Suite(enum.IntEnum):
+    """KEM for the session secret; HKDF-SHA256, AES-256-GCM and Cobblestone-256 are fixed."""
+
+    XWING = 0x0001
+    X25519 = 0x0002
+    SIMULATED_XWING = 0xF001
+    SIMULATED_X25519 = 0xF002
+
+    @property
+    def domain(self) -> TrustDomain:
+        """The trust domain that the suite belongs to."""
+        return TrustDomain.SIMULATED if self & 0xF000 else TrustDomain.HARDWARE
+
+    @property
+    def post_quantum(self) -> bool:
+        """Whether recorded traffic stays sealed against a quantum computer."""
+        return self in (Suite.XWING, Suite.SIMULATED_XWING)
+
+    @property
+    def hpke(self) -> hpke.Suite:
+        """The RFC 9180 suite that seals the session secret."""
+        return _XWING if self.post_quantum else _X25519
+
+    @classmethod
+    def of(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
+        """The suite of a trust domain."""
+        match domain:
+            case TrustDomain.HARDWARE:
+                return cls.XWING if post_quantum else cls.X25519
+            case TrustDomain.SIMULATED:
+                return cls.SIMULATED_XWING if post_quantum else cls.SIMULATED_X25519
+            case _:
+                assert_never(domain)
+
+
+def parse_suite(number: object) -> Suite:
+    """Accept the number of a known suite.
+
+    Raises: MalformedError.
+    """
+    try:
+        return Suite(number)  # type: ignore[arg-type]  # any object may be asked for
+    except ValueError as error:
+        msg = "unknown cipher suite"
+        raise MalformedError(msg) from error
+
+
+_XWING = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+_X25519 = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

@@ -1,4 +1,4 @@
-"""Trusted: the one hole in the wall: frames in, frames out, over two pipes of the host.
+"""Trusted: the frame port to the host, and the words that may leave in clear through it.
 
 The pipes are moved away from descriptors 0 and 1, so that nothing else can write into them: inside
 Gramine, whatever goes to standard error comes out on the host's standard output.
@@ -10,16 +10,21 @@ import io
 import os
 import threading
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import MalformedError
-from sealflow.wire.framing import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+from sealflow.errors import MalformedError, SealflowError
+from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
+from sealflow.wire.strict_json import canonical_json
+
+if TYPE_CHECKING:
+    from sealflow.wire.frame_payloads import Event, Fatal
+
 
 _BUFFER_BYTES: Final = 256 * 1024
 _MAX_WAITING_BYTES: Final = 16 * 2**20
 
 
-class Port:
+class FramePort:
     """Receives on one thread, sends from any."""
 
     def __init__(self, reader: int, writer: int) -> None:
@@ -30,8 +35,8 @@ class Port:
         self._waiting: deque[tuple[FrameKind, memoryview]] = deque()
 
     @classmethod
-    def take_over(cls) -> Port:
-        """Take the process's standard input and output, and leave the void in their place."""
+    def from_stdio(cls) -> FramePort:
+        """Move the frame pipes away from stdin and stdout, and point those at /dev/null."""
         reader, writer = os.dup(0), os.dup(1)
         void = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
@@ -95,3 +100,31 @@ class Port:
         if got != count:
             raise MalformedError("frame: the pipe ended within a frame")
         return data
+
+
+class FatalError(SealflowError):
+    """Ends the process with a code of the closed list."""
+
+    def __init__(self, code: Fatal) -> None:
+        """Keep the code."""
+        super().__init__(code.value)
+        self.code = code
+
+
+class EventJournal:
+    """Writes events and the last word. For any thread."""
+
+    def __init__(self, port: FramePort) -> None:
+        """Write to the frame port."""
+        self._port = port
+
+    def record(self, event: Event, *, digest: str = "", **numbers: int) -> None:
+        """Say that something happened; `digest` names a model package."""
+        content: dict[str, object] = {"event": event.value, **numbers}
+        if digest:
+            content["digest"] = digest
+        self._port.send(FrameKind.EVENT, canonical_json(content))
+
+    def fatal(self, code: Fatal) -> None:
+        """Say why this process ends."""
+        self._port.send(FrameKind.FATAL, code.value.encode())

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from sealflow.errors import EnvelopeTooLargeError, MalformedError
+from sealflow.errors import EnvelopeTooLargeError, MalformedError, RefusalCode
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
@@ -22,8 +22,7 @@ from sealflow.wire.ids import (
     parse_request_id,
     parse_session_id,
 )
-from sealflow.wire.refusal import RefusalCode
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 MAGIC: Final = b"SFL1"
 PREFIX_LENGTH: Final = 16
@@ -59,7 +58,7 @@ class RequestHeader:
 
     def encode(self) -> bytes:
         """Write the header as canonical JSON."""
-        return canonical(
+        return canonical_json(
             {
                 "deadline_ms": self.deadline_ms,
                 "kid": self.key_id,
@@ -86,7 +85,7 @@ class ReplyHeader:
 
     def encode(self) -> bytes:
         """Write the header as canonical JSON."""
-        return canonical(
+        return canonical_json(
             {
                 "instance": self.instance,
                 "kid": self.key_id,
@@ -108,7 +107,7 @@ class RefusalHeader:
 
     def encode(self) -> bytes:
         """Write the header as canonical JSON."""
-        return canonical({"code": self.code.value, "rid": self.request_id})
+        return canonical_json({"code": self.code.value, "rid": self.request_id})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +124,7 @@ class Envelope:
     def request_header(self) -> RequestHeader:
         """The header of a request.
 
-        Raises: MalformedError when this is no request.
+        Raises: MalformedError when this is not a request.
         """
         if not isinstance(self.header, RequestHeader):
             msg = "the envelope is not a request"

@@ -51,7 +51,7 @@ def require_keys(
         raise MalformedError(msg)
 
 
-def canonical(value: dict[str, object]) -> bytes:
+def canonical_json(value: dict[str, object]) -> bytes:
     """Write an object in the one form that our own encoders use: sorted keys, no spaces, ASCII."""
     return _ENCODER.encode(value).encode()
 

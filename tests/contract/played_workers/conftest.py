@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.owner.transport import StreamTransport
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.streams.address import BrokerAddress
 from tests.sim.played_workers import KEYS, Engine
 from tests.sim.queue_server import Server
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import RefusalHeader, decode
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.gateway import PlayedEngine
 from tests.sim.played_workers import ANSWERING, KEYS
 
 if TYPE_CHECKING:
-    from sealflow.owner.transport import StreamTransport
+    from sealflow.owner.queue.transport import StreamTransport
     from tests.contract.played_workers.conftest import Start
     from tests.sim.queue_server import Server
 

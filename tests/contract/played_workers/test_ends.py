@@ -13,7 +13,7 @@ from tests.sim.played_workers import ANSWERING, KEYS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sealflow.owner.transport import StreamTransport
+    from sealflow.owner.queue.transport import StreamTransport
     from tests.contract.played_workers.conftest import Start
     from tests.sim.queue_server import Server
 

@@ -31,7 +31,7 @@ until(FrameKind.BOOT)
 def test_packages_are_sent(start: Start) -> None:
     """A package comes in pieces, whole; one that is not there, or empty, is said to be absent."""
     engine = start("""
-from sealflow.wire.framing import decode_chunk
+from sealflow.wire.frames import decode_chunk
 time.sleep(0.5)
 for byte in (b"\\1", b"\\2", b"\\3"):
     send(FrameKind.WANT, byte * 32)

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from sealflow.attest.claims import Claims, TrustRoot, verify
+from sealflow.attest.claims import Claims, TrustRoot, verify_evidence
 from sealflow.attest.evidence import Evidence
 from sealflow.attest.policy import Approval, appraise
 from sealflow.attest.reports import TcbStatus
@@ -31,7 +31,7 @@ def test_claims() -> None:
         advisories=frozenset({"INTEL-SA-00615"}),
     )
     evidence = sgx_evidence(lab, svn=5)
-    found = appraise(evidence, policy(wanted, lab.root_der), NOW_MS).claims.as_json()
+    found = appraise(evidence, policy(wanted, lab.root_der), NOW_MS).claims.to_json()
     signed = evidence.quote[: 48 + 384]
     assert found == {
         "tee": "simulated",
@@ -65,10 +65,10 @@ def test_binding() -> None:
 def test_proofs_cannot_be_made() -> None:
     """Claims and approvals cannot be made by hand."""
     lab = Lab()
-    claims = verify(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS)
+    claims = verify_evidence(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS)
     with pytest.raises(TypeError, match="verify"):
         Claims(
-            world=claims.world,
+            domain=claims.domain,
             bound=claims.bound,
             report=claims.report,
             platform=claims.platform,
@@ -76,4 +76,4 @@ def test_proofs_cannot_be_made() -> None:
             _verified=object(),
         )
     with pytest.raises(TypeError, match="appraise"):
-        Approval(claims=claims, policy_digest="", until_ms=0, _appraised=object())
+        Approval(claims=claims, policy_digest="", valid_until_ms=0, _appraised=object())

@@ -10,19 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealflow.attest.claims import TrustRoot, verify
-from sealflow.attest.evidence import (
-    MAX_COLLATERAL_BYTES,
-    MAX_QUOTE_BYTES,
-    BoundClaims,
-    Evidence,
-    Role,
-    Tee,
-    decode_base64,
-    report_data,
-)
+from sealflow.attest.claims import TrustRoot, verify_evidence
+from sealflow.attest.evidence import MAX_QUOTE_BYTES, BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.world import World
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from tests.sim.claims import bound_claims, changed
 from tests.sim.hardware_samples import QUOTES, sample
 
@@ -67,10 +60,10 @@ def test_report_data() -> None:
     """Each bit of claims, role and world changes what the quote carries."""
     bound = bound_claims().encode()
     carried = {
-        report_data(bound, Role.WORKER, World.SIMULATED),
-        report_data(bound, Role.KEY_BROKER, World.SIMULATED),
-        report_data(bound, Role.WORKER, World.HARDWARE),
-        report_data(bound + b" ", Role.WORKER, World.SIMULATED),
+        report_data(bound, Role.WORKER, TrustDomain.SIMULATED),
+        report_data(bound, Role.KEY_BROKER, TrustDomain.SIMULATED),
+        report_data(bound, Role.WORKER, TrustDomain.HARDWARE),
+        report_data(bound + b" ", Role.WORKER, TrustDomain.SIMULATED),
     }
     assert [len(each) for each in carried] == [64] * 4
 
@@ -79,7 +72,7 @@ def test_report_data() -> None:
 def test_evidence(quote: bytes, bound: bytes, collateral: bytes) -> None:
     """Evidence is read as it was written, whatever is in it."""
     evidence = Evidence(tee=Tee.SNP, quote=quote, bound=bound, collateral=collateral)
-    assert Evidence.from_json(json.loads(json.dumps(evidence.as_json()))) == evidence
+    assert Evidence.from_json(json.loads(json.dumps(evidence.to_json()))) == evidence
 
 
 @pytest.mark.parametrize(
@@ -96,7 +89,7 @@ def test_evidence(quote: bytes, bound: bytes, collateral: bytes) -> None:
 )
 def test_broken_evidence(changes: dict[str, Any]) -> None:
     """Evidence with a wrong, missing, unknown or too large part does not parse."""
-    whole = Evidence(tee=Tee.SGX, quote=b"q", bound=b"b", collateral=b"c").as_json()
+    whole = Evidence(tee=Tee.SGX, quote=b"q", bound=b"b", collateral=b"c").to_json()
     with pytest.raises(MalformedError):
         Evidence.from_json(json.loads(changed(json.dumps(whole).encode(), **changes)))
     with pytest.raises(MalformedError):
@@ -114,14 +107,14 @@ def test_quote_of_other_hardware() -> None:
         collateral=sample(entry["collateral"]),
     )
     with pytest.raises(EvidenceError, match="the quote is of tdx, not of sgx"):
-        verify(evidence, TrustRoot(), 1000 * entry["verify_at"])
+        verify_evidence(evidence, TrustRoot(), 1000 * entry["verify_at"])
 
 
 @pytest.mark.parametrize("limit", range(1, 9))
 def test_base64(limit: int) -> None:
     """Base64 of so many bytes is taken, of one more is not."""
     for length in range(limit + 1):
-        assert decode_base64(b64encode(bytes(length)).decode(), limit, "x") == bytes(length)
+        assert base64_bytes(b64encode(bytes(length)).decode(), limit, "x") == bytes(length)
     for length in range(limit + 1, limit + 5):
         with pytest.raises(MalformedError, match="x"):
-            decode_base64(b64encode(bytes(length)).decode(), limit, "x")
+            base64_bytes(b64encode(bytes(length)).decode(), limit, "x")

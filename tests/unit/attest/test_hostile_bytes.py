@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.dcap import verify_quote
-from sealflow.attest.snp.verifying import verify_report
-from sealflow.attest.wanted import wanted_collateral
+from sealflow.attest.amd.verify import verify_amd_report
+from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.dcap_bodies import sgx_body, tdx_body
 from tests.sim.dcap_certificates import NOW_S
 from tests.sim.dcap_lab import Lab
@@ -23,7 +23,7 @@ from tests.sim.snp_authority import snp_authority
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealflow.attest.snp.endorsements import Endorsements
+    from sealflow.attest.amd.endorsements import Endorsements
 
 
 def mutated(data: bytes, seed: int, count: int) -> Iterator[bytes]:
@@ -54,10 +54,10 @@ def test_quotes(tee: str) -> None:
     lab = Lab(tee=tee)
     quote = lab.quote(sgx_body() if tee == "SGX" else tdx_body(service_td=bytes(48)))
     collateral, root = lab.collateral(), lab.root_der
-    good = verify_quote(quote, collateral, root, NOW_S)
+    good = verify_intel_quote(quote, collateral, root, NOW_S)
     for each in mutated(quote, 1, 800):
         with suppress(EvidenceError):
-            assert verify_quote(each, collateral, root, NOW_S) == good
+            assert verify_intel_quote(each, collateral, root, NOW_S) == good
         with suppress(MalformedError):
             json.loads(wanted_collateral(each))
 
@@ -66,10 +66,10 @@ def test_collateral() -> None:
     """Broken collateral is refused or means the same."""
     lab = Lab()
     quote, collateral = lab.quote(sgx_body()), lab.collateral()
-    good = verify_quote(quote, collateral, lab.root_der, NOW_S)
+    good = verify_intel_quote(quote, collateral, lab.root_der, NOW_S)
     for each in mutated(collateral, 2, 800):
         with suppress(EvidenceError):
-            assert verify_quote(quote, each, lab.root_der, NOW_S) == good
+            assert verify_intel_quote(quote, each, lab.root_der, NOW_S) == good
 
 
 def test_revocation_lists() -> None:
@@ -79,7 +79,7 @@ def test_revocation_lists() -> None:
     crl = bytes.fromhex(json.loads(lab.collateral())["pck_crl"])
     for each in mutated(crl, 3, 600):
         with pytest.raises(EvidenceError):
-            verify_quote(
+            verify_intel_quote(
                 quote, lab.but(changes={"pck_crl": each.hex()}).collateral(), lab.root_der, NOW_S
             )
 
@@ -90,7 +90,7 @@ def test_reports() -> None:
     collateral, root = amd.endorsements().encode(), amd.root()
     for each in mutated(amd.report(), 4, 600):
         with pytest.raises(EvidenceError):
-            verify_report(each, collateral, root, NOW_S)
+            verify_amd_report(each, collateral, root, NOW_S)
 
 
 @pytest.mark.parametrize("part", ["leaf", "intermediate", "root", "crl"])
@@ -101,7 +101,7 @@ def test_certificates(part: str) -> None:
     for each in mutated(getattr(good, part), 5, 600):
         broken = replace(good, **{part: each}).encode()
         with pytest.raises(EvidenceError):
-            verify_report(amd.report(), broken, amd.root(), NOW_S)
+            verify_amd_report(amd.report(), broken, amd.root(), NOW_S)
 
 
 @pytest.mark.parametrize("part", ["leaf", "intermediate", "root"])
@@ -112,4 +112,4 @@ def test_real_certificates(part: str) -> None:
     at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
     for each in mutated(getattr(good, part), 6, 300):
         with pytest.raises(EvidenceError):
-            verify_report(sample(name), replace(good, **{part: each}).encode(), None, at_s)
+            verify_amd_report(sample(name), replace(good, **{part: each}).encode(), None, at_s)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.claims import form
+from sealflow.attest.claims import tee_of_report
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.requirements import DAY_S
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.world import World
+from sealflow.wire.domain import TrustDomain
 from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
 from tests.sim.dcap_bodies import sgx_body
 from tests.sim.dcap_certificates import NOW_S
@@ -36,21 +36,25 @@ def test_sgx() -> None:
     lab = Lab()
     approval = appraise(sgx_evidence(lab), policy(SGX, lab.root_der), NOW_MS, nonce=NONCE)
     claims = approval.claims
-    assert (claims.world, form(claims.report)) == (World.SIMULATED, Tee.SGX)
+    assert (claims.domain, tee_of_report(claims.report)) == (TrustDomain.SIMULATED, Tee.SGX)
     assert (claims.measurement, claims.signer, claims.svn) == ("11" * 32, "22" * 32, 1)
     assert (claims.tcb_status, claims.advisories) == ("UpToDate", ())
-    assert claims.as_json()["form"] == "sgx"
-    assert approval.until_ms == NOW_MS + 29 * DAY_S * 1000
+    assert claims.to_json()["form"] == "sgx"
+    assert approval.valid_until_ms == NOW_MS + 29 * DAY_S * 1000
     short = policy(but(SGX, max_collateral_age_s=2 * DAY_S), lab.root_der)
-    assert appraise(sgx_evidence(lab), short, NOW_MS).until_ms == NOW_MS + DAY_S * 1000
+    assert appraise(sgx_evidence(lab), short, NOW_MS).valid_until_ms == NOW_MS + DAY_S * 1000
 
 
 def test_tdx() -> None:
     """A trust domain that meets the policy is approved."""
     lab = Lab(tee="TDX")
     claims = appraise(tdx_evidence(lab), policy(TDX, lab.root_der), NOW_MS).claims
-    assert (form(claims.report), claims.measurement, claims.signer) == (Tee.TDX, "33" * 48, "")
-    registers = claims.as_json()["registers"]
+    assert (tee_of_report(claims.report), claims.measurement, claims.signer) == (
+        Tee.TDX,
+        "33" * 48,
+        "",
+    )
+    registers = claims.to_json()["registers"]
     assert isinstance(registers, dict)
     assert registers["rtmr1"] == "41" * 48
 
@@ -59,9 +63,9 @@ def test_snp() -> None:
     """An SNP guest that meets the policy is approved."""
     amd = snp_authority(NOW_S)
     claims = appraise(snp_evidence(amd), policy(SNP, amd.root()), NOW_MS).claims
-    assert (form(claims.report), claims.measurement) == (Tee.SNP, "11" * 48)
+    assert (tee_of_report(claims.report), claims.measurement) == (Tee.SNP, "11" * 48)
     assert (claims.tcb_status, claims.advisories) == ("not rated", ())
-    assert claims.as_json()["registers"] == {}
+    assert claims.to_json()["registers"] == {}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import hashlib
 from sealflow.attest.claims import TrustRoot
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, appraise, policy_digest
-from sealflow.wire.strict_json import canonical
+from sealflow.wire.strict_json import canonical_json
 from tests.sim.claims import MANIFEST, NONCE
 from tests.sim.dcap_lab import Lab
 from tests.sim.policies import NOW_MS, SGX, TDX, but, policy, sgx_evidence
@@ -42,11 +42,11 @@ def test_policy_digests() -> None:
         "tee": "simulated",
         "deployment": "test",
         "manifest_digest": MANIFEST,
-        "requirements": SGX.as_json(),
+        "requirements": SGX.to_json(),
         "models": {"m": ["a" * 64, "b" * 64]},
         "root": hashlib.sha256(lab.root_der).hexdigest(),
     }
     wanted = policy(SGX, lab.root_der, models=models)
-    assert policy_digest(wanted) == hashlib.sha256(canonical(whole)).hexdigest()
+    assert policy_digest(wanted) == hashlib.sha256(canonical_json(whole)).hexdigest()
     evidence = sgx_evidence(lab)
     assert appraise(evidence, wanted, NOW_MS, nonce=NONCE).policy_digest == policy_digest(wanted)

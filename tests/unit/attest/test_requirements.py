@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from sealflow.attest.reports import PlatformFlag, TcbStatus
-from sealflow.attest.requirements import OutOfDateException, Requirements
-from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import (
+    OutOfDateException,
+    Requirements,
+    SnpRequirements,
+    TdxRequirements,
+)
 from sealflow.errors import MalformedError
 from tests.sim.dcap_certificates import DAY_S
 
@@ -72,11 +76,11 @@ TABLE: dict[str, Any] = {
 
 def test_demands() -> None:
     """All demands have this form, and each comes back out of it."""
-    assert FULL.as_json() == TABLE
-    assert Requirements.from_json(TABLE, "w").as_json() == TABLE
+    assert FULL.to_json() == TABLE
+    assert Requirements.from_json(TABLE, "w").to_json() == TABLE
     for name in set(TABLE) - {"measurements", "insecure_signer_only"}:
         short = Requirements.from_json({k: v for k, v in TABLE.items() if k != name}, "w")
-        assert short.as_json().get(name) != TABLE[name], name
+        assert short.to_json().get(name) != TABLE[name], name
     only = {"measurements": ["11" * 32]}
     assert Requirements.from_json(only, "w") == Requirements(measurements=frozenset({"11" * 32}))
     signer_only = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.cli.main import main
-from sealflow.owner.policy_file import write_policy
+from sealflow.owner.trust.policy_file import write_policy
 from tests.sim.gateway import RunningGateway
 from tests.sim.service import PlayedService
 
@@ -43,7 +43,7 @@ class Done:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Run `sealflow` with arguments."""
-    logger = logging.getLogger("sealflow.owner.results")
+    logger = logging.getLogger("sealflow.owner.client.result")
     level = logger.level
 
     def call(*arguments: object) -> Done:

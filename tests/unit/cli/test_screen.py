@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sealflow.attest.evidence import Role
-from sealflow.cli.screen import print_table, progress, visible
-from sealflow.owner.policy_file import write_policy
+from sealflow.cli.screen import print_table, progress, strip_control_characters
+from sealflow.owner.trust.policy_file import write_policy
 from tests.sim.cluster import sealflow
 from tests.sim.deployments import simulated_deployment
 
@@ -104,7 +104,7 @@ def test_peers_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("text", ["plain", "two\nlines\tand a tab", "Zürich 東京 🙂"])
 def test_text_stays(text: str) -> None:
     """Words of any language stay as they are."""
-    assert visible(text) == text
+    assert strip_control_characters(text) == text
 
 
 def test_no_bar_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

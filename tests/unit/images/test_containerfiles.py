@@ -10,11 +10,25 @@ from pathlib import Path
 import pytest
 
 from sealflow import __version__
-from tools.images import BASE
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {path.name: path.read_text() for path in (ROOT / "deploy" / "images").iterdir()}
-CORE = {"__init__.py", "attest", "errors.py", "openinfer", "seal", "trusted", "wire"}
+CORE = {
+    "__init__.py",
+    "backoff.py",
+    "attest",
+    "documents",
+    "errors.py",
+    "openinfer",
+    "package",
+    "seal",
+    "trusted",
+    "wire",
+}
+INSTALL = re.compile(
+    r"python3 -m tools\.setup --into /opt/[a-z/]+ --lists (?P<lists>[a-z ]+?) *(&&|$)"
+)
+SNAPSHOT = "http://snapshot.debian.org/archive/"
 STAGE = re.compile(r"^FROM (\S+)(?: AS (\S+))?$", re.MULTILINE)
 
 
@@ -46,20 +60,37 @@ def test_stages_come_from_arguments(name: str) -> None:
 
 
 def test_base_is_pinned() -> None:
-    """What a build stands on is named by its digest, the same with buildah as with docker."""
-    assert re.fullmatch(r"docker\.io/library/debian@sha256:[0-9a-f]{64}", BASE)
-    assert f"ARG BASE={BASE}\n" in FILES["enclaves.Containerfile"]
+    """What a build stands on is named by its digest, in one place alone."""
+    named = [line for text in FILES.values() for line in text.splitlines() if "docker.io" in line]
+    (base,) = named
+    assert re.fullmatch(r"ARG BASE=docker\.io/library/debian@sha256:[0-9a-f]{64}", base)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_packages_are_pinned(name: str) -> None:
-    """Every package of Python's comes from a list with hashes; nothing comes from an address."""
-    for each in instructions(FILES[name]):
+    """Python packages come from lists with hashes, by the project's installer, and nothing else."""
+    steps = instructions(FILES[name])
+    copied = {source for each in steps if each.startswith("COPY") for source in each.split()[1:-1]}
+    installed = [INSTALL.search(each) for each in steps if "tools.setup " in each]
+    assert len(installed) == 1
+    for found in installed:
+        assert found is not None
+        lists = {f"requirements/{each}.txt" for each in ("build", "uv", *found["lists"].split())}
+        assert lists == {each for each in copied if each.startswith("requirements/")}
+    for each in steps:
         assert not each.startswith("ADD")
-        assert not re.search(r"\b(curl|wget|git clone)\b", each)
-        if "pip " in each and " install " in each and "apt-get" not in each.partition("pip --")[0]:
-            assert "--require-hashes -r" in each, each
+        assert not re.search(r"\b(curl|wget|git clone|pip3?|easy_install)\b", each), each
     assert "index-url" not in FILES[name]
+
+
+def test_snapshot_has_security_fixes() -> None:
+    """A build at a time in the past takes what a build of that day took, security fixes too."""
+    (step,) = [each for each in instructions(FILES["enclaves.Containerfile"]) if SNAPSHOT in each]
+    assert re.findall(rf'"{SNAPSHOT}(\S+) (\S+)"', step) == [
+        ("debian/$SNAPSHOT", "bookworm"),
+        ("debian/$SNAPSHOT", "bookworm-updates"),
+        ("debian-security/$SNAPSHOT", "bookworm-security"),
+    ]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -98,6 +129,8 @@ def test_context_is_an_allow_list() -> None:
     """Nothing of a checkout reaches a build but what the Containerfiles copy."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert lines[1] == "*"
+    # Tools leave hidden folders in `src`, which is measured.
+    assert lines[-2:] == ["**/__pycache__", "**/.*"]
     allowed = {line.removeprefix("!") for line in lines if line.startswith("!")}
     copied = {
         source

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError
-from sealflow.openinfer.classification import TopClass, parse_class
+from sealflow.openinfer.messages import TopClass, parse_class
 
 
 @given(

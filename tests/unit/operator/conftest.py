@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.operator.components import Site
-from sealflow.operator.keyset import make
-from sealflow.operator.private import write_tree
+from sealflow.operator.components import ClusterNames
+from sealflow.operator.key_folder import make, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SITE = Site(deployment="demo", release="sf", namespace="prod", hosts=(("gateway", "a.example"),))
+SITE = ClusterNames(
+    deployment="demo", release="sf", namespace="prod", hosts=(("gateway", "a.example"),)
+)
 
 
 @pytest.fixture(scope="session")

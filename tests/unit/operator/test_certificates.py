@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.operator.authority import load_certificates
+from sealflow.operator.certificates import load_certificates
 from sealflow.operator.components import COMPONENTS
-from sealflow.operator.keyset import rotate_authorities, rotate_certificates
-from sealflow.operator.private import write_tree
+from sealflow.operator.key_folder import rotate_authorities, rotate_certificates, write_tree
+from tests.sim.flink_install import keytool
 from tests.sim.tls import client_context, server_context, shake_hands
 
 if TYPE_CHECKING:
@@ -103,11 +103,11 @@ def test_java_stores(folder: Path, name: str) -> None:
     """Java finds an RSA key with its chain in the key store, and trusted roots in the other."""
     own, password = folder / "keys" / name, folder / "password" / name / "keystore"
     options = ("-storetype", "PKCS12", "-storepass:file", password, "-v", "-J-Xshare:auto")
-    keys = run("keytool", "-list", "-keystore", own / "keystore.p12", *options)
+    keys = run(keytool(), "-list", "-keystore", own / "keystore.p12", *options)
     assert "PrivateKeyEntry" in keys
     assert "Certificate chain length: 2" in keys
     assert "3072-bit RSA key" in keys
-    roots = run("keytool", "-list", "-keystore", own / "truststore.p12", *options)
+    roots = run(keytool(), "-list", "-keystore", own / "truststore.p12", *options)
     assert "trustedCertEntry" in roots
     assert "contains 1 entry" in roots
 
@@ -123,7 +123,7 @@ def test_rotated_authorities(files: dict[str, bytes], folder: Path, tmp_path: Pa
         assert shake_hands(server, client, "broker") == "engine"
     trust = new / "keys" / "rest" / "truststore.p12"
     password = new / "password" / "rest" / "keystore"
-    listed = run("keytool", "-list", "-keystore", trust, "-storepass:file", password)
+    listed = run(keytool(), "-list", "-keystore", trust, "-storepass:file", password)
     assert "contains 2 entries" in listed
 
 

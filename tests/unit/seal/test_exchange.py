@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.content import ContentKind, content_parts, error_parts, parse_error
-from sealflow.seal.exchange import open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import PREFIX_LENGTH
 from sealflow.wire.ids import ModelRef
 from tests.sim.sealing import DIGEST, INSTANCE, KEYS, pair, parsed
@@ -192,7 +190,7 @@ def test_no_repr_shows_a_secret() -> None:
     call = both.call(b'{"canary":1}', b"canary")
     opened = both.open(call.envelope)
     shown = "".join(map(repr, (both.session, both.key, call, opened, both.secrets)))
-    secret = both.secrets.secret(both.key, both.session.session_id, both.session.key_blob)
+    secret = both.secrets.open_or_recall(both.key, both.session.session_id, both.session.key_blob)
     assert repr(secret) not in shown
     assert repr(both.key.seed) not in shown
     assert "canary" not in shown

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError, OpenError
-from sealflow.seal.keys import OpeningKey, SealingKey, public_key_bytes
-from sealflow.seal.padding import padded_length, padding_for, unpad
-from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream, stream_length
-from sealflow.seal.suites import Suite, parse_suite
+from sealflow.seal.chunked import KEY_BYTES, chunked_length, open_chunked, seal_chunked
+from sealflow.seal.content import padded_length, padding_for, unpad
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite, parse_suite, public_key_bytes
 
 
 @pytest.mark.parametrize("suite", Suite)
@@ -87,21 +86,21 @@ def test_padding_that_is_not_zero_is_refused() -> None:
 def test_a_stream_has_the_length_foretold(parts: list[bytes]) -> None:
     """The length of a sealed stream is known before it is sealed."""
     key, whole = bytes(KEY_BYTES), b"".join(parts)
-    sealed = seal_stream(key, b"context", parts)
-    assert len(sealed) == stream_length(len(whole))
-    assert open_stream(key, b"context", sealed) == whole
+    sealed = seal_chunked(key, b"context", parts)
+    assert len(sealed) == chunked_length(len(whole))
+    assert open_chunked(key, b"context", sealed) == whole
 
 
 @pytest.mark.parametrize("cut", [0, 1, 55, 56, 71, 72, 16_456, 16_457, 32_855, -1])
 def test_a_truncated_stream_does_not_open(cut: int) -> None:
     """Also at chunk borders."""
-    sealed = seal_stream(bytes(KEY_BYTES), b"", [bytes(40_000)])
+    sealed = seal_chunked(bytes(KEY_BYTES), b"", [bytes(40_000)])
     with pytest.raises(OpenError):
-        open_stream(bytes(KEY_BYTES), b"", sealed[:cut])
+        open_chunked(bytes(KEY_BYTES), b"", sealed[:cut])
 
 
 def test_a_stream_is_bound_to_its_context() -> None:
     """Another context, another message."""
-    sealed = seal_stream(bytes(KEY_BYTES), b"a", [b"x"])
+    sealed = seal_chunked(bytes(KEY_BYTES), b"a", [b"x"])
     with pytest.raises(OpenError):
-        open_stream(bytes(KEY_BYTES), b"b", sealed)
+        open_chunked(bytes(KEY_BYTES), b"b", sealed)

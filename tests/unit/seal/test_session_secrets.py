@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sealflow.errors import OpenError
-from sealflow.seal.exchange import Session
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
+from sealflow.seal.exchange import Session, SessionSecrets
+from sealflow.seal.keys import Suite
 from sealflow.wire.ids import KeyId
 from tests.sim.sealing import pair
 
@@ -17,7 +16,7 @@ def test_a_planted_session_blob_does_not_poison_the_memory_of_secrets() -> None:
     both, attacker = pair(), pair()
     blob = attacker.key.sealing.seal(b"x" * 32, b"whatever")
     with pytest.raises(OpenError):
-        both.secrets.secret(both.key, both.session.session_id, blob)
+        both.secrets.open_or_recall(both.key, both.session.session_id, blob)
     both.open(both.call().envelope)
 
 
@@ -28,7 +27,7 @@ def test_a_session_secret_of_the_wrong_length_is_refused() -> None:
     for part in (both.key.sealing.key_id, both.session.session_id):
         info += len(part).to_bytes(4) + part.encode()
     with pytest.raises(OpenError):
-        both.secrets.secret(
+        both.secrets.open_or_recall(
             both.key, both.session.session_id, both.key.sealing.seal(b"short", info)
         )
 
@@ -39,8 +38,8 @@ def test_the_memory_of_secrets_is_bounded_and_forgets_with_its_key() -> None:
     secrets = SessionSecrets(2)
     for _ in range(3):
         other = Session.start(both.key.sealing)
-        secrets.secret(both.key, other.session_id, other.key_blob)
-        secrets.secret(both.key, other.session_id, other.key_blob)
+        secrets.open_or_recall(both.key, other.session_id, other.key_blob)
+        secrets.open_or_recall(both.key, other.session_id, other.key_blob)
     assert len(secrets) == 2
     secrets.forget(KeyId("00" * 32))
     assert len(secrets) == 2
@@ -55,7 +54,7 @@ def test_the_least_recently_used_secret_goes_first() -> None:
     first, second, third = (Session.start(both.key.sealing) for _ in range(3))
 
     def secret(session: Session) -> bytes:
-        return secrets.secret(both.key, session.session_id, session.key_blob)
+        return secrets.open_or_recall(both.key, session.session_id, session.key_blob)
 
     kept, dropped = secret(first), secret(second)
     assert secret(first) is kept

@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 
 from sealflow.errors import MalformedError
-from sealflow.seal.suites import Suite, parse_suite
-from sealflow.wire.world import World
+from sealflow.seal.keys import Suite, parse_suite
+from sealflow.wire.domain import TrustDomain
 
 
-@pytest.mark.parametrize("world", World)
+@pytest.mark.parametrize("domain", TrustDomain)
 @pytest.mark.parametrize("post_quantum", [True, False])
-def test_the_suite_of_a_world(world: World, *, post_quantum: bool) -> None:
+def test_the_suite_of_a_world(domain: TrustDomain, *, post_quantum: bool) -> None:
     """Each world has a suite of either strength, and no other world has it."""
-    suite = Suite.of(world, post_quantum=post_quantum)
-    assert (suite.world, suite.post_quantum) == (world, post_quantum)
+    suite = Suite.of(domain, post_quantum=post_quantum)
+    assert (suite.domain, suite.post_quantum) == (domain, post_quantum)
     assert parse_suite(int(suite)) is suite
 
 
-@pytest.mark.parametrize("world", World)
-def test_post_quantum_unless_asked_otherwise(world: World) -> None:
+@pytest.mark.parametrize("domain", TrustDomain)
+def test_post_quantum_unless_asked_otherwise(domain: TrustDomain) -> None:
     """The default resists a quantum computer."""
-    assert Suite.of(world).post_quantum
+    assert Suite.of(domain).post_quantum
 
 
 @pytest.mark.parametrize("number", [0, 3, -1, "1", None, 1.5, 2**32])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealflow.errors import EnvelopeTooLargeError, MalformedError
+from sealflow.errors import EnvelopeTooLargeError, MalformedError, RefusalCode
 from sealflow.wire.envelope import (
     MAX_HEADER_BYTES,
     Envelope,
@@ -21,7 +21,6 @@ from sealflow.wire.envelope import (
     encode_start,
 )
 from sealflow.wire.ids import KeyId, ModelRef, new_request_id, new_session_id
-from sealflow.wire.refusal import RefusalCode
 
 LIMIT = 1000
 

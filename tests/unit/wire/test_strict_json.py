@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.ids import ModelRef, parse_key_id, parse_name
-from sealflow.wire.queueing import Keyspace
 from sealflow.wire.strict_json import (
-    canonical,
+    canonical_json,
     parse_object,
     parse_object_with_floats,
     require_keys,
@@ -26,7 +26,7 @@ values: st.SearchStrategy[object] = st.recursive(
 @given(st.dictionaries(st.text(), values, max_size=4))
 def test_what_we_write_we_read(value: dict[str, object]) -> None:
     """Canonical JSON is strict JSON."""
-    assert parse_object(canonical(value), "value") == value
+    assert parse_object(canonical_json(value), "value") == value
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
-"""Core: a make-believe Intel: root, certificates, revocation lists and collateral of a simulation.
+"""Core: a make-believe Intel: certificates, revocation lists, collateral of a simulation.
 
 Real formats under a root of its own, so that the real verifier judges it and no production policy
 accepts it. Every name says what it is. Source: Intel SGX PCK Certificate and CRL Profile
-Specification 1.5; TCB info version 3, QE identity version 2.
+Specification 1.5 (the extension of PCK certificates: section 1.3.5); TCB info version 3, QE
+identity version 2.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,20 +20,86 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from sealflow.attest.simulated.pck_extension import FMSPC, pck_extension
-from sealflow.attest.simulated.quote_form import PCE_SVN, QE_SVN, TCB_SVN, raw_signature
+from sealflow.attest.simulated.platform import (
+    AUTH_DATA,
+    PCE_SVN,
+    QE_SVN,
+    TCB_SVN,
+    SimulatedPlatform,
+    point,
+    raw_signature,
+    report_body,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+
+FMSPC: Final = bytes.fromhex("5e0000000000")
+_PPID: Final = bytes(16)
+_SGX: Final = "1.2.840.113741.1.13.1"
+_COMPONENTS: Final = 16
 QE_SIGNER: Final = bytes.fromhex("5e" * 32)
 QE_PRODUCT_ID: Final = 1
 TCB_EVALUATION: Final = 1
 _BACKDATED: Final = timedelta(hours=1)
+LIFE: Final = timedelta(days=365)
+_QE_ATTRIBUTES: Final = 0x11
+
+
+def pck_extension() -> x509.UnrecognizedExtension:
+    """Describe the one simulated platform."""
+    tcb = [_item(f"2.{number}", _integer(TCB_SVN)) for number in range(1, _COMPONENTS + 1)] + [
+        _item("2.17", _integer(PCE_SVN)),
+        _item("2.18", _octets(bytes([TCB_SVN] * _COMPONENTS))),
+    ]
+    value = _sequence(
+        _item("1", _octets(_PPID)),
+        _item("2", _sequence(*tcb)),
+        _item("3", _octets(bytes(2))),
+        _item("4", _octets(FMSPC)),
+        _item("5", _der(0x0A, b"\0")),
+    )
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier(_SGX), value)
+
+
+def _item(suffix: str, value: bytes) -> bytes:
+    return _sequence(_object_identifier(f"{_SGX}.{suffix}"), value)
+
+
+def _sequence(*items: bytes) -> bytes:
+    return _der(0x30, b"".join(items))
+
+
+def _octets(value: bytes) -> bytes:
+    return _der(0x04, value)
+
+
+def _integer(value: int) -> bytes:
+    return _der(0x02, value.to_bytes(value.bit_length() // 8 + 1))
+
+
+def _object_identifier(dotted: str) -> bytes:
+    first, second, *rest = map(int, dotted.split("."))
+    encoded = bytearray([first * 40 + second])
+    for number in rest:
+        groups = [number & 0x7F]
+        while number := number >> 7:
+            groups.append(number & 0x7F | 0x80)
+        encoded += bytes(reversed(groups))
+    return _der(0x06, bytes(encoded))
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    if length < 0x80:  # noqa: PLR2004 - X.690, 8.1.3
+        return bytes([tag, length]) + content
+    octets = length.to_bytes((length.bit_length() + 7) // 8)
+    return bytes([tag, 0x80 | len(octets)]) + octets + content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class SimulatedAuthority:
     """A root with everything it issued, valid from `issued` for `life`. Keys are not kept."""
 
     root_der: bytes = field(repr=False)
@@ -40,7 +108,9 @@ class Authority:
     collateral: bytes = field(repr=False)
 
 
-def found_authority(now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate") -> Authority:
+def create_authority(
+    now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate"
+) -> SimulatedAuthority:
     """Draw all keys, issue certificates, revocation lists and collateral, forget the root's key.
 
     `tcb_status`: the verdict that the collateral gives on the platform.
@@ -68,7 +138,7 @@ def found_authority(now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate
         "qe_identity": qe_identity,
         "qe_identity_signature": raw_signature(tcb_key, qe_identity.encode()).hex(),
     }
-    return Authority(
+    return SimulatedAuthority(
         root_der=root.public_bytes(Encoding.DER),
         pck_chain=_pem(pck, middle, root),
         pck_key=pck_key,
@@ -194,3 +264,21 @@ def _compact(value: dict[str, object]) -> str:
 
 def _pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
+
+
+def create_platform(
+    now_ms: int, *, life: timedelta = LIFE, tcb_status: str = "UpToDate"
+) -> SimulatedPlatform:
+    """Draw a platform's keys under a new root; see `create_authority`."""
+    authority = create_authority(now_ms, life, tcb_status=tcb_status)
+    key = ec.generate_private_key(ec.SECP256R1())
+    binding = hashlib.sha256(point(key) + AUTH_DATA).digest() + bytes(32)
+    report = report_body(bytes(32), QE_SIGNER, QE_PRODUCT_ID, QE_SVN, _QE_ATTRIBUTES, binding)
+    return SimulatedPlatform(
+        root_der=authority.root_der,
+        collateral=authority.collateral,
+        pck_chain=authority.pck_chain,
+        key=key,
+        qe_report=report,
+        qe_signature=raw_signature(authority.pck_key, report),
+    )

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from sealflow.attest.evidence import Role
 
-_CORE: Final = ("errors.py", "wire", "openinfer", "attest", "seal")
+_CORE: Final = (
+    "errors.py",
+    "backoff.py",
+    "wire",
+    "openinfer",
+    "attest",
+    "seal",
+    "package",
+    "documents",
+)
 
 
 def simulated_measurement(role: Role) -> bytes:
@@ -32,7 +41,8 @@ def simulated_measurement(role: Role) -> bytes:
 def _sources(package: Path, role: Role) -> Iterator[Path]:
     yield package / "__init__.py"
     roots = [package / name for name in _CORE]
-    roots += [*sorted((package / "trusted").glob("*.py")), package / "trusted" / role.value]
+    inside = package / "trusted"
+    roots += [*sorted(inside.glob("*.py")), inside / "identity", inside / role.value]
     for root in roots:
         if root.is_dir():
             yield from sorted(root.rglob("*.py"))

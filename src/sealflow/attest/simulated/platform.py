@@ -1,4 +1,4 @@
-"""Core: a simulated SGX platform, which signs quotes of the real format under its own root.
+"""Core: a make-believe processor that quotes like one of Intel's.
 
 Whoever holds a platform can make any quote of it: it protects nothing, and its root says so.
 Source: Intel SGX ECDSA QuoteLibReference DCAP API, appendix A (quote version 3).
@@ -13,22 +13,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealflow.attest.evidence import MAX_COLLATERAL_BYTES, decode_base64
-from sealflow.attest.simulated.quote_form import (
-    AUTH_DATA,
-    PCE_SVN,
-    QE_SVN,
-    point,
-    raw_signature,
-    report_body,
-)
 from sealflow.errors import MalformedError
-from sealflow.wire.strict_json import canonical, parse_object, require_keys
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+
+TCB_SVN: Final = 5
+PCE_SVN: Final = 13
+QE_SVN: Final = 8
+AUTH_DATA: Final = bytes(32)
+_XFRM: Final = 0x03
+_BODY: Final = struct.Struct("<16sI28sQQ32s32x32s96xHH60x64s")
 PRODUCTION_ATTRIBUTES: Final = 0x05
 SIGNER: Final = hashlib.sha256(b"SIMULATION ONLY signer").digest()
 
@@ -40,8 +43,29 @@ _KEYS: Final = ("root", "collateral", "pck_chain", "attestation_key", "qe_report
 _KEY_BYTES: Final = 32
 
 
+def raw_signature(key: EllipticCurvePrivateKey, message: bytes) -> bytes:
+    """Sign with ECDSA on P-256 and write r and s as 32 bytes each, as quotes and collateral do."""
+    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(SHA256())))
+    return r.to_bytes(32) + s.to_bytes(32)
+
+
+def point(key: EllipticCurvePrivateKey) -> bytes:
+    """Write a public key as its two coordinates; 64 bytes."""
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+
+
+def report_body(
+    measurement: bytes, signer: bytes, product_id: int, svn: int, attributes: int, data: bytes
+) -> bytes:
+    """Write an enclave's report; 384 bytes."""
+    cpu_svn = bytes([TCB_SVN] * 16)
+    return _BODY.pack(
+        cpu_svn, 0, bytes(28), attributes, _XFRM, measurement, signer, product_id, svn, data
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
+class SimulatedPlatform:
     """One simulated machine: its quoting enclave's key, certificates and collateral."""
 
     root_der: bytes = field(repr=False)
@@ -84,7 +108,7 @@ class Platform:
 
     def encode(self) -> bytes:
         """Write everything, so that other processes of this machine can quote too."""
-        return canonical(
+        return canonical_json(
             {
                 "root": b64encode(self.root_der).decode(),
                 "collateral": b64encode(self.collateral).decode(),
@@ -103,7 +127,7 @@ class Platform:
         """
         value = parse_object(text, "simulated platform")
         require_keys(value, _KEYS, "simulated platform")
-        parts = {name: decode_base64(value[name], MAX_COLLATERAL_BYTES, name) for name in _KEYS}
+        parts = {name: base64_bytes(value[name], MAX_COLLATERAL_BYTES, name) for name in _KEYS}
         try:
             number = int.from_bytes(parts["attestation_key"])
             key = ec.derive_private_key(number, ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""Host: the queue on Redis Streams, for engines and the key broker's host. Spec: queue.md.
+"""Host: the broker as engines and key broker hosts see it.
 
 At least once: an entry leaves the stream in the same step that stores its answer. Redis 6.2 or
 newer, or Valkey. Safe between threads: each call takes a connection of the pool.
@@ -7,14 +7,14 @@ newer, or Valkey. Safe between threads: each call takes a connection of the pool
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import valkey
 
 from sealflow.errors import QueueFullError
-from sealflow.host.broker.connecting import CONNECT_TIMEOUT_S, connect, translated
-from sealflow.host.broker.delivery import Delivery, Depth
-from sealflow.wire.queueing import (
+from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, redis_errors
+from sealflow.streams.keys import (
     FIELD_CORRELATION,
     FIELD_ENVELOPE,
     FIELD_HOPS,
@@ -26,7 +26,8 @@ from sealflow.wire.queueing import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
+
 
 DEFAULT_REPLY_TTL_MS: Final = 600_000
 MAX_BLOCKING_S: Final = 5.0
@@ -54,8 +55,8 @@ return redis.status_reply('OK')
 """Store answers, acknowledge and delete their requests, as one step.
 
 KEYS: the stream. ARGV: group, time to live of inboxes in ms; then for each answer its entry id,
-inbox (empty: none), correlation, envelope. An inbox that is no stream is its sender's loss alone;
-anything else, such as a full memory, leaves this request and those after it owed.
+inbox (empty: none), correlation, envelope. An inbox that is not a stream is its sender's loss;
+anything else, such as a full memory, leaves this request and those after it unacknowledged.
 """
 
 _ONWARD: Final = """
@@ -71,6 +72,29 @@ return stored
 
 KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, hops.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One unacknowledged entry of a stream.
+
+    `attempt`: 1 for the first time it is handed out. `hops`: how often it was requeued.
+    """
+
+    entry_id: bytes
+    envelope: bytes = field(repr=False)
+    correlation: bytes
+    reply_to: str
+    attempt: int
+    requeues: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """Entries that wait, and entries that some engine holds."""
+
+    waiting: int
+    in_work: int
 
 
 class RedisStreams:
@@ -90,7 +114,7 @@ class RedisStreams:
 
     def ensure_group(self, stream: str) -> None:
         """Make stream and consumer group, from the first entry on, unless they exist."""
-        with translated():
+        with redis_errors():
             try:
                 self._client.xgroup_create(stream, GROUP, id="0-0", mkstream=True)
             except valkey.exceptions.ResponseError as error:
@@ -100,7 +124,7 @@ class RedisStreams:
     def claim(self, stream: str, consumer: str, count: int, wait_ms: int) -> list[Delivery]:
         """Take up to `count` new entries, waiting up to `wait_ms` for the first (0: not at all)."""
         block = min(wait_ms, int(MAX_BLOCKING_S * 1000)) or None
-        with translated():
+        with redis_errors():
             try:
                 found = self._client.xreadgroup(
                     GROUP, consumer, {stream: ">"}, count=count, block=block
@@ -117,17 +141,17 @@ class RedisStreams:
     def touch(self, stream: str, consumer: str, entry_ids: Sequence[bytes]) -> None:
         """Say that entries are still being worked on, so that nobody takes them over."""
         if entry_ids:
-            with translated():
+            with redis_errors():
                 self._client.xclaim(stream, GROUP, consumer, 0, list(entry_ids), justid=True)
 
-    def stale(
+    def claim_stale(
         self, stream: str, consumer: str, min_idle_ms: int, count: int, *, of: str | None = None
     ) -> list[Delivery]:
         """Take over entries that nobody has touched for `min_idle_ms`; they count one more try.
 
         `of`: only those of one consumer.
         """
-        with translated():
+        with redis_errors():
             try:
                 pending = self._client.xpending_range(
                     stream, GROUP, "-", "+", count, consumername=of, idle=min_idle_ms or None
@@ -152,20 +176,20 @@ class RedisStreams:
             # The sender wrote the inbox's name: it may name an inbox of this deployment only.
             inbox = delivery.reply_to if delivery.reply_to.startswith(prefix) else ""
             arguments += (delivery.entry_id, inbox, delivery.correlation, envelope)
-        with translated():
+        with redis_errors():
             self._answer([stream], arguments)
 
-    def pass_on(self, stream: str, delivery: Delivery) -> None:
+    def requeue(self, stream: str, delivery: Delivery) -> None:
         """Let others have an entry, behind all that waits; it counts one hop more."""
         envelope, correlation = delivery.envelope, delivery.correlation
-        asked = (delivery.entry_id, envelope, correlation, delivery.reply_to, delivery.hops + 1)
-        with translated():
+        asked = (delivery.entry_id, envelope, correlation, delivery.reply_to, delivery.requeues + 1)
+        with redis_errors():
             self._onward([stream], [GROUP, *asked])
 
     def dead_letter(self, stream: str, delivery: Delivery, refusal: bytes) -> None:
         """Set a request aside in a bounded stream of its own, and answer with a refusal."""
         fields = {FIELD_ENVELOPE: delivery.envelope, FIELD_CORRELATION: delivery.correlation}
-        with translated():
+        with redis_errors():
             self._client.xadd(f"{stream}:dead", fields, maxlen=_DEAD_LETTERS)
         self.answer(stream, [(delivery, refusal)])
 
@@ -176,7 +200,7 @@ class RedisStreams:
         """
         correlation = secrets.token_hex(16)
         inbox = f"{_prefix(stream)}{correlation}"
-        with translated():
+        with redis_errors():
             if self._client.xlen(stream) >= capacity:
                 raise QueueFullError("the queue is full")
             self._client.xadd(stream, request_fields(request, correlation, inbox))
@@ -190,44 +214,46 @@ class RedisStreams:
                 waited_s += step_s
         return None
 
-    def depth(self, stream: str) -> Depth:
-        """Count what waits and what is in work."""
-        with translated():
+    def depth(self, stream: str) -> QueueDepth:
+        """Count entries that wait and those in flight."""
+        with redis_errors():
             length = int(self._client.xlen(stream))
             try:
                 in_work = int(self._client.xpending(stream, GROUP)["pending"])
             except valkey.exceptions.ResponseError:
                 in_work = 0
-        return Depth(waiting=max(length - in_work, 0), in_work=in_work)
+        return QueueDepth(waiting=max(length - in_work, 0), in_work=in_work)
 
-    def value(self, key: str) -> bytes | None:
+    def get(self, key: str) -> bytes | None:
         """Read a string."""
-        with translated():
+        with redis_errors():
             return cast("bytes | None", self._client.get(key))
 
-    def set_value(self, key: str, value: bytes, *, ttl_ms: int | None = None) -> None:
+    def set(self, key: str, value: bytes, *, ttl_ms: int | None = None) -> None:
         """Write a string, for a time or for good."""
-        with translated():
+        with redis_errors():
             self._client.set(key, value, px=ttl_ms)
 
-    def run(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401
-        """Run a script as one step; gives what it returns."""
-        with translated():
+    def run_script(
+        self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+    ) -> Any:  # noqa: ANN401
+        """Run a script as one step; returns what it returns."""
+        with redis_errors():
             return self._client.eval(script, len(keys), *keys, *arguments)
 
-    def fields(self, key: str) -> dict[bytes, bytes]:
+    def get_hash(self, key: str) -> dict[bytes, bytes]:
         """Read a hash; empty when there is none."""
-        with translated():
+        with redis_errors():
             return cast("dict[bytes, bytes]", self._client.hgetall(key))
 
-    def set_field(self, key: str, field: str, value: bytes) -> None:
+    def set_hash_field(self, key: str, field: str, value: bytes) -> None:
         """Write one field of a hash."""
-        with translated():
+        with redis_errors():
             self._client.hset(key, field, value)
 
     def delete(self, key: str) -> None:
         """Delete a key."""
-        with translated():
+        with redis_errors():
             self._client.delete(key)
 
     def close(self) -> None:
@@ -247,14 +273,14 @@ class RedisStreams:
                         correlation=fields[FIELD_CORRELATION],
                         reply_to=fields[FIELD_REPLY_TO].decode(),
                         attempt=attempt,
-                        hops=_hops(fields.get(FIELD_HOPS, b"0")),
+                        requeues=_hops(fields.get(FIELD_HOPS, b"0")),
                     )
                 )
             except (KeyError, UnicodeDecodeError):
                 bad.append(entry_id)
         if bad:
             # Nobody could be answered.
-            with translated():
+            with redis_errors():
                 self._client.xack(stream, GROUP, *bad)
                 self._client.xdel(stream, *bad)
         return good

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
-from sealflow.host.collateral.fetched import Fetched
-from sealflow.wire.strict_json import canonical
+from sealflow.host.collateral.download import Fetched
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.host.collateral.download import Server
-    from sealflow.host.collateral.want import AmdWant
+    from sealflow.wire.collateral_request import AmdCollateralRequest
 
 _PARAMETERS: Final = {
     "fmc": "fmcSPL",
@@ -32,7 +32,9 @@ _PEM: Final = re.compile(
 _CHAIN: Final = 2
 
 
-def fetch_amd(server: Server, want: AmdWant, *, product: str, vlek: bytes | None) -> Fetched:
+def fetch_amd(
+    server: Server, want: AmdCollateralRequest, *, product: str, vlek: bytes | None
+) -> Fetched:
     """Fetch the leaf, the chain above it and the revocation list.
 
     `product`: for reports that do not name theirs; may be empty. `vlek`: the leaf in DER where a
@@ -62,7 +64,7 @@ def fetch_amd(server: Server, want: AmdWant, *, product: str, vlek: bytes | None
         raise UnavailableError(f"{server.url(path)}: {error}; is it AMD's service?") from error
     parts = {"leaf": leaf, "intermediate": chain[0], "root": chain[1], "crl": crl}
     return Fetched(
-        collateral=canonical(
+        collateral=canonical_json(
             {name: base64.b64encode(part).decode() for name, part in parts.items()}
         ),
         issued_s=issued_s,
@@ -70,7 +72,7 @@ def fetch_amd(server: Server, want: AmdWant, *, product: str, vlek: bytes | None
     )
 
 
-def _leaf_path(want: AmdWant, line: str) -> str:
+def _leaf_path(want: AmdCollateralRequest, line: str) -> str:
     if not want.chip_id:
         raise UnavailableError(
             "the processor hides its chip id, so that AMD cannot be asked for it"

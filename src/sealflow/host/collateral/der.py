@@ -23,7 +23,7 @@ _HEX: Final = re.compile(rb"\s*[0-9a-fA-F]+\s*")
 
 
 def unverified_crl(text: bytes) -> bytes:
-    """Give a revocation list in DER, whether it comes in DER, PEM or hex, as servers differ.
+    """Return a revocation list in DER, whether it comes in DER, PEM or hex, as servers differ.
 
     Raises: MalformedError.
     """
@@ -40,7 +40,7 @@ def unverified_crl(text: bytes) -> bytes:
 
 
 def unverified_span(crl: bytes) -> tuple[int, int]:
-    """Give `thisUpdate` and `nextUpdate`, in Unix seconds.
+    """Return `thisUpdate` and `nextUpdate`, in Unix seconds.
 
     Raises: MalformedError.
     """
@@ -67,7 +67,7 @@ def _time(data: bytes) -> tuple[int, bytes]:
 
 
 def _value(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Give the content of a value, and what follows it."""
+    """Return the content of a value, and what follows it."""
     if data[0] != tag:
         raise ValueError
     length, at = data[1], 2

@@ -1,4 +1,4 @@
-"""Host: one file from a web server, within a time and a size, or one clear error."""
+"""Host: small downloads over HTTPS, with limits, and what they bring."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sealflow.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 MAX_BYTES: Final = 256 * 1024
 _RETRY_S: Final = 60.0
@@ -38,7 +39,7 @@ class Server:
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ConfigError(f"{base_url!r} is no address like https://pccs.example:8081")
+            raise ConfigError(f"{base_url!r} is not an address like https://pccs.example:8081")
         self._base = base_url.rstrip("/")
         self._https = parts.scheme == "https"
         self._host, self._prefix = parts.hostname, parts.path.rstrip("/")
@@ -106,3 +107,20 @@ def _end(sock: socket.socket, late: threading.Event) -> None:
     with suppress(OSError):
         # Below TLS, whose own shutdown would change what another thread reads from.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Collateral with its validity, as its issuers state it. Nothing is verified.
+
+    `issued_s`, `expires_s`: the newest start and the first end among its parts, in Unix seconds.
+    """
+
+    collateral: bytes = field(repr=False)
+    issued_s: int
+    expires_s: int
+
+    @property
+    def renew_s(self) -> int:
+        """When to fetch anew: once half of the time is gone."""
+        return (self.issued_s + self.expires_s) // 2

@@ -13,18 +13,18 @@ from urllib.parse import unquote
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
-from sealflow.host.collateral.fetched import Fetched
+from sealflow.host.collateral.download import Fetched
 
 if TYPE_CHECKING:
     from sealflow.host.collateral.download import Reply, Server
-    from sealflow.host.collateral.want import IntelWant
+    from sealflow.wire.collateral_request import IntelCollateralRequest
 
 _SIGNATURE: Final = re.compile(r'\s*,\s*"signature"\s*:\s*"([0-9a-fA-F]{128})"\s*\}\s*')
 _CHAIN_START: Final = "-----BEGIN CERTIFICATE-----"
 _HINT: Final = "is this address a PCCS of version 4?"
 
 
-def fetch_intel(server: Server, want: IntelWant) -> Fetched:
+def fetch_intel(server: Server, want: IntelCollateralRequest) -> Fetched:
     """Fetch TCB info, identity of the quoting enclave and both revocation lists.
 
     Raises: UnavailableError that names the address and what is wrong there.

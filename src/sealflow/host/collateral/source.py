@@ -1,9 +1,11 @@
-"""Host: gives enclaves the collateral that they ask for: from the cache, else from its servers."""
+"""Host: collateral for enclaves, from a PCCS or AMD's service, kept in a folder."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,23 +13,79 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from sealflow.errors import ConfigError, UnavailableError
+from sealflow.errors import ConfigError, MalformedError, UnavailableError
+from sealflow.files import file_errors, write_file
 from sealflow.host.collateral.amd import fetch_amd
-from sealflow.host.collateral.cache import Cache
-from sealflow.host.collateral.download import Server
+from sealflow.host.collateral.download import Fetched, Server
 from sealflow.host.collateral.intel import fetch_intel
-from sealflow.host.collateral.want import AmdWant, IntelWant, parse_want
+from sealflow.wire.collateral_request import (
+    AmdCollateralRequest,
+    IntelCollateralRequest,
+    parse_collateral_request,
+)
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.host.collateral.fetched import Fetched
 
 _log = structlog.get_logger()
 
+_NAMES: Final = ("collateral", "issued_s", "expires_s")
+_MAX_BYTES: Final = 2 * 2**20
 _PAUSE_S: Final = 60
 _PCCS_PATH: Final = "/sgx/certification/v4"
 _MAX_VLEK_BYTES: Final = 16 * 1024
+
+
+class Cache:
+    """One file for each question, written whole or not at all."""
+
+    def __init__(self, folder: str) -> None:
+        """Keep files in `folder`, which is made when it is missing.
+
+        Raises: ConfigError.
+        """
+        self._folder = Path(folder)
+        with file_errors(f"collateral: cache_dir {folder}"):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def load(self, want: bytes) -> Fetched | None:
+        """Return what was kept for a question; None when there is nothing that can be read."""
+        path = self._path(want)
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                return None
+            value = parse_object(path.read_bytes(), "cached collateral")
+            require_keys(value, _NAMES, "cached collateral")
+            issued_s, expires_s = value["issued_s"], value["expires_s"]
+            if not is_integer(issued_s) or not is_integer(expires_s):
+                raise MalformedError("cached collateral: no dates")  # noqa: TRY301
+            collateral = b64decode(str(value["collateral"]), validate=True)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, MalformedError) as error:
+            _log.warning("cached collateral cannot be read", path=str(path), error=str(error))
+            return None
+        return Fetched(collateral=collateral, issued_s=issued_s, expires_s=expires_s)
+
+    def store(self, want: bytes, fetched: Fetched) -> None:
+        """Keep collateral; a full disk is logged, for this process has it anyway."""
+        path = self._path(want)
+        content = canonical_json(
+            {
+                "collateral": b64encode(fetched.collateral).decode(),
+                "issued_s": fetched.issued_s,
+                "expires_s": fetched.expires_s,
+            }
+        )
+        try:
+            write_file(path, content)
+        except OSError as error:
+            _log.warning("collateral cannot be cached", path=str(path), error=str(error))
+
+    def _path(self, want: bytes) -> Path:
+        return self._folder / f"{hashlib.sha256(want).hexdigest()}.json"
 
 
 class CollateralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,11 +127,11 @@ class CollateralSource:
         self._failed: dict[bytes, tuple[float, str]] = {}
 
     def get(self, want: bytes) -> bytes:
-        """Give collateral that has not expired; fetched anew when half of its time is gone.
+        """Return collateral that has not expired; fetched anew when half of its time is gone.
 
         Raises: UnavailableError that says why there is none, MalformedError.
         """
-        question = parse_want(want)
+        question = parse_collateral_request(want)
         with self._lock:
             now_s = self._now_s()
             cached = self._cache.load(want)
@@ -93,17 +151,19 @@ class CollateralSource:
                 _log.warning("collateral could not be renewed", error=str(error))
                 return cached.collateral
             if cached is not None and fetched.expires_s < cached.expires_s:
-                # An older answer of a lagging mirror is no renewal.
+                # An older answer of a lagging mirror does not renew it.
                 return cached.collateral
-            self._cache.keep(want, fetched)
+            self._cache.store(want, fetched)
             return fetched.collateral
 
-    def _fetch(self, want: bytes, question: IntelWant | AmdWant, now_s: float) -> Fetched:
+    def _fetch(
+        self, want: bytes, question: IntelCollateralRequest | AmdCollateralRequest, now_s: float
+    ) -> Fetched:
         failed_s, why = self._failed.get(want, (0.0, ""))
         if 0 <= now_s - failed_s < _PAUSE_S:
             raise UnavailableError(why)
         try:
-            if isinstance(question, IntelWant):
+            if isinstance(question, IntelCollateralRequest):
                 fetched = fetch_intel(self._server("pccs_url"), question)
             else:
                 server = self._server("kds_url")
@@ -129,10 +189,8 @@ def _server(url: str, config: CollateralConfig) -> Server:
 
 
 def _read(path: str) -> bytes:
-    try:
+    with file_errors(f"collateral: vlek_file {path}"):
         content = Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"collateral: vlek_file {path}: {error.strerror}") from error
     if not 0 < len(content) <= _MAX_VLEK_BYTES:
-        raise ConfigError(f"collateral: vlek_file {path} is no certificate")
+        raise ConfigError(f"collateral: vlek_file {path} is not a certificate")
     return content

@@ -10,13 +10,13 @@ import tomllib
 from typing import TYPE_CHECKING, Final
 
 from sealflow.host.doctor.finding import Finding, failed, passed, warned
-from sealflow.host.sgx import ENCLAVE_DEVICE, GRAMINE, LEAST_KERNEL, PROVISION_DEVICE
+from sealflow.host.enclave.sgx import ENCLAVE_DEVICE, GRAMINE, LEAST_KERNEL, PROVISION_DEVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sealflow.host.sgx import Machine
+    from sealflow.host.enclave.sgx import Machine
 
 OLD_LINKS: Final = {"dev/sgx/enclave": ENCLAVE_DEVICE, "dev/sgx/provision": PROVISION_DEVICE}
 """Where drivers before Linux 5.11 had their devices, and much software still looks."""
@@ -138,7 +138,7 @@ def memory(machine: Machine, enclaves: Path | None, workers: int) -> Iterator[Fi
 
 
 def make_links(machine: Machine) -> list[str]:
-    """Make the old names of the devices that are here; gives what was made.
+    """Make the old names of the devices that are here; returns what was made.
 
     Raises: OSError.
     """

@@ -23,8 +23,8 @@ class Finding:
     detail: str
     fix: str = ""
 
-    def as_json(self) -> dict[str, str]:
-        """Give it for machines."""
+    def to_json(self) -> dict[str, str]:
+        """Return it for machines."""
         return {
             "check": self.check,
             "verdict": self.verdict.value,

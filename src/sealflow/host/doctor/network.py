@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from sealflow.host.sgx import Machine
+    from sealflow.host.enclave.sgx import Machine
 
 QCNL: Final = "etc/sgx_default_qcnl.conf"
 """Where Intel's quote library is told of the PCCS."""
@@ -112,7 +112,7 @@ def _roots(ca: Path | None) -> ssl.SSLContext:
 
 
 def _get(url: str, *, trusting: bool, ca: Path | None = None) -> tuple[int, float | None]:
-    """Get a page; gives its status and by how many seconds the server is ahead of this clock.
+    """Get a page; returns its status and by how many seconds the server is ahead of this clock.
 
     Raises: ConfigError.
     """

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import ConfigError, SealflowError
-from sealflow.host.broker.embedded import find_server, wait_ready
+from sealflow.host.broker.embedded_server import find_server, wait_ready
 from sealflow.host.doctor.finding import Finding, failed, passed, warned
-from sealflow.host.engine.flink_cluster import FlinkInstall
+from sealflow.host.engine.flink.settings import FlinkInstall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sealflow.wire.broker_address import BrokerAddress
+    from sealflow.streams.address import BrokerAddress
 
 JAVA_VERSIONS: Final = (17, 21)
 """Those that Flink 2.3 starts on."""
@@ -37,7 +37,8 @@ def flink(folder: Path | None) -> Iterator[Finding]:
     try:
         install = FlinkInstall.find(folder)
     except ConfigError as error:
-        yield failed("flink", str(error), "`make flink` makes .venv-flink")
+        fix = "`make flink`, or install the extra `flink` into an environment of its own"
+        yield failed("flink", str(error), fix)
         return
     yield passed("flink", str(install.package))
     yield from java(install.java_home / "bin" / "java")

@@ -1,0 +1,5 @@
+"""The engine: it claims requests, feeds workers, stores replies and restarts what ends.
+
+Its words: worker process, pool, delivery, requeue. May import `host.enclave`, `host.broker`,
+`host.collateral` and what `host` may, never `host.gateway`.
+"""

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from typing import TYPE_CHECKING
-
-from sealflow.errors import SealflowError
-from sealflow.host.broker.connecting import require_access
-from sealflow.host.config import load_argument
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.local import LocalEngine
-from sealflow.host.logs import configure_logs
-
-if TYPE_CHECKING:
-    from types import FrameType
+from sealflow.host.service import run_service, stop_on_signals
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
-    configure_logs()
-    try:
-        config = load_argument(EngineConfig)
-        require_access(config.broker)
-        engine = LocalEngine(config)
+    run_service(EngineConfig, _run)
 
-        def end(number: int, frame: FrameType | None) -> None:
-            del number, frame
-            engine.stop()
 
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        engine.run()
-    except SealflowError as error:
-        sys.exit(f"error: {error}")
+def _run(config: EngineConfig) -> None:
+    engine = LocalEngine(config)
+    stop_on_signals(engine.stop)
+    engine.run()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import os
 from typing import Final, Literal
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.host.enclaves import EnclaveConfig
-from sealflow.host.usage import memory_bytes
+from sealflow.host.enclave.command import EnclaveConfig
+from sealflow.host.process_status import memory_bytes
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
 
@@ -27,7 +27,7 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
 
     instance: str | None = None
     """This engine's name, unique in the deployment; with one of its own that stays, such as a pod's
-    of a StatefulSet, a new process goes on at once with what the last one owed."""
+    of a StatefulSet, a new process goes on at once with what the last one had not acknowledged."""
     workers: int = 0
     """Worker processes of the local engine; 0 is one for each core that this process may use. Under
     Flink each subtask has one, whatever this says."""
@@ -52,10 +52,10 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     stale_after_s: float = 30.0
     """After that long without a sign of life, another engine takes a request over."""
     max_attempts: int = 3
-    """How many workers a request may end before it is set aside."""
+    """How many workers a request may end before it is dead-lettered."""
     reply_ttl_s: float = 600.0
     drain_s: float = 20.0
-    """How long SIGTERM waits for requests in work."""
+    """How long SIGTERM waits for requests in flight."""
 
     def __post_init__(self) -> None:
         """Refuse settings that could only fail later."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealflow.host.engine.crew import Crew
+from sealflow.host.engine.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
@@ -20,13 +20,13 @@ class LocalEngine:
 
         Raises: ConfigError.
         """
-        self._crew = Crew(config, count=config.worker_count, feeding=True)
+        self._pool = WorkerPool(config, count=config.worker_count, feeding=True)
         self._stopping = False
 
     def stop(self) -> None:
         """Ask `run` to drain and return; from a signal handler."""
         self._stopping = True
-        self._crew.wake()
+        self._pool.wake()
 
     def run(self) -> None:
         """Serve until stopped.
@@ -35,8 +35,8 @@ class LocalEngine:
         """
         try:
             while not self._stopping:
-                self._crew.tend()
-                self._crew.wait(_ROUND_S)
-            self._crew.drain()
+                self._pool.maintain()
+                self._pool.wait(_ROUND_S)
+            self._pool.drain()
         finally:
-            self._crew.end()
+            self._pool.end()

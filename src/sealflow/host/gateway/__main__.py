@@ -6,19 +6,16 @@ import asyncio
 import signal
 import socket
 import ssl
-import sys
 from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 
-from sealflow.errors import ConfigError, SealflowError
-from sealflow.host.broker.connecting import require_access
-from sealflow.host.config import load_argument
+from sealflow.errors import ConfigError
+from sealflow.host.gateway.bounded_connection import bounded_connection
 from sealflow.host.gateway.config import GatewayConfig
-from sealflow.host.gateway.connection import bounded_connection
-from sealflow.host.gateway.service import Service
-from sealflow.host.logs import configure_logs
+from sealflow.host.gateway.service import GatewayService
+from sealflow.host.service import run_service
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,7 +29,7 @@ _LAST_WORDS_S = 2
 class _Server(uvicorn.Server):
     """Tells the service first when a signal ends it, and then ends by itself."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: GatewayService) -> None:
         super().__init__(config)
         self._service = service
 
@@ -46,16 +43,14 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
-    configure_logs()
-    try:
-        config = load_argument(GatewayConfig)
-        require_access(config.broker)
-        listening = _listen(config)
-        server_config = _server_config(config)
-        with asyncio.Runner(loop_factory=server_config.get_loop_factory()) as runner:
-            runner.run(_serve(config, server_config, listening))
-    except SealflowError as error:
-        sys.exit(f"error: {error}")
+    run_service(GatewayConfig, _run)
+
+
+def _run(config: GatewayConfig) -> None:
+    listening = _listen(config)
+    server_config = _server_config(config)
+    with asyncio.Runner(loop_factory=server_config.get_loop_factory()) as runner:
+        runner.run(_serve(config, server_config, listening))
 
 
 async def _serve(
@@ -63,7 +58,9 @@ async def _serve(
 ) -> None:
     host, port = listening.getsockname()[:2]
     scheme = "http" if config.tls_certificate is None else "https"
-    service = Service(config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+    service = GatewayService(
+        config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    )
     server_config.app = service.gateway
     server_config.load()
     await service.start()

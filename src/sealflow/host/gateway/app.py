@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import UnavailableError
-from sealflow.host.gateway.request import ClientGoneError, Request
-from sealflow.host.gateway.response import ProblemError, Response, json_response, retry_after
+from sealflow.host.gateway.http import (
+    ClientGoneError,
+    ProblemError,
+    Request,
+    Response,
+    json_response,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from sealflow.host.gateway.asgi import Receive, Scope, Send
-    from sealflow.host.gateway.figures import Figures
-    from sealflow.host.gateway.response import Header
+    from sealflow.host.gateway.http import Header, Receive, Scope, Send
+    from sealflow.host.gateway.metrics import GatewayMetrics
 
     Handle = Callable[[Request], Awaitable[Response]]
 
@@ -45,13 +50,13 @@ class Route:
         return self.path.partition("{")[0] if "{" in self.path else None
 
 
-class Gateway:
+class GatewayApp:
     """Routes requests. Errors leave as JSON or as refusal envelopes, never as a traceback."""
 
     def __init__(
         self,
         routes: Sequence[Route],
-        figures: Figures,
+        metrics: GatewayMetrics,
         marks: Callable[[], tuple[Header, ...]],
         *,
         log_requests: bool,
@@ -59,7 +64,7 @@ class Gateway:
         """Serve `routes`; `marks` gives the headers that every answer carries."""
         self.routes = tuple(routes)
         self._marks = marks
-        self._figures = figures
+        self._metrics = metrics
         self._log_requests = log_requests
         self._exact: dict[str, dict[str, Route]] = {}
         self._prefixed: dict[str, dict[str, Route]] = {}
@@ -97,9 +102,9 @@ class Gateway:
 
     def _note(self, method: str, route: str, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
-        self._figures.count(method if route != "none" else "any", route, status)
+        self._metrics.count(method if route != "none" else "any", route, status)
         if route == ENVELOPES:
-            self._figures.observe(seconds)
+            self._metrics.observe(seconds)
         if self._log_requests or status >= _SERVER_ERROR:
             milliseconds = round(seconds * 1000, 1)
             _log.info("request", method=method, route=route, status=status, ms=milliseconds)

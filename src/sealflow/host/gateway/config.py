@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.host.broker.settings import BrokerSettings
+from sealflow.host.settings import BrokerSettings
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
 

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.errors import UnavailableError
-from sealflow.host.broker.aio import Submitter
-from sealflow.host.broker.records import Records
-from sealflow.host.gateway.app import ENVELOPES, Gateway, Route
-from sealflow.host.gateway.figures import Figures
-from sealflow.host.gateway.packages import PackageShelf
+from sealflow.host.broker.gateway_records import GatewayRecords
+from sealflow.host.broker.submitter import Submitter
+from sealflow.host.gateway.app import ENVELOPES, GatewayApp, Route
+from sealflow.host.gateway.metrics import GatewayMetrics
+from sealflow.host.gateway.replies import PendingReplies
 from sealflow.host.gateway.routes.envelopes import EnvelopeRoutes
 from sealflow.host.gateway.routes.health import HealthRoutes
 from sealflow.host.gateway.routes.keybroker import DirectoryCache, KeyBrokerRoutes
-from sealflow.host.gateway.routes.packages import PackageRoutes
-from sealflow.host.gateway.waiting import WaitingRoom
-from sealflow.host.usage import cpu_s, rss_bytes
+from sealflow.host.gateway.routes.packages import PackageRoutes, PackageStore
+from sealflow.host.process_status import cpu_s, rss_bytes
 
 if TYPE_CHECKING:
     from sealflow.host.gateway.config import GatewayConfig
@@ -33,7 +32,7 @@ STATUS_S: Final = 2.5
 STATUS_TTL_MS: Final = 10_000
 
 
-class Service:
+class GatewayService:
     """One gateway. Belongs to one event loop."""
 
     def __init__(self, config: GatewayConfig, *, url: str) -> None:
@@ -47,17 +46,19 @@ class Service:
         self._submitter = Submitter(
             config.broker, config.deployment, self._instance, min_replicas=config.min_replicas
         )
-        self._records = Records(config.broker, config.deployment, min_replicas=config.min_replicas)
-        self._room = WaitingRoom()
-        figures = Figures()
-        figures.waiting.set_function(lambda: len(self._room))
+        self._records = GatewayRecords(
+            config.broker, config.deployment, min_replicas=config.min_replicas
+        )
+        self._room = PendingReplies()
+        metrics = GatewayMetrics()
+        metrics.waiting.set_function(lambda: len(self._room))
         self._directory = directory = DirectoryCache(self._records)
         self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._room)
-        self._health = HealthRoutes(config, self._records, directory, figures)
+        self._health = HealthRoutes(config, self._records, directory, metrics)
         keybroker = KeyBrokerRoutes(config, self._submitter, self._records, directory, self._room)
         folder = config.packages_dir
-        packages = PackageRoutes(config, None if folder is None else PackageShelf(Path(folder)))
-        self.gateway = Gateway(
+        packages = PackageRoutes(config, None if folder is None else PackageStore(Path(folder)))
+        self.gateway = GatewayApp(
             (
                 Route("POST", ENVELOPES, self._envelopes.post),
                 Route("GET", f"{ENVELOPES}/{{request_id}}", self._envelopes.get),
@@ -71,8 +72,8 @@ class Service:
                 Route("GET", "/v2/health/ready", self._health.ready),
                 Route("GET", "/metrics", self._health.metrics),
             ),
-            figures,
-            directory.marks,
+            metrics,
+            directory.simulation_headers,
             log_requests=config.log_requests,
         )
         self._reporting: asyncio.Task[None] | None = None
@@ -88,7 +89,7 @@ class Service:
             self._health.draining = True
             late = UnavailableError("the gateway is shutting down")
             loop = asyncio.get_running_loop()
-            loop.call_later(self._config.drain_s, self._room.dismiss, late)
+            loop.call_later(self._config.drain_s, self._room.fail_all, late)
 
     async def close(self) -> None:
         """Stop reporting and disconnect."""

@@ -6,7 +6,6 @@ and the shared libraries that they ask the dynamic linker for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
@@ -16,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import ConfigError
+from sealflow.files import file_errors, file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from sealflow.owner.enclave.template import Template
 
 RUNTIME: Final = "runtime/glibc"
 """Gramine's own C library, below its folder."""
@@ -62,7 +60,7 @@ print(json.dumps({
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Python:
+class PythonInstall:
     """Where a Python environment has its parts."""
 
     base: Path
@@ -71,7 +69,7 @@ class Python:
     prefix: Path
 
     @classmethod
-    def of(cls, enclaves: Path) -> Python:
+    def of(cls, enclaves: Path) -> PythonInstall:
         """Ask the interpreter of an environment.
 
         Raises: ConfigError when there is none.
@@ -92,25 +90,33 @@ class Python:
         )
 
 
-def enclave_files(template: Template, python: Python, gramine: Path) -> dict[Path, str]:
+def enclave_files(
+    python: PythonInstall,
+    gramine: Path,
+    *,
+    packages: Iterable[str],
+    exclude: Iterable[str],
+    native: Iterable[str],
+) -> dict[Path, str]:
     """Find every file that the enclave may open, with its SHA-256 in hex, in order of their names.
 
-    `gramine`: the folder where Gramine is installed.
+    `gramine`: the folder where Gramine is installed. `packages`, `exclude`, `native`: see
+    `Template`.
 
     Raises: ConfigError when a part is missing or a shared library cannot be found.
     """
     interpreter = python.prefix / "bin" / "python"
     files = {interpreter, python.prefix / "pyvenv.cfg", python.base}
     files.update(_standard_library(python.stdlib))
-    files.update(_packages(template, python.packages))
+    files.update(_packages(python.packages, packages, tuple(exclude)))
     runtime = set(_walk(gramine / RUNTIME))
     if not runtime:
         raise ConfigError(f"{gramine / RUNTIME} is missing: install Gramine, or name its folder")
     given = {path.name for path in runtime} | {*_OF_GRAMINE}
     files.update(runtime)
     programs = [python.base, *(path for path in files if ".so" in path.suffixes)]
-    files.update(_native(programs, template.native, given))
-    return {path: sha256_of(path) for path in sorted(files)}
+    files.update(_native(programs, native, given))
+    return {path: _sha256(path) for path in sorted(files)}
 
 
 def _standard_library(folder: Path) -> Iterator[Path]:
@@ -123,15 +129,15 @@ def _standard_library(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _packages(template: Template, folder: Path) -> Iterator[Path]:
-    for pattern in template.packages:
+def _packages(folder: Path, packages: Iterable[str], exclude: tuple[str, ...]) -> Iterator[Path]:
+    for pattern in packages:
         found = list(folder.glob(pattern))
         if not found:
             raise ConfigError(f"{folder} has no {pattern}: install requirements/trusted.txt there")
         for entry in found:
             for path in _walk(entry):
                 name = path.relative_to(folder).as_posix()
-                if not any(fnmatch(name, f"{each}*") for each in template.exclude):
+                if not any(fnmatch(name, f"{each}*") for each in exclude):
                     yield path
 
 
@@ -172,13 +178,6 @@ def _native(programs: Iterable[Path], names: Iterable[str], given: set[str]) -> 
                 yield folder / name
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file; gives hex.
-
-    Raises: ConfigError.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+def _sha256(path: Path) -> str:
+    with file_errors(f"{path}"):
+        return file_sha256(path)

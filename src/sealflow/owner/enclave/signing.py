@@ -1,4 +1,4 @@
-"""Owner: signs enclaves with Gramine's own signer, when an image is built and never later."""
+"""Owner: sign enclaves, and keys to sign them with."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ import tomllib
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.owner.enclave.sigstruct import EXPONENT, Measurement, signer_of
-from sealflow.owner.enclave.template import refuse_broken
+from sealflow.owner.enclave.manifest import require_safe
+from sealflow.owner.enclave.sigstruct import EXPONENT, EnclaveMeasurement, signer_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.attest.evidence import Role
+
 
 SIGNER: Final = "gramine-sgx-sign"
 _KEY_BITS: Final = 3072
@@ -26,7 +33,7 @@ _NO_DATE: Final = "0000-00-00"
 """The date is signed but not measured; without one, two builds give the same bytes."""
 
 
-def sign(role: Role, folder: Path, key: Path) -> Measurement:
+def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
     """Sign `<role>.manifest` of a folder into `<role>.manifest.sgx` and `<role>.sig` beside it.
 
     Raises: ConfigError when key, manifest or signer will not do.
@@ -39,7 +46,7 @@ def sign(role: Role, folder: Path, key: Path) -> Measurement:
         raise ConfigError(f"{manifest}: {error.strerror}; run `sealflow enclave build`") from error
     except ValueError as error:
         raise ConfigError(f"{manifest}: not a manifest: {error}") from error
-    refuse_broken(rendered, role)
+    require_safe(rendered, role)
     program = shutil.which(SIGNER)
     if program is None:
         raise ConfigError(f"{SIGNER} is not installed: sign where Gramine 1.9 is")
@@ -64,14 +71,14 @@ def sign(role: Role, folder: Path, key: Path) -> Measurement:
     return measured
 
 
-def measure(role: Role, folder: Path) -> Measurement:
+def measure(role: Role, folder: Path) -> EnclaveMeasurement:
     """Read what a signed enclave of a folder measures as.
 
     Raises: ConfigError when it is not signed, or not with a valid signature.
     """
     path = folder / f"{role}.sig"
     try:
-        return Measurement.read(path.read_bytes(), role)
+        return EnclaveMeasurement.read(path.read_bytes(), role)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; run `sealflow enclave sign`") from error
     except MalformedError as error:
@@ -79,7 +86,7 @@ def measure(role: Role, folder: Path) -> Measurement:
 
 
 def enclave_signer(key: Path) -> str:
-    """Give the MRSIGNER, in hex, of a key that may sign enclaves.
+    """Return the MRSIGNER, in hex, of a key that may sign enclaves.
 
     Raises: ConfigError when it is not RSA of 3072 bits with exponent 3, unencrypted.
     """
@@ -96,3 +103,11 @@ def enclave_signer(key: Path) -> str:
     if numbers.e != EXPONENT:
         raise ConfigError(f"{key} has exponent {numbers.e}: {wanted}")
     return signer_of(numbers.n.to_bytes(_KEY_BITS // 8, "little"))
+
+
+def new_enclave_key() -> tuple[bytes, str]:
+    """Draw a key; returns its PEM, as gramine-sgx-sign reads it, and its MRSIGNER in hex."""
+    key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=_KEY_BITS)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    modulus = key.public_key().public_numbers().n.to_bytes(_KEY_BITS // 8, "little")
+    return pem, signer_of(modulus)

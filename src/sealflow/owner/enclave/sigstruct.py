@@ -36,7 +36,7 @@ _DEBUG: Final = 0x02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class EnclaveMeasurement:
     """What a policy can ask of one enclave. `measurement`, `signer`: MRENCLAVE, MRSIGNER in hex."""
 
     role: Role
@@ -47,7 +47,7 @@ class Measurement:
     debug: bool
 
     @classmethod
-    def read(cls, data: bytes, role: Role) -> Measurement:
+    def read(cls, data: bytes, role: Role) -> EnclaveMeasurement:
         """Read a SIGSTRUCT and check its signature.
 
         Raises: MalformedError.
@@ -56,7 +56,7 @@ class Measurement:
         if len(data) != SIGSTRUCT_BYTES:
             raise MalformedError(f"{what} is not {SIGSTRUCT_BYTES} bytes long")
         if any(data[place] != header for place, header in _HEADERS):
-            raise MalformedError(f"{what} is no SIGSTRUCT")
+            raise MalformedError(f"{what} is not a SIGSTRUCT")
         modulus = int.from_bytes(data[_MODULUS], "little")
         if int.from_bytes(data[_EXPONENT], "little") != EXPONENT:
             raise MalformedError(f"{what} has another exponent than {EXPONENT}")
@@ -79,8 +79,8 @@ class Measurement:
             debug=bool(attributes & _DEBUG) or not mask & _DEBUG,
         )
 
-    def as_json(self) -> dict[str, object]:
-        """Give all of it for machines."""
+    def to_json(self) -> dict[str, object]:
+        """Return all of it for machines."""
         return {
             "measurement": self.measurement,
             "signer": self.signer,
@@ -90,7 +90,7 @@ class Measurement:
         }
 
     def as_policy(self) -> str:
-        """Give the table of a policy file that accepts this enclave and its successors in svn."""
+        """Return the table of a policy file that accepts this enclave and its successors in svn."""
         return (
             f"[{self.role}]\n"
             f'measurements = ["{self.measurement}"]\n'
@@ -101,5 +101,5 @@ class Measurement:
 
 
 def signer_of(modulus: bytes) -> str:
-    """Give the MRSIGNER of a modulus of 384 bytes, little-endian, in hex."""
+    """Return the MRSIGNER of a modulus of 384 bytes, little-endian, in hex."""
     return hashlib.sha256(modulus).hexdigest()

@@ -23,7 +23,7 @@ _MAX_MIB: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class EnclaveLoad:
     """What an enclave has to carry.
 
     `threads`: of a model's runtime, as in the engine's settings. `models`: loaded at a time.
@@ -44,8 +44,8 @@ class Load:
             raise ConfigError("models must be at least 1, and weights at least 0 MiB")
 
 
-def enclave_mib(role: Role, load: Load) -> int:
-    """Give the least size that will do, in MiB; a power of two, as SGX wants it.
+def enclave_mib(role: Role, load: EnclaveLoad) -> int:
+    """Return the least size that will do, in MiB; a power of two, as SGX wants it.
 
     Raises: ConfigError when it would be over 1 TiB.
     """
@@ -57,8 +57,8 @@ def enclave_mib(role: Role, load: Load) -> int:
     return size
 
 
-def max_threads(role: Role, load: Load) -> int:
-    """Give the number of thread slots: our own threads, Gramine's, and each model's pool.
+def max_threads(role: Role, load: EnclaveLoad) -> int:
+    """Return the number of thread slots: our own threads, Gramine's, and each model's pool.
 
     OpenVINO has one thread for a model beside those that compute.
     """

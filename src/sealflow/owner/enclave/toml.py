@@ -43,5 +43,5 @@ def _value(value: object) -> str:
     if isinstance(value, dict):
         pairs = (f"{_key(name)} = {_value(value[name])}" for name in sorted(value))
         return "{ " + ", ".join(pairs) + " }"
-    message = f"{type(value).__name__} is no value of a manifest"
+    message = f"{type(value).__name__} cannot be a value of a manifest"
     raise TypeError(message)

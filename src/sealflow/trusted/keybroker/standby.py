@@ -6,28 +6,32 @@ Spec: docs/spec/keybroker.md, section 5.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sealflow.attest.evidence import Evidence, Role, decode_base64
+from sealflow.attest.evidence import Evidence, Role
 from sealflow.attest.policy import appraise
 from sealflow.errors import EvidenceError, OpenError, PolicyError
-from sealflow.seal.handover import take_over
-from sealflow.trusted.journal import Fatal, FatalError
-from sealflow.trusted.keybroker.requests import Problem, answered, digest_field
-from sealflow.trusted.keybroker.serve import KeyBroker
-from sealflow.trusted.keybroker.statekey import StateKey, new_state_key
-from sealflow.wire.framing import FrameKind
+from sealflow.seal.enclave import open_sealed
+from sealflow.seal.signing import SIGNATURE_BYTES
+from sealflow.trusted.keybroker.leader import KeyBroker
+from sealflow.trusted.keybroker.owner_requests import (
+    ControlError,
+    answer_control_request,
+    digest_field,
+)
+from sealflow.trusted.keybroker.state import StateKey, new_state_key
+from sealflow.trusted.port import FatalError
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.frame_payloads import MAX_SEALED_BYTES, Fatal
+from sealflow.wire.frames import FrameKind
 from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealflow.trusted.journal import Journal
-    from sealflow.trusted.keybroker.serve import Send
-    from sealflow.trusted.quoting import Identity
-
-MAX_SEALED_BYTES: Final = 8192
-_SIGNATURE_BYTES: Final = 64
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+    from sealflow.trusted.keybroker.leader import Send
+    from sealflow.trusted.port import EventJournal
 
 
 class Standby:
@@ -35,10 +39,10 @@ class Standby:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: EnclaveIdentity,
         now_ms: int,
         send: Send,
-        journal: Journal,
+        journal: EventJournal,
         wrapped: Iterable[bytes] = (),
     ) -> None:
         """Take the state's key from what this machine sealed before, if any of `wrapped` is it."""
@@ -46,7 +50,7 @@ class Standby:
         self._now_ms = now_ms
         self._send = send
         self._journal = journal
-        self._world = identity.deployment.tee.world
+        self._world = identity.deployment.tee.domain
         self._nonce_and_bound: tuple[str, bytes] | None = None
         self._key = self._unwrapped(wrapped)
 
@@ -64,7 +68,7 @@ class Standby:
 
     def answer(self, request: bytes | memoryview) -> bytes:
         """Answer the host, which speaks for this instance to the one that leads."""
-        return answered(request, self._answer)
+        return answer_control_request(request, self._answer)
 
     def lead(self, state: bytes) -> KeyBroker:
         """Serve from now on: continue `state`, or begin a new history when there is none.
@@ -73,7 +77,9 @@ class Standby:
         """
         if not state:
             key = new_state_key()
-            leading = KeyBroker.found(self._identity, self._now_ms, key, self._send, self._journal)
+            leading = KeyBroker.start_new(
+                self._identity, self._now_ms, key, self._send, self._journal
+            )
         elif self._key is None:
             raise FatalError(Fatal.STATE)
         else:
@@ -93,27 +99,27 @@ class Standby:
                 nonce = digest_field(value, "nonce")
                 evidence = self._identity.evidence(nonce)
                 self._nonce_and_bound = nonce, evidence.bound
-                return {"evidence": evidence.as_json()}
+                return {"evidence": evidence.to_json()}
             case "adopt":
                 require_keys(value, ("op", "grant", "signature", "evidence"), "adopt")
                 self._key = self._adopted(value)
                 self._send_key(self._key)
                 return {}
             case _:
-                raise Problem("unknown_op", "this instance does not lead: op is show or adopt")
+                raise ControlError("unknown_op", "this instance does not lead: op is show or adopt")
 
     def _adopted(self, value: dict[str, object]) -> StateKey:
         """Appraise the instance that leads and open what it gave."""
         if self._nonce_and_bound is None:
-            raise Problem("unknown_challenge", "ask for evidence first")
+            raise ControlError("unknown_challenge", "ask for evidence first")
         (nonce, bound), self._nonce_and_bound = self._nonce_and_bound, None
         policy = self._identity.deployment.policy(Role.KEY_BROKER)
         try:
             evidence = Evidence.from_json(value["evidence"])
             giver = appraise(evidence, policy, self._now_ms).claims.bound
-            text = take_over(
-                decode_base64(value["grant"], MAX_SEALED_BYTES, "grant"),
-                decode_base64(value["signature"], _SIGNATURE_BYTES, "signature"),
+            text = open_sealed(
+                base64_bytes(value["grant"], MAX_SEALED_BYTES, "grant"),
+                base64_bytes(value["signature"], SIGNATURE_BYTES, "signature"),
                 opening=self._identity.opening,
                 bound=bound,
                 nonce=nonce,
@@ -121,7 +127,9 @@ class Standby:
                 purpose="state key grant",
             )
         except (EvidenceError, PolicyError, OpenError) as error:
-            raise Problem("not_opened", "no key broker of this deployment gave this") from error
+            raise ControlError(
+                "not_opened", "no key broker of this deployment gave this"
+            ) from error
         return StateKey.parse(text)
 
     def _unwrapped(self, wrapped: Iterable[bytes]) -> StateKey | None:

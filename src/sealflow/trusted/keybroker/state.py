@@ -1,7 +1,10 @@
-"""Key broker, pure: all that must outlive a process, sealed for the host to keep.
+"""Key broker, pure: the sealed state, and the key of it.
 
-`SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest log entry,
-so state and log go together. Spec: docs/spec/keybroker.md, section 5.
+The state: `SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest
+log entry, so state and log go together. Spec: docs/spec/keybroker.md, section 5.
+
+Its key: `SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key that only this code on this machine can
+have. Spec: docs/spec/keybroker.md, section 5.
 """
 
 from __future__ import annotations
@@ -10,28 +13,29 @@ import hashlib
 import os
 import struct
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealflow.attest.evidence import decode_base64
 from sealflow.attest.requirements import Requirements
+from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.seal.catalog import MAX_REVOKED, Revoked, as_time, several
-from sealflow.seal.publishing import Publication
-from sealflow.seal.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
-from sealflow.seal.stream import KEY_BYTES, open_stream, seal_stream
-from sealflow.trusted.keybroker.epochs import MAX_EPOCHS, Epoch
-from sealflow.trusted.keybroker.history import LogHead
-from sealflow.trusted.keybroker.vault import MAX_MODELS
+from sealflow.package.publication import Publication
+from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
+from sealflow.seal.chunked import KEY_BYTES, open_chunked, seal_chunked
+from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKey
+from sealflow.trusted.keybroker.key_store import MAX_MODELS
+from sealflow.trusted.keybroker.log_writer import LogHead
+from sealflow.wire.fields import base64_bytes, list_of, time_ms
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from sealflow.trusted.keybroker.vault import Vault
-    from sealflow.wire.world import World
+    from sealflow.trusted.keybroker.key_store import KeyStore
+    from sealflow.wire.domain import TrustDomain
+
 
 MAGIC: Final = b"SFK1"
 SALT_BYTES: Final = 32
@@ -47,6 +51,10 @@ _KEYS: Final = (
     "models",
     "revoked",
 )
+STATE_KEY_MAGIC: Final = b"SFW1"
+MACHINE_BYTES: Final = 16
+_WRAPPING_SALT_BYTES: Final = 32
+_HEAD_BYTES: Final = len(STATE_KEY_MAGIC) + MACHINE_BYTES + _WRAPPING_SALT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,26 +65,26 @@ class State:
     log: LogHead
     directory_version: int
     directory_digest: str
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochKey, ...]
     publications: tuple[Publication, ...]
     revoked: tuple[Revoked, ...]
 
     @classmethod
-    def of(cls, vault: Vault, log: LogHead, version: int, digest: str) -> Self:
+    def of(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
         """Take what is to be kept."""
         return cls(
-            now_ms=vault.now_ms,
+            now_ms=key_store.now_ms,
             log=log,
             directory_version=version,
             directory_digest=digest,
-            epochs=tuple(vault.epochs),
-            publications=vault.publications,
-            revoked=vault.revoked,
+            epochs=tuple(key_store.epochs),
+            publications=key_store.publications,
+            revoked=key_store.revoked,
         )
 
-    def seal(self, key: bytes, deployment_digest: str, world: World) -> bytes:
+    def seal(self, key: bytes, deployment_digest: str, domain: TrustDomain) -> bytes:
         """Seal it under the state key, 32 bytes."""
-        text = canonical(
+        text = canonical_json(
             {
                 "now_ms": self.now_ms,
                 "history": self.log.history,
@@ -84,17 +92,17 @@ class State:
                 "log_digest": self.log.digest,
                 "directory_version": self.directory_version,
                 "directory_digest": self.directory_digest,
-                "epochs": [epoch.as_json() for epoch in self.epochs],
+                "epochs": [epoch.to_json() for epoch in self.epochs],
                 "models": [_as_json(each) for each in self.publications],
-                "revoked": [each.as_json() for each in self.revoked],
+                "revoked": [each.to_json() for each in self.revoked],
             }
         )
         salt = os.urandom(SALT_BYTES)
         head = _HEAD.pack(MAGIC, bytes.fromhex(deployment_digest), self.log.number, salt)
-        return head + seal_stream(*_key(key, head, salt, world), [text])
+        return head + seal_chunked(*_key(key, head, salt, domain), [text])
 
     @classmethod
-    def open(cls, blob: bytes, key: bytes, deployment_digest: str, world: World) -> Self:
+    def open(cls, blob: bytes, key: bytes, deployment_digest: str, domain: TrustDomain) -> Self:
         """Open what `seal` made under the same key and settings.
 
         Raises: OpenError, for whatever reason.
@@ -105,7 +113,7 @@ class State:
         magic, digest, _, salt = _HEAD.unpack(head)
         if magic != MAGIC or digest.hex() != deployment_digest:
             raise OpenError
-        text = open_stream(*_key(key, head, salt, world), memoryview(blob)[_HEAD.size :])
+        text = open_chunked(*_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
         try:
             return cls._parse(text)
         except (MalformedError, BundleError):
@@ -121,19 +129,19 @@ class State:
             digest=parse_digest(value["log_digest"]),
         )
         return cls(
-            now_ms=as_time(value["now_ms"]),
+            now_ms=time_ms(value["now_ms"]),
             log=head,
             directory_version=_count(value["directory_version"]),
             directory_digest=parse_digest(value["directory_digest"]),
-            epochs=several(value["epochs"], Epoch.from_json, MAX_EPOCHS + 2, "epochs"),
-            publications=several(value["models"], _publication, MAX_MODELS, "models"),
-            revoked=several(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
+            epochs=list_of(value["epochs"], EpochKey.from_json, MAX_EPOCHS + 2, "epochs"),
+            publications=list_of(value["models"], _publication, MAX_MODELS, "models"),
+            revoked=list_of(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
         )
 
 
-def _key(key: bytes, head: bytes, salt: bytes, world: World) -> tuple[bytes, bytes]:
-    context = hashlib.sha256(world.label("state context") + head).digest()
-    info = world.label("state key") + context
+def _key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
+    context = hashlib.sha256(domain.label("state context") + head).digest()
+    info = domain.label("state key") + context
     derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(key)
     return derived, context
 
@@ -144,7 +152,7 @@ def _as_json(publication: Publication) -> dict[str, object]:
         "statement": b64encode(publication.statement.encode()).decode(),
         "signer": publication.signer,
         "content_key": b64encode(publication.content_key).decode(),
-        "workers": None if workers is None else workers.as_json(),
+        "workers": None if workers is None else workers.to_json(),
         "issued_ms": publication.issued_ms,
     }
 
@@ -154,15 +162,15 @@ def _publication(value: object) -> Publication:
         raise MalformedError("state: a model is not an object")
     keys = ("statement", "signer", "content_key", "workers", "issued_ms")
     require_keys(value, keys, "state: model")
-    payload = decode_base64(value["statement"], MAX_STATEMENT_BYTES, "statement")
+    payload = base64_bytes(value["statement"], MAX_STATEMENT_BYTES, "statement")
     workers = value["workers"]
     return Publication(
         statement=Statement.unverified_decode(payload),
         digest=statement_digest(payload),
         signer=parse_digest(value["signer"]),
-        content_key=decode_base64(value["content_key"], KEY_BYTES, "content key"),
+        content_key=base64_bytes(value["content_key"], KEY_BYTES, "content key"),
         workers=None if workers is None else Requirements.from_json(workers, "state: workers"),
-        issued_ms=as_time(value["issued_ms"]),
+        issued_ms=time_ms(value["issued_ms"]),
     )
 
 
@@ -170,3 +178,78 @@ def _count(value: object) -> int:
     if not is_integer(value) or value < 0:
         raise MalformedError("state: not a number from 0")
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateKey:
+    """What opens the state of one history, and the least number that the state may have."""
+
+    key: bytes = field(repr=False)
+    history: str
+    number: int
+
+    def wrap(self, platform_key: bytes, domain: TrustDomain) -> bytes:
+        """Seal it for this machine."""
+        salt = os.urandom(_WRAPPING_SALT_BYTES)
+        head = STATE_KEY_MAGIC + machine_id(platform_key, domain) + salt
+        return head + seal_chunked(*_wrapping_key(platform_key, head, domain), [self.encode()])
+
+    @classmethod
+    def unwrap(cls, wrapped: bytes, platform_key: bytes, domain: TrustDomain) -> Self:
+        """Open what `wrap` made on this machine.
+
+        Raises: OpenError, for whatever reason.
+        """
+        head = wrapped[:_HEAD_BYTES]
+        if len(head) < _HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
+            raise OpenError
+        text = open_chunked(
+            *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_HEAD_BYTES:]
+        )
+        try:
+            return cls.parse(text)
+        except MalformedError:
+            raise OpenError from None
+
+    def encode(self) -> bytes:
+        """Write it, to be sealed."""
+        return canonical_json(
+            {
+                "key": b64encode(self.key).decode(),
+                "history": self.history,
+                "number": self.number,
+            }
+        )
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read what `encode` wrote.
+
+        Raises: MalformedError.
+        """
+        value = parse_object(text, "state key")
+        require_keys(value, ("key", "history", "number"), "state key")
+        key, number = base64_bytes(value["key"], KEY_BYTES, "state key"), value["number"]
+        if len(key) != KEY_BYTES or not is_integer(number) or number < 0:
+            raise MalformedError("state key: no key, or no number")
+        return cls(key=key, history=parse_digest(value["history"]), number=number)
+
+
+def new_state_key() -> bytes:
+    """Draw the key of a new history."""
+    return os.urandom(KEY_BYTES)
+
+
+def machine_id(platform_key: bytes, domain: TrustDomain) -> bytes:
+    """Name a machine for its host, without a word about its key; 16 bytes."""
+    info = domain.label("machine id")
+    return HKDF(algorithm=SHA256(), length=MACHINE_BYTES, salt=None, info=info).derive(platform_key)
+
+
+def _wrapping_key(platform_key: bytes, head: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
+    context = hashlib.sha256(domain.label("wrapped state key") + head).digest()
+    salt = head[-_WRAPPING_SALT_BYTES:]
+    derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=context).derive(
+        platform_key
+    )
+    return derived, context

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sealflow.trusted.boot import run_enclave
-from sealflow.trusted.worker.serve import serve
+from sealflow.trusted.process import run_enclave
+from sealflow.trusted.worker.threads import serve
 
 if __name__ == "__main__":
     run_enclave(serve)

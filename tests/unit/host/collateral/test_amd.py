@@ -9,9 +9,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealflow.attest.snp.verifying import verify_report
-from sealflow.attest.wanted import wanted_collateral
+from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.errors import UnavailableError
+from sealflow.trusted.identity.identity import wanted_collateral
 from tests.sim.collateral import AT_S, source
 from tests.sim.snp_authority import CHIP, SnpAuthority, snp_authority
 from tests.sim.web_server import WebServer
@@ -61,7 +61,7 @@ def test_amd(tmp_path: Path, product: str, line: str, cpu: tuple[int, int], path
     want = wanted_collateral(report)
     with WebServer(amd_answers(amd, line, path)) as server:
         fetched = source(tmp_path, None, kds_url=server.url).get(want)
-    genuine = verify_report(report, fetched, amd.root(), AT_S)
+    genuine = verify_amd_report(report, fetched, amd.root(), AT_S)
     assert genuine.report.measurement == "11" * 48
 
 
@@ -74,7 +74,7 @@ def test_amd_without_names(tmp_path: Path) -> None:
             source(tmp_path / "1", None, kds_url=server.url).get(wanted_collateral(report))
         named = source(tmp_path / "2", None, kds_url=server.url, amd_product="Milan")
         fetched = named.get(wanted_collateral(report))
-    verify_report(report, fetched, amd.root(), AT_S)
+    verify_amd_report(report, fetched, amd.root(), AT_S)
     unknown = json.loads(wanted_collateral(amd.report(cpu=(0x17, 1))))
     assert unknown["product"] == ""
 
@@ -90,7 +90,7 @@ def test_vlek(tmp_path: Path) -> None:
             source(tmp_path / "1", None, kds_url=server.url).get(wanted_collateral(report))
         named = source(tmp_path / "2", None, kds_url=server.url, vlek_file=str(file))
         fetched = named.get(wanted_collateral(report))
-    verify_report(report, fetched, amd.root(), AT_S)
+    verify_amd_report(report, fetched, amd.root(), AT_S)
 
 
 def test_hidden_chips(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.wanted import wanted_collateral
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
-from sealflow.host.collateral.want import parse_want
-from sealflow.host.config import load
 from sealflow.host.engine.config import EngineConfig
+from sealflow.host.settings import load
+from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.wire.collateral_request import parse_collateral_request
 from tests.sim.collateral import AT_S, WANT, source
 from tests.sim.snp_authority import snp_authority
 
@@ -67,7 +67,7 @@ def test_no_servers(tmp_path: Path) -> None:
 def test_questions(want: dict[str, object]) -> None:
     """A question that would make another address than it should is refused."""
     with pytest.raises(MalformedError):
-        parse_want(json.dumps(want).encode())
+        parse_collateral_request(json.dumps(want).encode())
 
 
 def test_settings_file(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.host.broker.embedded import server_command, server_url, wait_ready
-from sealflow.host.cluster import Cluster, Program
+from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.host.doctor import programs
 from sealflow.host.doctor.finding import Finding, Verdict
-from sealflow.wire.broker_address import BrokerAddress
+from sealflow.local.supervisor import ProcessSpec, Supervisor
+from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,8 +83,8 @@ def test_broker(tmp_path: Path) -> None:
     assert "sealflow up" in found.detail
     folder = tmp_path / "b"
     argv = server_command(folder, max_memory_bytes=2**26)
-    cluster = Cluster()
-    cluster.start(Program(name="broker", argv=argv, log=tmp_path / "log"))
+    cluster = Supervisor()
+    cluster.start(ProcessSpec(name="broker", argv=argv, log=tmp_path / "log"))
     try:
         wait_ready(server_url(folder), 20.0)
         (found,) = programs.broker(BrokerAddress(url=server_url(folder)))

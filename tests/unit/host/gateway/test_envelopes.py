@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.gateway import KEYS, PlayedEngine, RunningGateway, call, opened, refusal
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import MEDIA_TYPE, decode
-from sealflow.wire.refusal import RefusalCode
 from tests.sim.gateway import PlayedEngine, RunningGateway, call, refusal
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from sealflow.wire.refusal import RefusalCode
+from sealflow.errors import RefusalCode
 from tests.sim.gateway import (
     PlayedEngine,
     RunningGateway,
@@ -81,7 +81,7 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
     assert "another --port" in said
 
 
-@pytest.mark.parametrize("program", ["gateway", "engine", "control"])
+@pytest.mark.parametrize("program", ["gateway", "engine", "keybroker_host"])
 @pytest.mark.parametrize("arguments", [(), ("a.toml", "b.toml")])
 def test_no_settings(program: str, arguments: tuple[str, ...]) -> None:
     """A process that is not told which settings to take says how to start it."""
@@ -129,7 +129,7 @@ def test_broker_away_and_back(own_queue: Server) -> None:
 def test_directory_without_the_broker(own_queue: Server) -> None:
     """The last directory goes on being served: clients can tell by its signature how old it is."""
     engine = PlayedEngine(own_queue)
-    engine.streams.set_value("{sealflow:test}:directory", b"{}")
+    engine.streams.set("{sealflow:test}:directory", b"{}")
     engine.close()
     with RunningGateway(own_queue) as gateway:
         assert gateway.http.get("/v1/directory").content == b"{}"

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from sealflow.attest.evidence import Role
-from sealflow.cli.enclave import enclave
+from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError
-from sealflow.owner.enclave.contents import Python, enclave_files
-from sealflow.owner.enclave.sizing import Load
-from sealflow.owner.enclave.template import Template, broken_rules, render
+from sealflow.owner.enclave.contents import PythonInstall, enclave_files
+from sealflow.owner.enclave.manifest import ManifestTemplate, render, unsafe_settings
+from sealflow.owner.enclave.sizing import EnclaveLoad
 from sealflow.owner.enclave.toml import encode_toml
 from tests.sim.enclave_places import TEMPLATES, make_enclaves, make_gramine
 from tools.tcb import THIRD_PARTY
@@ -74,7 +74,7 @@ def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def test_keeps_the_rules(manifest: Mapping[str, Any]) -> None:
     """Nothing in a rendered manifest lets the host in, by word or by meaning."""
-    assert list(broken_rules(manifest)) == []
+    assert list(unsafe_settings(manifest)) == []
     assert "insecure" not in encode_toml(dict(manifest))
     assert "passthrough" not in encode_toml(dict(manifest))
     assert "allowed_files" not in manifest["sgx"]
@@ -104,7 +104,18 @@ def test_only_what_is_inside_the_wall(place: Path, manifest: Mapping[str, Any]) 
     tops = {parts[0].partition(".")[0].partition("-")[0] for parts in inside}
     assert tops == {"sealflow", "cryptography", "dcap_qvl", "_cffi_backend"}
     ours = {parts[1].removesuffix(".py") for parts in inside if parts[0] == "sealflow"}
-    assert ours == {"__init__", "errors", "wire", "openinfer", "attest", "seal", "trusted"}
+    assert ours == {
+        "__init__",
+        "attest",
+        "backoff",
+        "documents",
+        "errors",
+        "openinfer",
+        "package",
+        "seal",
+        "trusted",
+        "wire",
+    }
     trusted_ours = {parts[2] for parts in inside if parts[:2] == ("sealflow", "trusted")}
     assert "keybroker" in trusted_ours
     assert "worker" not in trusted_ours
@@ -139,7 +150,7 @@ def test_same_commit_same_manifest(place: Path, manifest: Mapping[str, Any]) -> 
 def test_changed_code_changes_the_manifest(place: Path, manifest: Mapping[str, Any]) -> None:
     """A changed line inside the wall changes the manifest; one outside does not."""
     package = next((place / "enclaves" / "lib").glob("python*/site-packages")) / "sealflow"
-    outside, inside = package / "host" / "relay.py", package / "trusted" / "port.py"
+    outside, inside = package / "host" / "service.py", package / "trusted" / "port.py"
     for path, same in ((outside, True), (inside, False)):
         text = path.read_bytes()
         path.write_bytes(text + b"#\n")
@@ -160,7 +171,7 @@ def test_added_file_outside_the_list(place: Path, manifest: Mapping[str, Any]) -
 @pytest.mark.parametrize("role", Role)
 def test_templates_list_what_is_imported(role: Role) -> None:
     """A template lists the packages that its process imports, and what these bring along."""
-    template = Template.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
+    template = ManifestTemplate.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
     names = {name for name in template.packages if not name.endswith(".dist-info")}
     listed = {name.partition(".")[0] for name in names} - {"sealflow"}
     brought = {"_cffi_backend", "opencv_python_headless"}
@@ -170,7 +181,7 @@ def test_templates_list_what_is_imported(role: Role) -> None:
 @pytest.mark.parametrize("role", Role)
 def test_templates_are_minimal(role: Role) -> None:
     """The two templates differ in names and packages, and set nothing unknown to this test."""
-    template = Template.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
+    template = ManifestTemplate.read(TEMPLATES / f"{role}.manifest.toml", role, Path("/enclaves"))
     assert template.manifest["loader"]["argv"][-1] == f"sealflow.trusted.{role}"
     assert set(template.manifest) == {"fs", "libos", "loader", "sgx", "sys"}
     assert set(template.manifest["sgx"]) == {
@@ -226,7 +237,7 @@ RULES: dict[str, tuple[str, object]] = {
 @pytest.mark.parametrize("rule", RULES)
 def test_rules(manifest: Mapping[str, Any], rule: str) -> None:
     """Each way to let the host in is said, alone."""
-    broken = list(broken_rules(changed(manifest, *RULES[rule])))
+    broken = list(unsafe_settings(changed(manifest, *RULES[rule])))
     assert any(rule in each for each in broken), broken
     assert len(broken) == 1
 
@@ -236,11 +247,17 @@ def test_broken_template_is_refused(place: Path, tmp_path: Path) -> None:
     text = (TEMPLATES / "keybroker.manifest.toml").read_text()
     path = tmp_path / "keybroker.manifest.toml"
     path.write_text(text.replace("debug = false", "debug = true"))
-    python = Python.of(place / "enclaves")
-    template = Template.read(path, Role.KEY_BROKER, place / "enclaves")
-    files = enclave_files(template, python, place / "gramine")
+    python = PythonInstall.of(place / "enclaves")
+    template = ManifestTemplate.read(path, Role.KEY_BROKER, place / "enclaves")
+    files = enclave_files(
+        python,
+        place / "gramine",
+        packages=template.packages,
+        exclude=template.exclude,
+        native=template.native,
+    )
     with pytest.raises(ConfigError, match=r"not for production: sgx\.debug must be false"):
-        render(template, Load(), python, files, place / "gramine")
+        render(template, EnclaveLoad(), python, files, place / "gramine")
 
 
 @pytest.mark.parametrize(
@@ -251,9 +268,9 @@ def test_no_template(tmp_path: Path, text: str) -> None:
     path = tmp_path / "worker.manifest.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"worker\.manifest\.toml: not a manifest template"):
-        Template.read(path, Role.WORKER, tmp_path)
+        ManifestTemplate.read(path, Role.WORKER, tmp_path)
     with pytest.raises(ConfigError, match="No such file"):
-        Template.read(tmp_path / "none.toml", Role.WORKER, tmp_path)
+        ManifestTemplate.read(tmp_path / "none.toml", Role.WORKER, tmp_path)
 
 
 def test_missing_package(place: Path) -> None:
@@ -272,4 +289,4 @@ def test_missing_gramine(place: Path, tmp_path: Path) -> None:
 def test_missing_python(tmp_path: Path) -> None:
     """A folder without Python is named."""
     with pytest.raises(ConfigError, match="bin/python does not run"):
-        Python.of(tmp_path)
+        PythonInstall.of(tmp_path)

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
-from sealflow.cli.enclave import enclave
+from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.enclave.signing import SIGNER, enclave_signer, sign
-from sealflow.owner.enclave.sigstruct import Measurement
+from sealflow.owner.enclave.sigstruct import EnclaveMeasurement
 from tests.sim.enclave_places import sigstruct
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def write_key(path: Path, key: PrivateKeyTypes, password: bytes | None = None) -
 
 def test_read(key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
     """A SIGSTRUCT gives measurement, signer, product and version."""
-    read = Measurement.read(sigstruct(key), Role.KEY_BROKER)
+    read = EnclaveMeasurement.read(sigstruct(key), Role.KEY_BROKER)
     assert read.measurement == bytes(range(32)).hex()
     assert read.signer == enclave_signer(write_key(tmp_path / "key.pem", key))
     assert (read.product_id, read.svn, read.debug) == (2, 7, False)
@@ -72,7 +72,7 @@ def test_read(key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
 def test_debug(key: rsa.RSAPrivateKey, attributes: int, mask: int) -> None:
     """An enclave that is or may be started for debugging says so."""
     data = sigstruct(key, attributes=attributes, mask=mask)
-    assert Measurement.read(data, Role.WORKER).debug
+    assert EnclaveMeasurement.read(data, Role.WORKER).debug
 
 
 @pytest.mark.parametrize("place", [0, 24, 128, 511, 512, 516, 899, 900, 960, 1026])
@@ -81,14 +81,14 @@ def test_changed(key: rsa.RSAPrivateKey, place: int) -> None:
     data = bytearray(sigstruct(key))
     data[place] ^= 1
     with pytest.raises(MalformedError):
-        Measurement.read(bytes(data), Role.WORKER)
+        EnclaveMeasurement.read(bytes(data), Role.WORKER)
 
 
 @pytest.mark.parametrize("length", [0, 1807, 1809])
 def test_length(key: rsa.RSAPrivateKey, length: int) -> None:
     """A SIGSTRUCT of another length is none."""
     with pytest.raises(MalformedError, match="1808 bytes"):
-        Measurement.read((sigstruct(key) + b"\0")[:length], Role.WORKER)
+        EnclaveMeasurement.read((sigstruct(key) + b"\0")[:length], Role.WORKER)
 
 
 def test_measure(key: rsa.RSAPrivateKey, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sealflow.attest.evidence import Role
 from sealflow.errors import ConfigError
-from sealflow.owner.enclave.sizing import Load, enclave_mib, max_threads
+from sealflow.owner.enclave.sizing import EnclaveLoad, enclave_mib, max_threads
 
 
 @pytest.mark.parametrize(
@@ -15,20 +15,20 @@ from sealflow.owner.enclave.sizing import Load, enclave_mib, max_threads
 )
 def test_worker(weights_mib: int, size_mib: int) -> None:
     """A worker's enclave holds five copies of the weights, in a power of two, 1 GiB at least."""
-    assert enclave_mib(Role.WORKER, Load(weights_mib=weights_mib)) == size_mib
+    assert enclave_mib(Role.WORKER, EnclaveLoad(weights_mib=weights_mib)) == size_mib
 
 
 def test_key_broker() -> None:
     """A key broker holds no models, so that their size and threads do not change it."""
-    large = Load(threads=32, models=8, weights_mib=4096)
-    assert enclave_mib(Role.KEY_BROKER, large) == enclave_mib(Role.KEY_BROKER, Load()) == 512
-    assert max_threads(Role.KEY_BROKER, large) == max_threads(Role.KEY_BROKER, Load()) == 8
+    large = EnclaveLoad(threads=32, models=8, weights_mib=4096)
+    assert enclave_mib(Role.KEY_BROKER, large) == enclave_mib(Role.KEY_BROKER, EnclaveLoad()) == 512
+    assert max_threads(Role.KEY_BROKER, large) == max_threads(Role.KEY_BROKER, EnclaveLoad()) == 8
 
 
 @pytest.mark.parametrize(("threads", "models", "slots"), [(1, 1, 13), (2, 4, 23), (8, 4, 47)])
 def test_threads(threads: int, models: int, slots: int) -> None:
     """Every model has a pool of its own beside our threads and Gramine's."""
-    assert max_threads(Role.WORKER, Load(threads=threads, models=models)) == slots
+    assert max_threads(Role.WORKER, EnclaveLoad(threads=threads, models=models)) == slots
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ def test_threads(threads: int, models: int, slots: int) -> None:
 def test_senseless(settings: dict[str, int]) -> None:
     """Figures that no enclave has are refused."""
     with pytest.raises(ConfigError):
-        Load(**settings)
+        EnclaveLoad(**settings)
 
 
 def test_too_large() -> None:
     """Weights that fit no enclave are refused."""
     with pytest.raises(ConfigError, match="over 1 TiB"):
-        enclave_mib(Role.WORKER, Load(weights_mib=2**20))
+        enclave_mib(Role.WORKER, EnclaveLoad(weights_mib=2**20))

@@ -11,32 +11,36 @@ from typing import TYPE_CHECKING, Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.evidence import Role
-from sealflow.owner.auditing import AuditedLog, audit
-from sealflow.owner.ownerkey import OwnerKey
-from sealflow.seal.bundle import pack, read_package
-from sealflow.seal.catalog import Revoked, RevokedKind
-from sealflow.seal.directory import Directory, SignedDirectory
-from sealflow.seal.grant import Grant, open_grant
-from sealflow.seal.orders import Order, SignedOrder
-from sealflow.seal.publishing import seal_publication
-from sealflow.trusted.journal import Journal
+from sealflow.documents.directory import Directory, SignedDirectory
+from sealflow.documents.grant import Grant, open_grant
+from sealflow.documents.revocation import (
+    RevocationOrder,
+    Revoked,
+    RevokedKind,
+    SignedRevocationOrder,
+)
+from sealflow.owner.audit.log_audit import AuditedLog, audit_log
+from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.package.container import read_package, seal_package
+from sealflow.package.publication import seal_publication
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.keybroker.standby import Standby
-from sealflow.trusted.quoting import Identity, establish
-from sealflow.wire.framing import FrameKind, decode_batch
-from sealflow.wire.world import World
+from sealflow.trusted.port import EventJournal
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
 from tests.sim.deployments import SimulatedDeployment, simulated_deployment
-from tests.unit.trusted.worker.lease import no_collateral
+from tests.unit.trusted.worker.leases import no_collateral
 from tests.unit.trusted.worker.parts import onnx_manifest
 
 if TYPE_CHECKING:
     from sealflow.attest.requirements import Requirements
-    from sealflow.trusted.keybroker.serve import KeyBroker
-    from sealflow.trusted.port import Port
+    from sealflow.trusted.keybroker.leader import KeyBroker
+    from sealflow.trusted.port import FramePort
 
 NOW_MS = 1_750_000_000_000
-OTHER_OWNER = OwnerKey.generate(World.SIMULATED)
-OPERATOR = OwnerKey.generate(World.SIMULATED)
+OTHER_OWNER = OwnerKey.generate(TrustDomain.SIMULATED)
+OPERATOR = OwnerKey.generate(TrustDomain.SIMULATED)
 
 
 @cache
@@ -48,10 +52,12 @@ def made() -> SimulatedDeployment:
     return replace(plain, deployment=deployment)
 
 
-def identity(role: Role, platform_key: bytes | None = None) -> Identity:
+def identity(role: Role, platform_key: bytes | None = None) -> EnclaveIdentity:
     """An enclave of the deployment; with another platform key, on another machine."""
     signing = Ed25519PrivateKey.generate()
-    found = establish(role, made().deployment, made().platform.encode(), signing, no_collateral)
+    found = create_identity(
+        role, made().deployment, made().platform.encode(), signing, no_collateral
+    )
     return found if platform_key is None else replace(found, platform_key=platform_key)
 
 
@@ -71,14 +77,14 @@ class Instance:
     records: list[bytes] = field(default_factory=list)
     document: bytes = b""
     now_ms: int = NOW_MS
-    identity: Identity = field(init=False)
+    identity: EnclaveIdentity = field(init=False)
     standby: Standby = field(init=False)
     leading: KeyBroker | None = None
 
     def __post_init__(self) -> None:
         """Start it."""
         self.identity = identity(Role.KEY_BROKER, self.platform_key)
-        journal = Journal(cast("Port", _Silent()))
+        journal = EventJournal(cast("FramePort", _Silent()))
         self.standby = Standby(self.identity, self.now_ms, self._take, journal, tuple(self.keys))
 
     def lead(self, state: bytes = b"") -> Instance:
@@ -115,11 +121,11 @@ class Instance:
     def directory(self) -> Directory:
         """What is published now, verified."""
         signing_key = self.identity.signing.public_key().public_bytes_raw()
-        return SignedDirectory.parse(self.document).verify(signing_key, World.SIMULATED)
+        return SignedDirectory.parse(self.document).verify(signing_key, TrustDomain.SIMULATED)
 
     def log(self) -> AuditedLog:
         """All that was logged, checked."""
-        return audit(self.records, made().deployment.policy(Role.KEY_BROKER))
+        return audit_log(self.records, made().deployment.policy(Role.KEY_BROKER))
 
     def publish(
         self,
@@ -144,17 +150,22 @@ class Instance:
     def revoke(self, kind: RevokedKind, name: str, key: OwnerKey | None = None) -> dict[str, Any]:
         """Have somebody order a revocation."""
         key = key or made().owner
-        order = Order(deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer)
-        return self.ask("revoke", **SignedOrder.sign(order, key.signing, World.SIMULATED).as_json())
+        order = RevocationOrder(
+            deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer
+        )
+        return self.ask(
+            "revoke",
+            **SignedRevocationOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json(),
+        )
 
-    def enroll(self, worker: Identity) -> dict[str, Any]:
+    def enroll(self, worker: EnclaveIdentity) -> dict[str, Any]:
         """Have a worker ask for a grant; gives the answer."""
         challenge = self.ask("challenge")
         evidence = worker.evidence(challenge["nonce"])
-        answer = self.ask("enroll", challenge=challenge["challenge"], evidence=evidence.as_json())
+        answer = self.ask("enroll", challenge=challenge["challenge"], evidence=evidence.to_json())
         return {**answer, "bound": evidence.bound, "nonce": challenge["nonce"]}
 
-    def grant(self, worker: Identity) -> Grant:
+    def grant(self, worker: EnclaveIdentity) -> Grant:
         """Have a worker ask for a grant, and open it."""
         answer = self.enroll(worker)
         return open_grant(
@@ -185,7 +196,9 @@ class Instance:
 def packed(name: str, owner: OwnerKey) -> bytes:
     """A package y = -x of an owner."""
     files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
-    return pack(onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing)
+    return seal_package(
+        onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing
+    )
 
 
 def code(answer: dict[str, Any]) -> str:

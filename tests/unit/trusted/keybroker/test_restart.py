@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sealflow.attest.evidence import Role
-from sealflow.seal.catalog import RevokedKind
-from sealflow.seal.log import EntryKind
-from sealflow.trusted.journal import Fatal, FatalError
-from sealflow.wire.framing import FrameKind
+from sealflow.documents.log import EntryKind
+from sealflow.documents.revocation import RevokedKind
+from sealflow.trusted.port import FatalError
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import FrameKind
 from tests.unit.trusted.keybroker.running import Instance, identity, made
 
 OTHER_MACHINE = b"\x07" * 32
@@ -39,8 +40,8 @@ def test_a_restarted_key_broker_continues() -> None:
     ]
     assert second.publish("m")["digest"] == digest
     log = second.log()
-    assert next(log.of(EntryKind.OPENED)).number == 0
-    assert len(list(log.of(EntryKind.OPENED))) == 2
+    assert next(log.entries_of_kind(EntryKind.OPENED)).number == 0
+    assert len(list(log.entries_of_kind(EntryKind.OPENED))) == 2
 
 
 def test_time_does_not_go_back_over_a_restart() -> None:
@@ -127,7 +128,7 @@ def test_another_machine_joins_and_takes_over() -> None:
     assert other.directory.history == first.directory.history
     assert other.directory.version == first.directory.version + 1
     assert len(other.directory.models) == 2
-    joined = [entry.body["instance"] for entry in other.log().of(EntryKind.JOINED)]
+    joined = [entry.body["instance"] for entry in other.log().entries_of_kind(EntryKind.JOINED)]
     assert joined == [other.identity.instance]
     again = Instance(platform_key=OTHER_MACHINE, keys=other.keys, records=other.records)
     again.lead(other.states[-1])
@@ -148,9 +149,9 @@ def test_a_worker_cannot_join() -> None:
     first = Instance().lead()
     challenge = first.ask("challenge")
     evidence = identity(Role.WORKER).evidence(challenge["nonce"])
-    answer = first.ask("join", challenge=challenge["challenge"], evidence=evidence.as_json())
+    answer = first.ask("join", challenge=challenge["challenge"], evidence=evidence.to_json())
     assert answer["error"]["code"] == "policy"
-    (verdict,) = first.log().of(EntryKind.VERDICT)
+    (verdict,) = first.log().entries_of_kind(EntryKind.VERDICT)
     assert verdict.body["approved"] is False
     assert "role" in str(verdict.body["codes"])
 
@@ -159,10 +160,10 @@ def test_a_key_from_anybody_else_is_not_adopted() -> None:
     """Only from an approved key broker, for the nonce that was asked with, once."""
     first, other = Instance().lead(), Instance(platform_key=OTHER_MACHINE)
     worker = identity(Role.WORKER)
-    answer = _join(first, other, evidence=worker.evidence().as_json())
+    answer = _join(first, other, evidence=worker.evidence().to_json())
     assert answer["error"]["code"] == "not_opened"  # type: ignore[index]
     third = Instance().lead()
-    answer = _join(first, other, evidence=third.identity.evidence().as_json())
+    answer = _join(first, other, evidence=third.identity.evidence().to_json())
     assert answer["error"]["code"] == "not_opened"  # type: ignore[index]
     stale = other.ask_standby("adopt", grant="", signature="", evidence={})
     assert stale["error"]["code"] == "unknown_challenge"

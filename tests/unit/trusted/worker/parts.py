@@ -14,30 +14,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.openinfer.binary import decode_response, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
-from sealflow.openinfer.specs import TensorSpec
-from sealflow.openinfer.tensor import DataType
-from sealflow.seal.bundle import pack, read_package
+from sealflow.openinfer.tensor import DataType, TensorSpec
+from sealflow.package.container import read_package, seal_package
+from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.content import ContentKind, content_parts, parse_error
-from sealflow.seal.exchange import Session, open_request
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.manifest import ModelFormat, ModelManifest
-from sealflow.seal.session_secrets import SessionSecrets
-from sealflow.seal.suites import Suite
-from sealflow.trusted.worker.batching import Job
-from sealflow.trusted.worker.loading import Loading, ServedModel
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
+from sealflow.trusted.worker.serving.batching import Job
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
-from sealflow.wire.framing import FrameKind, decode_batch
-from sealflow.wire.world import World
+from sealflow.wire.frames import FrameKind, decode_batch
 from tests.sim import onnx_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealflow.errors import RefusalCode
     from sealflow.openinfer.messages import InferResponse
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.trusted.port import Port
-    from sealflow.trusted.worker.runtime import RuntimeName
-    from sealflow.wire.refusal import RefusalCode
+    from sealflow.trusted.port import FramePort
+    from sealflow.wire.frame_payloads import RuntimeName
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 SIGNING = Ed25519PrivateKey.generate()
@@ -53,24 +50,24 @@ class Packed:
     digest: str
     content_key: bytes
 
-    def load(self, loading: Loading) -> ServedModel:
+    def load(self, loading: ModelLoader) -> ServedModel:
         """Load it as a worker does."""
         package = bytearray(self.package)
-        return loading.load(package, self.digest, SIGNER, self.content_key, World.SIMULATED)
+        return loading.load(package, self.digest, SIGNER, self.content_key, TrustDomain.SIMULATED)
 
 
 def packed(manifest: ModelManifest, files: Mapping[str, bytes]) -> Packed:
     """Pack files as their owner does."""
-    package = pack(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
+    package = seal_package(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
     verified = read_package(package).verify(SIGNER)
     return Packed(package=package, digest=verified.digest, content_key=verified.unwrap(OWNER))
 
 
 def loader(
     runtime: RuntimeName | None = None, *, max_batch: int = 0, max_pixels: int = 10_000_000
-) -> Loading:
+) -> ModelLoader:
     """Loading as a worker with one thread has it."""
-    return Loading(runtime=runtime, threads=1, max_batch=max_batch, max_pixels=max_pixels)
+    return ModelLoader(runtime=runtime, threads=1, max_batch=max_batch, max_pixels=max_pixels)
 
 
 def example(name: str) -> tuple[ModelManifest, dict[str, bytes]]:
@@ -103,7 +100,7 @@ def onnx_manifest(name: str = "m", **changes: Any) -> ModelManifest:
 
 
 def served(
-    model: bytes, name: str = "m", *, loading: Loading | None = None, **changes: Any
+    model: bytes, name: str = "m", *, loading: ModelLoader | None = None, **changes: Any
 ) -> ServedModel:
     """Pack and load an ONNX model."""
     manifest = onnx_manifest(name, **changes)
@@ -157,9 +154,9 @@ class Outside:
     frames: list[tuple[FrameKind, bytes]] = field(default_factory=list)
 
     @property
-    def port(self) -> Port:
+    def port(self) -> FramePort:
         """Itself, for who sends through a port."""
-        return cast("Port", self)
+        return cast("FramePort", self)
 
     def send(self, kind: FrameKind, payload: bytes) -> None:
         """Keep a frame."""

@@ -16,19 +16,23 @@ from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
-from sealflow.seal.keys import OpeningKey
-from sealflow.seal.suites import Suite
-from sealflow.trusted.quoting import Identity, establish
-from sealflow.trusted.worker.alternating import Alternating
-from sealflow.trusted.worker.answering import Answering, Replies
-from sealflow.trusted.worker.arrivals import Arrivals, Clock, Envelopes, Serving
-from sealflow.trusted.worker.batching import WaitingJobs
-from sealflow.trusted.worker.keyring import EpochKey
-from sealflow.trusted.worker.opening import Opening
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
+from sealflow.trusted.worker.serving.arrivals import (
+    ArrivalQueue,
+    EnvelopeBatch,
+    HostClock,
+    ServingUpdate,
+)
+from sealflow.trusted.worker.serving.batching import BatchQueue
+from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+from sealflow.trusted.worker.serving.opener import RequestOpener
+from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
+from sealflow.trusted.worker.threads import SingleThreadLoop
 from sealflow.wire.ids import RequestId
 from tests.sim import onnx_models
 from tests.sim.deployments import simulated_deployment
-from tests.unit.trusted.worker.lease import no_collateral
+from tests.unit.trusted.worker.leases import no_collateral
 from tests.unit.trusted.worker.parts import Outside, sealed, served, specs
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.messages import InferResponse
-    from sealflow.trusted.worker.loading import ServedModel
+    from sealflow.trusted.worker.models.loader import ServedModel
 
 
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
@@ -50,11 +54,11 @@ LEASE_MS = 10_000_000
 
 
 @cache
-def worker_identity() -> Identity:
+def worker_identity() -> EnclaveIdentity:
     """A simulated worker by the name of `INSTANCE`."""
     made = simulated_deployment(1_750_000_000_000)
     signing = Ed25519PrivateKey.generate()
-    identity = establish(
+    identity = create_identity(
         Role.WORKER, made.deployment, made.platform.encode(), signing, no_collateral
     )
     return dataclasses.replace(identity, instance=INSTANCE)
@@ -67,8 +71,10 @@ class Worker:
     max_body_bytes: int = 2**20
     replay_capacity: int = 1000
     max_jobs: int = 1000
-    clock: Clock = field(default_factory=lambda: Clock(NOW_MS))
-    arrivals: Arrivals = field(default_factory=lambda: Arrivals(max_items=10_000, max_bytes=2**30))
+    clock: HostClock = field(default_factory=lambda: HostClock(NOW_MS))
+    arrivals: ArrivalQueue = field(
+        default_factory=lambda: ArrivalQueue(max_items=10_000, max_bytes=2**30)
+    )
     outside: Outside = field(default_factory=Outside)
     slots: int = 0
 
@@ -80,16 +86,16 @@ class Worker:
         lease_ms: int = LEASE_MS,
     ) -> Worker:
         """Grant keys and models."""
-        epoch = [EpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
+        epoch = [HeldEpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
         granted = {model.ref: model for model in models}
-        self.arrivals.put(Serving(keys=epoch, lease_ms=lease_ms, models=granted))
+        self.arrivals.put(ServingUpdate(keys=epoch, lease_ms=lease_ms, models=granted))
         return self
 
     def send(self, *envelopes: bytes) -> Worker:
         """Let envelopes arrive in one frame, in slots counted from 0."""
         items = [(slot, memoryview(data)) for slot, data in enumerate(envelopes, start=self.slots)]
         self.slots += len(items)
-        assert self.arrivals.offer(Envelopes(items=items))
+        assert self.arrivals.offer(EnvelopeBatch(items=items))
         return self
 
     def finish(self, *, threads: int = 0) -> Outside:
@@ -98,10 +104,10 @@ class Worker:
         `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
         is opened before the first model runs.
         """
-        replies = Replies(self.outside.port, self.clock, worker_identity())
-        jobs = WaitingJobs(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
-        answering = Answering(jobs, replies, max_body_bytes=self.max_body_bytes)
-        opening = Opening(
+        replies = ReplySender(self.outside.port, self.clock, worker_identity())
+        jobs = BatchQueue(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
+        answering = BatchRunner(jobs, replies, max_body_bytes=self.max_body_bytes)
+        opening = RequestOpener(
             self.arrivals,
             jobs,
             replies,
@@ -111,9 +117,9 @@ class Worker:
             make_room=answering.answer_next if threads == 1 else None,
         )
         self.arrivals.put(None)
-        both: tuple[Alternating | Opening | Answering, ...] = (opening, answering)
+        both: tuple[SingleThreadLoop | RequestOpener | BatchRunner, ...] = (opening, answering)
         if threads == 1:
-            both = (Alternating(self.arrivals, opening, jobs, answering),)
+            both = (SingleThreadLoop(self.arrivals, opening, jobs, answering),)
         if threads:
             running = [threading.Thread(target=each.run) for each in both]
             for thread in running:

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from sealflow.errors import InvalidInputError
+from sealflow.errors import InvalidInputError, RefusalCode
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from sealflow.seal.recipes import ImageRecipe
-from sealflow.trusted.worker.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
-from sealflow.trusted.worker.runtime import RuntimeName
-from sealflow.wire.refusal import RefusalCode
+from sealflow.package.preprocessing import ImagePreprocessing
+from sealflow.trusted.worker.serving.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
+from sealflow.wire.frame_payloads import RuntimeName
 from tests.sim import onnx_models
 from tests.unit.trusted.worker.parts import job, loader, rows_job, sealed, served, specs
 from tests.unit.trusted.worker.running import (
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.seal.exchange import OutgoingCall
-    from sealflow.trusted.worker.loading import ServedModel
+    from sealflow.trusted.worker.models.loader import ServedModel
 
 MIB = 2**20
 
@@ -145,7 +144,7 @@ def test_inputs_that_cannot_be_prepared() -> None:
         onnx_models.identity(onnx_models.FLOAT, sizes=(None, 3, side, side)),
         inputs=specs(x=(DataType.FP32, [-1, 3, side, side])),
         outputs=specs(y=(DataType.FP32, [-1, 3, side, side])),
-        image=ImageRecipe(input="x", width=side, height=side),
+        image=ImagePreprocessing(input="x", width=side, height=side),
         max_batch=1,
     )
     image = cv2.imencode(".png", np.full((2, 2, 3), 7, np.uint8))[1].tobytes()

@@ -5,19 +5,26 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import DeadlineError, MalformedError, SealflowError, UnavailableError
-from sealflow.host.gateway.inbox import Inboxes, Pending
-from sealflow.host.gateway.request import BodyTooLargeError
-from sealflow.host.gateway.response import (
+from sealflow.errors import (
+    DeadlineError,
+    MalformedError,
+    RefusalCode,
+    SealflowError,
+    UnavailableError,
+)
+from sealflow.host.gateway.http import (
     CLOSE,
     ENVELOPE_TYPE,
+    BodyTooLargeError,
     ProblemError,
     Response,
     envelope_response,
     json_response,
     retry_after,
 )
-from sealflow.host.gateway.status import HTTP_STATUS, http_status, refusal_of
+from sealflow.host.gateway.replies import StoredPending, StoredReplies
+from sealflow.host.gateway.status_codes import HTTP_STATUS, http_status, refusal_of
+from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import (
     MAX_HEADER_BYTES,
     MAX_KEY_BLOB_BYTES,
@@ -27,15 +34,13 @@ from sealflow.wire.envelope import (
     encode_refusal,
 )
 from sealflow.wire.ids import parse_request_id
-from sealflow.wire.queueing import Keyspace
-from sealflow.wire.refusal import RefusalCode
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.aio import Submitter
-    from sealflow.host.broker.records import Records
+    from sealflow.host.broker.gateway_records import GatewayRecords
+    from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.request import Request
-    from sealflow.host.gateway.waiting import WaitingRoom
+    from sealflow.host.gateway.http import Request
+    from sealflow.host.gateway.replies import PendingReplies
     from sealflow.wire.envelope import RequestHeader
     from sealflow.wire.ids import RequestId
 
@@ -47,14 +52,18 @@ class EnvelopeRoutes:
     """`POST /v1/envelopes` and `GET /v1/envelopes/{request_id}`."""
 
     def __init__(
-        self, config: GatewayConfig, submitter: Submitter, records: Records, room: WaitingRoom
+        self,
+        config: GatewayConfig,
+        submitter: Submitter,
+        records: GatewayRecords,
+        room: PendingReplies,
     ) -> None:
         """Queue by `submitter`; asynchronous requests lie in `records`."""
         self._config = config
         self._submitter = submitter
         self._records = records
         self._room = room
-        self._inboxes = Inboxes(records)
+        self._inboxes = StoredReplies(records)
         self._stream = Keyspace(deployment=config.deployment).requests
 
     async def post(self, request: Request) -> Response:
@@ -71,7 +80,7 @@ class EnvelopeRoutes:
         try:
             header = decode(data, max_body_bytes=config.max_body_bytes).request_header
             request_id = header.request_id
-            wait_s = self._patience(request, header)
+            wait_s = self._wait_seconds(request, header)
             if "respond-async" in request.preferences():
                 return await self._accept(request_id, data)
             reply = self._submitter.submit(
@@ -87,18 +96,18 @@ class EnvelopeRoutes:
             request_id = parse_request_id(request.argument)
         except MalformedError as error:
             raise ProblemError(400, f"{error}: use the id of the envelope's header") from error
-        found = await self._inboxes.look(request_id)
+        found = await self._inboxes.fetch(request_id)
         if found is None:
             detail = (
                 "no such asynchronous request, or its reply is past its time to live: send anew"
             )
             raise ProblemError(404, detail)
-        if isinstance(found, Pending):
+        if isinstance(found, StoredPending):
             wait_s = min(request.wait_s() or 0.0, self._config.max_wait_s)
             if wait_s <= 0:
                 return _pending(request_id)
             try:
-                future = self._inboxes.expect(request_id, found)
+                future = self._inboxes.watch(request_id, found)
                 found = await self._room.wait(future, request, wait_s)
             except DeadlineError:
                 return _pending(request_id)
@@ -108,7 +117,7 @@ class EnvelopeRoutes:
         """Stop reading inboxes."""
         await self._inboxes.close()
 
-    def _patience(self, request: Request, header: RequestHeader) -> float:
+    def _wait_seconds(self, request: Request, header: RequestHeader) -> float:
         left_s = header.deadline_ms / 1000 - time.time()
         if left_s <= 0:
             msg = "the request's deadline has passed"

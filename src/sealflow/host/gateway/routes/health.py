@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import UnavailableError
-from sealflow.host.gateway.response import Response, json_response, retry_after
+from sealflow.host.gateway.http import Response, json_response, retry_after
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.delivery import Depth
-    from sealflow.host.broker.records import Records
+    from sealflow.host.broker.gateway_records import GatewayRecords
+    from sealflow.host.broker.redis_streams import QueueDepth
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.figures import Figures
-    from sealflow.host.gateway.request import Request
+    from sealflow.host.gateway.http import Request
+    from sealflow.host.gateway.metrics import GatewayMetrics
     from sealflow.host.gateway.routes.keybroker import DirectoryCache
 
 _FRESH_S: Final = 1.0
@@ -28,20 +28,24 @@ _DRAINING: Final = "the gateway is shutting down"
 class _Seen:
     directory: bool
     components: list[dict[str, Any]]
-    depth: Depth
+    depth: QueueDepth
 
 
 class HealthRoutes:
     """`GET /v2/health/live`, `/v2/health/ready`, `/v1/status` and `/metrics`."""
 
     def __init__(
-        self, config: GatewayConfig, records: Records, directory: DirectoryCache, figures: Figures
+        self,
+        config: GatewayConfig,
+        records: GatewayRecords,
+        directory: DirectoryCache,
+        metrics: GatewayMetrics,
     ) -> None:
         """Ask `records` what the other processes say."""
         self._config = config
         self._records = records
         self._directory = directory
-        self._figures = figures
+        self._metrics = metrics
         self._looking: asyncio.Task[_Seen] | None = None
         self._since = 0.0
         self.draining = False
@@ -88,9 +92,9 @@ class HealthRoutes:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """Give the figures of this process for Prometheus."""
+        """Return the figures of this process for Prometheus."""
         del request
-        body, media_type = self._figures.exposition()
+        body, media_type = self._metrics.exposition()
         return Response(body=body, media_type=media_type.encode())
 
     async def close(self) -> None:
@@ -110,7 +114,7 @@ class HealthRoutes:
         return reasons
 
     async def _look(self) -> _Seen:
-        """Give what the broker says, at most a second old; whoever asks meanwhile shares it.
+        """Return what the broker says, at most a second old; whoever asks meanwhile shares it.
 
         A broker may be slow, and is waited for; one that hangs is found out before a probe gives
         up, and by the next probe at once.

@@ -12,26 +12,25 @@ from sealflow.errors import (
     QueueFullError,
     UnavailableError,
 )
-from sealflow.host.gateway.request import BodyTooLargeError
-from sealflow.host.gateway.response import (
+from sealflow.host.gateway.http import (
     JSON_TYPE,
     SIMULATED,
+    BodyTooLargeError,
     ProblemError,
     Response,
     retry_after,
 )
-from sealflow.wire.framing import MAX_CONTROL_BYTES
+from sealflow.streams.keys import Keyspace
+from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import new_request_id
-from sealflow.wire.queueing import Keyspace
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
-    from sealflow.host.broker.aio import Submitter
-    from sealflow.host.broker.records import Records
+    from sealflow.host.broker.gateway_records import GatewayRecords
+    from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.request import Request
-    from sealflow.host.gateway.response import Header
-    from sealflow.host.gateway.waiting import WaitingRoom
+    from sealflow.host.gateway.http import Header, Request
+    from sealflow.host.gateway.replies import PendingReplies
 
 _FRESH_S: Final = 1.0
 _LOG_COUNT: Final = 500
@@ -45,7 +44,7 @@ class DirectoryCache:
     Without the broker the last one goes on being served: it is signed and says when it expires.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: GatewayRecords) -> None:
         """Read by way of `records`."""
         self._records = records
         self._text: bytes | None = None
@@ -54,12 +53,12 @@ class DirectoryCache:
         self.says_simulated = False
         """Whether the key broker's evidence, which nobody here can check, is of a simulation."""
 
-    def marks(self) -> tuple[Header, ...]:
-        """Give the headers that every answer of this gateway carries."""
+    def simulation_headers(self) -> tuple[Header, ...]:
+        """Return the headers that every answer of this gateway carries."""
         return (SIMULATED,) if self.says_simulated else ()
 
     async def read(self) -> tuple[bytes, bytes] | None:
-        """Give the directory and its entity tag; None while none is published.
+        """Return the directory and its entity tag; None while none is published.
 
         Raises: UnavailableError.
         """
@@ -86,9 +85,9 @@ class KeyBrokerRoutes:
         self,
         config: GatewayConfig,
         submitter: Submitter,
-        records: Records,
+        records: GatewayRecords,
         directory: DirectoryCache,
-        room: WaitingRoom,
+        room: PendingReplies,
     ) -> None:
         """Reach the key broker by its stream."""
         self._config = config

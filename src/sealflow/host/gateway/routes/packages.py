@@ -1,37 +1,48 @@
-"""Host: take sealed model packages in, and say which are there."""
+"""Host, gateway: `/v1/packages`: sealed packages, and the folder that holds them."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import os
+import secrets
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import MalformedError
-from sealflow.host.gateway.request import BodyTooLargeError
-from sealflow.host.gateway.response import ProblemError, Response, json_response
+from sealflow.errors import ConfigError, MalformedError, UnavailableError
+from sealflow.host.gateway.http import BodyTooLargeError, ProblemError, Response, json_response
+from sealflow.host.settings import PACKAGE_SUFFIX, package_path
 from sealflow.wire.ids import parse_digest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
     from sealflow.host.gateway.config import GatewayConfig
-    from sealflow.host.gateway.packages import PackageShelf
-    from sealflow.host.gateway.request import Request
+    from sealflow.host.gateway.http import Request
+
+
+_PART_SUFFIX: Final = ".part"
+_WRITE_BYTES: Final = 2**20
+_ABANDONED_AFTER_S: Final = 86_400
 
 
 class PackageRoutes:
     """`PUT /v1/packages/{digest}` and `GET /v1/packages`."""
 
-    def __init__(self, config: GatewayConfig, shelf: PackageShelf | None) -> None:
+    def __init__(self, config: GatewayConfig, packages: PackageStore | None) -> None:
         """Store on `shelf`; None turns both routes off."""
         self._config = config
-        self._shelf = shelf
+        self._packages = packages
 
     async def put(self, request: Request) -> Response:
         """Store one package under the digest of its signed statement."""
-        shelf = self._require_shelf()
+        packages = self._require_store()
         limit = self._config.max_package_bytes
         try:
             digest = parse_digest(request.argument)
-            pieces = request.pieces(limit, self._config.upload_timeout_s)
-            size = await shelf.store(digest, pieces)
+            pieces = request.body_chunks(limit, self._config.upload_timeout_s)
+            size = await packages.store(digest, pieces)
         except MalformedError as error:
             detail = (
                 f"{error}: the name is the SHA-256 of the package's statement, in lower-case hex"
@@ -45,11 +56,87 @@ class PackageRoutes:
     async def list(self, request: Request) -> Response:
         """List digests and sizes."""
         del request
-        listing = await asyncio.to_thread(self._require_shelf().listing)
+        listing = await asyncio.to_thread(self._require_store().listing)
         return json_response({"packages": listing})
 
-    def _require_shelf(self) -> PackageShelf:
-        if self._shelf is None:
+    def _require_store(self) -> PackageStore:
+        if self._packages is None:
             detail = "this gateway stores no packages: set packages_dir in its configuration"
             raise ProblemError(404, detail, close=True)
-        return self._shelf
+        return self._packages
+
+
+class PackageStore:
+    """The folder where engines look for `<digest>.sealed`.
+
+    The digest is of what the owner signed within the package, so only a worker can check it, and it
+    does before it parses anything. A wrong file under a name costs availability, not secrecy.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use an existing folder, or make it for this user alone.
+
+        Raises: ConfigError.
+        """
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for part in folder.glob(f"*{_PART_SUFFIX}"):
+                if time.time() - part.stat().st_mtime > _ABANDONED_AFTER_S:
+                    part.unlink()
+        except OSError as error:
+            msg = f"packages_dir {folder}: {error.strerror}; make it writable for the gateway"
+            raise ConfigError(msg) from error
+
+    def listing(self) -> list[dict[str, object]]:
+        """Name digest and size of every package, sorted by digest."""
+        rows: list[dict[str, object]] = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(PACKAGE_SUFFIX) and entry.is_file(follow_symlinks=False):
+                    digest = entry.name.removesuffix(PACKAGE_SUFFIX)
+                    rows.append({"digest": digest, "bytes": entry.stat().st_size})
+        return sorted(rows, key=lambda row: str(row["digest"]))
+
+    async def store(self, digest: str, pieces: AsyncIterator[bytes]) -> int:
+        """Write a package to disk as it comes and put it in place whole; returns its size.
+
+        Raises: MalformedError when the digest is not one, UnavailableError when the disk refuses,
+        and whatever `pieces` raises; then nothing is left behind.
+        """
+        target = package_path(self._folder, parse_digest(digest))
+        part = self._folder / f"{digest}.{secrets.token_hex(8)}{_PART_SUFFIX}"
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                size = await _write(descriptor, pieces)
+                await asyncio.to_thread(os.fsync, descriptor)
+            finally:
+                os.close(descriptor)
+            part.rename(target)
+        except OSError as error:
+            msg = f"the package could not be stored: {error.strerror}"
+            raise UnavailableError(msg, retry_after_s=60.0) from error
+        finally:
+            with suppress(FileNotFoundError):
+                part.unlink()
+        return size
+
+
+async def _write(descriptor: int, pieces: AsyncIterator[bytes]) -> int:
+    total = 0
+    pending = bytearray()
+    async for piece in pieces:
+        pending += piece
+        total += len(piece)
+        if len(pending) >= _WRITE_BYTES:
+            await asyncio.to_thread(_write_all, descriptor, bytes(pending))
+            pending.clear()
+    await asyncio.to_thread(_write_all, descriptor, bytes(pending))
+    return total
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

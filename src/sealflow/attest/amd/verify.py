@@ -1,0 +1,101 @@
+"""Core, pure: AMD SEV-SNP reports, at a given time, from given certificates.
+
+Establishes what is true and judges nothing: see `checks`. Spec: attestation.md, section 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA384
+
+from sealflow.attest.amd.endorsements import Endorsed, Endorsements, verify_endorsements
+from sealflow.attest.amd.report import ReportKeyKind, UnverifiedReport
+from sealflow.attest.reports import AmdPlatform, SnpReport, VerifiedReport
+from sealflow.errors import EvidenceError, MalformedError
+
+if TYPE_CHECKING:
+    from sealflow.attest.amd.report import Product
+
+_ORDER_BITS: Final = 384
+
+
+def verify_amd_report(
+    report: bytes, collateral: bytes, insecure_root: bytes | None, now_s: int
+) -> VerifiedReport:
+    """Verify chain, signature, and that the certificate is of this chip at this TCB.
+
+    `insecure_root`: DER of the root to trust instead of AMD's.
+
+    Raises: EvidenceError.
+    """
+    try:
+        unverified = UnverifiedReport.parse(report)
+    except MalformedError as error:
+        raise EvidenceError("quote", str(error)) from error
+    try:
+        endorsements = Endorsements.parse(collateral)
+    except MalformedError as error:
+        raise EvidenceError("collateral", str(error)) from error
+    endorsed = verify_endorsements(endorsements, insecure_root, now_s)
+    _check_signature(unverified, endorsed)
+    _check_binding(unverified, endorsed)
+    return VerifiedReport(
+        report=_snp_report(unverified, endorsed.product),
+        platform=AmdPlatform(
+            revocations_checked=endorsed.issued_s is not None,
+            collateral_issued_s=now_s if endorsed.issued_s is None else endorsed.issued_s,
+            collateral_expires_s=endorsed.expires_s,
+        ),
+        report_digest=hashlib.sha256(unverified.signed).hexdigest(),
+    )
+
+
+def _snp_report(unverified: UnverifiedReport, product: Product) -> SnpReport:
+    return SnpReport(
+        version=unverified.version,
+        product=product.name,
+        leaf=unverified.leaf.value,
+        measurement=unverified.measurement.hex(),
+        signer=unverified.id_key.hex(),
+        svn=unverified.guest_svn,
+        guest_policy=unverified.guest_policy,
+        vmpl=unverified.vmpl,
+        platform_info=unverified.platform_info,
+        host_data=unverified.host_data.hex(),
+        author_key=unverified.author_key.hex(),
+        chip_id=(unverified.chip_id or b"").hex(),
+        reported_tcb=product.read_tcb(unverified.reported_tcb),
+        committed_tcb=product.read_tcb(unverified.committed_tcb),
+        report_data=unverified.report_data,
+    )
+
+
+def _check_signature(report: UnverifiedReport, endorsed: Endorsed) -> None:
+    if max(report.r, report.s).bit_length() > _ORDER_BITS:
+        raise EvidenceError("quote_signature", "its numbers are too large")
+    try:
+        endorsed.key.verify(
+            encode_dss_signature(report.r, report.s), report.signed, ECDSA(SHA384())
+        )
+    except InvalidSignature as error:
+        raise EvidenceError("quote_signature", "the report was not signed by this key") from error
+
+
+def _check_binding(report: UnverifiedReport, endorsed: Endorsed) -> None:
+    facts = endorsed.facts
+    if facts.leaf is not report.leaf:
+        raise EvidenceError("binding", f"the report names a {report.leaf}, shown is a {facts.leaf}")
+    if facts.leaf is ReportKeyKind.VCEK:
+        if report.chip_id is None:
+            raise EvidenceError("binding", "the processor hides its chip id")
+        chip = facts.chip or b""
+        if report.chip_id != chip.ljust(len(report.chip_id), b"\0"):
+            raise EvidenceError("binding", "the certificate is of another chip")
+    reported = endorsed.product.read_tcb(report.reported_tcb)
+    if any(facts.tcb.get(part) != version for part, version in reported.items()):
+        raise EvidenceError("binding", "the certificate is of another TCB")

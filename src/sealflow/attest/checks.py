@@ -1,0 +1,138 @@
+"""Core, pure: checks of claims against a policy that are the same for every TEE."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.reports import SgxReport, TcbStatus
+from sealflow.errors import Mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from sealflow.attest.evidence import BoundClaims, Role, Tee
+    from sealflow.attest.reports import Platform, Report
+    from sealflow.attest.requirements import Requirements
+
+
+MAX_EXCEPTION: Final = timedelta(days=30)
+
+
+def equal(code: str, field: str, expected: str, got: str, hint: str) -> Iterator[Mismatch]:
+    """Complain unless both are the same."""
+    if got != expected:
+        yield Mismatch(code=code, field=field, expected=expected, got=got or "none", hint=hint)
+
+
+def among(
+    code: str, field: str, accepted: Collection[str], got: str, hint: str
+) -> Iterator[Mismatch]:
+    """Complain unless the value is one of those accepted."""
+    if got not in accepted:
+        expected = " or ".join(sorted(map(str, accepted))) or "nothing"
+        yield Mismatch(code=code, field=field, expected=expected, got=got or "none", hint=hint)
+
+
+def at_least(code: str, field: str, least: int, got: int, hint: str) -> Iterator[Mismatch]:
+    """Complain about a number that is too low."""
+    if got < least:
+        yield Mismatch(
+            code=code, field=field, expected=f"at least {least}", got=str(got), hint=hint
+        )
+
+
+def bits(code: str, must: int, may: int, got: int, hint: str) -> Iterator[Mismatch]:
+    """Complain unless all bits of `must` are set, and none that are neither in it nor in `may`."""
+    if got & must != must or got & ~(must | may):
+        expected = f"{must:#x}" + (f", and of {may:#x} any" if may else "")
+        yield Mismatch(code=code, field="", expected=expected, got=f"{got:#x}", hint=hint)
+
+
+def check_bound(
+    bound: BoundClaims,
+    *,
+    role: Role,
+    tee: Tee,
+    deployment: str,
+    manifest_digest: str,
+    nonce: str | None,
+) -> Iterator[Mismatch]:
+    """Compare role, TEE, deployment, settings and, when one was given, the nonce."""
+    yield from equal("role", "", role, bound.role, "another kind of enclave answered")
+    yield from equal("tee", "tee", tee, bound.tee, "the service runs on other hardware")
+    yield from equal(
+        "deployment",
+        "deployment",
+        deployment,
+        bound.deployment,
+        "this is another deployment: check the address, or use its policy",
+    )
+    yield from equal(
+        "manifest_digest",
+        "manifest_digest",
+        manifest_digest,
+        bound.manifest_digest,
+        "the deployment's settings changed: ask its owner for a new policy",
+    )
+    if nonce is not None:
+        yield from equal("nonce", "", nonce, bound.nonce, "old evidence: ask for new evidence")
+
+
+def check_code(report: Report, required: Requirements) -> Iterator[Mismatch]:
+    """Compare measurement, signer, product and security version."""
+    if not required.insecure_signer_only:
+        yield from among(
+            "measurement",
+            "measurements",
+            required.measurements,
+            report.measurement,
+            "other code runs than the policy names: ask the owner for a new policy",
+        )
+    if required.signers:
+        yield from among(
+            "signer", "signers", required.signers, report.signer, "somebody else signed the code"
+        )
+    if required.product_id is not None:
+        yield from among(
+            "product_id",
+            "product_id",
+            {str(required.product_id)},
+            str(report.product_id) if isinstance(report, SgxReport) else "",
+            "another program of the same signer runs",
+        )
+    yield from at_least(
+        "svn",
+        "min_svn",
+        required.min_svn,
+        report.svn,
+        "an old release: the operator must update",
+    )
+
+
+def check_age(platform: Platform, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
+    """Judge how old the collateral is."""
+    age_s = now_ms // 1000 - platform.collateral_issued_s
+    if age_s > required.max_collateral_age_s:
+        yield Mismatch(
+            code="collateral_age",
+            field="max_collateral_age_s",
+            expected=f"at most {required.max_collateral_age_s} s",
+            got=f"{age_s} s",
+            hint="the operator must fetch collateral anew",
+        )
+
+
+def accepted_statuses(required: Requirements, now_ms: int) -> tuple[frozenset[TcbStatus], str]:
+    """Return the TCB statuses that a policy accepts now, and a hint for all others."""
+    exception = required.insecure_out_of_date
+    if exception is None:
+        return required.tcb_statuses, "the operator must update microcode or BIOS"
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    if today > exception.until:
+        return required.tcb_statuses, f"the exception of the policy ended on {exception.until}"
+    if exception.until - today > MAX_EXCEPTION:
+        days = MAX_EXCEPTION.days
+        return required.tcb_statuses, f"an exception counts only in its last {days} days"
+    out_of_date = frozenset(status for status in TcbStatus if status.out_of_date)
+    return required.tcb_statuses | out_of_date, "the operator must update microcode or BIOS"

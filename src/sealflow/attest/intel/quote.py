@@ -1,0 +1,71 @@
+"""Core, pure, stdlib only: where the parts of a quote lie, before anything of it is verified.
+
+Source: Intel SGX ECDSA QuoteLibReference DCAP API, appendix A (version 3); Intel TDX DCAP Quoting
+Library API, appendix A (versions 4 and 5); AMD SEV-SNP ABI, table 23.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+from sealflow.errors import MalformedError
+
+_HEADER_BYTES: Final = 48
+_BODY_HEAD: Final = struct.Struct("<HI")
+_SGX_BODY: Final = 384
+_TDX_BODIES: Final = {2: 584, 3: 648}
+_TDX_TYPE: Final = 0x81
+_LENGTH: Final = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedQuote:
+    """A DCAP quote cut into its parts. `signed`: header and body."""
+
+    version: int
+    tdx: bool
+    signed: bytes = field(repr=False)
+    report_data: bytes = field(repr=False)
+
+
+def split_quote(quote: bytes) -> UnverifiedQuote:
+    """Cut a DCAP quote of version 3, 4 or 5; zeros may follow it, anything else may not.
+
+    Raises: MalformedError.
+    """
+    if len(quote) < _HEADER_BYTES + _BODY_HEAD.size:
+        raise MalformedError("quote: too short")
+    version, _, tee_type = struct.unpack_from("<HHI", quote)
+    if tee_type not in (0, _TDX_TYPE):
+        raise MalformedError("quote: neither of SGX nor of TDX")
+    tdx = tee_type == _TDX_TYPE
+    start = _HEADER_BYTES
+    match version, tdx:
+        case (3, False):
+            body = _SGX_BODY
+        case (4, True):
+            body = _TDX_BODIES[2]
+        case (5, True):
+            kind, size = _BODY_HEAD.unpack_from(quote, start)
+            if _TDX_BODIES.get(kind) != size:
+                raise MalformedError("quote: only bodies of TDX 1.0 and 1.5 are accepted")
+            start, body = start + _BODY_HEAD.size, size
+        case _:
+            raise MalformedError("quote: only SGX version 3 and TDX versions 4 and 5 are accepted")
+    end = start + body
+    if len(quote) < end + _LENGTH.size:
+        raise MalformedError("quote: ends within its body")
+    (length,) = _LENGTH.unpack_from(quote, end)
+    if len(quote) < end + _LENGTH.size + length:
+        raise MalformedError("quote: ends within its signature")
+    if any(quote[end + _LENGTH.size + length :]):
+        raise MalformedError("quote: something follows it")
+    at = start + (520 if tdx else body - 64)
+    return UnverifiedQuote(
+        version=version,
+        tdx=tdx,
+        signed=quote[:end],
+        report_data=quote[at : at + 64],
+    )

@@ -1,0 +1,148 @@
+"""CLI: the figures of a benchmark: latencies, processor time, memory, a plot."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sealflow.errors import ConfigError
+from sealflow.host.process_status import cpu_s, rss_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySample:
+    """One answered request: when it was due to be sent and when its reply was opened.
+
+    Both in seconds since the run began. In an open loop `sent_s` is when the request was due, so
+    that a late sender does not hide waiting.
+    """
+
+    sent_s: float
+    done_s: float
+
+    @property
+    def latency_ms(self) -> float:
+        """From sent to done."""
+        return 1000 * (self.done_s - self.sent_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport:
+    """The figures of one run.
+
+    `cpu_s_per_1000`: by process, CPU seconds per 1000 requests.
+    """
+
+    served: int
+    seconds: float
+    push_seconds: float
+    latency_ms: Mapping[str, float]
+    cpu_s_per_1000: Mapping[str, float]
+    what: str
+
+    @property
+    def throughput(self) -> float:
+        """Answered requests per second, first push to last answer."""
+        return self.served / self.seconds
+
+    @property
+    def headline(self) -> str:
+        """The line that the ancestor's benchmark ended with."""
+        return (
+            f"Served {self.served} {self.what} in {self.seconds:.2f} sec, "
+            f"e2e throughput is {self.throughput:.2f} {self.what}/sec"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """All figures, for machines."""
+        return {
+            "served": self.served,
+            "seconds": round(self.seconds, 4),
+            "push_seconds": round(self.push_seconds, 4),
+            f"{self.what}_per_second": round(self.throughput, 3),
+            "latency_ms": {name: round(value, 3) for name, value in self.latency_ms.items()},
+            "cpu_seconds_per_1000": {
+                name: round(value, 4) for name, value in self.cpu_s_per_1000.items()
+            },
+        }
+
+
+def latencies(samples: Sequence[LatencySample]) -> dict[str, float]:
+    """Nearest-rank percentiles of the latency in ms."""
+    ordered = sorted(sample.latency_ms for sample in samples)
+    return {
+        f"p{percent}": ordered[math.ceil(percent / 100 * len(ordered)) - 1]
+        for percent in PERCENTILES
+    }
+
+
+def plot(samples: Sequence[LatencySample], figures: BenchReport, path: Path) -> None:
+    """Draw the latencies' histogram and the throughput over time into an image file.
+
+    Raises: ConfigError when the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.hist([sample.latency_ms for sample in samples], bins=40, color="#2b6cb0")
+    for name, value in figures.latency_ms.items():
+        left.axvline(value, color="#c05621", linewidth=1)
+        left.annotate(
+            f"{name} {value:.0f}", (value, 1), xycoords=("data", "axes fraction"),
+            rotation=90, ha="right", va="top", fontsize=8,
+        )  # fmt: skip
+    left.set(xlabel="latency, ms", ylabel="requests", title="Latency")
+    step = max(figures.seconds / 40, 1e-3)
+    counts = [0] * (int(figures.seconds / step) + 1)
+    for sample in samples:
+        counts[min(int(sample.done_s / step), len(counts) - 1)] += 1
+    right.step([n * step for n in range(len(counts))], [n / step for n in counts], where="post")
+    right.axhline(figures.throughput, color="#c05621", linewidth=1)
+    right.set(
+        xlabel="seconds", ylabel=f"{figures.what}/sec", ylim=(0, None),
+        title=f"Throughput, mean {figures.throughput:.1f}",
+    )  # fmt: skip
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        msg = f"cannot write the plot to {path}: {error}"
+        raise ConfigError(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Process ids by name. Several processes of one kind are added up under their name."""
+
+    pids: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any], more: Mapping[str, int]) -> Processes:
+        """Take them from a gateway's status; `more`: what does not report itself, by name."""
+        found: dict[str, list[int]] = {}
+        for component in status.get("components") or ():
+            found.setdefault(str(component.get("component")), []).append(component.get("pid", 0))
+            for worker in component.get("workers") or ():
+                found.setdefault("workers", []).append(worker.get("pid") or 0)
+            keybroker = component.get("keybroker")
+            if isinstance(keybroker, dict):
+                found.setdefault("key broker", []).append(keybroker.get("pid") or 0)
+        for name, pid in more.items():
+            found.setdefault(name, [pid])
+        return cls({name: tuple(pids) for name, pids in found.items()})
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds used so far, by name; 0 for processes of other machines."""
+        return {name: sum(map(cpu_s, pids)) for name, pids in self.pids.items()}
+
+    def rss_bytes(self) -> dict[str, int]:
+        """Memory in use, by name."""
+        return {name: sum(map(rss_bytes, pids)) for name, pids in self.pids.items()}

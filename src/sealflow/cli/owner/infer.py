@@ -1,0 +1,125 @@
+"""CLI: `sealflow infer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sealflow.cli.connection import connection_options
+from sealflow.cli.screen import (
+    print_json,
+    print_table,
+    progress,
+    strip_control_characters,
+    warn_of_simulation,
+)
+from sealflow.errors import ConfigError, SealflowError
+from sealflow.files import file_errors
+
+if TYPE_CHECKING:
+    from sealflow.cli.connection import Connection
+    from sealflow.documents.directory import Directory
+    from sealflow.owner.client.result import InferResult
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-m", "--model", metavar="NAME[:VERSION]", help="Needed when several take images.")
+@click.option("-k", "--top-k", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, metavar="S")
+@click.option(
+    "--receipt",
+    "receipts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append signed receipts to this file; see `sealflow receipt verify`.",
+)
+@connection_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def infer(
+    images: tuple[Path, ...],
+    model: str | None,
+    top_k: int,
+    timeout_s: float,
+    receipts: Path | None,
+    connection: Connection,
+    *,
+    as_json: bool,
+) -> None:
+    """Seal IMAGES (JPEG or PNG files), have them classified, open the answers."""
+    if receipts is not None:
+        _keep(receipts, [])
+    results: dict[Path, InferResult | SealflowError] = {}
+    with connection.client() as client:
+        name = model or image_model(client.verify().directory)
+        with progress("Inferring", len(images), quiet=as_json) as advance:
+            for outcome in client.infer_many(
+                name, images, top_k=top_k, timeout_s=timeout_s, receipt=receipts is not None
+            ):
+                results[images[outcome.index]] = outcome.value
+                advance(len(results))
+    if receipts is not None:
+        _keep(receipts, [results[image] for image in images])
+    for image in images:
+        _print(image, results[image], as_json=as_json)
+    found = [each for each in results.values() if not isinstance(each, SealflowError)]
+    if not as_json:
+        warn_of_simulation(simulated=any(each.simulated for each in found))
+    for failed in results.values():
+        if isinstance(failed, SealflowError):
+            raise failed
+
+
+def image_model(directory: Directory) -> str:
+    """Find the one model that takes images.
+
+    Raises: ConfigError when there is none, or more than one.
+    """
+    names = sorted({model.name for model in directory.models if model.image is not None})
+    if len(names) != 1:
+        served = ", ".join(names) or "none: publish one with `sealflow model publish`"
+        raise ConfigError(f"say which model with -m; models that take images: {served}")
+    return names[0]
+
+
+def _keep(file: Path, results: list[InferResult | SealflowError]) -> None:
+    proofs = [
+        each.receipt
+        for each in results
+        if not isinstance(each, SealflowError) and each.receipt is not None
+    ]
+    with file_errors(f"{file}: cannot write the receipts"), file.open("ab") as out:
+        out.writelines(proof.encode() + b"\n" for proof in proofs)
+
+
+def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -> None:
+    if isinstance(result, SealflowError):
+        if as_json:
+            print_json({"image": str(image), "error": str(result)})
+        else:
+            click.secho(strip_control_characters(f"{image}: {result}"), fg="red", err=True)
+        return
+    if as_json:
+        print_json(
+            {
+                "image": str(image),
+                "model": str(result.model),
+                "simulated": result.simulated,
+                "top": [
+                    {"index": each.index, "label": each.label, "score": each.score}
+                    for each in result.top
+                ],
+            }
+        )
+        return
+    from rich.table import Table
+
+    click.secho(f"{image}  ({result.model})", bold=True)
+    table = Table()
+    table.add_column("score", justify="right")
+    table.add_column("label")
+    table.add_column("class", justify="right")
+    for each in result.top:
+        table.add_row(f"{each.score:.4f}", each.label, str(each.index))
+    print_table(table)

@@ -1,0 +1,283 @@
+"""CLI: `sealflow model` and `sealflow revoke`: pack, inspect, publish, list, revoke."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sealflow.cli.connection import connection_options
+from sealflow.cli.screen import json_option, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sealflow.cli.connection import Connection
+    from sealflow.openinfer.tensor import TensorSpec
+    from sealflow.package.container import Package
+    from sealflow.package.preprocessing import ImagePreprocessing
+
+
+DEFAULT_OWNER_KEY = Path(".sealflow/owner.key")
+
+
+@click.command()
+@click.argument("package", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--owner-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The key that packed it.  [default: owner.key in the home]",
+)
+@connection_options
+@json_option
+def publish(
+    package: Path,
+    owner_key: Path | None,
+    connection: Connection,
+    *,
+    as_json: bool,
+) -> None:
+    """Publish PACKAGE: a sealed package, or a folder with model.toml to be packed first.
+
+    The key broker is verified first; the content key is sealed to it alone. When the policy has a
+    table `worker`, only workers that meet it get this model.
+    """
+    from sealflow.local.home import ClusterHome
+    from sealflow.owner.models.owner_key import load_owner_key
+    from sealflow.owner.models.packing import pack_folder
+    from sealflow.owner.trust.policy_file import load_policy_file
+
+    key = load_owner_key(owner_key or ClusterHome(connection.home).owner_key)
+    workers = load_policy_file(connection.policy).worker
+    with connection.client() as client:
+        with progress("Publishing", 1, quiet=as_json) as advance:
+            data = pack_folder(package, key) if package.is_dir() else package.read_bytes()
+            version = client.publish(data, key, workers=workers)
+            advance(1)
+        models = client.verify().directory.models
+    if as_json:
+        print_json({"directory_version": version, "models": [each.to_json() for each in models]})
+    else:
+        click.echo(f"published; the directory is at version {version}. Workers load it now.")
+
+
+@click.command("list")
+@connection_options
+@json_option
+def list_models(
+    connection: Connection,
+    *,
+    as_json: bool,
+) -> None:
+    """List the models of the verified directory."""
+    from rich.table import Table
+    from rich.text import Text
+
+    with connection.client() as client:
+        models = client.verify().directory.models
+    if as_json:
+        print_json([each.to_json() for each in models])
+        return
+    table = Table()
+    for heading in ("model", "default", "takes", "package"):
+        table.add_column(heading, overflow="fold")
+    for each in models:
+        takes = ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in each.inputs)
+        images = " (or images)" if each.image is not None else ""
+        name = f"{each.name}:{each.version}"
+        table.add_row(name, "yes" if each.default else "", Text(takes + images), each.digest)
+    print_table(table)
+
+
+@click.group()
+def model() -> None:
+    """Pack, inspect, publish and list models."""
+
+
+model.add_command(publish)
+model.add_command(list_models)
+
+
+@model.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
+@click.option(
+    "--owner-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_OWNER_KEY,
+    show_default=True,
+    help="The key file that signs the package and can publish it later.",
+)
+@json_option
+def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -> None:
+    """Pack FOLDER, which holds model.toml and the files that it names.
+
+    The package is signed and encrypted: it may lie anywhere. Without -o it is written to
+    NAME-VERSION.sealed in the current folder.
+    """
+    from sealflow.owner.models.owner_key import load_owner_key
+    from sealflow.owner.models.packing import pack_folder, write_package
+    from sealflow.package.container import read_package
+
+    key = load_owner_key(owner_key)
+    with _progress("Encrypting", quiet=as_json) as advance:
+        data = pack_folder(folder, key, progress=advance)
+    packed = read_package(data).verify(key.signer)
+    path = output or Path(f"{packed.manifest.name}-{packed.manifest.version}.sealed")
+    write_package(path, data)
+    if as_json:
+        print_json({"path": str(path), "bytes": len(data), **_summary(packed)})
+        return
+    click.echo(f"{path}  {_size(len(data))}  {packed.manifest.ref}")
+    click.echo(f"digest {packed.digest}")
+
+
+@model.command()
+@click.argument("package", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--signer", metavar="HEX", help="Demand this signer (an Ed25519 public key).")
+@json_option
+def inspect(package: Path, signer: str | None, *, as_json: bool) -> None:
+    """Show what PACKAGE says in clear, and check its signature.
+
+    Needs no key: the files themselves stay encrypted. Whether to trust the signer is for you to
+    say: with --signer, any other signer is an error.
+    """
+    from sealflow.package.container import read_package
+
+    unverified = read_package(package.read_bytes())
+    checked = unverified.verify(signer or unverified.unverified_signer)
+    if as_json:
+        print_json(_summary(checked))
+    else:
+        _print_tables(checked, demanded=signer is not None)
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], object] | None]:
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, advance=done, total=total)
+
+        yield advance
+
+
+def _summary(package: Package) -> dict[str, object]:
+    return {
+        "digest": package.digest,
+        "signer": package.signer,
+        "signature": "valid",
+        "manifest": package.manifest.to_json(),
+        "files": [
+            {
+                "name": resource.name,
+                "bytes": resource.size,
+                "sha256": resource.digest,
+                "encrypted": True,
+            }
+            for resource in package.statement.resources
+        ],
+    }
+
+
+def _print_tables(package: Package, *, demanded: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    facts.add_column(style="bold")
+    facts.add_column(overflow="fold")
+    for name, value in _facts(package, demanded=demanded):
+        facts.add_row(name, Text(value))
+    print_table(facts)
+    files = Table(title="Files", title_justify="left")
+    files.add_column("name", overflow="fold")
+    files.add_column("size", justify="right")
+    files.add_column("sha256", overflow="fold")
+    files.add_column("encrypted")
+    for resource in package.statement.resources:
+        files.add_row(resource.name, _size(resource.size), resource.digest, "yes")
+    print_table(files)
+    click.echo(
+        "In clear, and signed: all of the above, so the manifest too. Encrypted: the other files."
+    )
+
+
+def _facts(package: Package, *, demanded: bool) -> Iterator[tuple[str, str]]:
+    manifest = package.manifest
+    trust = "as demanded" if demanded else "compare it with the owner you trust"
+    yield "model", str(manifest.ref)
+    yield "digest", package.digest
+    yield "signer", f"{package.signer} ({trust})"
+    yield "signature", "valid"
+    yield "format", manifest.format.value
+    yield "max batch", str(manifest.max_batch)
+    yield "inputs", _specs(manifest.inputs)
+    yield "outputs", _specs(manifest.outputs)
+    if manifest.image is not None:
+        yield "image", _image(manifest.image)
+    if manifest.classification is not None:
+        softmax = ", softmax" if manifest.classification.softmax else ""
+        yield "classification", f"{manifest.classification.output}{softmax}"
+    if manifest.labels is not None:
+        yield "labels", manifest.labels
+
+
+def _image(image: ImagePreprocessing) -> str:
+    return (
+        f"{image.width}x{image.height} {image.channels} {image.layout} for {image.input}, "
+        f"crop {image.crop:g}, {image.resize}, mean {list(image.mean)}, scale {list(image.scale)}"
+    )
+
+
+def _specs(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in specs)
+
+
+def _size(count: int) -> str:
+    from rich.filesize import decimal
+
+    return decimal(count)
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["worker", "model", "key"]))
+@click.argument("name", metavar="ID")
+@click.option(
+    "--owner-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The key of an owner or operator.  [default: owner.key in the home]",
+)
+@connection_options
+@json_option
+def revoke(
+    kind: str, name: str, owner_key: Path | None, connection: Connection, *, as_json: bool
+) -> None:
+    """Revoke, for good: a worker by its instance id, a model by its digest, a key by its id.
+
+    A revoked worker gets no keys any more, and a new epoch begins. A revoked model is dropped by
+    all workers. A revoked key is destroyed at once; clients seal anew by themselves.
+    """
+    from sealflow.documents.revocation import Revoked, RevokedKind
+    from sealflow.local.home import ClusterHome
+    from sealflow.owner.models.owner_key import load_owner_key
+
+    key = load_owner_key(owner_key or ClusterHome(connection.home).owner_key)
+    revoked = Revoked(kind=RevokedKind(kind), id=name)
+    with connection.client() as client:
+        version = client.revoke(revoked, key)
+    if as_json:
+        print_json({"revoked": revoked.to_json(), "directory_version": version})
+    else:
+        click.echo(f"revoked; directory version {version} says so")

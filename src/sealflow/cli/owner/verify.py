@@ -1,0 +1,173 @@
+"""CLI: `sealflow verify` and `sealflow policy`: the trust report, and what a policy demands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from sealflow.cli.connection import connection_options
+from sealflow.cli.screen import (
+    json_option,
+    print_json,
+    print_table,
+    show_simulation,
+    strip_control_characters,
+)
+from sealflow.errors import EvidenceError, PolicyError, VerificationError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sealflow.cli.connection import Connection
+    from sealflow.owner.trust.policy_text import PolicyLine
+    from sealflow.owner.trust.report import TrustReport
+
+
+NOT_VERIFIED: Final = 3
+"""The exit code of every VerificationError: see `EXIT_CODES`."""
+
+
+@click.group()
+def policy() -> None:
+    """Check policy files."""
+
+
+@policy.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def check_policy(file: Path, *, as_json: bool) -> None:
+    """Say in words what FILE demands, and what it leaves open.
+
+    Exits with code 2 when it cannot be read or contradicts itself.
+    """
+    from sealflow.owner.trust.policy_file import load_policy_file
+    from sealflow.owner.trust.policy_text import describe_policy
+
+    found = load_policy_file(file)
+    lines = describe_policy(found)
+    if as_json:
+        print_json(
+            {
+                "policy_digest": found.digest,
+                "simulated": found.simulated,
+                "lines": [
+                    {"about": line.about, "text": line.text, "weakens": line.weakens}
+                    for line in lines
+                ],
+            }
+        )
+        return
+    _print_policy(file, found.digest, lines)
+
+
+def _print_policy(file: Path, digest: str, lines: list[PolicyLine]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{file}: policy {digest[:16]}…", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(line.about, Text(line.text, style="bold yellow" if line.weakens else ""))
+    print_table(table)
+    weak = sum(line.weakens for line in lines)
+    if weak:
+        click.secho(f"{weak} of these weaken the protection.", fg="yellow", bold=True, err=True)
+
+
+@click.command()
+@click.argument("address", required=False, metavar="[URL]")
+@connection_options
+@json_option
+def verify(connection: Connection, *, as_json: bool) -> None:
+    """Verify a service and say what was proved, and what was not.
+
+    Fetches the key broker's evidence and the signed directory, and checks both offline against the
+    policy. Nothing of yours is sent. Exit code 0: everything is as the policy demands. 3: it is
+    not. 2: the policy or an option is wrong. 6: the service does not answer.
+    """
+    try:
+        with connection.client() as client:
+            report = client.verify()
+    except VerificationError as error:
+        if as_json:
+            print_json(_refusal(error))
+        else:
+            _print_refusal(connection.url, error)
+        sys.exit(NOT_VERIFIED)
+    if as_json:
+        print_json({"url": connection.url, **report.to_json()})
+    else:
+        _print(connection, report)
+
+
+def _refusal(error: VerificationError) -> dict[str, object]:
+    mismatches = error.mismatches if isinstance(error, PolicyError) else ()
+    return {
+        "verified": False,
+        "code": error.code if isinstance(error, EvidenceError) else "policy",
+        "error": str(error),
+        "mismatches": [each.to_json() for each in mismatches],
+    }
+
+
+def _print_refusal(url: str, error: VerificationError) -> None:
+    click.secho(f"NOT VERIFIED  {url}", fg="red", bold=True)
+    click.echo("Do not send anything there. Nothing of yours was sent.\n")
+    if not isinstance(error, PolicyError):
+        click.echo(strip_control_characters(str(error)))
+        return
+    click.echo("The evidence is genuine, and not what the policy demands:")
+    table = _table("what", "the policy demands", "the service proved", "what to do")
+    for each in error.mismatches:
+        asked = f"\n({each.field})" if each.field else "\n(no policy allows another)"
+        table.add_row(each.code, each.expected + asked, each.got, each.hint)
+    print_table(table)
+
+
+def _print(connection: Connection, report: TrustReport) -> None:
+    from sealflow.clock import now_ms, utc_text
+    from sealflow.owner.trust.trust_text import NOT_PROVED, proven_facts, visibility
+
+    show_simulation(simulated=report.simulated)
+    word, colour = ("SIMULATION ONLY", "yellow") if report.simulated else ("VERIFIED", "green")
+    click.secho(f"{word}  {connection.url}", fg=colour, bold=True)
+    click.echo(
+        f"deployment {report.approval.claims.bound.deployment}, by the policy {connection.policy}, "
+        f"valid until {utc_text(report.valid_until_ms)}"
+    )
+    who = _table("who can see your data", "", "why")
+    for sight in visibility(simulated=report.simulated):
+        who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
+    proved = _table("proved", "what, and by what")
+    for fact in proven_facts(report.approval.claims, report.directory, now_ms()):
+        proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
+    open_ends = _table("not proved", "why")
+    for what, why in NOT_PROVED:
+        open_ends.add_row(what, why)
+    models = _table("model", "takes", "gives", "package")
+    for model in report.directory.models:
+        models.add_row(
+            f"{model.name}:{model.version}" + (" (default)" if model.default else ""),
+            "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.inputs),
+            "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.outputs),
+            model.digest[:16] + "…",
+        )
+    for table in (who, proved, open_ends, models):
+        click.echo()
+        print_table(table)
+    show_simulation(simulated=report.simulated)
+
+
+def _table(*headings: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    table.columns[0].no_wrap = True
+    return table

@@ -1,0 +1,93 @@
+"""CLI: the files that the package carries: examples and chart, and how they reach a folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import sealflow
+from sealflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PACKAGE: Final = Path(sealflow.__file__).resolve().parent
+_LEFT_OUT: Final = frozenset({"make.py", "__pycache__"})
+"""What a checkout has beside an example, and a wheel does not."""
+
+
+def shipped(name: str) -> Path:
+    """Return a folder of examples or of the chart, by its path in the repository.
+
+    It is in the package `sealflow` when that was installed, and beside `src` in a checkout.
+
+    Raises: ConfigError when this installation does not carry it.
+    """
+    for root in (_PACKAGE / "share", _PACKAGE.parents[1]):
+        if (root / name).is_dir():
+            return root / name
+    raise ConfigError(f"this installation carries no {name}: install Sealflow from its wheel")
+
+
+def write_copies(sources: Mapping[str, Path], folder: Path) -> list[Path]:
+    """Copy each source folder to its path below a new or empty folder; return the files written.
+
+    The path "." stands for the folder itself. If a copy fails, nothing of it is left.
+
+    Raises: ConfigError.
+    """
+    made = _first_to_make(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ConfigError(f"{folder} is not empty: name a new or an empty folder")
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    draft = folder / f".{secrets.token_hex(8)}"
+    moved: list[Path] = []
+    try:
+        for name, source in sources.items():
+            _copy(source, draft / name)
+        for each in sorted(draft.iterdir()):
+            moved.append(folder / each.name)
+            each.rename(moved[-1])
+        draft.rmdir()
+    except BaseException as error:
+        for path in (made,) if made is not None else (draft, *moved):
+            _remove(path)
+        if isinstance(error, OSError):
+            raise _cannot_write(folder, error) from error
+        raise
+    return sorted(each for each in folder.rglob("*") if each.is_file())
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in _files(source):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def _files(source: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(source):
+        folders[:] = [each for each in folders if each not in _LEFT_OUT]
+        yield from (Path(folder) / name for name in names if name not in _LEFT_OUT)
+
+
+def _first_to_make(folder: Path) -> Path | None:
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    return missing[-1] if missing else None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _cannot_write(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{folder}: cannot write: {error.strerror}")

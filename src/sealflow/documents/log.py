@@ -1,0 +1,164 @@
+"""Core, pure: the append-only log of a key broker: chained by hashes, every entry signed.
+
+An entry names the digest of the one before it, so one digest stands for all that came before. The
+digest of the first entry names the history. Spec: docs/spec/keybroker.md, section 6.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealflow.wire.domain import TrustDomain
+
+MAX_ENTRY_BYTES: Final = 2**20
+_MAX_TIME_MS: Final = 2**53 - 1
+_KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
+
+
+class EntryKind(enum.StrEnum):
+    """What an entry says; its body is described in the spec."""
+
+    OPENED = "opened"
+    """A key broker instance took over; holds its evidence. The first entry of every history."""
+    JOINED = "joined"
+    """Another key broker instance was given the key of the state."""
+    EPOCH = "epoch"
+    """An epoch key was made."""
+    VERDICT = "verdict"
+    """A worker was approved, or not, and why."""
+    GRANT = "grant"
+    """A worker was given keys and models until a time."""
+    PUBLICATION = "publication"
+    """An owner handed a model over."""
+    REVOCATION = "revocation"
+    """Something was revoked by a signed order."""
+    DIRECTORY = "directory"
+    """A directory was issued."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One entry. `previous`: the digest of the entry before it, None for number 0."""
+
+    number: int
+    previous: str | None
+    at_ms: int
+    kind: EntryKind
+    body: dict[str, object]
+
+    def encode(self) -> bytes:
+        """Write the bytes that are hashed and signed."""
+        return canonical_json(
+            {
+                "number": self.number,
+                "previous": self.previous,
+                "at_ms": self.at_ms,
+                "kind": self.kind.value,
+                "body": self.body,
+            }
+        )
+
+    @classmethod
+    def unverified_parse(cls, text: bytes) -> Self:
+        """Read an entry, in the one form that `encode` writes.
+
+        Raises: MalformedError.
+        """
+        value = parse_object(text, "log entry")
+        require_keys(value, _KEYS, "log entry")
+        number, previous, body = value["number"], value["previous"], value["body"]
+        at_ms = value["at_ms"]
+        if not is_integer(number) or number < 0 or not is_integer(at_ms):
+            raise MalformedError("log entry: number or time is not one")
+        if not 0 <= at_ms <= _MAX_TIME_MS or not isinstance(body, dict):
+            raise MalformedError("log entry: no time, or no body")
+        if (previous is None) is not (number == 0):
+            raise MalformedError("log entry: only number 0 has none before it")
+        try:
+            kind = EntryKind(str(value["kind"]))
+        except ValueError as error:
+            raise MalformedError("log entry: unknown kind") from error
+        entry = cls(
+            number=number,
+            previous=None if previous is None else parse_digest(previous),
+            at_ms=at_ms,
+            kind=kind,
+            body=body,
+        )
+        if entry.encode() != text:
+            raise MalformedError("log entry: not in its one form")
+        return entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedEntry:
+    """An entry's bytes and a key broker's signature over their digest; untrusted."""
+
+    text: bytes
+    signature: bytes
+
+    @classmethod
+    def sign(cls, entry: LogEntry, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
+        """Sign an entry: what is signed stands for all entries before it, too."""
+        text = entry.encode()
+        return cls(text=text, signature=key.sign(_signed(domain, entry_digest(text, domain))))
+
+    def encode(self) -> bytes:
+        """Write the record that the host keeps: one line of JSON."""
+        return canonical_json(
+            {
+                "entry": b64encode(self.text).decode(),
+                "signature": b64encode(self.signature).decode(),
+            }
+        )
+
+    @classmethod
+    def parse(cls, record: bytes) -> Self:
+        """Read a record.
+
+        Raises: MalformedError.
+        """
+        if len(record) > 2 * MAX_ENTRY_BYTES:
+            raise MalformedError("log record: too large")
+        value = parse_object(record, "log record")
+        require_keys(value, ("entry", "signature"), "log record")
+        return cls(
+            text=base64_bytes(value["entry"], MAX_ENTRY_BYTES, "log entry"),
+            signature=base64_bytes(value["signature"], SIGNATURE_BYTES, "log signature"),
+        )
+
+    def digest(self, domain: TrustDomain) -> str:
+        """Name the entry and all before it, in hex."""
+        return entry_digest(self.text, domain)
+
+    def verify(self, signing_key: bytes, domain: TrustDomain) -> None:
+        """Check that the holder of `signing_key` (Ed25519 public key) signed.
+
+        Raises: EvidenceError.
+        """
+        detail = "an entry was not signed by the key broker that had opened the log"
+        refusal = EvidenceError("log_signature", detail)
+        signed = _signed(domain, self.digest(domain))
+        verify_signature(signing_key, self.signature, signed, refusal)
+
+
+def entry_digest(text: bytes, domain: TrustDomain) -> str:
+    """Hash an entry's bytes, in hex."""
+    return hashlib.sha256(domain.label("log entry") + text).hexdigest()
+
+
+def _signed(domain: TrustDomain, digest: str) -> bytes:
+    return domain.label("log head") + bytes.fromhex(digest)

@@ -1,0 +1,176 @@
+"""Core, pure: a worker's signed word on which model answered what. Spec: docs/spec/receipt.md.
+
+Asked for inside the sealed request, given inside the sealed reply, so that nobody else learns of
+it. It holds salted hashes: shown alone, it says nothing of request and reply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.ids import (
+    KeyId,
+    ModelRef,
+    RequestId,
+    parse_digest,
+    parse_key_id,
+    parse_name,
+    parse_request_id,
+)
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealflow.wire.domain import TrustDomain
+
+
+MAX_RECEIPT_BYTES: Final = 4096
+_KEYS: Final = (
+    "deployment",
+    "manifest_digest",
+    "instance",
+    "kid",
+    "rid",
+    "model",
+    "version",
+    "model_digest",
+    "request_digest",
+    "reply_digest",
+    "at_ms",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a worker says that it did. Digests in hex, see `salted_digest`.
+
+    `instance`: the worker. `key_id`: the epoch key that the request was sealed to. `at_ms`: the
+    worker's time, which its host tells it.
+    """
+
+    deployment: str
+    manifest_digest: str
+    instance: RequestId
+    key_id: KeyId
+    request_id: RequestId
+    model: ModelRef
+    model_digest: str
+    request_digest: str
+    reply_digest: str
+    at_ms: int
+
+    def encode(self) -> bytes:
+        """Write the bytes that are signed."""
+        return canonical_json(
+            {
+                "deployment": self.deployment,
+                "manifest_digest": self.manifest_digest,
+                "instance": self.instance,
+                "kid": self.key_id,
+                "rid": self.request_id,
+                "model": self.model.name,
+                "version": self.model.version,
+                "model_digest": self.model_digest,
+                "request_digest": self.request_digest,
+                "reply_digest": self.reply_digest,
+                "at_ms": self.at_ms,
+            }
+        )
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read what `encode` wrote.
+
+        Raises: MalformedError.
+        """
+        value = parse_object(text, "receipt")
+        require_keys(value, _KEYS, "receipt")
+        at_ms = value["at_ms"]
+        if not is_integer(at_ms) or at_ms < 0:
+            raise MalformedError("receipt: at_ms is not a time")
+        return cls(
+            deployment=parse_name(value["deployment"]),
+            manifest_digest=parse_digest(value["manifest_digest"]),
+            instance=parse_request_id(value["instance"]),
+            key_id=parse_key_id(value["kid"]),
+            request_id=parse_request_id(value["rid"]),
+            model=ModelRef(name=parse_name(value["model"]), version=parse_name(value["version"])),
+            model_digest=parse_digest(value["model_digest"]),
+            request_digest=parse_digest(value["request_digest"]),
+            reply_digest=parse_digest(value["reply_digest"]),
+            at_ms=at_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReceipt:
+    """A receipt's bytes and a worker's signature; untrusted before `verify`."""
+
+    text: bytes
+    signature: bytes
+
+    @classmethod
+    def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
+        """Sign with the key in the worker's evidence."""
+        text = receipt.encode()
+        return cls(text=text, signature=key.sign(domain.label("receipt") + text))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that travels and is kept."""
+        return {
+            "receipt": b64encode(self.text).decode(),
+            "signature": b64encode(self.signature).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, object]) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        return cls(
+            text=base64_bytes(value.get("receipt"), MAX_RECEIPT_BYTES, "receipt"),
+            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "receipt signature"),
+        )
+
+    def verify(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
+        """Return the receipt that the holder of `signing_key` (Ed25519 public key) signed.
+
+        Raises: EvidenceError, MalformedError.
+        """
+        refusal = EvidenceError("receipt_signature", "the worker did not sign it")
+        verify_signature(signing_key, self.signature, domain.label("receipt") + self.text, refusal)
+        return Receipt.parse(self.text)
+
+
+def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
+    """Write a reply with its receipt."""
+    return [*content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json())), *parts]
+
+
+def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
+    """Take the reply out of a content that may hold a receipt; returns both.
+
+    Raises: MalformedError.
+    """
+    if content.kind is not ContentKind.RECEIPT:
+        return content, None
+    value = parse_object(content.text, "receipt")
+    require_keys(value, ("receipt", "signature"), "receipt")
+    return inner_content(content), SignedReceipt.from_json(value)
+
+
+def salted_digest(domain: TrustDomain, purpose: str, salt: str, parts: Parts) -> str:
+    """Hash a content as written (kind, length, JSON, binary part). `purpose`: request or reply."""
+    digest = hashlib.sha256(domain.label(f"receipt {purpose}") + bytes.fromhex(salt))
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

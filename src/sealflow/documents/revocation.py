@@ -1,0 +1,150 @@
+"""Core, pure: what can be revoked, and a signed order to do so. Spec: keybroker.md.
+
+A revocation is for good, so an order that comes twice changes nothing.
+Spec: docs/spec/keybroker.md, section 7.
+"""
+
+from __future__ import annotations
+
+import enum
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
+from sealflow.wire.fields import base64_bytes, json_object
+from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealflow.wire.domain import TrustDomain
+
+
+MAX_REVOKED: Final = 1024
+MAX_ORDER_BYTES: Final = 4096
+
+
+class RevokedKind(enum.StrEnum):
+    """What can be revoked."""
+
+    WORKER = "worker"
+    """One worker enclave, by its instance id: it gets nothing any more."""
+    MODEL = "model"
+    """One model package, by its digest: it is served no more, and never again."""
+    KEY = "key"
+    """One epoch key, by its id: it is destroyed at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Revoked:
+    """One thing that is revoked for good.
+
+    Raises: MalformedError when `id` is not an id of that kind.
+    """
+
+    kind: RevokedKind
+    id: str
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot name anything."""
+        _IDS[self.kind](self.id)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that payloads hold."""
+        return {"kind": self.kind.value, "id": self.id}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        item = json_object(value, "revoked")
+        require_keys(item, ("kind", "id"), "revoked")
+        try:
+            kind = RevokedKind(str(item["kind"]))
+        except ValueError as error:
+            raise MalformedError("revoked: kind is not worker, model or key") from error
+        return cls(kind=kind, id=str(item["id"]))
+
+
+_IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
+    RevokedKind.WORKER: parse_request_id,
+    RevokedKind.MODEL: parse_digest,
+    RevokedKind.KEY: parse_key_id,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationOrder:
+    """Revoke one thing in one deployment. `signer`: Ed25519 public key, in hex."""
+
+    deployment: str
+    revoked: Revoked
+    signer: str
+
+    def encode(self) -> bytes:
+        """Write the bytes that are signed."""
+        return canonical_json(
+            {
+                "deployment": self.deployment,
+                "revoke": self.revoked.to_json(),
+                "signer": self.signer,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRevocationOrder:
+    """An order's bytes and a signature; untrusted."""
+
+    text: bytes
+    signature: bytes
+
+    @classmethod
+    def sign(cls, order: RevocationOrder, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
+        """Sign an order with the key of its signer."""
+        text = order.encode()
+        return cls(text=text, signature=key.sign(domain.label("order") + text))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that travels and is logged."""
+        return {
+            "order": b64encode(self.text).decode(),
+            "signature": b64encode(self.signature).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, object]) -> Self:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        return cls(
+            text=base64_bytes(value.get("order"), MAX_ORDER_BYTES, "order"),
+            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "order signature"),
+        )
+
+    def verify(self, domain: TrustDomain) -> RevocationOrder:
+        """Return the order that its signer signed. Whether the signer may is another question.
+
+        Raises: MalformedError, EvidenceError.
+        """
+        value = parse_object(self.text, "order")
+        require_keys(value, ("deployment", "revoke", "signer"), "order")
+        order = RevocationOrder(
+            deployment=parse_name(value["deployment"]),
+            revoked=Revoked.from_json(value["revoke"]),
+            signer=parse_digest(value["signer"]),
+        )
+        if order.encode() != self.text:
+            raise MalformedError("order: not in its one form")
+        refusal = EvidenceError("order_signature", "its signer did not sign it")
+        signed = domain.label("order") + self.text
+        verify_signature(bytes.fromhex(order.signer), self.signature, signed, refusal)
+        return order

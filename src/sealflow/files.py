@@ -1,0 +1,92 @@
+"""Core: files of this machine, read with a limit, written whole or not at all; not for enclaves."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sealflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def file_errors(where: str) -> Iterator[None]:
+    """Turn an OSError into a ConfigError, which says `where` and the system's reason.
+
+    Raises: ConfigError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror}") from error
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Read a file of at most `limit` bytes.
+
+    Raises: ConfigError when it is larger, OSError.
+    """
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ConfigError(f"{path} is over {limit} bytes")
+    return content
+
+
+def write_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file whole or not at all, in the place of an older one.
+
+    `mode`: of the file, less what the umask takes away.
+
+    Raises: OSError.
+    """
+    draft = _draft(path)
+    try:
+        write_draft(draft, content, mode)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Write a private file whole or not at all, never over another.
+
+    Raises: FileExistsError, OSError.
+    """
+    draft = _draft(path)
+    try:
+        write_draft(draft, content, 0o600)
+        os.link(draft, path)  # unlike a rename, this never replaces a file
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_draft(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a new file and wait until the disk has it; what calls this puts it in its place.
+
+    Raises: FileExistsError, OSError.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hex.
+
+    Raises: OSError.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")

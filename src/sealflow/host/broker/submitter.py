@@ -1,0 +1,242 @@
+"""Host: put requests into the queue, many in one round trip.
+
+What is submitted in one turn of the event loop travels together; one connection waits for all
+answers. A broker that is away fails new submits at once; who waits already keeps waiting, since
+the queue survives in the broker's append-only file.
+
+Replication is asynchronous: a gateway may demand that replicas have a request before it says yes.
+Source: the command WAIT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import valkey
+
+from sealflow.backoff import Backoff
+from sealflow.errors import QueueFullError, UnavailableError
+from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, round_trip
+from sealflow.streams.keys import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealflow.streams.address import BrokerAddress
+
+
+REPLICATION_MS: Final = 2000
+_READ_COUNT: Final = 256
+_BLOCK_MS: Final = 5000
+_FIRST_PAUSE_S: Final = 0.1
+_MAX_PAUSE_S: Final = 2.0
+_MAX_GATHERED: Final = 256
+_GATHER_S: Final = 0.001
+
+
+def require_replicas(acknowledged: object, wanted: int) -> None:
+    """Compare what WAIT answered with what was asked for.
+
+    Raises: UnavailableError; the request may still be served, and its sender sends it again.
+    """
+    if not isinstance(acknowledged, int) or acknowledged < wanted:
+        raise UnavailableError(
+            f"{acknowledged} of the {wanted} replicas that min_replicas asks for have the request: "
+            "see that the broker's replicas are connected"
+        )
+
+
+class _Submit:
+    __slots__ = ("capacity", "correlation", "envelope", "future", "stream")
+
+    def __init__(
+        self,
+        stream: str,
+        envelope: bytes,
+        correlation: bytes,
+        capacity: int,
+        future: asyncio.Future[bytes],
+    ) -> None:
+        self.stream = stream
+        self.envelope = envelope
+        self.correlation = correlation
+        self.capacity = capacity
+        self.future = future
+
+
+class Submitter:
+    """Submits to streams and resolves futures with the answers. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        address: BrokerAddress | str,
+        deployment: str,
+        instance: str,
+        *,
+        min_replicas: int = 0,
+    ) -> None:
+        """Answers go to the inbox of `instance`.
+
+        `min_replicas`: how many replicas must have what was submitted, or it fails.
+
+        Raises: ConfigError.
+        """
+        self._inbox = Keyspace(deployment=deployment).inbox(instance)
+        self._sender: Any = connect_async(address)
+        self._reader: Any = connect_async(address)
+        self._min_replicas = min_replicas
+        self._gathered: list[_Submit] = []
+        self._waiting: dict[bytes, deque[asyncio.Future[bytes]]] = {}
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __len__(self) -> int:
+        """How many correlations wait for an answer."""
+        return len(self._waiting)
+
+    async def start(self) -> None:
+        """Start sending and reading."""
+        self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._read_all())]
+
+    async def close(self) -> None:
+        """Stop, delete the inbox, close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with round_trip():
+                await self._sender.delete(self._inbox)
+        except UnavailableError:
+            # Its time to live deletes it.
+            pass
+        finally:
+            await close_async(self._sender, self._reader)
+
+    def submit(
+        self, stream: str, envelope: bytes, correlation: bytes, *, capacity: int
+    ) -> asyncio.Future[bytes]:
+        """Queue an envelope; the future gets its answer, or QueueFullError or UnavailableError.
+
+        Cancel the future to stop waiting. Answers to one correlation go to its waiters in order.
+        """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._gathered.append(_Submit(stream, envelope, correlation, capacity, future))
+        self._wake.set()
+        return future
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._gather()
+            while self._gathered:
+                batch = self._gathered[:_MAX_GATHERED]
+                del self._gathered[:_MAX_GATHERED]
+                await self._send([each for each in batch if not each.future.done()])
+
+    async def _send(self, batch: Sequence[_Submit]) -> None:
+        for each in batch:
+            self._await_answer(each)
+        try:
+            async with round_trip():
+                admitted = await self._admitted(batch)
+                answers = await self._append(admitted)
+        except UnavailableError as error:
+            for each in batch:
+                self._fail(each, error)
+            return
+        for each, answer in zip(admitted, answers, strict=True):
+            if isinstance(answer, valkey.exceptions.OutOfMemoryError):
+                self._fail(each, QueueFullError("the broker's memory is full", retry_after_s=5.0))
+            elif isinstance(answer, Exception):
+                self._fail(each, UnavailableError(f"the broker refused: {answer}"))
+
+    async def _admitted(self, batch: Sequence[_Submit]) -> list[_Submit]:
+        """Fail what there is no room for, before its bytes travel."""
+        streams = list(dict.fromkeys(each.stream for each in batch))
+        async with self._sender.pipeline(transaction=False) as pipeline:
+            for stream in streams:
+                pipeline.xlen(stream)
+            lengths = dict(zip(streams, await pipeline.execute(), strict=True))
+        admitted = []
+        for each in batch:
+            if lengths[each.stream] < each.capacity:
+                lengths[each.stream] += 1
+                admitted.append(each)
+            else:
+                self._fail(each, QueueFullError("the queue is full"))
+        return admitted
+
+    async def _append(self, batch: Sequence[_Submit]) -> list[Any]:
+        if not batch:
+            return []
+        async with self._sender.pipeline(transaction=False) as pipeline:
+            for each in batch:
+                fields = request_fields(each.envelope, each.correlation, self._inbox)
+                pipeline.xadd(each.stream, fields)
+            if self._min_replicas:
+                pipeline.wait(self._min_replicas, REPLICATION_MS)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        if self._min_replicas:
+            require_replicas(answers.pop(), self._min_replicas)
+        return answers
+
+    async def _read_all(self) -> None:
+        taken: list[bytes] = []
+        backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
+        while True:
+            try:
+                async with round_trip(_BLOCK_MS / 1000 + ROUND_TRIP_S):
+                    taken = await self._read(taken)
+                backoff.reset()
+                await self._gather()
+            except UnavailableError:
+                await asyncio.sleep(backoff.next_s())
+
+    async def _read(self, taken: list[bytes]) -> list[bytes]:
+        """Delete what was taken, wait for more, resolve it; returns what to delete next.
+
+        Deleted, not stepped over: a broker that lost its data counts anew.
+        """
+        async with self._reader.pipeline(transaction=False) as pipeline:
+            if taken:
+                pipeline.xdel(self._inbox, *taken)
+            pipeline.xread({self._inbox: "0"}, count=_READ_COUNT, block=_BLOCK_MS)
+            found = (await pipeline.execute())[-1]
+        entries = found[0][1] if found else []
+        for _, fields in entries:
+            self._resolve(fields)
+        return [entry_id for entry_id, _ in entries]
+
+    async def _gather(self) -> None:
+        """While requests wait for answers, let a moment pass: what comes then travels together."""
+        if self._waiting:
+            await asyncio.sleep(_GATHER_S)
+
+    def _await_answer(self, submit: _Submit) -> None:
+        self._waiting.setdefault(submit.correlation, deque()).append(submit.future)
+        submit.future.add_done_callback(lambda _: self._forget(submit))
+
+    def _forget(self, submit: _Submit) -> None:
+        waiters = self._waiting.get(submit.correlation)
+        if waiters is not None and submit.future in waiters:
+            waiters.remove(submit.future)
+        if not waiters:
+            self._waiting.pop(submit.correlation, None)
+
+    def _resolve(self, fields: dict[bytes, bytes]) -> None:
+        envelope = fields.get(FIELD_ENVELOPE)
+        waiters = self._waiting.get(fields.get(FIELD_CORRELATION, b""))
+        if envelope is None or not waiters:
+            # A duplicate after a redelivery, or nobody waits any more.
+            return
+        future = waiters[0]
+        if not future.done():
+            future.set_result(envelope)
+        waiters.popleft()
+
+    def _fail(self, submit: _Submit, error: Exception) -> None:
+        if not submit.future.done():
+            submit.future.set_exception(error)

@@ -1,1 +1,0 @@
-"""Host: the key broker's host process."""

@@ -1,0 +1,286 @@
+"""Host: the workers of one engine: started, told the time, reported, restarted, ended.
+
+One thread does all of this, the one that starts the workers, and it must stay: see `tethered`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from sealflow.backoff import Backoff
+from sealflow.clock import now_ms
+from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
+from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
+from sealflow.host.enclave.relay import Relay
+from sealflow.host.engine.delivery_tracker import DeliveryTracker, published_models
+from sealflow.host.engine.worker_process import WorkerProcess
+from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.host.settings import read_file
+from sealflow.streams.keys import Keyspace
+from sealflow.wire.frame_payloads import Fatal, RuntimeName, WorkerBoot
+
+if TYPE_CHECKING:
+    from sealflow.host.engine.config import EngineConfig
+    from sealflow.host.engine.metrics import EngineMetrics
+
+_log = structlog.get_logger()
+
+STATUS_TTL_MS: Final = 10_000
+_STATUS_S: Final = 2.0
+_FIRST_PAUSE_S: Final = 0.5
+_MAX_PAUSE_S: Final = 15.0
+_HEALTHY_S: Final = 30.0
+_FINISH_S: Final = 10.0
+_FATAL_WORDS: Final = (
+    Fatal.BOOT,
+    Fatal.DEPLOYMENT,
+    Fatal.TEE,
+    Fatal.NOT_DCAP,
+    Fatal.KEY_BROKER_UNTRUSTED,
+    Fatal.NOT_APPROVED,
+)
+_FATAL_STARTS: Final = 3
+
+
+class _PoolSlot:
+    """A place for a worker, whichever process fills it now."""
+
+    def __init__(self, tracker: DeliveryTracker) -> None:
+        self.tracker = tracker
+        self.worker: WorkerProcess | None = None
+        self.started_s = 0.0
+        self.due_s = 0.0
+        self.backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
+        self.restarts = -1
+        self.fatal_starts = 0
+
+
+class WorkerPool:
+    """N places for workers, and what the queue's other readers are told of them."""
+
+    def __init__(self, config: EngineConfig, *, count: int, feeding: bool) -> None:
+        """Prepare `count` places; nothing is started yet.
+
+        `feeding`: each worker with a thread that feeds it; otherwise `feed` does.
+        Raises: ConfigError.
+        """
+        self._config = config
+        self._keyspace = Keyspace(deployment=config.deployment)
+        self._broker = RedisStreams(config.broker, reply_ttl_ms=int(config.reply_ttl_s * 1000))
+        self._instance = config.instance or secrets.token_hex(8)
+        self._feeding = feeding
+        self._command = enclave_command(config, "worker")
+        self._collateral = collateral_source(config)
+        self._boot = self._boot_settings()
+        self._wake = threading.Event()
+        self._directory = b""
+        self._status_due_s = 0.0
+        self._queue_lag = 0
+        self._slots = [
+            _PoolSlot(
+                DeliveryTracker(
+                    self._broker, self._keyspace.requests, f"{self._instance}-{n}", config
+                )
+            )
+            for n in range(count)
+        ]
+
+    def maintain(self) -> None:
+        """Start due workers, reap ended ones, send the clock tick, publish the status every 2 s.
+
+        Raises: ConfigError when workers end again and again for a reason that stays.
+        """
+        now_s = time.monotonic()
+        for slot in self._slots:
+            if slot.worker is not None and slot.worker.ended:
+                self._reap(slot, slot.worker, now_s)
+            if slot.worker is None and now_s >= slot.due_s:
+                self._start(slot, now_s)
+        self._tick()
+        if now_s >= self._status_due_s:
+            self._report()
+            self._status_due_s = now_s + _STATUS_S
+
+    def feed_first(self, for_s: float) -> None:
+        """Feed the first worker for so long; without one, wait for that long or for a change."""
+        worker = self._slots[0].worker
+        if worker is None:
+            self.wait(for_s)
+        else:
+            worker.feed(for_s)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first worker serves."""
+        worker = self._slots[0].worker
+        return worker is not None and worker.ready
+
+    @property
+    def metrics(self) -> EngineMetrics:
+        """What the first place's workers did."""
+        return self._slots[0].tracker.metrics
+
+    @property
+    def in_work(self) -> int:
+        """The number of unacknowledged requests."""
+        return sum(slot.tracker.in_work for slot in self._slots)
+
+    @property
+    def restarts(self) -> int:
+        """How often a worker was started again."""
+        return sum(max(slot.restarts, 0) for slot in self._slots)
+
+    @property
+    def queue_lag(self) -> int:
+        """Requests that waited for any engine, at the last report."""
+        return self._queue_lag
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a worker became ready or ended, or somebody woke this."""
+        self._wake.wait(timeout_s)
+        self._wake.clear()
+
+    def wake(self) -> None:
+        """End `wait`; from any thread or a signal handler."""
+        self._wake.set()
+
+    def drain(self) -> None:
+        """Claim no more, and wait until what is in flight is answered, as long as configured."""
+        _log.info("draining")
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
+        for worker in workers:
+            worker.drain()
+        until = time.monotonic() + self._config.drain_s
+        while time.monotonic() < until and any(slot.tracker.in_work for slot in self._slots):
+            for slot in self._slots:
+                slot.tracker.flush()
+            if all(worker.ended for worker in workers):
+                break
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """End all workers, by force if they must be, and take the status back."""
+        # All at once: closing inputs one after the other would add their times up.
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
+        threads = [threading.Thread(target=worker.finish, args=(_FINISH_S,)) for worker in workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        try:
+            self._broker.delete(self._keyspace.status("engine", self._instance))
+        except UnavailableError:
+            # Its time to live deletes it.
+            return
+        finally:
+            self._broker.close()
+
+    def _start(self, slot: _PoolSlot, now_s: float) -> None:
+        logs = self._config.logs_dir
+        slot.worker = worker = WorkerProcess(
+            slot.tracker,
+            self._broker,
+            Relay(
+                self._command,
+                None if logs is None else Path(logs) / "worker.log",
+                memory_bytes=self._config.worker_limit_bytes,
+            ),
+            self._config,
+            self._collateral,
+            feeding=self._feeding,
+            on_change=self._wake.set,
+        )
+        slot.started_s = now_s
+        slot.restarts += 1
+        boot = replace(self._boot, now_ms=now_ms())
+        try:
+            worker.start(boot.to_bytes())
+            worker.tick(now_ms(), self._directory)
+        except WorkerGoneError as error:
+            _log.error("worker", error=str(error))
+
+    def _reap(self, slot: _PoolSlot, worker: WorkerProcess, now_s: float) -> None:
+        worker.finish(_FINISH_S)
+        slot.worker = None
+        slot.tracker.worker_ended()
+        if now_s - slot.started_s > _HEALTHY_S:
+            slot.backoff.reset()
+            slot.fatal_starts = 0
+        slot.fatal_starts = slot.fatal_starts + 1 if worker.fatal in _FATAL_WORDS else 0
+        if slot.fatal_starts >= _FATAL_STARTS:
+            raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
+        pause_s = slot.backoff.next_s()
+        slot.due_s = now_s + pause_s
+        _log.warning("worker ended", reason=worker.fatal, next_in_s=pause_s)
+
+    def _tick(self) -> None:
+        try:
+            found = self._broker.get(self._keyspace.directory) or b""
+        except UnavailableError:
+            found = self._directory
+        news = found if found != self._directory else b""
+        self._directory = found
+        if news:
+            for slot in self._slots:
+                slot.tracker.published = published_models(news)
+        time_ms = now_ms()
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.worker.tick(time_ms, news)
+
+    def _report(self) -> None:
+        workers = [
+            {**slot.worker.status(), "restarts": slot.restarts}
+            for slot in self._slots
+            if slot.worker is not None
+        ]
+        pid = os.getpid()
+        status = {
+            "component": "engine",
+            "instance": self._instance,
+            "pid": pid,
+            "cpu_s": round(cpu_s(pid), 2),
+            "rss_bytes": rss_bytes(pid),
+            "workers": workers,
+        }
+        key = self._keyspace.status("engine", self._instance)
+        try:
+            self._queue_lag = self._broker.depth(self._keyspace.requests).waiting
+            self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
+        except UnavailableError as error:
+            _log.warning("the broker is away", error=str(error))
+
+    def _boot_settings(self) -> WorkerBoot:
+        config = self._config
+        platform = config.simulated_platform_file
+        return WorkerBoot(
+            deployment=read_file(config.deployment_file, "deployment_file"),
+            simulated_platform=None
+            if platform is None
+            else read_file(platform, "simulated_platform_file"),
+            now_ms=0,
+            runtime=None if config.runtime == "auto" else RuntimeName(config.runtime),
+            threads=config.threads,
+            max_batch=config.max_batch,
+            max_wait_ms=config.max_wait_ms,
+            max_body_bytes=config.max_body_bytes,
+            max_pixels=config.max_pixels,
+            replay_capacity=config.replay_capacity,
+        )
+
+
+_MEANING: Final[dict[str | None, str]] = {
+    **FATAL_HINTS,
+    Fatal.KEY_BROKER_UNTRUSTED: "the key broker does not pass the policy in deployment_file",
+    Fatal.NOT_APPROVED: "the key broker's policy does not accept their code: see deployment_file",
+}

@@ -1,0 +1,273 @@
+"""Host: one worker process of an engine: fed from the queue, read from by a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from sealflow.clock import now_ms
+from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
+from sealflow.host.collateral.service import CollateralService
+from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.host.settings import package_path
+from sealflow.streams.keys import Keyspace
+from sealflow.wire.frame_payloads import tick_payload
+from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealflow.host.broker.redis_streams import RedisStreams
+    from sealflow.host.collateral.source import CollateralSource
+    from sealflow.host.enclave.relay import Relay
+    from sealflow.host.engine.config import EngineConfig
+    from sealflow.host.engine.delivery_tracker import DeliveryTracker
+
+_log = structlog.get_logger()
+
+CONTROL_TIMEOUT_S: Final = 10.0
+CONTROL_CAPACITY: Final = 256
+_CHUNK_BYTES: Final = 2**20
+_ROUND_S: Final = 1.0
+_NOTICE_S: Final = 0.5
+_GATHER_S: Final = 0.001
+_AWAY_PAUSE_S: Final = 0.5
+_DIGEST_BYTES: Final = 32
+
+
+class WorkerProcess:
+    """One process from its start to its end."""
+
+    def __init__(  # noqa: PLR0913 - the parts of a worker's host meet here
+        self,
+        tracker: DeliveryTracker,
+        broker: RedisStreams,
+        relay: Relay,
+        config: EngineConfig,
+        collateral: CollateralSource | None,
+        *,
+        feeding: bool,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Use the process behind `relay`; `on_change` is called when it became ready or ended.
+
+        `feeding`: with a thread that feeds it; otherwise somebody calls `feed` again and again.
+        """
+        self._tracker = tracker
+        self._broker = broker
+        self._control = Keyspace(deployment=config.deployment).control
+        self._packages = Path(config.packages_dir)
+        self._on_change = on_change
+        self._relay = relay
+        self._collateral = CollateralService(
+            collateral, lambda content: relay.send(FrameKind.COLLATERAL, content)
+        )
+        self._ready = threading.Event()
+        self._draining = threading.Event()
+        self._ended = threading.Event()
+        self.state: dict[str, Any] = {"models": []}
+        self.fatal: str | None = None
+        # Daemons: an interpreter that ends does not wait for them, and the worker ends with it.
+        self._threads = [
+            threading.Thread(target=self._read, name=f"read-{self._relay.pid}", daemon=True)
+        ]
+        if feeding:
+            self._threads.append(
+                threading.Thread(target=self._feed, name=f"feed-{self._relay.pid}", daemon=True)
+            )
+
+    def start(self, boot: bytes) -> None:
+        """Send the first frame and go to work.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.BOOT, boot)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has a model to serve."""
+        return self._ready.is_set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has closed its pipe."""
+        return self._ended.is_set()
+
+    def tick(self, now_ms: int, directory: bytes) -> None:
+        """Tell the time, and what is published when that changed."""
+        try:
+            self._relay.send(FrameKind.TICK, tick_payload(now_ms, directory))
+            self._collateral.refresh_if_due()
+        except WorkerGoneError:
+            self._ended.wait(1.0)
+
+    def drain(self) -> None:
+        """Claim no more."""
+        self._draining.set()
+
+    def finish(self, within_s: float) -> None:
+        """Close the worker's input, which ends it once it has answered all; by force if it must."""
+        self._draining.set()
+        self._relay.wait(within_s)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(within_s)
+        self._relay.release()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._relay.kill()
+
+    def status(self) -> dict[str, object]:
+        """What the engine says about this worker."""
+        pid = self._relay.pid
+        return {
+            "pid": pid,
+            "ready": self.ready,
+            "simulated": self.state.get("simulated"),
+            "models": self.state["models"],
+            "in_flight": self._tracker.in_work,
+            "served": self._tracker.served,
+            "refused": self._tracker.metrics.refusals,
+            "round_trip_ms": {each: self._tracker.metrics.round_trip_ms(each) for each in (50, 99)},
+            "cpu_s": round(cpu_s(pid), 2),
+            "rss_bytes": rss_bytes(pid),
+        }
+
+    @property
+    def over(self) -> bool:
+        """Whether it is to be given nothing more."""
+        return self._ended.is_set() or self._draining.is_set()
+
+    def feed(self, for_s: float) -> None:
+        """Claim requests and give them to the worker for so long, or until it is over."""
+        until_s = time.monotonic() + for_s
+        while not self.over and (rest_s := until_s - time.monotonic()) > 0:
+            # Short waits, as nobody wakes this when the worker ends.
+            if not self._ready.wait(min(rest_s, _NOTICE_S)):
+                continue
+            try:
+                if self._tracker.wait_for_room(min(rest_s, _NOTICE_S)):
+                    self._give(self._tracker.next_batch(max(1, int(rest_s * 1000))))
+            except WorkerGoneError:
+                return
+            except UnavailableError as error:
+                _log.warning("the queue is away", error=str(error))
+                self._ended.wait(_AWAY_PAUSE_S)
+                self._tracker.flush()
+
+    def _feed(self) -> None:
+        while not self.over:
+            self.feed(_ROUND_S)
+
+    def _give(self, items: list[tuple[int, bytes]]) -> None:
+        if items:
+            self._relay.send(FrameKind.BATCH, encode_batch(now_ms(), items))
+            if self._tracker.in_work > len(items):
+                # It had work already: what comes next may come in company.
+                self._ended.wait(_GATHER_S)
+
+    def _read(self) -> None:
+        try:
+            while (frame := self._relay.receive()) is not None:
+                self._take(*frame)
+        except (WorkerGoneError, MalformedError) as error:
+            _log.error("worker", pid=self._relay.pid, error=str(error))
+        finally:
+            # Out of step or gone: either way nothing more can be believed.
+            self._relay.kill()
+            self._ready.clear()
+            self._ended.set()
+            self._on_change()
+
+    def _take(self, kind: FrameKind, payload: memoryview) -> None:
+        match kind:
+            case FrameKind.REPLIES:
+                _, items = decode_batch(payload)
+                self._tracker.accept_replies([(slot, bytes(reply)) for slot, reply in items])
+            case FrameKind.READY:
+                self.state = _parsed(payload)
+                if self.state["models"]:
+                    self._ready.set()
+                else:
+                    self._ready.clear()
+                names = [f"{each['name']}:{each['version']}" for each in self.state["models"]]
+                _log.info("worker ready", pid=self._relay.pid, models=names)
+                self._on_change()
+            case FrameKind.CONTROL:
+                self._apart(self._ask_key_broker, bytes(payload))
+            case FrameKind.WANT:
+                self._apart(self._send_package, bytes(payload))
+            case FrameKind.COLLATERAL:
+                self._collateral.ask(bytes(payload))
+            case FrameKind.EVENT:
+                _log.info("worker event", pid=self._relay.pid, **_event(payload))
+            case FrameKind.FATAL:
+                self.fatal = bytes(payload[:40]).decode(errors="replace")
+                _log.error("worker ends", pid=self._relay.pid, reason=self.fatal)
+            case _:
+                raise MalformedError(f"a worker sends no {kind.name}")
+
+    def _apart(self, what: Callable[[bytes], None], argument: bytes) -> None:
+        """Do what takes long beside the reading; a worker asks for one thing at a time."""
+
+        def run() -> None:
+            try:
+                what(argument)
+            except WorkerGoneError:
+                return
+
+        threading.Thread(target=run, name="errand", daemon=True).start()
+
+    def _ask_key_broker(self, request: bytes) -> None:
+        try:
+            answer = self._broker.ask(
+                self._control, request, capacity=CONTROL_CAPACITY, timeout_s=CONTROL_TIMEOUT_S
+            )
+        except (UnavailableError, QueueFullError) as error:
+            _log.warning("the key broker cannot be asked", error=str(error))
+            answer = None
+        self._relay.send(FrameKind.CONTROL, answer or b"")
+
+    def _send_package(self, digest: bytes) -> None:
+        path = package_path(self._packages, digest.hex())
+        absent = encode_chunk(digest[:_DIGEST_BYTES].ljust(_DIGEST_BYTES, b"\0"), 0, 0, b"")
+        try:
+            with path.open("rb") as file:
+                total = path.stat().st_size
+                for offset in range(0, total, _CHUNK_BYTES):
+                    piece = file.read(_CHUNK_BYTES)
+                    chunk = encode_chunk(digest, offset, total, piece)
+                    self._relay.send(FrameKind.PACKAGE, chunk)
+            if total == 0:
+                self._relay.send(FrameKind.PACKAGE, absent)
+        except OSError as error:
+            _log.error("package", path=str(path), error=str(error))
+            self._relay.send(FrameKind.PACKAGE, absent)
+
+
+def _parsed(payload: memoryview) -> dict[str, Any]:
+    try:
+        value = json.loads(bytes(payload))
+        [(each["name"], each["version"], each["digest"]) for each in value["models"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise MalformedError("READY is not as it should be") from error
+    state: dict[str, Any] = value
+    return state
+
+
+def _event(payload: memoryview) -> dict[str, Any]:
+    try:
+        value = json.loads(bytes(payload[:4096]))
+    except ValueError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    return {f"enclave_{key}": item for key, item in value.items()}

@@ -1,0 +1,61 @@
+"""Host: the one table from refusals and errors to HTTP statuses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sealflow.errors import (
+    DeadlineError,
+    EnvelopeTooLargeError,
+    MalformedError,
+    QueueFullError,
+    RefusalCode,
+    SealflowError,
+    UnavailableError,
+)
+from sealflow.wire.envelope import MAGIC, PREFIX_LENGTH, Kind, RefusalHeader, decode
+
+HTTP_STATUS: Final = {
+    RefusalCode.MALFORMED: 400,
+    RefusalCode.TOO_LARGE: 413,
+    RefusalCode.UNKNOWN_KEY: 409,
+    RefusalCode.UNKNOWN_MODEL: 404,
+    RefusalCode.EXPIRED: 504,
+    RefusalCode.REPLAYED: 409,
+    RefusalCode.NOT_OPENED: 422,
+    RefusalCode.OVERLOADED: 429,
+    RefusalCode.UNDELIVERABLE: 502,
+    RefusalCode.UNAVAILABLE: 503,
+}
+
+_REFUSAL_OF: Final[tuple[tuple[type[SealflowError], RefusalCode], ...]] = (
+    (QueueFullError, RefusalCode.OVERLOADED),
+    (DeadlineError, RefusalCode.EXPIRED),
+    (UnavailableError, RefusalCode.UNAVAILABLE),
+    (EnvelopeTooLargeError, RefusalCode.TOO_LARGE),
+    (MalformedError, RefusalCode.MALFORMED),
+)
+
+
+def refusal_of(error: SealflowError) -> RefusalCode:
+    """Find the code of the closed list for an error of the gateway's own; else `unavailable`."""
+    for kind, code in _REFUSAL_OF:
+        if isinstance(error, kind):
+            return code
+    return RefusalCode.UNAVAILABLE
+
+
+def http_status(reply: bytes) -> int:
+    """Tell the status under which an envelope from a worker goes out.
+
+    200 for a sealed reply, the table's for a refusal, 502 for what is neither.
+    """
+    if len(reply) < PREFIX_LENGTH or reply[: len(MAGIC)] != MAGIC:
+        return 502
+    if reply[len(MAGIC)] == Kind.REPLY:
+        return 200
+    try:
+        header = decode(reply, max_body_bytes=0).header
+    except MalformedError:
+        return 502
+    return HTTP_STATUS[header.code] if isinstance(header, RefusalHeader) else 502

@@ -1,0 +1,217 @@
+"""Host: the key broker's host: carries control requests in and answers out, publishes directories.
+
+It keeps one key broker process, which leads or is a standby.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from sealflow.clock import now_ms
+from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
+from sealflow.host.broker.keybroker_records import KeyBrokerRecords
+from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
+from sealflow.host.keybroker_host.leader_election import LeaderElection
+from sealflow.host.keybroker_host.process import KeyBrokerProcess
+from sealflow.host.keybroker_host.state_archive import StateArchive
+from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.host.settings import read_file
+from sealflow.streams.keys import Keyspace
+from sealflow.wire.control import UNAVAILABLE
+from sealflow.wire.frame_payloads import KeyBrokerBoot
+
+if TYPE_CHECKING:
+    from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
+
+_log = structlog.get_logger()
+
+STATUS_TTL_MS: Final = 10_000
+_BLOCK_MS: Final = 500
+_MAX_PERIOD_S: Final = 2.0
+_STALE_MS: Final = 30_000
+_CLAIM: Final = 16
+_EARLY_S: Final = 10.0
+_EARLY_ENDS: Final = 3
+_PAUSE_S: Final = 0.5
+
+
+class KeyBrokerHost:
+    """Runs on the main thread until told to stop."""
+
+    def __init__(self, config: KeyBrokerHostConfig) -> None:
+        """Prepare; nothing is started yet.
+
+        Raises: ConfigError.
+        """
+        self._config = config
+        self._keyspace = Keyspace(deployment=config.deployment)
+        self._broker = RedisStreams(config.broker)
+        self._instance = secrets.token_hex(8)
+        deployment = read_file(config.deployment_file, "deployment_file")
+        platform = config.simulated_platform_file
+        simulated = None if platform is None else read_file(platform, "simulated_platform_file")
+        self._boot = KeyBrokerBoot(deployment=deployment, platform=simulated, wrapped=(), now_ms=0)
+        digest = hashlib.sha256(deployment).hexdigest()
+        ledger = KeyBrokerRecords(
+            self._broker,
+            self._keyspace,
+            instance=self._instance,
+            deployment_digest=digest,
+            lease_ms=config.leader_lease_ms,
+        )
+        folder = config.state_dir
+        archive = None if folder is None else StateArchive(Path(folder), digest)
+        self._election = LeaderElection(self._broker, self._keyspace.control, ledger, archive)
+        self._period_s = min(_MAX_PERIOD_S, config.leader_lease_ms / 3000)
+        self._command = enclave_command(config, "keybroker")
+        self._collateral = collateral_source(config)
+        self._stopping = threading.Event()
+        self._process: KeyBrokerProcess | None = None
+        self._directory = b""
+        self._served = 0
+
+    def stop(self) -> None:
+        """Ask `run` to return; from a signal handler."""
+        self._stopping.set()
+        self._election.stop()
+
+    def run(self) -> None:
+        """Serve until stopped, starting the key broker again when it ends.
+
+        Raises: ConfigError when it ends again and again as soon as it starts.
+        """
+        early = 0
+        try:
+            while not self._stopping.is_set():
+                started_s = time.monotonic()
+                reason = self._serve_once()
+                if self._stopping.is_set():
+                    return
+                early = early + 1 if time.monotonic() - started_s < _EARLY_S else 0
+                _log.error("key broker ended", reason=reason)
+                if early >= _EARLY_ENDS:
+                    why = FATAL_HINTS.get(reason, reason)
+                    raise ConfigError(f"the key broker ends as soon as it starts: {why}")
+                self._stopping.wait(_PAUSE_S)
+        finally:
+            self._withdraw()
+
+    def _serve_once(self) -> str:
+        """Start a key broker and serve until it ends or this is stopped; returns its last word."""
+        logs = self._config.logs_dir
+        log = None if logs is None else Path(logs) / "keybroker.log"
+        self._election.reset()
+        self._directory = b""
+        process = self._process = KeyBrokerProcess(
+            self._command,
+            log,
+            self._collateral,
+            store_state=self._election.store,
+            store_key=self._election.store_key,
+            publish=self._take_directory,
+        )
+        reason = ""
+        try:
+            keys = tuple(self._keys())
+            process.boot(replace(self._boot, wrapped=keys, now_ms=now_ms()))
+            self._serve(process)
+        except WorkerGoneError as error:
+            reason = str(error)
+        finally:
+            process.end()
+        return process.fatal or reason
+
+    def _keys(self) -> list[bytes]:
+        while not self._stopping.is_set():
+            try:
+                return self._election.keys()
+            except UnavailableError as error:
+                _log.warning("the broker is away", error=str(error))
+                self._stopping.wait(_PAUSE_S)
+        return []
+
+    def _serve(self, process: KeyBrokerProcess) -> None:
+        tended_s = 0.0
+        while not self._stopping.is_set():
+            try:
+                if time.monotonic() - tended_s >= self._period_s:
+                    tended_s = time.monotonic()
+                    process.tick()
+                    self._tend(process)
+                if self._election.active:
+                    self._answer_requests(process)
+                elif not self._election.try_acquire(process):
+                    self._stopping.wait(_PAUSE_S)
+            except UnavailableError as error:
+                if isinstance(error, WorkerGoneError):
+                    raise
+                _log.warning("the broker is away", error=str(error))
+                self._stopping.wait(_PAUSE_S)
+
+    def _answer_requests(self, process: KeyBrokerProcess) -> None:
+        stream = self._keyspace.control
+        for delivery in self._broker.claim(stream, self._instance, _CLAIM, _BLOCK_MS):
+            answer = process.ask(delivery.envelope)
+            self._broker.answer(stream, [(delivery, answer)])
+            self._served += 1
+
+    def _take_directory(self, document: bytes) -> None:
+        self._directory = document
+        self._publish()
+
+    def _tend(self, process: KeyBrokerProcess) -> None:
+        """Say how this process is; when it leads, keep to that, and clear away what nobody took."""
+        pid, child = os.getpid(), process.pid
+        status: dict[str, Any] = {
+            "component": "control",
+            "instance": self._instance,
+            "pid": pid,
+            "cpu_s": round(cpu_s(pid), 2),
+            "rss_bytes": rss_bytes(pid),
+            "served": self._served,
+            "leads": self._election.active,
+            "keybroker": {
+                "pid": child,
+                "ready": process.ready,
+                "keyed": process.has_state_key,
+                "cpu_s": round(cpu_s(child), 2),
+                "rss_bytes": rss_bytes(child),
+            },
+        }
+        key = self._keyspace.status("control", self._instance)
+        self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
+        if self._election.active:
+            self._election.renew()
+            self._publish()
+            stream = self._keyspace.control
+            stale = self._broker.claim_stale(stream, self._instance, _STALE_MS, _CLAIM)
+            if stale:
+                self._broker.answer(stream, [(delivery, UNAVAILABLE) for delivery in stale])
+
+    def _publish(self) -> None:
+        if self._directory:
+            try:
+                self._broker.set(self._keyspace.directory, self._directory)
+            except UnavailableError as error:
+                _log.warning("the directory waits for the broker", error=str(error))
+
+    def _withdraw(self) -> None:
+        try:
+            self._election.release()
+            self._broker.delete(self._keyspace.status("control", self._instance))
+        except UnavailableError:
+            # Their times to live end them.
+            return
+        finally:
+            self._broker.close()

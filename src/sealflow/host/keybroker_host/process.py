@@ -1,0 +1,163 @@
+"""Host: the key broker's process: frames to it, frames from it, one question at a time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from sealflow.clock import now_ms
+from sealflow.errors import MalformedError, WorkerGoneError
+from sealflow.host.collateral.service import CollateralService
+from sealflow.host.enclave.relay import Relay
+from sealflow.wire.control import TOO_LARGE, UNAVAILABLE
+from sealflow.wire.frame_payloads import KeyBrokerBoot, tick_payload
+from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, decode_batch
+from sealflow.wire.strict_json import parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sealflow.host.collateral.source import CollateralSource
+
+
+_log = structlog.get_logger()
+_ANSWER_S: Final = 20.0
+_READY_S: Final = 60.0
+_END_S: Final = 2.0
+
+
+class KeyBrokerProcess:
+    """A running key broker process.
+
+    Its state is stored before any answer that depends on it is sent.
+    """
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        log: Path | None,
+        collateral: CollateralSource | None,
+        *,
+        store_state: Callable[[int, bytes, list[tuple[int, bytes]]], None],
+        store_key: Callable[[bytes], None],
+        publish: Callable[[bytes], None],
+    ) -> None:
+        """Start it.
+
+        `store_state` gets each state with its number and log records, `store_key` the state's key
+        as sealed for this machine, `publish` each new directory; all three run on the reading
+        thread.
+
+        Raises: ConfigError.
+        """
+        self._relay = relay = Relay(command, log)
+        self._collateral = CollateralService(
+            collateral, lambda content: relay.send(FrameKind.COLLATERAL, content)
+        )
+        self._store_state = store_state
+        self._store_key = store_key
+        self._publish = publish
+        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._started = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="read")
+        self.has_state_key = False
+        self.ready = False
+        self.fatal = ""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._relay.pid
+
+    def boot(self, settings: KeyBrokerBoot) -> None:
+        """Send the settings and wait until it is ready.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.BOOT, settings.to_bytes())
+        self._reader.start()
+        if not self._started.wait(_READY_S) or not self.ready:
+            raise WorkerGoneError("the key broker did not get ready")
+
+    def tick(self) -> None:
+        """Tell the time.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.TICK, tick_payload(now_ms()))
+        self._collateral.refresh_if_due()
+
+    def lead(self, state: bytes) -> None:
+        """Have it serve from now on; `state` is empty to begin a new history.
+
+        Raises: WorkerGoneError.
+        """
+        self._relay.send(FrameKind.LEAD, tick_payload(now_ms(), state))
+
+    def ask(self, request: bytes) -> bytes:
+        """Pass a request on and wait for the answer; one that says so when there is none."""
+        if len(request) > MAX_CONTROL_BYTES:
+            return TOO_LARGE
+        try:
+            self._relay.send(FrameKind.CONTROL, request)
+            answer = self._answers.get(timeout=_ANSWER_S)
+        except queue.Empty:
+            # An answer that came later would be taken for the next one's.
+            self.kill()
+            return UNAVAILABLE
+        except WorkerGoneError:
+            return UNAVAILABLE
+        return UNAVAILABLE if answer is None else answer
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._relay.kill()
+
+    def end(self) -> None:
+        """End it and its reader."""
+        self.ready = False
+        self._relay.wait(_END_S)
+        if self._reader.ident is not None:
+            self._reader.join()
+        self._relay.release()
+
+    def _read(self) -> None:
+        try:
+            while (frame := self._relay.receive()) is not None:
+                self._take(*frame)
+        except (WorkerGoneError, MalformedError) as error:
+            _log.error("key broker", error=str(error))
+        finally:
+            self.kill()
+            self._started.set()
+            self._answers.put(None)
+
+    def _take(self, kind: FrameKind, payload: memoryview) -> None:
+        match kind:
+            case FrameKind.CONTROL:
+                self._answers.put(bytes(payload))
+            case FrameKind.STATE:
+                (number, state), *records = decode_batch(payload)[1]
+                self._store_state(number, bytes(state), [(n, bytes(r)) for n, r in records])
+            case FrameKind.KEY:
+                self._store_key(bytes(payload))
+                self.has_state_key = True
+            case FrameKind.DIRECTORY:
+                self._publish(bytes(payload))
+            case FrameKind.READY:
+                self.has_state_key = parse_object(payload, "READY").get("keyed") is True
+                self.ready = True
+                self._started.set()
+                _log.info("key broker ready", pid=self.pid, keyed=self.has_state_key)
+            case FrameKind.COLLATERAL:
+                self._collateral.ask(bytes(payload))
+            case FrameKind.FATAL:
+                self.fatal = bytes(payload[:40]).decode(errors="replace")
+            case FrameKind.EVENT:
+                _log.info("key broker event", event_json=bytes(payload[:1000]).decode())
+            case _:
+                raise WorkerGoneError(f"a key broker sends no {kind.name}")

@@ -1,0 +1,288 @@
+"""Local: start the processes of a cluster in order, publish its models, keep it up, stop it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sealflow.attest.deployment import TIMES
+from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
+from sealflow.local.flink_cluster import LOOPBACK
+from sealflow.local.flink_launch import FlinkLaunch
+from sealflow.local.supervisor import ProcessSpec, Supervisor, await_ready, free_port, near_port
+from sealflow.owner.client.client import Client
+from sealflow.owner.http.gateway_api import fetch_status
+from sealflow.owner.models.packing import pack_folder
+from sealflow.package.container import read_package
+from sealflow.streams.address import BrokerAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from sealflow.local.home import ClusterHome
+
+
+_OF_ENGINES: Final = ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
+_OF_TLS: Final = ("tls_certificate", "tls_key")
+START_TIMEOUT_S: Final = 60.0
+LOAD_TIMEOUT_S: Final = 300.0
+_MAX_BROKER_BYTES: Final = 2 * 2**30
+_SUPERVISE_S: Final = 0.5
+_CHECK_S: Final = 5.0
+_MODULES: Final = {"control": "keybroker_host", "engine": "engine", "gateway": "gateway"}
+_STOP_S: Final = {"gateway": 25.0, "engine": 30.0, "control": 10.0, "broker": 10.0}
+_STOP_FLINK_S: Final = 10.0
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sealflow.local.home import ClusterHome, Toml
+
+    Settings = dict[str, Toml]
+
+
+def process_settings(
+    home: ClusterHome, broker: BrokerAddress, options: Mapping[str, Any], port: int
+) -> dict[str, Settings]:
+    """Return the settings file of each process by its name, in the order in which they start.
+
+    `options`: those of `sealflow up`. `port`: the gateway's.
+    """
+    common: Settings = {f"broker_{name}": value for name, value in broker.to_json().items()}
+    common["deployment"] = options["deployment"]
+    trusted = {**common, **_trusted(home, options["enclaves"])}
+    packages = {"packages_dir": str(home.packages.absolute())}
+    controls = ("control", *(f"control-{n}" for n in range(2, options["keybrokers"] + 1)))
+    return {
+        **{
+            name: {**trusted, "state_dir": str((home.keybroker / name).absolute())}
+            for name in controls
+        },
+        "engine": {**trusted, **packages, **_engine(options), "instance": "up"},
+        "gateway": {**common, **packages, **_gateway(options), "port": port},
+    }
+
+
+def deployment_times(given: Sequence[str]) -> dict[str, int]:
+    """Read the times of a deployment, in seconds, from NAME=SECONDS.
+
+    Raises: ConfigError.
+    """
+    times = {}
+    for each in given:
+        name, _, seconds = each.partition("=")
+        if name not in TIMES or not seconds.isdecimal():
+            raise ConfigError(f"--time {each}: write NAME=SECONDS, with one of {', '.join(TIMES)}")
+        times[name] = int(seconds)
+    return times
+
+
+def _trusted(home: ClusterHome, enclaves: Path | None) -> Settings:
+    files: Settings = {
+        "deployment_file": str(home.deployment.absolute()),
+        "simulated_platform_file": str(home.platform.absolute()),
+        "logs_dir": str((home.path / "logs").absolute()),
+    }
+    return files if enclaves is None else {**files, "enclaves_dir": str(enclaves.absolute())}
+
+
+def _engine(options: Mapping[str, Any]) -> Settings:
+    settings: Settings = {name: options[name] for name in _OF_ENGINES}
+    return {**settings, "worker_memory_bytes": (options["worker_memory"] or 0) * 2**20}
+
+
+def _gateway(options: Mapping[str, Any]) -> Settings:
+    tls = {name: str(options[name]) for name in _OF_TLS if options[name] is not None}
+    return {"queue_capacity": options["queue_capacity"], "host": options["host"], **tls}
+
+
+class LocalCluster:
+    """One cluster of this process."""
+
+    def __init__(
+        self, home: ClusterHome, options: Mapping[str, Any], broker: BrokerAddress | None
+    ) -> None:
+        """Take the options of `sealflow up`, and its broker; None starts one."""
+        self._home = home
+        self._options = options
+        self._cluster = Supervisor()
+        self._client: Client | None = None
+        self._packages: dict[str, bytes] = {}
+        self._broker = broker
+        self._url = ""
+        self._ca: Path | None = options["tls_ca"] or options["tls_certificate"]
+        self._port = free_port(options["host"], options["port"])
+        self._flink: FlinkLaunch | None = None
+
+    def start(self) -> Iterator[str]:
+        """Start everything; yields a line for each step.
+
+        Raises: ConfigError when something cannot work, with the reason.
+        """
+        running = self._home.endpoint()
+        if running is not None:
+            raise ConfigError(
+                f"a cluster runs in {self._home.path} already (pid {running['pid']}): stop it, or "
+                "use another --home"
+            )
+        self._owner, self._deployment = self._home.prepare(
+            self._options["deployment"], deployment_times(self._options["times"])
+        )
+        for path in self._options["models"]:
+            self._add_package(path)
+        broker = self._broker = self._broker or self._start_broker()
+        yield f"queue       {broker.shown}"
+        wait_ready(broker, START_TIMEOUT_S)
+        processes = process_settings(self._home, broker, self._options, self._port)
+        for name, settings in processes.items():
+            if name == "engine" and self._options["engine"] == "flink":
+                continue
+            path = self._home.write_config(name, settings)
+            module = name.partition("-")[0]
+            argv = (sys.executable, "-m", f"sealflow.host.{_MODULES[module]}", str(path))
+            self._cluster.start(ProcessSpec(name=name, argv=argv, log=self._home.log(name)))
+        yield "processes   control with key broker, gateway, engine with workers"
+        if self._options["engine"] == "flink":
+            self._flink = self._make_flink()
+            yield from self._flink.start({**processes["engine"], "instance": "flink"})
+        self._await_gateway()
+        self._client = Client(
+            self._url,
+            policy=self._home.policy,
+            ca=self._ca,
+            pin=self._home.policy.with_suffix(".pin"),
+            connections=4,
+        )
+        self._await_verified(self._client)
+        yield f"gateway     {self._url}"
+        self._publish_missing()
+        self._await_models()
+        yield f"models      {len(self._packages)} loaded"
+        self._home.write_endpoint(self.facts())
+
+    def facts(self) -> dict[str, object]:
+        """How to reach the cluster."""
+        broker = {} if self._broker is None else self._broker.to_json()
+        return {
+            "url": self._url,
+            "ca": None if self._ca is None else str(self._ca),
+            "broker_url": broker.get("url"),
+            "broker": broker,
+            "policy": str(self._home.policy),
+            "home": str(self._home.path),
+            "logs": str(self._home.path / "logs"),
+            "pid": os.getpid(),
+            "simulated": True,
+            "models": ", ".join(
+                str(read_package(data).unverified_statement.manifest.ref)
+                for data in self._packages.values()
+            )
+            or "none: sealflow model publish",
+            "flink": None if self._flink is None else self._flink.facts(),
+            "pids": {name: self._cluster.pid(name) for name in self._cluster.names()},
+        }
+
+    def supervise(self, say: Callable[[str], None]) -> None:
+        """Restart what dies and publish anew what a new key broker does not know; never returns.
+
+        Raises: ConfigError when a process exits by itself again and again.
+        """
+        check_at = time.monotonic() + _CHECK_S
+        while True:
+            time.sleep(_SUPERVISE_S)
+            restarted = self._cluster.supervise()
+            for name in restarted:
+                say(f"{name} had ended and was started again: see {self._home.log(name)}")
+            if restarted:
+                self._home.write_endpoint(self.facts())
+            if time.monotonic() >= check_at:
+                check_at = time.monotonic() + _CHECK_S
+                if self._flink is not None:
+                    self._flink.keep(say)
+                try:
+                    for digest in self._publish_missing():
+                        say(f"published again after a restart of the key broker: {digest}")
+                except SealflowError as error:
+                    say(f"cannot look after the models: {error}")
+
+    def stop(self) -> None:
+        """End all processes, those that take requests first."""
+        if self._client is not None:
+            self._client.close()
+        for module, within_s in _STOP_S.items():
+            if module == "engine" and self._flink is not None:
+                self._flink.stop()
+                for each in self._flink.programs():
+                    self._cluster.stop(each, within_s=_STOP_FLINK_S)
+            for name in self._cluster.names():
+                if name.partition("-")[0] == module:
+                    self._cluster.stop(name, within_s=within_s)
+        if self._url:
+            self._home.cluster.unlink(missing_ok=True)
+
+    def _make_flink(self) -> FlinkLaunch:
+
+        options = self._options
+        ports = (near_port(LOOPBACK, options["flink_ui_port"]), free_port(LOOPBACK, 0))
+        return FlinkLaunch(
+            self._home,
+            self._cluster,
+            options["deployment"],
+            venv=options["flink_venv"],
+            taskmanagers=options["taskmanagers"] or len(os.sched_getaffinity(0)),
+            ports=ports,
+        )
+
+    def _add_package(self, path: Path) -> None:
+        data = pack_folder(path, self._owner) if path.is_dir() else path.read_bytes()
+        digest = read_package(data).verify(self._owner.signer).digest
+        self._packages[digest] = data
+
+    def _start_broker(self) -> BrokerAddress:
+        argv = server_command(self._home.broker, max_memory_bytes=_MAX_BROKER_BYTES)
+        self._cluster.start(ProcessSpec(name="broker", argv=argv, log=self._home.log("broker")))
+        return BrokerAddress(url=server_url(self._home.broker))
+
+    def _await_gateway(self) -> None:
+        scheme = "https" if self._options["tls_certificate"] else "http"
+        self._url = f"{scheme}://{self._options['host']}:{self._port}"
+        self._await("the gateway", lambda: fetch_status(self._url, self._ca), START_TIMEOUT_S)
+
+    def _await_verified(self, client: Client) -> None:
+        self._await("the key broker", client.verify, START_TIMEOUT_S)
+
+    def _publish_missing(self) -> list[str]:
+        client = self._client
+        if client is None or not self._packages:
+            return []
+        directory = client.verify().directory
+        have = {model.digest for model in directory.models}
+        have |= {each.id for each in directory.revoked}
+        missing = [digest for digest in self._packages if digest not in have]
+        for digest in missing:
+            client.publish(self._packages[digest], self._owner)
+        return missing
+
+    def _await_models(self) -> None:
+        def loaded() -> None:
+            found = fetch_status(self._url, self._ca)
+            workers = [
+                {model["digest"] for model in worker.get("models") or ()}
+                for component in found["components"]
+                for worker in component.get("workers") or ()
+            ]
+            if not workers or not all(self._packages.keys() <= each for each in workers):
+                raise UnavailableError("workers are still loading models")
+
+        if self._packages:
+            self._await("the workers", loaded, LOAD_TIMEOUT_S)
+
+    def _await(self, who: str, attempt: Callable[[], object], timeout_s: float) -> None:
+        logs = self._home.path / "logs"
+        await_ready(who, attempt, timeout_s, cluster=self._cluster, logs=logs)

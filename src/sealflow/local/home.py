@@ -1,0 +1,196 @@
+"""Local: the folder of a cluster on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from sealflow.attest.deployment import Deployment
+from sealflow.attest.evidence import Role, Tee
+from sealflow.attest.requirements import DAY_S, Requirements
+from sealflow.attest.simulated.authority import LIFE, create_platform
+from sealflow.attest.simulated.measurement import simulated_measurement
+from sealflow.attest.simulated.platform import SimulatedPlatform
+from sealflow.clock import now_ms
+from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import file_errors, write_file
+from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
+from sealflow.owner.trust.policy_file import write_policy
+from sealflow.owner.trust.toml_text import table_lines
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.ids import parse_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_HOME: Final = Path(".sealflow")
+_PLATFORM_DAYS: Final = LIFE.days - 35
+_MAX_COLLATERAL_AGE_S: Final = (LIFE.days + 5) * DAY_S
+
+_NOTED: Final = frozenset({"pid", "url", "ca", "broker"})
+"""What other commands need to know of a running cluster."""
+
+Toml = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHome:
+    """The files of one cluster; see docs/architecture.md."""
+
+    path: Path
+
+    @property
+    def policy(self) -> Path:
+        """The clients' policy."""
+        return self.path / "client.toml"
+
+    @property
+    def owner_key(self) -> Path:
+        """The model owner's key."""
+        return self.path / "owner.key"
+
+    @property
+    def deployment(self) -> Path:
+        """The settings that enclaves are measured with."""
+        return self.path / "deployment.json"
+
+    @property
+    def platform(self) -> Path:
+        """The simulated platform, with its keys."""
+        return self.path / "simulated-platform.json"
+
+    @property
+    def keybroker(self) -> Path:
+        """The key broker's sealed state and its log."""
+        return self.path / "keybroker"
+
+    @property
+    def packages(self) -> Path:
+        """Sealed model packages."""
+        return self.path / "packages"
+
+    @property
+    def broker(self) -> Path:
+        """The embedded broker's socket and append-only file."""
+        return self.path / "broker"
+
+    @property
+    def cluster(self) -> Path:
+        """Where a running cluster says how to reach it."""
+        return self.path / "cluster.json"
+
+    def log(self, name: str) -> Path:
+        """The log of one process."""
+        return self.path / "logs" / f"{name}.log"
+
+    def prepare(
+        self, name: str, times: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[OwnerKey, Deployment]:
+        """Make what is missing: folders, the owner's key, a simulated platform, settings, policy.
+
+        `times`: those of the deployment that are not the default.
+
+        Raises: ConfigError.
+        """
+        try:
+            parse_name(name)
+        except MalformedError as error:
+            raise ConfigError(
+                f"--deployment: {name!r} is not a name; use letters, digits, '.', '_', '-'"
+            ) from error
+        self._make_folders()
+        owner = self._owner()
+        try:
+            deployment = Deployment(
+                name=name,
+                tee=Tee.SIMULATED,
+                owners=frozenset({owner.signer}),
+                operators=frozenset(),
+                keybroker=_requirements(Role.KEY_BROKER),
+                worker=_requirements(Role.WORKER),
+                insecure_simulated_root=self._platform().root_der,
+                **times,
+            )
+        except MalformedError as error:
+            raise ConfigError(str(error)) from error
+        _write(self.deployment, deployment.encode())
+        write_policy(self.policy, deployment.policy(Role.KEY_BROKER))
+        return owner, deployment
+
+    def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:
+        """Write the TOML file of one process."""
+        path = self.path / "run" / f"{name}.toml"
+        _write(path, "\n".join([*table_lines(settings), ""]).encode())
+        return path
+
+    def write_endpoint(self, facts: Mapping[str, object]) -> None:
+        """Say how to reach the running cluster."""
+        _write(self.cluster, json.dumps(facts, indent=1).encode())
+
+    def endpoint(self) -> dict[str, Any] | None:
+        """How to reach the cluster of this home; None when none runs."""
+        try:
+            facts = json.loads(self.cluster.read_text())
+            if not isinstance(facts, dict) or not facts.keys() >= _NOTED:
+                return None
+            os.kill(facts["pid"], 0)
+        except (OSError, ValueError, TypeError):
+            return None
+        return facts
+
+    def _make_folders(self) -> None:
+        with file_errors(f"{self.path}: cannot make the folder"):
+            for folder in (self.path, self.packages, self.path / "logs", self.path / "run"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+
+    def _owner(self) -> OwnerKey:
+        if self.owner_key.exists():
+            return load_owner_key(self.owner_key)
+        return create_owner_key(self.owner_key, TrustDomain.SIMULATED)
+
+    def _platform(self) -> SimulatedPlatform:
+        try:
+            age_days = (time.time() - self.platform.stat().st_mtime) / DAY_S
+            if age_days < _PLATFORM_DAYS:
+                return SimulatedPlatform.parse(self.platform.read_bytes())
+        except FileNotFoundError:
+            pass
+        except (OSError, MalformedError) as error:
+            raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
+        self._set_state_aside()
+        platform = create_platform(now_ms())
+        _write(self.platform, platform.encode())
+        return platform
+
+    def _set_state_aside(self) -> None:
+        """Rename what is left of the platform before, since enclaves of no other can open it.
+
+        That is the key broker's sealed state, and the queue with the directory of that time.
+        """
+        for folder in (self.keybroker, self.broker):
+            former = folder.with_name(f"{folder.name}.former")
+            try:
+                if folder.exists():
+                    shutil.rmtree(former, ignore_errors=True)
+                    folder.rename(former)
+            except OSError as error:
+                raise ConfigError(f"{folder}: cannot rename: {error.strerror}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with file_errors(f"{path}: cannot write"):
+        write_file(path, content)
+
+
+def _requirements(role: Role) -> Requirements:
+    return Requirements(
+        measurements=frozenset({simulated_measurement(role).hex()}),
+        max_collateral_age_s=_MAX_COLLATERAL_AGE_S,
+    )

@@ -1,0 +1,141 @@
+"""Owner, pure: check a key broker's log offline, from its first entry on. Spec: keybroker.md, 6.
+
+Whoever opened the log must have been the attested key broker, at the time that it opened: evidence
+in the log itself says so, judged by the auditor's own policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sealflow.attest.evidence import Evidence
+from sealflow.attest.policy import appraise
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
+from sealflow.errors import EvidenceError, MalformedError, PolicyError
+from sealflow.wire.domain import TrustDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sealflow.attest.policy import AnyPolicy
+    from sealflow.owner.trust.pin import PinnedDirectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditedLog:
+    """A whole log whose chain, signatures and evidence were checked. `digests`: by number."""
+
+    domain: TrustDomain
+    entries: tuple[LogEntry, ...] = field(repr=False)
+    digests: tuple[str, ...] = field(repr=False)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it is the log of a simulation."""
+        return self.domain is TrustDomain.SIMULATED
+
+    @property
+    def history(self) -> str:
+        """The digest of the first entry."""
+        return self.digests[0]
+
+    @property
+    def head(self) -> str:
+        """The digest of the newest entry: it stands for the whole log."""
+        return self.digests[-1]
+
+    def entries_of_kind(self, kind: EntryKind) -> Iterator[LogEntry]:
+        """The entries of one kind, oldest first."""
+        return (entry for entry in self.entries if entry.kind is kind)
+
+    def require_pinned(self, pin: PinnedDirectory) -> None:
+        """Check that a directory that a client pinned is in the log.
+
+        Raises: EvidenceError (`log_pin`) when it is not, or not yet.
+        """
+        if pin.history != self.history:
+            raise EvidenceError("log_pin", "the pinned directory is of another history")
+        if pin.log_number >= len(self.digests):
+            raise EvidenceError("log_pin", "the log ends before the pinned directory: fetch more")
+        found = [
+            each.body.get("digest")
+            for each in self.entries_of_kind(EntryKind.DIRECTORY)
+            if each.body.get("version") == pin.version
+        ]
+        if self.digests[pin.log_number] != pin.log_digest or found != [pin.digest]:
+            detail = "the pinned directory is not in the log: two histories were shown; keep both"
+            raise EvidenceError("log_pin", detail)
+
+
+def audit_log(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
+    """Check a log, all records from number 0 on, by the policy for its key broker.
+
+    Raises: EvidenceError (`log_chain`, `log_signature`, `log_opened`) with the number of the first
+    entry that is wrong, PolicyError when another key broker than the policy's opened it.
+    """
+    domain = policy.root.domain
+    entries: list[LogEntry] = []
+    digests: list[str] = []
+    signing_key = b""
+    for number, record in enumerate(records):
+        try:
+            signed = SignedEntry.parse(record)
+            entry = LogEntry.unverified_parse(signed.text)
+        except MalformedError as error:
+            raise EvidenceError("log_chain", f"entry {number}: {error}") from error
+        _check_order(entry, number, entries[-1] if entries else None, digests)
+        if entry.kind is EntryKind.OPENED:
+            signing_key = _opener(entry, policy)
+        elif not number:
+            raise EvidenceError("log_opened", "entry 0 does not say who opened the log")
+        try:
+            signed.verify(signing_key, domain)
+        except EvidenceError as error:
+            raise EvidenceError(error.code, f"entry {number}: {error.detail}") from error
+        entries.append(entry)
+        digests.append(signed.digest(domain))
+    if not entries:
+        raise EvidenceError("log_chain", "the log is empty")
+    return AuditedLog(domain=domain, entries=tuple(entries), digests=tuple(digests))
+
+
+def _check_order(entry: LogEntry, number: int, before: LogEntry | None, digests: list[str]) -> None:
+    if entry.number != number or entry.previous != (digests[-1] if digests else None):
+        raise EvidenceError("log_chain", f"entry {number} does not follow the one before it")
+    if before is not None and entry.at_ms < before.at_ms:
+        raise EvidenceError("log_chain", f"entry {number} is earlier than the one before it")
+
+
+def _opener(entry: LogEntry, policy: AnyPolicy) -> bytes:
+    try:
+        evidence = Evidence.from_json(entry.body.get("evidence"))
+    except MalformedError as error:
+        raise EvidenceError("log_opened", f"entry {entry.number}: {error}") from error
+    try:
+        approval = appraise(evidence, policy, entry.at_ms)
+    except (EvidenceError, PolicyError) as error:
+        error.add_note(f"log entry {entry.number} was opened by an enclave that does not pass")
+        raise
+    return approval.claims.bound.signing_key
+
+
+def describe(entry: LogEntry) -> str:
+    """Write an entry's body for people, on one line, without what only machines read."""
+    shown = {name: value for name, value in entry.body.items() if name not in _LONG}
+    return ", ".join(f"{name} {_short(value)}" for name, value in shown.items())
+
+
+_LONG = ("evidence", "order", "signature", "signing_key", "workers", "policy_digest")
+_SHOWN_CHARACTERS = 16
+
+
+def _short(value: object) -> str:
+    if isinstance(value, str):
+        return value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} {_short(each)}" for name, each in value.items()) + "}"
+    return str(value)

@@ -1,0 +1,201 @@
+"""Owner, pure: ask for receipts, keep them with what they are about, check them years later.
+
+Spec: docs/spec/receipt.md.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.documents.log import EntryKind
+from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_receipt
+from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.seal.content import content_parts, receipt_request_parts
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealflow.documents.log import LogEntry
+    from sealflow.owner.audit.log_audit import AuditedLog
+    from sealflow.seal.content import Content
+    from sealflow.seal.exchange import OutgoingCall
+    from sealflow.wire.domain import TrustDomain
+    from sealflow.wire.envelope import ReplyHeader
+
+MAX_CONTENT_BYTES: Final = 256 * 2**20
+_KEYS: Final = ("receipt", "signature", "salt", "request", "reply")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptProof:
+    """A receipt with request and reply as they were sealed: all that somebody else must be shown.
+
+    `salt`: 64 hex digits; whoever does not have it learns nothing of the contents from the receipt.
+    """
+
+    signed: SignedReceipt
+    salt: str
+    request: bytes = field(repr=False)
+    reply: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        """Write it as one line of JSON."""
+        return canonical_json(
+            {
+                **self.signed.to_json(),
+                "salt": self.salt,
+                "request": b64encode(self.request).decode(),
+                "reply": b64encode(self.reply).decode(),
+            }
+        )
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read what `encode` wrote.
+
+        Raises: MalformedError.
+        """
+        value = parse_object(line, "receipt file")
+        require_keys(value, _KEYS, "receipt file")
+        return cls(
+            signed=SignedReceipt.from_json(value),
+            salt=parse_digest(value["salt"]),
+            request=base64_bytes(value["request"], MAX_CONTENT_BYTES, "request"),
+            reply=base64_bytes(value["reply"], MAX_CONTENT_BYTES, "reply"),
+        )
+
+    def unverified_receipt(self, domain: TrustDomain) -> Receipt:
+        """The receipt, which is about exactly these contents; who signed it is another question.
+
+        Raises: EvidenceError (`receipt_content`), MalformedError.
+        """
+        receipt = Receipt.parse(self.signed.text)
+        for purpose, content, digest in (
+            ("request", self.request, receipt.request_digest),
+            ("reply", self.reply, receipt.reply_digest),
+        ):
+            if salted_digest(domain, purpose, self.salt, [content]) != digest:
+                raise EvidenceError("receipt_content", f"the receipt is about another {purpose}")
+        return receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRequest:
+    """A request that asks for a receipt: what to seal, and what the receipt must be about."""
+
+    parts: list[bytes | memoryview] = field(repr=False)
+    salt: str
+    _request: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, parts: Sequence[bytes | memoryview]) -> Self:
+        """Ask for a receipt beside what `parts` ask for."""
+        salt = secrets.token_hex(32)
+        return cls(parts=receipt_request_parts(parts, salt), salt=salt, _request=b"".join(parts))
+
+    def verify_reply(
+        self, call: OutgoingCall, header: ReplyHeader, content: Content
+    ) -> tuple[Content, ReceiptProof]:
+        """Split an opened reply, and check that its receipt is about this request and reply.
+
+        Raises: EvidenceError when there is none, or it is about something else; MalformedError.
+        """
+        inner, signed = split_receipt(content)
+        if signed is None:
+            raise EvidenceError("receipt_missing", "the worker gave no receipt: it is too old")
+        reply = b"".join((*content_parts(inner.kind, bytes(inner.text)), inner.binary))
+        proof = ReceiptProof(signed=signed, salt=self.salt, request=self._request, reply=reply)
+        receipt = proof.unverified_receipt(call.domain)
+        about = (receipt.request_id, receipt.key_id, receipt.model_digest, receipt.instance)
+        if about != (header.request_id, header.key_id, header.model_digest, header.instance):
+            raise EvidenceError("receipt_content", "the receipt is about another exchange")
+        return inner, proof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedReceipt:
+    """A receipt that the log vouches for. `grant`: the entry under which the worker served.
+
+    `revoked`: which of worker, model and key were revoked later, and when.
+    """
+
+    receipt: Receipt
+    grant: LogEntry
+    revoked: tuple[tuple[Revoked, int], ...]
+
+
+def verify_receipt(proof: ReceiptProof, log: AuditedLog) -> VerifiedReceipt:
+    """Check offline that an attested worker of this log's deployment gave this very answer.
+
+    Raises: EvidenceError: `receipt_content`, `receipt_worker` when the log has no grant for it,
+    `receipt_signature`, `receipt_grant` when the grant was not for this model and key, or was over,
+    `receipt_revoked` when one of them was revoked before. MalformedError.
+    """
+    receipt = proof.unverified_receipt(log.domain)
+    grants = [
+        entry
+        for entry in log.entries_of_kind(EntryKind.GRANT)
+        if entry.body.get("instance") == receipt.instance
+    ]
+    if not grants:
+        detail = "the log has no grant for this worker: it is of another deployment, or too short"
+        raise EvidenceError("receipt_worker", detail)
+    keys = {str(entry.body.get("signing_key")) for entry in grants}
+    if len(keys) != 1:
+        raise EvidenceError("receipt_worker", "the log names two keys for this worker")
+    proof.signed.verify(_key(keys.pop()), log.domain)
+    opened = next(log.entries_of_kind(EntryKind.OPENED)).body
+    deployment = receipt.deployment, receipt.manifest_digest
+    if (opened.get("deployment"), opened.get("manifest_digest")) != deployment:
+        raise EvidenceError("receipt_grant", "the receipt is of another deployment than the log")
+    grant = next((entry for entry in reversed(grants) if _covers(entry, receipt)), None)
+    if grant is None:
+        raise EvidenceError(
+            "receipt_grant", "at that time the worker had no grant for this model and key"
+        )
+    revoked = tuple(_revocations(receipt, log))
+    for what, at_ms in revoked:
+        if at_ms < receipt.at_ms:
+            detail = f"{what.kind} {what.id} had been revoked before"
+            raise EvidenceError("receipt_revoked", detail)
+    return VerifiedReceipt(receipt=receipt, grant=grant, revoked=revoked)
+
+
+def _covers(entry: LogEntry, receipt: Receipt) -> bool:
+    keys, models, until_ms = (entry.body.get(name) for name in ("keys", "models", "until_ms"))
+    return (
+        isinstance(keys, list)
+        and isinstance(models, list)
+        and isinstance(until_ms, int)
+        and receipt.key_id in keys
+        and receipt.model_digest in models
+        and receipt.at_ms < until_ms
+    )
+
+
+def _revocations(receipt: Receipt, log: AuditedLog) -> list[tuple[Revoked, int]]:
+    about = {
+        Revoked(kind=RevokedKind.WORKER, id=receipt.instance),
+        Revoked(kind=RevokedKind.MODEL, id=receipt.model_digest),
+        Revoked(kind=RevokedKind.KEY, id=receipt.key_id),
+    }
+    found = []
+    for entry in log.entries_of_kind(EntryKind.REVOCATION):
+        order = SignedRevocationOrder.from_json(entry.body).verify(log.domain)
+        if order.revoked in about:
+            found.append((order.revoked, entry.at_ms))
+    return found
+
+
+def _key(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise MalformedError("log: a grant names no key") from error

@@ -1,0 +1,108 @@
+"""Owner, pure but for reading image files: from a caller's arguments to a KServe V2 request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sealflow.errors import ConfigError, InvalidInputError
+from sealflow.openinfer.binary import encode_request
+from sealflow.openinfer.messages import InferRequest, RequestedOutput
+from sealflow.openinfer.tensor import Tensor
+from sealflow.seal.content import ContentKind, Parts, content_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sealflow.documents.directory import DirectoryModel
+    from sealflow.openinfer.tensor import DataType
+
+Image = str | os.PathLike[str] | bytes
+"""A path, or the bytes of a JPEG or PNG file."""
+
+Tensors = Mapping[str, "np.ndarray[Any, np.dtype[Any]] | Tensor | Sequence[Any]"]
+"""Arrays by input name; lists are read as numpy reads them, then cast to the model's datatype."""
+
+
+DEFAULT_TOP_K: Final = 5
+_BATCH_AND_ONE: Final = 2
+
+
+def request_parts(
+    model: DirectoryModel,
+    *,
+    image: Image | Sequence[Image] | None,
+    tensors: Tensors | None,
+    top_k: int | None,
+) -> Parts:
+    """Write the inside of a sealed request.
+
+    `top_k`: how many best classes to ask for instead of scores; None is 5 for images, else 0.
+    Raises: InvalidInputError when it cannot fit the model, ConfigError when a file is unreadable.
+    """
+    inputs = [*_images(model, image), *_tensors(model, tensors)]
+    if not inputs:
+        names = ", ".join(spec.name for spec in model.inputs)
+        msg = f"nothing to infer: give image=, or tensors= with {names}"
+        raise InvalidInputError(msg)
+    if top_k is None:
+        top_k = DEFAULT_TOP_K if image is not None else 0
+    outputs: tuple[RequestedOutput, ...] = ()
+    if top_k > 0:
+        asked = {"classification": top_k}
+        outputs = tuple(RequestedOutput(name=spec.name, parameters=asked) for spec in model.outputs)
+    text, buffers = encode_request(InferRequest(inputs=tuple(inputs), outputs=outputs))
+    return content_parts(ContentKind.INFER, text, buffers)
+
+
+def _images(model: DirectoryModel, image: Image | Sequence[Image] | None) -> list[Tensor]:
+    if image is None:
+        return []
+    spec = next((each for each in model.inputs if each.name == model.image), None)
+    if spec is None:
+        msg = f"model {model.name} takes no images: give tensors= instead"
+        raise InvalidInputError(msg)
+    images = [image] if isinstance(image, str | os.PathLike | bytes) else image
+    encoded = [_read(each) for each in images]
+    shape = (len(encoded), 1) if len(spec.shape) == _BATCH_AND_ONE else (len(encoded),)
+    return [Tensor.of_bytes(spec.name, encoded, shape)]
+
+
+def _read(image: Image) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    try:
+        return Path(image).read_bytes()
+    except OSError as error:
+        msg = f"image {os.fspath(image)}: {error.strerror}"
+        raise ConfigError(msg) from error
+
+
+def _tensors(model: DirectoryModel, tensors: Tensors | None) -> list[Tensor]:
+    if not tensors:
+        return []
+    specs = {spec.name: spec for spec in model.inputs}
+    made = []
+    for name, value in tensors.items():
+        if name not in specs:
+            msg = f"model {model.name} has no input {name!r}: it takes {', '.join(specs)}"
+            raise InvalidInputError(msg)
+        tensor = value if isinstance(value, Tensor) else _array(name, value, specs[name].datatype)
+        specs[name].check(tensor)
+        made.append(tensor)
+    return made
+
+
+def _array(name: str, value: object, datatype: DataType) -> Tensor:
+    import numpy as np  # noqa: PLC0415 - numpy only when wanted
+
+    from sealflow.openinfer.ndarray import dtype_of, from_numpy  # noqa: PLC0415 - needs numpy
+
+    try:
+        array = value if isinstance(value, np.ndarray) else np.asarray(value, dtype_of(datatype))
+    except (ValueError, TypeError, OverflowError) as error:
+        msg = f"tensor {name}: {error}"
+        raise InvalidInputError(msg) from error
+    return from_numpy(name, array)

@@ -1,0 +1,160 @@
+"""Owner: what a model answered, as callers use it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sealflow.errors import InvalidInputError, MalformedError, ModelError, SealflowError
+from sealflow.openinfer.binary import decode_response
+from sealflow.openinfer.messages import parse_class
+from sealflow.openinfer.tensor import DataType
+from sealflow.seal.content import Content, ContentKind, parse_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from sealflow.openinfer.messages import InferResponse
+    from sealflow.openinfer.tensor import Tensor
+    from sealflow.owner.audit.receipt_proof import ReceiptProof
+    from sealflow.wire.envelope import ReplyHeader
+    from sealflow.wire.ids import ModelRef, RequestId
+
+_log = logging.getLogger(__name__)
+_warned_of_simulation = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One class that a model found. `score` is as the model gave it: often 0 to 1, not always."""
+
+    index: int
+    label: str
+    score: float
+
+    def __str__(self) -> str:
+        """Write label and score for people."""
+        return f"{self.label or self.index} {self.score:.4f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferResult:
+    """The genuine answer to one request: it opened, so the enclave that was verified made it."""
+
+    model: ModelRef
+    model_digest: str
+    request_id: RequestId
+    simulated: bool
+    """The enclave is a simulation without hardware: nothing was protected from the operator."""
+    tensors: Mapping[str, Tensor]
+    """The outputs by name, as little-endian bytes."""
+    receipt: ReceiptProof | None = None
+    """The worker's signed receipt with what it is about, when it was asked for."""
+
+    @property
+    def outputs(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+        """The outputs by name as read-only arrays; BYTES are object arrays of `bytes`.
+
+        Raises: InvalidInputError for a BF16 output, which numpy does not have: see `tensors`.
+        """
+        from sealflow.openinfer.ndarray import to_numpy  # noqa: PLC0415 - numpy only when wanted
+
+        return {name: to_numpy(tensor) for name, tensor in self.tensors.items()}
+
+    @property
+    def top(self) -> list[Label]:
+        """The best classes of the first image (or row), best first; empty without `top_k`."""
+        rows = self.top_rows
+        return rows[0] if rows else []
+
+    @property
+    def top_rows(self) -> list[list[Label]]:
+        """The best classes of every image (or row), in the order they were given."""
+        for tensor in self.tensors.values():
+            if tensor.datatype is DataType.BYTES:
+                rows = _rows(tensor)
+                if rows is not None:
+                    return rows
+        return []
+
+    def __repr__(self) -> str:
+        """Show what answered, and loudly when it was a simulation."""
+        mark = "SIMULATED, NOT PROTECTED: " if self.simulated else ""
+        best = f" top={self.top[0]}" if self.top else ""
+        return f"<{mark}InferResult of {self.model}: {', '.join(self.tensors)}{best}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one of many requests ended. `index`: its place among the inputs, from 0."""
+
+    index: int
+    value: InferResult | SealflowError
+
+    @property
+    def result(self) -> InferResult:
+        """The result.
+
+        Raises: the error that the request ended with.
+        """
+        if isinstance(self.value, SealflowError):
+            raise self.value
+        return self.value
+
+
+def read_result(
+    model: ModelRef, header: ReplyHeader, content: Content, receipt: ReceiptProof | None = None
+) -> InferResult:
+    """Turn an opened reply into a result.
+
+    Raises: InvalidInputError or ModelError when the worker says that the model could not answer;
+    MalformedError when the worker wrote nonsense.
+    """
+    if content.kind is ContentKind.ERROR:
+        raise _model_error(*parse_error(content))
+    response = decode_response(content.text, content.binary)
+    if header.simulated:
+        _warn_of_simulation()
+    return InferResult(
+        model=model,
+        model_digest=header.model_digest,
+        request_id=header.request_id,
+        simulated=header.simulated,
+        tensors=_by_name(response),
+        receipt=receipt,
+    )
+
+
+def _by_name(response: InferResponse) -> dict[str, Tensor]:
+    return {tensor.name: tensor for tensor in response.outputs}
+
+
+def _model_error(code: str, message: str) -> ModelError:
+    if code == InvalidInputError.code:
+        return InvalidInputError(message)
+    error = ModelError(message)
+    error.code = code
+    return error
+
+
+def _rows(tensor: Tensor) -> list[list[Label]] | None:
+    try:
+        found = [parse_class(element) for element in tensor.each_element()]
+    except MalformedError:
+        return None
+    labels = [Label(index=each.index, label=each.label, score=each.score) for each in found]
+    width = tensor.shape[-1] if tensor.shape else 1
+    return [labels[at : at + width] for at in range(0, len(labels), max(width, 1))]
+
+
+def _warn_of_simulation() -> None:
+    global _warned_of_simulation  # noqa: PLW0603 - once a process
+    if not _warned_of_simulation:
+        _warned_of_simulation = True
+        _log.warning(
+            "SIMULATED enclave: no hardware protects these requests from the operator of the "
+            "cluster; use it for trials only"
+        )

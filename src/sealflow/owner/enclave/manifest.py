@@ -1,0 +1,161 @@
+"""Owner: an enclave's manifest, rendered from its template, and the rules that it must keep.
+
+The template is Gramine's TOML with `${…}` for places and a table `build` for us.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sealflow.errors import ConfigError
+from sealflow.files import file_errors, file_sha256
+from sealflow.owner.enclave.contents import LIBOS, RUNTIME
+from sealflow.owner.enclave.sizing import EnclaveLoad, enclave_mib, max_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from sealflow.attest.evidence import Role
+    from sealflow.owner.enclave.contents import PythonInstall
+
+_WEAKENING: Final = ("insecure__", "experimental__", "debug__")
+_FROM_THE_HOST: Final = ("allowed_files", "argv_src_file", "env_src_file", "passthrough")
+_FIXED: Final[Mapping[str, tuple[object, ...]]] = {
+    "fs.root.type": ("tmpfs",),
+    "loader.log_level": ("error", "none"),
+    "sgx.debug": (False,),
+    "sgx.file_check_policy": ("strict",),
+    "sgx.remote_attestation": ("dcap",),
+    "sys.disallow_subprocesses": (True,),
+    "sys.enable_extra_runtime_domain_names_conf": (False,),
+}
+_ATTESTATION: Final = "/dev/attestation"
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestTemplate:
+    """A manifest before its files are known.
+
+    `packages`: names in site-packages, with wildcards. `exclude`: what of them stays outside.
+    `native`: shared libraries that are opened by name.
+    """
+
+    role: Role
+    manifest: Mapping[str, Any]
+    packages: tuple[str, ...]
+    exclude: tuple[str, ...]
+    native: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path, role: Role, enclaves: Path) -> ManifestTemplate:
+        """Read a template for enclaves that will lie in a folder.
+
+        Raises: ConfigError that names the file.
+        """
+        try:
+            text = string.Template(path.read_text()).substitute(enclaves=enclaves)
+            manifest = tomllib.loads(text)
+            build = manifest.pop("build")
+            lists = {
+                name: tuple(map(str, build[name])) for name in ("packages", "exclude", "native")
+            }
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: not a manifest template: {error}") from error
+        return cls(role=role, manifest=manifest, **lists)
+
+
+def render(
+    template: ManifestTemplate,
+    load: EnclaveLoad,
+    python: PythonInstall,
+    files: Mapping[Path, str],
+    gramine: Path,
+) -> dict[str, Any]:
+    """Return the whole manifest: what the template says, sizes, mounts, and every file by its hash.
+
+    Raises: ConfigError when it breaks a rule of `unsafe_settings`.
+    """
+    folders = {path.parent for path in files if not _is_below(path, python, gramine)}
+    libraries = sorted(folders - {python.base.parent})
+    manifest = {name: dict(table) for name, table in template.manifest.items()}
+    mounts = [
+        # Before the others, so that it hides none of them.
+        {"path": "/tmp", "type": "tmpfs"},  # noqa: S108 - inside the enclave
+        {"path": "/lib", "uri": f"file:{gramine / RUNTIME}"},
+        *(
+            {"path": str(each), "uri": f"file:{each}"}
+            for each in (*libraries, python.stdlib, python.base, python.prefix)
+        ),
+    ]
+    manifest["fs"] = {**manifest.get("fs", {}), "mounts": mounts}
+    search = ":".join(("/lib", *map(str, libraries)))
+    manifest["loader"]["env"] = {**manifest["loader"].get("env", {}), "LD_LIBRARY_PATH": search}
+    libos = gramine / LIBOS
+    with file_errors(f"{libos}"):
+        manifest["loader"]["entrypoint"] = {"uri": f"file:{libos}", "sha256": file_sha256(libos)}
+    manifest["sgx"] |= {
+        "enclave_size": f"{enclave_mib(template.role, load)}M",
+        "max_threads": max_threads(template.role, load),
+        "trusted_files": [
+            {"uri": f"file:{path}", "sha256": digest} for path, digest in files.items()
+        ],
+    }
+    require_safe(manifest, template.role)
+    return manifest
+
+
+def require_safe(manifest: Mapping[str, Any], what: str) -> None:
+    """Do nothing for a manifest that keeps the rules.
+
+    Raises: ConfigError with all that are broken.
+    """
+    broken = list(unsafe_settings(manifest))
+    if broken:
+        raise ConfigError(f"the manifest of {what} is not for production: {'; '.join(broken)}")
+
+
+def unsafe_settings(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Say what in a manifest would let the host into the enclave."""
+    found = dict(_flat(manifest))
+    for name in found:
+        if name.rpartition(".")[2].startswith(_WEAKENING):
+            yield f"{name} must not be there"
+        if name.rpartition(".")[2] in _FROM_THE_HOST:
+            yield f"{name} takes from the host what is not measured"
+    if not found.get("loader.argv"):
+        yield "loader.argv must be fixed"
+    for name, values in _FIXED.items():
+        if found.get(name) not in values:
+            yield f"{name} must be {json.dumps(values[0])}"
+    yield from _broken_files(found)
+
+
+def _broken_files(found: Mapping[str, Any]) -> Iterator[str]:
+    for mount in found.get("fs.mounts", ()):
+        if mount["path"].startswith(_ATTESTATION):
+            yield f"nothing may be mounted at {_ATTESTATION}"
+    for file in found.get("sgx.trusted_files", ()):
+        if not isinstance(file, dict) or not _HASH.fullmatch(str(file.get("sha256"))):
+            yield f"sgx.trusted_files: {file} has no hash"
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield above + name, value
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def _is_below(path: Path, python: PythonInstall, gramine: Path) -> bool:
+    return any(path.is_relative_to(each) for each in (python.stdlib, python.prefix, gramine))

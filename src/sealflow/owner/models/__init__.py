@@ -1,0 +1,5 @@
+"""What a model's owner does: keys, packing, publishing, revoking.
+
+Its words: owner key, package, publication, order. May import `owner.trust`, `owner.http` and the
+core.
+"""

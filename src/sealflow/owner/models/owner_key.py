@@ -1,0 +1,120 @@
+"""Owner: the key file of a model owner; reads and writes that one file.
+
+Two seeds: one signs packages, the other opens the content keys of the owner's own packages.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import create_file
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAX_FILE_BYTES: Final = 4096
+_KEYS: Final = ("sealing_seed", "signing_seed", "world")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerKey:
+    """The keys of a model owner, in one trust domain; never shown in a repr."""
+
+    domain: TrustDomain
+    signing_seed: bytes = field(repr=False)
+    sealing_seed: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls, domain: TrustDomain) -> Self:
+        """Draw a new key from the system's random source."""
+        return cls(
+            domain=domain,
+            signing_seed=secrets.token_bytes(SEED_BYTES),
+            sealing_seed=secrets.token_bytes(SEED_BYTES),
+        )
+
+    @property
+    def signing(self) -> Ed25519PrivateKey:
+        """The key that signs packages."""
+        return Ed25519PrivateKey.from_private_bytes(self.signing_seed)
+
+    @property
+    def opening(self) -> OpeningKey:
+        """The key that opens the content keys of own packages; post-quantum."""
+        return OpeningKey(suite=Suite.of(self.domain), seed=self.sealing_seed)
+
+    @property
+    def signer(self) -> str:
+        """The owner's public name: the Ed25519 public key in hex."""
+        return self.signing.public_key().public_bytes_raw().hex()
+
+
+def create_owner_key(path: Path, domain: TrustDomain) -> OwnerKey:
+    """Draw a key and write its file (mode 0600), whole or not at all, never over another.
+
+    Raises: ConfigError when the file exists or cannot be written.
+    """
+    key = OwnerKey.generate(domain)
+    text = canonical_json(
+        {
+            "world": domain.name.lower(),
+            "signing_seed": b64encode(key.signing_seed).decode(),
+            "sealing_seed": b64encode(key.sealing_seed).decode(),
+        }
+    )
+    try:
+        create_file(path, text)
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists; a key is never overwritten") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot write the owner's key: {error.strerror}") from error
+    return key
+
+
+def load_owner_key(path: Path) -> OwnerKey:
+    """Read a key file.
+
+    Raises: ConfigError when it is absent, damaged, or open to other users; says what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no owner key at {path}; name it with --owner-key, or let `sealflow up` make one"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the owner's key: {error.strerror}") from error
+    if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(f"{path} is open to other users; run: chmod 600 {path}")
+    try:
+        return _parsed(text)
+    except (MalformedError, ValueError, TypeError):
+        # No cause: it could show a piece of the file.
+        raise ConfigError(f"{path} is not an owner key, or is damaged") from None
+
+
+def _parsed(text: bytes) -> OwnerKey:
+    value = parse_object(text[: _MAX_FILE_BYTES + 1], "owner key")
+    require_keys(value, _KEYS, "owner key")
+    domains = {domain.name.lower(): domain for domain in TrustDomain}
+    domain = domains.get(str(value["world"]))
+    signing, sealing = (
+        b64decode(value[name], validate=True)  # type: ignore[arg-type]  # any object may come
+        for name in ("signing_seed", "sealing_seed")
+    )
+    if domain is None or not len(signing) == len(sealing) == SEED_BYTES:
+        raise MalformedError("owner key: unknown trust domain or wrong seeds")
+    return OwnerKey(domain=domain, signing_seed=signing, sealing_seed=sealing)

@@ -1,0 +1,145 @@
+"""Owner: from a folder with `model.toml` to a package; reads the folder, writes the package.
+
+Guide: docs/spec/bundle.md, section 2.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+from sealflow.errors import BundleError, ConfigError, MalformedError
+from sealflow.files import file_errors, write_file
+from sealflow.owner.models.onnx_weights import has_external_data
+from sealflow.package.container import seal_package
+from sealflow.package.manifest import ModelFormat, ModelManifest, parse_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sealflow.owner.models.owner_key import OwnerKey
+
+RECIPE_NAME: Final = "model.toml"
+MAX_RECIPE_BYTES: Final = 256 * 1024
+TEMPLATE: Final = """\
+name = "my-model"
+version = "1"
+format = "onnx"            # or "openvino": file = "model.xml", with model.bin beside it
+file = "model.onnx"
+max_batch = 1              # more needs -1 as the first size of all inputs and outputs
+# labels = "labels.txt"    # line N+1 names class N
+
+[[inputs]]
+name = "x"
+datatype = "FP32"
+shape = [-1, 3, 224, 224]
+
+[[outputs]]
+name = "y"
+datatype = "FP32"
+shape = [-1, 1000]
+
+# [image]                  # lets callers send JPEG and PNG: value = (pixel - mean) / scale
+# input = "x"
+# width = 224
+# height = 224
+# crop = 1.0
+# resize = "bicubic"       # or "bilinear", "area"
+# layout = "NCHW"          # or "NHWC"
+# channels = "RGB"         # or "BGR"
+# mean = [0.0, 0.0, 0.0]
+# scale = [255.0, 255.0, 255.0]
+
+# [classification]         # lets callers ask for the top classes
+# output = "y"
+# softmax = true
+"""
+
+
+def read_recipe(folder: Path) -> ModelManifest:
+    """Read a folder's `model.toml`.
+
+    Raises: ConfigError, with a template when there is none.
+    """
+    path = folder / RECIPE_NAME
+    if not path.is_file():
+        where = f"{folder} is a file" if folder.is_file() else f"there is no {path}"
+        raise ConfigError(
+            f"{where}; a model is packed from a folder that holds {RECIPE_NAME}, such as:\n\n"
+            f"{TEMPLATE}"
+        )
+    try:
+        text = path.read_bytes()
+        if len(text) > MAX_RECIPE_BYTES:
+            raise ConfigError(f"{path} is over {MAX_RECIPE_BYTES} bytes")
+        table = tomllib.loads(text.decode())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    for key in ("name", "version"):
+        if not isinstance(table.get(key), str):
+            raise ConfigError(f'{path}: {key} must be text in quotes, such as {key} = "1"')
+    try:
+        return ModelManifest.from_json({"max_batch": 1, **table})
+    except MalformedError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def read_folder(folder: Path) -> tuple[ModelManifest, dict[str, bytes]]:
+    """Read a folder's manifest and exactly the files that it names.
+
+    Raises: ConfigError for the folder, BundleError for a model that cannot be served.
+    """
+    manifest = read_recipe(folder)
+    files = {name: _read(folder, name) for name in manifest.files}
+    model = files[manifest.file]
+    if manifest.format is ModelFormat.ONNX and has_external_data(model):
+        raise BundleError(
+            f"{folder / manifest.file} keeps weights in other files, which a package cannot hold; "
+            "save it as one file: onnx.save_model(onnx.load(path), path)"
+        )
+    if manifest.format is ModelFormat.OPENVINO and b"<net" not in model[:1024]:
+        raise BundleError(f"{folder / manifest.file} is not an OpenVINO IR: no <net> in it")
+    if manifest.labels is not None:
+        parse_labels(files[manifest.labels])
+    return manifest, files
+
+
+def pack_folder(
+    folder: Path, key: OwnerKey, *, progress: Callable[[int, int], object] | None = None
+) -> bytes:
+    """Pack a folder's model, signed and encrypted with the owner's key.
+
+    `progress` is called with the bytes done since the last call, and with those of the whole.
+
+    Raises: ConfigError, BundleError.
+    """
+    manifest, files = read_folder(folder)
+    total = sum(map(len, files.values())) + len(manifest.encode())
+    return seal_package(
+        manifest,
+        files,
+        signing=key.signing,
+        sealing=key.opening.sealing,
+        progress=None if progress is None else lambda done: progress(done, total),
+    )
+
+
+def write_package(path: Path, package: bytes) -> None:
+    """Write a package whole or not at all, in place of an older one.
+
+    Raises: ConfigError.
+    """
+    with file_errors(f"{path}: cannot write the package"):
+        write_file(path, package, mode=0o666)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if path.is_symlink():
+        # The statement that is signed says that no link was followed.
+        raise ConfigError(f"{path} is a symbolic link; put the file itself there")
+    with file_errors(f"{path}, named in {RECIPE_NAME}"):
+        return path.read_bytes()

@@ -1,0 +1,172 @@
+"""Owner: hand a packed model to a key broker that was verified before. Sans-I/O but for files."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.evidence import Evidence
+from sealflow.clock import now_ms
+from sealflow.errors import BundleError, ConfigError, UnavailableError
+from sealflow.files import file_errors
+from sealflow.owner.http.gateway_api import control
+from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
+from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
+from sealflow.package.container import read_package
+from sealflow.package.publication import seal_publication
+from sealflow.seal.keys import SealingKey, parse_suite
+from sealflow.wire.strict_json import is_integer
+
+if TYPE_CHECKING:
+    import os
+
+    from sealflow.attest.requirements import Requirements
+    from sealflow.owner.http.steps import Steps
+    from sealflow.owner.models.owner_key import OwnerKey
+    from sealflow.owner.trust.session import ServiceSession
+    from sealflow.package.manifest import ModelManifest
+
+UPLOAD_TIMEOUT_S: Final = 900.0
+PUBLISH_TIMEOUT_S: Final = UPLOAD_TIMEOUT_S + 300.0
+_PAUSE_S: Final = 0.25
+_ATTEMPTS: Final = 8
+_PASSING: Final = ("not_opened", "unavailable", "none")
+_STORED: Final = (200, 201)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedPublication:
+    """What the key broker gets; the package itself goes to the cluster's storage under `digest`."""
+
+    digest: str
+    manifest: ModelManifest
+    sealed: bytes = field(repr=False)
+
+
+def prepare_publication(
+    package: bytes | memoryview,
+    owner: OwnerKey,
+    keybroker: SealingKey,
+    *,
+    workers: Requirements | None = None,
+) -> SealedPublication:
+    """Check that a package is the owner's own and seal its content key to the key broker.
+
+    `keybroker`: from evidence that the owner's policy approved, never from anywhere else.
+    `workers`: what workers must prove to get the content key, beyond the deployment's own demands.
+
+    Raises: BundleError, OpenError for a package of somebody else, ConfigError for mixed
+        trust domains.
+    """
+    domain = keybroker.suite.domain
+    if domain is not owner.domain:
+        raise ConfigError(
+            f"the owner's key is of the {owner.domain.name.lower()} trust domain, "
+            f"the key broker of the {domain.name.lower()} one; pack with a key of its trust domain"
+        )
+    checked = read_package(package).verify(owner.signer)
+    content_key = checked.unwrap(owner.opening)
+    return SealedPublication(
+        digest=checked.digest,
+        manifest=checked.manifest,
+        sealed=seal_publication(
+            checked, content_key, keybroker, workers=workers, issued_ms=now_ms()
+        ),
+    )
+
+
+def publish(
+    session: ServiceSession,
+    package: bytes | str | os.PathLike[str],
+    owner: OwnerKey,
+    *,
+    workers: Requirements | None = None,
+) -> Steps[int]:
+    """Upload the package, verify the key broker anew, hand the content key over to it.
+
+    `workers`: see `prepare_publication`. Returns the version of the directory that has the model.
+
+    Raises: VerificationError before anything was sent; BundleError, ConfigError, OpenError,
+    UnavailableError.
+    """
+    return with_deadline(PUBLISH_TIMEOUT_S, _publish(session, package, owner, workers))
+
+
+def _publish(
+    session: ServiceSession,
+    package: bytes | str | os.PathLike[str],
+    owner: OwnerKey,
+    workers: Requirements | None,
+) -> Steps[int]:
+    yield from refresh(session)
+    data = package if isinstance(package, bytes) else _read(Path(package))
+    digest = read_package(data).verify(owner.signer).digest
+    answer = yield from send(
+        HttpRequest(
+            method="PUT",
+            path=f"/v1/packages/{digest}",
+            body=data,
+            headers={"content-type": "application/octet-stream"},
+            timeout_s=UPLOAD_TIMEOUT_S,
+        )
+    )
+    if answer.status not in _STORED:
+        detail = answer.body[:500].decode(errors="replace")
+        raise UnavailableError(f"the gateway did not store it (HTTP {answer.status}): {detail}")
+    version = yield from _send_content_key(session, data, owner, workers)
+    # The gateway's copy of the directory may be a second old.
+    until = time.monotonic() + APPEAR_S
+    while (yield from refresh(session)).directory.version < version:
+        if time.monotonic() >= until:
+            raise UnavailableError(
+                f"the key broker took the model, but directory {version} does not appear: see "
+                "sealflow model list"
+            )
+        yield Sleep(_PAUSE_S)
+    return version
+
+
+def _send_content_key(
+    session: ServiceSession, data: bytes, owner: OwnerKey, workers: Requirements | None
+) -> Steps[int]:
+    """Send the content key to the key broker that answers now; later it may be another."""
+    for left in reversed(range(_ATTEMPTS)):
+        keybroker = yield from _challenge(session)
+        prepared = prepare_publication(data, owner, keybroker, workers=workers)
+        sealed = b64encode(prepared.sealed).decode()
+        answer = yield from control({"op": "publish", "sealed": sealed})
+        error, version = answer.get("error"), answer.get("version")
+        if is_integer(version):
+            return version
+        code, detail = "none", "the answer has no directory version"
+        if isinstance(error, dict):
+            code, detail = str(error.get("code")), str(error.get("detail"))[:500]
+        if code == "not_an_owner":
+            raise ConfigError(f"the key broker does not take models from this key: {detail}")
+        if code not in _PASSING:
+            raise BundleError(f"the key broker refused the model ({code}): {detail}")
+        if left:
+            yield Sleep(_PAUSE_S)
+    raise UnavailableError(f"the key broker changed meanwhile ({code}): publish again")
+
+
+def _challenge(session: ServiceSession) -> Steps[SealingKey]:
+    """Have the key broker prove itself now, by a nonce of ours; returns the key that it proved.
+
+    Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
+    """
+    nonce = secrets.token_hex(32)
+    answer = yield from control({"op": "evidence", "nonce": nonce})
+    if "error" in answer:
+        raise UnavailableError("the key broker did not answer: try again")
+    bound = session.approve(Evidence.from_json(answer.get("evidence")), nonce).claims.bound
+    return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
+
+
+def _read(path: Path) -> bytes:
+    with file_errors(f"{path}: cannot read the package"):
+        return path.read_bytes()

@@ -1,0 +1,54 @@
+"""Owner: order a key broker to revoke a worker, a model or a key. Sans-I/O."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
+from sealflow.errors import ConfigError, UnavailableError
+from sealflow.owner.http.gateway_api import control
+from sealflow.owner.http.steps import Sleep, with_deadline
+from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
+from sealflow.wire.strict_json import is_integer
+
+if TYPE_CHECKING:
+    from sealflow.documents.revocation import Revoked
+    from sealflow.owner.http.steps import Steps
+    from sealflow.owner.models.owner_key import OwnerKey
+    from sealflow.owner.trust.session import ServiceSession
+
+REVOKE_TIMEOUT_S: Final = 120.0
+_PAUSE_S: Final = 0.25
+
+
+def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
+    """Sign an order, send it, and wait until the verified directory says that it was carried out.
+
+    Returns the version of that directory.
+    Raises: ConfigError when this key may not revoke it, VerificationError, UnavailableError.
+    """
+    return with_deadline(REVOKE_TIMEOUT_S, _revoke(session, revoked, owner))
+
+
+def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
+    report = yield from refresh(session)
+    order = RevocationOrder(
+        deployment=report.directory.deployment, revoked=revoked, signer=owner.signer
+    )
+    signed = SignedRevocationOrder.sign(order, owner.signing, owner.domain)
+    answer = yield from control({"op": "revoke", **signed.to_json()})
+    error, version = answer.get("error"), answer.get("version")
+    if isinstance(error, dict):
+        code, detail = str(error.get("code")), str(error.get("detail"))[:500]
+        if code == "unavailable":
+            raise UnavailableError(f"the key broker did not answer: {detail}")
+        raise ConfigError(f"the key broker did not revoke it ({code}): {detail}")
+    if not is_integer(version):
+        raise UnavailableError("the key broker's answer has no directory version")
+    until = time.monotonic() + APPEAR_S
+    while revoked not in (report := (yield from refresh(session))).directory.revoked:
+        if report.directory.version > version or time.monotonic() >= until:
+            raise UnavailableError("the directory does not list it: order it again")
+        yield Sleep(_PAUSE_S)
+    return report.directory.version

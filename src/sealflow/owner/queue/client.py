@@ -1,0 +1,349 @@
+"""Owner: clients of the queue, with receipts and retries.
+
+The verified directory comes from the broker, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.backoff import Backoff
+from sealflow.errors import (
+    DeadlineError,
+    InvalidInputError,
+    MalformedError,
+    OpenError,
+    QueueFullError,
+    RefusedError,
+    SealflowError,
+    UnavailableError,
+)
+from sealflow.owner.audit.receipt_proof import ReceiptRequest
+from sealflow.owner.client.inference import (
+    MAX_REPLY_BYTES,
+    REFRESH_CODES,
+    RESEAL_CODES,
+    open_answer,
+)
+from sealflow.owner.client.request import request_parts
+from sealflow.owner.queue.pending import PendingCalls, PendingRequest
+from sealflow.owner.queue.transport import StreamTransport
+from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.session import ServiceSession
+from sealflow.streams.address import BrokerAddress
+from sealflow.wire.envelope import decode
+from sealflow.wire.ids import parse_request_id
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from sealflow.attest.policy import AnyPolicy
+    from sealflow.owner.client.request import Image, Tensors
+    from sealflow.owner.client.result import InferResult
+    from sealflow.owner.trust.report import TrustReport
+    from sealflow.seal.exchange import OutgoingCall
+
+
+DEFAULT_CAPACITY: Final = 4096
+DEFAULT_TIMEOUT_S: Final = 60.0
+MAX_ATTEMPTS: Final = 5
+_FIRST_PAUSE_S: Final = 0.01
+_MAX_PAUSE_S: Final = 0.5
+_AWAY_PAUSE_S: Final = 0.2
+_SUBMIT_COUNT: Final = 32
+_LOOK_S: Final = 0.5
+_AGAIN_S: Final = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class QueueClient:
+    """One deployment's queue, verified. For one thread; a context manager.
+
+    Requests that a worker refuses for a passing reason are sealed anew and sent again.
+    """
+
+    def __init__(
+        self,
+        broker: BrokerAddress | str,
+        *,
+        policy: AnyPolicy | str | os.PathLike[str],
+        capacity: int = DEFAULT_CAPACITY,
+        pin: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Use the broker at an address: a URL, or a `BrokerAddress` with what it asks for.
+
+        `capacity`: unanswered entries in the whole queue at which nothing more is added.
+        Raises: ConfigError.
+        """
+        trusted = load_policy(policy)
+        self._session = ServiceSession(trusted, pin=None if pin is None else Path(pin))
+        address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
+        self._transport = StreamTransport(address, trusted.deployment)
+        self._capacity = capacity
+        self._pending = PendingCalls()
+        self._look_at = 0.0
+        self._done: dict[str, InferResult | SealflowError] = {}
+
+    def __len__(self) -> int:
+        """How many requests have no outcome yet."""
+        return len(self._pending)
+
+    def verify(self) -> TrustReport:
+        """Fetch the published directory, and judge it and its evidence by the policy.
+
+        Raises: EvidenceError, PolicyError, UnavailableError.
+        """
+        document = self._transport.directory()
+        if document is None:
+            raise UnavailableError("no directory is published: see that the key broker runs")
+        candidate = self._session.verify_directory(document)
+        gap = candidate.gap
+        records = [] if gap is None else self._transport.records(gap.after, gap.until)
+        return self._session.accept(candidate, records)
+
+    def enqueue_many(
+        self,
+        model: str,
+        items: Mapping[str, Image | Tensors],
+        *,
+        top_k: int | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
+    ) -> None:
+        """Seal and queue requests by id; waits while the queue is full.
+
+        `items`: an image, or a mapping of tensors, by id. Ids are yours, and stay here. `receipt`:
+        have the worker sign what it did, for others to check (docs/spec/receipt.md).
+
+        Raises: InvalidInputError, QueueFullError and UnavailableError when `timeout_s` is over;
+        then the rest was not queued. Verification errors.
+        """
+        until = time.monotonic() + timeout_s
+        self._ensure_verified()
+        described = self._session.model(model)
+        requests = []
+        for name, item in items.items():
+            if name in self._pending or name in self._done:
+                raise InvalidInputError(f"id {name!r} is in use: take its result, or use another")
+            tensors = item if not isinstance(item, str | bytes) and hasattr(item, "keys") else None
+            image = None if tensors is not None else item
+            parts = request_parts(described, image=image, tensors=tensors, top_k=top_k)  # type: ignore[arg-type]
+            asked = ReceiptRequest.of(parts) if receipt else None
+            requests.append(
+                PendingRequest(
+                    name=name,
+                    model=model,
+                    parts=parts if asked is None else asked.parts,
+                    receipt=asked,
+                    until=until,
+                )
+            )
+        for at in range(0, len(requests), _SUBMIT_COUNT):
+            self._submit(requests[at : at + _SUBMIT_COUNT])
+
+    def query(self, name: str, *, timeout_s: float = 0.0) -> InferResult | None:
+        """Take the result of one id; None when there is none within `timeout_s`.
+
+        Raises: the error that the request ended with; InvalidInputError for an unknown id.
+        """
+        until = time.monotonic() + timeout_s
+        while name not in self._done:
+            if name not in self._pending:
+                raise InvalidInputError(f"no request {name!r} is waiting here")
+            left_s = until - time.monotonic()
+            self._receive(max(left_s, 0.0))
+            if left_s <= 0 and name not in self._done:
+                return None
+        outcome = self._done.pop(name)
+        if isinstance(outcome, SealflowError):
+            raise outcome
+        return outcome
+
+    def dequeue(self, *, timeout_s: float = 0.0) -> dict[str, InferResult | SealflowError]:
+        """Take all outcomes that are there, waiting for the first; results or errors by id."""
+        until = time.monotonic() + timeout_s
+        while True:
+            left_s = until - time.monotonic()
+            self._receive(max(left_s, 0.0) if not self._done else 0.0)
+            if self._done or left_s <= 0 or not self._pending:
+                done, self._done = self._done, {}
+                return done
+
+    def close(self) -> None:
+        """Delete the inbox and close the connections; outcomes that were not taken are lost."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        """Use it in a `with` block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _ensure_verified(self) -> None:
+        if self._session.refresh_due():
+            try:
+                self.verify()
+            except UnavailableError:
+                if not self._session.postpone_refresh():
+                    raise
+
+    def _submit(self, requests: list[PendingRequest]) -> None:
+        """Seal and queue requests, waiting for room; those that were queued leave the list."""
+        backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
+        while requests:
+            error: UnavailableError = QueueFullError(
+                "the queue stayed full: take results, or add workers"
+            )
+            calls = [self._seal(request) for request in requests]
+            try:
+                entries = [(call.request_id, call.envelope) for call in calls]
+                queued = self._transport.submit(entries, capacity=self._capacity)
+            except UnavailableError as away:
+                # Some may have been queued: their answers will be unknown here, and dropped.
+                queued, error = [False] * len(requests), away
+            for request, call, accepted in zip(requests, calls, queued, strict=True):
+                if accepted:
+                    self._pending.add(request, call)
+            requests[:] = [each for each, ok in zip(requests, queued, strict=True) if not ok]
+            if requests:
+                pause_s = backoff.next_s()
+                if time.monotonic() + pause_s >= requests[0].until:
+                    raise error
+                if self._pending:
+                    self._receive(pause_s)
+                else:
+                    time.sleep(pause_s)
+
+    def _seal(self, request: PendingRequest) -> OutgoingCall:
+        self._ensure_verified()
+        model = self._session.model(request.model)
+        left_s = max(request.until - time.monotonic(), 0.001)
+        return self._session.seal(model, request.parts, timeout_s=left_s)
+
+    def _receive(self, timeout_s: float) -> None:
+        """Take what the inbox has, waiting for the first of it, and settle what it answers."""
+        if self._pending:
+            try:
+                for correlation, data in self._transport.receive(min(timeout_s, _LOOK_S)):
+                    self._settle(correlation, data)
+            except UnavailableError as error:
+                _log.warning("%s; trying on", error)
+                time.sleep(min(timeout_s, _AWAY_PAUSE_S))
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        if again := self._pending.take_postponed(now):
+            try:
+                self._submit(again)
+            except SealflowError as error:
+                for request in again:
+                    self._pending.give_up(request)
+                    self._done[request.name] = error
+        for request in self._pending.take_overdue(now):
+            self._done[request.name] = DeadlineError(
+                "no reply in time: raise timeout_s, or see sealflow status"
+            )
+
+    def _try_again(
+        self, request: PendingRequest, call: OutgoingCall, error: RefusedError | UnavailableError
+    ) -> bool:
+        passing = not isinstance(error, RefusedError) or error.code in RESEAL_CODES
+        late = isinstance(error, DeadlineError)
+        if not passing or late or request.attempts >= MAX_ATTEMPTS:
+            return False
+        if isinstance(error, RefusedError) and error.code in REFRESH_CODES:
+            try:
+                self.verify()
+            except UnavailableError:
+                _log.warning("the directory could not be fetched anew")
+        self._pending.postpone(call.request_id, time.monotonic() + _AGAIN_S * request.attempts)
+        return True
+
+    def _settle(self, correlation: bytes, data: bytes) -> None:
+        try:
+            envelope = decode(data, max_body_bytes=MAX_REPLY_BYTES)
+            # A refusal of what nobody read, such as a request that is too large, names none.
+            named = envelope.header.request_id or parse_request_id(correlation.decode())
+            found = self._pending.find(named)
+        except (MalformedError, UnicodeDecodeError):
+            _log.warning("the inbox held something that is not an envelope")
+            return
+        if found is None:
+            return
+        request, call = found
+        try:
+            outcome: InferResult | SealflowError = open_answer(call, envelope, request.receipt)
+        except OpenError:
+            # Not the genuine answer; that one may still come.
+            _log.warning("an answer did not open and was dropped")
+            return
+        except (RefusedError, UnavailableError) as error:
+            outcome = error
+            try:
+                if self._try_again(request, call, error):
+                    return
+            except SealflowError as worse:
+                outcome = worse
+        except SealflowError as error:
+            outcome = error
+        self._pending.remove(call.request_id)
+        self._done[request.name] = outcome
+
+
+class InputQueue:
+    """The way in, for one model. Shares its client with an `OutputQueue`."""
+
+    def __init__(self, client: QueueClient, model: str) -> None:
+        """Queue requests to `model`: `name` or `name:version`."""
+        self._client = client
+        self._model = model
+
+    def enqueue(
+        self,
+        name: str,
+        *,
+        image: Image | None = None,
+        top_k: int | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        receipt: bool = False,
+        **tensors: object,
+    ) -> None:
+        """Seal and queue one request under an id of yours: an image, or tensors by input name.
+
+        `receipt`: have the worker sign what it did, for others to check (docs/spec/receipt.md).
+        Raises: as `QueueClient.enqueue_many`.
+        """
+        item: Image | Tensors = tensors if image is None else image  # type: ignore[assignment]
+        self._client.enqueue_many(
+            self._model, {name: item}, top_k=top_k, timeout_s=timeout_s, receipt=receipt
+        )
+
+
+class OutputQueue:
+    """The way out."""
+
+    def __init__(self, client: QueueClient) -> None:
+        """Read the answers to what was queued by the same client."""
+        self._client = client
+
+    def query(self, name: str, *, timeout_s: float = 0.0) -> InferResult | None:
+        """Take the result of one id; see `QueueClient.query`."""
+        return self._client.query(name, timeout_s=timeout_s)
+
+    def dequeue(self, *, timeout_s: float = 0.0) -> dict[str, InferResult | SealflowError]:
+        """Take all outcomes that are there; see `QueueClient.dequeue`."""
+        return self._client.dequeue(timeout_s=timeout_s)

@@ -1,0 +1,262 @@
+"""Owner: the newest directory that was accepted, remembered on disk, and the way to a newer one.
+
+A pin lies in memory, or in a file that several processes share (docs/spec/directory.md, 3).
+
+Hashes suffice: the new directory, whose signature was verified, names the log's newest entry, and
+that one stands for all before it. Spec: docs/spec/directory.md, section 4.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
+from sealflow.errors import ConfigError, EvidenceError, MalformedError
+from sealflow.files import file_errors, write_file
+from sealflow.wire.ids import parse_digest, parse_name
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sealflow.documents.directory import Directory
+    from sealflow.wire.domain import TrustDomain
+
+
+MAX_PIN_BYTES: Final = 4096
+_KEYS: Final = (
+    "deployment",
+    "manifest_digest",
+    "history",
+    "version",
+    "digest",
+    "log_number",
+    "log_digest",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogGap:
+    """The range of log records between the pinned directory and a newer one.
+
+    `version`, `digest`: of the pinned directory. Numbers and digests of the log are those that the
+    two directories name: the records needed are `after` + 1 to `until`.
+    """
+
+    version: int
+    digest: str
+    after: int
+    after_digest: str
+    until: int
+    until_digest: str
+
+
+def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -> None:
+    """Check that the log leads from the pinned directory to the new one.
+
+    `records`: as served, from `gap.after` + 1 to `gap.until`.
+    Raises: EvidenceError (`directory_fork`) when it does not.
+    """
+    previous, pinned = gap.after_digest, None
+    for number, record in enumerate(records, gap.after + 1):
+        try:
+            text = SignedEntry.parse(record).text
+            entry = LogEntry.unverified_parse(text)
+        except MalformedError as error:
+            raise _fork("the log that was served does not parse") from error
+        if entry.number != number or entry.previous != previous:
+            raise _fork("the log that was served is not one chain")
+        previous = entry_digest(text, domain)
+        if entry.kind is EntryKind.DIRECTORY and entry.body.get("version") == gap.version:
+            pinned = entry.body.get("digest")
+    if previous != gap.until_digest or pinned != gap.digest:
+        raise _fork("the log does not lead from the directory seen before to this one")
+
+
+def log_gap(version: int, digest: str, log: tuple[int, str], directory: Directory) -> LogGap | None:
+    """Say what is between a pinned directory and `directory`; None when it is the next, or older.
+
+    `log`: number and digest of the log's newest entry that the pinned directory names.
+    """
+    if directory.version <= version + 1:
+        return None
+    return LogGap(
+        version=version,
+        digest=digest,
+        after=log[0],
+        after_digest=log[1],
+        until=directory.log_number,
+        until_digest=directory.log_digest,
+    )
+
+
+def _fork(detail: str) -> EvidenceError:
+    return EvidenceError(
+        "directory_fork",
+        f"{detail}: two histories are being shown; do not send anything, tell the owner",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedDirectory:
+    """What is remembered of a directory: enough to tell its successors from anything else."""
+
+    deployment: str
+    manifest_digest: str
+    history: str
+    version: int
+    digest: str
+    log_number: int
+    log_digest: str
+
+    @classmethod
+    def of(cls, directory: Directory, payload: bytes) -> Self:
+        """Pin a verified directory. `payload`: the exact bytes that were signed."""
+        return cls(
+            deployment=directory.deployment,
+            manifest_digest=directory.manifest_digest,
+            history=directory.history,
+            version=directory.version,
+            digest=hashlib.sha256(payload).hexdigest(),
+            log_number=directory.log_number,
+            log_digest=directory.log_digest,
+        )
+
+    def encode(self) -> bytes:
+        """Write what the file holds."""
+        return canonical_json({name: getattr(self, name) for name in _KEYS}) + b"\n"
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read what `encode` wrote.
+
+        Raises: MalformedError.
+        """
+        value = parse_object(text, "pin")
+        require_keys(value, _KEYS, "pin")
+        version, log_number = value["version"], value["log_number"]
+        if not is_integer(version) or not is_integer(log_number):
+            raise MalformedError("pin: version or log_number is not a number")
+        return cls(
+            deployment=parse_name(value["deployment"]),
+            manifest_digest=parse_digest(value["manifest_digest"]),
+            history=parse_digest(value["history"]),
+            version=version,
+            digest=parse_digest(value["digest"]),
+            log_number=log_number,
+            log_digest=parse_digest(value["log_digest"]),
+        )
+
+
+class DirectoryPin:
+    """The newest directory that a client accepted. Safe to share between threads and processes."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Remember in a file, which is made when missing, or without one in memory only.
+
+        Raises: ConfigError when the file is there and no pin.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._pin: PinnedDirectory | None = None
+        self._load()
+
+    @property
+    def pin(self) -> PinnedDirectory | None:
+        """What is remembered; None before the first directory."""
+        return self._pin
+
+    def gap(self, directory: Directory) -> LogGap | None:
+        """What lies between the pinned directory and a later one that is not its successor."""
+        with self._lock:
+            self._load()
+            pin = self._pin
+        if pin is None or pin.history != directory.history:
+            return None
+        return log_gap(pin.version, pin.digest, (pin.log_number, pin.log_digest), directory)
+
+    def accept(self, directory: Directory, payload: bytes) -> Directory:
+        """Take a verified directory if it is the newest or a successor; returns it.
+
+        `payload`: the exact bytes that were signed.
+        Raises: EvidenceError for a rollback, a fork, or another history; ConfigError when the file
+        cannot be written.
+        """
+        new = PinnedDirectory.of(directory, payload)
+        with self._lock, self._file_locked():
+            self._load()
+            old = self._pin
+            if old is not None and old.manifest_digest == new.manifest_digest:
+                _check(old, new, directory.previous)
+            if old != new:
+                self._store(new)
+                self._pin = new
+        return directory
+
+    def _load(self) -> None:
+        if self._path is None:
+            return
+        try:
+            with self._path.open("rb") as file:
+                self._pin = PinnedDirectory.parse(file.read(MAX_PIN_BYTES))
+        except FileNotFoundError:
+            return
+        except (OSError, MalformedError) as error:
+            raise ConfigError(
+                f"pin {self._path}: {error}; see docs/spec/directory.md, 3"
+            ) from error
+
+    def _store(self, pin: PinnedDirectory) -> None:
+        if self._path is None:
+            return
+        with file_errors(f"pin {self._path}: cannot write"):
+            write_file(self._path, pin.encode())
+
+    @contextmanager
+    def _file_locked(self) -> Iterator[None]:
+        """Let one process at a time compare and write."""
+        if self._path is None:
+            yield
+            return
+        path = self._path.with_name(f".{self._path.name}.lock")
+        with file_errors(f"pin {self._path}: cannot lock"):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> None:
+    if new.history != old.history:
+        raise EvidenceError(
+            "directory_history",
+            "the key broker began a new history: its state was lost, or is hidden; ask the owner, "
+            "and delete the pin only if this was meant",
+        )
+    if new.version < old.version:
+        raise EvidenceError(
+            "directory_rollback",
+            f"version {new.version} is older than {old.version}, seen before: the operator serves "
+            "an old directory; ask it to serve the current one",
+        )
+    forked = (
+        new.digest != old.digest
+        if new.version == old.version
+        else (new.version == old.version + 1 and previous != old.digest)
+        or new.log_number <= old.log_number
+    )
+    if forked:
+        raise EvidenceError(
+            "directory_fork",
+            f"version {new.version} does not continue the history seen before: two directories are "
+            "being shown; do not send anything, tell the owner",
+        )

@@ -1,0 +1,158 @@
+"""Owner: policies in TOML files, of clients and of model owners. Reference: policy-files.md."""
+
+from __future__ import annotations
+
+import tomllib
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.evidence import Role, Tee
+from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy, policy_digest
+from sealflow.attest.requirements import Requirements
+from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import file_errors, write_file
+from sealflow.owner.trust.toml_text import table_lines
+from sealflow.wire.fields import base64_bytes
+from sealflow.wire.ids import parse_digest, parse_name
+from sealflow.wire.strict_json import require_keys
+
+if TYPE_CHECKING:
+    import os
+
+MAX_POLICY_BYTES: Final = 64 * 1024
+_MAX_ROOT_BYTES: Final = 4096
+_REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
+_OPTIONAL: Final = ("insecure_simulated_root", "models", "worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFile:
+    """What one file demands: of the key broker, and, of an owner, of workers that get its models.
+
+    `worker`: None leaves workers to the deployment's own settings.
+    """
+
+    keybroker: AnyPolicy
+    worker: Requirements | None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it accepts a simulation, which protects nothing."""
+        return isinstance(self.keybroker, SimulationPolicy)
+
+    @property
+    def digest(self) -> str:
+        """The name of what clients demand in logs and reports."""
+        return policy_digest(self.keybroker)
+
+
+def load_policy(policy: AnyPolicy | str | os.PathLike[str]) -> AnyPolicy:
+    """Take a policy, or read a client's from a TOML file (docs/reference/policy-files.md).
+
+    Raises: ConfigError that names file and key.
+    """
+    if isinstance(policy, Policy | SimulationPolicy):
+        return policy
+    return load_policy_file(Path(policy)).keybroker
+
+
+def load_policy_file(path: Path) -> PolicyFile:
+    """Read a TOML file.
+
+    Raises: ConfigError that names file and key.
+    """
+    try:
+        text = path.read_bytes()
+        if len(text) > MAX_POLICY_BYTES:
+            raise ConfigError(f"{path} is over {MAX_POLICY_BYTES} bytes")
+        return parse_policy(tomllib.loads(text.decode()))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no policy at {path}: get it from the owner of the service, or name the one that "
+            "`sealflow up` wrote with --policy"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except MalformedError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def write_policy(path: Path, policy: AnyPolicy) -> None:
+    """Write the policy file that `load_policy` reads.
+
+    Raises: ConfigError.
+    """
+    whole: dict[str, object] = {
+        "tee": policy.tee.value,
+        "deployment": policy.deployment,
+        "manifest_digest": policy.manifest_digest,
+    }
+    if isinstance(policy, SimulationPolicy):
+        whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
+    if policy.models:
+        whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
+    whole["keybroker"] = policy.requirements.to_json()
+    lines = ["# What clients of this deployment demand of it before they send anything."]
+    if isinstance(policy, SimulationPolicy):
+        lines.append("# A simulated TEE: nothing is protected from whoever runs the machines.")
+    with file_errors(f"{path}: cannot write the policy"):
+        write_file(path, "\n".join([*lines, *table_lines(whole), ""]).encode(), mode=0o666)
+
+
+def parse_policy(table: dict[str, object]) -> PolicyFile:
+    """Read what a policy file holds.
+
+    Raises: MalformedError.
+    """
+    require_keys(table, _REQUIRED, "policy", _OPTIONAL)
+    try:
+        tee = Tee(table["tee"])  # type: ignore[arg-type]  # any object may be asked for
+    except ValueError as error:
+        raise MalformedError(f"policy: tee is none of {', '.join(Tee)}") from error
+    deployment, digest = parse_name(table["deployment"]), parse_digest(table["manifest_digest"])
+    requirements = Requirements.from_json(table["keybroker"], "policy: keybroker")
+    models = _models(table.get("models", {}))
+    root = table.get("insecure_simulated_root")
+    if (tee is Tee.SIMULATED) != (root is not None):
+        raise MalformedError(
+            'policy: insecure_simulated_root belongs to tee = "simulated", and only to it'
+        )
+    worker = None
+    if "worker" in table:
+        worker = Requirements.from_json(table["worker"], "policy: worker")
+        worker.require_fit(tee)
+    policy: AnyPolicy
+    if root is None:
+        policy = Policy(
+            role=Role.KEY_BROKER,
+            tee=tee,
+            deployment=deployment,
+            manifest_digest=digest,
+            requirements=requirements,
+            models=models,
+        )
+    else:
+        policy = SimulationPolicy(
+            role=Role.KEY_BROKER,
+            deployment=deployment,
+            manifest_digest=digest,
+            requirements=requirements,
+            models=models,
+            insecure_root=base64_bytes(root, _MAX_ROOT_BYTES, "policy: insecure_simulated_root"),
+        )
+    return PolicyFile(keybroker=policy, worker=worker)
+
+
+def _models(value: object) -> dict[str, frozenset[str]]:
+    if not isinstance(value, dict):
+        raise MalformedError("policy: models is not a table")
+    models = {}
+    for name, digests in value.items():
+        if not isinstance(digests, list) or not digests:
+            raise MalformedError(f"policy: models: {name[:64]} is not a list of package digests")
+        models[parse_name(name)] = frozenset(map(parse_digest, digests))
+    return models

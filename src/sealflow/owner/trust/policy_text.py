@@ -1,0 +1,135 @@
+"""Owner, pure: a policy in words. Each line says what is demanded, or what is left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.evidence import Tee
+from sealflow.attest.policy import SimulationPolicy
+from sealflow.attest.reports import RTMRS, TDX_REGISTERS, TcbStatus
+from sealflow.attest.requirements import DAY_S
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+    from sealflow.owner.trust.policy_file import PolicyFile
+
+_TEES: Final = {
+    Tee.SGX: "An SGX enclave on Intel hardware, in production mode.",
+    Tee.TDX: "A TDX trust domain on Intel hardware, in production mode.",
+    Tee.SNP: "An SEV-SNP guest on AMD hardware, without debugging and migration.",
+    Tee.SIMULATED: (
+        "A SIMULATED TEE: nothing is protected from whoever runs the machines. For trials only."
+    ),
+}
+_CODE: Final = {
+    Tee.SGX: "code (MRENCLAVE)",
+    Tee.TDX: "firmware (MRTD)",
+    Tee.SNP: "launch digest",
+    Tee.SIMULATED: "code",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyLine:
+    """One demand in words. `weakens`: it gives up protection that a stricter policy has."""
+
+    about: str
+    text: str
+    weakens: bool = False
+
+
+def describe_policy(found: PolicyFile) -> list[PolicyLine]:
+    """Say what a policy file demands, all of it, in the order of its keys."""
+    policy = found.keybroker
+    simulated = isinstance(policy, SimulationPolicy)
+    lines = [
+        PolicyLine(about="hardware", text=_TEES[policy.tee], weakens=simulated),
+        PolicyLine(about="deployment", text=policy.deployment),
+        PolicyLine(about="settings", text=f"exactly those of digest {policy.manifest_digest}"),
+    ]
+    if policy.models:
+        lines += [
+            PolicyLine(about=f"model {name}", text=f"only package {_either(digests)}")
+            for name, digests in sorted(policy.models.items())
+        ]
+        lines.append(PolicyLine(about="other models", text="none"))
+    else:
+        lines.append(PolicyLine(about="models", text="whatever the deployment's owners publish"))
+    lines += _requirements("key broker", policy.tee, policy.requirements)
+    if found.worker is not None:
+        lines += _requirements("workers", policy.tee, found.worker)
+    return lines
+
+
+def _requirements(who: str, tee: Tee, wanted: Requirements) -> Iterator[PolicyLine]:
+    days = wanted.max_collateral_age_s / DAY_S
+    demands = (
+        *_code(tee, wanted),
+        *(() if wanted.tdx is None else _tdx(wanted.tdx)),
+        *(() if wanted.snp is None else _snp(wanted.snp)),
+        *(() if tee is Tee.SNP else _intel(wanted)),
+        ("collateral", f"issued at most {days:g} days ago", False),
+    )
+    for about, text, weakens in demands:
+        yield PolicyLine(about=f"{who}: {about}", text=text, weakens=weakens)
+
+
+def _code(tee: Tee, wanted: Requirements) -> Iterator[tuple[str, str, bool]]:
+    if wanted.insecure_signer_only:
+        yield "code", "any code of the signers below, also code unknown today", True
+    else:
+        yield _CODE[tee], _either(wanted.measurements), False
+    if wanted.signers:
+        yield "signer", _either(wanted.signers), False
+    if wanted.product_id is not None:
+        yield "product", f"number {wanted.product_id} of its signer", False
+    if wanted.min_svn:
+        yield "release", f"security version {wanted.min_svn} or later", False
+    if wanted.platform_flags:
+        yield "machine", f"may have {_and(wanted.platform_flags)}", True
+
+
+def _intel(wanted: Requirements) -> Iterator[tuple[str, str, bool]]:
+    weak = wanted.tcb_statuses != {TcbStatus.UP_TO_DATE}
+    yield "TCB status", _either(wanted.tcb_statuses), weak
+    if wanted.advisories:
+        yield "advisories", f"may be open: {_and(wanted.advisories)}", True
+    exception = wanted.insecure_out_of_date
+    if exception is not None:
+        text = f"OutOfDate too until {exception.until}, if not over 30 days ahead: "
+        yield "exception", text + exception.reason, True
+    if wanted.min_tcb_evaluation:
+        yield "TCB evaluation", f"number {wanted.min_tcb_evaluation} or later", False
+
+
+def _tdx(wanted: TdxRequirements) -> Iterator[tuple[str, str, bool]]:
+    for name in TDX_REGISTERS:
+        if name in wanted.insecure_unchecked_registers:
+            what = "firmware, kernel or command line" if name in RTMRS else "the host's settings"
+            yield name, f"anything: {what} may be anybody's", True
+        else:
+            yield name, _either(wanted.registers.get(name) or {"zero"}), False
+
+
+def _snp(wanted: SnpRequirements) -> Iterator[tuple[str, str, bool]]:
+    parts = {name: svn for name, svn in wanted.min_tcb.items() if svn}
+    if parts:
+        text = ", ".join(f"{name} {svn}" for name, svn in parts.items())
+        yield "firmware", f"at least {text}, reported and committed", False
+    else:
+        yield "firmware", "any version, also with known holes: set snp.min_tcb", True
+    yield "host data", _either(wanted.host_data or {"zero"}), False
+    yield "privilege level", f"VMPL {wanted.vmpl}", False
+    if wanted.insecure_no_revocations:
+        yield "revocations", "nobody asks AMD whether a key is revoked", True
+
+
+def _either(values: Collection[str]) -> str:
+    return " or ".join(sorted(map(str, values)))
+
+
+def _and(values: Collection[str]) -> str:
+    return ", ".join(sorted(map(str, values)))

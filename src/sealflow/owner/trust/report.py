@@ -1,0 +1,98 @@
+"""Owner: what was proved when a service was verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.policy import appraise
+from sealflow.documents.directory import Directory, SignedDirectory
+from sealflow.errors import EvidenceError
+from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, visibility
+from sealflow.seal.keys import SealingKey, parse_suite
+from sealflow.wire.domain import TrustDomain
+
+if TYPE_CHECKING:
+    from sealflow.attest.policy import AnyPolicy, Approval
+
+MAX_CLOCK_SKEW_MS: Final = 300_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustReport:
+    """What was proved about a service. `valid_until_ms`: Unix ms until which that counts."""
+
+    approval: Approval
+    directory: Directory
+    valid_until_ms: int
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the enclaves are a simulation: nothing was protected from the operator."""
+        return self.approval.claims.domain is TrustDomain.SIMULATED
+
+    @property
+    def keybroker(self) -> SealingKey:
+        """The key broker's own key, to hand content keys over."""
+        bound = self.approval.claims.bound
+        return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
+
+    def to_json(self) -> dict[str, object]:
+        """Return all of it for machines."""
+        claims, directory = self.approval.claims, self.directory
+        return {
+            "verified": True,
+            "simulated": self.simulated,
+            "hardware": hardware(claims),
+            "sees_plaintext": {
+                each.who: each.sees for each in visibility(simulated=self.simulated)
+            },
+            "not_proved": [what for what, _ in NOT_PROVED],
+            "deployment": claims.bound.deployment,
+            **claims.to_json(),
+            "manifest_digest": claims.bound.manifest_digest,
+            "software": claims.bound.software,
+            "instance": claims.bound.instance,
+            "policy_digest": self.approval.policy_digest,
+            "directory_version": directory.version,
+            "directory_issued_ms": directory.issued_ms,
+            "valid_until_ms": self.valid_until_ms,
+            "models": [model.to_json() for model in directory.models],
+            "keys": [
+                {
+                    "kid": key.kid,
+                    "suite": key.suite.name,
+                    "not_before_ms": key.not_before_ms,
+                    "retire_ms": key.retire_ms,
+                    "destroy_ms": key.destroy_ms,
+                }
+                for key in directory.keys
+            ],
+        }
+
+
+def verify_directory(document: bytes, policy: AnyPolicy, now_ms: int) -> tuple[TrustReport, bytes]:
+    """Judge a published directory with its evidence; returns the report and the signed payload.
+
+    Raises: MalformedError, EvidenceError, PolicyError.
+    """
+    published = SignedDirectory.parse(document)
+    approval = appraise(published.evidence, policy, now_ms)
+    bound = approval.claims.bound
+    directory = published.verify(bound.signing_key, bound.tee.domain)
+    if (directory.deployment, directory.manifest_digest) != (
+        bound.deployment,
+        bound.manifest_digest,
+    ):
+        raise EvidenceError("directory", "it is of another deployment than its evidence")
+    if now_ms >= directory.expires_ms:
+        raise EvidenceError(
+            "directory_expired",
+            "the service shows an old directory: check this machine's clock, else the operator's "
+            "key broker",
+        )
+    if directory.issued_ms > now_ms + MAX_CLOCK_SKEW_MS:
+        raise EvidenceError("directory_early", "it is from the future: check this machine's clock")
+    until_ms = min(directory.expires_ms, approval.valid_until_ms)
+    report = TrustReport(approval=approval, directory=directory, valid_until_ms=until_ms)
+    return report, published.payload

@@ -1,0 +1,227 @@
+"""Core: model packages, signed and encrypted. Spec: docs/spec/bundle.md.
+
+`SFB1` ‖ length ‖ DSSE envelope ‖ length ‖ wrapped content key ‖ every file, encrypted, in the
+statement's order. What comes out was compared with the signed digests before anyone parsed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from sealflow.errors import BundleError, MalformedError, OpenError
+from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
+from sealflow.package.statement import (
+    MAX_STATEMENT_BYTES,
+    Statement,
+    encode_envelope,
+    sign_statement,
+    statement_digest,
+    unverified_decode_envelope,
+    verify_statement,
+)
+from sealflow.seal.chunked import KEY_BYTES, chunked_length, open_chunked, seal_chunked
+from sealflow.wire.domain import length_prefixed, read_length_prefixed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealflow.seal.keys import OpeningKey, SealingKey
+    from sealflow.wire.domain import TrustDomain
+
+MAGIC: Final = b"SFB1"
+MAX_WRAPPED_KEY_BYTES: Final = 4096
+
+# Base64 and the envelope's own words around the largest statement.
+_MAX_ENVELOPE_BYTES: Final = MAX_STATEMENT_BYTES * 4 // 3 + 1024
+_PIECE_BYTES: Final = 64 * 1024
+
+
+def seal_package(
+    manifest: ModelManifest,
+    files: Mapping[str, bytes],
+    *,
+    signing: Ed25519PrivateKey,
+    sealing: SealingKey,
+    progress: Callable[[int], object] | None = None,
+) -> bytes:
+    """Make a package of a manifest and exactly its files, under a content key of its own.
+
+    `sealing`: the owner's key, to which the content key is wrapped; the package is of its trust
+    domain.
+    `progress` is called with the bytes encrypted since the last call.
+
+    Raises: BundleError when files and manifest do not fit, or are over a limit.
+    """
+    domain = sealing.suite.domain
+    content_key = os.urandom(KEY_BYTES)
+    statement = Statement.describe(manifest, files, content_key_id(content_key, domain))
+    payload = statement.encode()
+    if len(payload) > MAX_STATEMENT_BYTES:
+        msg = f"the manifest makes a statement of over {MAX_STATEMENT_BYTES} bytes"
+        raise BundleError(msg)
+    signer = signing.public_key().public_bytes_raw().hex()
+    envelope = encode_envelope(payload, sign_statement(payload, signing), signer)
+    digest = statement_digest(payload)
+    wrapped = sealing.seal(content_key, _wrapping_info(domain, digest))
+    pieces = [MAGIC, length_prefixed(envelope, wrapped)]
+    whole = {**files, MANIFEST_NAME: manifest.encode()}
+    for resource in statement.resources:
+        key, context = _file_key(domain, content_key, digest, wrapped, resource.name)
+        pieces.append(seal_chunked(key, context, _in_pieces(whole[resource.name], progress)))
+    return b"".join(pieces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package whose signature was verified. Its files are still encrypted."""
+
+    statement: Statement
+    payload: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    digest: str
+    signer: str
+    _wrapped: bytes = field(repr=False)
+    _sealed: Mapping[str, memoryview] = field(repr=False)
+
+    @property
+    def manifest(self) -> ModelManifest:
+        """What the package holds."""
+        return self.statement.manifest
+
+    def unwrap(self, key: OpeningKey) -> bytes:
+        """Return the content key to the owner who packed.
+
+        Raises: OpenError for any other key.
+        """
+        content_key = key.open(self._wrapped, _wrapping_info(key.suite.domain, self.digest))
+        self._check_key(content_key, key.suite.domain)
+        return content_key
+
+    def open_files(self, content_key: bytes, domain: TrustDomain) -> dict[str, bytes]:
+        """Return the manifest's files by name: the signer's bytes, and all of them.
+
+        Memory: the files once, beside the package.
+
+        Raises: OpenError for a wrong key or changed ciphertext, BundleError for a wrong digest.
+        """
+        self._check_key(content_key, domain)
+        files = {}
+        for resource in self.statement.resources:
+            key, context = _file_key(domain, content_key, self.digest, self._wrapped, resource.name)
+            content = open_chunked(key, context, self._sealed[resource.name])
+            if hashlib.sha256(content).hexdigest() != resource.digest:
+                msg = f"package: {resource.name} does not have the signed digest"
+                raise BundleError(msg)
+            files[resource.name] = content
+        del files[MANIFEST_NAME]
+        return files
+
+    def _check_key(self, content_key: bytes, domain: TrustDomain) -> None:
+        expected = self.statement.content_key_id
+        if not hmac.compare_digest(content_key_id(content_key, domain), expected):
+            raise OpenError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedPackage:
+    """A package that parsed; nothing it says is known to be true before `verify`."""
+
+    unverified_statement: Statement
+    unverified_signer: str
+    digest: str
+    _payload: bytes = field(repr=False)
+    _signature: bytes = field(repr=False)
+    _wrapped: bytes = field(repr=False)
+    _sealed: Mapping[str, memoryview] = field(repr=False)
+
+    def verify(self, signer: str, *, digest: str | None = None) -> Package:
+        """Check that `signer` signed it, and that it is the package of that digest, if given.
+
+        `signer`: the Ed25519 public key in hex, known from elsewhere.
+
+        Raises: BundleError.
+        """
+        if digest not in (None, self.digest) or signer != self.unverified_signer:
+            msg = "package: not the one asked for, or of another signer"
+            raise BundleError(msg)
+        return Package(
+            statement=verify_statement(self._payload, self._signature, signer),
+            payload=self._payload,
+            signature=self._signature,
+            digest=self.digest,
+            signer=signer,
+            _wrapped=self._wrapped,
+            _sealed=self._sealed,
+        )
+
+
+def read_package(data: bytes | bytearray | memoryview) -> UnverifiedPackage:
+    """Take a package apart without copying or opening its files; keep `data` unchanged meanwhile.
+
+    Raises: BundleError.
+    """
+    view = memoryview(data)
+    if bytes(view[: len(MAGIC)]) != MAGIC:
+        msg = "package: wrong magic"
+        raise BundleError(msg)
+    try:
+        envelope, rest = read_length_prefixed(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
+        wrapped, rest = read_length_prefixed(rest, MAX_WRAPPED_KEY_BYTES)
+    except MalformedError as error:
+        raise BundleError(f"package: {error}") from error
+    payload, signature, signer = unverified_decode_envelope(bytes(envelope))
+    statement = Statement.unverified_decode(payload)
+    lengths = [chunked_length(resource.size) for resource in statement.resources]
+    if sum(lengths) != len(rest):
+        msg = "package: the files are not as long as the statement says"
+        raise BundleError(msg)
+    sealed = {}
+    for resource, length in zip(statement.resources, lengths, strict=True):
+        sealed[resource.name], rest = rest[:length], rest[length:]
+    return UnverifiedPackage(
+        unverified_statement=statement,
+        unverified_signer=signer,
+        digest=statement_digest(payload),
+        _payload=payload,
+        _signature=signature,
+        _wrapped=bytes(wrapped),
+        _sealed=sealed,
+    )
+
+
+def content_key_id(content_key: bytes, domain: TrustDomain) -> str:
+    """Commit to a content key, 32 random bytes, without giving it away."""
+    return hashlib.sha256(domain.label("bundle content key") + content_key).hexdigest()
+
+
+def _file_key(
+    domain: TrustDomain, content_key: bytes, digest: str, wrapped: bytes, name: str
+) -> tuple[bytes, bytes]:
+    # The wrapped key is bound too, so that no byte of a package can change unnoticed.
+    bound = length_prefixed(bytes.fromhex(digest), hashlib.sha256(wrapped).digest(), name.encode())
+    context = hashlib.sha256(domain.label("bundle file context") + bound).digest()
+    info = domain.label("bundle file key") + context
+    key = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(content_key)
+    return key, context
+
+
+def _wrapping_info(domain: TrustDomain, digest: str) -> bytes:
+    return domain.label("bundle owner key") + length_prefixed(bytes.fromhex(digest))
+
+
+def _in_pieces(content: bytes, progress: Callable[[int], object] | None) -> Iterator[memoryview]:
+    view = memoryview(content)
+    for at in range(0, len(view), _PIECE_BYTES):
+        piece = view[at : at + _PIECE_BYTES]
+        yield piece
+        if progress is not None:
+            progress(len(piece))

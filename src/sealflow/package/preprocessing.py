@@ -1,0 +1,161 @@
+"""Core, pure, stdlib only: what a worker does before and after a model. Spec: bundle.md, 3."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from sealflow.errors import MalformedError
+from sealflow.openinfer.tensor import check_name
+from sealflow.wire.fields import enum_member, integer, json_object
+from sealflow.wire.strict_json import is_integer, require_keys
+
+MAX_IMAGE_SIDE: Final = 8192
+CHANNELS: Final = 3
+
+
+class Resize(enum.StrEnum):
+    """How an image is brought to size."""
+
+    BICUBIC = "bicubic"
+    BILINEAR = "bilinear"
+    AREA = "area"
+
+
+class Layout(enum.StrEnum):
+    """The order of batch, channels, rows and columns."""
+
+    NCHW = "NCHW"
+    NHWC = "NHWC"
+
+
+class Channels(enum.StrEnum):
+    """The order of colours."""
+
+    RGB = "RGB"
+    BGR = "BGR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePreprocessing:
+    """How JPEG or PNG bytes become the model's input.
+
+    Of the largest centred rectangle with the proportions width:height, keep the middle: `crop` of
+    each side (over 0, at most 1). Resize it to `width` by `height` pixels. Then, for each channel
+    in the order of `channels`, value = (pixel - mean) / scale, with pixels from 0 to 255.
+
+    Raises: MalformedError when a figure is out of range.
+    """
+
+    input: str
+    width: int
+    height: int
+    crop: float = 1.0
+    resize: Resize = Resize.BICUBIC
+    layout: Layout = Layout.NCHW
+    channels: Channels = Channels.RGB
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed."""
+        check_name(self.input, "image: input")
+        for side in (self.width, self.height):
+            if not is_integer(side) or not 1 <= side <= MAX_IMAGE_SIDE:
+                msg = f"image: width and height are not 1 to {MAX_IMAGE_SIDE}"
+                raise MalformedError(msg)
+        if not 0.0 < self.crop <= 1.0:
+            msg = "image: crop is not over 0 and at most 1"
+            raise MalformedError(msg)
+        if not all(map(math.isfinite, self.mean + self.scale)) or 0.0 in self.scale:
+            msg = "image: a mean is not finite, or a scale is not finite or zero"
+            raise MalformedError(msg)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of one prepared image, without the batch."""
+        if self.layout is Layout.NCHW:
+            return CHANNELS, self.height, self.width
+        return self.height, self.width, CHANNELS
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that the manifest holds."""
+        return {
+            "input": self.input,
+            "width": self.width,
+            "height": self.height,
+            "crop": self.crop,
+            "resize": self.resize.value,
+            "layout": self.layout.value,
+            "channels": self.channels.value,
+            "mean": list(self.mean),
+            "scale": list(self.scale),
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> ImagePreprocessing:
+        """Read what `as_json` gives; all but input, width and height may be absent.
+
+        Raises: MalformedError.
+        """
+        table = json_object(value, "image")
+        optional = ("crop", "resize", "layout", "channels", "mean", "scale")
+        require_keys(table, ("input", "width", "height"), "image", optional)
+        return cls(
+            input=check_name(table["input"], "image: input"),
+            width=integer(table["width"], "image: width"),
+            height=integer(table["height"], "image: height"),
+            crop=_number(table.get("crop", 1.0), "image: crop"),
+            resize=enum_member(Resize, table.get("resize", Resize.BICUBIC), "image: resize"),
+            layout=enum_member(Layout, table.get("layout", Layout.NCHW), "image: layout"),
+            channels=enum_member(Channels, table.get("channels", Channels.RGB), "image: channels"),
+            mean=_per_channel(table.get("mean", [0.0] * CHANNELS), "image: mean"),
+            scale=_per_channel(table.get("scale", [1.0] * CHANNELS), "image: scale"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationPostprocessing:
+    """How an output becomes top classes: of its last axis, through softmax if it holds logits."""
+
+    output: str
+    softmax: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that the manifest holds."""
+        return {"output": self.output, "softmax": self.softmax}
+
+    @classmethod
+    def from_json(cls, value: object) -> ClassificationPostprocessing:
+        """Read what `as_json` gives.
+
+        Raises: MalformedError.
+        """
+        table = json_object(value, "classification")
+        require_keys(table, ("output",), "classification", ("softmax",))
+        softmax = table.get("softmax", False)
+        if not isinstance(softmax, bool):
+            msg = "classification: softmax is not true or false"
+            raise MalformedError(msg)
+        output = check_name(table["output"], "classification: output")
+        return cls(output=output, softmax=softmax)
+
+
+def _number(value: object, what: str) -> float:
+    if not isinstance(value, float) and not is_integer(value):
+        msg = f"{what} is not a number"
+        raise MalformedError(msg)
+    try:
+        return float(value)
+    except OverflowError as error:  # TOML's integers have no bound
+        raise MalformedError(f"{what} is too large") from error
+
+
+def _per_channel(value: object, what: str) -> tuple[float, float, float]:
+    if not isinstance(value, list) or len(value) != CHANNELS:
+        msg = f"{what} is not a list of {CHANNELS} numbers"
+        raise MalformedError(msg)
+    first, second, third = (_number(each, what) for each in value)
+    return first, second, third

@@ -1,0 +1,99 @@
+"""Core: hand a model's content key to a verified key broker. Spec: bundle.md, 6."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sealflow.attest.requirements import Requirements
+from sealflow.errors import MalformedError, OpenError
+from sealflow.package.container import content_key_id
+from sealflow.package.statement import Statement, statement_digest, verify_statement
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+
+if TYPE_CHECKING:
+    from sealflow.package.container import Package
+    from sealflow.seal.keys import OpeningKey, SealingKey
+
+_KEYS: Final = ("content_key", "issued_ms", "signature", "signer", "statement", "workers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A model that its signer wants served. Whether the signer may is for the key broker to say.
+
+    `workers`: what the owner demands of workers beyond the deployment's own demands; None for
+    nothing more. `issued_ms`: the owner's time; of two for one package, the later counts.
+    """
+
+    statement: Statement
+    digest: str
+    signer: str
+    content_key: bytes = field(repr=False)
+    workers: Requirements | None
+    issued_ms: int
+
+
+def seal_publication(
+    package: Package,
+    content_key: bytes,
+    key: SealingKey,
+    *,
+    workers: Requirements | None,
+    issued_ms: int,
+) -> bytes:
+    """Seal statement and content key to the key broker's key, which must come from its evidence."""
+    text = canonical_json(
+        {
+            "content_key": b64encode(content_key).decode(),
+            "issued_ms": issued_ms,
+            "signature": b64encode(package.signature).decode(),
+            "signer": package.signer,
+            "statement": b64encode(package.payload).decode(),
+            "workers": None if workers is None else workers.to_json(),
+        }
+    )
+    return key.seal(text, key.suite.domain.label("publish"))
+
+
+def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
+    """Open what `seal_publication` sealed; the signature is verified, the content key matches.
+
+    Raises: OpenError when it does not open or the content key is another's, MalformedError for
+    nonsense inside, BundleError for a statement that is not the signer's.
+    """
+    domain = key.suite.domain
+    value = parse_object(key.open(sealed, domain.label("publish")), "publication")
+    require_keys(value, _KEYS, "publication")
+    payload, signature = _decoded(value["statement"]), _decoded(value["signature"])
+    content_key, signer = _decoded(value["content_key"]), parse_digest(value["signer"])
+    issued_ms, workers = value["issued_ms"], value["workers"]
+    if not is_integer(issued_ms) or issued_ms < 0:
+        raise MalformedError("publication: issued_ms is not a time")
+    statement = verify_statement(payload, signature, signer)
+    if content_key_id(content_key, domain) != statement.content_key_id:
+        raise OpenError
+    return Publication(
+        statement=statement,
+        digest=statement_digest(payload),
+        signer=signer,
+        content_key=content_key,
+        workers=None if workers is None else Requirements.from_json(workers, "publication"),
+        issued_ms=issued_ms,
+    )
+
+
+def requirements_digest(workers: Requirements) -> str:
+    """Name what an owner demands of workers, as the directory does."""
+    return hashlib.sha256(canonical_json(workers.to_json())).hexdigest()
+
+
+def _decoded(text: object) -> bytes:
+    try:
+        return b64decode(text, validate=True)  # type: ignore[arg-type]  # any object may come
+    except (TypeError, ValueError) as error:
+        msg = "publication: not base64"
+        raise MalformedError(msg) from error

@@ -1,0 +1,243 @@
+"""Core: the signed statement of a model package, in OpenSSF model-signing form.
+
+An in-toto statement over the SHA-256 of every file, in a DSSE envelope, signed with Ed25519. It
+carries a copy of the manifest, so that a key broker learns name and tensors without any file.
+Spec: docs/spec/bundle.md, section 4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.errors import BundleError, MalformedError
+from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
+from sealflow.seal.signing import verify_signature
+from sealflow.wire.fields import integer, json_object
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import (
+    canonical_json,
+    parse_object,
+    parse_object_with_floats,
+    require_keys,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+MAX_STATEMENT_BYTES: Final = 256 * 1024
+MAX_MODEL_BYTES: Final = 4 * 2**30
+
+_TYPE: Final = "https://in-toto.io/Statement/v1"
+_PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
+_SERIALIZATION: Final = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageFile:
+    """One file of a package: its name, SHA-256 in hex and size in bytes."""
+
+    name: str
+    digest: str
+    size: int
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> Self:
+        """Describe a file."""
+        return cls(name=name, digest=hashlib.sha256(content).hexdigest(), size=len(content))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What an owner signs: the manifest, all files, and which content key opens them.
+
+    `content_key_id`: see `bundle.content_key_id`; makes every packing a package of its own.
+
+    Raises: BundleError over `MAX_MODEL_BYTES`.
+    """
+
+    manifest: ModelManifest
+    resources: tuple[PackageFile, ...]
+    content_key_id: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no worker could hold."""
+        total = sum(resource.size for resource in self.resources)
+        if total > MAX_MODEL_BYTES:
+            msg = f"package: {total} bytes of files are over the limit {MAX_MODEL_BYTES}"
+            raise BundleError(msg)
+
+    @classmethod
+    def describe(
+        cls, manifest: ModelManifest, files: Mapping[str, bytes], content_key_id: str
+    ) -> Statement:
+        """Describe a manifest and exactly its files.
+
+        Raises: BundleError when a file is missing, or one too many, or too large.
+        """
+        if set(files) != set(manifest.files):
+            msg = f"the files must be exactly {', '.join(manifest.files)}"
+            raise BundleError(msg)
+        whole = {**files, MANIFEST_NAME: manifest.encode()}
+        resources = tuple(PackageFile.of(name, whole[name]) for name in sorted(whole, key=_parts))
+        return cls(manifest=manifest, resources=resources, content_key_id=content_key_id)
+
+    def encode(self) -> bytes:
+        """Write the statement: the bytes that are signed and that name the package."""
+        digests = b"".join(bytes.fromhex(resource.digest) for resource in self.resources)
+        subject = {
+            "name": self.manifest.name,
+            "digest": {"sha256": hashlib.sha256(digests).hexdigest()},
+        }
+        resources = [
+            {"name": each.name, "algorithm": "sha256", "digest": each.digest, "size": each.size}
+            for each in self.resources
+        ]
+        predicate = {
+            "serialization": _SERIALIZATION,
+            "resources": resources,
+            "sealflow_manifest": self.manifest.to_json(),
+            "sealflow_content_key": self.content_key_id,
+        }
+        return canonical_json(
+            {
+                "_type": _TYPE,
+                "subject": [subject],
+                "predicateType": _PREDICATE_TYPE,
+                "predicate": predicate,
+            }
+        )
+
+    @classmethod
+    def unverified_decode(cls, payload: bytes) -> Statement:
+        """Read a statement in the one form that `encode` writes; check its signature first.
+
+        Raises: BundleError.
+        """
+        if len(payload) > MAX_STATEMENT_BYTES:
+            msg = f"package: statement over {MAX_STATEMENT_BYTES} bytes"
+            raise BundleError(msg)
+        try:
+            statement = _statement(parse_object_with_floats(payload, "statement"))
+        except MalformedError as error:
+            raise BundleError(str(error)) from error
+        manifest = PackageFile.of(MANIFEST_NAME, statement.manifest.encode())
+        names = [resource.name for resource in statement.resources]
+        wanted = sorted((*statement.manifest.files, MANIFEST_NAME), key=_parts)
+        if names != wanted or manifest not in statement.resources:
+            msg = "package: the statement does not list the manifest and exactly its files"
+            raise BundleError(msg)
+        if statement.encode() != payload:
+            msg = "package: the statement is not in its one form"
+            raise BundleError(msg)
+        return statement
+
+
+def sign_statement(payload: bytes, key: Ed25519PrivateKey) -> bytes:
+    """Sign a statement's bytes. Source: DSSE v1, pre-authentication encoding."""
+    return key.sign(_pre_authentication_encoding(payload))
+
+
+def verify_statement(payload: bytes, signature: bytes, signer: str) -> Statement:
+    """Return the statement that `signer` (an Ed25519 public key in hex) signed.
+
+    Raises: BundleError.
+    """
+    refusal = BundleError("package: the signature is not the signer's")
+    try:
+        key = bytes.fromhex(parse_digest(signer))
+    except MalformedError:
+        raise refusal from None
+    verify_signature(key, signature, _pre_authentication_encoding(payload), refusal)
+    return Statement.unverified_decode(payload)
+
+
+def statement_digest(payload: bytes) -> str:
+    """Name a package: the SHA-256 of its statement, in hex."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def encode_envelope(payload: bytes, signature: bytes, signer: str) -> bytes:
+    """Write the DSSE envelope; its key id is the signer's public key in hex."""
+    return canonical_json(
+        {
+            "payloadType": PAYLOAD_TYPE,
+            "payload": b64encode(payload).decode(),
+            "signatures": [{"keyid": signer, "sig": b64encode(signature).decode()}],
+        }
+    )
+
+
+def unverified_decode_envelope(data: bytes) -> tuple[bytes, bytes, str]:
+    """Read payload, signature and signer of an envelope in the one form that we write.
+
+    Raises: BundleError.
+    """
+    try:
+        value = parse_object(data, "DSSE envelope")
+        require_keys(value, ("payload", "payloadType", "signatures"), "DSSE envelope")
+        entry = json_object(_only(value["signatures"]), "DSSE signature")
+        require_keys(entry, ("keyid", "sig"), "DSSE signature")
+        payload, signature = _decoded(value["payload"]), _decoded(entry["sig"])
+        signer = parse_digest(entry["keyid"])
+    except MalformedError as error:
+        raise BundleError(str(error)) from error
+    if encode_envelope(payload, signature, signer) != data:
+        msg = "package: the DSSE envelope is not in its one form"
+        raise BundleError(msg)
+    return payload, signature, signer
+
+
+def _statement(value: dict[str, object]) -> Statement:
+    predicate = json_object(value.get("predicate"), "statement: predicate")
+    resources = predicate.get("resources")
+    if not isinstance(resources, list):
+        msg = "statement: resources are not a list"
+        raise MalformedError(msg)
+    return Statement(
+        manifest=ModelManifest.from_json(predicate.get("sealflow_manifest")),
+        resources=tuple(map(_resource, resources)),
+        content_key_id=parse_digest(predicate.get("sealflow_content_key")),
+    )
+
+
+def _resource(value: object) -> PackageFile:
+    item = json_object(value, "statement: resource")
+    name, size = item.get("name"), integer(item.get("size"), "statement: size")
+    if not isinstance(name, str) or size < 0:
+        msg = "statement: a resource has no name or no size"
+        raise MalformedError(msg)
+    return PackageFile(name=name, digest=parse_digest(item.get("digest")), size=size)
+
+
+def _only(signatures: object) -> object:
+    if not isinstance(signatures, list) or len(signatures) != 1:
+        msg = "DSSE envelope: not one signature"
+        raise MalformedError(msg)
+    return signatures[0]
+
+
+def _decoded(text: object) -> bytes:
+    if not isinstance(text, str):
+        msg = "DSSE envelope: not base64"
+        raise MalformedError(msg)
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        msg = "DSSE envelope: not base64"
+        raise MalformedError(msg) from error
+
+
+def _pre_authentication_encoding(payload: bytes) -> bytes:
+    kind = PAYLOAD_TYPE.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def _parts(name: str) -> list[str]:
+    # model-signing sorts paths part by part, not as text.
+    return name.split("/")

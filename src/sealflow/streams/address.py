@@ -1,0 +1,171 @@
+"""Core, stdlib only: where a queue's broker is and how to prove oneself to it.
+
+Shared by the two zones that speak to a broker. Passwords are read from their file at each
+connection, so that a rotated one counts from then on, and are never kept, shown or put in a URL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sealflow.errors import ConfigError
+from sealflow.files import file_errors
+
+DEFAULT_PORT: Final = 6379
+DEFAULT_SENTINEL_PORT: Final = 26379
+MAX_PASSWORD_BYTES: Final = 4096
+FORMS: Final = (
+    "unix:///path, valkey://host:port, valkeys://host:port (TLS), "
+    "sentinel://host:port,host:port/name or sentinels://… (TLS); redis:// and rediss:// are known"
+)
+
+_PLAIN: Final = ("valkey", "redis")
+_TLS: Final = ("valkeys", "rediss")
+_SENTINEL: Final = ("sentinel", "sentinels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """A broker's URL and the files that go with it.
+
+    `url`: see `FORMS`; may carry a user's name, never a password. `password_file`: one line.
+    `ca_file`: PEM of the roots to trust instead of the system's. `certificate_file`, `key_file`:
+    PEM, for brokers that ask for a client certificate.
+
+    Raises: ConfigError.
+    """
+
+    url: str
+    password_file: str | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    _parts: SplitResult = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no broker can be at, and what would give a secret away or weaken TLS."""
+        parts = urlsplit(self.url)
+        object.__setattr__(self, "_parts", parts)
+        if parts.scheme not in ("unix", *_PLAIN, *_TLS, *_SENTINEL):
+            raise ConfigError(f"broker URL: write it as {FORMS}")
+        if parts.password is not None:
+            raise ConfigError(
+                "broker URL: holds a password, which logs and process lists would show; put it "
+                "into a file of its own and name that (broker_password_file)"
+            )
+        if parts.query or parts.fragment:
+            raise ConfigError("broker URL: no options behind `?` or `#` are known")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ConfigError("broker: certificate and key belong together: give both, or neither")
+        if not self.tls and (self.ca_file or self.certificate_file):
+            raise ConfigError("broker: TLS files are given, but the URL is one without TLS")
+        if parts.scheme == "unix":
+            if parts.netloc or not parts.path:
+                raise ConfigError(f"broker URL: write it as {FORMS}")
+            return
+        if parts.scheme in _SENTINEL and not parts.path.strip("/"):
+            raise ConfigError("broker URL: name the group that the sentinels watch: …/mymaster")
+        self.hosts  # noqa: B018 - raises what is wrong with them
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self._parts.scheme in (*_TLS, "sentinels")
+
+    @property
+    def socket_path(self) -> str | None:
+        """The Unix socket, if it is one."""
+        return self._parts.path if self._parts.scheme == "unix" else None
+
+    @property
+    def sentinel_group(self) -> str | None:
+        """What the sentinels call the group of servers, if sentinels are asked."""
+        return self._parts.path.strip("/") if self._parts.scheme in _SENTINEL else None
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """The broker's host and port, or those of its sentinels.
+
+        Raises: ConfigError.
+        """
+        default = DEFAULT_SENTINEL_PORT if self.sentinel_group else DEFAULT_PORT
+        listed = self._parts.netloc.rpartition("@")[2].split(",")
+        if len(listed) > 1 and not self.sentinel_group:
+            raise ConfigError("broker URL: several hosts are for sentinel:// only")
+        return tuple(_host_and_port(text, default) for text in listed)
+
+    @property
+    def shown(self) -> str:
+        """The URL for people and logs."""
+        return self.url
+
+    def to_json(self) -> dict[str, str]:
+        """Return the fields that are set; `BrokerAddress(**fields)` makes the value again."""
+        named = {
+            "url": self.url,
+            "password_file": self.password_file,
+            "ca_file": self.ca_file,
+            "certificate_file": self.certificate_file,
+            "key_file": self.key_file,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    def arguments(self) -> dict[str, object]:
+        """Return the keyword arguments with which valkey-py connects, for both of its clients.
+
+        TLS checks the server's name, which valkey-py does not do unless told.
+        """
+        found: dict[str, object] = {}
+        name = self._parts.netloc.rpartition("@")[0]
+        if name or self.password_file is not None:
+            found["credential_provider"] = _Credentials(unquote(name), self.password_file)
+        if self.socket_path is not None:
+            return {**found, "unix_socket_path": unquote(self.socket_path)}
+        if self.sentinel_group is None:
+            found["host"], found["port"] = self.hosts[0]
+        if self.tls:
+            found |= {
+                "ssl": True,
+                "ssl_check_hostname": True,
+                "ssl_ca_certs": self.ca_file,
+                "ssl_certfile": self.certificate_file,
+                "ssl_keyfile": self.key_file,
+            }
+        return found
+
+
+class _Credentials:
+    """What valkey-py calls a credential provider; it needs no base class."""
+
+    def __init__(self, name: str, password_file: str | None) -> None:
+        self._name = name
+        self._password_file = password_file
+
+    def get_credentials(self) -> tuple[str, ...]:
+        password = "" if self._password_file is None else _read_password(self._password_file)
+        return (self._name, password) if self._name else (password,)
+
+
+def _read_password(path: str) -> str:
+    with file_errors(f"broker password file {path}"), Path(path).open("rb") as file:
+        text = file.read(MAX_PASSWORD_BYTES + 1).strip()
+    if not text or len(text) > MAX_PASSWORD_BYTES or b"\n" in text:
+        raise ConfigError(f"broker password file {path}: not one line with a password")
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"broker password file {path}: not UTF-8") from error
+
+
+def _host_and_port(text: str, default: int) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"broker URL: {text!r} is not host:port") from error
+    if not host or parts.path:
+        raise ConfigError(f"broker URL: {text!r} is not host:port")
+    return host, default if port is None else port

@@ -1,0 +1,248 @@
+"""Key broker: the instance that leads.
+
+Whatever changes is committed before it is answered: the host gets the sealed state and the new log
+entries first, and an answer or a directory only after them.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Self
+
+from sealflow.attest.evidence import Evidence
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.log import EntryKind
+from sealflow.errors import (
+    EvidenceError,
+    OpenError,
+    PolicyError,
+)
+from sealflow.trusted.keybroker.key_release import KeyRelease
+from sealflow.trusted.keybroker.key_store import KeyStore
+from sealflow.trusted.keybroker.log_writer import LogWriter
+from sealflow.trusted.keybroker.owner_requests import (
+    ControlError,
+    accept_publication,
+    answer_control_request,
+    digest_field,
+    revoke,
+)
+from sealflow.trusted.keybroker.state import State, StateKey
+from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frames import FrameKind, encode_batch
+from sealflow.wire.strict_json import parse_object, require_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+    from sealflow.trusted.port import EventJournal
+
+    Send = Callable[[FrameKind, bytes], object]
+
+_OPS: Final = "describe, evidence, challenge, enroll, join, publish or revoke"
+
+
+class KeyBroker:
+    """One key broker that leads. Every answer is JSON; errors have a code and a sentence."""
+
+    def __init__(
+        self,
+        identity: EnclaveIdentity,
+        key_store: KeyStore,
+        history: LogWriter,
+        key: bytes,
+        send: Send,
+        journal: EventJournal,
+    ) -> None:
+        """Use `found` or `resume`. `key`: the state's."""
+        self._identity = identity
+        self._key_store = key_store
+        self._history = history
+        self._key = key
+        self._send = send
+        self._journal = journal
+        self._release = KeyRelease(identity, key_store, history)
+        self._evidence = identity.published_evidence()
+        self._version = 0
+        self._previous: str | None = None
+        self._document = b""
+        self._issued_ms = 0
+
+    @classmethod
+    def start_new(
+        cls, identity: EnclaveIdentity, now_ms: int, key: bytes, send: Send, journal: EventJournal
+    ) -> Self:
+        """Begin a new history, with new keys and without models."""
+        domain = identity.deployment.tee.domain
+        key_store = KeyStore(identity.deployment, now_ms)
+        history = LogWriter(identity.signing, domain, None)
+        keybroker = cls(identity, key_store, history, key, send, journal)
+        keybroker._open()
+        return keybroker
+
+    @classmethod
+    def resume(
+        cls,
+        identity: EnclaveIdentity,
+        now_ms: int,
+        blob: bytes,
+        key: StateKey,
+        send: Send,
+        journal: EventJournal,
+    ) -> Self:
+        """Go on where the state of another process ends.
+
+        Raises: OpenError when the state is not of this key, its history, and new enough.
+        """
+        deployment = identity.deployment
+        state = State.open(blob, key.key, deployment.digest, deployment.tee.domain)
+        if state.log.history != key.history or state.log.number < key.number:
+            raise OpenError
+        key_store = KeyStore(
+            deployment,
+            max(now_ms, state.now_ms),
+            epochs=state.epochs,
+            publications=state.publications,
+            revoked=state.revoked,
+        )
+        history = LogWriter(identity.signing, deployment.tee.domain, state.log)
+        keybroker = cls(identity, key_store, history, key.key, send, journal)
+        keybroker._version = state.directory_version
+        keybroker._previous = state.directory_digest
+        keybroker._open()
+        return keybroker
+
+    @property
+    def state_key(self) -> StateKey:
+        """What this machine or another needs to go on after this process."""
+        head = self._history.head
+        return StateKey(key=self._key, history=head.history, number=head.number)
+
+    def advance(self, now_ms: int) -> None:
+        """Move time on: turn epochs, renew the directory at half of its life."""
+        changed = self._key_store.advance(now_ms)
+        life_ms = 1000 * self._identity.deployment.directory_s
+        if changed or self._key_store.now_ms >= self._issued_ms + life_ms // 2:
+            self._commit(reissue=True)
+
+    def renew_evidence(self) -> None:
+        """Publish newer collateral beside the same quote."""
+        content = self._identity.collateral.content
+        self._evidence = replace(self._evidence, collateral=content)
+        self._commit(reissue=True)
+
+    def answer(self, request: bytes | memoryview) -> bytes:
+        """Answer one request; never raises for anything that a peer can send."""
+        try:
+            return answer_control_request(request, self._answer)
+        finally:
+            self._commit()
+
+    def _answer(self, value: dict[str, object]) -> dict[str, object]:
+        match value.get("op"):
+            case "describe":
+                require_keys(value, ("op",), "describe")
+                return parse_object(self._document, "published directory")
+            case "evidence":
+                require_keys(value, ("op", "nonce"), "evidence")
+                nonce = digest_field(value, "nonce")
+                return {"evidence": self._identity.evidence(nonce).to_json()}
+            case "challenge":
+                require_keys(value, ("op",), "challenge")
+                challenge, nonce = self._release.challenge()
+                return {"challenge": challenge, "nonce": nonce}
+            case "enroll" | "join" as op:
+                return self._enroll_or_join(op, value)
+            case "publish":
+                return self._publish(value)
+            case "revoke":
+                return self._revoke(value)
+            case _:
+                raise ControlError("unknown_op", f"op is {_OPS}")
+
+    def _enroll_or_join(self, op: str, value: dict[str, object]) -> dict[str, object]:
+        require_keys(value, ("op", "challenge", "evidence"), op)
+        evidence, challenge = Evidence.from_json(value["evidence"]), str(value["challenge"])
+        try:
+            sealed, signature = (
+                self._release.enroll(challenge, evidence, self._version)
+                if op == "enroll"
+                else self._release.join(challenge, evidence, self.state_key)
+            )
+        except KeyError as error:
+            raise ControlError("unknown_challenge", "ask for a new challenge") from error
+        except (EvidenceError, PolicyError) as error:
+            self._journal.record(Event.WORKER_REFUSED)
+            code = "evidence" if isinstance(error, EvidenceError) else "policy"
+            raise ControlError(code, str(error)) from error
+        self._journal.record(Event.WORKER_APPROVED)
+        answer: dict[str, object] = {
+            "grant": b64encode(sealed).decode(),
+            "signature": b64encode(signature).decode(),
+        }
+        if op == "join":
+            answer["evidence"] = self._evidence.to_json()
+        return answer
+
+    def _publish(self, value: dict[str, object]) -> dict[str, object]:
+        try:
+            publication, changed = accept_publication(
+                value, self._identity, self._key_store, self._history
+            )
+        except ControlError:
+            self._journal.record(Event.PUBLICATION_REFUSED)
+            raise
+        if changed:
+            self._commit(reissue=True)
+            self._journal.record(Event.PUBLISHED, digest=publication.digest)
+        return {"version": self._version, "digest": publication.digest}
+
+    def _revoke(self, value: dict[str, object]) -> dict[str, object]:
+        if revoke(value, self._identity, self._key_store, self._history):
+            self._commit(reissue=True)
+            self._journal.record(Event.REVOKED)
+        return {"version": self._version}
+
+    def _open(self) -> None:
+        bound: dict[str, object] = {
+            "deployment": self._identity.deployment.name,
+            "manifest_digest": self._identity.deployment.digest,
+            "evidence": self._evidence.to_json(),
+        }
+        self._history.append(EntryKind.OPENED, self._key_store.now_ms, bound)
+        self._commit(reissue=True)
+
+    def _commit(self, *, reissue: bool = False) -> None:
+        """Hand state and new log entries to the host, then the directory if it is a new one."""
+        for epoch in self._key_store.epochs.drain_new_keys():
+            body = {
+                key: value for key, value in epoch.public().to_json().items() if key != "public"
+            }
+            self._history.append(EntryKind.EPOCH, self._key_store.now_ms, body)
+        if reissue:
+            self._issue()
+        entries = self._history.take()
+        if not entries:
+            return
+        head = self._history.head
+        state = State.of(self._key_store, head, self._version, self._previous or "")
+        deployment = self._identity.deployment
+        blob = state.seal(self._key, deployment.digest, deployment.tee.domain)
+        items = [(head.number, blob), *entries]
+        self._send(FrameKind.STATE, encode_batch(self._key_store.now_ms, items))
+        if reissue:
+            self._send(FrameKind.DIRECTORY, self._document)
+
+    def _issue(self) -> None:
+        self._version += 1
+        directory = self._key_store.directory(self._version, self._previous, self._history.head)
+        domain = self._identity.deployment.tee.domain
+        signed = SignedDirectory.sign(directory, self._identity.signing, domain, self._evidence)
+        self._document = signed.encode()
+        self._issued_ms, self._previous = directory.issued_ms, signed.digest
+        body: dict[str, object] = {"version": self._version, "digest": signed.digest}
+        if unlogged := self._release.take_unlogged():
+            body["unlogged_refusals"] = unlogged
+        self._history.append(EntryKind.DIRECTORY, self._key_store.now_ms, body)

@@ -1,0 +1,178 @@
+"""Worker: the thread that keeps the lease: enrolls, loads what is granted, drops what is not."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sealflow.backoff import Backoff
+from sealflow.errors import BundleError, UnavailableError
+from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
+from sealflow.trusted.worker.lease.host_requests import ClosedError
+from sealflow.trusted.worker.serving.arrivals import ServingUpdate
+from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frames import FrameKind
+from sealflow.wire.strict_json import canonical_json
+
+if TYPE_CHECKING:
+    from sealflow.documents.grant import Grant, GrantedModel
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+    from sealflow.trusted.port import EventJournal, FramePort
+    from sealflow.trusted.worker.lease.enrollment import Enrollment, VerifiedKeyBroker
+    from sealflow.trusted.worker.lease.host_requests import HostRequests
+    from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
+    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, HostClock
+    from sealflow.wire.ids import ModelRef
+
+_FIRST_PAUSE_S: Final = 0.25
+_MAX_PAUSE_S: Final = 15.0
+
+
+class LeaseKeeper:
+    """Runs until the host closes the pipe; what it finds goes to the opening thread."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the worker's parts meet here
+        self,
+        identity: EnclaveIdentity,
+        enrollment: Enrollment,
+        host: HostRequests,
+        loading: ModelLoader,
+        arrivals: ArrivalQueue,
+        clock: HostClock,
+        port: FramePort,
+        journal: EventJournal,
+        *,
+        threads: int,
+    ) -> None:
+        """Take the parts of the worker; `threads` is only said to the host."""
+        self._identity = identity
+        self._enrollment = enrollment
+        self._host = host
+        self._loading = loading
+        self._arrivals = arrivals
+        self._clock = clock
+        self._port = port
+        self._journal = journal
+        self._threads = threads
+        self._changed = threading.Condition()
+        self._document = b""
+        self._closed = False
+        self._models: dict[ModelRef, ServedModel] = {}
+
+    def note_directory(self, document: bytes) -> None:
+        """Take what is published now; from the reading thread."""
+        with self._changed:
+            self._document = document or self._document
+            self._changed.notify_all()
+
+    def note_collateral(self, content: bytes) -> None:
+        """Take newer collateral for the next enrollment; from the reading thread."""
+        self._identity.collateral.replace(content)
+
+    def close(self) -> None:
+        """End soon; from the reading thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._host.close()
+
+    def run(self) -> None:
+        """Keep the lease until closed."""
+        backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
+        while not self._closed:
+            try:
+                keybroker = self._enrollment.verify_key_broker(self._clock.now_ms)
+                grant = self._enrollment.enroll(keybroker)
+                complete = self._take(grant)
+            except ClosedError:
+                return
+            except GRANT_ERRORS as error:
+                away = isinstance(error, UnavailableError)
+                event = Event.KEY_BROKER_UNREACHABLE if away else Event.ENROLLMENT_REFUSED
+                self._journal.record(event)
+                self._pause(backoff.next_s())
+                continue
+            if complete:
+                backoff.reset()
+                self._wait_for_news(grant, keybroker)
+            else:
+                self._pause(backoff.next_s())
+
+    def _take(self, grant: Grant) -> bool:
+        """Serve what the grant says; says whether all of its models are there."""
+        granted = {model.digest: model for model in grant.models}
+        for ref in [ref for ref, model in self._models.items() if model.digest not in granted]:
+            self._journal.record(Event.MODEL_DROPPED, digest=self._models.pop(ref).digest)
+        self._serve(grant)
+        have = {model.digest for model in self._models.values()}
+        complete = True
+        for digest in granted.keys() - have:
+            package = self._host.fetch_package(digest)
+            if package is None:
+                self._journal.record(Event.PACKAGE_MISSING, digest=digest)
+                complete = False
+            elif self._load(package, granted[digest]):
+                self._serve(grant)
+        return complete
+
+    def _load(self, package: bytearray, model: GrantedModel) -> bool:
+        domain = self._identity.deployment.tee.domain
+        try:
+            served = self._loading.load(
+                package, model.digest, model.signer, model.content_key, domain
+            )
+        except (BundleError, MemoryError):
+            # Tried again with the next grant: the file may be another by then.
+            self._journal.record(Event.PACKAGE_REFUSED, digest=model.digest)
+            return False
+        self._models[model.ref] = served
+        self._journal.record(Event.MODEL_LOADED, digest=model.digest)
+        return True
+
+    def _serve(self, grant: Grant) -> None:
+        keys = [HeldEpochKey(opening=key.opening, destroy_ms=key.destroy_ms) for key in grant.keys]
+        serving = ServingUpdate(keys=keys, lease_ms=grant.lease_ms, models=dict(self._models))
+        self._arrivals.put(serving)
+        models = [
+            {
+                "name": model.ref.name,
+                "version": model.ref.version,
+                "digest": model.digest,
+                "runtime": model.runtime.value,
+                "max_batch": model.max_rows,
+            }
+            for model in self._models.values()
+        ]
+        ready: dict[str, object] = {
+            "instance": self._identity.instance,
+            "simulated": self._identity.simulated,
+            "threads": self._threads,
+            "models": models,
+        }
+        self._port.send(FrameKind.READY, canonical_json(ready))
+
+    def _wait_for_news(self, grant: Grant, keybroker: VerifiedKeyBroker) -> None:
+        """Return when the lease is half over, or something else is published."""
+        self._journal.record(Event.ENROLLED, directory_version=grant.directory_version)
+        now_ms = self._clock.now_ms
+        due_ms = min(now_ms + (grant.lease_ms - now_ms) // 2, keybroker.until_ms)
+        seen = b""
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: (
+                        self._closed
+                        or self._document != seen  # noqa: B023 - asked within this turn only
+                        or self._clock.now_ms >= due_ms
+                    )
+                )
+                seen = self._document
+                if self._closed or self._clock.now_ms >= due_ms:
+                    return
+            if self._enrollment.newer(seen, keybroker, grant.directory_version):
+                return
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)

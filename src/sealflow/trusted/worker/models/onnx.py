@@ -1,0 +1,145 @@
+"""Worker: ONNX Runtime. The only file that imports it.
+
+Its Linux build keeps a usage database and a thread to upload it unless told not to before it is
+imported. `putenv` writes for the C library alone: nothing of the host's environment is read.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+os.putenv("ORT_DISABLE_TELEMETRY", "1")
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from sealflow.errors import BundleError, InvalidInputError, ModelError
+from sealflow.openinfer.tensor import DataType, TensorSpec
+from sealflow.package.manifest import ModelFormat
+from sealflow.trusted.worker.models.runtime import check_specs, has_open_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sealflow.package.manifest import ModelManifest
+
+_FAILURES: Final = (
+    native.EPFail,
+    native.EngineError,
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotFound,
+    native.NotImplemented,
+    native.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+_DATATYPES: Final = {
+    "tensor(bool)": DataType.BOOL,
+    "tensor(double)": DataType.FP64,
+    "tensor(float)": DataType.FP32,
+    "tensor(float16)": DataType.FP16,
+    "tensor(int16)": DataType.INT16,
+    "tensor(int32)": DataType.INT32,
+    "tensor(int64)": DataType.INT64,
+    "tensor(int8)": DataType.INT8,
+    "tensor(string)": DataType.BYTES,
+    "tensor(uint16)": DataType.UINT16,
+    "tensor(uint32)": DataType.UINT32,
+    "tensor(uint64)": DataType.UINT64,
+    "tensor(uint8)": DataType.UINT8,
+}
+_NOWHERE: Final = "/dev/null/weights-must-lie-in-the-package"
+_FATAL_ONLY: Final = 4
+
+
+class OnnxRuntime:
+    """Loads ONNX models for the CPU."""
+
+    def __init__(self, threads: int) -> None:
+        """Use so many threads for one run of one model."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL_ONLY
+        # An idle thread that spins takes the core from the one that opens requests.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # A signed model must not make the enclave read files of the host.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", _NOWHERE
+        )
+        self._options = options
+
+    def load(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OnnxModel:
+        """Build a session of an ONNX file.
+
+        Raises: BundleError.
+        """
+        if manifest.format is not ModelFormat.ONNX:
+            msg = f"ONNX Runtime cannot load the format {manifest.format}"
+            raise BundleError(msg)
+        self._options.enable_cpu_mem_arena = not has_open_shapes(manifest)
+        try:
+            session = onnxruntime.InferenceSession(
+                files[manifest.file], self._options, providers=["CPUExecutionProvider"]
+            )
+        except _FAILURES as error:
+            msg = f"ONNX Runtime does not load {manifest.file}: {error}"
+            raise BundleError(msg) from error
+        check_specs("input", manifest.inputs, _specs(session.get_inputs()))
+        check_specs("output", manifest.outputs, _specs(session.get_outputs()))
+        return OnnxModel(session)
+
+
+class OnnxModel:
+    """One session."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        """Take a session whose inputs and outputs were checked."""
+        self._session = session
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
+        """Run one batch.
+
+        Raises: ModelError.
+        """
+        try:
+            given = {name: _native(name, array) for name, array in inputs.items()}
+            found: list[NDArray[Any]] = self._session.run(list(outputs), given)
+        except _FAILURES as error:
+            msg = f"the model failed: {error}"
+            raise ModelError(msg) from error
+        return found
+
+
+def _native(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return text as `str`: ONNX Runtime would take the repr of `bytes`, without an error."""
+    if array.dtype != object:
+        return array
+    text = np.empty(array.shape, object)
+    try:
+        text.reshape(-1)[:] = [element.decode() for element in array.reshape(-1).tolist()]
+    except UnicodeDecodeError as error:
+        msg = f"input {name}: ONNX Runtime takes BYTES only as UTF-8"
+        raise InvalidInputError(msg) from error
+    return text
+
+
+def _specs(nodes: Iterable[onnxruntime.NodeArg]) -> list[TensorSpec]:
+    specs = []
+    for node in nodes:
+        datatype = _DATATYPES.get(node.type)
+        if datatype is None:
+            msg = f"{node.name} is a {node.type}, which no request can hold"
+            raise BundleError(msg)
+        shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
+        specs.append(TensorSpec(name=node.name, datatype=datatype, shape=shape))
+    return specs

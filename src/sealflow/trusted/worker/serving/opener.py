@@ -1,0 +1,150 @@
+"""Worker: checks and opens envelopes, and prepares what they ask.
+
+Its thread alone holds the private keys. The order of the checks is that of exchange.md, 6.4; what
+fails before a request has opened is refused in clear, what fails after is answered sealed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealflow.errors import (
+    EnvelopeTooLargeError,
+    InvalidInputError,
+    MalformedError,
+    ModelError,
+    OpenError,
+    RefusalCode,
+    RefusedError,
+)
+from sealflow.openinfer.binary import decode_request
+from sealflow.seal.content import ContentKind
+from sealflow.seal.exchange import IncomingCall, open_request
+from sealflow.trusted.worker.serving.arrivals import EnvelopeBatch, ServingUpdate
+from sealflow.trusted.worker.serving.batching import NO_MEMORY, Job
+from sealflow.trusted.worker.serving.keyring import Keyring
+from sealflow.wire.envelope import decode, encode_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealflow.trusted.worker.models.loader import ServedModel
+    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, ClockTick, HostClock
+    from sealflow.trusted.worker.serving.batching import BatchQueue
+    from sealflow.trusted.worker.serving.keyring import HeldKey
+    from sealflow.trusted.worker.serving.runner import ReplySender
+    from sealflow.wire.envelope import Envelope, RequestHeader
+    from sealflow.wire.ids import ModelRef, RequestId
+
+
+class RequestOpener:
+    """Takes arrivals one after the other until there are none."""
+
+    def __init__(  # noqa: PLR0913 - the parts of a worker meet here
+        self,
+        arrivals: ArrivalQueue,
+        jobs: BatchQueue,
+        replies: ReplySender,
+        clock: HostClock,
+        *,
+        max_body_bytes: int,
+        replay_capacity: int,
+        make_room: Callable[[], object] | None = None,
+    ) -> None:
+        """Start without keys and models: everything is refused until some come.
+
+        `make_room`: takes jobs away when there is no room for another; None waits for some thread
+        that does.
+        """
+        self._arrivals = arrivals
+        self._jobs = jobs
+        self._replies = replies
+        self._clock = clock
+        self._make_room = make_room
+        self._max_body_bytes = max_body_bytes
+        self._keys = Keyring(replay_capacity)
+        self._models: Mapping[ModelRef, ServedModel] = {}
+
+    def run(self) -> None:
+        """Work until the arrivals end, then say so to whoever takes the jobs."""
+        while (message := self._arrivals.next()) is not None:
+            self.handle(message)
+        self._jobs.close()
+
+    def handle(self, message: EnvelopeBatch | ServingUpdate | ClockTick) -> None:
+        """Take news, or check and open envelopes and add what they ask to the jobs."""
+        if isinstance(message, ServingUpdate):
+            self._keys.replace(message.keys, message.lease_ms)
+            self._models = message.models
+        self._keys.expire(self._clock.now_ms)
+        if isinstance(message, EnvelopeBatch):
+            self._take(message)
+
+    def _take(self, envelopes: EnvelopeBatch) -> None:
+        now_ms = self._clock.now_ms
+        answers = []
+        for slot, data in envelopes.items:
+            answer = self._refusal_or_job(slot, data, now_ms)
+            if answer is not None:
+                answers.append((slot, answer))
+        if answers:
+            self._replies.send(answers)
+
+    def _refusal_or_job(self, slot: int, data: memoryview, now_ms: int) -> bytes | None:
+        request_id: RequestId | None = None
+        try:
+            envelope = decode(data, max_body_bytes=self._max_body_bytes)
+            header = envelope.request_header
+            request_id = header.request_id
+            held, model = self._admit(envelope, header, now_ms)
+            call = open_request(envelope, held.key.opening, self._keys.secrets)
+            held.seen.remember(request_id, header.deadline_ms)
+        except EnvelopeTooLargeError:
+            code = RefusalCode.TOO_LARGE
+        except MalformedError:
+            code = RefusalCode.MALFORMED
+        except OpenError:
+            code = RefusalCode.NOT_OPENED
+        except RefusedError as error:
+            code = error.code
+        except MemoryError:
+            code = RefusalCode.OVERLOADED
+        else:
+            return self._error_or_job(slot, call, model)
+        return encode_refusal(code, request_id)
+
+    def _admit(
+        self, envelope: Envelope, header: RequestHeader, now_ms: int
+    ) -> tuple[HeldKey, ServedModel]:
+        held = self._keys.get(header.key_id)
+        if held is None:
+            raise RefusedError(RefusalCode.UNKNOWN_KEY if self._keys else RefusalCode.UNAVAILABLE)
+        if envelope.suite != held.key.opening.suite:
+            raise OpenError
+        model = self._models.get(header.model)
+        if model is None or model.digest != header.model_digest:
+            raise RefusedError(RefusalCode.UNKNOWN_MODEL)
+        if now_ms > header.deadline_ms:
+            raise RefusedError(RefusalCode.EXPIRED)
+        held.seen.check(header.request_id, now_ms)
+        return held, model
+
+    def _error_or_job(self, slot: int, call: IncomingCall, model: ServedModel) -> bytes | None:
+        try:
+            if call.content.kind is not ContentKind.INFER:
+                msg = "a request holds an infer request, nothing else"
+                raise InvalidInputError(msg)
+            request = decode_request(call.content.text, call.content.binary)
+            inputs, rows = model.prepare(request)
+        except MalformedError as error:
+            return self._replies.seal_error(call, model, InvalidInputError.code, str(error))
+        except ModelError as error:
+            return self._replies.seal_error(call, model, error.code, str(error))
+        except MemoryError:
+            return self._replies.seal_error(call, model, ModelError.code, NO_MEMORY)
+        job = Job(slot=slot, call=call, request=request, model=model, inputs=inputs, rows=rows)
+        if self._make_room is not None:
+            while self._jobs.full(job):
+                self._make_room()
+        self._jobs.put(job)
+        return None

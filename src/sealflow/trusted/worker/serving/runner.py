@@ -1,0 +1,180 @@
+"""Worker: run batches, seal each reply, sign receipts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sealflow.documents.receipt import (
+    MAX_RECEIPT_BYTES,
+    Receipt,
+    SignedReceipt,
+    receipt_parts,
+    salted_digest,
+)
+from sealflow.errors import InvalidInputError, MalformedError, ModelError
+from sealflow.openinfer.binary import encode_response
+from sealflow.openinfer.messages import InferResponse
+from sealflow.seal.chunked import chunked_length
+from sealflow.seal.content import ContentKind, content_parts, error_parts, padded_length
+from sealflow.trusted.worker.serving.batching import NO_MEMORY, run_batch
+from sealflow.wire.frames import FrameKind, encode_batch, split_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sealflow.seal.content import Content
+    from sealflow.seal.exchange import IncomingCall
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+    from sealflow.trusted.port import FramePort
+    from sealflow.trusted.worker.models.loader import ServedModel
+    from sealflow.trusted.worker.serving.arrivals import HostClock
+    from sealflow.trusted.worker.serving.batching import BatchQueue, Job
+
+
+class ReceiptSigner:
+    """Signs what this worker answers. For any thread."""
+
+    def __init__(self, identity: EnclaveIdentity, clock: HostClock) -> None:
+        """Sign as `identity`."""
+        self._identity = identity
+        self._clock = clock
+
+    def attach(
+        self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
+    ) -> Sequence[bytes | memoryview]:
+        """Return the reply with its receipt when the request asked for one, else as it is."""
+        salt = call.receipt_salt
+        if salt is None:
+            return parts
+        header, deployment = call.header, self._identity.deployment
+        receipt = Receipt(
+            deployment=deployment.name,
+            manifest_digest=deployment.digest,
+            instance=self._identity.instance,
+            key_id=header.key_id,
+            request_id=header.request_id,
+            model=header.model,
+            model_digest=model.digest,
+            request_digest=salted_digest(call.domain, "request", salt, _written(call.content)),
+            reply_digest=salted_digest(call.domain, "reply", salt, parts),
+            at_ms=self._clock.now_ms,
+        )
+        signed = SignedReceipt.sign(receipt, self._identity.signing, call.domain)
+        return receipt_parts(parts, signed)
+
+
+def _written(content: Content) -> list[bytes | memoryview]:
+    return [*content_parts(content.kind, bytes(content.text)), content.binary]
+
+
+class ReplySender:
+    """Seals replies under this worker's name and sends them. For any thread."""
+
+    def __init__(self, port: FramePort, clock: HostClock, identity: EnclaveIdentity) -> None:
+        """Take the way out and the worker in whose name replies go."""
+        self._port = port
+        self._clock = clock
+        self._instance = identity.instance
+        self._receipts = ReceiptSigner(identity, clock)
+
+    def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
+        """Send envelopes by slot, in one frame if they fit."""
+        for part in split_batch(answers):
+            self._port.send(FrameKind.REPLIES, encode_batch(self._clock.now_ms, part))
+
+    def seal(
+        self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
+    ) -> bytes:
+        """Seal the one reply of a call, with a receipt if it asked for one."""
+        parts = self._receipts.attach(call, model, parts)
+        return call.seal_reply(parts, model_digest=model.digest, instance=self._instance)
+
+    def seal_error(self, call: IncomingCall, model: ServedModel, code: str, message: str) -> bytes:
+        """Seal why there is no answer."""
+        return self.seal(call, model, error_parts(code, message))
+
+
+class BatchRunner:
+    """Takes batches of jobs until there are none."""
+
+    def __init__(self, jobs: BatchQueue, replies: ReplySender, *, max_body_bytes: int) -> None:
+        """Run models in turn; refuse replies over `max_body_bytes`, like requests of that size."""
+        self._jobs = jobs
+        self._replies = replies
+        self._max_body_bytes = max_body_bytes
+
+    def run(self) -> None:
+        """Work until the jobs are closed and done."""
+        while self.answer_next():
+            pass
+
+    def answer_next(self) -> bool:
+        """Answer the next batch, once there is one; False when the jobs are closed and done."""
+        batch = self._jobs.take()
+        if batch is not None:
+            self._replies.send(self._answers(batch))
+        return batch is not None
+
+    def _answers(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
+        names = _requested_outputs(jobs)
+        results = _run_or_error(jobs, names)
+        if isinstance(results, ModelError):
+            if len(jobs) == 1:
+                return [self._error(jobs[0], results)]
+            # One of them may be to blame, so each is run alone.
+            return [answer for job in jobs for answer in self._answers([job])]
+        return [self._answer(job, names, arrays) for job, arrays in zip(jobs, results, strict=True)]
+
+    def _answer(
+        self, job: Job, names: Sequence[str], arrays: Sequence[NDArray[Any]]
+    ) -> tuple[int, bytes]:
+        try:
+            return job.slot, self._sealed(job, dict(zip(names, arrays, strict=True)))
+        except ModelError as error:
+            return self._error(job, error)
+        except MalformedError as error:
+            return self._error(job, ModelError(str(error)))
+        except MemoryError:
+            return self._error(job, ModelError(NO_MEMORY))
+
+    def _sealed(self, job: Job, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+        model = job.model
+        outputs = model.tensors(job.request, arrays)
+        response = InferResponse(
+            model_name=model.manifest.name,
+            model_version=model.manifest.version,
+            id=job.request.id,
+            outputs=outputs,
+        )
+        parts = content_parts(ContentKind.INFER, *encode_response(response))
+        room = MAX_RECEIPT_BYTES if job.call.receipt_salt is not None else 0
+        length = chunked_length(padded_length(sum(map(len, parts)) + room))
+        if length > self._max_body_bytes:
+            message = (
+                f"the reply would be {length} bytes, over the limit of {self._max_body_bytes}: "
+                "ask for fewer rows or outputs, or for top classes"
+            )
+            raise InvalidInputError(message)
+        return self._replies.seal(job.call, model, parts)
+
+    def _error(self, job: Job, error: ModelError) -> tuple[int, bytes]:
+        return job.slot, self._replies.seal_error(job.call, job.model, error.code, str(error))
+
+
+def _run_or_error(
+    jobs: Sequence[Job], names: Sequence[str]
+) -> list[list[NDArray[Any]]] | ModelError:
+    try:
+        return run_batch(jobs, names)
+    except ModelError as error:
+        # Another, as the caught one keeps alive all that was in memory when it was raised.
+        return type(error)(str(error))
+
+
+def _requested_outputs(jobs: Sequence[Job]) -> list[str]:
+    """The outputs that some job asks for; who names none asks for all."""
+    if all(job.request.outputs for job in jobs):
+        return list(dict.fromkeys(asked.name for job in jobs for asked in job.request.outputs))
+    return [spec.name for spec in jobs[0].model.manifest.outputs]

@@ -1,0 +1,181 @@
+"""The signed directory: what is written is read back; nothing else is accepted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.attest.evidence import Evidence, Tee
+from sealflow.documents.directory import (
+    MAX_DIRECTORY_BYTES,
+    Directory,
+    DirectoryKey,
+    DirectoryModel,
+    SignedDirectory,
+)
+from sealflow.documents.revocation import Revoked, RevokedKind
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.openinfer.tensor import DataType, TensorSpec
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.wire.domain import TrustDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DIGEST = "ab" * 32
+SIGNING = Ed25519PrivateKey.generate()
+PUBLIC = SIGNING.public_key().public_bytes_raw()
+EVIDENCE = Evidence(tee=Tee.SGX, quote=b"quote", bound=b"bound", collateral=b"collateral")
+SPEC = TensorSpec(name="x", datatype=DataType.FP32, shape=(-1, 4))
+
+
+def _key(suite: Suite = Suite.XWING) -> DirectoryKey:
+    sealing = OpeningKey.generate(suite).sealing
+    return DirectoryKey(
+        kid=sealing.key_id,
+        suite=suite,
+        public=sealing.public,
+        not_before_ms=1,
+        retire_ms=2,
+        destroy_ms=3,
+    )
+
+
+MODEL = DirectoryModel(
+    name="tiny",
+    version="1",
+    digest=DIGEST,
+    owner=DIGEST,
+    workers=None,
+    default=True,
+    inputs=(SPEC,),
+    outputs=(SPEC,),
+    image=None,
+)
+DIRECTORY = Directory(
+    deployment="test",
+    history=DIGEST,
+    log_number=4,
+    log_digest=DIGEST,
+    version=3,
+    previous=DIGEST,
+    issued_ms=10,
+    expires_ms=20,
+    manifest_digest=DIGEST,
+    models=(MODEL, dataclasses.replace(MODEL, version="2", workers=DIGEST, image="x")),
+    keys=(_key(), _key(Suite.X25519)),
+    revoked=(
+        Revoked(kind=RevokedKind.MODEL, id=DIGEST),
+        Revoked(kind=RevokedKind.WORKER, id="cd" * 16),
+        Revoked(kind=RevokedKind.KEY, id=_key().kid),
+    ),
+)
+
+
+def _signed(
+    directory: Directory = DIRECTORY, domain: TrustDomain = TrustDomain.HARDWARE
+) -> SignedDirectory:
+    return SignedDirectory.sign(directory, SIGNING, domain, EVIDENCE)
+
+
+@pytest.mark.parametrize("previous", [None, DIGEST])
+def test_round_trip(previous: str | None) -> None:
+    """A published directory is read and verified as it was signed."""
+    directory = dataclasses.replace(DIRECTORY, previous=previous)
+    found = SignedDirectory.parse(_signed(directory).encode())
+    assert found == _signed(directory)
+    assert found.digest == _signed(directory).digest
+    assert found.verify(PUBLIC, TrustDomain.HARDWARE) == directory
+
+
+def test_other_signatures() -> None:
+    """Another key, another payload, another world, or no key at all: not the key broker's."""
+    signed = _signed()
+    other = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    changed = dataclasses.replace(signed, payload=signed.payload.replace(b'"version":3', b"9"))
+    for document, key, domain in (
+        (signed, other, TrustDomain.HARDWARE),
+        (signed, PUBLIC[:-1], TrustDomain.HARDWARE),
+        (signed, PUBLIC, TrustDomain.SIMULATED),
+        (changed, PUBLIC, TrustDomain.HARDWARE),
+    ):
+        with pytest.raises(EvidenceError) as caught:
+            document.verify(key, domain)
+        assert caught.value.code == "directory_signature"
+
+
+def test_signed_nonsense() -> None:
+    """What a key broker signed must still be a directory, with keys of its own world."""
+    payload = b"{}"
+    signature = SIGNING.sign(TrustDomain.HARDWARE.label("directory") + payload)
+    nonsense = SignedDirectory(payload=payload, signature=signature, evidence=EVIDENCE)
+    mixed = dataclasses.replace(DIRECTORY, keys=(_key(Suite.SIMULATED_XWING),))
+    for document in (nonsense, _signed(mixed)):
+        with pytest.raises(EvidenceError) as caught:
+            document.verify(PUBLIC, TrustDomain.HARDWARE)
+        assert caught.value.code == "directory"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value.pop("keys"),
+        lambda value: value.update(more=1),
+        lambda value: value.update(version=-1),
+        lambda value: value.update(version=True),
+        lambda value: value.update(log_number="4"),
+        lambda value: value.update(issued_ms=2**53),
+        lambda value: value.update(expires_ms=1.5),
+        lambda value: value.update(previous="ab"),
+        lambda value: value.update(models={}),
+        lambda value: value.update(models=[5]),
+        lambda value: value.update(keys=[{}] * 65),
+        lambda value: value["models"][0].update(default=1),
+        lambda value: value["models"][0].update(image=1),
+        lambda value: value["models"][0].update(inputs=5),
+        lambda value: value["keys"].__setitem__(0, "key"),
+        lambda value: value["keys"][0].update(kid=value["keys"][1]["kid"]),
+        lambda value: value["keys"][0].update(suite=99),
+        lambda value: value["keys"][0].update(public="*"),
+        lambda value: value["keys"][0].update(retire_ms=-1),
+        lambda value: value["revoked"].__setitem__(0, []),
+        lambda value: value["revoked"][0].update(kind="owner"),
+        lambda value: value["revoked"][0].update(id="cd" * 16),
+        lambda value: value["revoked"][1].update(id=DIGEST),
+    ],
+)
+def test_malformed_payloads(change: Callable[[dict[str, Any]], object]) -> None:
+    """Every field has one type and its bounds; what else comes is refused."""
+    value = json.loads(DIRECTORY.encode())
+    change(value)
+    with pytest.raises(MalformedError):
+        Directory.unverified_parse(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value.update(directory=[]),
+        lambda value: value["directory"].pop("signature"),
+        lambda value: value["directory"].update(payload=5),
+        lambda value: value["directory"].update(signature=b64encode(bytes(67)).decode()),
+        lambda value: value.update(evidence=None),
+    ],
+)
+def test_malformed_documents(change: Callable[[dict[str, Any]], object]) -> None:
+    """The document around the payload is as strict."""
+    value = json.loads(_signed().encode())
+    change(value)
+    with pytest.raises(MalformedError):
+        SignedDirectory.parse(json.dumps(value).encode())
+
+
+def test_oversized_documents() -> None:
+    """A document over the limit is refused before it is parsed."""
+    with pytest.raises(MalformedError, match="too large"):
+        SignedDirectory.parse(bytes(2 * MAX_DIRECTORY_BYTES + 1))

@@ -1,0 +1,77 @@
+"""Entries of the log: the one form that is accepted, and whose signature counts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.documents.log import MAX_ENTRY_BYTES, EntryKind, LogEntry, SignedEntry
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json
+
+KEY = Ed25519PrivateKey.generate()
+PUBLIC = KEY.public_key().public_bytes_raw()
+ENTRY = LogEntry(number=7, previous="ab" * 32, at_ms=5, kind=EntryKind.EPOCH, body={"kid": "k"})
+VALUE: dict[str, object] = {
+    "number": 7,
+    "previous": "ab" * 32,
+    "at_ms": 5,
+    "kind": "epoch",
+    "body": {"kid": "k"},
+}
+
+
+def test_round_trip() -> None:
+    """What was signed and kept is read again, and its signature holds in its world alone."""
+    signed = SignedEntry.sign(ENTRY, KEY, TrustDomain.SIMULATED)
+    again = SignedEntry.parse(signed.encode())
+    assert again == signed
+    assert LogEntry.unverified_parse(again.text) == ENTRY
+    again.verify(PUBLIC, TrustDomain.SIMULATED)
+    with pytest.raises(EvidenceError):
+        again.verify(PUBLIC, TrustDomain.HARDWARE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"number": -1}, "number or time"),
+        ({"number": True}, "number or time"),
+        ({"at_ms": "5"}, "number or time"),
+        ({"at_ms": -1}, "no time, or no body"),
+        ({"at_ms": 2**53}, "no time, or no body"),
+        ({"body": []}, "no time, or no body"),
+        ({"previous": None}, "only number 0"),
+        ({"number": 0}, "only number 0"),
+        ({"kind": "rumour"}, "unknown kind"),
+        ({"previous": "AB" * 32}, "digest"),
+        ({"more": 1}, "unknown .more."),
+    ],
+)
+def test_no_entry(changes: dict[str, object], words: str) -> None:
+    """An entry that breaks a rule is refused with the rule."""
+    with pytest.raises(MalformedError, match=words):
+        LogEntry.unverified_parse(canonical_json(VALUE | changes))
+
+
+def test_another_form() -> None:
+    """The same entry in other bytes is another entry to its hash, so it is none."""
+    with pytest.raises(MalformedError, match="one form"):
+        LogEntry.unverified_parse(canonical_json(VALUE) + b" ")
+
+
+def test_a_record_over_the_limit() -> None:
+    """A record is measured before it is parsed."""
+    with pytest.raises(MalformedError, match="too large"):
+        SignedEntry.parse(bytes(2 * MAX_ENTRY_BYTES + 1))
+
+
+def test_another_entry_under_the_signature() -> None:
+    """A signature is good for one entry."""
+    signed = SignedEntry.sign(ENTRY, KEY, TrustDomain.SIMULATED)
+    other = dataclasses.replace(ENTRY, at_ms=6).encode()
+    with pytest.raises(EvidenceError):
+        dataclasses.replace(signed, text=other).verify(PUBLIC, TrustDomain.SIMULATED)

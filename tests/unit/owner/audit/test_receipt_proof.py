@@ -1,0 +1,162 @@
+"""Receipts: genuine ones prove what was answered, all others are refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealflow.attest.evidence import Role
+from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest
+from sealflow.documents.revocation import RevokedKind
+from sealflow.errors import EvidenceError, MalformedError
+from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
+from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
+from sealflow.wire.domain import TrustDomain
+from tests.sim.receipts import PARTS, REPLY, ReceiptService
+from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+
+
+@cache
+def service() -> ReceiptService:
+    """One for all tests that change nothing."""
+    return ReceiptService()
+
+
+@cache
+def proof() -> ReceiptProof:
+    """A genuine one."""
+    found, binary = service().exchange()
+    assert found is not None
+    assert binary == b"\x01\x02"
+    return found
+
+
+def _refused(code: str, changed: ReceiptProof, service_: ReceiptService | None = None) -> None:
+    log = (service_ or service()).broker.log()
+    with pytest.raises(EvidenceError) as caught:
+        verify_receipt(changed, log)
+    assert caught.value.code == code
+
+
+def _signed(receipt: Receipt, worker: EnclaveIdentity | None = None) -> ReceiptProof:
+    worker = worker or service().worker
+    signed = SignedReceipt.sign(receipt, worker.signing, TrustDomain.SIMULATED)
+    return dataclasses.replace(proof(), signed=signed)
+
+
+def test_a_genuine_receipt_is_proved_by_the_log() -> None:
+    """Also after a while in a file."""
+    kept = ReceiptProof.parse(proof().encode())
+    found = verify_receipt(kept, service().broker.log())
+    assert found.receipt.model_digest == service().digest
+    assert found.receipt.instance == service().worker.instance
+    assert found.receipt.at_ms == NOW_MS
+    assert found.revoked == ()
+    assert kept.request == b"".join(PARTS)
+    assert kept.reply == b"".join(REPLY)
+
+
+def test_who_does_not_ask_gets_none() -> None:
+    """The reply is what it always was."""
+    _, binary = service().exchange(asked=False)
+    assert binary == b"\x01\x02"
+
+
+def test_a_receipt_without_its_salt_says_nothing_of_the_contents() -> None:
+    """The same contents have other digests each time."""
+    other, _ = service().exchange()
+    assert other is not None
+    one, two = (Receipt.parse(each.signed.text) for each in (proof(), other))
+    assert one.request_digest != two.request_digest
+    assert one.reply_digest != two.reply_digest
+    assert salted_digest(TrustDomain.HARDWARE, "reply", "00" * 32, REPLY) != salted_digest(
+        TrustDomain.HARDWARE, "request", "00" * 32, REPLY
+    )
+
+
+def test_other_contents_are_refused() -> None:
+    """Request, reply and salt are those that were signed for."""
+    for changed in (
+        dataclasses.replace(proof(), request=b"other"),
+        dataclasses.replace(proof(), reply=b"other"),
+        dataclasses.replace(proof(), salt="00" * 32),
+    ):
+        _refused("receipt_content", changed)
+
+
+def test_what_the_log_does_not_vouch_for_is_refused() -> None:
+    """Another worker, another signer, another model, key, deployment or time."""
+    receipt = Receipt.parse(proof().signed.text)
+    stranger = identity(Role.WORKER)
+    _refused("receipt_worker", _signed(dataclasses.replace(receipt, instance=stranger.instance)))
+    _refused("receipt_signature", _signed(receipt, stranger))
+    late = service().grant.lease_ms
+    for changes in (
+        {"model_digest": "0" * 64},
+        {"key_id": "sim-" + "0" * 64},
+        {"manifest_digest": "0" * 64},
+        {"deployment": "other"},
+        {"at_ms": late},
+    ):
+        _refused("receipt_grant", _signed(dataclasses.replace(receipt, **changes)))
+
+
+def test_revocations_are_told() -> None:
+    """Later ones are said, earlier ones count."""
+    for kind in RevokedKind:
+        own = ReceiptService()
+        before, _ = own.exchange()
+        assert before is not None
+        receipt = Receipt.parse(before.signed.text)
+        name = {
+            RevokedKind.WORKER: receipt.instance,
+            RevokedKind.MODEL: receipt.model_digest,
+            RevokedKind.KEY: receipt.key_id,
+        }[kind]
+        own.broker.tick(1000)
+        assert "error" not in own.broker.revoke(kind, name, OPERATOR)
+        own.clock.advance(NOW_MS + 2000)
+        after, _ = own.exchange()
+        assert after is not None
+        found = verify_receipt(before, own.broker.log())
+        assert [(what.kind, at_ms) for what, at_ms in found.revoked] == [(kind, NOW_MS + 1000)]
+        _refused("receipt_revoked", after, own)
+
+
+def test_a_worker_cannot_leave_it_out_or_give_another() -> None:
+    """A client that asked takes no reply without the receipt for exactly this exchange."""
+    with pytest.raises(EvidenceError, match="receipt_missing"):
+        service().exchange(attach=False)
+    other = proof().signed
+
+    def exchanged(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
+        from sealflow.documents.receipt import receipt_parts
+
+        return receipt_parts(parts[1:], other)
+
+    with pytest.raises(EvidenceError, match="receipt_content"):
+        service().exchange(change=exchanged)
+
+
+@pytest.mark.parametrize(
+    "text", [b"{}", b'{"salt":"short"}', b'{"salt":1}', b'{"salt":"' + b"0" * 64 + b'","x":1}']
+)
+def test_nonsense_that_asks_for_a_receipt_is_malformed(text: bytes) -> None:
+    """Exactly one salt, and one content within."""
+    from sealflow.seal.content import parse_content
+
+    whole = b"".join((*content_parts(ContentKind.RECEIPT, text), *PARTS))
+    with pytest.raises(MalformedError):
+        split_receipt_request(parse_content(memoryview(whole)))
+    salt = b'{"salt":"' + b"0" * 64 + b'"}'
+    nested = b"".join((*content_parts(ContentKind.RECEIPT, salt), whole))
+    with pytest.raises(MalformedError):
+        split_receipt_request(parse_content(memoryview(nested)))

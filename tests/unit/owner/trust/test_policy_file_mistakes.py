@@ -1,0 +1,95 @@
+"""Mistakes in policy files: each is said with the file, the key and what would be right."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealflow.errors import ConfigError
+from sealflow.owner.trust.policy_file import load_policy
+from tests.sim.policy_files import SGX, SNP, TDX, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('tee = "sgx"', 'tee = "sev"', "tee is none of sgx, tdx, snp, simulated"),
+        ('tee = "sgx"', "tee = 5", "tee is none of"),
+        ('tee = "sgx"\n', "", "missing tee"),
+        ('tee = "sgx"', 'tee = "simulated"', "insecure_simulated_root belongs to"),
+        ('tee = "sgx"', 'tee = "sgx"\ninsecure_simulated_root = "cm9vdA=="', "belongs to"),
+        ('tee = "sgx"', 'tee = "tdx"', "96 hex digits"),
+        ('tee = "sgx"', 'tee = "sgx"\nmodles = {}', "unknown 'modles'"),
+        ('tee = "sgx"', 'tee = "sgx"\nmodels = 5', "models is not a table"),
+        ('tee = "sgx"', 'tee = "sgx"\nmodels = {net = []}', "list of package digests"),
+        ('tee = "sgx"', 'tee = "sgx"\nmodels = {net = ["x"]}', "digest"),
+        ('deployment = "prod"', 'deployment = "../x"', "name"),
+        ("measurements", "mesurements", "unknown 'mesurements'"),
+        ("11" * 32, "11" * 31, "not 64 or 96"),
+        ("11" * 32, "AA" * 32, "lower-case"),
+        ('["' + "11" * 32 + '"]', "5", "not a list"),
+        ('["' + "11" * 32 + '"]', "[5]", "strings"),
+        ('["' + "11" * 32 + '"]', "[]", "nothing could pass"),
+        ("[keybroker]", "[keybroker]\nsigners = ['22']", "not 64 or 96"),
+        ("[keybroker]", f"[keybroker]\nsigners = ['{'22' * 48}']", "signers: those of sgx"),
+        ("[keybroker]", "[keybroker]\nmin_svn = -1", "min_svn is not an integer of 0"),
+        ("[keybroker]", "[keybroker]\nmin_svn = true", "min_svn is not an integer of 0"),
+        ("[keybroker]", "[keybroker]\nproduct_id = 65536", "product_id is not an integer"),
+        ("[keybroker]", "[keybroker]\ntcb_statuses = ['OK']", "may hold UpToDate"),
+        ("[keybroker]", "[keybroker]\ntcb_statuses = ['OutOfDate']", "insecure_out_of_date"),
+        ("[keybroker]", "[keybroker]\nadvisories = ['SA-1']", "not like INTEL-SA-00615"),
+        ("[keybroker]", "[keybroker]\nplatform_flags = ['smt']", "may hold dynamic_platform"),
+        ("[keybroker]", "[keybroker]\nmax_collateral_age_s = 999999999", "of 0 to"),
+        ("[keybroker]", "[keybroker]\ninsecure_signer_only = 1", "neither true nor false"),
+        ("[keybroker]", "[keybroker]\ninsecure_signer_only = true", "needs signers"),
+        ("[keybroker]", "[keybroker]\ninsecure_out_of_date = 5", "not a table"),
+        ("[keybroker]", "[keybroker]\ninsecure_out_of_date = {until = '2026-12-31'}", "reason"),
+        (
+            "[keybroker]",
+            "[keybroker]\ninsecure_out_of_date = {until = '2026-13-31', reason = 'x'}",
+            "not a day",
+        ),
+        (
+            "[keybroker]",
+            "[keybroker]\ninsecure_out_of_date = {until = '2026-12-31', reason = ''}",
+            "not a sentence",
+        ),
+        ("[keybroker]", "[keybroker]\nsnp = {}", "has no use for a table snp"),
+        ("[keybroker]", "[keybroker]\nsnp = {vmpl = 4}", "vmpl is not an integer of 0 to 3"),
+        ("[keybroker]", "[keybroker]\nsnp = {min_tcb = {rom = 1}}", "unknown 'rom'"),
+        ("[keybroker]", "[keybroker]\ntdx = {}", "rtmr0 is empty"),
+        ("[keybroker]", "[[keybroker]]", "not a table"),
+        (
+            "[keybroker]",
+            "[keybroker]\ntdx = {insecure_unchecked_registers = ['rtmr9']}",
+            "may hold rtmr0",
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, old: str, new: str, why: str) -> None:
+    """A mistake is said with the file, the key and what would be right."""
+    assert old in SGX
+    path = written(tmp_path, SGX.replace(old, new))
+    with pytest.raises(ConfigError, match=re.escape(why)) as caught:
+        load_policy(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (TDX.replace("[keybroker.tdx]", "[keybroker.snp]"), "unknown"),
+        (TDX[: TDX.index("[keybroker.tdx]")], "needs a table tdx"),
+        (SNP[: SNP.index("[keybroker.snp")], "needs a table snp"),
+        (SNP.replace("[keybroker]", "[keybroker]\nproduct_id = 1"), "are of sgx"),
+    ],
+)
+def test_mistakes_with_virtual_machines(tmp_path: Path, text: str, why: str) -> None:
+    """Tables of other hardware, and missing ones of one's own, are said."""
+    with pytest.raises(ConfigError, match=why):
+        load_policy(written(tmp_path, text))

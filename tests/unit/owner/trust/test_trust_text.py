@@ -1,0 +1,78 @@
+"""The trust report: what it says of a service, in words and for machines."""
+
+from __future__ import annotations
+
+import json
+
+from sealflow.attest.evidence import BoundClaims, Role, report_data
+from sealflow.attest.simulated.measurement import simulated_measurement
+from sealflow.owner.trust.report import TrustReport, verify_directory
+from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
+from tests.sim.published import NOW_MS, Published
+
+
+def report() -> TrustReport:
+    """A report on a simulated service."""
+    published = Published.create()
+    return verify_directory(published.document(), published.policy, NOW_MS)[0]
+
+
+def test_simulation() -> None:
+    """A report on a simulation says so in its first words, and that the operator sees all."""
+    found = report()
+    assert found.simulated
+    assert hardware(found.approval.claims).startswith("SIMULATED Intel SGX")
+    assert {each.who: each.sees for each in visibility(simulated=found.simulated)} == {
+        "this machine": True,
+        "enclaves of the deployment": True,
+        "operator, administrators, cloud": True,
+        "gateway, queue, engine, network": False,
+        "owner of the model": False,
+    }
+
+
+def test_facts() -> None:
+    """Everything that was proved is listed with what vouches for it and how old it is."""
+    found = report()
+    listed = {
+        each.name: each
+        for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 90_000)
+    }
+    assert listed["code"].value == simulated_measurement(Role.KEY_BROKER).hex()
+    assert listed["settings"].value == found.directory.manifest_digest
+    assert listed["TCB status"].value == "UpToDate; no advisories"
+    assert listed["directory"].value.endswith("(1 minute old)")
+    assert listed["status is of"].value.endswith("(1 hour old)")
+    assert "post-quantum" in listed["requests are sealed to"].value
+    assert all(each.by for each in listed.values())
+    late = {
+        each.name: each.value
+        for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 10**10)
+    }
+    assert late["requests are sealed to"] == "no key in force"
+
+
+def test_not_proved() -> None:
+    """What no evidence proves is in every report."""
+    words = " ".join(f"{what} {why}" for what, why in NOT_PROVED)
+    for gap in ("drop", "sizes", "side channels", "errors", "owner decides", "clock"):
+        assert gap in words
+
+
+def test_json() -> None:
+    """Machines get the same: JSON with the verdict, who sees, and what was not proved."""
+    value = json.loads(json.dumps(report().to_json()))
+    assert value["verified"] is True
+    assert value["simulated"] is True
+    assert value["sees_plaintext"]["operator, administrators, cloud"] is True
+    assert value["not_proved"] == [what for what, _ in NOT_PROVED]
+
+
+def test_bound_claims_are_what_was_quoted() -> None:
+    """The report's claims are those that the quote commits to, byte for byte."""
+    found = report()
+    bound = found.approval.claims.bound
+    again = BoundClaims.parse(bound.encode())
+    assert again == bound
+    committed = report_data(bound.encode(), bound.role, found.approval.claims.domain)
+    assert found.approval.claims.report.report_data == committed

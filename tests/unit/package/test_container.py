@@ -1,0 +1,101 @@
+"""Packages: what comes out is what the owner put in."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.errors import BundleError, MalformedError, OpenError
+from sealflow.package.container import read_package, seal_package
+from sealflow.package.statement import encode_envelope, sign_statement
+from sealflow.seal.keys import OpeningKey, Suite
+from tests.sim.bundles import (
+    FILES,
+    KEY,
+    MANIFEST,
+    OWNER,
+    PACKAGE,
+    SIGNER,
+    joined,
+    opened,
+    packed,
+    split,
+)
+
+
+@pytest.mark.parametrize("suite", Suite)
+@pytest.mark.parametrize("size", [0, 1, 16_383, 16_384, 65_536, 200_001])
+def test_a_package_opens_to_its_files(suite: Suite, size: int) -> None:
+    """In every suite, with files around the borders of chunks."""
+    owner = OpeningKey.generate(suite)
+    files = {**FILES, "model.bin": bytes(range(256)) * 800}
+    files["model.bin"] = files["model.bin"][:size]
+    package = read_package(bytearray(packed(files, owner))).verify(SIGNER)
+    assert package.manifest == MANIFEST
+    assert package.signer == SIGNER
+    content_key = package.unwrap(owner)
+    assert package.open_files(content_key, suite.domain) == files
+
+
+def test_packing_tells_how_far_it_is() -> None:
+    """The pieces add up to the files and the manifest."""
+    done: list[int] = []
+    files = {**FILES, "model.bin": bytes(150_000)}
+    seal_package(MANIFEST, files, signing=KEY, sealing=OWNER.sealing, progress=done.append)
+    assert sum(done) == sum(map(len, files.values())) + len(MANIFEST.encode())
+    assert len(done) > len(files)
+
+
+def test_two_packings_share_nothing() -> None:
+    """Each has a content key and a name of its own, and looks like noise."""
+    first, second = read_package(PACKAGE), read_package(packed())
+    assert first.digest != second.digest
+    assert split(PACKAGE)[2] != split(packed())[2]
+    assert b"weights of it" not in PACKAGE
+
+
+@pytest.mark.parametrize("names", [["model.xml"], [*FILES, "manifest.json"], [*FILES, "../x"], []])
+def test_a_package_has_exactly_the_manifests_files(names: list[str]) -> None:
+    """Nothing is left out or smuggled in."""
+    with pytest.raises(BundleError):
+        packed(dict.fromkeys(names, b""))
+
+
+def test_every_flipped_byte_is_refused() -> None:
+    """No byte of a package can change unnoticed: lengths, statement, wrapped key and files."""
+    for at in range(len(PACKAGE)):
+        changed = bytearray(PACKAGE)
+        changed[at] ^= 1 << at % 8
+        with pytest.raises((BundleError, OpenError, MalformedError)):
+            opened(changed)
+            pytest.fail(f"byte {at} does not count")
+
+
+def test_every_truncation_is_refused() -> None:
+    """So is a byte more."""
+    for end in range(len(PACKAGE)):
+        with pytest.raises(BundleError):
+            read_package(memoryview(PACKAGE)[:end])
+    with pytest.raises(BundleError):
+        read_package(PACKAGE + b"\0")
+
+
+def test_another_signer_or_digest_is_refused() -> None:
+    """The caller says whose package it wants, and may say which."""
+    unverified = read_package(PACKAGE)
+    other = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
+    assert unverified.verify(SIGNER, digest=unverified.digest).digest == unverified.digest
+    for signer, digest in ((other, None), (SIGNER, "0" * 64), (SIGNER, "")):
+        with pytest.raises(BundleError):
+            unverified.verify(signer, digest=digest)
+
+
+def test_a_signature_by_somebody_else_in_the_signers_name_is_refused() -> None:
+    """The key id in the envelope proves nothing."""
+    envelope, wrapped, sealed = split(PACKAGE)
+    payload = read_package(PACKAGE)._payload
+    forged = encode_envelope(payload, sign_statement(payload, Ed25519PrivateKey.generate()), SIGNER)
+    assert len(forged) == len(envelope)
+    unverified = read_package(joined(forged, wrapped, sealed))
+    with pytest.raises(BundleError, match="signature"):
+        unverified.verify(SIGNER)

@@ -1,0 +1,79 @@
+"""Epochs on a driven clock: announced ahead, retired, destroyed after their grace."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealflow.attest.evidence import Role
+from sealflow.documents.revocation import RevokedKind
+from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKeys
+from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
+
+DEPLOYMENT = made().deployment
+EPOCH_MS, GRACE_MS = 1000 * DEPLOYMENT.epoch_s, 1000 * DEPLOYMENT.grace_s
+
+
+def _active(epochs: EpochKeys, now_ms: int) -> list[str]:
+    return [each.kid for each in epochs if each.not_before_ms <= now_ms < each.retire_ms]
+
+
+def test_one_key_is_in_force_and_one_announced() -> None:
+    """The next key is known a whole epoch before it counts."""
+    epochs = EpochKeys(DEPLOYMENT)
+    assert epochs.advance(NOW_MS)
+    now, following = epochs
+    assert now.not_before_ms == NOW_MS - 1000 * DEPLOYMENT.clock_skew_s
+    assert now.retire_ms == following.not_before_ms == NOW_MS + EPOCH_MS
+    assert now.destroy_ms == now.retire_ms + GRACE_MS
+    assert not epochs.advance(now.retire_ms - 1)
+    assert epochs.advance(now.retire_ms)
+    assert [each.kid for each in epochs][:2] == [now.kid, following.kid]
+    assert epochs.advance(now.destroy_ms)
+    assert now.kid not in [each.kid for each in epochs]
+
+
+@given(st.lists(st.integers(0, 5 * EPOCH_MS), max_size=12), st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_happens_one_key_is_in_force(steps: list[int], data: st.DataObject) -> None:
+    """After leaps, turns and destruction there is one key in force, one announced, and a bound."""
+    epochs, now_ms = EpochKeys(DEPLOYMENT), NOW_MS
+    epochs.advance(now_ms)
+    for step in steps:
+        now_ms += step
+        epochs.advance(now_ms)
+        match data.draw(st.sampled_from(("nothing", "turn", "destroy"))):
+            case "turn":
+                epochs.rotate(now_ms)
+            case "destroy":
+                assert epochs.destroy(data.draw(st.sampled_from([e.kid for e in epochs])), now_ms)
+        assert len(_active(epochs, now_ms)) == 1
+        *_, last = epochs
+        assert last.not_before_ms > now_ms
+        assert len(list(epochs)) <= MAX_EPOCHS
+        assert all(now_ms < each.destroy_ms for each in epochs)
+
+
+def test_a_revoked_worker_gets_nothing_and_knows_no_later_key() -> None:
+    """All keys that it was granted are retired at once, and still open what was queued."""
+    broker, worker = Instance().lead(), identity(Role.WORKER)
+    known = {key.opening.sealing.key_id for key in broker.grant(worker).keys}
+    assert "error" not in broker.revoke(RevokedKind.WORKER, worker.instance)
+    active = [key for key in broker.directory.keys if key.not_before_ms <= NOW_MS < key.retire_ms]
+    assert len(active) == 1
+    assert not known & {key.kid for key in active}
+    assert known <= {key.kid for key in broker.directory.keys}
+    assert broker.enroll(worker)["error"]["code"] == "evidence"
+    broker.grant(identity(Role.WORKER))
+
+
+def test_a_revoked_key_is_gone() -> None:
+    """From the directory, from later grants, and from the state."""
+    broker = Instance().lead()
+    kid = broker.directory.keys[0].kid
+    broker.revoke(RevokedKind.KEY, kid)
+    after = broker.successor()
+    for each in (broker, after):
+        assert kid not in {key.kid for key in each.directory.keys}
+        granted = each.grant(identity(Role.WORKER))
+        assert kid not in {key.opening.sealing.key_id for key in granted.keys}

@@ -1,0 +1,296 @@
+"""The lease: what a key broker grants is served, what it no longer grants is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from base64 import b64encode
+from functools import cache, partial
+from typing import Any
+
+import pytest
+
+from sealflow.attest.evidence import Role
+from sealflow.documents.directory import SignedDirectory
+from sealflow.documents.revocation import RevokedKind
+from sealflow.trusted.port import FatalError
+from sealflow.trusted.worker.lease.enrollment import Enrollment, VerifiedKeyBroker
+from sealflow.trusted.worker.lease.host_requests import HostRequests
+from sealflow.wire.frame_payloads import Event, Fatal
+from sealflow.wire.frames import FrameKind
+from sealflow.wire.ids import ModelRef
+from tests.sim.deployments import SimulatedDeployment, simulated_deployment
+from tests.unit.trusted.worker.leases import NOW_MS, Host, identity
+
+
+@cache
+def _made() -> SimulatedDeployment:
+    return simulated_deployment(NOW_MS)
+
+
+def _nothing() -> None:
+    """Go on."""
+
+
+def test_a_worker_serves_what_it_is_granted() -> None:
+    """Keys at once, each model as soon as it is loaded; the host is told what is ready."""
+    host = Host(_made())
+    digest = host.pack("first")
+    first, second = host.run()
+    assert host.events == [Event.MODEL_LOADED, Event.ENROLLED]
+    assert host.ready == [[], ["first"]]
+    assert (dict(first.models), set(second.models)) == ({}, {ModelRef(name="first", version="1")})
+    directory = json.loads(host.document)["directory"]
+    assert directory
+    published = _directory_keys(host)
+    for serving in (first, second):
+        assert {key.opening.sealing.key_id for key in serving.keys} == published
+        assert serving.lease_ms == NOW_MS + 1000 * _made().deployment.lease_s
+    assert second.models[ModelRef(name="first", version="1")].digest == digest
+    (kind, payload) = next(frame for frame in reversed(host.frames) if frame[0] is FrameKind.READY)
+    assert kind is FrameKind.READY
+    ready = json.loads(payload)
+    assert (ready["simulated"], ready["threads"]) == (True, 1)
+    assert ready["models"] == [
+        {"name": "first", "version": "1", "digest": digest, "runtime": "onnx", "max_batch": 8}
+    ]
+
+
+def _directory_keys(host: Host) -> set[str]:
+    signed = SignedDirectory.parse(host.document)
+    public = host.broker_identity.signing.public_key().public_bytes_raw()
+    directory = signed.verify(public, _made().deployment.tee.domain)
+    return {key.kid for key in directory.keys}
+
+
+def test_a_new_publication_is_taken_up() -> None:
+    """A newer directory makes the worker ask again; what it has already is not fetched again."""
+    host = Host(_made())
+    first = host.pack("first")
+
+    def publish() -> None:
+        host.pack("second")
+        host.tell()
+
+    servings = host.run(publish)
+    assert host.ready[-1] == ["first", "second"]
+    assert len(host.wanted) == 2
+    assert host.wanted[0] == first
+    assert {ref.name for ref in servings[-1].models} == {"first", "second"}
+
+
+def test_an_old_directory_changes_nothing() -> None:
+    """What is known already is no news, and the worker waits on until the lease is due."""
+    host = Host(_made())
+    host.pack("first")
+    lease_ms = 1000 * _made().deployment.lease_s
+
+    def tick() -> None:
+        for eighth in range(9):
+            host.clock.advance(NOW_MS + eighth * lease_ms // 8)
+            host.tell()
+
+    ticking = threading.Thread(target=tick)
+    host.run(ticking.start)
+    ticking.join(60)
+    assert host.events.count(Event.ENROLLED) == 2
+    assert len(host.wanted) == 1
+
+
+def test_the_lease_is_renewed() -> None:
+    """Time alone brings a new grant, with a later end and the models that are there already."""
+    host = Host(_made())
+    host.pack("first")
+    lease_ms = 1000 * _made().deployment.lease_s
+
+    def later() -> None:
+        host.clock.advance(NOW_MS + lease_ms)
+        host.broker.advance(NOW_MS + lease_ms)
+
+    servings = host.run(later)
+    assert servings[-1].lease_ms == servings[0].lease_ms + lease_ms
+    assert set(servings[-1].models) == {ModelRef(name="first", version="1")}
+    assert len(host.wanted) == 1
+
+
+def test_a_missing_package_is_asked_for_again() -> None:
+    """A host that has it a moment later serves it then."""
+    host = Host(_made())
+    digest = host.pack("first")
+    package = host.packages.pop(digest)
+    host.run(partial(host.packages.__setitem__, digest, package))
+    assert host.events == [Event.PACKAGE_MISSING, Event.MODEL_LOADED, Event.ENROLLED]
+    assert host.ready[-1] == ["first"]
+
+
+def test_a_damaged_package_does_not_stop_the_others() -> None:
+    """The host is told which it was; it is not asked for again until something changes."""
+    host = Host(_made())
+    bad, good = host.pack("bad"), host.pack("good")
+    package = host.packages[bad]
+    host.packages[bad] = package[:-1] + bytes([package[-1] ^ 1])
+    host.run()
+    assert sorted(host.events) == ["enrolled", "model_loaded", "package_refused"]
+    assert host.ready[-1] == ["good"]
+    refused = [json.loads(payload) for kind, payload in host.frames if kind is FrameKind.EVENT]
+    assert {"event": "package_refused", "digest": bad} in refused
+    assert {"event": "model_loaded", "digest": good} in refused
+
+
+def test_a_restarted_key_broker_goes_on() -> None:
+    """It grants the same keys and models again: the worker loads nothing anew."""
+    host = Host(_made())
+    host.pack("first")
+
+    def restart() -> None:
+        host.restart_broker()
+        host.tell()
+
+    before, *_, after = host.run(restart)
+    assert [key.opening.seed for key in after.keys] == [key.opening.seed for key in before.keys]
+    assert set(after.models) == {ModelRef(name="first", version="1")}
+    assert len(host.wanted) == 1
+    assert host.events.count(Event.ENROLLED) == 2
+
+
+def test_a_key_broker_with_an_older_state_ends_the_worker() -> None:
+    """Nor with another history: whoever started it can take nothing back."""
+    for back in (lambda host: host.restart_broker(host.states[0]), _replace):
+        host = Host(_made())
+        host.pack("first")
+        host.pack("second")
+
+        def roll_back(back: Any = back, host: Host = host) -> None:
+            back(host)
+            host.tell()
+
+        with pytest.raises(FatalError) as caught:
+            host.run(roll_back)
+        assert caught.value.code is Fatal.KEY_BROKER_ROLLED_BACK
+
+
+def _replace(host: Host) -> None:
+    host.replace_broker(_made())
+
+
+def test_a_revoked_model_is_dropped() -> None:
+    """What is no longer granted is no longer served."""
+    host = Host(_made())
+    digest = host.pack("first")
+
+    def revoke() -> None:
+        host.revoke(RevokedKind.MODEL, digest)
+        host.tell()
+
+    servings = host.run(revoke)
+    assert servings[-1].models == {}
+    dropped = [json.loads(payload) for kind, payload in host.frames if kind is FrameKind.EVENT]
+    assert {"event": "model_dropped", "digest": digest} in dropped
+    assert host.ready[-1] == []
+
+
+def test_a_key_broker_that_is_away_is_asked_again() -> None:
+    """It may start after its workers."""
+    host = Host(_made())
+    host.pack("first")
+    host.away = 2
+    host.run(_nothing, _nothing)
+    assert host.events[:2] == [Event.KEY_BROKER_UNREACHABLE] * 2
+    assert host.ready[-1] == ["first"]
+
+
+def _swap_grant(value: dict[str, Any]) -> None:
+    if "grant" in value:
+        value["grant"] = b64encode(bytes(200)).decode()
+
+
+def _no_grant(value: dict[str, Any]) -> None:
+    value.pop("grant", None)
+
+
+@pytest.mark.parametrize("damage", [_swap_grant, _no_grant])
+def test_a_grant_of_nobody_is_not_taken(damage: Any) -> None:
+    """What a host writes in the key broker's name is refused, and asked for again."""
+    host = Host(_made(), damage=damage)
+    host.pack("first")
+
+    def repair() -> None:
+        assert host.ready == []
+        host.damage = None
+
+    host.run(repair)
+    assert host.events[0] is Event.ENROLLMENT_REFUSED
+    assert host.ready[-1] == ["first"]
+
+
+def test_errors_of_the_key_broker_are_for_a_while() -> None:
+    """A challenge that it forgot, or an error that it does not explain, is tried again."""
+    for error in ({"code": "unknown_challenge", "detail": ""}, "text"):
+
+        def fail(value: dict[str, Any], error: object = error) -> None:
+            value.clear()
+            value["error"] = error
+
+        host = Host(_made(), damage=fail)
+        host.run()
+        assert host.events == [Event.KEY_BROKER_UNREACHABLE]
+
+
+def test_a_key_broker_of_another_platform_ends_the_worker() -> None:
+    """Whoever cannot prove what the policy asks for is not asked for keys."""
+    host = Host(_made())
+    host.replace_broker(simulated_deployment(NOW_MS))
+    with pytest.raises(FatalError) as caught:
+        host.run()
+    assert caught.value.code is Fatal.KEY_BROKER_UNTRUSTED
+    assert host.ready == []
+
+
+def test_evidence_that_does_not_parse_ends_the_worker() -> None:
+    """A host cannot put words in the key broker's mouth."""
+
+    def spoil(value: dict[str, Any]) -> None:
+        value["evidence"] = {}
+
+    with pytest.raises(FatalError) as caught:
+        Host(_made(), damage=spoil).run()
+    assert caught.value.code is Fatal.KEY_BROKER_UNTRUSTED
+
+
+def test_a_worker_that_is_not_approved_ends() -> None:
+    """Asking again with the same code would not help."""
+    made = _made()
+    other = dataclasses.replace(made.deployment.worker, measurements=frozenset({"0" * 64}))
+    deployment = dataclasses.replace(made.deployment, worker=other)
+    host = Host(dataclasses.replace(made, deployment=deployment))
+    with pytest.raises(FatalError) as caught:
+        host.run()
+    assert caught.value.code is Fatal.NOT_APPROVED
+
+
+def test_closing_ends_the_conversation() -> None:
+    """A worker whose host is gone stops asking, also in the middle."""
+    host = Host(_made())
+    host.messages.close()
+    host.keeping.run()
+    assert host.events == []
+    closed = Host(_made())
+    closed.keeping.close()
+    closed.keeping.run()
+    assert closed.frames == []
+
+
+def test_news_are_told_from_noise() -> None:
+    """A directory is news if it is later, or of another key broker, or no directory at all."""
+    host = Host(_made())
+    worker = identity(_made(), Role.WORKER)
+    enrollment = Enrollment(worker, HostRequests(host))  # type: ignore[arg-type]
+    signing_key = host.broker_identity.signing.public_key().public_bytes_raw()
+    keybroker = VerifiedKeyBroker(signing_key=signing_key, until_ms=NOW_MS)
+    version = 1
+    assert not enrollment.newer(host.document, keybroker, version)
+    assert enrollment.newer(host.document, keybroker, version - 1)
+    assert enrollment.newer(b"noise", keybroker, version)
+    host.restart_broker()
+    assert enrollment.newer(host.document, keybroker, version)

@@ -1,0 +1,93 @@
+"""The wheel, built once, and an environment for each of its extras."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.sim.environments import ROOT, Uv, pins
+from tools.setup.pythons import find_flink_python, flink_note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.sim.environments import Environment
+
+    Make = Callable[..., Environment]
+
+DOWNLOADS_S: Final = 900
+"""For the first run on a machine, which fills uv's cache."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test of this folder the time that a download takes."""
+    for item in items:
+        if "tests/wheel" in item.nodeid:
+            item.add_marker(pytest.mark.timeout(DOWNLOADS_S))
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the wheel and the source archive, built from this checkout."""
+    folder = tmp_path_factory.mktemp("dist")
+    build(ROOT, folder, "wheel", "sdist")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(dist: Path) -> Path:
+    """The wheel."""
+    (found,) = dist.glob("*.whl")
+    return found
+
+
+def build(source: Path, folder: Path, *targets: str) -> None:
+    """Build targets of a source folder, as every builder of packages does, without isolation."""
+    for target in targets:
+        command = (sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder))
+        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def make(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    """Make an environment with an extra, or without one for "", once."""
+    uv = Uv()
+    made: dict[tuple[str, str], Environment] = {}
+
+    def of(extra: str, python: str = sys.executable) -> Environment:
+        if (extra, python) not in made:
+            folder = tmp_path_factory.mktemp(extra or "base") / "env"
+            what = (
+                f"sealflow[{extra}] @ {wheel.as_uri()}" if extra else f"sealflow @ {wheel.as_uri()}"
+            )
+            listed = pins("flink.txt" if extra == "flink" else "constraints.txt")
+            made[extra, python] = uv.make(folder, python, what, listed)
+        return made[extra, python]
+
+    yield of
+    # Otherwise the cache keeps the wheel of every run.
+    uv("cache", "clean", "sealflow")
+
+
+@pytest.fixture(scope="session")
+def python_of_flink() -> str:
+    """A Python for which Apache Flink 2.3 has wheels."""
+    found = find_flink_python()
+    if found is None:
+        pytest.skip(flink_note())
+    return found
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A working directory outside of the checkout, with a path short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
