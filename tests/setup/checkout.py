@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WHEELS: Final = ROOT / ".tools" / "wheels"
+NEWEST_OF_OLD_PIPS: Final = (3, 11)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,27 @@ class Checkout:
     def command(*names: str) -> Sequence[str]:
         """Return the command that users and the Makefile run."""
         return (sys.executable, "-m", "tools.setup", *names)
+
+
+def make_with_pip(environment: Path, version: str = "") -> Path:
+    """Make an environment with a release of pip, the listed one unless it is named.
+
+    The test is skipped if this Python cannot run that release.
+    """
+    (listed,) = re.findall(
+        r"^pip==(\S+)", (ROOT / "requirements" / "audit.txt").read_text(), re.MULTILINE
+    )
+    (wheel,) = WHEELS.glob(f"pip-{version or listed}-*.whl")
+    command = [sys.executable, "-I", "-m", "venv", "--without-pip", str(environment)]
+    subprocess.run(command, check=True)
+    python = environment / "bin" / "python"
+    options = ("install", "--quiet", "--no-index", "--no-compile", wheel)
+    done = subprocess.run([python, wheel / "pip", *options], capture_output=True, check=False)
+    if done.returncode and version and sys.version_info[:2] > NEWEST_OF_OLD_PIPS:
+        pytest.skip(f"pip {version} does not run on Python 3.{sys.version_info[1]}")
+    assert done.returncode == 0, done.stderr
+    assert installed(environment) == {"pip": version or listed}
+    return python
 
 
 def installed(environment: Path) -> dict[str, str]:

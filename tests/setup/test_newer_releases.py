@@ -7,17 +7,16 @@ and for several of them a newer one that the list does not know.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.setup import closure
-from tests.setup.checkout import ROOT, WHEELS, Checkout, installed
+from tests.setup.checkout import ROOT, WHEELS, Checkout, installed, make_with_pip
 from tests.setup.loopback import Index, index
 from tests.setup.wheels import make_wheel
-from tools.setup import pythons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
 LISTS = ROOT / "requirements"
 NEWER = ("cachecontrol", "filelock", "packaging", "pip", "requests", "uv", "coverage", "pip-audit")
-PIPS = ("23.0.1", "23.2.1", "newest")
+PIPS = ("23.0.1", "23.2.1", "")
+"""Releases of pip; the last one is the listed one, the newest."""
 
 
 def listed(text: str) -> dict[str, str]:
@@ -50,26 +50,11 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
         pytest.skip("no wheels here: make tools")
     folder = tmp_path_factory.mktemp("index")
     for path in WHEELS.glob("*.whl"):
-        (folder / path.name).hardlink_to(path)
+        shutil.copyfile(path, folder / path.name)
     for each in NEWER:
         make_wheel(folder, each, "999", extras=["filecache", "toml"])
     with index(folder) as served:
         yield served
-
-
-def make_with_pip(environment: Path, pip: str) -> Path:
-    """Make an environment with a release of pip; skip if that does not run on this Python."""
-    version = RELEASES["pip"] if pip == "newest" else pip
-    (wheel,) = WHEELS.glob(f"pip-{version}-*.whl")
-    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", environment], check=True)
-    python = environment / "bin" / "python"
-    options = ("install", "--quiet", "--no-index", "--no-compile", wheel)
-    done = subprocess.run([python, wheel / "pip", *options], capture_output=True, check=False)
-    if done.returncode and sys.version_info[:2] > (3, 11):
-        pytest.skip(f"pip {version} does not run on Python {pythons.text(sys.version_info[:2])}")
-    assert done.returncode == 0, done.stderr
-    assert installed(environment) == {"pip": version}
-    return python
 
 
 @pytest.mark.parametrize("pip", PIPS)

@@ -29,11 +29,11 @@ def check_refusal(stages: Stages, stage: str, sentence: str, **variables: str) -
     assert "s3cret" not in done.stdout + done.stderr
 
 
-BOTH = pytest.mark.parametrize("stage", ["pip", "uv"])
-"""Pip and uv ask the same index, and word its refusals in their own ways."""
+ALL = pytest.mark.parametrize("stage", ["pip", "pip 23.2.1", "uv"])
+"""They ask the same index, and word its refusals in their own ways."""
 
 
-@BOTH
+@ALL
 def test_unreachable(stage: str, stages: Stages) -> None:
     """Without a network it says which index was not reached."""
     address = closed_port()
@@ -47,7 +47,9 @@ def test_unknown_host(stages: Stages) -> None:
     check_refusal(stages, "uv", f"{address} was not reached", PIP_INDEX_URL=address)
 
 
-@pytest.mark.parametrize(("stage", "status"), [("pip", 401), ("uv", 401), ("uv", 403)])
+@pytest.mark.parametrize(
+    ("stage", "status"), [("pip", 401), ("pip 23.2.1", 403), ("uv", 401), ("uv", 403)]
+)
 def test_refused(stage: str, status: int, stages: Stages) -> None:
     """An index that refuses the user is named without the password."""
     with index(stages.wheels, statuses={"": status}) as served:
@@ -55,7 +57,9 @@ def test_refused(stage: str, status: int, stages: Stages) -> None:
         check_refusal(stages, stage, sentence, PIP_INDEX_URL=served.with_login(LOGIN))
 
 
-@pytest.mark.parametrize(("stage", "status"), [("pip", 500), ("uv", 503), ("uv", 429)])
+@pytest.mark.parametrize(
+    ("stage", "status"), [("pip", 500), ("pip 23.2.1", 500), ("uv", 503), ("uv", 429)]
+)
 def test_broken(stage: str, status: int, stages: Stages) -> None:
     """An index that fails itself is said to."""
     with index(stages.wheels, statuses={"": status}) as served:
@@ -63,7 +67,7 @@ def test_broken(stage: str, status: int, stages: Stages) -> None:
         check_refusal(stages, stage, sentence, PIP_INDEX_URL=served.address)
 
 
-@BOTH
+@ALL
 def test_lacking(stage: str, stages: Stages) -> None:
     """An index that lacks a release is said to."""
     with index(stages.wheels, statuses={"uv": 404, "lx-beta": 404}) as served:
@@ -71,7 +75,7 @@ def test_lacking(stage: str, stages: Stages) -> None:
         check_refusal(stages, stage, sentence, PIP_INDEX_URL=served.address)
 
 
-@BOTH
+@ALL
 def test_another_file(stage: str, stages: Stages, tmp_path: Path) -> None:
     """A file that is not the pinned one is not installed."""
     make_wheel(tmp_path, "lx-alpha", "1.0", payload=b"evil")
@@ -93,7 +97,7 @@ def test_a_damaged_file(stages: Stages, tmp_path: Path) -> None:
         check_refusal(stages, "uv", sentence, PIP_INDEX_URL=served.address)
 
 
-@BOTH
+@ALL
 def test_unknown_authority(stage: str, stages: Stages, tmp_path: Path) -> None:
     """It says where to name an authority that the machine does not know."""
     _, server = make_certificates(tmp_path)
@@ -102,7 +106,7 @@ def test_unknown_authority(stage: str, stages: Stages, tmp_path: Path) -> None:
         check_refusal(stages, stage, sentence, PIP_INDEX_URL=served.address)
 
 
-@BOTH
+@ALL
 def test_expired_certificate(stage: str, stages: Stages, tmp_path: Path) -> None:
     """An expired certificate is not taken for one of an unknown authority."""
     authority, server = make_certificates(tmp_path, age_days=1)
@@ -111,7 +115,9 @@ def test_expired_certificate(stage: str, stages: Stages, tmp_path: Path) -> None
         check_refusal(stages, stage, f"{served.address} has expired", **known)
 
 
-@pytest.mark.parametrize(("stage", "scheme"), [("pip", "https"), ("uv", "http"), ("uv", "https")])
+@pytest.mark.parametrize(
+    ("stage", "scheme"), [("pip", "https"), ("pip 23.2.1", "http"), ("uv", "http"), ("uv", "https")]
+)
 def test_proxy_wants_a_login(stage: str, scheme: str, stages: Stages, tmp_path: Path) -> None:
     """A proxy that refuses is named, and its password is not."""
     authority, server = make_certificates(tmp_path)
@@ -123,7 +129,9 @@ def test_proxy_wants_a_login(stage: str, scheme: str, stages: Stages, tmp_path: 
         check_refusal(stages, stage, sentence, **asked)
 
 
-@pytest.mark.parametrize(("stage", "scheme"), [("pip", "http"), ("uv", "http"), ("uv", "https")])
+@pytest.mark.parametrize(
+    ("stage", "scheme"), [("pip", "https"), ("pip 23.2.1", "http"), ("uv", "http"), ("uv", "https")]
+)
 def test_no_proxy_there(stage: str, scheme: str, stages: Stages) -> None:
     """A proxy that is not there is named."""
     address = closed_port().removesuffix("/simple")
