@@ -22,7 +22,7 @@ OPENERS = (
 
 def test_operators(make: Make, python_of_flink: str, place: Path) -> None:
     """The job's module and the program that submits it import."""
-    program = "import sealflow.host.engine.flink.job, sealflow.host.engine.flink.submit"
+    program = "import sealflow.host.engine.flink.submit"
     done = make("flink", python_of_flink).python("-c", program, cwd=place)
     assert (done.code, done.err) == (0, "")
 
