@@ -40,44 +40,31 @@ def configure_pip(folder: Path, **options: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-def test_login(stage: str, stages: Stages) -> None:
+def test_login(stages: Stages) -> None:
     """A user and a password in the address of an index are used."""
     with index(stages.wheels, login="joe:s3cret") as served:
-        check_success(stages.new(stage), PIP_INDEX_URL=served.with_login("joe:s3cret"))
+        check_success(stages.new("pip"), PIP_INDEX_URL=served.with_login("joe:s3cret"))
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-def test_pip_conf(stage: str, stages: Stages, tmp_path: Path) -> None:
+def test_pip_conf(stages: Stages, tmp_path: Path) -> None:
     """What pip's own file says counts: index, authority and proxy."""
     authority, server = make_certificates(tmp_path)
     with index(stages.wheels, certificate=server) as served, proxy() as between:
         path = configure_pip(
             tmp_path, index_url=served.address, cert=str(authority), proxy=between.address
         )
-        check_success(stages.new(stage), PIP_CONFIG_FILE=path)
+        check_success(stages.new("pip"), PIP_CONFIG_FILE=path)
         assert set(between.asked) == {served.address.split("/")[2]}
 
 
-@pytest.mark.parametrize(
-    ("stage", "name"),
-    [
-        ("pip", "SSL_CERT_FILE"),
-        ("uv", "SSL_CERT_FILE"),
-        ("pip", "SSL_CERT_DIR"),
-        ("uv", "SSL_CERT_DIR"),
-        ("pip", "REQUESTS_CA_BUNDLE"),
-        ("uv", "REQUESTS_CA_BUNDLE"),
-        ("uv", "PIP_CERT"),
-    ],
-)
-def test_authority(stage: str, name: str, stages: Stages, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["PIP_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"])
+def test_authority(name: str, stages: Stages, tmp_path: Path) -> None:
     """An authority that is named for one program is known to all."""
     authority, server = make_certificates(tmp_path)
     server = server.rename(stages.new("start").home / server.name)
     value = tmp_path if name == "SSL_CERT_DIR" else authority
     with index(stages.wheels, certificate=server) as served:
-        check_success(stages.new(stage), PIP_INDEX_URL=served.address, **{name: str(value)})
+        check_success(stages.new("pip"), PIP_INDEX_URL=served.address, **{name: str(value)})
 
 
 def test_two_authorities(stages: Stages, tmp_path: Path) -> None:
@@ -91,13 +78,12 @@ def test_two_authorities(stages: Stages, tmp_path: Path) -> None:
         check_success(stages.new("uv"), PIP_INDEX_URL=served.address, **named)
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-def test_system_authority(stage: str, stages: Stages, tmp_path: Path) -> None:
+def test_system_authority(stages: Stages, tmp_path: Path) -> None:
     """An authority that was added to the system's is known without any setting."""
     if not Path(SYSTEM).exists() or subprocess.run([*UNSHARED, "true"], check=False).returncode:
         pytest.skip("no system authorities, or no mounts of its own for a process")
     authority, server = make_certificates(tmp_path)
-    checkout = stages.new(stage)
+    checkout = stages.new("pip")
     with index(stages.wheels, certificate=server) as served:
         script = f"mount --bind {authority} {SYSTEM} && exec {' '.join(checkout.command('audit'))}"
         done = subprocess.run(
@@ -112,13 +98,11 @@ def test_system_authority(stage: str, stages: Stages, tmp_path: Path) -> None:
     assert installed(checkout.root / ".venv-audit") == LISTED
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-@pytest.mark.parametrize("form", ["http://{0}", "{0}"])
-def test_proxy(stage: str, form: str, stages: Stages) -> None:
-    """A proxy with a login is asked for everything, with or without its scheme."""
+def test_proxy(stages: Stages) -> None:
+    """A proxy with a login is asked for everything; its scheme may be left out, as for pip."""
     with index(stages.wheels) as served, proxy(login="joe:s3cret") as between:
-        value = form.format(f"joe:s3cret@{between.address.removeprefix('http://')}")
-        check_success(stages.new(stage), PIP_INDEX_URL=served.address, PIP_PROXY=value)
+        value = f"joe:s3cret@{between.address.removeprefix('http://')}"
+        check_success(stages.new("pip"), PIP_INDEX_URL=served.address, PIP_PROXY=value)
         assert set(between.asked) >= set(map(f"{served.address}/{{}}/".format, LISTED))
 
 
@@ -135,11 +119,10 @@ def test_proxy_of_the_environment(stages: Stages, tmp_path: Path) -> None:
         assert between.asked == []
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-def test_uv_index_alone(stage: str, stages: Stages) -> None:
+def test_uv_index_alone(stages: Stages) -> None:
     """An index that is set for uv serves the step of pip, too; its name is none of pip's."""
     with index(stages.wheels) as served:
-        check_success(stages.new(stage), UV_DEFAULT_INDEX=f"own={served.address}")
+        check_success(stages.new("pip"), UV_DEFAULT_INDEX=f"own={served.address}")
 
 
 def test_uv_index_first(stages: Stages) -> None:
@@ -149,27 +132,24 @@ def test_uv_index_first(stages: Stages) -> None:
         check_success(stages.new("uv"), **own)
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
 @pytest.mark.parametrize("name", ["PIP_EXTRA_INDEX_URL", "UV_INDEX"])
-def test_second_index(stage: str, name: str, stages: Stages, tmp_path: Path) -> None:
+def test_second_index(name: str, stages: Stages, tmp_path: Path) -> None:
     """A release may lie on any of several indexes, where others lack it or have a newer one."""
     make_wheel(tmp_path, "lx-beta", "2.0")
     with index(tmp_path) as first, index(stages.wheels) as second:
         asked = {"PIP_INDEX_URL": second.address, name: first.address}
-        check_success(stages.new(stage), **asked)
+        check_success(stages.new("pip"), **asked)
         asked = {"PIP_INDEX_URL": first.address, name: second.address}
-        check_success(stages.new(stage), **asked)
+        check_success(stages.new("pip"), **asked)
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-def test_folder(stage: str, stages: Stages, tmp_path: Path) -> None:
+def test_folder(stages: Stages, tmp_path: Path) -> None:
     """A folder of files serves in place of an index; one that is not there is passed over."""
     folders = f"{tmp_path / 'missing'} file://{tmp_path}/none {stages.wheels}"
-    check_success(stages.new(stage), PIP_NO_INDEX="1", PIP_FIND_LINKS=folders)
+    check_success(stages.new("pip"), PIP_NO_INDEX="1", PIP_FIND_LINKS=folders)
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-def test_file_index(stage: str, stages: Stages, tmp_path: Path) -> None:
+def test_file_index(stages: Stages, tmp_path: Path) -> None:
     """An index may be a folder of pages."""
     for path in stages.wheels.glob("*.whl"):
         folder = tmp_path / path.name.split("-")[0].replace("_", "-")
@@ -177,11 +157,10 @@ def test_file_index(stage: str, stages: Stages, tmp_path: Path) -> None:
         shutil.copyfile(path, folder / path.name)
         page = f'<!DOCTYPE html><a href="{path.name}">{path.name}</a>'
         (folder / "index.html").write_text(page, encoding="utf-8")
-    check_success(stages.new(stage), PIP_INDEX_URL=tmp_path.as_uri())
+    check_success(stages.new("pip"), PIP_INDEX_URL=tmp_path.as_uri())
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-def test_other_settings(stage: str, stages: Stages, tmp_path: Path) -> None:
+def test_other_settings(stages: Stages, tmp_path: Path) -> None:
     """Settings that are about something else do not change what is installed, nor where."""
     pinned = tmp_path / "constraints.txt"
     pinned.write_text("uv<0.1\nlx-alpha==0.1\n", encoding="utf-8")
@@ -191,7 +170,7 @@ def test_other_settings(stage: str, stages: Stages, tmp_path: Path) -> None:
     path = configure_pip(tmp_path, user="yes", constraint=str(pinned), no_binary=":all:")
     with index(stages.wheels) as served:
         check_success(
-            stages.new(stage),
+            stages.new("pip"),
             PIP_INDEX_URL=served.address,
             PIP_CONFIG_FILE=path,
             PIP_TARGET=target,

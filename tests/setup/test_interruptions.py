@@ -56,8 +56,10 @@ def is_running(group: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("stage", ["pip", "uv"])
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("stage", "stop"),
+    [("pip", signal.SIGINT), ("uv", signal.SIGINT), ("uv", signal.SIGTERM), ("uv", signal.SIGHUP)],
+)
 def test_stopped(stage: str, stop: signal.Signals, stages: Stages) -> None:
     """A set-up that is told to stop says how to go on, and leaves no installer behind."""
     checkout = stages.new(stage)

@@ -95,7 +95,7 @@ def _empty(environment: Path) -> None:
 
 def _make_by_hand(environment: Path) -> None:
     shutil.rmtree(environment)
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
 
 
 def _half(environment: Path) -> None:
@@ -120,16 +120,12 @@ def test_damaged(damage: Callable[[Path], None], complete: Checkout, served: Ind
 
 
 def test_broken_uv(complete: Checkout, served: Index) -> None:
-    """So is uv, and the environment that it is in."""
-    uv = complete.root / ".tools" / "uv"
+    """A program that was cut off while it was written is replaced."""
     (complete.root / ".venv-audit" / ".complete").unlink()
-    (uv / "bin" / "uv").unlink()
-    check_made_anew(complete, served)
-    (complete.root / ".venv-audit" / ".complete").unlink()
-    (uv / "bin" / "uv").unlink()
-    (uv / "bin" / "uv").write_bytes(b"\x7fELF of which the rest is missing")
-    (uv / "bin" / "uv").chmod(0o755)
-    _break_python(uv)
+    uv = complete.root / ".tools" / "uv" / "bin" / "uv"
+    uv.unlink()
+    uv.write_bytes(b"\x7fELF and no more")
+    uv.chmod(0o755)
     check_made_anew(complete, served)
 
 

@@ -47,8 +47,7 @@ def test_unknown_host(stages: Stages) -> None:
     check_refusal(stages, "uv", f"{address} was not reached", PIP_INDEX_URL=address)
 
 
-@BOTH
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(("stage", "status"), [("pip", 401), ("uv", 401), ("uv", 403)])
 def test_refused(stage: str, status: int, stages: Stages) -> None:
     """An index that refuses the user is named without the password."""
     with index(stages.wheels, statuses={"": status}) as served:
@@ -112,8 +111,7 @@ def test_expired_certificate(stage: str, stages: Stages, tmp_path: Path) -> None
         check_refusal(stages, stage, f"{served.address} has expired", **known)
 
 
-@BOTH
-@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(("stage", "scheme"), [("pip", "https"), ("uv", "http"), ("uv", "https")])
 def test_proxy_wants_a_login(stage: str, scheme: str, stages: Stages, tmp_path: Path) -> None:
     """A proxy that refuses is named, and its password is not."""
     authority, server = make_certificates(tmp_path)
