@@ -39,8 +39,13 @@ class Stages:
         folder.mkdir()
         checkout = Checkout.copy(folder, lists={"audit": entries or self.entries})
         if stage != "start":
-            target = checkout.root / ".tools" / "uv"
-            shutil.copytree(self.folder / stage, target, symlinks=True, copy_function=os.link)
+            made, target = self.folder / stage, checkout.root / ".tools" / "uv"
+            shutil.copytree(
+                made, target, symlinks=True, copy_function=os.link, ignore=lambda *_: {"pip"}
+            )
+            # It has a thousand files, and nothing is written there.
+            (packages,) = made.glob("lib/python3*/site-packages")
+            (target / packages.relative_to(made) / "pip").symlink_to(packages / "pip")
         return checkout
 
 

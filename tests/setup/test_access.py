@@ -115,7 +115,7 @@ def test_proxy_of_the_environment(stages: Stages, tmp_path: Path) -> None:
         check_success(stages.new("uv"), **asked)
         assert between.asked
         between.asked.clear()
-        check_success(stages.new("uv"), NO_PROXY="127.0.0.1", **asked)
+        check_success(stages.new("uv"), NO_PROXY="127.0.0.1,localhost", **asked)
         assert between.asked == []
 
 
@@ -138,7 +138,7 @@ def test_second_index(name: str, stages: Stages, tmp_path: Path) -> None:
     make_wheel(tmp_path, "lx-beta", "2.0")
     with index(tmp_path) as first, index(stages.wheels) as second:
         asked = {"PIP_INDEX_URL": second.address, name: first.address}
-        check_success(stages.new("pip"), **asked)
+        check_success(stages.new("uv"), **asked)
         asked = {"PIP_INDEX_URL": first.address, name: second.address}
         check_success(stages.new("pip"), **asked)
 
@@ -167,7 +167,9 @@ def test_other_settings(stages: Stages, tmp_path: Path) -> None:
     (tmp_path / "uv-0.13.9.dist-info").mkdir()
     (tmp_path / "pip.py").write_text("raise SystemExit('not pip')\n", encoding="utf-8")
     target = str(tmp_path / "target")
-    path = configure_pip(tmp_path, user="yes", constraint=str(pinned), no_binary=":all:")
+    path = configure_pip(
+        tmp_path, user="yes", constraint=str(pinned), no_binary=":all:", quiet="2", timeout="9.5"
+    )
     with index(stages.wheels) as served:
         check_success(
             stages.new("pip"),

@@ -35,7 +35,7 @@ def half_way(
         checkout.start("audit", PIP_INDEX_URL=served.address) as process,
     ):
         try:
-            assert served.half_sent.wait(60)
+            assert served.half_sent.wait(100)
             yield served, process
         finally:
             process.kill()

@@ -121,7 +121,8 @@ def without_password(text: str) -> str:
 def _read_pip_settings(python: Path) -> dict[str, str]:
     """Return pip's settings by option, from its files and `PIP_…` variables."""
     done = subprocess.run(  # noqa: S603 - an interpreter that the project made
-        [str(python), "-I", "-m", "pip", "config", "list"],
+        # Verbose, because a user's setting `quiet` would silence the answer.
+        [str(python), "-I", "-m", "pip", "-vvv", "config", "list"],
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         capture_output=True,
         text=True,
@@ -152,7 +153,7 @@ def _variable(option: str) -> str:
 def _for_uv(option: str, value: str) -> str:
     """Return the value of an option of pip as uv writes it; empty if uv has no such value."""
     if option == "timeout":
-        return str(round(float(value)))
+        return value.partition(".")[0]
     if option == "keyring-provider":
         return value if value in {"disabled", "subprocess"} else ""
     if option in {"extra-index-url", "find-links"}:

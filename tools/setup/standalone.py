@@ -6,9 +6,9 @@ own run beside each package: their name, the time and address of a file. Those a
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from tools.setup import pythons
 from tools.setup.installer import InstallError, install, make_environment
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ NOTES = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json",
 """Files of a `.dist-info` folder that an installer writes, not the author of the package."""
 
 
-def make(folder: Path, lists: list[str], python: str = sys.executable) -> None:
+def make(folder: Path, lists: list[str], python: str = pythons.THIS) -> None:
     """Make an environment, install lists into it, and remove the installer's notes.
 
     Raises: InstallError.
