@@ -3,11 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 SETUP = $(PYTHON) -m tools.setup
-# Tests of one file stay together: they share a cluster. In their order, slow ones come before many quick
-# ones. More processes than four gain nothing.
+# Tests of one file stay together: they share a cluster. More processes than four gain nothing.
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 PYTEST = $(BIN)/python -m pytest -q
-PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PARALLEL = -n $(JOBS) --dist loadfile
 CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*,src/sealflow/package/*,src/sealflow/documents/*
 
 .DEFAULT_GOAL := help
