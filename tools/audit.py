@@ -74,7 +74,9 @@ def findings(path: Path, given: list[str]) -> list[str]:
 def give_up(reason: str) -> NoReturn:
     """End, saying that nothing is known."""
     print(f"error: NOT AUDITED: {reason}", file=sys.stderr)
-    print("This needs pypi.org, or api.osv.dev with `-s osv`.", file=sys.stderr)
+    print(
+        "This needs the public index's advisories, or api.osv.dev with `-s osv`.", file=sys.stderr
+    )
     sys.exit(UNKNOWN)
 
 

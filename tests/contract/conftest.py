@@ -38,7 +38,7 @@ def streams(server: Server) -> Iterator[RedisStreams]:
     found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local() -> Iterator[Engine]:
     """A cluster with the local engine."""
     running = Engine("local")
@@ -46,9 +46,9 @@ def local() -> Iterator[Engine]:
     running.cluster.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def flink() -> Iterator[Engine]:
-    """A cluster with a JobManager and two TaskManagers."""
+    """A cluster with a JobManager and two TaskManagers, of one file: some tests end its job."""
     installed_flink()
     running = Engine("flink")
     yield running

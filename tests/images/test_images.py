@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow import __version__
-from tests.sim.enclave_places import make_gramine
+from tests.sim.enclave_places import core, make_gramine
 from tests.sim.image_store import BASE, ISOLATION, ROOT
 from tools.images import version
 from tools.sbom import sbom
+from tools.setup.flink_code import HOST_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +110,7 @@ def test_only_what_is_inside_the_wall(store: Store, images: dict[str, str]) -> N
     assert found == pinned("trusted")
     packages = root / "opt/sealflow/enclaves/lib/python3.11/site-packages"
     ours = {path.name for path in (packages / "sealflow").iterdir()} - {"__pycache__"}
-    assert ours == {"__init__.py", "errors.py", "attest", "openinfer", "seal", "trusted", "wire"}
+    assert ours == core()
     assert sorted(path.name for path in (root / "opt").iterdir()) == ["sealflow"]
     assert sorted(path.name for path in (root / "opt/sealflow").iterdir()) == ["enclaves"]
 
@@ -125,8 +126,8 @@ def test_host_environments_open_nothing(
     assert found.isdisjoint({"onnxruntime", "openvino", "opencv_python_headless"})
     if name == "flink":
         packages = store.mount(images[name]) / "opt/flink/lib/python3.11/site-packages/sealflow"
-        ours = {path.name for path in packages.iterdir()} - {"__pycache__", "py.typed"}
-        assert ours == {"__init__.py", "errors.py", "host", "wire"}
+        ours = {path.name for path in packages.iterdir()} - {"__pycache__"}
+        assert ours == set(HOST_CODE)
         assert "cryptography" not in found
 
 

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 DAY: Final = dt.timedelta(days=1)
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What an authority's key is for: Python 3.13 insists on that, and on identifiers of keys."""
+
+
 def make_certificates(folder: Path, *, age_days: int = 0) -> tuple[Path, Path]:
     """Write the authority's certificate, and the server's with its key.
 
@@ -32,13 +46,21 @@ def make_certificates(folder: Path, *, age_days: int = 0) -> tuple[Path, Path]:
     own = (
         _builder(issuer, issuer, authority, now - 9 * DAY, now + DAY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNS, critical=True)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(authority.public_key()), critical=False
+        )
         .sign(authority, hashes.SHA256())
     )
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
     end = now - age_days * DAY if age_days else now + DAY
     leaf = (
-        _builder(issuer, _name("127.0.0.1"), server, now - 9 * DAY, end)
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        _builder(issuer, _name("localhost"), server, now - 9 * DAY, end)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()),
+            critical=False,
+        )
         .sign(authority, hashes.SHA256())
     )
     known, served = folder / "authority.pem", folder / "server.pem"

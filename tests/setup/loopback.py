@@ -60,7 +60,9 @@ def index(folder: Path, *, certificate: Path | None = None, **options: object) -
 
     with _serving(Answer, certificate) as port:
         scheme = "https" if certificate else "http"
-        served.address = f"{scheme}://127.0.0.1:{port}/simple"
+        # pip 24.2 does not verify certificates for numeric addresses: it stops at them.
+        host = "127.0.0.1" if certificate is None else "localhost"
+        served.address = f"{scheme}://{host}:{port}/simple"
         try:
             yield served
         finally:

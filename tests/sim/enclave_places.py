@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import sys
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "deploy" / "gramine"
+CONTAINERFILE = ROOT / "deploy" / "images" / "enclaves.Containerfile"
+
+
+def core() -> set[str]:
+    """Return what images of enclaves hold of our package: names of its files and folders."""
+    copies = re.findall(r"^COPY (src/.+) \S+$", CONTAINERFILE.read_text(), re.MULTILINE)
+    return {Path(source).name for line in copies for source in line.split()}
 
 
 def make_enclaves(folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sealflow.host.broker.embedded_server import SOCKET_NAME
@@ -32,7 +33,8 @@ class ForgetfulProxy:
             threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
 
     def _pass_on(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server:
+        # A server that has ended ends its connections, which is what clients are to see.
+        with suppress(OSError), client, socket.socket(socket.AF_UNIX) as server:
             server.connect(self._path)
             while command := client.recv(65536):
                 server.sendall(command)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.sim.cluster import sealflow
-from tests.sim.enclave_places import ROOT, TEMPLATES
+from tests.sim.enclave_places import ROOT, TEMPLATES, core
 from tools.setup import standalone
 
 ROLES = ("worker", "keybroker")
@@ -23,8 +23,6 @@ PROGRAMS = (
     "gramine-sgx-sign",
     "gramine-sgx-sigstruct-view",
 )
-_CORE = ("__init__.py", "errors.py", "attest", "openinfer", "seal", "trusted", "wire")
-"""Of our code, what deploy/images/enclaves.Containerfile copies."""
 _NOT_COPIED = ("__pycache__", "config-*", "dist-packages", "lib2to3", "site-packages", "test")
 
 
@@ -114,7 +112,7 @@ class Place:
         standalone.make(self.enclaves, ["trusted"], str(interpreter))
         ours = self.packages / "sealflow"
         ours.mkdir()
-        for name in _CORE:
+        for name in core():
             source = ROOT / "src" / "sealflow" / name
             copy = shutil.copytree if source.is_dir() else shutil.copyfile
             copy(source, ours / name)

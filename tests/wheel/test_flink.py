@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
     from tests.wheel.conftest import Make
 
-OPENERS = ("sealflow.seal.exchange", "sealflow.trusted.worker.__main__", "sealflow.owner.client")
+OPENERS = (
+    "sealflow.seal.exchange",
+    "sealflow.trusted.worker.__main__",
+    "sealflow.owner.client.client",
+)
 
 
 def test_operators(make: Make, python_of_flink: str, place: Path) -> None:
     """The job's module and the program that submits it import."""
-    program = "import sealflow.host.engine.flink, sealflow.host.engine.submit"
+    program = "import sealflow.host.engine.flink.submit"
     done = make("flink", python_of_flink).python("-c", program, cwd=place)
     assert (done.code, done.err) == (0, "")
 

@@ -85,7 +85,7 @@ def _flink() -> None:
     python = pythons.find_flink_python()
     if python is None:
         return
-    lists = [LISTS / "flink.txt", LISTS / "build.txt"]
+    lists = [LISTS / "flink.txt", LISTS / "build.txt", Path(flink_code.__file__)]
     with _once(FLINK, "bin/python", lists, python=python) as due:
         if due:
             with _step(".venv-flink: Apache Flink and a Java (950 MB)"):
@@ -103,7 +103,7 @@ def _audit() -> None:
 
 
 def _helm() -> None:
-    with _once(TOOLS, "helm", [LISTS / "helm.txt"]) as due:
+    with _once(TOOLS, "helm", [LISTS / "helm.txt", Path(helm.__file__)]) as due:
         if due:
             with _step(".tools: helm and kubectl"):
                 helm.fetch(TOOLS)

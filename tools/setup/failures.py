@@ -86,5 +86,7 @@ def sentence(printed: str, *, index: str, folder: str, proxy: str = "") -> str:
         if re.search(pattern, printed):
             return advice.format(index=index, folder=folder, named=named, through=through)
     lines = without_password(printed).strip().splitlines()
-    told = [each for each in lines if re.match(r"error|ERROR| +cause", each)] or lines
+    told = [each for each in lines if re.match(r"error|ERROR| +cause", each)]
+    if not told or told[-1].endswith("Exception:"):
+        told = lines  # which end with the reason
     return "\n  ".join(["the installer stopped with:", *told[-_KEPT_LINES:]])

@@ -137,15 +137,18 @@ class FlinkLaunch:
         self._submitted_s = time.monotonic()
 
     def _note_submitted(self) -> None:
-        submitting = self._submitting
+        submitting, log = self._submitting, self._home.log("submit")
         if submitting is None:
             return
         if submitting.poll() is None:
             if time.monotonic() < self._submitted_s + SUBMIT_S:
                 raise UnavailableError("it is being submitted")
             submitting.kill()
+            submitting.communicate()
+            self._submitting = None
+            raise ConfigError(f"the job was not submitted within {SUBMIT_S:g} s (see {log})")
         self._submitting = None
-        self._job_id = finished_submission(submitting, self._home.log("submit"))
+        self._job_id = finished_submission(submitting, log)
 
     def _await(self, who: str, attempt: Callable[[], None], timeout_s: float) -> None:
         logs = self._home.path / "logs"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sealflow import __version__
+from tests.sim.enclave_places import core
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {path.name: path.read_text() for path in (ROOT / "deploy" / "images").iterdir()}
@@ -104,14 +105,7 @@ def test_no_secret_in_a_layer(name: str) -> None:
 
 def test_enclaves_copy_the_core_alone() -> None:
     """Of our code, the enclaves' image copies what may be inside the wall, by name."""
-    copied = {
-        source.partition("src/sealflow/")[2].partition("/")[0]
-        for each in instructions(FILES["enclaves.Containerfile"])
-        if each.startswith("COPY")
-        for source in each.split()
-        if source.startswith("src/")
-    }
-    assert copied == CORE
+    assert core() == CORE
 
 
 def test_command_as_a_module() -> None:

@@ -126,11 +126,11 @@ def test_full_device(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda _: b"", "no quote"),
-        (lambda data: sgx_quote(data)[:500], "no quote"),
+        (lambda _: b"", "not a quote"),
+        (lambda data: sgx_quote(data)[:500], "not a quote"),
         (lambda _: sgx_quote(bytes(64)), "somebody else"),
         (lambda _: bytes(MAX_QUOTE_BYTES + 1), "no end"),
-        (lambda _: b"dummy".ljust(5000, b"\xff"), "no quote"),
+        (lambda _: b"dummy".ljust(5000, b"\xff"), "not a quote"),
     ],
     ids=["empty", "cut", "of somebody else", "too long", "dummy"],
 )
@@ -223,7 +223,7 @@ def test_count_that_is_none(tmp_path: Path) -> None:
         kernel.make(entry)
         (entry / "generation").write_text("many")
 
-    with pytest.raises(UnavailableError, match="no number"):
+    with pytest.raises(UnavailableError, match="not a number"):
         TsmQuoter(Tee.TDX, tmp_path, make, kernel.remove).quote(bytes(64))
 
 

@@ -114,7 +114,7 @@ class HealthRoutes:
         return reasons
 
     async def _look(self) -> _Seen:
-        """Return what the broker says, at most a second old; whoever asks meanwhile shares it.
+        """Return what the broker says, at most a second old; callers in that second share it.
 
         A broker may be slow, and is waited for; one that hangs is found out before a probe gives
         up, and by the next probe at once.
