@@ -66,9 +66,9 @@ def _show_bar(terminal: int) -> bytes:
         while chunk := _read(terminal):
             printed += chunk
             counts = _COUNT.findall(chunk.decode(errors="replace"))
-            if counts:
-                done, total = map(int, counts[-1])
-                filled = _WIDTH * done // max(total, 1)
+            done, total = map(int, counts[-1]) if counts else (0, 0)
+            if total:
+                filled = _WIDTH * done // total
                 _show(f"{_BACK}{'#' * filled:.<{_WIDTH}} {done} of {total} packages")
     finally:
         _show(_BACK)
