@@ -14,11 +14,11 @@ from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.sim.dcap_bodies import sgx_body, tdx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.hardware_samples import REPORTS, endorsements, sample, seconds
-from tests.sim.snp_authority import snp_authority
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.hardware_samples import REPORTS, endorsements, sample, seconds
+from tests.support.attestation.quote_bodies import sgx_body, tdx_body
+from tests.support.attestation.snp_authority import snp_authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

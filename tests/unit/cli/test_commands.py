@@ -11,7 +11,7 @@ import pytest
 
 from sealflow.cli.main import COMMANDS, EXIT_CODES, cli
 from sealflow.errors import SealflowError
-from tests.sim.cluster import sealflow
+from tests.support.cluster.local_cluster import sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

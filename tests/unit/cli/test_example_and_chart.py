@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sealflow
-from tests.sim.cluster import LITE0, PHOTOS, ROOT, TINY
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, ROOT, TINY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,16 @@ from sealflow.errors import OpenError
 from sealflow.package.container import content_key_id, read_package
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
-from tests.sim.bundles import OWNER, PACKAGE, SIGNER, WORLD, joined, packed, split, verified
+from tests.support.models.package_parts import (
+    OWNER,
+    PACKAGE,
+    SIGNER,
+    WORLD,
+    joined,
+    packed,
+    split,
+    verified,
+)
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * 31, b"k" * 32, b"k" * 33])

@@ -8,7 +8,7 @@ from sealflow.errors import OpenError
 from sealflow.seal.exchange import Session, SessionSecrets
 from sealflow.seal.keys import Suite
 from sealflow.wire.ids import KeyId
-from tests.sim.sealing import pair
+from tests.support.sealing.sealed_sessions import pair
 
 
 def test_a_planted_session_blob_does_not_poison_the_memory_of_secrets() -> None:

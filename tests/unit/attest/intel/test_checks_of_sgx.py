@@ -12,8 +12,8 @@ from sealflow.attest.intel.checks import check_sgx
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import SgxReport
 from sealflow.attest.requirements import DAY_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.policies import NOW_MS, SGX, but, policy, sgx_codes, sgx_evidence
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.policies import NOW_MS, SGX, but, policy, sgx_codes, sgx_evidence
 
 
 @pytest.mark.parametrize(

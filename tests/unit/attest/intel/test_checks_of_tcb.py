@@ -10,9 +10,9 @@ from sealflow.attest.policy import appraise
 from sealflow.attest.reports import PlatformFlag, TcbStatus
 from sealflow.attest.requirements import OutOfDateException
 from sealflow.errors import PolicyError
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.policies import NOW_MS, SGX, but, policy, sgx_codes, sgx_evidence
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.policies import NOW_MS, SGX, but, policy, sgx_codes, sgx_evidence
 
 TODAY = datetime.fromtimestamp(NOW_S, UTC).date()
 

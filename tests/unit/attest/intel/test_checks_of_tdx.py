@@ -12,9 +12,9 @@ from sealflow.attest.intel.checks import check_tdx
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import TdxReport
 from sealflow.attest.requirements import TdxRequirements
-from tests.sim.dcap_bodies import SEPT_VE_DISABLE
-from tests.sim.dcap_lab import Lab
-from tests.sim.policies import NOW_MS, TDX, but, policy, tdx_codes, tdx_evidence
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.policies import NOW_MS, TDX, but, policy, tdx_codes, tdx_evidence
+from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE
 
 
 @pytest.mark.parametrize("name", ["rtmr0", "rtmr1", "rtmr2", "rtmr3"])

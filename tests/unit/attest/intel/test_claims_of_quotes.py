@@ -11,12 +11,12 @@ import pytest
 from sealflow.attest.intel.verify import UnverifiedDates, read_claims, verify_intel_quote
 from sealflow.attest.reports import SgxReport, TcbStatus, TdxReport
 from sealflow.errors import EvidenceError
-from tests.sim.dcap_bodies import SEPT_VE_DISABLE, ZERO48, sgx_body, tdx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_verdicts import SGX, TDX, platform, refused
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE, ZERO48, sgx_body, tdx_body
+from tests.support.attestation.quote_verdicts import SGX, TDX, platform, refused
 
 if TYPE_CHECKING:
-    from tests.sim.dcap_lab import Lab
+    from tests.support.attestation.dcap_authority import Lab
 
 
 def test_sgx_fields() -> None:

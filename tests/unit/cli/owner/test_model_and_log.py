@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from sealflow.owner.models.owner_key import create_owner_key
 from sealflow.wire.domain import TrustDomain
-from tests.sim.cluster import TINY
+from tests.support.cluster.local_cluster import TINY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sim.service import PlayedService
+    from tests.support.cluster.scripted_service import PlayedService
     from tests.unit.cli.conftest import Run
 
 

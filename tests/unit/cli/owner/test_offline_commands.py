@@ -16,8 +16,8 @@ from sealflow.documents.revocation import RevokedKind
 from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import make, write_tree
 from sealflow.owner.trust.policy_file import write_policy
-from tests.sim.cluster import TINY
-from tests.unit.trusted.keybroker.running import Instance, identity, made
+from tests.support.cluster.local_cluster import TINY
+from tests.support.trusted.keybroker import Instance, identity, made
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sealflow.cli.owner.verify import policy as command
 from sealflow.errors import ConfigError
-from tests.sim.policy_files import SGX, SIMULATED, written
+from tests.support.attestation.policy_files import SGX, SIMULATED, written
 
 if TYPE_CHECKING:
     from pathlib import Path

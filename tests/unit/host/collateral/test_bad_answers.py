@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import UnavailableError
-from tests.sim.collateral import AT_S, CRL_PATH, QE_PATH, ROOT_PATH, TCB_PATH, WANT, Clock, source
+from tests.support.attestation.collateral_sources import (
+    AT_S,
+    CRL_PATH,
+    QE_PATH,
+    ROOT_PATH,
+    TCB_PATH,
+    WANT,
+    Clock,
+    source,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
-    from tests.sim.web_server import WebServer
+    from tests.support.network.web_server import WebServer
 
 
 def refused(tmp_path: Path, pccs: WebServer, **changes: Any) -> str:

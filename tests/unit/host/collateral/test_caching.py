@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import UnavailableError
-from tests.sim.collateral import AT_S, RECORDED, TCB_PATH, WANT, Clock, source
+from tests.support.attestation.collateral_sources import (
+    AT_S,
+    RECORDED,
+    TCB_PATH,
+    WANT,
+    Clock,
+    source,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sim.web_server import WebServer
+    from tests.support.network.web_server import WebServer
 
 
 def test_cache(tmp_path: Path, pccs: WebServer) -> None:

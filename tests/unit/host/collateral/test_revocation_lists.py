@@ -10,8 +10,8 @@ from cryptography import x509
 
 from sealflow.errors import MalformedError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
-from tests.sim.collateral import AT_S, RECORDED
-from tests.sim.snp_authority import snp_authority
+from tests.support.attestation.collateral_sources import AT_S, RECORDED
+from tests.support.attestation.snp_authority import snp_authority
 
 
 def test_spans() -> None:

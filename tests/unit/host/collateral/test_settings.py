@@ -13,8 +13,8 @@ from sealflow.host.engine.config import EngineConfig
 from sealflow.host.settings import load
 from sealflow.trusted.identity.identity import wanted_collateral
 from sealflow.wire.collateral_request import parse_collateral_request
-from tests.sim.collateral import AT_S, WANT, source
-from tests.sim.snp_authority import snp_authority
+from tests.support.attestation.collateral_sources import AT_S, WANT, source
+from tests.support.attestation.snp_authority import snp_authority
 
 if TYPE_CHECKING:
     from pathlib import Path

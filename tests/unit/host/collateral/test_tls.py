@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sealflow.errors import UnavailableError
-from tests.sim.collateral import RECORDED, WANT, source
-from tests.sim.pccs import pccs_answers
-from tests.sim.web_server import WebServer
+from tests.support.attestation.collateral_sources import RECORDED, WANT, source
+from tests.support.attestation.pccs_answers import pccs_answers
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler

@@ -8,7 +8,7 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
-from tests.sim.gateway import KEYS, PlayedEngine, RunningGateway, call, opened, refusal
+from tests.support.cluster.gateway import KEYS, PlayedEngine, RunningGateway, call, opened, refusal
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor

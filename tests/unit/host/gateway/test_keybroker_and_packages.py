@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.gateway import KEYS, PlayedEngine, RunningGateway
+from tests.support.cluster.gateway import KEYS, PlayedEngine, RunningGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 JSON = {"content-type": "application/json"}
 DIGEST = "0a" * 32

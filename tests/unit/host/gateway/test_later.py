@@ -9,7 +9,7 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import encode_refusal
-from tests.sim.gateway import PlayedEngine, RunningGateway, call, opened, refusal
+from tests.support.cluster.gateway import PlayedEngine, RunningGateway, call, opened, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 ASYNC = {"prefer": "respond-async"}
 TTL_S = 1.5

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from sealflow.errors import RefusalCode
-from tests.sim.gateway import (
+from tests.support.cluster.gateway import (
     PlayedEngine,
     RunningGateway,
     call,
@@ -22,7 +22,7 @@ from tests.sim.gateway import (
     refusal,
     start_gateway,
 )
-from tests.sim.queue_server import Server
+from tests.support.queue.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

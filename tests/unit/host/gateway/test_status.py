@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import valkey
 
-from tests.sim.gateway import KEYS, PlayedEngine, RunningGateway
+from tests.support.cluster.gateway import KEYS, PlayedEngine, RunningGateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import httpx
 
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 DIRECTORY = b'{"evidence": {"tee": "sgx"}, "payload": 1}'
 

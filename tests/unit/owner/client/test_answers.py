@@ -9,8 +9,8 @@ import pytest
 
 from sealflow.errors import InvalidInputError, ModelError
 from sealflow.owner import InferResult
-from tests.sim.clients import ROW, Asker
-from tests.sim.service import PlayedService, failing, negated, now_ms
+from tests.support.cluster.gateway_clients import ROW, Asker
+from tests.support.cluster.scripted_service import PlayedService, failing, negated, now_ms
 
 
 def test_an_answer(asker: Asker, service: PlayedService) -> None:

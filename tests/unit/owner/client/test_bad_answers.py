@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import DeadlineError, OpenError, UnavailableError
-from tests.sim.service import PlayedService, forged, negated, silent
+from tests.support.cluster.scripted_service import PlayedService, forged, negated, silent
 
 if TYPE_CHECKING:
-    from tests.sim.clients import Asker
+    from tests.support.cluster.gateway_clients import Asker
 
 
 def test_answers_that_do_not_open(asker: Asker, service: PlayedService) -> None:

@@ -18,13 +18,13 @@ from sealflow.errors import (
     RefusedError,
 )
 from sealflow.wire.envelope import decode
-from tests.sim.clients import ROW, Asker, InThreads
-from tests.sim.published import Published
-from tests.sim.service import PlayedService, negated, now_ms, refusing
+from tests.support.cluster.gateway_clients import ROW, Asker, InThreads
+from tests.support.cluster.published_service import Published
+from tests.support.cluster.scripted_service import PlayedService, negated, now_ms, refusing
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import Delivery
-    from tests.sim.gateway import RunningGateway
+    from tests.support.cluster.gateway import RunningGateway
 
 
 def await_served(gateway: RunningGateway, text: bytes) -> None:

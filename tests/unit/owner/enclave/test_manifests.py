@@ -18,7 +18,7 @@ from sealflow.owner.enclave.contents import PythonInstall, enclave_files
 from sealflow.owner.enclave.manifest import ManifestTemplate, render, unsafe_settings
 from sealflow.owner.enclave.sizing import EnclaveLoad
 from sealflow.owner.enclave.toml import encode_toml
-from tests.sim.enclave_places import TEMPLATES, make_enclaves, make_gramine
+from tests.support.enclaves.enclave_folders import TEMPLATES, make_enclaves, make_gramine
 from tools.tcb import THIRD_PARTY
 
 if TYPE_CHECKING:

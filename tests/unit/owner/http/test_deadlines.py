@@ -18,8 +18,8 @@ from sealflow.owner import AsyncClient, Client
 from sealflow.owner.http.gateway_api import fetch_records
 from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, send, with_deadline
 from sealflow.owner.http.transport import HttpTransport
-from tests.sim.certificates import Authority
-from tests.sim.published import Published
+from tests.support.cluster.published_service import Published
+from tests.support.network.certificate_authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

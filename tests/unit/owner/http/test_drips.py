@@ -12,14 +12,14 @@ import pytest
 from sealflow.errors import UnavailableError
 from sealflow.owner.http.async_transport import AsyncHttpTransport
 from sealflow.owner.http.steps import HttpRequest, send
-from tests.unit.owner.http.peers import Peer, get, in_threads
+from tests.support.network.http_peers import Peer, get, in_threads
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.unit.owner.http.peers import Exchange, Script
+    from tests.support.network.http_peers import Exchange, Script
 
 DRIPPED = {
     "head": (b"HTTP/1.1 200 OK\r\nx: ", b"a"),

@@ -22,15 +22,15 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.owner import Client
 from sealflow.owner.models import publish, revoke
 from sealflow.owner.models.packing import pack_folder
-from tests.sim.cluster import TINY
-from tests.sim.gateway import RunningGateway
-from tests.sim.published import Published
-from tests.sim.service import KEYS, PlayedService, now_ms
+from tests.support.cluster.gateway import RunningGateway
+from tests.support.cluster.local_cluster import TINY
+from tests.support.cluster.published_service import Published
+from tests.support.cluster.scripted_service import KEYS, PlayedService, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
     Script = Callable[[dict[str, Any]], object]
 

@@ -10,9 +10,9 @@ import pytest
 
 from sealflow.errors import QueueFullError, RefusalCode, UnavailableError
 from sealflow.owner import QueueClient
-from tests.sim.queue_requests import ask, check, outcomes
-from tests.sim.queue_server import Server
-from tests.sim.service import PlayedService, negated_after, refusing
+from tests.support.cluster.scripted_service import PlayedService, negated_after, refusing
+from tests.support.queue.requests import ask, check, outcomes
+from tests.support.queue.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

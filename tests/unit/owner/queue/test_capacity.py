@@ -9,11 +9,11 @@ import pytest
 
 from sealflow.errors import QueueFullError
 from sealflow.owner import QueueClient
-from tests.sim.queue_requests import ask, check, outcomes
-from tests.sim.service import PlayedService, negated_after
+from tests.support.cluster.scripted_service import PlayedService, negated_after
+from tests.support.queue.requests import ask, check, outcomes
 
 if TYPE_CHECKING:
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 def test_full_queue(queue: Server, service: PlayedService) -> None:

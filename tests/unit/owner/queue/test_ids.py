@@ -11,12 +11,18 @@ import valkey
 
 from sealflow.errors import DeadlineError, InvalidInputError, ModelError
 from sealflow.owner import InputQueue, OutputQueue, QueueClient
-from tests.sim.clients import ROW
-from tests.sim.queue_requests import ask, check, outcomes
-from tests.sim.service import PlayedService, failing, negated, negated_after, silent
+from tests.support.cluster.gateway_clients import ROW
+from tests.support.cluster.scripted_service import (
+    PlayedService,
+    failing,
+    negated,
+    negated_after,
+    silent,
+)
+from tests.support.queue.requests import ask, check, outcomes
 
 if TYPE_CHECKING:
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 def test_each_id_gets_its_own(client: QueueClient) -> None:

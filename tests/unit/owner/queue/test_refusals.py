@@ -16,9 +16,9 @@ from sealflow.errors import (
     SealflowError,
     UnavailableError,
 )
-from tests.sim.published import Published
-from tests.sim.queue_requests import ask, check, outcomes
-from tests.sim.service import PlayedService, negated, now_ms, refusing
+from tests.support.cluster.published_service import Published
+from tests.support.cluster.scripted_service import PlayedService, negated, now_ms, refusing
+from tests.support.queue.requests import ask, check, outcomes
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import Delivery

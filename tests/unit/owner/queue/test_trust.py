@@ -8,13 +8,13 @@ import pytest
 
 from sealflow.errors import EvidenceError, UnavailableError
 from sealflow.owner import QueueClient
-from tests.sim.published import Published
-from tests.sim.queue_requests import ask, check, outcomes
-from tests.sim.service import PlayedService, forged, negated, now_ms
+from tests.support.cluster.published_service import Published
+from tests.support.cluster.scripted_service import PlayedService, forged, negated, now_ms
+from tests.support.queue.requests import ask, check, outcomes
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import Delivery
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 def test_forged_answers_are_dropped(client: QueueClient, service: PlayedService) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sealflow.documents.directory import DirectoryModel
 from sealflow.errors import PolicyError
 from sealflow.owner.trust.session import ServiceSession
-from tests.sim.policy_files import policies
+from tests.support.attestation.policy_files import policies
 
 
 def described(name: str, digest: str) -> DirectoryModel:

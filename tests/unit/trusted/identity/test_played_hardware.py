@@ -16,11 +16,11 @@ from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
-from tests.sim.dcap_certificates import DAY_S, NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
-from tests.sim.pccs import pccs_answers
-from tests.sim.web_server import WebServer
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
+from tests.support.attestation.pccs_answers import pccs_answers
+from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

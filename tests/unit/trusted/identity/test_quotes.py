@@ -25,11 +25,11 @@ from sealflow.trusted.identity.hardware_quotes import (
 from sealflow.trusted.identity.simulated_quotes import SimulatedQuoter
 from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
-from tests.sim.dcap_bodies import sgx_body, tdx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.kernel import GramineFolder, TsmFolder
-from tests.sim.snp_authority import snp_authority
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.quote_bodies import sgx_body, tdx_body
+from tests.support.attestation.snp_authority import snp_authority
+from tests.support.enclaves.attestation_devices import GramineFolder, TsmFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import pytest
 
 from sealflow.errors import MalformedError
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.sim.dcap_bodies import ZERO48, sgx_body, tdx_body
-from tests.sim.dcap_lab import Lab
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.quote_bodies import ZERO48, sgx_body, tdx_body
 
 
 @pytest.mark.parametrize(

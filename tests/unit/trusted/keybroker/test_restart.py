@@ -10,7 +10,7 @@ from sealflow.documents.revocation import RevokedKind
 from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind
-from tests.unit.trusted.keybroker.running import Instance, identity, made
+from tests.support.trusted.keybroker import Instance, identity, made
 
 OTHER_MACHINE = b"\x07" * 32
 

@@ -18,9 +18,9 @@ from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.trusted.worker.serving.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
 from sealflow.wire.frame_payloads import RuntimeName
-from tests.sim import onnx_models
-from tests.unit.trusted.worker.parts import job, loader, rows_job, sealed, served, specs
-from tests.unit.trusted.worker.running import (
+from tests.support.models import onnx_models
+from tests.support.models.served_models import job, loader, rows_job, sealed, served, specs
+from tests.support.trusted.worker import (
     SESSION,
     Worker,
     a_call,

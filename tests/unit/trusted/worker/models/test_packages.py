@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError
 from sealflow.wire.domain import TrustDomain
-from tests.unit.trusted.worker.parts import (
+from tests.support.models.served_models import (
     SIGNER,
     Packed,
     example,

@@ -16,8 +16,8 @@ from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ClassificationPostprocessing, ImagePreprocessing
 from sealflow.wire.frame_payloads import RuntimeName
-from tests.sim import onnx_models
-from tests.unit.trusted.worker.parts import (
+from tests.support.models import onnx_models
+from tests.support.models.served_models import (
     EXAMPLES,
     Packed,
     example,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from sealflow.trusted.worker.serving.batching import BatchQueue, Job
-from tests.unit.trusted.worker.parts import any_negation, rows_job
+from tests.support.models.served_models import any_negation, rows_job
 
 
 def _waiting(*jobs: Job, max_wait_ms: int = 0) -> BatchQueue:

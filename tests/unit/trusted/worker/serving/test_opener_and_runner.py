@@ -17,9 +17,9 @@ from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
 from sealflow.wire.frames import FrameKind, decode_batch
-from tests.sim import onnx_models
-from tests.unit.trusted.worker.parts import example, loader, packed, sealed, served, specs
-from tests.unit.trusted.worker.running import (
+from tests.support.models import onnx_models
+from tests.support.models.served_models import example, loader, packed, sealed, served, specs
+from tests.support.trusted.worker import (
     DEADLINE_MS,
     INSTANCE,
     KEY,

@@ -14,8 +14,8 @@ from sealflow.trusted.worker.serving.arrivals import ClockTick, ServingUpdate
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.wire.envelope import Kind, RefusalHeader, RequestHeader, decode, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
-from tests.unit.trusted.worker.parts import sealed
-from tests.unit.trusted.worker.running import (
+from tests.support.models.served_models import sealed
+from tests.support.trusted.worker import (
     DEADLINE_MS,
     KEY,
     LEASE_MS,

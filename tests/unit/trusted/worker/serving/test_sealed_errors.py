@@ -13,9 +13,9 @@ from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.seal.content import ContentKind, content_parts, error_parts
-from tests.sim import onnx_models
-from tests.unit.trusted.worker.parts import sealed, served, specs
-from tests.unit.trusted.worker.running import (
+from tests.support.models import onnx_models
+from tests.support.models.served_models import sealed, served, specs
+from tests.support.trusted.worker import (
     DEADLINE_MS,
     SESSION,
     Worker,
