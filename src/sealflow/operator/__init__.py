@@ -1,5 +1,5 @@
-"""The operator's desk, before a cluster runs: certificates, passwords, broker users, Secrets.
+"""Operator: preparation of a cluster's certificates, passwords, broker users and Secrets.
 
-Its words: site, component, certificate group, key folder. May import `wire`, `streams`, `files`,
-`errors` and cryptography; no server imports it.
+Its words: cluster names, component, certificate group, key folder. May import `wire`, `streams`,
+`files`, `errors` and cryptography; no server imports it.
 """

@@ -1,7 +1,7 @@
-"""Operator: the broker's users and what each may do. Spec: queue.md. For Redis 7 or Valkey.
+"""Operator: the access control list of the broker (Redis 7 or Valkey). Spec: queue.md.
 
-Nobody needs these rights for secrecy, which never rests on the broker: they bound the harm that one
-component can do to the others' service.
+The secrecy of requests does not depend on these rights. They limit how far one component can
+disturb the service of the others.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _CONSUME: Final = (
 
 
 def new_password() -> str:
-    """Draw a password of 256 bits, in letters that need no quoting anywhere."""
+    """Return a random password of 256 bits, as 64 hex digits, which need no quoting."""
     return secrets.token_hex(_PASSWORD_BYTES)
 
 
 def users_acl(deployment: str, digests: Mapping[str, Sequence[str]]) -> bytes:
-    """Write the file for the broker's `aclfile`.
+    """Return the content of the broker's `aclfile`.
 
-    `digests`: SHA-256 in hex of each password that counts, by component. The default user is off:
-    who gives no name and password gets nothing.
+    `digests`: SHA-256, in hex, of each valid password, by component. The default user is off, so
+    connections without a user name and a password can do nothing.
 
-    Raises: MalformedError when the deployment's name is not a name.
+    Raises: MalformedError when `deployment` is not a valid name.
     """
     keys = Keyspace(deployment=deployment)
     inboxes, status = keys.inbox("x").removesuffix("x") + "*", keys.status_pattern
     dead = keys.dead_letters(keys.requests)
-    # The rights in brackets go together: who may append to a stream cannot read with another
-    # command what the others appended.
+    # Rights in brackets (selectors) apply only together: a user that may append to a stream
+    # must not read the entries of other users with another of its commands.
     rights = {
         "gateway": (
             f"%RW~{inboxes} %R~{keys.directory} %RW~{status} {_READ_INBOX} +exists +pexpire +set "

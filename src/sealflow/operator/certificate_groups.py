@@ -1,4 +1,4 @@
-"""Operator: the authority of each circle, and the ones before it that still count."""
+"""Operator: the certificate authority of each group, and previous ones that are still trusted."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustAnchors:
-    """Whom the members of one circle trust.
+    """The authority of a certificate group, and the previous roots that its members trust.
 
-    `previous`: pairs of a cross-certificate, which is the root after it as an older root signs it,
-    and that older root; newest first. A pair counts until its cross-certificate ends.
+    `previous`: pairs of a cross-certificate and a previous root, newest first. The previous root
+    signed the cross-certificate for the authority that succeeded it. A pair is used until its
+    cross-certificate expires.
     """
 
     group: CertificateGroup
@@ -38,12 +39,12 @@ class TrustAnchors:
 
     @classmethod
     def create(cls, group: CertificateGroup, deployment: str, now: datetime) -> Self:
-        """Draw a first authority."""
+        """Create the first authority of a group."""
         return cls(group=group, authority=_authority(group, deployment, now))
 
     @classmethod
     def from_files(cls, group: CertificateGroup, files: Mapping[str, bytes]) -> Self:
-        """Read it from a key folder.
+        """Parse the files of a group in a key folder: `ca.key`, `ca.crt` and `former.crt`.
 
         Raises: ConfigError.
         """
@@ -51,39 +52,46 @@ class TrustAnchors:
         try:
             key, root = files[f"{folder}/ca.key"], files[f"{folder}/ca.crt"]
         except KeyError as error:
-            raise ConfigError(f"{error.args[0]} is missing: make all keys anew") from error
-        former = files.get(f"{folder}/former.crt", b"")
-        certificates = load_certificates(former) if former else []
+            raise ConfigError(
+                f"{error.args[0]} is missing: make new keys with `sealflow keys make`"
+            ) from error
+        previous = files.get(f"{folder}/former.crt", b"")
+        certificates = load_certificates(previous) if previous else []
         if len(certificates) % 2:
-            raise ConfigError(f"{folder}/former.crt is damaged: make all keys anew")
+            raise ConfigError(
+                f"{folder}/former.crt is damaged: make new keys with `sealflow keys make`"
+            )
         pairs = tuple(zip(certificates[::2], certificates[1::2], strict=True))
         return cls(group=group, authority=CertificateAuthority.from_pem(key, root), previous=pairs)
 
     def renewed(self, deployment: str, now: datetime, overlap: timedelta) -> Self:
-        """Draw a new authority; this one's root counts for `overlap` too, its key is gone."""
+        """Return anchors with a new authority. The old root stays trusted for `overlap`.
+
+        The old authority's private key is not in the result.
+        """
         authority = _authority(self.group, deployment, now)
         cross_certificate = self.authority.cross_sign(authority, now + overlap, now)
         pair = (cross_certificate, self.authority.certificate)
-        former = (pair, *self.previous)
-        return type(self)(group=self.group, authority=authority, previous=former)
+        previous = (pair, *self.previous)
+        return type(self)(group=self.group, authority=authority, previous=previous)
 
-    def at(self, now: datetime) -> Self:
-        """Leave out what no longer counts."""
-        former = tuple(pair for pair in self.previous if pair[0].not_valid_after_utc > now)
-        return type(self)(group=self.group, authority=self.authority, previous=former)
+    def without_expired(self, now: datetime) -> Self:
+        """Return anchors without the previous roots whose cross-certificate has expired."""
+        previous = tuple(pair for pair in self.previous if pair[0].not_valid_after_utc > now)
+        return type(self)(group=self.group, authority=self.authority, previous=previous)
 
     @property
     def cross_certificates(self) -> list[x509.Certificate]:
-        """Cross-certificates that let clients with only an older root verify a leaf."""
+        """Cross-certificates, newest first, for clients that have only a previous root."""
         return [certificate for certificate, _ in self.previous]
 
     @property
     def roots(self) -> list[x509.Certificate]:
-        """Whom to trust, the current root first."""
+        """The root certificates to trust, the current one first."""
         return [self.authority.certificate, *(root for _, root in self.previous)]
 
     def files(self) -> dict[str, bytes]:
-        """Write it to a key folder."""
+        """Return the files of this group by path in the key folder; `from_files` parses them."""
         folder = _folder(self.group)
         return {
             f"{folder}/ca.key": key_pem(self.authority.key),
@@ -96,7 +104,7 @@ class TrustAnchors:
 
 def _authority(group: CertificateGroup, deployment: str, now: datetime) -> CertificateAuthority:
     java = any(each.java for each in COMPONENTS if each.group is group)
-    # No two roots of one group have the same name, so that no verifier takes one for the other.
+    # Each root has a name of its own, as verifiers look issuers up by name.
     return CertificateAuthority.create(
         f"sealflow {deployment} {group} {secrets.token_hex(4)}", now, java=java
     )

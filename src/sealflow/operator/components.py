@@ -1,4 +1,4 @@
-"""Operator: who takes part in a cluster, and what each of them holds."""
+"""Operator: the components of a cluster, and which keys and names each one has."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _HOST: Final = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?
 
 
 class CertificateGroup(StrEnum):
-    """Who trusts whom: one certificate authority each.
+    """A set of components that trust the same certificate authority.
 
-    Whoever holds a certificate of `flink` can join the job, and of `rest` can submit code to it. So
-    a certificate of one group means nothing in another.
+    `service` is for all components but Flink's. Holders of a `flink` certificate can join the Flink
+    job; holders of a `rest` certificate can submit code to it. Therefore each group has an
+    authority of its own, and a certificate is valid in its own group only.
     """
 
     SERVICE = "service"
@@ -27,10 +28,11 @@ class CertificateGroup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """One process that has a key of its own.
+    """A process that has a private key and a certificate of its own.
 
+    `serves`: is a TLS server. `calls`: is a TLS client.
     `java`: has RSA keys and PKCS #12 stores, since the JVM's default suites and stores need them.
-    `broker_user`: has a user of this name at the broker.
+    `broker_user`: the broker has a user of this name.
     """
 
     name: str
@@ -53,17 +55,20 @@ COMPONENTS: Final = (
     Component(name="rest", group=CertificateGroup.REST, serves=True, java=True),
     Component(name="submit", group=CertificateGroup.REST, java=True),
 )
-"""`client` is an owner that speaks to the queue itself; `scaler` reads how long the queue is, for
-KEDA; `submit` sends the job to Flink."""
+"""All components. `control` is the key broker's host. `client` is a data owner that uses the queue
+without the gateway. `scaler` reads the queue's length for KEDA. `rest` is Flink's REST server, and
+`submit` sends the job to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterNames:
-    """Where a cluster runs: its names, from which certificates and Kubernetes objects get theirs.
+    """The names of a cluster: those in its certificates and of its Kubernetes objects.
 
-    `hosts`: further host names or addresses, as (component, host).
+    `deployment`: name of the Sealflow deployment. `release`: name of the Helm release.
+    `namespace`: Kubernetes namespace of the release.
+    `hosts`: further host names or IP addresses of serving components, as (component, host).
 
-    Raises: ConfigError.
+    Raises: ConfigError when a name cannot be in a certificate or manifest.
     """
 
     deployment: str
@@ -72,19 +77,25 @@ class ClusterNames:
     hosts: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what no certificate or manifest may hold."""
-        for what, name in (("release", self.release), ("namespace", self.namespace)):
+        """Check release, namespace and hosts."""
+        for field, name in (("release", self.release), ("namespace", self.namespace)):
             if _NAME.fullmatch(name) is None:
-                raise ConfigError(f"{what} {name!r}: use up to 53 of a-z, 0-9 and '-'")
+                raise ConfigError(
+                    f"{field} {name!r} is not a valid name: use 1 to 53 of a-z, 0-9 and '-', "
+                    "without '-' at the start or end"
+                )
         known = [component.name for component in COMPONENTS if component.serves]
         for name, host in self.hosts:
             if name not in known:
-                raise ConfigError(f"no component {name!r} serves: name one of {', '.join(known)}")
+                raise ConfigError(
+                    f"host {host!r}: {name!r} is not a serving component: "
+                    f"name one of {', '.join(known)}"
+                )
             if _HOST.fullmatch(host) is None and ":" not in host:
-                raise ConfigError(f"{name}: {host!r} is not a host name or address")
+                raise ConfigError(f"{name}: {host!r} is not a host name or IP address")
 
     def names_of(self, component: Component) -> tuple[str, ...]:
-        """All names that a serving component is reached by; none for one that only calls."""
+        """Return all host names and IP addresses of a component; none if it does not serve."""
         if not component.serves:
             return ()
         service = f"{self.release}-{component.name}"

@@ -1,6 +1,7 @@
-"""Operator: the folder of keys: make it, rotate what is in it, write it as a whole.
+"""Operator: the key folder of a cluster: creation, rotation, reading and writing.
 
-Files come in and go out as bytes by path; `read_tree` and `write_tree` alone touch the disk.
+Functions take and return the folder's files as bytes by path. Only `read_tree` and `write_tree`
+use the disk.
 """
 
 from __future__ import annotations
@@ -43,25 +44,26 @@ _MAX_FILE_BYTES: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFolderIndex:
-    """What `keys.json` holds.
+    """The content of `keys.json`.
 
-    `kubernetes`: whether manifests lie beside the keys. `previous`: digests of passwords that were
-    replaced, as (component, SHA-256 in hex, Unix time until which they count).
+    `kubernetes`: whether the folder also holds manifests of Kubernetes Secrets. `previous`: digests
+    of replaced passwords, as (component, SHA-256 in hex, Unix time in seconds until which the
+    broker accepts the password).
     """
 
-    site: ClusterNames
+    cluster: ClusterNames
     kubernetes: bool = False
     previous: tuple[tuple[str, str, int], ...] = ()
 
     def to_bytes(self) -> bytes:
-        """Write it as JSON for people."""
-        site = self.site
+        """Return the index as indented JSON, with a line break at the end."""
+        cluster = self.cluster
         value = {
             "version": _VERSION,
-            "deployment": site.deployment,
-            "release": site.release,
-            "namespace": site.namespace,
-            "hosts": [list(each) for each in site.hosts],
+            "deployment": cluster.deployment,
+            "release": cluster.release,
+            "namespace": cluster.namespace,
+            "hosts": [list(each) for each in cluster.hosts],
             "kubernetes": self.kubernetes,
             "passwords": [list(each) for each in self.previous],
         }
@@ -69,7 +71,7 @@ class KeyFolderIndex:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse the content of `keys.json`.
 
         Raises: ConfigError.
         """
@@ -77,58 +79,62 @@ class KeyFolderIndex:
             value = parse_object(text, "keys.json")
             require_keys(value, _KEYS, "keys.json")
             if value["version"] != _VERSION:
-                raise MalformedError("keys.json: another version")  # noqa: TRY301
-            site = ClusterNames(
+                raise MalformedError(f"version is not {_VERSION}")  # noqa: TRY301
+            cluster = ClusterNames(
                 deployment=parse_name(value["deployment"]),
                 release=str(value["release"]),
                 namespace=str(value["namespace"]),
-                hosts=tuple((str(name), str(host)) for name, host in value["hosts"]),  # type: ignore[attr-defined]  # any object may come
+                hosts=tuple((str(name), str(host)) for name, host in value["hosts"]),  # type: ignore[attr-defined]  # a TypeError otherwise
             )
-            former = tuple(
+            previous = tuple(
                 (str(name), str(digest), int(until))
-                for name, digest, until in value["passwords"]  # type: ignore[attr-defined]  # any object may come
+                for name, digest, until in value["passwords"]  # type: ignore[attr-defined]  # a TypeError otherwise
             )
         except (MalformedError, ValueError, TypeError) as error:
             raise ConfigError(f"keys.json is damaged: {error}") from error
-        return cls(site=site, kubernetes=value["kubernetes"] is True, previous=former)
+        return cls(cluster=cluster, kubernetes=value["kubernetes"] is True, previous=previous)
 
 
-def make(site: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
-    """Draw every key, certificate and password of a cluster; gives files by path."""
+def make(cluster: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
+    """Create every key, certificate and password of a cluster. Return the files by path.
+
+    `kubernetes`: also return the manifests of Kubernetes Secrets.
+    """
     files: Files = {}
     for group in CertificateGroup:
-        files |= TrustAnchors.create(group, site.deployment, now).files()
+        files |= TrustAnchors.create(group, cluster.deployment, now).files()
     for component in COMPONENTS:
         if component.broker_user:
             files[_broker_password(component)] = new_password().encode()
     return _with_derived_files(
-        files, KeyFolderIndex(site=site, kubernetes=kubernetes), COMPONENTS, now
+        files, KeyFolderIndex(cluster=cluster, kubernetes=kubernetes), COMPONENTS, now
     )
 
 
 def rotate_certificates(
     files: Mapping[str, bytes], now: datetime, components: Sequence[Component] = COMPONENTS
 ) -> Files:
-    """Return components new keys, with certificates of the same authorities.
+    """Return the files with new keys and certificates of `components`, by the same authorities.
 
     Raises: ConfigError.
     """
-    return _with_derived_files(dict(files), _ledger(files), components, now)
+    return _with_derived_files(dict(files), _index(files), components, now)
 
 
 def rotate_authorities(files: Mapping[str, bytes], now: datetime, overlap: timedelta) -> Files:
-    """Return every circle a new authority, and every component a certificate of it.
+    """Return the files with new authorities, and new keys and certificates of all components.
 
-    For `overlap`, the old root is trusted too, and chains hold the new root as the old one vouches
-    for it: old and new certificates pass everywhere, in whatever order processes restart.
+    For `overlap`, the old roots stay trusted, and certificate chains include a cross-certificate:
+    the new root, signed by the old one. Old and new certificates are therefore valid for all
+    processes, in whatever order these restart.
 
     Raises: ConfigError.
     """
-    renewed, ledger = dict(files), _ledger(files)
+    renewed, index = dict(files), _index(files)
     for group in CertificateGroup:
         anchor = TrustAnchors.from_files(group, files)
-        renewed |= anchor.renewed(ledger.site.deployment, now, overlap).files()
-    return _with_derived_files(renewed, ledger, COMPONENTS, now)
+        renewed |= anchor.renewed(index.cluster.deployment, now, overlap).files()
+    return _with_derived_files(renewed, index, COMPONENTS, now)
 
 
 def rotate_passwords(
@@ -137,65 +143,75 @@ def rotate_passwords(
     overlap: timedelta,
     components: Sequence[Component] = COMPONENTS,
 ) -> Files:
-    """Return broker users new passwords; the old ones count for `overlap` too.
+    """Return the files with new broker passwords; the broker accepts old ones for `overlap`.
+
+    `components`: those without a broker user are ignored.
 
     Raises: ConfigError.
     """
-    renewed, ledger = dict(files), _ledger(files)
-    former, until = list(ledger.previous), int((now + overlap).timestamp())
+    renewed, index = dict(files), _index(files)
+    previous, until = list(index.previous), int((now + overlap).timestamp())
     for component in components:
         if component.broker_user:
             path = _broker_password(component)
-            former.append((component.name, _digest(files, path), until))
+            previous.append((component.name, _digest(files, path), until))
             renewed[path] = new_password().encode()
-    return _with_derived_files(renewed, replace(ledger, previous=tuple(former)), (), now)
+    return _with_derived_files(renewed, replace(index, previous=tuple(previous)), (), now)
 
 
 def with_manifests(files: Mapping[str, bytes]) -> Files:
-    """Add Kubernetes manifests, to be kept up to date from now on.
+    """Return the files with manifests of Kubernetes Secrets. Later rotations update these, too.
 
     Raises: ConfigError.
     """
-    ledger = replace(_ledger(files), kubernetes=True)
-    return {**files, INDEX: ledger.to_bytes(), **secret_manifests(ledger.site, files)}
+    index = replace(_index(files), kubernetes=True)
+    return {**files, INDEX: index.to_bytes(), **secret_manifests(index.cluster, files)}
 
 
 def _with_derived_files(
-    files: Files, ledger: KeyFolderIndex, components: Sequence[Component], now: datetime
+    files: Files, index: KeyFolderIndex, components: Sequence[Component], now: datetime
 ) -> Files:
-    """Issue certificates to `components`; write anew whatever follows from keys and passwords."""
-    anchors = {group: TrustAnchors.from_files(group, files).at(now) for group in CertificateGroup}
+    """Add new keys and certificates of `components`, and all files derived from other files.
+
+    Derived files are roots, truststores, the broker's users, the index and the manifests.
+    """
+    anchors = {
+        group: TrustAnchors.from_files(group, files).without_expired(now)
+        for group in CertificateGroup
+    }
     for anchor in anchors.values():
         files |= anchor.files()
     for component in COMPONENTS:
         anchor = anchors[component.group]
         if component in components:
-            files |= _issued(component, anchor, ledger.site, now)
+            files |= _issued(component, anchor, index.cluster, now)
         files[f"keys/{component.name}/ca.crt"] = certificates_pem(anchor.roots)
         if component.java:
-            password = _password_of(files, _store_password(component)).decode()
+            password = _file_content(files, _store_password(component)).decode()
             files[f"keys/{component.name}/truststore.p12"] = truststore(anchor.roots, password)
-    former = tuple(each for each in ledger.previous if each[2] > now.timestamp())
-    ledger = replace(ledger, previous=former)
+    previous = tuple(each for each in index.previous if each[2] > now.timestamp())
+    index = replace(index, previous=previous)
     digests = {
         each.name: [
             _digest(files, _broker_password(each)),
-            *(digest for name, digest, _ in former if name == each.name),
+            *(digest for name, digest, _ in previous if name == each.name),
         ]
         for each in COMPONENTS
         if each.broker_user
     }
-    files[USERS_ACL] = users_acl(ledger.site.deployment, digests)
-    files[INDEX] = ledger.to_bytes()
-    if ledger.kubernetes:
-        files |= secret_manifests(ledger.site, files)
+    files[USERS_ACL] = users_acl(index.cluster.deployment, digests)
+    files[INDEX] = index.to_bytes()
+    if index.kubernetes:
+        files |= secret_manifests(index.cluster, files)
     return files
 
 
-def _issued(component: Component, anchor: TrustAnchors, site: ClusterNames, now: datetime) -> Files:
+def _issued(
+    component: Component, anchor: TrustAnchors, cluster: ClusterNames, now: datetime
+) -> Files:
     leaf = anchor.authority.issue(
         component.name,
-        site.names_of(component),
+        cluster.names_of(component),
         now,
         serves=component.serves,
         calls=component.calls,
@@ -214,8 +230,8 @@ def _issued(component: Component, anchor: TrustAnchors, site: ClusterNames, now:
     return files
 
 
-def _ledger(files: Mapping[str, bytes]) -> KeyFolderIndex:
-    return KeyFolderIndex.from_bytes(_password_of(files, INDEX))
+def _index(files: Mapping[str, bytes]) -> KeyFolderIndex:
+    return KeyFolderIndex.from_bytes(_file_content(files, INDEX))
 
 
 def _broker_password(component: Component) -> str:
@@ -227,20 +243,21 @@ def _store_password(component: Component) -> str:
 
 
 def _digest(files: Mapping[str, bytes], path: str) -> str:
-    return hashlib.sha256(_password_of(files, path)).hexdigest()
+    return hashlib.sha256(_file_content(files, path)).hexdigest()
 
 
-def _password_of(files: Mapping[str, bytes], path: str) -> bytes:
+def _file_content(files: Mapping[str, bytes], path: str) -> bytes:
     try:
         return files[path]
     except KeyError as error:
-        raise ConfigError(f"{path} is missing: make all keys anew") from error
+        raise ConfigError(f"{path} is missing: make new keys with `sealflow keys make`") from error
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Read all files of a folder, by path within it.
+    """Return all files of a key folder by path in it.
 
-    Raises: ConfigError; also when others than its owner may look into it.
+    Raises: ConfigError when the folder is missing, open to other users (any of the mode's bits
+        0077 is set), holds more than `_MAX_FILES` files or one over `_MAX_FILE_BYTES`.
     """
     try:
         if stat.S_IMODE(folder.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
@@ -248,43 +265,45 @@ def read_tree(folder: Path) -> dict[str, bytes]:
         paths = [path for path in folder.rglob("*") if not path.is_dir()]
         if len(paths) > _MAX_FILES:
             raise ConfigError(
-                f"{folder} holds more than {_MAX_FILES} files: it is not a key folder"
+                f"{folder} holds more than {_MAX_FILES} files, so it is not a key folder"
             )
         return {path.relative_to(folder).as_posix(): _read(path) for path in paths}
     except FileNotFoundError as error:
         raise ConfigError(
-            f"no keys in {folder}: make them with `sealflow keys make {folder}`"
+            f"there are no keys in {folder}: make them with `sealflow keys make {folder}`"
         ) from error
     except OSError as error:
         raise ConfigError(f"{folder}: cannot read the keys: {error.strerror}") from error
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes], *, replace: bool) -> None:
-    """Write all files to a folder beside it, then put that in its place: all of them or none.
+    """Write a key folder: all files or none.
 
-    `replace`: whether a folder may be there already; keys are never overwritten by accident.
+    The files are written to a new folder beside it, which is then renamed. If `replace` is false
+    and the folder exists, nothing is written, so that no key is overwritten by accident.
 
     Raises: ConfigError.
     """
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
-    former = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    replaced = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
     try:
         if not replace and folder.exists():
             raise ConfigError(
-                f"{folder} exists: rotate what is in it with `sealflow keys rotate {folder}`"
+                f"{folder} exists: rotate its keys with `sealflow keys rotate`, "
+                "or name another folder"
             )
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
         for name, content in files.items():
             _write(draft, draft / name, content)
         if folder.exists():
-            folder.rename(former)
+            folder.rename(replaced)
             try:
                 draft.rename(folder)
             except OSError:
-                former.rename(folder)
+                replaced.rename(folder)
                 raise
-            shutil.rmtree(former)
+            shutil.rmtree(replaced)
         else:
             draft.rename(folder)
     except OSError as error:
@@ -303,4 +322,4 @@ def _read(path: Path) -> bytes:
     try:
         return read_file(path, _MAX_FILE_BYTES)
     except ConfigError as error:
-        raise ConfigError(f"{error}: it is not a key") from error
+        raise ConfigError(f"{error}, so it is not a key") from error

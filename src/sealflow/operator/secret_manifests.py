@@ -1,6 +1,6 @@
-"""Operator: Kubernetes Secrets of a key folder: one a component, so that none holds another's key.
+"""Operator: Kubernetes Secrets of a key folder, separate for each component.
 
-Authorities' private keys and the enclave signing key are in none: no cluster needs them.
+No Secret holds the private key of an authority or the enclave signing key: no cluster needs them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ KEYS_MANIFEST: Final = "keys/keys.yaml"
 PASSWORD_MANIFEST: Final = "password/password.yaml"  # noqa: S105 - the name of a file
 
 
-def secret_manifests(site: ClusterNames, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Write `keys/keys.yaml` and `password/password.yaml`.
+def secret_manifests(cluster: ClusterNames, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the manifests `keys/keys.yaml` and `password/password.yaml` by path.
 
-    Secrets are named RELEASE-COMPONENT-tls and RELEASE-COMPONENT-password; their entries are named
-    as the files are.
+    Secrets are named RELEASE-COMPONENT-tls and RELEASE-COMPONENT-password. Their entries have the
+    names of the files.
     """
     return {
         path: "".join(
-            _document(site, f"{component.name}-{suffix}", kind, entries)
+            _document(cluster, f"{component.name}-{suffix}", kind, entries)
             for component in COMPONENTS
             if (entries := _entries(files, f"{folder}/{component.name}/"))
         ).encode()
@@ -47,19 +47,19 @@ def _entries(files: Mapping[str, bytes], prefix: str) -> dict[str, str]:
     }
 
 
-def _document(site: ClusterNames, name: str, kind: str, entries: Mapping[str, str]) -> str:
-    # JSON's strings are YAML's too.
+def _document(cluster: ClusterNames, name: str, kind: str, entries: Mapping[str, str]) -> str:
+    # A JSON string is a YAML string, too (YAML 1.2).
     data = "".join(f"  {json.dumps(key)}: {json.dumps(value)}\n" for key, value in entries.items())
     return (
         "---\n"
         "apiVersion: v1\n"
         "kind: Secret\n"
         "metadata:\n"
-        f"  name: {json.dumps(f'{site.release}-{name}')}\n"
-        f"  namespace: {json.dumps(site.namespace)}\n"
+        f"  name: {json.dumps(f'{cluster.release}-{name}')}\n"
+        f"  namespace: {json.dumps(cluster.namespace)}\n"
         "  labels:\n"
         "    app.kubernetes.io/part-of: sealflow\n"
-        f"    app.kubernetes.io/instance: {json.dumps(site.release)}\n"
+        f"    app.kubernetes.io/instance: {json.dumps(cluster.release)}\n"
         f"type: {kind}\n"
         f"data:\n{data}"
     )

@@ -69,7 +69,7 @@ def test_keys_differ(files: dict[str, bytes]) -> None:
     ],
 )
 def test_handshake(folder: Path, server: str, client: str, name: str) -> None:
-    """Members of one circle meet over mutual TLS, by every name that a server has."""
+    """Members of one certificate group meet over mutual TLS, by every name that a server has."""
     there, here = server_context(folder, server), client_context(folder, client)
     assert shake_hands(there, here, name) == client
 
@@ -79,7 +79,7 @@ def test_handshake(folder: Path, server: str, client: str, name: str) -> None:
     [("rest", "client"), ("rest", "taskmanager"), ("jobmanager", "gateway"), ("broker", "submit")],
 )
 def test_other_circle(folder: Path, server: str, client: str) -> None:
-    """A certificate of one circle means nothing in another, also to a caller who does not check."""
+    """A certificate of one group means nothing in another, also to a caller who does not check."""
     here = client_context(folder, client)
     here.check_hostname, here.verify_mode = False, ssl.CERT_NONE
     with pytest.raises(ssl.SSLError, match="certificate"):
@@ -87,7 +87,7 @@ def test_other_circle(folder: Path, server: str, client: str) -> None:
 
 
 def test_wrong_name(folder: Path) -> None:
-    """A server is not taken for another of its circle."""
+    """A server is not taken for another of its group."""
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         shake_hands(server_context(folder, "broker"), client_context(folder, "client"), "gateway")
 
@@ -151,7 +151,7 @@ def test_one_component(files: dict[str, bytes]) -> None:
 
 def test_authority_stays_home(files: dict[str, bytes]) -> None:
     """No component's folder and no manifest holds an authority's private key."""
-    for circle in ("service", "flink", "rest"):
-        key = files[f"ca/{circle}/ca.key"]
+    for group in ("service", "flink", "rest"):
+        key = files[f"ca/{group}/ca.key"]
         holders = [path for path, content in files.items() if key in content]
-        assert holders == [f"ca/{circle}/ca.key"]
+        assert holders == [f"ca/{group}/ca.key"]

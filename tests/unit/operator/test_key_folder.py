@@ -103,7 +103,7 @@ def test_command(tmp_path: Path) -> None:
 def test_command_refuses(tmp_path: Path) -> None:
     """What cannot be meant is refused before any key is drawn."""
     for arguments, reason in (
-        (("make", tmp_path / "k", "--host", "client=x"), "no component 'client' serves"),
+        (("make", tmp_path / "k", "--host", "client=x"), "'client' is not a serving component"),
         (("make", tmp_path / "k", "--host", "gateway"), "COMPONENT=HOST"),
         (("make", tmp_path / "k", "--deployment", "a b"), "--deployment"),
         (("make", tmp_path / "k", "--namespace", "A"), "namespace"),
