@@ -1,4 +1,4 @@
-"""Local: start the processes of a cluster in order, publish its models, keep it up, stop it."""
+"""Local: starts the processes of a cluster, publishes its models, restarts what ends, stops it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sealflow.local.home import ClusterHome
 
 
-_OF_ENGINES: Final = ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
-_OF_TLS: Final = ("tls_certificate", "tls_key")
+_ENGINE_OPTIONS: Final = ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
+_TLS_OPTIONS: Final = ("tls_certificate", "tls_key")
 START_TIMEOUT_S: Final = 60.0
 LOAD_TIMEOUT_S: Final = 300.0
 _MAX_BROKER_BYTES: Final = 2 * 2**30
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 def process_settings(
     home: ClusterHome, broker: BrokerAddress, options: Mapping[str, Any], port: int
 ) -> dict[str, Settings]:
-    """Return the settings file of each process by its name, in the order in which they start.
+    """Return the settings of each process by its name, in the order in which they start.
 
-    `options`: those of `sealflow up`. `port`: the gateway's.
+    `options`: the options of `sealflow up`, by parameter name. `port`: the gateway's port.
     """
     common: Settings = {f"broker_{name}": value for name, value in broker.to_json().items()}
     common["deployment"] = options["deployment"]
@@ -70,7 +70,7 @@ def process_settings(
 
 
 def deployment_times(given: Sequence[str]) -> dict[str, int]:
-    """Read the times of a deployment, in seconds, from NAME=SECONDS.
+    """Parse values of `--time NAME=SECONDS`. Return the times in seconds by name.
 
     Raises: ConfigError.
     """
@@ -78,7 +78,9 @@ def deployment_times(given: Sequence[str]) -> dict[str, int]:
     for each in given:
         name, _, seconds = each.partition("=")
         if name not in TIMES or not seconds.isdecimal():
-            raise ConfigError(f"--time {each}: write NAME=SECONDS, with one of {', '.join(TIMES)}")
+            raise ConfigError(
+                f"--time {each}: write NAME=SECONDS, where NAME is one of {', '.join(TIMES)}"
+            )
         times[name] = int(seconds)
     return times
 
@@ -93,22 +95,28 @@ def _trusted(home: ClusterHome, enclaves: Path | None) -> Settings:
 
 
 def _engine(options: Mapping[str, Any]) -> Settings:
-    settings: Settings = {name: options[name] for name in _OF_ENGINES}
+    settings: Settings = {name: options[name] for name in _ENGINE_OPTIONS}
     return {**settings, "worker_memory_bytes": (options["worker_memory"] or 0) * 2**20}
 
 
 def _gateway(options: Mapping[str, Any]) -> Settings:
-    tls = {name: str(options[name]) for name in _OF_TLS if options[name] is not None}
+    tls = {name: str(options[name]) for name in _TLS_OPTIONS if options[name] is not None}
     return {"queue_capacity": options["queue_capacity"], "host": options["host"], **tls}
 
 
 class LocalCluster:
-    """One cluster of this process."""
+    """A cluster whose processes are children of this process."""
 
     def __init__(
         self, home: ClusterHome, options: Mapping[str, Any], broker: BrokerAddress | None
     ) -> None:
-        """Take the options of `sealflow up`, and its broker; None starts one."""
+        """Choose the gateway's port; nothing is started yet.
+
+        `options`: the options of `sealflow up`, by parameter name.
+        `broker`: the address of a running broker; None for one that `start` starts.
+
+        Raises: ConfigError when the port is taken.
+        """
         self._home = home
         self._options = options
         self._cluster = Supervisor()
@@ -121,14 +129,14 @@ class LocalCluster:
         self._flink: FlinkLaunch | None = None
 
     def start(self) -> Iterator[str]:
-        """Start everything; yields a line for each step.
+        """Start all processes and publish the models. Yield a line of text after each step.
 
-        Raises: ConfigError when something cannot work, with the reason.
+        Raises: ConfigError when a process or model cannot be started, with the reason.
         """
         running = self._home.endpoint()
         if running is not None:
             raise ConfigError(
-                f"a cluster runs in {self._home.path} already (pid {running['pid']}): stop it, or "
+                f"a cluster already runs in {self._home.path} (pid {running['pid']}): stop it, or "
                 "use another --home"
             )
         self._owner, self._deployment = self._home.prepare(
@@ -167,7 +175,7 @@ class LocalCluster:
         self._home.write_endpoint(self.facts())
 
     def facts(self) -> dict[str, object]:
-        """How to reach the cluster."""
+        """Return the cluster's addresses, files, models and process ids, as in `cluster.json`."""
         broker = {} if self._broker is None else self._broker.to_json()
         return {
             "url": self._url,
@@ -189,16 +197,18 @@ class LocalCluster:
         }
 
     def supervise(self, say: Callable[[str], None]) -> None:
-        """Restart what dies and publish anew what a new key broker does not know; never returns.
+        """Restart ended processes, and publish models that the key broker lost. Never returns.
 
-        Raises: ConfigError when a process exits by itself again and again.
+        `say` is called with a line of text for each event.
+
+        Raises: ConfigError when a process fails several times soon after its start.
         """
         check_at = time.monotonic() + _CHECK_S
         while True:
             time.sleep(_SUPERVISE_S)
             restarted = self._cluster.supervise()
             for name in restarted:
-                say(f"{name} had ended and was started again: see {self._home.log(name)}")
+                say(f"{name} ended and was restarted: see {self._home.log(name)}")
             if restarted:
                 self._home.write_endpoint(self.facts())
             if time.monotonic() >= check_at:
@@ -209,10 +219,10 @@ class LocalCluster:
                     for digest in self._publish_missing():
                         say(f"published again after a restart of the key broker: {digest}")
                 except SealflowError as error:
-                    say(f"cannot look after the models: {error}")
+                    say(f"cannot check which models are published: {error}")
 
     def stop(self) -> None:
-        """End all processes, those that take requests first."""
+        """Stop all processes: the gateway first, then engine, key broker and broker."""
         if self._client is not None:
             self._client.close()
         for module, within_s in _STOP_S.items():

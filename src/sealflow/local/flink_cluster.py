@@ -1,6 +1,6 @@
-"""Local: a Flink cluster on this machine: its configuration, keys and processes.
+"""Local: configuration, keys and command lines of a Flink cluster on this machine.
 
-A JobManager and TaskManagers of one slot each, with every file in one folder.
+The cluster is a JobManager, and TaskManagers of one slot each. All its files are in one folder.
 """
 
 from __future__ import annotations
@@ -33,26 +33,30 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = "127.0.0.1"
 FRUGAL_JVM: Final = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-"""For JVMs that only schedule: no threads that collect or compile in the background."""
+"""JVM options for processes that only schedule: without threads for concurrent garbage collection
+and optimizing compilation."""
 _FOLDERS: Final = ("conf", "logs", "pids", "tmp", "savepoints")
 _LOGGING: Final = "log4j-console.properties"
-_KEPT: Final = ("HOME", "LANG", "PATH", "USER")
-_RENEW: Final = timedelta(days=30)
-_FLINK: Final = ("jobmanager", "taskmanager", "rest", "submit")
+_PASSED_VARIABLES: Final = ("HOME", "LANG", "PATH", "USER")
+_RENEW_BEFORE: Final = timedelta(days=30)
+_FLINK_COMPONENTS: Final = ("jobmanager", "taskmanager", "rest", "submit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlinkTls:
-    """Who each of a cluster's processes is."""
+    """The key stores and trust stores of a Flink cluster's processes."""
 
     jobmanager: TlsStores
     taskmanager: TlsStores
     rest: TlsStores
-    """What the JobManager shows to clients of its REST interface, and whom it lets in."""
+    """The JobManager's stores for its REST server, which also authenticates clients."""
 
 
 class FlinkCluster:
-    """One cluster's folder. `write` first, then start its programs in order."""
+    """The folder and the processes of a Flink cluster.
+
+    Call `write` first, then start the JobManager, then the TaskManagers.
+    """
 
     def __init__(
         self,
@@ -64,7 +68,11 @@ class FlinkCluster:
         jobmanager: str = LOOPBACK,
         taskmanager: str = LOOPBACK,
     ) -> None:
-        """Keep everything below `folder`; the last two are addresses, to listen on and reach."""
+        """Choose where the cluster lies and listens; nothing is written yet.
+
+        `folder`: for all files. `rpc_port` and `rest_port`: TCP ports of the JobManager.
+        `jobmanager` and `taskmanager`: addresses to listen on, by which the others connect.
+        """
         self._install = install
         self._folder = folder.absolute()
         self._jars = self._folder / "lib"
@@ -75,11 +83,13 @@ class FlinkCluster:
 
     @property
     def savepoints(self) -> str:
-        """Where stopped jobs leave their savepoints."""
+        """The URI of the folder of savepoints, which Flink writes when a job is stopped."""
         return (self._folder / "savepoints").as_uri()
 
     def write(self, tls: FlinkTls | None) -> None:
-        """Write the configuration; without TLS for a network that nobody else reaches.
+        """Write the configuration of all processes, and link Flink's jars.
+
+        `tls`: None for connections without TLS, which only an isolated network may carry.
 
         Raises: ConfigError.
         """
@@ -110,22 +120,25 @@ class FlinkCluster:
         path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()))
 
     def jobmanager(self, log: Path) -> ProcessSpec:
-        """The process that schedules, with the web UI."""
+        """Return the JobManager of a session cluster, which accepts jobs by its REST server."""
         return self._program("jobmanager", "jobmanager.sh", log)
 
     def application(self, job: Path, log: Path) -> ProcessSpec:
-        """A JobManager for one job, which it starts by itself, also when it is started again."""
+        """Return the JobManager of an application cluster, which runs one job by itself.
+
+        `job`: the job's settings file. The job is submitted again when the process restarts.
+        """
         driver = ("--job-classname", "org.apache.flink.client.python.PythonDriver")
         entry = ("-pym", "sealflow.host.engine.flink.submit", str(job.absolute()))
         program = self._program("jobmanager", "standalone-job.sh", log)
         return replace(program, argv=(*program.argv, *driver, *entry))
 
     def taskmanager(self, number: int, log: Path) -> ProcessSpec:
-        """One of the processes that run subtasks."""
+        """Return the TaskManager with this number; TaskManagers run the job's subtasks."""
         return self._program(f"taskmanager-{number}", "taskmanager.sh", log)
 
     def _program(self, name: str, script: str, log: Path) -> ProcessSpec:
-        environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
+        environment = {key: os.environ[key] for key in _PASSED_VARIABLES if key in os.environ}
         environment |= {
             "FLINK_CONF_DIR": str(self._folder / "conf" / name.partition("-")[0]),
             "FLINK_LOG_DIR": str(self._folder / "logs"),
@@ -133,7 +146,7 @@ class FlinkCluster:
             "FLINK_LIB_DIR": str(self._jars),
             "JAVA_HOME": str(self._install.java_home),
         }
-        # From the environment of this process nothing else: PYTHONPATH would reach the subtasks.
+        # Other variables must not be passed: PYTHONPATH, for example, would reach the subtasks.
         cleared = ("/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items()))
         path = self._install.package / "bin" / script
         return ProcessSpec(name=name, argv=(*cleared, str(path), "start-foreground"), log=log)
@@ -149,7 +162,7 @@ class FlinkCluster:
             "taskmanager.memory.process.size": "900m",
             "taskmanager.memory.managed.fraction": "0.1",
             "taskmanager.memory.network.max": "64m",
-            # One worker a TaskManager, and none gets two while another has none.
+            # One worker for each TaskManager: one slot, and subtasks spread over all slots.
             "taskmanager.numberOfTaskSlots": 1,
             "taskmanager.load-balance.mode": "SLOTS",
             "rest.address": self._jobmanager,
@@ -158,7 +171,7 @@ class FlinkCluster:
             "rest.bind-port": str(self._rest_port),
             "python.executable": str(self._install.python),
             "python.client.executable": str(self._install.python),
-            # Jars and their uploads are of no use here.
+            # Jobs are submitted by PyFlink; uploads of jars in the web UI are not needed.
             "web.submit.enable": "false",
             "metrics.fetcher.update-interval": 2000,
             "heartbeat.interval": 2000,
@@ -171,7 +184,7 @@ class FlinkCluster:
 
 
 def _shipped_java_options(package: Path) -> str:
-    """The access to Java's inside that Flink's own configuration asks for."""
+    """Return `env.java.opts.all` of Flink's own configuration: `--add-exports`, `--add-opens`."""
     text = (package / "conf" / "config.yaml").read_text()
     for line in text.splitlines():
         key, _, value = line.strip().partition(": ")
@@ -182,12 +195,12 @@ def _shipped_java_options(package: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FlinkKeys:
-    """A key folder of one machine, kept current."""
+    """The key folder of a Flink cluster on this machine."""
 
     folder: Path
 
     def make(self, deployment: str) -> None:
-        """Make the folder if it is not there; give new certificates when the old ones end soon.
+        """Create the folder if it is missing; renew certificates less than 30 days before expiry.
 
         Raises: ConfigError.
         """
@@ -201,16 +214,18 @@ class FlinkKeys:
         try:
             until = x509.load_pem_x509_certificates(certificate)[0].not_valid_after_utc
         except ValueError as error:
-            raise ConfigError(f"{self.folder}: damaged; delete it to get new keys") from error
-        if until < now + _RENEW:
-            of_flink = [component for component in COMPONENTS if component.name in _FLINK]
-            write_tree(self.folder, rotate_certificates(files, now, of_flink), replace=True)
+            raise ConfigError(
+                f"{self.folder}/keys/rest/tls.crt is damaged: delete the folder to get new keys"
+            ) from error
+        if until < now + _RENEW_BEFORE:
+            chosen = [each for each in COMPONENTS if each.name in _FLINK_COMPONENTS]
+            write_tree(self.folder, rotate_certificates(files, now, chosen), replace=True)
 
     @property
     def cluster(self) -> FlinkTls:
-        """What Flink's processes need.
+        """The stores of JobManager, TaskManagers and REST server.
 
-        Raises: ConfigError for keys that Flink cannot use.
+        Raises: ConfigError when a file cannot be read, or a key is not RSA.
         """
         return FlinkTls(
             jobmanager=self._stores("jobmanager"),
@@ -220,12 +235,12 @@ class FlinkKeys:
 
     @property
     def submit(self) -> Path:
-        """The folder of what clients of the REST interface show."""
+        """The folder with the certificate and key of REST clients."""
         return self.folder / "keys" / "submit"
 
     @property
     def submit_password(self) -> Path:
-        """The password of the client's stores."""
+        """The file with the password of the PKCS #12 stores of REST clients."""
         return self.folder / "password" / "submit" / "keystore"
 
     def _stores(self, component: str) -> TlsStores:
@@ -240,12 +255,12 @@ class FlinkKeys:
 
 
 def client_tls(folder: Path) -> ClientTls:
-    """What a client of REST reads from one component's folder, such as `keys/submit`."""
+    """Return the TLS files of a REST client in a component's folder, such as `keys/submit`."""
     return ClientTls(ca=folder / "ca.crt", certificate=folder / "tls.crt", key=folder / "tls.key")
 
 
 def check_rsa(keystore: Path, password: str) -> None:
-    """Refuse a keystore that Flink cannot use.
+    """Check that a PKCS #12 key store opens with its password and holds an RSA key.
 
     Raises: ConfigError.
     """
@@ -253,7 +268,8 @@ def check_rsa(keystore: Path, password: str) -> None:
         key, _, _ = pkcs12.load_key_and_certificates(_read(keystore), password.encode())
     except ValueError as error:
         raise ConfigError(
-            f"{keystore} does not open with its password: take both from one run of `sealflow keys`"
+            f"{keystore} does not open with its password: use both of one key folder, which "
+            "`sealflow keys make` creates"
         ) from error
     if not isinstance(key, rsa.RSAPrivateKey):
         kind = "no private key" if key is None else "a key that is not RSA"

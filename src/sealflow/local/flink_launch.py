@@ -1,4 +1,4 @@
-"""Local: start Flink and its job for `sealflow up`, and keep it up."""
+"""Local: starts Flink and its job for `sealflow up`, submits a lost job again, stops the job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _END_S: Final = 15.0
 
 
 class FlinkLaunch:
-    """One Flink cluster and its job, started and kept by the process of `sealflow up`."""
+    """A Flink cluster and its job, as children of the process of `sealflow up`."""
 
     def __init__(
         self,
@@ -42,7 +42,10 @@ class FlinkLaunch:
         taskmanagers: int,
         ports: tuple[int, int],
     ) -> None:
-        """Prepare the folder `flink` in the home; `ports`: of the web UI, and JobManager's own.
+        """Write keys and configuration to the folder `flink` of the home; nothing is started yet.
+
+        `venv`: Flink's Python environment. `ports`: TCP ports of the REST server with the web UI,
+        and of the JobManager's RPC.
 
         Raises: ConfigError.
         """
@@ -63,9 +66,11 @@ class FlinkLaunch:
         self._submitted_s = 0.0
 
     def start(self, engine: Mapping[str, Toml]) -> Iterator[str]:
-        """Start the processes and the job; yields a line for each step.
+        """Start Flink's processes and submit the job. Yield a line of text after each step.
 
-        Raises: ConfigError with the reason when it does not work.
+        `engine`: the settings of the engine, which the job reads.
+
+        Raises: ConfigError when Flink or the job does not start, with the reason.
         """
         settings = {**engine, "enclaves_dir": str(Path(sys.executable).parents[1])}
         path = self._home.write_config("engine", settings)
@@ -74,34 +79,37 @@ class FlinkLaunch:
         for number in range(self._taskmanagers):
             log = self._home.log(f"taskmanager-{number}")
             self._cluster.start_process(self._flink.taskmanager(number, log))
-        self._await("Flink", self._ask, START_S)
+        self._await("Flink", self._check_rest, START_S)
         yield f"flink       {self.url} ({self._taskmanagers} TaskManagers)"
         self._submit()
-        self._await("the job", self._note_submitted, SUBMIT_S)
+        self._await("the job", self._finish_submission, SUBMIT_S)
         yield f"job         {self._job_id}"
 
     def facts(self) -> dict[str, object]:
-        """How to reach it."""
+        """Return the URL of the REST server and the folder of TLS files for it."""
         return {"url": self.url, "tls": str(self._keys.submit.absolute())}
 
     def resubmit_if_lost(self, say: Callable[[str], None]) -> None:
-        """Submit the job again when a new JobManager does not know it, or it failed for good."""
+        """Submit the job again if it failed, or if the JobManager restarted and has lost it.
+
+        `say` is called with a line of text when the job was submitted, or could not be.
+        """
         try:
             if self._submitting is not None:
-                self._note_submitted()
+                self._finish_submission()
                 say(f"the job was submitted again: {self._job_id}")
                 return
             states = {job["jid"]: job["state"] for job in self.rest.jobs()}
             if states.get(self._job_id, "FAILED") == "FAILED":
                 self._submit()
         except UnavailableError:
-            # Still on its way.
+            # The submission is still running, or the JobManager is restarting.
             return
         except ConfigError as error:
             say(f"cannot submit the job: {error}")
 
     def stop(self) -> None:
-        """Let the job answer what it has in flight, then end it."""
+        """Stop the job after it has answered the requests in flight; Flink's processes go on."""
         if self._submitting is not None:
             self._submitting.kill()
             self._submitting.wait()
@@ -111,7 +119,7 @@ class FlinkLaunch:
                 self.rest.await_end(self._job_id, _END_S)
 
     def programs(self) -> list[str]:
-        """The names of its processes, in the order in which to end them."""
+        """Return the names of Flink's processes in the order in which to stop them."""
         return [*(f"taskmanager-{number}" for number in range(self._taskmanagers)), "jobmanager"]
 
     def _job(self, engine_config: Path) -> dict[str, Toml]:
@@ -127,7 +135,7 @@ class FlinkLaunch:
             "password_file": str(self._keys.submit_password.absolute()),
         }
 
-    def _ask(self) -> None:
+    def _check_rest(self) -> None:
         self.rest.overview()
 
     def _submit(self) -> None:
@@ -136,13 +144,13 @@ class FlinkLaunch:
         )
         self._submitted_s = time.monotonic()
 
-    def _note_submitted(self) -> None:
+    def _finish_submission(self) -> None:
         submitting, log = self._submitting, self._home.log("submit")
         if submitting is None:
             return
         if submitting.poll() is None:
             if time.monotonic() < self._submitted_s + SUBMIT_S:
-                raise UnavailableError("it is being submitted")
+                raise UnavailableError("the submission is still running")
             submitting.kill()
             submitting.communicate()
             self._submitting = None
@@ -156,7 +164,10 @@ class FlinkLaunch:
 
 
 def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.Popen[str]:
-    """Start the process in Flink's environment that submits a job."""
+    """Start a process in Flink's Python environment that submits a job, and return it.
+
+    `job`: the job's settings file. `log`: the file to which stderr is appended.
+    """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(job.parent)}
     environment |= {"JAVA_HOME": str(install.java_home), "JVM_ARGS": FRUGAL_JVM}
     argv = (str(install.python), "-m", "sealflow.host.engine.flink.submit", str(job.absolute()))
@@ -168,9 +179,9 @@ def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.
 
 
 def finished_submission(process: subprocess.Popen[str], log: Path) -> str:
-    """Wait for a submission's end; returns the job's id.
+    """Wait until a submission ends. Return the job's id.
 
-    Raises: ConfigError with the last line of its log.
+    Raises: ConfigError with the last line of the log.
     """
     output, _ = process.communicate()
     if process.returncode != 0:

@@ -1,4 +1,4 @@
-"""Local: the folder of a cluster on this machine."""
+"""Local: the folder of a cluster on this machine: keys, settings, policy, logs and state."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ DEFAULT_HOME: Final = Path(".sealflow")
 _PLATFORM_DAYS: Final = LIFE.days - 35
 _MAX_COLLATERAL_AGE_S: Final = (LIFE.days + 5) * DAY_S
 
-_NOTED: Final = frozenset({"pid", "url", "ca", "broker"})
-"""What other commands need to know of a running cluster."""
+_ENDPOINT_KEYS: Final = frozenset({"pid", "url", "ca", "broker"})
+"""The keys of `cluster.json` that other commands use."""
 
 Toml = str | int | float | bool
 
@@ -57,44 +57,45 @@ class ClusterHome:
 
     @property
     def deployment(self) -> Path:
-        """The settings that enclaves are measured with."""
+        """The deployment's settings, whose digest is in the evidence of each enclave."""
         return self.path / "deployment.json"
 
     @property
     def platform(self) -> Path:
-        """The simulated platform, with its keys."""
+        """The simulated platform, with its private keys."""
         return self.path / "simulated-platform.json"
 
     @property
     def keybroker(self) -> Path:
-        """The key broker's sealed state and its log."""
+        """The folder of the key broker's sealed state and its log."""
         return self.path / "keybroker"
 
     @property
     def packages(self) -> Path:
-        """Sealed model packages."""
+        """The folder of encrypted model packages."""
         return self.path / "packages"
 
     @property
     def broker(self) -> Path:
-        """The embedded broker's socket and append-only file."""
+        """The folder of the embedded broker's socket and append-only file."""
         return self.path / "broker"
 
     @property
     def cluster(self) -> Path:
-        """Where a running cluster says how to reach it."""
+        """The file that holds the addresses of the running cluster."""
         return self.path / "cluster.json"
 
     def log(self, name: str) -> Path:
-        """The log of one process."""
+        """Return the path of a process's log."""
         return self.path / "logs" / f"{name}.log"
 
     def prepare(
         self, name: str, times: Mapping[str, int] = MappingProxyType({})
     ) -> tuple[OwnerKey, Deployment]:
-        """Make what is missing: folders, the owner's key, a simulated platform, settings, policy.
+        """Create missing folders, owner key and platform; write the deployment and the policy.
 
-        `times`: those of the deployment that are not the default.
+        `name`: of the deployment. `times`: the deployment's times in seconds that differ from the
+        default. A platform older than `_PLATFORM_DAYS` is replaced.
 
         Raises: ConfigError.
         """
@@ -102,7 +103,7 @@ class ClusterHome:
             parse_name(name)
         except MalformedError as error:
             raise ConfigError(
-                f"--deployment: {name!r} is not a name; use letters, digits, '.', '_', '-'"
+                f"--deployment: {name!r} is not a valid name: use letters, digits, '.', '_', '-'"
             ) from error
         self._make_folders()
         owner = self._owner()
@@ -124,20 +125,20 @@ class ClusterHome:
         return owner, deployment
 
     def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:
-        """Write the TOML file of one process."""
+        """Write the settings file of one process. Return its path."""
         path = self.path / "run" / f"{name}.toml"
         _write(path, "\n".join([*table_lines(settings), ""]).encode())
         return path
 
     def write_endpoint(self, facts: Mapping[str, object]) -> None:
-        """Say how to reach the running cluster."""
+        """Write `cluster.json`, by which other commands reach the running cluster."""
         _write(self.cluster, json.dumps(facts, indent=1).encode())
 
     def endpoint(self) -> dict[str, Any] | None:
-        """How to reach the cluster of this home; None when none runs."""
+        """Return the content of `cluster.json`; None when no cluster runs in this home."""
         try:
             facts = json.loads(self.cluster.read_text())
-            if not isinstance(facts, dict) or not facts.keys() >= _NOTED:
+            if not isinstance(facts, dict) or not facts.keys() >= _ENDPOINT_KEYS:
                 return None
             os.kill(facts["pid"], 0)
         except (OSError, ValueError, TypeError):
@@ -164,22 +165,23 @@ class ClusterHome:
             pass
         except (OSError, MalformedError) as error:
             raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
-        self._set_state_aside()
+        self._rename_previous_state()
         platform = create_platform(now_ms())
         _write(self.platform, platform.to_bytes())
         return platform
 
-    def _set_state_aside(self) -> None:
-        """Rename what is left of the platform before, since enclaves of no other can open it.
+    def _rename_previous_state(self) -> None:
+        """Rename the folders of key broker and queue to NAME.former.
 
-        That is the key broker's sealed state, and the queue with the directory of that time.
+        The key broker's state is sealed to the previous platform, so that no enclave of a new one
+        can open it; the queue holds the directory of the previous key broker.
         """
         for folder in (self.keybroker, self.broker):
-            former = folder.with_name(f"{folder.name}.former")
+            previous = folder.with_name(f"{folder.name}.former")
             try:
                 if folder.exists():
-                    shutil.rmtree(former, ignore_errors=True)
-                    folder.rename(former)
+                    shutil.rmtree(previous, ignore_errors=True)
+                    folder.rename(previous)
             except OSError as error:
                 raise ConfigError(f"{folder}: cannot rename: {error.strerror}") from error
 

@@ -1,4 +1,4 @@
-"""Local: child processes of one cluster: started, kept up, stopped, and their ports."""
+"""Local: starts, restarts and stops the child processes of a cluster, and finds free ports."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ EARLY_EXITS: Final = 3
 
 
 def free_port(host: str, wanted: int) -> int:
-    """Check that a port is free, or with 0 let the system choose one, which it gives nobody soon.
+    """Return `wanted` when that TCP port is free. For 0, return a free port of the system's choice.
 
-    Raises: ConfigError when it is taken, or `host` is not an address of this machine.
+    The port is not reserved: another process may take it before it is used.
+
+    Raises: ConfigError when the port is taken, or `host` is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -41,9 +43,9 @@ def free_port(host: str, wanted: int) -> int:
 
 
 def near_port(host: str, wanted: int) -> int:
-    """Return the wanted port, or any free one when that is taken.
+    """Return `wanted` when that TCP port is free, else any free port.
 
-    Raises: ConfigError when there is none.
+    Raises: ConfigError when there is no free port.
     """
     try:
         return free_port(host, wanted)
@@ -54,10 +56,13 @@ def near_port(host: str, wanted: int) -> int:
 def await_ready(
     who: str, attempt: Callable[[], object], timeout_s: float, *, cluster: Supervisor, logs: Path
 ) -> None:
-    """Try until it works, and meanwhile start again what dies of the cluster.
+    """Call `attempt` every 0.1 s until it succeeds; meanwhile restart ended processes.
 
-    `who`: what is waited for, and `logs` where to look, for people.
-    Raises: ConfigError when it does not within `timeout_s`, or a process ends again and again.
+    An attempt fails when it raises UnavailableError. `who` and `logs`: name of the awaited process
+    and folder of logs, for the error message.
+
+    Raises: ConfigError when no attempt succeeds within `timeout_s`, or a process fails several
+        times soon after its start.
     """
     until = time.monotonic() + timeout_s
     while True:
@@ -67,7 +72,7 @@ def await_ready(
         except UnavailableError as error:
             if time.monotonic() >= until:
                 raise ConfigError(
-                    f"{who}: not ready in {timeout_s:g} s: {error}; see {logs}"
+                    f"{who}: not ready after {timeout_s:g} s: {error}; see {logs}"
                 ) from error
             time.sleep(_POLL_S)
         else:
@@ -76,7 +81,7 @@ def await_ready(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """One process to keep up: its name, what to run, where its output goes."""
+    """The name, command line and log file of a child process."""
 
     name: str
     argv: tuple[str, ...]
@@ -94,17 +99,17 @@ class _Running:
 
 
 class Supervisor:
-    """Keeps programs up; restarts what dies, with growing pauses.
+    """A set of child processes, which are restarted when they end.
 
-    Every program is tethered: when this process is killed, the kernel ends them too.
+    The pause before a restart grows from `FIRST_PAUSE_S` to `MAX_PAUSE_S`. When this process is
+    killed, the kernel kills the children, too.
     """
 
     def __init__(self) -> None:
-        """Hold nothing yet."""
         self._running: dict[str, _Running] = {}
 
     def start_process(self, program: ProcessSpec) -> None:
-        """Start a program; its output is appended to its log."""
+        """Start a process; its stdout and stderr are appended to its log."""
         process = _spawn(program)
         started_s = time.monotonic()
         self._running[program.name] = _Running(
@@ -112,17 +117,18 @@ class Supervisor:
         )
 
     def pid(self, name: str) -> int:
-        """The process id of a program, as it runs now."""
+        """Return the current process id of a child process."""
         return self._running[name].process.pid
 
     def names(self) -> list[str]:
-        """The programs, in the order of their start."""
+        """Return the names of the child processes in the order of their first start."""
         return list(self._running)
 
     def supervise(self) -> list[str]:
-        """Restart what died and is due; names what was started again.
+        """Restart processes that ended and whose pause is over. Return the restarted names.
 
-        Raises: ConfigError when a program exits by itself again and again soon after its start.
+        Raises: ConfigError when a process exited with a positive code `EARLY_EXITS` times, and did
+            not run for `HEALTHY_S` in between.
         """
         restarted = []
         now_s = time.monotonic()
@@ -130,7 +136,7 @@ class Supervisor:
             if running.due_s is None:
                 if running.process.poll() is None:
                     continue
-                self._note_exit(running, now_s)
+                self._record_exit(running, now_s)
             if running.due_s is not None and now_s >= running.due_s:
                 running.process = _spawn(running.program)
                 running.started_s, running.due_s = now_s, None
@@ -138,7 +144,7 @@ class Supervisor:
         return restarted
 
     def stop_process(self, name: str, *, within_s: float) -> None:
-        """End a program: SIGTERM, which drains it, then SIGKILL after `within_s` seconds."""
+        """Stop a process: SIGTERM, on which it drains, and after `within_s` seconds SIGKILL."""
         running = self._running.pop(name, None)
         if running is None:
             return
@@ -149,7 +155,7 @@ class Supervisor:
             running.process.kill()
             running.process.wait()
 
-    def _note_exit(self, running: _Running, now_s: float) -> None:
+    def _record_exit(self, running: _Running, now_s: float) -> None:
         code = running.process.returncode
         if now_s - running.started_s > HEALTHY_S:
             running.exits = 0
@@ -157,13 +163,13 @@ class Supervisor:
         running.exits += code > 0
         if running.exits >= EARLY_EXITS:
             name, log = running.program.name, running.program.log
-            msg = f"{name} exits with code {code} again and again: {last_line(log)} (see {log})"
-            raise ConfigError(msg)
+            msg = f"{name} failed {running.exits} times, now with exit code {code}"
+            raise ConfigError(f"{msg}: {last_line(log)} (see {log})")
         running.due_s = now_s + running.backoff.next_s()
 
 
 def last_line(log: Path) -> str:
-    """The last line that a program wrote, for an error message."""
+    """Return the last line of a log that is not empty: at most 1000 characters."""
     try:
         lines = log.read_text(errors="replace").split("\n")
     except OSError:
@@ -179,5 +185,4 @@ def _spawn(program: ProcessSpec) -> subprocess.Popen[bytes]:
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         except OSError as error:
-            msg = f"{program.name} does not start: {error}"
-            raise ConfigError(msg) from error
+            raise ConfigError(f"{program.name} does not start: {error}") from error

@@ -66,7 +66,8 @@ def test_given_up(cluster: Supervisor, program: Callable[..., ProcessSpec], tmp_
         program("print('trying', flush=True); raise SystemExit('no such setting: cow')")
     )
     said = (
-        rf"one exits with code 1 again and again: no such setting: cow \(see {tmp_path}/one.log\)"
+        rf"one failed 3 times, now with exit code 1: no such setting: cow "
+        rf"\(see {tmp_path}/one.log\)"
     )
     with pytest.raises(ConfigError, match=said):
         supervised(cluster, lambda _: False)
