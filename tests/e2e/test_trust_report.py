@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.cluster.local_cluster import RunningCluster
 
-MARK = "SIMULATED TEE: nothing is protected from whoever runs these machines"
+MARK = "SIMULATED TEE: nothing is protected from the operator of these machines"
 WORSE = {
     "manifest_digest": (r'(?m)^manifest_digest = "\w+"', f'manifest_digest = "{"a" * 64}"'),
     "svn": (r"(?m)^min_svn = \d+", "min_svn = 7"),
@@ -96,7 +96,7 @@ def test_mismatches(cluster: RunningCluster, strict: Path) -> None:
     done = run(cluster, "verify", "--policy", strict)
     assert done.returncode == 3
     assert "NOT VERIFIED" in done.stdout
-    assert "Nothing of yours was sent" in done.stdout
+    assert "None of your data was sent" in done.stdout
     for words in ("manifest_digest", "svn", "at least 7", "(min_svn)"):
         assert words in done.stdout
     machine = run(cluster, "verify", "--policy", strict, "--json")

@@ -48,7 +48,7 @@ def children(process: subprocess.Popen[str]) -> list[int]:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--time", "epoch_s"), "--time epoch_s: write NAME=SECONDS, with one of "),
+        (("--time", "epoch_s"), "--time epoch_s: write NAME=SECONDS, where NAME is one of "),
         (("--time", "cow_s=5"), "--time cow_s=5"),
         (("--time", "epoch_s=0"), "epoch_s"),
         (("--deployment", "a b"), "--deployment: 'a b' is not a name"),
@@ -102,7 +102,7 @@ def test_interrupted_while_it_starts(home: Path, number: int) -> None:
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert "stopping: requests in work are answered first" in err
+    assert "stopping: requests in flight are answered first" in err
     await_ended(started)
     assert not (home / "cluster.json").exists()
 

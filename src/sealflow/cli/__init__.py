@@ -1,4 +1,4 @@
-"""The command line: options in, one call, text out; exit codes come from errors.
+"""CLI: the command line. Each command parses options, makes one call and prints the result.
 
 Its words: command, option, connection. May import everything but `trusted`.
 """

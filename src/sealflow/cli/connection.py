@@ -1,4 +1,4 @@
-"""CLI: the options with which commands find a service, its policy and its queue."""
+"""CLI: the options for a service's addresses, certificates and policy, and clients made of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Where a service is and what to demand of it."""
+    """The addresses of a service, the root of its certificate, and the policy to verify it by.
+
+    `broker`: address of the queue; None if it is not known. `ca`: PEM file of the root; None for
+    the roots of the system.
+    """
 
     url: str
     policy: Path
@@ -34,11 +38,11 @@ class Connection:
 
     @property
     def pin(self) -> Path:
-        """Where the newest directory is remembered: beside the policy."""
+        """The file of the newest accepted directory: the policy's name with the suffix `.pin`."""
         return self.policy.with_suffix(".pin")
 
     def client(self, *, connections: int = 64) -> Client:
-        """A client of the gateway."""
+        """Return a client of the gateway with at most `connections` TCP connections."""
         from sealflow.owner import Client
 
         return Client(
@@ -46,28 +50,35 @@ class Connection:
         )
 
     def queue(self) -> QueueClient:
-        """A client of the queue.
+        """Return a client of the queue.
 
-        Raises: ConfigError when its address is not known.
+        Raises: ConfigError when the queue's address is not known.
         """
         from sealflow.owner import QueueClient
 
         if self.broker is None:
-            raise ConfigError("the queue's address is not known: give --broker-url")
+            raise ConfigError("the queue's address is not known: add --broker-url")
         return QueueClient(self.broker, policy=self.policy, pin=self.pin)
 
 
 def broker_options(command: F) -> F:
-    """Add the options that `broker_address` takes."""
+    """Add the options of the broker's address, from which `broker_address` makes one."""
     for option in (
-        click.option("--broker-key", type=_FILE, help="PEM of its key."),
-        click.option("--broker-certificate", type=_FILE, help="PEM of our certificate for it."),
-        click.option("--broker-ca", type=_FILE, help="PEM of the root of its certificate."),
-        click.option("--broker-password-file", type=_FILE, help="One line: our password there."),
+        click.option("--broker-key", type=_FILE, help="PEM private key of --broker-certificate."),
+        click.option(
+            "--broker-certificate", type=_FILE, help="PEM client certificate for the broker."
+        ),
+        click.option(
+            "--broker-ca", type=_FILE, help="PEM root certificate to verify the broker with."
+        ),
+        click.option(
+            "--broker-password-file", type=_FILE, help="File with the broker password, one line."
+        ),
         click.option(
             "--broker-url",
             metavar="URL",
-            help="The queue: unix:///path, valkeys://user@host:port, sentinels://host,host/group…",
+            help="Address of the queue's broker (Redis or Valkey): unix:///path, "
+            "valkeys://user@host:port, sentinels://host,host/group…",
         ),
     ):
         command = option(command)
@@ -75,7 +86,7 @@ def broker_options(command: F) -> F:
 
 
 def broker_address(options: Mapping[str, Any]) -> BrokerAddress | None:
-    """Return what `broker_options` took; None without a URL.
+    """Return the broker's address from the options of `broker_options`; None without a URL.
 
     Raises: ConfigError.
     """
@@ -91,26 +102,28 @@ def broker_address(options: Mapping[str, Any]) -> BrokerAddress | None:
     }
     url = options["broker_url"]
     if url is None and files:
-        raise ConfigError("give --broker-url with the other options of the broker")
+        raise ConfigError("the other options of the broker need an address: add --broker-url")
     return None if url is None else BrokerAddress(url=url, **files)
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that find a service; the command gets them as one `connection`.
+    """Add the options of a service's addresses, which the command gets as one `connection`.
 
-    A command's own argument `address` is the gateway too.
+    If the command has an argument `address`, that is used as `--url`.
     """
 
     @broker_options
-    @click.option("--ca", type=_FILE, help="PEM of the root of the gateway's certificate.")
-    @click.option("--policy", type=_FILE, help="Whom to trust.")
-    @click.option("--url", metavar="URL", help="The gateway.")
+    @click.option("--ca", type=_FILE, help="PEM root certificate to verify the gateway with.")
+    @click.option(
+        "--policy", type=_FILE, help="Policy file.  [default: client.toml in the folder --home]"
+    )
+    @click.option("--url", metavar="URL", help="URL of the gateway.")
     @click.option(
         "--home",
         type=click.Path(path_type=Path, file_okay=False),
         default=".sealflow",
         show_default=True,
-        help="Folder of a cluster on this machine, which knows the others.",
+        help="Folder of a cluster that `sealflow up` runs here: its addresses are the defaults.",
     )
     @functools.wraps(command)
     def connected(**options: Any) -> None:
@@ -135,9 +148,9 @@ _TAKEN = (
 
 
 def _connect(options: Mapping[str, Any]) -> Connection:
-    """Find a service: what was given, else what runs in the home.
+    """Return the connection that the options describe, else that of the cluster in the home.
 
-    Raises: ConfigError that says how to start one.
+    Raises: ConfigError when there is neither a URL nor a running cluster.
     """
     from sealflow.local.home import ClusterHome
 
@@ -148,8 +161,8 @@ def _connect(options: Mapping[str, Any]) -> Connection:
         running = home.endpoint()
         if running is None:
             raise ConfigError(
-                f"no cluster runs in {home.path}: start one with `sealflow up`, or give --url and "
-                "--policy of another"
+                f"no cluster runs in {home.path}: start one with `sealflow up`, or name another "
+                "with --url and --policy"
             )
         url = running["url"]
         broker = broker or BrokerAddress(**running["broker"])

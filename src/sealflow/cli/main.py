@@ -1,4 +1,4 @@
-"""CLI: the `sealflow` command. Each command's module is imported only when it is asked for."""
+"""CLI: the `sealflow` command. The module of a subcommand is imported when it is called."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from sealflow.extras import install_advice
 
 COMMANDS: Final = {
     "up": ("sealflow.cli.operator.up", "Start a whole cluster on this machine."),
-    "init": ("sealflow.cli.operator.up", "Make the files that a cluster elsewhere needs."),
+    "init": ("sealflow.cli.operator.up", "Write the files that a cluster on other machines needs."),
     "flink": (
         "sealflow.cli.operator.flink",
-        "Submit, watch, stop the engine's job on Apache Flink.",
+        "Submit, show and stop the engine's job on Apache Flink.",
     ),
-    "status": ("sealflow.cli.operator.status", "Show what a running cluster does."),
-    "verify": ("sealflow.cli.owner.verify", "Verify a service and say what was proved."),
+    "status": ("sealflow.cli.operator.status", "Show processes, models and queue of a cluster."),
+    "verify": ("sealflow.cli.owner.verify", "Verify a service and show what was proved."),
     "policy": ("sealflow.cli.owner.verify", "Check policy files."),
-    "infer": ("sealflow.cli.owner.infer", "Seal images, have them classified, open the answers."),
-    "bench": ("sealflow.cli.bench.command", "Push N images, pull N answers, measure."),
-    "doctor": ("sealflow.cli.operator.doctor", "Say what this machine lacks, and how to mend it."),
+    "infer": ("sealflow.cli.owner.infer", "Classify images: seal and send them, open the replies."),
+    "bench": ("sealflow.cli.bench.command", "Send N images, check N replies, measure."),
+    "doctor": ("sealflow.cli.operator.doctor", "Check this machine and say how to fix problems."),
     "enclave": ("sealflow.cli.operator.enclave", "Build, sign and measure SGX enclaves."),
     "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
     "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
@@ -43,16 +43,16 @@ COMMANDS: Final = {
     "model": ("sealflow.cli.owner.model", "Pack, inspect, publish and list models."),
     "keys": (
         "sealflow.cli.operator.keys",
-        "Make and rotate certificates, passwords, signing keys.",
+        "Make and rotate certificates, passwords and signing keys.",
     ),
     "example": ("sealflow.cli.owner.example", "Write an example model and photos into a folder."),
     "chart": ("sealflow.cli.operator.chart", "Write the Helm chart for Kubernetes into a folder."),
 }
-_OF_SERVERS: Final = frozenset({"up", "doctor", "flink"})
+_SERVER_COMMANDS: Final = frozenset({"up", "doctor", "flink"})
 """Commands that need the extra `server`; the others need `client`."""
 _ALIASES: Final = {"trial": "init"}
-"""Old names that still work; `--help` does not show them."""
-_ASKED: Final = "sealflow.command"
+"""Previous names that still work; `--help` does not list them."""
+_COMMAND_KEY: Final = "sealflow.command"
 
 EXIT_CODES: Final = (
     (ConfigError, 2),
@@ -62,43 +62,43 @@ EXIT_CODES: Final = (
     (UnavailableError, 6),
     (SealflowError, 1),
 )
-"""Exit codes by error, the first match counts. 2 is also click's own code for wrong usage."""
+"""Exit codes by error class; the first match applies. 2 is also click's code for wrong usage."""
 
 
 class _Commands(click.Group):
-    """Imports a command when it is called, so that `--help` stays quick."""
+    """A group that imports a subcommand when it is called, so that `--help` is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of use."""
+        """Return the names of all commands, in the order in which they are usually needed."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import and return a command; None if there is none of this name."""
         name = _ALIASES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
             return None
-        ctx.meta[_ASKED] = name
+        ctx.meta[_COMMAND_KEY] = name
         module = importlib.import_module(COMMANDS[name][0])
         command: click.Command = getattr(module, name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run one command.
+        """Run a command.
 
-        Raises: ConfigError that says which extra to install, when the command lacks a library.
+        Raises: ConfigError that says which extra to install, when a library is missing.
         """
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
-            wanted = "server" if ctx.meta.get(_ASKED) in _OF_SERVERS else "client"
-            advice = install_advice(error, wanted)
+            extra = "server" if ctx.meta.get(_COMMAND_KEY) in _SERVER_COMMANDS else "client"
+            advice = install_advice(error, extra)
             if advice is None:
                 raise
             raise ConfigError(advice) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
+        """Write the list of commands into the help text, without importing them."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -109,7 +109,7 @@ class _Commands(click.Group):
 def cli() -> None:
     """Confidential serving of machine-learning models.
 
-    Clients verify the service, then seal each request; only an attested worker opens it.
+    Clients verify the service, then seal each request, so that only a verified worker can open it.
     """
 
 

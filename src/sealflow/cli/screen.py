@@ -1,4 +1,4 @@
-"""CLI: what all commands print the same way."""
+"""CLI: output that all commands share: JSON, tables, warnings and progress bars."""
 
 from __future__ import annotations
 
@@ -14,30 +14,35 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-SIMULATED: Final = "SIMULATED TEE: nothing is protected from whoever runs these machines"
+SIMULATED: Final = "SIMULATED TEE: nothing is protected from the operator of these machines"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-_STEERING: Final = dict.fromkeys(
+_CONTROL_CHARACTERS: Final = dict.fromkeys(
     (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 )
 
 
 def strip_control_characters(text: str) -> str:
-    """Leave out what steers a terminal: control characters but tab and line feed, turned text."""
-    return text.translate(_STEERING)
+    """Return text without characters that control a terminal.
+
+    These are the control characters of Unicode except tab and line feed, and those that change the
+    direction of text (U+202A to U+202E, U+2066 to U+2069).
+    """
+    return text.translate(_CONTROL_CHARACTERS)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON object on one line."""
+    """Print a value as JSON on one line."""
     click.echo(json.dumps(value))
 
 
 def print_table(table: RenderableType) -> None:
-    """Print a table, with colour only on a terminal, and not where NO_COLOR is set.
+    """Print a table, in colour only on a terminal and without NO_COLOR (https://no-color.org).
 
-    What stands in cells comes from peers: it is never taken for markup, and steers no terminal.
+    The text of cells may come from a peer: it is not read as markup, and control characters are
+    left out.
     """
     from rich.console import Console
 
@@ -45,7 +50,7 @@ def print_table(table: RenderableType) -> None:
 
 
 class _Visible:
-    """A renderable whose text is `strip_control_characters`, and whose own styles stay."""
+    """A renderable without control characters in its text; its styles stay."""
 
     def __init__(self, inner: RenderableType) -> None:
         self._inner = inner
@@ -57,7 +62,7 @@ class _Visible:
 
 
 def show_simulation(*, simulated: bool) -> None:
-    """Say in a box that nothing is protected, when it is not."""
+    """Print a warning in a box if the TEE is simulated."""
     if not simulated:
         return
     from rich import box
@@ -69,14 +74,17 @@ def show_simulation(*, simulated: bool) -> None:
 
 
 def warn_of_simulation(*, simulated: bool) -> None:
-    """Say on standard error that nothing is protected, when it is not."""
+    """Print a warning to stderr if the TEE is simulated."""
     if simulated:
         click.secho(SIMULATED, fg="yellow", bold=True, err=True)
 
 
 @contextmanager
 def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; returns the function that takes how many are done so far."""
+    """Show a progress bar on stderr if that is a terminal and `quiet` is false.
+
+    The context's value is a function, to be called with the number of finished items so far.
+    """
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return

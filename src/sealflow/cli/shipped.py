@@ -1,4 +1,4 @@
-"""CLI: the files that the package carries: examples and chart, and how they reach a folder."""
+"""CLI: copies examples and the chart, which the package carries, into a folder."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = Path(sealflow.__file__).resolve().parent
 _LEFT_OUT: Final = frozenset({"make.py", "__pycache__"})
-"""What a checkout has beside an example, and a wheel does not."""
+"""Files of the examples in a checkout that the wheel does not contain."""
 
 
 def shipped(name: str) -> Path:
-    """Return a folder of examples or of the chart, by its path in the repository.
+    """Return the path of a folder of examples or of the chart.
 
-    It is in the package `sealflow` when that was installed, and beside `src` in a checkout.
+    `name`: its path in the repository. An installed package `sealflow` has it in `share`; a
+    checkout has it beside `src`.
 
-    Raises: ConfigError when this installation does not carry it.
+    Raises: ConfigError when this installation does not contain it.
     """
     for root in (_PACKAGE / "share", _PACKAGE.parents[1]):
         if (root / name).is_dir():
             return root / name
-    raise ConfigError(f"this installation carries no {name}: install Sealflow from its wheel")
+    raise ConfigError(f"this installation lacks {name}: install Sealflow from its wheel")
 
 
 def write_copies(sources: Mapping[str, Path], folder: Path) -> list[Path]:
-    """Copy each source folder to its path below a new or empty folder; return the files written.
+    """Copy each source folder to its path below a new or empty folder. Return the written files.
 
-    The path "." stands for the folder itself. If a copy fails, nothing of it is left.
+    `sources`: folders by target path; "." is `folder` itself. If a copy fails, everything that was
+    written is removed.
 
     Raises: ConfigError.
     """
-    made = _first_to_make(folder)
+    created = _topmost_missing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise ConfigError(f"{folder} is not empty: name a new or an empty folder")
+            raise ConfigError(f"{folder} is not empty: name a new or empty folder")
     except OSError as error:
         raise _cannot_write(folder, error) from error
     draft = folder / f".{secrets.token_hex(8)}"
@@ -56,7 +58,7 @@ def write_copies(sources: Mapping[str, Path], folder: Path) -> list[Path]:
             each.rename(moved[-1])
         draft.rmdir()
     except BaseException as error:
-        for path in (made,) if made is not None else (draft, *moved):
+        for path in (created,) if created is not None else (draft, *moved):
             _remove(path)
         if isinstance(error, OSError):
             raise _cannot_write(folder, error) from error
@@ -77,7 +79,7 @@ def _files(source: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in names if name not in _LEFT_OUT)
 
 
-def _first_to_make(folder: Path) -> Path | None:
+def _topmost_missing(folder: Path) -> Path | None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     return missing[-1] if missing else None
 

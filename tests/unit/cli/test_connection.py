@@ -48,4 +48,4 @@ def test_options_of_the_broker_alone(run: Run, reach: tuple[str, ...], tmp_path:
     """A password without a broker is no use, and is said to be."""
     done = run("verify", *reach, "--broker-password-file", tmp_path / "x")
     assert done.code == 2
-    assert "give --broker-url" in done.err
+    assert "add --broker-url" in done.err

@@ -83,7 +83,7 @@ def test_a_folder_that_is_not_empty(run: Run, tmp_path: Path, words: tuple[str, 
     (tmp_path / "mine").write_text("x")
     done = run(*words, tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"error: {tmp_path} is not empty: name a new or an empty folder\n"
+    assert done.err == f"error: {tmp_path} is not empty: name a new or empty folder\n"
     assert contents(tmp_path) == {"mine": b"x"}
 
 
@@ -122,4 +122,4 @@ def test_code_alone(tmp_path: Path) -> None:
         (sys.executable, "-c", program), cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "this installation carries no deploy/chart" in done.stderr
+    assert "this installation lacks deploy/chart" in done.stderr

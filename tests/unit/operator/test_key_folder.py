@@ -108,7 +108,7 @@ def test_command_refuses(tmp_path: Path) -> None:
         (("make", tmp_path / "k", "--deployment", "a b"), "--deployment"),
         (("make", tmp_path / "k", "--namespace", "A"), "namespace"),
         (("rotate", "passwords", tmp_path / "k"), "make them with"),
-        (("rotate", "passwords", tmp_path / "k", "--component", "x"), "no component x"),
+        (("rotate", "passwords", tmp_path / "k", "--component", "x"), "--component x: unknown"),
     ):
         with pytest.raises(ConfigError, match=re.escape(reason)):
             call(*arguments)

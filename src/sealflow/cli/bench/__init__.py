@@ -1,4 +1,4 @@
-"""`sealflow bench`: inputs, load, figures.
+"""CLI: the command `sealflow bench`: inputs, load and measurements.
 
-Options in, one run, text out. May import `cli`, `local`, `owner`, `host` and the core.
+May import `cli`, `local`, `owner`, `host` and the core.
 """

@@ -1,4 +1,4 @@
-"""CLI: `sealflow bench`, the end-to-end benchmark."""
+"""CLI: `sealflow bench`: an end-to-end benchmark of a running service."""
 
 from __future__ import annotations
 
@@ -33,30 +33,61 @@ MAX_WRONG_SHOWN = 10
 
 
 @click.command()
-@click.option("-n", "count", type=click.IntRange(1), default=1000, show_default=True)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Number of requests.",
+)
 @click.option(
     "-i",
     "--images",
     multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="Images, or folders of them, sent in turn.",
+    help="Image file, or folder of images; repeatable. Requests use the images in turn.",
 )
-@click.option("--tensor", is_flag=True, help="Send random tensors instead; needs -m.")
-@click.option("-m", "--model", metavar="NAME[:VERSION]", help="Needed when several take images.")
-@click.option("-k", "--top-k", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--tensor", is_flag=True, help="Send random tensors instead of images; needs -m.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME[:VERSION]",
+    help="Model to use.  [default: the only one that takes images]",
+)
+@click.option(
+    "-k",
+    "--top-k",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="Number of best classes to ask for.",
+)
 @click.option(
     "--via",
     type=click.Choice(["queue", "gateway"]),
-    help="[default: the queue when its address is known]",
+    help="Send requests to the queue itself or through the gateway.  [default: queue if its "
+    "address is known and -c is not given]",
 )
 @click.option(
     "-c",
     "--concurrency",
     type=click.IntRange(1),
-    help="Requests at a time, through the gateway.  [default: 64]",
+    help="Number of concurrent requests through the gateway.  [default: 64]",
 )
-@click.option("--rate", type=click.FloatRange(0), default=0.0, help="Open loop: requests a second.")
-@click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--rate",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Requests per second, sent on time without waiting for replies (open loop).  "
+    "[default: as fast as replies arrive]",
+)
+@click.option(
+    "--plot",
+    "plot_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Image file for a plot of latency and throughput; needs matplotlib.",
+)
 @connection_options
 @json_option
 def bench(
@@ -73,19 +104,19 @@ def bench(
     *,
     as_json: bool,
 ) -> None:
-    """Push N images, pull N answers, check every one of them, and measure.
+    """Send N requests, check every reply, and measure throughput, latency and processor time.
 
-    Fails with exit code 5 unless every request came back exactly once with the right answer.
+    The exit code is 5 unless every request gets exactly one reply, with the right result.
     """
     if plot_path is not None:
-        # If it is missing, say so before the run, not after it.
+        # Fail before the run, not after it, if the library is missing.
         importlib.import_module("matplotlib")
     if via is None:
         via = "gateway" if concurrency or connection.broker is None else "queue"
     with connection.client() as client:
         simulated = client.verify().simulated
-        work = _work(client, model, images, top_k, tensor=tensor)
-    run, report = _measured(connection, work, count, via, concurrency or 64, rate, quiet=as_json)
+        work = _inputs(client, model, images, top_k, tensor=tensor)
+    run, report = _measure(connection, work, count, via, concurrency or 64, rate, quiet=as_json)
     if plot_path is not None:
         from sealflow.cli.bench.report import plot
 
@@ -99,7 +130,7 @@ def bench(
         click.echo(f"plot: {plot_path}")
 
 
-def _measured(
+def _measure(
     connection: Connection,
     work: BenchInputs,
     count: int,
@@ -130,12 +161,12 @@ def _measured(
             for name in sorted(after)
             if after[name] > 0
         },
-        what=work.what,
+        unit=work.unit,
     )
 
 
 def _processes(connection: Connection) -> Processes:
-    """All that the cluster reports, and on this machine its queue."""
+    """Return the processes that the cluster reports, and the broker of a cluster in the home."""
     from sealflow.cli.bench.report import Processes
     from sealflow.local.home import ClusterHome
     from sealflow.owner.http.gateway_api import fetch_status
@@ -146,21 +177,21 @@ def _processes(connection: Connection) -> Processes:
     return Processes.from_status(fetch_status(connection.url, connection.ca), broker)
 
 
-def _work(
+def _inputs(
     client: Client, model: str | None, images: tuple[Path, ...], top_k: int, *, tensor: bool
 ) -> BenchInputs:
-    from sealflow.cli.bench.inputs import image_work, tensor_work
+    from sealflow.cli.bench.inputs import image_inputs, tensor_inputs
     from sealflow.cli.owner.infer import image_model
 
     directory = client.verify().directory
     if not tensor:
         if not images:
-            raise ConfigError("give -i with images or a folder of them, or --tensor")
-        return image_work(client, model or image_model(directory), images, top_k)
+            raise ConfigError("add -i with images or a folder of them, or --tensor")
+        return image_inputs(client, model or image_model(directory), images, top_k)
     name, _, version = (model or "").partition(":")
     for each in directory.models:
         if each.name == name and (each.version == version if version else each.default):
-            return tensor_work(client, each)
+            return tensor_inputs(client, each)
     raise ConfigError(
         f"--tensor needs -m with one of: {', '.join(m.name for m in directory.models)}"
     )
@@ -203,7 +234,7 @@ def _check(run: BenchRun, count: int) -> None:
     if run.wrong or missing:
         for line in run.wrong[:MAX_WRONG_SHOWN]:
             click.secho(strip_control_characters(line), fg="red", err=True)
-        raise ModelError(f"{len(run.wrong)} wrong answers, {missing} missing, of {count}")
+        raise ModelError(f"of {count} replies, {len(run.wrong)} are wrong and {missing} missing")
 
 
 def _print(report: BenchReport, via: str) -> None:
@@ -214,7 +245,7 @@ def _print(report: BenchReport, via: str) -> None:
     click.echo(f"latency by {via}: {latency}")
     table = Table()
     table.add_column("process")
-    table.add_column(f"CPU-seconds per 1000 {report.what}", justify="right")
+    table.add_column(f"CPU-seconds per 1000 {report.unit}", justify="right")
     for name, value in report.cpu_s_per_1000.items():
         table.add_row(name, f"{value:.3f}")
     table.add_section()

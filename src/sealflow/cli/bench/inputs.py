@@ -1,4 +1,4 @@
-"""CLI: what a benchmark sends, and how it knows that an answer is right."""
+"""CLI: the inputs of a benchmark, with the expected result of each."""
 
 from __future__ import annotations
 
@@ -25,38 +25,47 @@ _TOLERANCE: Final = 1e-4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchInputs:
-    """Distinct inputs with what must come back for each; requests take them in turn."""
+    """Distinct inputs with the expected result of each. Requests use them in turn.
+
+    `unit`: plural noun for requests in the report. `items`: bytes of an image, or tensors by name.
+    `expected`: the best class of an image, or output values by tensor name.
+    """
 
     model: str
-    what: str
+    unit: str
     items: Sequence[Any] = field(repr=False)
     names: Sequence[str] = field(repr=False)
     expected: Sequence[Any] = field(repr=False)
     top_k: int
 
     def check(self, index: int, result: InferResult) -> str | None:
-        """Say what is wrong with the answer to request `index`; None when it is right."""
+        """Return a description of a wrong result of request `index`; None when it is right.
+
+        Output values may differ from the expected ones by 1e-4.
+        """
         place = index % len(self.items)
-        got, wanted = _comparable(result), self.expected[place]
-        if _same(got, wanted):
+        got, expected = _comparable(result), self.expected[place]
+        if _same(got, expected):
             return None
-        return f"request {index} ({self.names[place]}): expected {wanted}, got {got}"
+        return f"request {index} ({self.names[place]}): expected {expected}, got {got}"
 
     def item(self, index: int) -> Any:
-        """What request `index` sends."""
+        """Return the input of request `index`."""
         return self.items[index % len(self.items)]
 
 
-def image_work(client: Client, model: str, paths: Sequence[Path], top_k: int) -> BenchInputs:
-    """Read images (files, or folders of them) and ask the service once about each.
+def image_inputs(client: Client, model: str, paths: Sequence[Path], top_k: int) -> BenchInputs:
+    """Read images from files or folders, and get the expected result of each from the service.
 
-    Beside an `expected.json`, the first answers themselves must agree with it.
+    If an `expected.json` lies beside an image, the service's result must agree with it.
 
     Raises: ConfigError.
     """
     files = [file for path in paths for file in _files(path)]
     if not files:
-        raise ConfigError(f"no images in {', '.join(map(str, paths))}: give -i with JPEG or PNG")
+        raise ConfigError(
+            f"there are no images in {', '.join(map(str, paths))}: name JPEG or PNG files with -i"
+        )
     items = [file.read_bytes() for file in files]
     expected = []
     for file, item in zip(files, items, strict=True):
@@ -69,7 +78,7 @@ def image_work(client: Client, model: str, paths: Sequence[Path], top_k: int) ->
         expected.append(_comparable(result))
     return BenchInputs(
         model=model,
-        what="images",
+        unit="images",
         items=items,
         names=[file.name for file in files],
         expected=expected,
@@ -77,13 +86,16 @@ def image_work(client: Client, model: str, paths: Sequence[Path], top_k: int) ->
     )
 
 
-def tensor_work(client: Client, model: DirectoryModel) -> BenchInputs:
-    """Draw random tensors of one row each, and ask the service once about each."""
+def tensor_inputs(client: Client, model: DirectoryModel) -> BenchInputs:
+    """Make random tensors of one row each, and get the expected result of each from the service.
+
+    The tensors are the same in every run.
+    """
     import numpy as np
 
     from sealflow.openinfer.ndarray import dtype_of
 
-    source = random.Random(1)  # noqa: S311 - the same load every time
+    source = random.Random(1)  # noqa: S311 - not for secrets: the same load in every run
     items = [
         {
             spec.name: np.array(
@@ -97,7 +109,7 @@ def tensor_work(client: Client, model: DirectoryModel) -> BenchInputs:
     expected = [_comparable(client.infer(name, tensors=item)) for item in items]
     names = [f"row {number}" for number in range(_ROWS)]
     return BenchInputs(
-        model=name, what="requests", items=items, names=names, expected=expected, top_k=0
+        model=name, unit="requests", items=items, names=names, expected=expected, top_k=0
     )
 
 
@@ -128,14 +140,14 @@ def _comparable(result: InferResult) -> Any:
     return {name: array.ravel().tolist() for name, array in result.outputs.items()}
 
 
-def _same(got: Any, wanted: Any) -> bool:
-    if not isinstance(wanted, dict) or not isinstance(got, dict):
-        return bool(got == wanted)
-    return got.keys() == wanted.keys() and all(
-        len(got[name]) == len(wanted[name])
+def _same(got: Any, expected: Any) -> bool:
+    if not isinstance(expected, dict) or not isinstance(got, dict):
+        return bool(got == expected)
+    return got.keys() == expected.keys() and all(
+        len(got[name]) == len(expected[name])
         and all(
             abs(one - other) <= _TOLERANCE
-            for one, other in zip(got[name], wanted[name], strict=True)
+            for one, other in zip(got[name], expected[name], strict=True)
         )
-        for name in wanted
+        for name in expected
     )

@@ -1,4 +1,4 @@
-"""CLI: drive a load onto a service, by the queue or by the gateway, closed or open loop."""
+"""CLI: sends the requests of a benchmark, by queue or gateway, in a closed or an open loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _TAKE_S: Final = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class BenchRun:
-    """What came of a load: one sample for each right answer, one line for each wrong one."""
+    """The outcome of a benchmark: a sample for each right reply, a line for each wrong one.
+
+    `seen`: indexes of the requests that were answered. `push_seconds`: from the first request to
+    the last request sent. `seconds`: from the first request to the last reply.
+    """
 
     samples: list[LatencySample] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -40,9 +44,9 @@ class BenchRun:
         value: InferResult | SealflowError,
         sample: LatencySample,
     ) -> None:
-        """Judge one outcome."""
+        """Check the outcome of request `index` and store its sample or a line about the error."""
         if index in self.seen:
-            self.wrong.append(f"request {index} was answered twice")
+            self.wrong.append(f"request {index} got two replies")
             return
         self.seen.add(index)
         if isinstance(value, SealflowError):
@@ -58,7 +62,11 @@ class BenchRun:
 def by_queue(
     queue: QueueClient, work: BenchInputs, count: int, rate: float, advance: Callable[[int], None]
 ) -> BenchRun:
-    """Push all, pull all, straight on the stream; `rate`: requests a second, 0 is at once."""
+    """Send requests to the queue and read the replies, without the gateway.
+
+    `rate`: requests per second; 0 sends all as fast as possible. `advance` is called with the
+    number of answered requests.
+    """
     run, sent_s = BenchRun(), {}
     begin = time.perf_counter()
     pushed = 0
@@ -74,7 +82,7 @@ def by_queue(
             pushed = batch.stop
             if pushed == count:
                 run.push_seconds = time.perf_counter() - begin
-            # In an open loop, a late sender must not keep answers waiting, too.
+            # In an open loop, a sender that is late must still read replies on time.
             if pushed < due and not rate:
                 continue
         wait_s = _TAKE_S if pushed == count or not rate else max(pushed / rate - now_s, 0.0)
@@ -97,7 +105,12 @@ async def by_gateway(
     rate: float,
     advance: Callable[[int], None],
 ) -> BenchRun:
-    """Send through the gateway, `concurrency` at a time, or each at its time with a `rate`."""
+    """Send requests through the gateway and read the replies.
+
+    With `rate` 0, `concurrency` requests are in flight at a time (closed loop). Otherwise `rate`
+    requests per second are sent, without waiting for replies (open loop). `advance` is called with
+    the number of answered requests.
+    """
     run = BenchRun()
     begin = time.perf_counter()
     free = asyncio.Semaphore(concurrency)

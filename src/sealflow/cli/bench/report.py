@@ -1,4 +1,4 @@
-"""CLI: the figures of a benchmark: latencies, processor time, memory, a plot."""
+"""CLI: the report of a benchmark: latencies, throughput, processor time, memory and a plot."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencySample:
-    """One answered request: when it was due to be sent and when its reply was opened.
+    """The times at which a request was sent and its reply was opened, in seconds from the start.
 
-    Both in seconds since the run began. In an open loop `sent_s` is when the request was due, so
-    that a late sender does not hide waiting.
+    In an open loop, `sent_s` is the time at which the request was due, so that the delay of a late
+    sender counts as latency.
     """
 
     sent_s: float
@@ -30,15 +30,18 @@ class LatencySample:
 
     @property
     def latency_ms(self) -> float:
-        """From sent to done."""
+        """The time from sending the request to opening its reply, in milliseconds."""
         return 1000 * (self.done_s - self.sent_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
-    """The figures of one run.
+    """The measurements of a run.
 
-    `cpu_s_per_1000`: by process, CPU seconds per 1000 requests.
+    `served`: number of right replies. `seconds`: from the first request to the last reply.
+    `push_seconds`: from the first request to the last request sent. `latency_ms`: by percentile,
+    such as "p99". `cpu_s_per_1000`: CPU seconds per 1000 requests by process. `unit`: plural noun
+    for requests.
     """
 
     served: int
@@ -46,28 +49,28 @@ class BenchReport:
     push_seconds: float
     latency_ms: Mapping[str, float]
     cpu_s_per_1000: Mapping[str, float]
-    what: str
+    unit: str
 
     @property
     def throughput(self) -> float:
-        """Answered requests per second, first push to last answer."""
+        """Right replies per second, from the first request to the last reply."""
         return self.served / self.seconds
 
     @property
     def headline(self) -> str:
-        """The line that the ancestor's benchmark ended with."""
+        """A line with the number of right replies, the seconds and the throughput."""
         return (
-            f"Served {self.served} {self.what} in {self.seconds:.2f} sec, "
-            f"e2e throughput is {self.throughput:.2f} {self.what}/sec"
+            f"Served {self.served} {self.unit} in {self.seconds:.2f} sec, "
+            f"e2e throughput is {self.throughput:.2f} {self.unit}/sec"
         )
 
     def to_json(self) -> dict[str, object]:
-        """All figures, for machines."""
+        """Return all measurements as JSON, rounded."""
         return {
             "served": self.served,
             "seconds": round(self.seconds, 4),
             "push_seconds": round(self.push_seconds, 4),
-            f"{self.what}_per_second": round(self.throughput, 3),
+            f"{self.unit}_per_second": round(self.throughput, 3),
             "latency_ms": {name: round(value, 3) for name, value in self.latency_ms.items()},
             "cpu_seconds_per_1000": {
                 name: round(value, 4) for name, value in self.cpu_s_per_1000.items()
@@ -76,7 +79,7 @@ class BenchReport:
 
 
 def latencies(samples: Sequence[LatencySample]) -> dict[str, float]:
-    """Nearest-rank percentiles of the latency in ms."""
+    """Return percentiles of the latency in milliseconds, by nearest rank: "p50", "p95", "p99"."""
     ordered = sorted(sample.latency_ms for sample in samples)
     return {
         f"p{percent}": ordered[math.ceil(percent / 100 * len(ordered)) - 1]
@@ -85,7 +88,7 @@ def latencies(samples: Sequence[LatencySample]) -> dict[str, float]:
 
 
 def plot(samples: Sequence[LatencySample], report: BenchReport, path: Path) -> None:
-    """Draw the latencies' histogram and the throughput over time into an image file.
+    """Write an image file with a histogram of the latency and the throughput over time.
 
     Raises: ConfigError when the file cannot be written.
     """
@@ -108,7 +111,7 @@ def plot(samples: Sequence[LatencySample], report: BenchReport, path: Path) -> N
     right.step([n * step for n in range(len(counts))], [n / step for n in counts], where="post")
     right.axhline(report.throughput, color="#c05621", linewidth=1)
     right.set(
-        xlabel="seconds", ylabel=f"{report.what}/sec", ylim=(0, None),
+        xlabel="seconds", ylabel=f"{report.unit}/sec", ylim=(0, None),
         title=f"Throughput, mean {report.throughput:.1f}",
     )  # fmt: skip
     try:
@@ -120,13 +123,13 @@ def plot(samples: Sequence[LatencySample], report: BenchReport, path: Path) -> N
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Process ids by name. Several processes of one kind are added up under their name."""
+    """Process ids by component name. Measurements of a name are sums over its processes."""
 
     pids: Mapping[str, tuple[int, ...]]
 
     @classmethod
     def from_status(cls, status: Mapping[str, Any], more: Mapping[str, int]) -> Processes:
-        """Take them from a gateway's status; `more`: what does not report itself, by name."""
+        """Return the processes in a gateway's status, and those of `more` that are not in it."""
         found: dict[str, list[int]] = {}
         for component in status.get("components") or ():
             found.setdefault(str(component.get("component")), []).append(component.get("pid", 0))
@@ -140,9 +143,9 @@ class Processes:
         return cls({name: tuple(pids) for name, pids in found.items()})
 
     def cpu_s(self) -> dict[str, float]:
-        """CPU seconds used so far, by name; 0 for processes of other machines."""
+        """Return the CPU seconds used so far, by name; 0 for processes on other machines."""
         return {name: sum(map(cpu_s, pids)) for name, pids in self.pids.items()}
 
     def rss_bytes(self) -> dict[str, int]:
-        """Memory in use, by name."""
+        """Return the resident memory in bytes, by name; 0 for processes on other machines."""
         return {name: sum(map(rss_bytes, pids)) for name, pids in self.pids.items()}

@@ -1,4 +1,4 @@
-"""Commands of operators: up, status, doctor, Flink, enclaves, keys.
+"""CLI: commands for operators: up, init, status, doctor, flink, enclave, keys, chart.
 
-Options in, one call, text out. May import `cli`, `local`, `owner`, `host`, `operator` and the core.
+May import `cli`, `local`, `owner`, `host`, `operator` and the core.
 """

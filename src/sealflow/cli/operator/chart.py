@@ -1,4 +1,4 @@
-"""CLI: `sealflow chart`: the Helm chart that runs a cluster on Kubernetes."""
+"""CLI: `sealflow chart`: writes the Helm chart that runs a cluster on Kubernetes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _PLATFORM_FILE: Final = "simulated-platform.json"
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def chart(folder: Path, *, as_json: bool) -> None:
-    """Write the Helm chart into FOLDER, which is new or empty; README.md in it lists all values."""
+    """Write the Helm chart into FOLDER, which must be new or empty.
+
+    Its README.md lists all values.
+    """
     written = write_copies({".": shipped("deploy/chart")}, folder)
     place = shlex.quote(str(folder))
     values = f"-f {place}/values-nonsgx.yaml --set-file deployment.settings=trial/deployment.json"
@@ -36,6 +39,6 @@ def chart(folder: Path, *, as_json: bool) -> None:
         print_json({"folder": str(folder), "files": files, "commands": commands})
         return
     click.echo(f"Wrote the Helm chart into {folder}.")
-    click.echo("A trial with a simulated TEE, where the cluster has the images:")
+    click.echo("For a trial with a simulated TEE, on a cluster that has the images, run:")
     for each in commands:
         click.echo(f"  {each}")

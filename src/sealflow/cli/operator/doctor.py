@@ -1,4 +1,4 @@
-"""CLI: `sealflow doctor`: what this machine lacks, and how to mend it."""
+"""CLI: `sealflow doctor`: checks whether this machine can run Sealflow, with a fix per problem."""
 
 from __future__ import annotations
 
@@ -28,36 +28,63 @@ _FAILED = 1
     type=click.Choice(["nonsgx", "sgx"]),
     default="nonsgx",
     show_default=True,
-    help="What is to run here; the same word as in the settings.",
+    help="TEE to run workers in, as `sgx_mode` in the settings: simulated (nonsgx) or SGX.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--enclaves", type=click.Path(path_type=Path), help="The signed enclaves' folder.")
-@click.option("--pccs", metavar="URL", help="Instead of the one that the machine is set to.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of workers that must fit into memory.",
+)
+@click.option("--enclaves", type=click.Path(path_type=Path), help="Folder of signed enclaves.")
+@click.option(
+    "--pccs", metavar="URL", help="URL of the PCCS.  [default: from /etc/sgx_default_qcnl.conf]"
+)
 @click.option(
     "--pccs-ca",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="PEM root of its certificate: `ca_file` of `collateral`, or the chart's `sgx.pccsCa`.",
+    help="PEM root certificate to verify the PCCS with: `ca_file` of `collateral` in the settings, "
+    "`sgx.pccsCa` in the chart.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where ports must be free.")
-@click.option("--port", "ports", type=click.IntRange(1, 65535), multiple=True, default=(8470,))
-@click.option("--flink-venv", type=click.Path(path_type=Path), help="Look at Flink and its Java.")
-@click.option("--url", metavar="URL", help="A gateway, to compare clocks with.")
-@click.option("--kubernetes", is_flag=True, help="Look at the cluster that kubectl knows.")
-@click.option("--make-links", is_flag=True, help="Make /dev/sgx/* for old software, as root.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address on which ports must be free."
+)
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    default=(8470,),
+    show_default=True,
+    help="TCP port that must be free; repeatable.",
+)
+@click.option(
+    "--flink-venv",
+    type=click.Path(path_type=Path),
+    help="Check Flink and Java of this Python environment.",
+)
+@click.option("--url", metavar="URL", help="URL of a gateway, to compare clocks with.")
+@click.option("--kubernetes", is_flag=True, help="Check the cluster of kubectl's current context.")
+@click.option(
+    "--make-links",
+    is_flag=True,
+    help="Create links /dev/sgx/*, which old software uses; needs root.",
+)
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @broker_options
 @json_option
 def doctor(*, root: Path, make_links: bool, as_json: bool, **options: Any) -> None:
-    """Say what this machine lacks for what is to run on it.
+    """Check whether this machine can run Sealflow, and say how to fix problems.
 
-    Each line passes, warns or fails, with the fix. Exits with code 1 when a line fails.
+    Each check passes, warns or fails. The exit code is 1 when one fails.
     """
     from sealflow.host.enclave.sgx import Machine
 
     machine = Machine(root)
     if make_links:
         _make_links(machine)
-    found = list(_look(machine, options))
+    found = list(_run_checks(machine, options))
     if as_json:
         counts = {name: sum(each.verdict == name for each in found) for name in COLOURS}
         print_json({"findings": [each.to_json() for each in found], **counts})
@@ -67,7 +94,7 @@ def doctor(*, root: Path, make_links: bool, as_json: bool, **options: Any) -> No
         sys.exit(_FAILED)
 
 
-def _look(machine: Machine, options: dict[str, Any]) -> Iterator[Finding]:
+def _run_checks(machine: Machine, options: dict[str, Any]) -> Iterator[Finding]:
     from sealflow.host.doctor import enclave, network, programs
     from sealflow.host.doctor.finding import warned
     from sealflow.host.enclave.sgx import missing_for_sgx
@@ -82,8 +109,8 @@ def _look(machine: Machine, options: dict[str, Any]) -> Iterator[Finding]:
     elif missing := missing_for_sgx(machine):
         yield warned(
             "sgx",
-            f"no enclaves here: {missing[0]}",
-            "for trials nothing; `sealflow doctor --sgx-mode sgx` says all that is missing",
+            f"SGX enclaves cannot run here: {missing[0]}",
+            "not needed for trials; `sealflow doctor --sgx-mode sgx` lists everything missing",
         )
     yield from programs.memory(machine.text("proc/meminfo"), options["workers"])
     yield from network.ports(options["host"], options["ports"])
@@ -100,7 +127,7 @@ def _make_links(machine: Machine) -> None:
         for name in make_links(machine):
             click.echo(f"made {name}", err=True)
     except OSError as error:
-        raise ConfigError(f"/dev/sgx: {error.strerror}; run it as root") from error
+        raise ConfigError(f"/dev/sgx: {error.strerror}: run --make-links as root") from error
 
 
 def _show(found: list[Finding]) -> None:

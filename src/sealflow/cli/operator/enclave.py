@@ -1,4 +1,4 @@
-"""CLI: `sealflow enclave`: what an image build runs to make enclaves, and what measures them."""
+"""CLI: `sealflow enclave`: builds, signs and measures SGX enclaves, in the build of an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _enclaves = click.option(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=DEFAULT_ENCLAVES,
     show_default=True,
-    help="The Python environment that runs inside; manifests and signatures lie there too.",
+    help="Python environment that runs in the enclaves, with their manifests and signatures.",
 )
 _form = click.option(
     "--format",
@@ -34,16 +34,16 @@ _form = click.option(
     type=click.Choice(["text", "json", "toml"]),
     default="text",
     show_default=True,
-    help="toml is for policy files.",
+    help="Output format; toml is a part of a policy file.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
+_json = click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 
 
 @click.group()
 def enclave() -> None:
-    """Build, sign and measure SGX enclaves, when an image is built.
+    """Build, sign and measure SGX enclaves; the build of an image runs these commands.
 
-    Without a role, a command takes both.
+    Without a role, a command is for both roles.
     """
 
 
@@ -54,18 +54,36 @@ def enclave() -> None:
     "--templates",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     required=True,
-    help="The folder of `<role>.manifest.toml`.",
+    help="Folder of the templates ROLE.manifest.toml.",
 )
 @click.option(
     "--gramine",
     type=click.Path(path_type=Path),
     default=DEFAULT_GRAMINE,
     show_default=True,
-    help="Where Gramine is installed.",
+    help="Folder of Gramine's installation.",
 )
-@click.option("--threads", type=int, default=1, show_default=True, help="Of a model's runtime.")
-@click.option("--models", type=int, default=4, show_default=True, help="Loaded at a time.")
-@click.option("--weights-mib", type=int, default=64, show_default=True, help="Of these models.")
+@click.option(
+    "--threads",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Threads of a model's runtime, as `threads` in the engine's settings.",
+)
+@click.option(
+    "--models",
+    type=int,
+    default=4,
+    show_default=True,
+    help="Maximum number of models that a worker has loaded.",
+)
+@click.option(
+    "--weights-mib",
+    type=int,
+    default=64,
+    show_default=True,
+    help="Weights of all these models together, in MiB.",
+)
 @json_option
 def build(
     roles: tuple[Role, ...],
@@ -78,7 +96,7 @@ def build(
     *,
     as_json: bool,
 ) -> None:
-    """Render the manifests: sizes, threads, every file with its hash."""
+    """Write the manifests: enclave size, number of threads, every file with its hash."""
     from sealflow.files import file_errors, write_file
     from sealflow.owner.enclave.contents import PythonInstall, enclave_files
     from sealflow.owner.enclave.manifest import ManifestTemplate, render
@@ -88,7 +106,7 @@ def build(
     load = EnclaveLoad(threads=threads, models=models, weights_mib=weights_mib)
     enclaves = enclaves.resolve()
     python = PythonInstall.inspect(enclaves)
-    said = {}
+    reports = {}
     for role in _all(roles):
         template = ManifestTemplate.read(templates / f"{role}.manifest.toml", role, enclaves)
         files = enclave_files(
@@ -105,11 +123,11 @@ def build(
         path.chmod(0o644)
         sgx = manifest["sgx"]
         facts = {name: sgx[name] for name in ("enclave_size", "max_threads")}
-        said[role] = {"manifest": str(path), "files": len(files), **facts}
+        reports[role] = {"manifest": str(path), "files": len(files), **facts}
     if as_json:
-        print_json(said)
+        print_json(reports)
         return
-    for role, facts in said.items():
+    for role, facts in reports.items():
         click.echo(
             f"{role}: {facts['manifest']}: {facts['files']} files, {facts['enclave_size']}, "
             f"{facts['max_threads']} threads"
@@ -123,12 +141,12 @@ def build(
     "--key",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="RSA of 3072 bits, exponent 3, in PEM: `sealflow keys` makes it.",
+    help="PEM private key, RSA-3072 with exponent 3, which `sealflow keys enclave` makes.",
 )
 @_form
 @_json
 def sign(roles: tuple[Role, ...], enclaves: Path, key: Path, form: str, *, as_json: bool) -> None:
-    """Sign the manifests with Gramine's signer, and print what they measure as."""
+    """Sign the manifests with Gramine's signer, and print the enclaves' measurements."""
     from sealflow.owner.enclave.signing import sign as sign_one
 
     _print([sign_one(role, enclaves, key) for role in _all(roles)], "json" if as_json else form)
@@ -140,7 +158,7 @@ def sign(roles: tuple[Role, ...], enclaves: Path, key: Path, form: str, *, as_js
 @_form
 @_json
 def measure(roles: tuple[Role, ...], enclaves: Path, form: str, *, as_json: bool) -> None:
-    """Print what the signed enclaves measure as; needs neither Gramine nor SGX."""
+    """Print the measurements of signed enclaves. Needs neither Gramine nor SGX."""
     from sealflow.owner.enclave.signing import measure as measure_one
 
     _print([measure_one(role, enclaves) for role in _all(roles)], "json" if as_json else form)

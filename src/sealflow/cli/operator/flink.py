@@ -1,4 +1,4 @@
-"""CLI: `sealflow flink`: the engine's job on a Flink session cluster."""
+"""CLI: `sealflow flink`: submits, shows and stops the engine's job on a Flink session cluster."""
 
 from __future__ import annotations
 
@@ -34,32 +34,44 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 @click.group()
 def flink() -> None:
-    """Submit, watch, stop the engine's job on Apache Flink.
+    """Submit, show and stop the engine's job on Apache Flink.
 
-    Whoever can do this can run any code on the TaskManagers, outside the enclaves: they can stop
-    the service, and read nothing that is sealed.
+    The right to submit jobs is the right to run any code on the TaskManagers, outside the enclaves.
+    Such code can stop the service, but cannot read sealed requests and replies.
     """
 
 
 def rest_options(command: F) -> F:
-    """Add the options that `_reach` takes."""
+    """Add the options of Flink's REST server: `--rest`, `--tls` and `--home`."""
     for option in (
         click.option(
             "--tls",
             type=click.Path(path_type=Path, file_okay=False),
-            help="Folder with ca.crt, tls.crt, tls.key, for https: keys/submit of `sealflow keys`.",
+            help="Folder with ca.crt, tls.crt and tls.key for HTTPS, such as keys/submit of a key "
+            "folder.",
         ),
-        click.option("--rest", metavar="URL", help="The JobManager."),
+        click.option("--rest", metavar="URL", help="URL of the JobManager's REST server."),
         click.option(
             "--home",
             type=click.Path(path_type=Path),
             default=".sealflow",
             show_default=True,
-            help="Folder of a cluster on this machine, which knows the other two.",
+            help="Folder of a cluster that `sealflow up` runs here: gives the defaults of both.",
         ),
     ):
         command = option(command)
     return command
+
+
+_timeout = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for the job's end.",
+)
 
 
 @flink.command()
@@ -68,11 +80,15 @@ def rest_options(command: F) -> F:
     "--flink-venv",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(sys.prefix).with_name(".venv-flink"),
-    help="Flink's own Python environment: `make flink`, or the extra `flink` installed in one.",
+    help="Flink's Python environment, by `make flink` or with the extra `flink`.  "
+    "[default: .venv-flink beside this one]",
 )
 @json_option
 def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
-    """Submit the job that JOB, a TOML file, describes; docs/guide/flink.md lists its settings."""
+    """Submit the job that the TOML file JOB describes, and print its id.
+
+    The settings in JOB are listed in docs/guide/flink.md.
+    """
     import tempfile
 
     from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob
@@ -82,7 +98,10 @@ def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
 
     settings = load_settings(job, FlinkJob)
     if settings.rest_url is None:
-        raise ConfigError(f"{job}: rest_url says which cluster, for example https://host:8081")
+        raise ConfigError(
+            f"{job}: rest_url is missing: set it to the cluster's REST server, for example "
+            "https://host:8081"
+        )
     if settings.keystore is not None:
         check_rsa(Path(settings.keystore), settings.password())
     install = FlinkInstall.find(flink_venv)
@@ -99,8 +118,8 @@ def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
 @rest_options
 @json_option
 def status(home: Path, rest: str | None, tls: Path | None, *, as_json: bool) -> None:
-    """Show the cluster, its jobs, and what each subtask does."""
-    client = _reach(home, rest, tls)
+    """Show the cluster, its jobs, and the metrics of each subtask."""
+    client = _rest_client(home, rest, tls)
     overview = client.overview()
     jobs = client.jobs()
     for job in jobs:
@@ -120,8 +139,12 @@ def status(home: Path, rest: str | None, tls: Path | None, *, as_json: bool) -> 
 @flink.command()
 @click.argument("job_id", required=False)
 @rest_options
-@click.option("--timeout", "timeout_s", type=click.FloatRange(1), default=60.0, show_default=True)
-@click.option("--savepoints", metavar="URI", help="Where, if the cluster has no place of its own.")
+@_timeout
+@click.option(
+    "--savepoints",
+    metavar="URI",
+    help="Folder for the savepoint.  [default: that of the cluster's configuration]",
+)
 @json_option
 def stop(
     job_id: str | None,
@@ -133,8 +156,11 @@ def stop(
     *,
     as_json: bool,
 ) -> None:
-    """Answer what is in work, then end the job (the only one, or JOB_ID)."""
-    client = _reach(home, rest, tls)
+    """Stop the job after it has answered the requests in flight.
+
+    JOB_ID may be omitted if only one job runs.
+    """
+    client = _rest_client(home, rest, tls)
     job_id = job_id or _only_job(client)
     client.stop_job(job_id, timeout_s, savepoints)
     _print_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
@@ -143,7 +169,7 @@ def stop(
 @flink.command()
 @click.argument("job_id", required=False)
 @rest_options
-@click.option("--timeout", "timeout_s", type=click.FloatRange(1), default=60.0, show_default=True)
+@_timeout
 @json_option
 def cancel(
     job_id: str | None,
@@ -154,8 +180,11 @@ def cancel(
     *,
     as_json: bool,
 ) -> None:
-    """End the job at once; what it had in work waits for the next one."""
-    client = _reach(home, rest, tls)
+    """Stop the job at once; the next job gets its requests in flight.
+
+    JOB_ID may be omitted if only one job runs.
+    """
+    client = _rest_client(home, rest, tls)
     job_id = job_id or _only_job(client)
     client.cancel(job_id)
     _print_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
@@ -168,7 +197,7 @@ def _print_ended(job_id: str, state: str, *, as_json: bool) -> None:
         click.echo(f"{job_id} {state}")
 
 
-def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
+def _rest_client(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
     from sealflow.host.engine.flink.rest import FlinkRest
     from sealflow.local.flink_cluster import client_tls
     from sealflow.local.home import ClusterHome
@@ -177,8 +206,8 @@ def _reach(home: Path, rest: str | None, tls: Path | None) -> FlinkRest:
         facts = (ClusterHome(home).endpoint() or {}).get("flink")
         if not isinstance(facts, dict):
             raise ConfigError(
-                f"no Flink runs in {home}: start one with `sealflow up --engine flink`, or give "
-                "--rest and --tls of another"
+                f"no Flink cluster runs in {home}: start one with `sealflow up --engine flink`, or "
+                "name another with --rest and --tls"
             )
         rest, tls = str(facts["url"]), tls or Path(facts["tls"])
     return FlinkRest(rest, None if tls is None else client_tls(tls))
@@ -190,7 +219,7 @@ def _only_job(client: FlinkRest) -> str:
     jobs = [job for job in client.jobs() if job["state"] in RUNNING]
     if len(jobs) != 1:
         found = ", ".join(f"{job['jid']} ({job['name']})" for job in jobs) or "none"
-        raise ConfigError(f"say which job: these run: {found}")
+        raise ConfigError(f"add JOB_ID, as there is not exactly one running job: {found}")
     return str(jobs[0]["jid"])
 
 
@@ -201,9 +230,9 @@ def _table(job: dict[str, Any]) -> Table:
     table = Table(title=Text(f"{job['name']} {job['jid']}: {job['state']}"), title_justify="left")
     for heading in ("subtask", *_COLUMNS):
         table.add_column(heading, justify="right")
-    for number, figures in enumerate(job["subtasks"]):
+    for number, metrics in enumerate(job["subtasks"]):
         cells = (
-            "/".join(str(figures.get(name, "")) for name in names) for names in _COLUMNS.values()
+            "/".join(str(metrics.get(name, "")) for name in names) for names in _COLUMNS.values()
         )
         table.add_row(str(number), *cells)
     return table

@@ -1,4 +1,4 @@
-"""CLI: `sealflow keys`: make, rotate and list what an operator and owners need."""
+"""CLI: `sealflow keys`: makes, rotates and lists the keys of an operator and of model owners."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_FOLDER: Final = Path("sealflow-keys")
-_SOON: Final = timedelta(days=30)
+_RENEW_BEFORE: Final = timedelta(days=30)
 
 _folder = click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_FOLDER
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _kubernetes = click.option(
-    "--kubernetes", is_flag=True, help="Write Secrets: keys/keys.yaml and password/password.yaml."
+    "--kubernetes",
+    is_flag=True,
+    help="Also write Kubernetes Secrets: keys/keys.yaml and password/password.yaml.",
 )
 
 
@@ -29,22 +31,31 @@ _kubernetes = click.option(
 def keys() -> None:
     """Make and rotate certificates, broker passwords, owner and enclave signing keys.
 
-    Files are private (0600 in 0700). No command prints a secret or takes one as an argument.
+    Files have mode 0600, in folders of mode 0700. No command prints a secret or takes one as an
+    argument.
     """
 
 
 @keys.command()
 @_folder
-@click.option("--deployment", default="sealflow", show_default=True, metavar="NAME")
+@click.option(
+    "--deployment",
+    default="sealflow",
+    show_default=True,
+    metavar="NAME",
+    help="Name of the deployment.",
+)
 @click.option(
     "--host",
     "hosts",
     multiple=True,
     metavar="COMPONENT=HOST",
-    help="A further name or address that a component is reached by; may be given again.",
+    help="A further host name or IP address of a serving component; repeatable.",
 )
-@click.option("--release", default="sealflow", show_default=True, help="The Helm release.")
-@click.option("--namespace", default="default", show_default=True, help="Of Kubernetes.")
+@click.option("--release", default="sealflow", show_default=True, help="Name of the Helm release.")
+@click.option(
+    "--namespace", default="default", show_default=True, help="Kubernetes namespace of the release."
+)
 @_kubernetes
 @_json
 def make(
@@ -57,7 +68,7 @@ def make(
     kubernetes: bool,
     as_json: bool,
 ) -> None:
-    """Make all keys of a cluster in FOLDER: one key, certificate and password a component."""
+    """Make all keys of a cluster in FOLDER: keys, certificates and passwords of each component."""
     from sealflow.errors import ConfigError, MalformedError
     from sealflow.operator.components import ClusterNames
     from sealflow.operator.key_folder import make as make_files
@@ -84,14 +95,18 @@ def make(
 @click.argument("what", type=click.Choice(["certificates", "passwords", "authorities"]))
 @_folder
 @click.option(
-    "--component", "names", multiple=True, metavar="NAME", help="Only for these; all by default."
+    "--component",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only for this component; repeatable.  [default: all]",
 )
 @click.option(
     "--overlap-days",
     type=click.IntRange(0, 365),
     default=30,
     show_default=True,
-    help="How long old passwords and authorities count beside the new ones.",
+    help="Days for which old passwords and authorities stay valid beside the new ones.",
 )
 @_kubernetes
 @_json
@@ -104,10 +119,10 @@ def rotate(
     kubernetes: bool,
     as_json: bool,
 ) -> None:
-    """Replace certificates, passwords or authorities in FOLDER, without an interruption.
+    """Replace certificates, passwords or authorities in FOLDER, without interrupting the service.
 
-    Afterwards give every process its new files, in any order, within the overlap. Old passwords and
-    roots that no longer count are left out at the next rotation.
+    Afterwards install the new files on every process, in any order, before the overlap ends. The
+    next rotation removes old passwords and roots that are no longer valid.
     """
     from sealflow.errors import ConfigError
     from sealflow.operator import key_folder
@@ -117,7 +132,9 @@ def rotate(
     unknown = set(names) - {each.name for each in COMPONENTS}
     if unknown:
         known = ", ".join(each.name for each in COMPONENTS)
-        raise ConfigError(f"no component {', '.join(sorted(unknown))}; there are {known}")
+        raise ConfigError(
+            f"--component {', '.join(sorted(unknown))}: unknown; components are {known}"
+        )
     if names and what == "authorities":
         raise ConfigError("authorities are rotated for all components at once: omit --component")
     chosen = [each for each in COMPONENTS if not names or each.name in names]
@@ -138,7 +155,7 @@ def rotate(
 @_folder
 @_json
 def list_keys(folder: Path, *, as_json: bool) -> None:
-    """List the certificates in FOLDER and when they end."""
+    """List the certificates in FOLDER with the dates on which they expire."""
     from sealflow.operator.certificates import load_certificates
     from sealflow.operator.key_folder import read_tree
 
@@ -162,23 +179,25 @@ def list_keys(folder: Path, *, as_json: bool) -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("certificate", "subject", "ends"):
+    for heading in ("certificate", "subject", "expires"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         days = int(str(row["days_left"]))
-        note = "" if timedelta(days=days) > _SOON else f"  {days} days left: rotate"
-        table.add_row(str(row["path"]), str(row["subject"]), f"{row['ends']}{note}")
+        advice = "" if timedelta(days=days) > _RENEW_BEFORE else f"  {days} days left: rotate"
+        table.add_row(str(row["path"]), str(row["subject"]), f"{row['ends']}{advice}")
     print_table(table)
 
 
 @keys.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--simulated", is_flag=True, help="For a simulated deployment: it protects nothing.")
+@click.option("--simulated", is_flag=True, help="For a deployment with a simulated TEE.")
 @_json
 def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
-    """Draw a model owner's key into FILE: Ed25519 to sign packages, and one to open them again.
+    """Make a model owner's key file FILE.
 
-    What is printed is the public name that a deployment lists under its owners.
+    It holds two keys: an Ed25519 key signs packages, the other opens the content keys of the
+    owner's packages. The command prints the Ed25519 public key, which a deployment lists in
+    `owners`.
     """
     from sealflow.owner.models.owner_key import create_owner_key
     from sealflow.wire.domain import TrustDomain
@@ -191,9 +210,9 @@ def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @_json
 def enclave(file: Path, *, as_json: bool) -> None:
-    """Draw a key into FILE that signs SGX enclaves: RSA-3072 with exponent 3.
+    """Make a key file FILE that signs SGX enclaves: RSA-3072 with exponent 3.
 
-    What is printed is its MRSIGNER, for policies. Keep the key away from the cluster.
+    The command prints the key's MRSIGNER, for policies. Keep the key away from the cluster.
     """
     from sealflow.errors import ConfigError
     from sealflow.files import create_file
@@ -203,7 +222,7 @@ def enclave(file: Path, *, as_json: bool) -> None:
     try:
         create_file(file, pem)
     except FileExistsError as error:
-        raise ConfigError(f"{file} exists; a key is never overwritten") from error
+        raise ConfigError(f"{file} exists, and a key is never overwritten: name another") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot write the key: {error.strerror}") from error
     _print_key(file, "mr_signer", signer, as_json=as_json)
@@ -228,4 +247,4 @@ def _print_files(
     for top in dict.fromkeys(path.rpartition("/")[0] for path in changed):
         names = [path.rpartition("/")[2] for path in changed if path.rpartition("/")[0] == top]
         click.echo(f"  {top or '.'}/  {' '.join(names)}")
-    click.echo("Keep ca/ away from the cluster: whoever has it can join any circle.")
+    click.echo("Keep ca/ away from the cluster: its keys can issue a certificate for any process.")

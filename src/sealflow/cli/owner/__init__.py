@@ -1,4 +1,4 @@
-"""Commands of owners: infer, verify, models, audits.
+"""CLI: commands for data and model owners: infer, verify, policy, model, revoke, log, receipt.
 
-Options in, one call, text out. May import `cli`, `local`, `owner` and the core.
+May import `cli`, `local`, `owner` and the core.
 """

@@ -1,4 +1,4 @@
-"""CLI: `sealflow log` and `sealflow receipt`: logs and receipts, checked offline."""
+"""CLI: `sealflow log` and `sealflow receipt`: fetches the log; checks log and receipts offline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def log() -> None:
-    """Fetch, check and show the log of all verdicts, grants, directories and revocations."""
+    """Fetch, check and show the key broker's log.
+
+    It holds all appraisals, grants, directories and revocations.
+    """
 
 
 @log.command()
@@ -32,7 +35,7 @@ def log() -> None:
 @connection_options
 @json_option
 def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
-    """Append what is new to FILE, a copy of the whole log, and check all of it."""
+    """Fetch the log to FILE and check it. If FILE exists, only new records are fetched."""
     from sealflow.owner.audit.log_audit import audit_log
     from sealflow.owner.trust.policy_file import load_policy
 
@@ -50,18 +53,22 @@ def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
 
 @log.command("verify")
 @click.argument("file", type=_FILE)
-@click.option("--policy", type=_FILE, required=True, help="Who may have written it.")
-@click.option("--pin", type=_FILE, help="A client's pin: check that its directory is in the log.")
+@click.option(
+    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
+)
+@click.option(
+    "--pin", type=_FILE, help="Pin file of a client: check that its directory is in the log."
+)
 @json_option
 def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> None:
-    """Check FILE offline: chain, signatures, and the evidence of who wrote it."""
+    """Check FILE offline: the hash chain, signatures, and evidence of the key brokers."""
     audited = audited_file(file, policy)
     if pin is not None:
         from sealflow.owner.trust.pin import DirectoryPin
 
         pinned = DirectoryPin(pin).pin
         if pinned is None:
-            raise ConfigError(f"{pin}: there is no pin")
+            raise ConfigError(f"{pin} does not exist: name the pin file of a client")
         audited.require_pinned(pinned)
     facts = {
         "verified": True,
@@ -69,7 +76,7 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
         "records": len(audited.entries),
         "history": audited.log_id,
         "head": audited.head,
-        "pinned_directory": "is in the log" if pin is not None else "not asked for",
+        "pinned_directory": "is in the log" if pin is not None else "not checked",
     }
     if as_json:
         print_json(facts)
@@ -81,9 +88,11 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
 
 @log.command()
 @click.argument("file", type=_FILE)
-@click.option("--policy", type=_FILE, required=True, help="Who may have written it.")
-@click.option("--kind", help="Only entries of one kind, such as grant or revocation.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option(
+    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
+)
+@click.option("--kind", help="Show only entries of this kind, such as grant or revocation.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
     """Check FILE, then list its entries."""
     from rich.table import Table
@@ -92,25 +101,25 @@ def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
     from sealflow.owner.audit.log_audit import describe
 
     audited = audited_file(file, policy)
-    wanted = [entry for entry in audited.entries if kind in (None, entry.kind.value)]
+    chosen = [entry for entry in audited.entries if kind in (None, entry.kind.value)]
     if as_json:
-        for entry in wanted:
+        for entry in chosen:
             facts = {"number": entry.number, "at_ms": entry.at_ms, "kind": entry.kind.value}
             print_json({**facts, "body": entry.body})
         return
     warn_of_simulation(simulated=audited.simulated)
     table = Table()
-    for heading in ("number", "time (UTC)", "kind", "what"):
+    for heading in ("number", "time (UTC)", "kind", "content"):
         table.add_column(heading, overflow="fold")
-    for entry in wanted:
+    for entry in chosen:
         at = datetime.fromtimestamp(entry.at_ms / 1000, UTC)
-        what = Text(describe(entry))
-        table.add_row(str(entry.number), f"{at:%Y-%m-%d %H:%M:%S}", entry.kind.value, what)
+        content = Text(describe(entry))
+        table.add_row(str(entry.number), f"{at:%Y-%m-%d %H:%M:%S}", entry.kind.value, content)
     print_table(table)
 
 
 def read_records(file: Path) -> list[bytes]:
-    """Read a log file: one record a line.
+    """Return the records of a log file, which has one on each line.
 
     Raises: ConfigError.
     """
@@ -119,7 +128,7 @@ def read_records(file: Path) -> list[bytes]:
 
 
 def audited_file(file: Path, policy: Path) -> AuditedLog:
-    """Read a log file and check all of it.
+    """Read and check a log file against a policy file.
 
     Raises: ConfigError, EvidenceError, PolicyError.
     """
@@ -131,19 +140,28 @@ def audited_file(file: Path, policy: Path) -> AuditedLog:
 
 @click.group()
 def receipt() -> None:
-    """Check receipts; `sealflow infer --receipt FILE` asks for them."""
+    """Check receipts, which `sealflow infer --receipt FILE` asks for."""
 
 
 @receipt.command("verify")
 @click.argument("file", type=_FILE)
-@click.option("--log", "log_file", type=_FILE, required=True, help="From `sealflow log fetch`.")
-@click.option("--policy", type=_FILE, required=True, help="Whom to trust.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option(
+    "--log",
+    "log_file",
+    type=_FILE,
+    required=True,
+    help="Copy of the key broker's log, which `sealflow log fetch` writes.",
+)
+@click.option(
+    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
-    """Check every receipt in FILE, without a network.
+    """Check every receipt in FILE offline.
 
-    The log is checked first; then that it gave this worker this model and key, that the worker
-    signed, and that request and reply in FILE are the ones that it signed for.
+    The log is checked first. For each receipt, the command then checks that the log grants the
+    model and the key to the worker, that the worker signed the receipt, and that the receipt is
+    about the request and the reply in FILE.
     """
     from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 
@@ -157,12 +175,12 @@ def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> No
     for line in lines:
         found = verify_receipt(ReceiptProof.from_bytes(line), audited)
         if as_json:
-            print_json(_as_json(found, simulated=audited.simulated))
+            print_json(_receipt_json(found, simulated=audited.simulated))
         else:
             _print_receipt(found)
 
 
-def _as_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
+def _receipt_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
     given = found.receipt
     return {
         "verified": True,
@@ -186,7 +204,7 @@ def _print_receipt(found: VerifiedReceipt) -> None:
     click.echo(
         f"genuine: {given.model} (package {given.model_digest[:16]}…) of {given.deployment} "
         f"answered on {utc_text(given.at_ms)} in worker {given.instance[:16]}…, "
-        f"granted in log entry {found.grant.number}"
+        f"which got the model by log entry {found.grant.number}"
     )
     for what, at_ms in found.revoked:
         click.echo(f"  later, on {utc_text(at_ms)}, its {what.kind} was revoked")

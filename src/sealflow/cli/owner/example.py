@@ -1,4 +1,4 @@
-"""CLI: `sealflow example`: a model to serve and, for some, what to ask it."""
+"""CLI: `sealflow example`: writes example models, and photos to classify with them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _ABOUT: Final = {
-    "classifier": "EfficientNet-Lite0, which names what is on a photo, and three photos (19 MB)",
-    "tiny": "a network of four numbers in and three classes out (1 KB)",
+    "classifier": "EfficientNet-Lite0, a classifier of photos, with three photos (19 MB)",
+    "tiny": "a small network with four input numbers and three output classes (1 KB)",
 }
 
 _folder = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
@@ -25,13 +25,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def example() -> None:
-    """Write an example model and photos into a new or empty folder, ready to serve."""
+    """Write an example model, ready to serve, into a new or empty folder."""
 
 
 @example.command("list")
 @_json
 def list_examples(*, as_json: bool) -> None:
-    """List the examples."""
+    """List the example models."""
     if as_json:
         print_json(_ABOUT)
         return
@@ -46,38 +46,38 @@ def classifier(folder: Path, *, as_json: bool) -> None:
     """Write FOLDER/model, a classifier of photos, and FOLDER/photos to classify."""
     sources = {"model": "examples/efficientnet-lite0", "photos": "examples/photos"}
     photos = shlex.quote(str(folder / "photos"))
-    asking = (f"sealflow infer {photos}/*.jpg", f"sealflow bench -n 1000 -i {photos}")
-    _write("classifier", folder, sources, asking, as_json=as_json)
+    requests = (f"sealflow infer {photos}/*.jpg", f"sealflow bench -n 1000 -i {photos}")
+    _write("classifier", folder, sources, requests, as_json=as_json)
 
 
 @example.command()
 @_folder
 @_json
 def tiny(folder: Path, *, as_json: bool) -> None:
-    """Write FOLDER/model, a network that takes four numbers and costs almost nothing to run."""
-    asking = ("sealflow bench -n 1000 --tensor -m tiny",)
-    _write("tiny", folder, {"model": "examples/tiny"}, asking, as_json=as_json)
+    """Write FOLDER/model, a network with four input numbers that needs little processor time."""
+    requests = ("sealflow bench -n 1000 --tensor -m tiny",)
+    _write("tiny", folder, {"model": "examples/tiny"}, requests, as_json=as_json)
 
 
 def _write(
     name: str,
     folder: Path,
     sources: Mapping[str, str],
-    asking: tuple[str, ...],
+    requests: tuple[str, ...],
     *,
     as_json: bool,
 ) -> None:
-    """Write an example and say what to type next."""
+    """Write an example and print the commands that serve and use it."""
     written = write_copies({part: shipped(path) for part, path in sources.items()}, folder)
     serve = f"sealflow up --model {shlex.quote(str(folder / 'model'))}"
-    ask = ("sealflow verify", *asking)
+    use = ("sealflow verify", *requests)
     if as_json:
         files = [str(path) for path in written]
-        print_json({"example": name, "files": files, "commands": [serve, *ask]})
+        print_json({"example": name, "files": files, "commands": [serve, *use]})
         return
     click.echo(f"Wrote the example {name} into {folder}: {_ABOUT[name]}.")
     _show("Next, serve it (Ctrl-C stops):", [serve])
-    _show("Then, in another terminal with the same working directory:", ask)
+    _show("Then, in another terminal with the same working directory:", use)
 
 
 def _show(heading: str, commands: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""CLI: `sealflow infer`."""
+"""CLI: `sealflow infer`: classifies images with a model that takes images."""
 
 from __future__ import annotations
 
@@ -26,17 +26,38 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-m", "--model", metavar="NAME[:VERSION]", help="Needed when several take images.")
-@click.option("-k", "--top-k", type=click.IntRange(1, 1000), default=5, show_default=True)
-@click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, metavar="S")
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME[:VERSION]",
+    help="Model to use.  [default: the only one that takes images]",
+)
+@click.option(
+    "-k",
+    "--top-k",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="Number of best classes to print.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for each image.",
+)
 @click.option(
     "--receipt",
     "receipts",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Append signed receipts to this file; see `sealflow receipt verify`.",
+    help="Ask for signed receipts and append them to this file; `sealflow receipt verify` checks "
+    "them.",
 )
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def infer(
     images: tuple[Path, ...],
     model: str | None,
@@ -47,9 +68,9 @@ def infer(
     *,
     as_json: bool,
 ) -> None:
-    """Seal IMAGES (JPEG or PNG files), have them classified, open the answers."""
+    """Classify IMAGES (JPEG or PNG files): seal and send them, and open the replies."""
     if receipts is not None:
-        _keep(receipts, [])
+        _append_receipts(receipts, [])  # fails before the requests if the file cannot be written
     results: dict[Path, InferResult | SealflowError] = {}
     with connection.client() as client:
         name = model or image_model(client.verify().directory)
@@ -60,7 +81,7 @@ def infer(
                 results[images[outcome.index]] = outcome.value
                 advance(len(results))
     if receipts is not None:
-        _keep(receipts, [results[image] for image in images])
+        _append_receipts(receipts, [results[image] for image in images])
     for image in images:
         _print(image, results[image], as_json=as_json)
     found = [each for each in results.values() if not isinstance(each, SealflowError)]
@@ -72,18 +93,18 @@ def infer(
 
 
 def image_model(directory: Directory) -> str:
-    """Find the one model that takes images.
+    """Return the name of the only model in the directory that takes images.
 
-    Raises: ConfigError when there is none, or more than one.
+    Raises: ConfigError when there is not exactly one.
     """
     names = sorted({model.name for model in directory.models if model.image is not None})
     if len(names) != 1:
         served = ", ".join(names) or "none: publish one with `sealflow model publish`"
-        raise ConfigError(f"say which model with -m; models that take images: {served}")
+        raise ConfigError(f"name a model with -m; models that take images: {served}")
     return names[0]
 
 
-def _keep(file: Path, results: list[InferResult | SealflowError]) -> None:
+def _append_receipts(file: Path, results: list[InferResult | SealflowError]) -> None:
     proofs = [
         each.receipt
         for each in results

@@ -1,4 +1,4 @@
-"""CLI: `sealflow model` and `sealflow revoke`: pack, inspect, publish, list, revoke."""
+"""CLI: `sealflow model` and `sealflow revoke`: pack, inspect, publish, list and revoke models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_OWNER_KEY = Path(".sealflow/owner.key")
 @click.option(
     "--owner-key",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The key that packed it.  [default: owner.key in the home]",
+    help="Owner's key file that the package was made with.  [default: owner.key in --home]",
 )
 @connection_options
 @json_option
@@ -40,10 +40,10 @@ def publish(
     *,
     as_json: bool,
 ) -> None:
-    """Publish PACKAGE: a sealed package, or a folder with model.toml to be packed first.
+    """Publish PACKAGE: a sealed package, or a folder with model.toml that is packed first.
 
-    The key broker is verified first; the content key is sealed to it alone. When the policy has a
-    table `worker`, only workers that meet it get this model.
+    The key broker is verified first, and the content key is sealed to it. If the policy has a
+    table `worker`, the key broker gives the model only to workers that meet it.
     """
     from sealflow.local.home import ClusterHome
     from sealflow.owner.models.owner_key import load_owner_key
@@ -61,7 +61,7 @@ def publish(
     if as_json:
         print_json({"directory_version": version, "models": [each.to_json() for each in models]})
     else:
-        click.echo(f"published; the directory is at version {version}. Workers load it now.")
+        click.echo(f"published in directory version {version}; workers load the model now")
 
 
 @click.command("list")
@@ -82,13 +82,13 @@ def list_models(
         print_json([each.to_json() for each in models])
         return
     table = Table()
-    for heading in ("model", "default", "takes", "package"):
+    for heading in ("model", "default", "inputs", "package"):
         table.add_column(heading, overflow="fold")
     for each in models:
-        takes = ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in each.inputs)
         images = " (or images)" if each.image is not None else ""
+        inputs = Text(_specs(each.inputs) + images)
         name = f"{each.name}:{each.version}"
-        table.add_row(name, "yes" if each.default else "", Text(takes + images), each.digest)
+        table.add_row(name, "yes" if each.default else "", inputs, each.digest)
     print_table(table)
 
 
@@ -103,20 +103,25 @@ model.add_command(list_models)
 
 @model.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File to write.  [default: NAME-VERSION.sealed in the current folder]",
+)
 @click.option(
     "--owner-key",
     type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_OWNER_KEY,
     show_default=True,
-    help="The key file that signs the package and can publish it later.",
+    help="Owner's key file, which signs the package. Publishing it needs the same key.",
 )
 @json_option
 def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -> None:
     """Pack FOLDER, which holds model.toml and the files that it names.
 
-    The package is signed and encrypted: it may lie anywhere. Without -o it is written to
-    NAME-VERSION.sealed in the current folder.
+    The package is signed and encrypted, so it can be stored anywhere.
     """
     from sealflow.owner.models.owner_key import load_owner_key
     from sealflow.owner.models.packing import pack_folder, write_package
@@ -137,13 +142,15 @@ def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -
 
 @model.command()
 @click.argument("package", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--signer", metavar="HEX", help="Demand this signer (an Ed25519 public key).")
+@click.option(
+    "--signer", metavar="HEX", help="Ed25519 public key that must have signed the package."
+)
 @json_option
 def inspect(package: Path, signer: str | None, *, as_json: bool) -> None:
-    """Show what PACKAGE says in clear, and check its signature.
+    """Check the signature of PACKAGE, and show its manifest and list of files.
 
-    Needs no key: the files themselves stay encrypted. Whether to trust the signer is for you to
-    say: with --signer, any other signer is an error.
+    No key is needed, as these parts are not encrypted. Without --signer, any signer is accepted:
+    compare the printed one with the owner that you trust.
     """
     from sealflow.package.container import UnverifiedPackage
 
@@ -209,14 +216,12 @@ def _print_tables(package: Package, *, demanded: bool) -> None:
     for resource in package.statement.resources:
         files.add_row(resource.name, _size(resource.size), resource.digest, "yes")
     print_table(files)
-    click.echo(
-        "In clear, and signed: all of the above, so the manifest too. Encrypted: the other files."
-    )
+    click.echo("All of the above is signed, but not encrypted. The files are encrypted.")
 
 
 def _facts(package: Package, *, demanded: bool) -> Iterator[tuple[str, str]]:
     manifest = package.manifest
-    trust = "as demanded" if demanded else "compare it with the owner you trust"
+    trust = "as demanded" if demanded else "compare it with the owner that you trust"
     yield "model", str(manifest.ref)
     yield "digest", package.digest
     yield "signer", f"{package.signer} ({trust})"
@@ -257,17 +262,17 @@ def _size(count: int) -> str:
 @click.option(
     "--owner-key",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The key of an owner or operator.  [default: owner.key in the home]",
+    help="Key file of an owner or operator of the deployment.  [default: owner.key in --home]",
 )
 @connection_options
 @json_option
 def revoke(
     kind: str, name: str, owner_key: Path | None, connection: Connection, *, as_json: bool
 ) -> None:
-    """Revoke, for good: a worker by its instance id, a model by its digest, a key by its id.
+    """Revoke a worker (by instance id), a model (by digest) or a key (by id). This is permanent.
 
-    A revoked worker gets no keys any more, and a new epoch begins. A revoked model is dropped by
-    all workers. A revoked key is destroyed at once; clients seal anew by themselves.
+    A revoked worker gets no more keys, and a new epoch begins. All workers drop a revoked model.
+    A revoked key is destroyed at once; clients then seal their requests to another key.
     """
     from sealflow.documents.revocation import Revoked, RevokedKind
     from sealflow.local.home import ClusterHome
@@ -280,4 +285,4 @@ def revoke(
     if as_json:
         print_json({"revoked": revoked.to_json(), "directory_version": version})
     else:
-        click.echo(f"revoked; directory version {version} says so")
+        click.echo(f"revoked in directory version {version}")

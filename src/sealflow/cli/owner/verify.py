@@ -1,4 +1,4 @@
-"""CLI: `sealflow verify` and `sealflow policy`: the trust report, and what a policy demands."""
+"""CLI: `sealflow verify` and `sealflow policy`: the trust report, and the demands of a policy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 NOT_VERIFIED: Final = 3
-"""The exit code of every VerificationError: see `EXIT_CODES`."""
+"""The exit code of every VerificationError: see `EXIT_CODES` in `cli/main.py`."""
 
 
 @click.group()
@@ -39,9 +39,9 @@ def policy() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def check_policy(file: Path, *, as_json: bool) -> None:
-    """Say in words what FILE demands, and what it leaves open.
+    """Check the policy FILE and describe what it demands and what it leaves open.
 
-    Exits with code 2 when it cannot be read or contradicts itself.
+    The exit code is 2 when FILE cannot be read or contradicts itself.
     """
     from sealflow.owner.trust.policy_file import load_policy_file
     from sealflow.owner.trust.policy_text import describe_policy
@@ -75,7 +75,9 @@ def _print_policy(file: Path, digest: str, lines: list[PolicyLine]) -> None:
     print_table(table)
     weak = sum(line.weakens for line in lines)
     if weak:
-        click.secho(f"{weak} of these weaken the protection.", fg="yellow", bold=True, err=True)
+        click.secho(
+            f"{weak} of these settings weaken the protection.", fg="yellow", bold=True, err=True
+        )
 
 
 @click.command()
@@ -83,11 +85,12 @@ def _print_policy(file: Path, digest: str, lines: list[PolicyLine]) -> None:
 @connection_options
 @json_option
 def verify(connection: Connection, *, as_json: bool) -> None:
-    """Verify a service and say what was proved, and what was not.
+    """Verify a service, and show what was proved and what was not.
 
-    Fetches the key broker's evidence and the signed directory, and checks both offline against the
-    policy. Nothing of yours is sent. Exit code 0: everything is as the policy demands. 3: it is
-    not. 2: the policy or an option is wrong. 6: the service does not answer.
+    The command fetches the key broker's evidence and the signed directory, and checks both against
+    the policy on this machine. It sends no data of yours. Exit code 0: everything is as the policy
+    demands. 3: something is not. 2: the policy or an option is wrong. 6: the service does not
+    answer.
     """
     try:
         with connection.client() as client:
@@ -116,15 +119,15 @@ def _refusal(error: VerificationError) -> dict[str, object]:
 
 def _print_refusal(url: str, error: VerificationError) -> None:
     click.secho(f"NOT VERIFIED  {url}", fg="red", bold=True)
-    click.echo("Do not send anything there. Nothing of yours was sent.\n")
+    click.echo("Do not send data there. None of your data was sent.\n")
     if not isinstance(error, PolicyError):
         click.echo(strip_control_characters(str(error)))
         return
-    click.echo("The evidence is genuine, and not what the policy demands:")
-    table = _table("what", "the policy demands", "the service proved", "what to do")
+    click.echo("The evidence is genuine, but it is not what the policy demands:")
+    table = _table("mismatch", "the policy demands", "the service proved", "what to do")
     for each in error.mismatches:
-        asked = f"\n({each.field})" if each.field else "\n(no policy allows another)"
-        table.add_row(each.code, each.expected + asked, each.got, each.hint)
+        field = f"\n({each.field})" if each.field else "\n(no policy allows another)"
+        table.add_row(each.code, each.expected + field, each.got, each.hint)
     print_table(table)
 
 
@@ -142,13 +145,13 @@ def _print(connection: Connection, report: TrustReport) -> None:
     who = _table("who can see your data", "", "why")
     for sight in visibility(simulated=report.simulated):
         who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
-    proved = _table("proved", "what, and by what")
+    proved = _table("proved", "value, and what proves it")
     for fact in proven_facts(report.approval.claims, report.directory, now_ms()):
         proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
-    open_ends = _table("not proved", "why")
-    for what, why in NOT_PROVED:
-        open_ends.add_row(what, why)
-    models = _table("model", "takes", "gives", "package")
+    not_proved = _table("not proved", "why")
+    for claim, why in NOT_PROVED:
+        not_proved.add_row(claim, why)
+    models = _table("model", "inputs", "outputs", "package")
     for model in report.directory.models:
         models.add_row(
             f"{model.name}:{model.version}" + (" (default)" if model.default else ""),
@@ -156,7 +159,7 @@ def _print(connection: Connection, report: TrustReport) -> None:
             "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.outputs),
             model.digest[:16] + "…",
         )
-    for table in (who, proved, open_ends, models):
+    for table in (who, proved, not_proved, models):
         click.echo()
         print_table(table)
     show_simulation(simulated=report.simulated)

@@ -43,16 +43,16 @@ def test_bench_that_finds_wrong_answers(
     done = run("bench", "-n", 4, "-i", photos[0], "-c", 1, *reach)
     assert done.code == 5
     assert "request 1: it fell" in done.err
-    assert "1 wrong answers, 0 missing, of 4" in done.err
+    assert "of 4 replies, 1 are wrong and 0 missing" in done.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("-n", "1"), "give -i with images or a folder of them, or --tensor"),
+        (("-n", "1"), "add -i with images or a folder of them, or --tensor"),
         (("-n", "1", "--tensor"), "--tensor needs -m with one of: m"),
         (("-n", "1", "-i", "{empty}"), "no images in"),
-        (("-n", "1", "-i", "{photo}", "--via", "queue"), "give --broker-url"),
+        (("-n", "1", "-i", "{photo}", "--via", "queue"), "add --broker-url"),
     ],
 )
 def test_bench_without_work(

@@ -32,7 +32,7 @@ def figures(**changes: object) -> BenchReport:
         "push_seconds": 3.25,
         "latency_ms": {"p50": 40.12345, "p95": 80.0, "p99": 99.0},
         "cpu_s_per_1000": {"worker": 21.000049, "gateway": 0.5},
-        "what": "images",
+        "unit": "images",
     }
     return BenchReport(**{**values, **changes})  # type: ignore[arg-type]
 

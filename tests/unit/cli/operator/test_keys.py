@@ -88,7 +88,7 @@ def test_what_was_written(run: Run, keys: Path) -> None:
     [
         (
             ("rotate", "certificates", "{folder}", "--component", "cow"),
-            "no component cow; there are",
+            "--component cow: unknown; components are",
         ),
         (("rotate", "authorities", "{folder}", "--component", "gateway"), "omit --component"),
         (("make", "{folder}/new", "--host", "x"), "write it as COMPONENT=HOST"),
@@ -137,7 +137,7 @@ def test_package(run: Run, package: tuple[str, ...]) -> None:
     assert (said["signer"], said["digest"], said["signature"]) == (signer, digest, "valid")
     shown = run("model", "inspect", path).out
     assert digest in "".join(shown.split())
-    assert "compare it with the owner you trust" in " ".join(shown.split())
+    assert "compare it with the owner that you trust" in " ".join(shown.split())
     demanded = run("model", "inspect", path, "--signer", signer)
     assert "as demanded" in " ".join(demanded.out.split())
 

@@ -72,7 +72,7 @@ def test_status_of_a_whole_cluster(
     """Every process has a row: what it is, how it does, what it serves."""
     url = answering(200, json.dumps(GOOD).encode())
     shown = run("status", "--url", url, "--policy", tmp_path / "none").out
-    assert "test: ready   queue: 1 waiting, 2 in work, capacity 3" in shown.replace("\n", " ")
+    assert "test: ready   queue: 1 waiting, 2 in flight, capacity 3" in shown.replace("\n", " ")
     words = shown.split()
     for word in ("engine", "worker", "broker", "restarts", "99", "1.2", "2", "MiB", "m:1"):
         assert word in words, shown

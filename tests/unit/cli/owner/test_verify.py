@@ -39,7 +39,7 @@ def test_verify_refuses(run: Run, reach: tuple[str, ...], tmp_path: Path) -> Non
     shown = run("verify", *reach[:2], "--policy", policy)
     assert shown.code == 3
     assert "NOT VERIFIED" in shown.out
-    assert "Do not send anything there" in shown.out
+    assert "Do not send data there" in shown.out
     said = run("verify", "--json", *reach[:2], "--policy", policy)
     assert said.code == 3
     assert said.json["verified"] is False

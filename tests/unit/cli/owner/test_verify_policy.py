@@ -21,7 +21,7 @@ def test_command(tmp_path: Path) -> None:
     shown = CliRunner().invoke(command, ["check", str(path)])
     assert shown.exit_code == 0
     assert "SIMULATED TEE" in shown.output
-    assert "1 of these weaken the protection." in shown.output
+    assert "1 of these settings weaken the protection." in shown.output
     strict = CliRunner().invoke(command, ["check", str(written(tmp_path, SGX))])
     assert "weaken" not in strict.output
     found = json.loads(CliRunner().invoke(command, ["check", "--json", str(path)]).output)
