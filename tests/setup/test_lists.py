@@ -26,7 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {name: (closure.LISTS / f"{name}.txt").read_text(encoding="utf-8") for name in lock.ORDER}
 PINS = {name: closure.read_list(text) for name, text in TEXTS.items()}
 METADATA = closure.read_metadata()
-ENVIRONMENTS = {".venv": "dev", ".venv-audit": "audit", ".venv-flink": "flink"}
+ENVIRONMENTS = {
+    ".venv": "dev",
+    ".venv-audit": "audit",
+    ".venv-flink": "flink",
+    ".venv-site": "site",
+}
 TRUSTED = {
     "cffi",
     "cryptography",
