@@ -80,7 +80,7 @@ docs: setup ## Write docs/tcb.md and the chart's README anew
 
 site: setup ## Build the documentation site into build/site; asks no network
 	@$(SETUP) site
-	@$(BIN)/python tools/site.py
+	@$(BIN)/python tools/build_site.py
 
 FUZZ_S ?= 300
 fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 or 3.12)
