@@ -39,7 +39,7 @@ fmt: setup ## Format
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/python tools/english.py
 
 types: setup
 	@$(BIN)/mypy
