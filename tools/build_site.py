@@ -7,7 +7,6 @@ that the navigation lacks, or to a heading that is not there, fails the build.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -23,23 +22,23 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIG: Final = ROOT / "zensical.toml"
 GENERATOR: Final = ROOT / ".venv-site" / "bin" / "zensical"
 _LINK: Final = re.compile(r"\]\(([^)#\s]+)")
+_COLOUR: Final = re.compile(r"\x1b\[[\d;]*m")
 
 
 def main() -> None:
     """Copy the pages and build the site from them."""
     copy_pages(ROOT / settings()["docs_dir"])
-    # Paths must be relative to the settings; no proxy, because nothing is fetched.
     done = subprocess.run(  # noqa: S603 - the pinned generator
         [GENERATOR, "build", "--clean", "--strict", "--config-file", CONFIG],
         cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     if done.returncode:
-        sys.exit(done.stdout.partition("Traceback")[0] + "error: the site was not built")
+        told = _COLOUR.sub("", done.stdout).partition("Traceback")[0]
+        sys.exit(f"{told}error: the site was not built")
     print(ROOT / settings()["site_dir"] / "index.html")
 
 

@@ -37,14 +37,21 @@ class Rule(NamedTuple):
 
 RULES: Final = (
     Rule(r"Gives? ", 'begin with "Return" (or "Send", "Store", "Check")', starts_docstring=True),
-    Rule(r"What ", "begin with a noun that names the thing", starts_docstring=True),
+    Rule(
+        r"(?:[A-Z][\w ,]*: )?[Ww](?:hat|hich|ho|hatever) ",
+        "begin with a noun that names the thing",
+        starts_docstring=True,
+    ),
     Rule(r"[;,] gives? (?!up\b|way\b)", 'say "returns" in a sentence of its own'),
     Rule(
-        r"(?<![Tt]here\s)\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|later\b|other\b)(?=[\w`])",
+        r"(?<![Tt]here\s)\b(?:is|are|was|were) no (?!longer|more|less|later|other)(?=[\w`])",
         '"is not a …", or "there is no …"',
     ),
     Rule(r"\bwhat (?:lies|travels|stands|belongs|fell|came|goes on)\b", "name the thing"),
-    Rule(r"\b[Ww]ho(?:m|se)?ever\b", "name the person or the process"),
+    Rule(
+        r"\b[Ww]hoever (?:asks|calls|claims|hands|imports|passes|reads|sends|takes|waits|writes)\b",
+        "name the person or the process",
+    ),
     Rule(rf"\b(?:{PARTIES}|{PARTIES_TOO}) who\b", '"that", or name the person'),
     Rule(r"\bthe wall\b|\bGramine's wall\b", '"the enclave"'),
     Rule(r"\bone hole\b", '"the frame port"'),
@@ -55,7 +62,6 @@ RULES: Final = (
     Rule(r"\bstands? by\b", '"is a standby"'),
     Rule(r"\b[Ww]orlds?\b", '"trust domain"'),
     Rule(r"\bfor a (?:while|moment)\b|\ba moment (?:ago|later|before)\b", "give the time"),
-    Rule(r"\bin work\b", '"in flight"'),
     Rule(r"\bow(?:es|ed)\b", '"has not acknowledged", "unacknowledged"'),
     Rule(r"\b(?:the crew|the vault|the shelf|errands?|tethers?|tethered)\b", "a standard term"),
     Rule(r"\bturns? out to\b|\bto be had\b|\bis there for\b", "say it directly"),
@@ -89,13 +95,14 @@ def check_text(text: str, *, docstring: bool = False) -> Iterator[tuple[int, str
     """Return offset, words and advice for each place that breaks a rule."""
     for pattern, advice, starts_docstring in RULES:
         spaced = pattern.replace(" ", r"\s+")
-        if starts_docstring:
-            match = re.match(spaced, text) if docstring else None
-            if match:
-                yield match.start(), match[0], advice
+        if not starts_docstring:
+            matches = re.finditer(spaced, text)
+        elif docstring and (match := re.match(spaced, text)):
+            matches = iter((match,))
+        else:
             continue
-        for match in re.finditer(spaced, text):
-            yield match.start(), match[0], advice
+        for each in matches:
+            yield each.start(), each[0], advice
 
 
 def page_parts(text: str) -> Iterator[tuple[int, str, bool]]:

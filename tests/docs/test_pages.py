@@ -68,7 +68,7 @@ def test_lists(page: str) -> None:
     lines = prose(page).splitlines()
     for before, line in itertools.pairwise(lines):
         if re.match(r"([-*]|\d+\.) ", line):
-            assert not before or re.match(r"([-*]|\d+\.) | {2,}", before), (before, line)
+            assert not before or re.match(r"([-*]|\d+\.) | {2,}|#", before), (before, line)
 
 
 @pytest.mark.parametrize("page", PAGES)
