@@ -64,7 +64,8 @@ def test_links(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_lists(page: str) -> None:
-    """A list begins after an empty line: without one, the site shows a paragraph."""
+    """A list begins after an empty line, and no code is indented: the site shows them otherwise."""
+    assert re.search(r"^ +```", read(page), re.MULTILINE) is None
     lines = prose(page).splitlines()
     for before, line in itertools.pairwise(lines):
         if re.match(r"([-*]|\d+\.) ", line):
