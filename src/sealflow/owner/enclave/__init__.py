@@ -1,4 +1,4 @@
-"""Build and sign SGX enclaves: files, sizes, manifest, signature.
+"""Owner: builds and signs SGX enclaves: files, sizes, manifest, signature.
 
 Its words: manifest template, load, measurement, signature. May import `attest`, `files` and
 `errors`.

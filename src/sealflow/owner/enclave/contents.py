@@ -1,7 +1,7 @@
-"""Owner: which files lie inside an enclave: found at the place where they will run, and hashed.
+"""Owner: finds and hashes the files that an enclave may open, where they will be at run time.
 
-Only these exist for it: the interpreter, the standard library, the packages on the template's list
-and the shared libraries that they ask the dynamic linker for.
+These are the interpreter, the standard library, the packages on the template's list, and the shared
+libraries that the dynamic linker loads for them. The enclave can open no other file.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 RUNTIME: Final = "runtime/glibc"
-"""Gramine's own C library, below its folder."""
+"""The folder of Gramine's C library, below Gramine's own."""
 LIBOS: Final = "libsysdb.so"
 _LINKER: Final = "/lib64/ld-linux-x86-64.so.2"
-_OF_GRAMINE: Final = ("ld-linux-x86-64.so.2", "linux-vdso.so.1")
+_GRAMINE_LIBRARIES: Final = ("ld-linux-x86-64.so.2", "linux-vdso.so.1")
 _UNLOADABLE: Final = re.compile(r".*\.(a|c|cmake|f|f90|h|hpp|o|pc|pxd|pyi|pyx|typed)")
 _UNUSED_STDLIB: Final = frozenset(
     {
@@ -47,7 +47,7 @@ _UNUSED_STDLIB: Final = frozenset(
     }
 )
 _UNUSED_NATIVE: Final = ("_curses*", "_dbm*", "_gdbm*", "_sqlite3*", "_test*", "_tkinter*", "nis*")
-_ASK: Final = """\
+_INSPECT_SCRIPT: Final = """\
 import json, sys, sysconfig
 print(json.dumps({
     "python": sys.executable,
@@ -61,7 +61,11 @@ print(json.dumps({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonInstall:
-    """Where a Python environment has its parts."""
+    """The paths of a Python environment.
+
+    `base`: the interpreter, without links. `stdlib`: the standard library. `packages`:
+    site-packages. `prefix`: the environment's own folder.
+    """
 
     base: Path
     stdlib: Path
@@ -70,23 +74,23 @@ class PythonInstall:
 
     @classmethod
     def inspect(cls, enclaves: Path) -> PythonInstall:
-        """Ask the interpreter of an environment.
+        """Return the paths that the interpreter `bin/python` in a folder reports.
 
-        Raises: ConfigError when there is none.
+        Raises: ConfigError when it does not run.
         """
         python = enclaves / "bin" / "python"
         try:
             done = subprocess.run(  # noqa: S603 - the interpreter that is to be measured
-                [python, "-I", "-c", _ASK], capture_output=True, check=True
+                [python, "-I", "-c", _INSPECT_SCRIPT], capture_output=True, check=True
             )
         except (OSError, subprocess.CalledProcessError) as error:
             raise ConfigError(f"{python} does not run: {error}") from error
-        told = json.loads(done.stdout)
+        paths = json.loads(done.stdout)
         return cls(
-            base=Path(told["base"]).resolve(),
-            stdlib=Path(told["stdlib"]),
-            packages=Path(told["packages"]),
-            prefix=Path(told["prefix"]),
+            base=Path(paths["base"]).resolve(),
+            stdlib=Path(paths["stdlib"]),
+            packages=Path(paths["packages"]),
+            prefix=Path(paths["prefix"]),
         )
 
 
@@ -98,12 +102,12 @@ def enclave_files(
     exclude: Iterable[str],
     native: Iterable[str],
 ) -> dict[Path, str]:
-    """Find every file that the enclave may open, with its SHA-256 in hex, in order of their names.
+    """Return the SHA-256, in hex, of every file that the enclave may open, sorted by path.
 
     `gramine`: the folder where Gramine is installed. `packages`, `exclude`, `native`: see
-    `Template`.
+    `ManifestTemplate`.
 
-    Raises: ConfigError when a part is missing or a shared library cannot be found.
+    Raises: ConfigError when a package or shared library is missing.
     """
     interpreter = python.prefix / "bin" / "python"
     files = {interpreter, python.prefix / "pyvenv.cfg", python.base}
@@ -112,10 +116,10 @@ def enclave_files(
     runtime = set(_walk(gramine / RUNTIME))
     if not runtime:
         raise ConfigError(f"{gramine / RUNTIME} is missing: install Gramine, or name its folder")
-    given = {path.name for path in runtime} | {*_OF_GRAMINE}
+    provided = {path.name for path in runtime} | {*_GRAMINE_LIBRARIES}
     files.update(runtime)
     programs = [python.base, *(path for path in files if ".so" in path.suffixes)]
-    files.update(_native(programs, native, given))
+    files.update(_native(programs, native, provided))
     return {path: _sha256(path) for path in sorted(files)}
 
 
@@ -133,7 +137,9 @@ def _packages(folder: Path, packages: Iterable[str], exclude: tuple[str, ...]) -
     for pattern in packages:
         found = list(folder.glob(pattern))
         if not found:
-            raise ConfigError(f"{folder} has no {pattern}: install requirements/trusted.txt there")
+            raise ConfigError(
+                f"{folder}: package {pattern} is missing: install requirements/trusted.txt there"
+            )
         for entry in found:
             for path in _walk(entry):
                 name = path.relative_to(folder).as_posix()
@@ -151,16 +157,17 @@ def _walk(entry: Path) -> Iterator[Path]:
             yield from _walk(each)
 
 
-def _native(programs: Iterable[Path], names: Iterable[str], given: set[str]) -> Iterator[Path]:
-    """Ask the system's dynamic linker what these programs load from the system.
+def _native(programs: Iterable[Path], names: Iterable[str], provided: set[str]) -> Iterator[Path]:
+    """Yield the system's shared libraries that the dynamic linker loads for these programs.
 
-    What lies beside a program is on the list already; what Gramine brings is not the system's.
+    Then yield libraries called `names` from the same folders. Libraries that are among the programs
+    or that Gramine provides (`provided`, by name) are left out.
     """
     programs = list(programs)
     near = {path.resolve() for path in programs}
     folders = set()
     for program in programs:
-        done = subprocess.run(  # noqa: S603 - lists, runs nothing
+        done = subprocess.run(  # noqa: S603 - the linker lists libraries and runs nothing
             [_LINKER, "--list", program], capture_output=True, text=True, check=False
         )
         for line in done.stdout.splitlines():
@@ -168,7 +175,7 @@ def _native(programs: Iterable[Path], names: Iterable[str], given: set[str]) -> 
             if rest.startswith("not found"):
                 raise ConfigError(f"{program} needs {name}, which is not installed")
             found = Path(rest.partition(" (")[0])
-            if not rest or Path(name).name in given or found.resolve() in near:
+            if not rest or Path(name).name in provided or found.resolve() in near:
                 continue
             folders.add(found.parent.resolve())
             yield found.parent.resolve() / found.name

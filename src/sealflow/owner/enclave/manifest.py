@@ -1,6 +1,7 @@
-"""Owner: an enclave's manifest, rendered from its template, and the rules that it must keep.
+"""Owner: renders an enclave's manifest from its template, and refuses unsafe settings in it.
 
-The template is Gramine's TOML with `${…}` for places and a table `build` for us.
+The template is a Gramine manifest in TOML, with `${enclaves}` for the folder of the enclaves. Its
+table `build` is for this module and does not reach the manifest.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestTemplate:
-    """A manifest before its files are known.
+    """A manifest without its files, sizes and mounts.
 
-    `packages`: names in site-packages, with wildcards. `exclude`: what of them stays outside.
-    `native`: shared libraries that are opened by name.
+    `packages`: entries of site-packages, with wildcards. `exclude`: prefixes, with wildcards, of
+    paths in site-packages that stay out of the enclave. `native`: shared libraries that a package
+    opens by name at run time.
     """
 
     role: Role
@@ -55,7 +57,7 @@ class ManifestTemplate:
 
     @classmethod
     def read(cls, path: Path, role: Role, enclaves: Path) -> ManifestTemplate:
-        """Read a template for enclaves that will lie in a folder.
+        """Read a template. `enclaves`: the folder where the enclaves will be at run time.
 
         Raises: ConfigError that names the file.
         """
@@ -69,7 +71,7 @@ class ManifestTemplate:
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}: not a manifest template: {error}") from error
+            raise ConfigError(f"{path} is not a manifest template: {error}") from error
         return cls(role=role, manifest=manifest, **lists)
 
 
@@ -80,15 +82,17 @@ def render(
     files: Mapping[Path, str],
     gramine: Path,
 ) -> dict[str, Any]:
-    """Return the whole manifest: what the template says, sizes, mounts, and every file by its hash.
+    """Return the template's manifest with sizes, mounts, and the hash of every file.
 
-    Raises: ConfigError when it breaks a rule of `unsafe_settings`.
+    `gramine`: the folder where Gramine is installed.
+
+    Raises: ConfigError when `unsafe_settings` finds something in it.
     """
     folders = {path.parent for path in files if not _is_below(path, python, gramine)}
     libraries = sorted(folders - {python.base.parent})
     manifest = {name: dict(table) for name, table in template.manifest.items()}
     mounts = [
-        # Before the others, so that it hides none of them.
+        # First, as a mount hides earlier ones below its path.
         {"path": "/tmp", "type": "tmpfs"},  # noqa: S108 - inside the enclave
         {"path": "/lib", "uri": f"file:{gramine / RUNTIME}"},
         *(
@@ -114,32 +118,32 @@ def render(
 
 
 def require_safe(manifest: Mapping[str, Any], what: str) -> None:
-    """Do nothing for a manifest that keeps the rules.
+    """Check that a manifest has no unsafe settings. `what` names the enclave in the message.
 
-    Raises: ConfigError with all that are broken.
+    Raises: ConfigError that lists all unsafe settings.
     """
-    broken = list(unsafe_settings(manifest))
-    if broken:
-        raise ConfigError(f"the manifest of {what} is not for production: {'; '.join(broken)}")
+    unsafe = list(unsafe_settings(manifest))
+    if unsafe:
+        raise ConfigError(f"the manifest of {what} is not for production: {'; '.join(unsafe)}")
 
 
 def unsafe_settings(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Say what in a manifest would let the host into the enclave."""
+    """Yield a message for each setting by which the host could change or read the enclave."""
     found = dict(_flat(manifest))
     for name in found:
         if name.rpartition(".")[2].startswith(_WEAKENING):
-            yield f"{name} must not be there"
+            yield f"{name} must not be set"
         if name.rpartition(".")[2] in _FROM_THE_HOST:
-            yield f"{name} takes from the host what is not measured"
+            yield f"{name} takes input from the host that is not measured"
     if not found.get("loader.argv"):
         yield "loader.argv must be fixed"
     for name, values in _FIXED.items():
         if found.get(name) not in values:
             yield f"{name} must be {json.dumps(values[0])}"
-    yield from _broken_files(found)
+    yield from _unsafe_files(found)
 
 
-def _broken_files(found: Mapping[str, Any]) -> Iterator[str]:
+def _unsafe_files(found: Mapping[str, Any]) -> Iterator[str]:
     for mount in found.get("fs.mounts", ()):
         if mount["path"].startswith(_ATTESTATION):
             yield f"nothing may be mounted at {_ATTESTATION}"

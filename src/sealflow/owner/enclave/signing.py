@@ -1,4 +1,4 @@
-"""Owner: sign enclaves, and keys to sign them with."""
+"""Owner: signs enclaves, and makes and checks the keys that sign them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 SIGNER: Final = "gramine-sgx-sign"
 _KEY_BITS: Final = 3072
 _NO_DATE: Final = "0000-00-00"
-"""The date is signed but not measured; without one, two builds give the same bytes."""
+"""A constant date, so that two builds give the same bytes: the date is signed, not measured."""
 
 
 def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
-    """Sign `<role>.manifest` of a folder into `<role>.manifest.sgx` and `<role>.sig` beside it.
+    """Sign `<role>.manifest` of a folder; write `<role>.manifest.sgx` and `<role>.sig` beside it.
 
-    Raises: ConfigError when key, manifest or signer will not do.
+    Raises: ConfigError when the key or the manifest is not valid, or `gramine-sgx-sign` fails.
     """
     signer = enclave_signer(key)
     manifest = folder / f"{role}.manifest"
@@ -45,11 +45,11 @@ def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
     except OSError as error:
         raise ConfigError(f"{manifest}: {error.strerror}; run `sealflow enclave build`") from error
     except ValueError as error:
-        raise ConfigError(f"{manifest}: not a manifest: {error}") from error
+        raise ConfigError(f"{manifest} is not a manifest: {error}") from error
     require_safe(rendered, role)
     program = shutil.which(SIGNER)
     if program is None:
-        raise ConfigError(f"{SIGNER} is not installed: sign where Gramine 1.9 is")
+        raise ConfigError(f"{SIGNER} is not installed: install Gramine 1.9, or sign elsewhere")
     command = (
         program,
         f"--manifest={manifest}",
@@ -63,7 +63,7 @@ def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
         command, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        lines = done.stderr.strip().splitlines() or ["it gave no reason"]
         raise ConfigError(f"{SIGNER} failed: {lines[-1]}")
     measured = measure(role, folder)
     if measured.signer != signer:
@@ -72,9 +72,9 @@ def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
 
 
 def measure(role: Role, folder: Path) -> EnclaveMeasurement:
-    """Read what a signed enclave of a folder measures as.
+    """Return the measurement of a signed enclave in a folder, from `<role>.sig`.
 
-    Raises: ConfigError when it is not signed, or not with a valid signature.
+    Raises: ConfigError when the signature is missing or not valid.
     """
     path = folder / f"{role}.sig"
     try:
@@ -86,27 +86,30 @@ def measure(role: Role, folder: Path) -> EnclaveMeasurement:
 
 
 def enclave_signer(key: Path) -> str:
-    """Return the MRSIGNER, in hex, of a key that may sign enclaves.
+    """Return the MRSIGNER, in hex, of an enclave signing key in a PEM file.
 
-    Raises: ConfigError when it is not RSA of 3072 bits with exponent 3, unencrypted.
+    Raises: ConfigError when the key is not RSA-3072 with exponent 3, or is encrypted.
     """
-    wanted = "an enclave key is RSA of 3072 bits with exponent 3, in PEM: see docs/guide/sgx.md"
+    required = "an enclave key is RSA of 3072 bits with exponent 3, in PEM: see docs/guide/sgx.md"
     try:
         loaded = load_pem_private_key(key.read_bytes(), password=None)
     except OSError as error:
         raise ConfigError(f"{key}: {error.strerror}") from error
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{key}: {error}; {wanted}") from error
+        raise ConfigError(f"{key}: {error}; {required}") from error
     if not isinstance(loaded, RSAPrivateKey) or loaded.key_size != _KEY_BITS:
-        raise ConfigError(f"{key}: {wanted}")
+        raise ConfigError(f"{key}: {required}")
     numbers = loaded.public_key().public_numbers()
     if numbers.e != EXPONENT:
-        raise ConfigError(f"{key} has exponent {numbers.e}: {wanted}")
+        raise ConfigError(f"{key} has exponent {numbers.e}: {required}")
     return signer_of(numbers.n.to_bytes(_KEY_BITS // 8, "little"))
 
 
 def new_enclave_key() -> tuple[bytes, str]:
-    """Draw a key; returns its PEM, as gramine-sgx-sign reads it, and its MRSIGNER in hex."""
+    """Create a key. Return it as PEM in PKCS #1, which `gramine-sgx-sign` reads, and its MRSIGNER.
+
+    MRSIGNER is in hex.
+    """
     key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=_KEY_BITS)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     modulus = key.public_key().public_numbers().n.to_bytes(_KEY_BITS // 8, "little")

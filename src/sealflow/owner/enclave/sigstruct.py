@@ -1,6 +1,6 @@
-"""Owner, pure: what a signed enclave will measure as, read from its SIGSTRUCT.
+"""Owner, pure: reads the measurement of a signed enclave from its SIGSTRUCT.
 
-Source: Intel SDM volume 3D, section 34.14, table 34-19: offsets, and which bytes are signed.
+Source: Intel SDM volume 3D, section 34.14, table 34-19 (offsets, and which bytes are signed).
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _DEBUG: Final = 0x02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnclaveMeasurement:
-    """What a policy can ask of one enclave. `measurement`, `signer`: MRENCLAVE, MRSIGNER in hex."""
+    """The values of an enclave that a policy can demand.
+
+    `measurement`: MRENCLAVE in hex. `signer`: MRSIGNER in hex. `product_id`: ISVPRODID. `svn`:
+    ISVSVN. `debug`: a debugger may be attached to the enclave.
+    """
 
     role: Role
     measurement: str
@@ -48,9 +52,9 @@ class EnclaveMeasurement:
 
     @classmethod
     def from_bytes(cls, data: bytes, role: Role) -> EnclaveMeasurement:
-        """Read a SIGSTRUCT and check its signature.
+        """Parse a SIGSTRUCT and check its signature.
 
-        Raises: MalformedError.
+        Raises: MalformedError when it is not a SIGSTRUCT, or its signature is not valid.
         """
         what = f"the signature of {role}"
         if len(data) != SIGSTRUCT_BYTES:
@@ -59,14 +63,14 @@ class EnclaveMeasurement:
             raise MalformedError(f"{what} is not a SIGSTRUCT")
         modulus = int.from_bytes(data[_MODULUS], "little")
         if int.from_bytes(data[_EXPONENT], "little") != EXPONENT:
-            raise MalformedError(f"{what} has another exponent than {EXPONENT}")
+            raise MalformedError(f"{what}: the exponent is not {EXPONENT}")
         signature = int.from_bytes(data[_SIGNATURE], "little").to_bytes(384)
         try:
             key = RSAPublicNumbers(EXPONENT, modulus).public_key()
             signed = b"".join(data[part] for part in _SIGNED)
             key.verify(signature, signed, PKCS1v15(), SHA256())
         except (InvalidSignature, ValueError) as error:
-            raise MalformedError(f"{what} does not verify") from error
+            raise MalformedError(f"{what} is not valid") from error
         _, _, attributes, _, mask, _, measurement, product_id, svn = _BODY.unpack_from(
             data, _BODY_AT
         )
@@ -80,7 +84,7 @@ class EnclaveMeasurement:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Return all of it for machines."""
+        """Return the values as JSON, without the role."""
         return {
             "measurement": self.measurement,
             "signer": self.signer,
@@ -90,7 +94,7 @@ class EnclaveMeasurement:
         }
 
     def as_policy(self) -> str:
-        """Return the table of a policy file that accepts this enclave and its successors in svn."""
+        """Return the table of a policy file that accepts this enclave, and newer ISVSVN."""
         return (
             f"[{self.role}]\n"
             f'measurements = ["{self.measurement}"]\n'
@@ -101,5 +105,5 @@ class EnclaveMeasurement:
 
 
 def signer_of(modulus: bytes) -> str:
-    """Return the MRSIGNER of a modulus of 384 bytes, little-endian, in hex."""
+    """Return the MRSIGNER, in hex, of an RSA modulus of 384 bytes, little-endian."""
     return hashlib.sha256(modulus).hexdigest()

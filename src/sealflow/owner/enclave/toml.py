@@ -1,4 +1,4 @@
-"""Owner, pure: TOML in one form: the same values always give the same bytes."""
+"""Owner, pure: writes TOML in a canonical form: equal values give equal bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def encode_toml(table: Mapping[str, Any]) -> str:
-    """Write tables, strings, integers, booleans and lists of these, names in order.
+    """Return a table as TOML, with names sorted.
+
+    Values are tables, strings, integers, booleans, and lists of these.
 
     Raises: TypeError for any other value.
     """
@@ -35,7 +37,7 @@ def _key(name: str) -> str:
 
 
 def _value(value: object) -> str:
-    # The strings, integers and booleans of JSON are TOML's too.
+    # JSON's strings, integers and booleans are valid TOML.
     if isinstance(value, str | int):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
@@ -43,5 +45,4 @@ def _value(value: object) -> str:
     if isinstance(value, dict):
         pairs = (f"{_key(name)} = {_value(value[name])}" for name in sorted(value))
         return "{ " + ", ".join(pairs) + " }"
-    message = f"{type(value).__name__} cannot be a value of a manifest"
-    raise TypeError(message)
+    raise TypeError(f"a value of type {type(value).__name__} cannot be written as TOML")

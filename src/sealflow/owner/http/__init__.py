@@ -1,5 +1,5 @@
-"""The gateway over HTTP: steps without I/O, two transports for them, all paths.
+"""Owner: HTTP requests to the gateway: steps without I/O, two transports for them, all paths.
 
-Its words: request, response, step, transport. May import `streams.keys`, `wire` and `errors`; it
-knows no policy and no key.
+Its words: request, response, steps, transport. May import `streams.keys`, `wire` and `errors`. It
+uses no policy and no key.
 """

@@ -1,4 +1,4 @@
-"""Owner: HTTP to a gateway for programs with an event loop. Everything read back is untrusted."""
+"""Owner: HTTP to a gateway, for asyncio. All responses are untrusted."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ _BUFFER_BYTES: Final = 2**18
 
 
 class AsyncHttpTransport:
-    """As `HttpTransport`, for asyncio; belongs to one event loop."""
+    """A pool of persistent connections to one gateway, for use in one event loop."""
 
     def __init__(self, url: str, *, ca: Path | str | None, connections: int) -> None:
-        """Use the gateway at `url`. `ca`: PEM file of the roots to trust instead of the system's.
+        """Check the arguments. Connections are opened when they are needed.
 
-        Raises: ConfigError.
+        `url`: the gateway's. `ca`: PEM file with root certificates; None for the system's.
+        `connections`: maximum number of connections.
+
+        Raises: ConfigError when the URL or the PEM file is not valid.
         """
         self._url = checked_url(url)
         self._tls = tls_context(ca) if url.startswith("https") else True
@@ -40,9 +43,9 @@ class AsyncHttpTransport:
         self._session: aiohttp.ClientSession | None = None
 
     async def run_steps(self, steps: Steps[T]) -> T:
-        """Drive a conversation to its end.
+        """Send the requests that the steps yield, and return the result of the steps.
 
-        Raises: whatever the conversation raises.
+        Raises: every error of the steps.
         """
         try:
             event = next(steps)
@@ -53,11 +56,11 @@ class AsyncHttpTransport:
                         event = steps.send(None)
                     case HttpRequest():
                         try:
-                            answer = await self._send(event)
+                            response = await self._send(event)
                         except SealflowError as error:
                             event = steps.throw(error)
                         else:
-                            event = steps.send(answer)
+                            event = steps.send(response)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -67,27 +70,27 @@ class AsyncHttpTransport:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, ask: HttpRequest) -> HttpResponse:
-        if isinstance(ask.body, bytes):
-            return await self._exchange(ask, ask.body, {})
-        with opened(ask.body) as (file, length):
-            return await self._exchange(ask, file, {"content-length": str(length)})
+    async def _send(self, request: HttpRequest) -> HttpResponse:
+        if isinstance(request.body, bytes):
+            return await self._exchange(request, request.body, {})
+        with opened(request.body) as (file, length):
+            return await self._exchange(request, file, {"content-length": str(length)})
 
     async def _exchange(
-        self, ask: HttpRequest, body: bytes | BinaryIO, more: dict[str, str]
+        self, request: HttpRequest, body: bytes | BinaryIO, more_headers: dict[str, str]
     ) -> HttpResponse:
         if self._session is None:
-            # Only a running loop can have one.
+            # Here and not in `__init__`: a session must be created in a running event loop.
             self._session = self._connect()
         pieces: list[bytes] = []
         size = 0
         try:
             async with self._session.request(
-                ask.method,
-                self._url + ask.path,
+                request.method,
+                self._url + request.path,
                 data=_payload(body),
-                headers={**HEADERS, **ask.headers, **more},
-                timeout=aiohttp.ClientTimeout(total=ask.timeout_s),
+                headers={**HEADERS, **request.headers, **more_headers},
+                timeout=aiohttp.ClientTimeout(total=request.timeout_s),
                 allow_redirects=False,
             ) as response:
                 async for piece in response.content.iter_any():
@@ -96,7 +99,7 @@ class AsyncHttpTransport:
                     if size > MAX_ANSWER_BYTES:
                         raise unreachable(self._url, TOO_MUCH)
         except TimeoutError as error:
-            raise unreachable(self._url, "no answer in time") from error
+            raise unreachable(self._url, "no response in time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise unreachable(self._url, error) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -112,7 +115,7 @@ class AsyncHttpTransport:
 
 
 def _payload(body: bytes | BinaryIO) -> bytes | BinaryIO | None:
-    # aiohttp sends a file piece by piece, and bytes at once, which would hold up the loop.
+    # aiohttp sends a file in chunks, but bytes at once, which would block the event loop.
     if isinstance(body, bytes) and len(body) > _BUFFER_BYTES:
         return io.BytesIO(body)
     return body or None

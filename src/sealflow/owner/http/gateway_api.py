@@ -1,4 +1,4 @@
-"""Owner: the gateway's paths: directory, log, control requests, status."""
+"""Owner: requests to the gateway's paths for log, control requests and status."""
 
 from __future__ import annotations
 
@@ -23,48 +23,51 @@ CONTROL_TIMEOUT_S: Final = 30.0
 
 
 def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
-    """Ask the gateway.
+    """Return the status of the cluster, as the gateway reports it. Nothing proves it.
 
-    Raises: UnavailableError.
+    `ca`: PEM file with root certificates; None for the system's.
+
+    Raises: UnavailableError when there is no response within 10 s, or it is not a status.
     """
     transport = HttpTransport(url, ca=ca, connections=1)
     try:
-        answer = transport.run_steps(
+        response = transport.run_steps(
             send(HttpRequest(method="GET", path="/v1/status", timeout_s=10.0))
         )
     finally:
         transport.close()
     try:
-        value = json.loads(answer.body)
+        value = json.loads(response.body)
     except (ValueError, RecursionError) as error:
-        raise UnavailableError(f"{url} is not a gateway (HTTP {answer.status})") from error
+        raise UnavailableError(f"{url} is not a gateway (HTTP {response.status})") from error
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         raise UnavailableError(f"gateway {url}: {value['error'][:500]}")
     if not is_status(value):
         raise UnavailableError(
-            f"{url}: its status has a form that this version does not know: use the same "
-            "version as the gateway's"
+            f"{url}: the format of its status is unknown: use the version of Sealflow that the "
+            "gateway has"
         )
     found: dict[str, Any] = value
     return found
 
 
 def fetch_records(after: int) -> Steps[list[bytes]]:
-    """Fetch some log records from number `after` + 1 on; none when the gateway has none there.
+    """Return some log records from number `after` + 1 on; none if the gateway has no such record.
 
     Raises: UnavailableError.
     """
     path = f"/v1/log/{after + 1}"
-    answer = yield from send(HttpRequest(method="GET", path=path, timeout_s=DIRECTORY_TIMEOUT_S))
-    if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise unavailable("the log is not available", answer)
-    return answer.body.splitlines()
+    response = yield from send(HttpRequest(method="GET", path=path, timeout_s=DIRECTORY_TIMEOUT_S))
+    if response.status != 200:  # noqa: PLR2004 - HTTP
+        raise unavailable("the log is not available", response)
+    return response.body.splitlines()
 
 
 def fetch_log(first: int) -> Steps[list[bytes]]:
-    """Fetch the log records from number `first` on, as far as the gateway has them.
+    """Return all log records that the gateway has, from number `first` on.
 
-    Raises: UnavailableError.
+    Raises: UnavailableError, also when there are more than `MAX_LOG_RECORDS`; DeadlineError after
+        `LOG_TIMEOUT_S`.
     """
     return with_deadline(LOG_TIMEOUT_S, _fetch_log(first))
 
@@ -74,33 +77,41 @@ def _fetch_log(first: int) -> Steps[list[bytes]]:
     while found := (yield from fetch_records(first + len(records) - 1)):
         records += found
         if len(records) > MAX_LOG_RECORDS:
-            raise UnavailableError("the gateway's log has no end: ask another gateway")
+            raise UnavailableError(
+                f"the gateway's log has no end (over {MAX_LOG_RECORDS} records): use another "
+                "gateway"
+            )
     return records
 
 
-def unavailable(what: str, answer: HttpResponse) -> UnavailableError:
-    """Say why an answer is of no use, by what the gateway says itself."""
+def unavailable(what: str, response: HttpResponse) -> UnavailableError:
+    """Return an error with the gateway's own words about a response that is not usable.
+
+    `what`: the beginning of the message.
+    """
     try:
-        value = json.loads(answer.body)
+        value = json.loads(response.body)
         detail = str(value["error"])[:500]
     except (ValueError, TypeError, KeyError, RecursionError):
         detail = "see the gateway's log"
-    msg = f"{what} (HTTP {answer.status}): {detail}"
-    return UnavailableError(msg, retry_after_s=retry_after_s(answer))
+    msg = f"{what} (HTTP {response.status}): {detail}"
+    return UnavailableError(msg, retry_after_s=retry_after_s(response))
 
 
-def retry_after_s(answer: HttpResponse) -> float:
-    """How long the gateway asks to wait, at most a minute."""
-    text = answer.headers.get("retry-after", "")
+def retry_after_s(response: HttpResponse) -> float:
+    """Return the seconds in the header `Retry-After`, at most 60; 1 if there is no number."""
+    text = response.headers.get("retry-after", "")
     return min(float(text), 60.0) if text.isdigit() and len(text) < 6 else 1.0  # noqa: PLR2004
 
 
 def control(operation: dict[str, object]) -> Steps[dict[str, object]]:
-    """Ask the key broker. Its answer is untrusted unless it proves itself.
+    """Send a control request to the key broker and return its answer, also when that is an error.
 
-    Raises: UnavailableError; RuntimeError never: an error answer comes back as it is.
+    The answer is untrusted: the gateway or the host can change it.
+
+    Raises: UnavailableError when there is no answer, MalformedError when it is not a JSON object.
     """
-    answer = yield from send(
+    response = yield from send(
         HttpRequest(
             method="POST",
             path="/v1/control",
@@ -109,6 +120,6 @@ def control(operation: dict[str, object]) -> Steps[dict[str, object]]:
             timeout_s=CONTROL_TIMEOUT_S,
         )
     )
-    if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise unavailable("the key broker did not answer", answer)
-    return parse_object(answer.body, "answer of the key broker")
+    if response.status != 200:  # noqa: PLR2004 - HTTP
+        raise unavailable("the key broker did not answer", response)
+    return parse_object(response.body, "answer of the key broker")

@@ -1,7 +1,7 @@
-"""Owner: conversations with a gateway as generators, so that sync and async clients share them.
+"""Owner: sequences of HTTP requests as generators, which sync and async clients share.
 
-A conversation yields what it needs from outside (`HttpRequest`, `Sleep`) and is sent what came of
-it. Sans-I/O: nothing here touches a socket or sleeps.
+A generator of steps yields an `HttpRequest` or a `Sleep`; the transport sends it the response, or
+None after a sleep. Sans-I/O: nothing here uses a socket or sleeps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """An HTTP request to send. `body`: bytes, or a file to stream."""
+    """An HTTP request to the gateway.
+
+    `path`: from the gateway's URL on. `body`: bytes, or a file to stream. `timeout_s`: for the
+    whole exchange.
+    """
 
     method: str
     path: str
@@ -31,7 +35,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """What came back; header names in lower case."""
+    """An HTTP response. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,7 +44,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Time to let pass, in seconds."""
+    """A pause before the next step, in seconds."""
 
     seconds: float
 
@@ -50,21 +54,20 @@ Steps = Generator[HttpRequest | Sleep, HttpResponse | None, T]
 
 
 def send(request: HttpRequest) -> Steps[HttpResponse]:
-    """Send one request and give its answer.
+    """Return the response to one request.
 
-    Raises: UnavailableError, thrown in by the driver when the gateway cannot be reached.
+    Raises: UnavailableError, thrown in by the transport when the gateway cannot be reached.
     """
-    answer = yield request
-    if answer is None:
-        msg = "an Ask is driven with an Answer"
-        raise TypeError(msg)
-    return answer
+    response = yield request
+    if response is None:
+        raise TypeError("the transport did not send a response to an HttpRequest")
+    return response
 
 
 def with_deadline(timeout_s: float, steps: Steps[T]) -> Steps[T]:
-    """Take the same steps, all of them together in `timeout_s`, however many there are.
+    """Yield the same steps, with shorter timeouts so that all of them end within `timeout_s`.
 
-    Raises: DeadlineError when the time is over, and whatever the steps raise.
+    Raises: DeadlineError when the time is over, and every error of the steps.
     """
     until = time.monotonic() + timeout_s
     try:
@@ -72,19 +75,19 @@ def with_deadline(timeout_s: float, steps: Steps[T]) -> Steps[T]:
         while True:
             left_s = until - time.monotonic()
             if left_s <= 0:
-                event = steps.throw(_late(timeout_s, "it took too many steps"))
+                event = steps.throw(_late(timeout_s, "it needed too many requests"))
                 continue
             if isinstance(event, Sleep):
                 yield Sleep(min(event.seconds, left_s))
                 event = steps.send(None)
                 continue
             try:
-                answer = yield replace(event, timeout_s=min(event.timeout_s, left_s))
+                response = yield replace(event, timeout_s=min(event.timeout_s, left_s))
             except SealflowError as error:
                 over = time.monotonic() >= until
                 event = steps.throw(_late(timeout_s, error) if over else error)
             else:
-                event = steps.send(answer)
+                event = steps.send(response)
     except StopIteration as end:
         value: T = end.value
         return value

@@ -1,7 +1,8 @@
-"""Owner: HTTP with a deadline for each whole exchange, on urllib3.
+"""Owner: HTTP to a gateway by urllib3, with a deadline for each whole exchange.
 
-A socket's own timeout is for each read and write. A request of the threaded client is made on one
-thread, so the deadline is kept by thread.
+A socket's own timeout applies to each read and write, so that a slow peer could prolong an exchange
+without limit. As each exchange is made on one thread, its deadline is in a thread-local variable.
+All responses are untrusted.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 64 * 2**20
-TOO_MUCH: Final = f"the answer is over {MAX_ANSWER_BYTES} bytes"
+TOO_MUCH: Final = f"the response is over {MAX_ANSWER_BYTES} bytes"
 _PIECE_BYTES: Final = 2**18
 HEADERS: Final = {"user-agent": "sealflow", "accept-encoding": "identity"}
 
@@ -43,7 +44,7 @@ _thread = _Thread()
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Let whatever this thread's connections do inside end in so many seconds, all in all."""
+    """Limit all reads and writes of this thread's connections in the context to `seconds`."""
     _thread.until_s = time.monotonic() + seconds
     try:
         yield
@@ -52,7 +53,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def pool_manager(context: ssl.SSLContext | None, **options: Any) -> urllib3.PoolManager:  # noqa: ANN401 - urllib3's
-    """Make a pool whose connections keep to `deadline`."""
+    """Return a connection pool whose connections respect `deadline`."""
     if context is not None:
         context.sslsocket_class = _TlsSocket
     pool = urllib3.PoolManager(ssl_context=context, **options)
@@ -63,27 +64,27 @@ def pool_manager(context: ssl.SSLContext | None, **options: Any) -> urllib3.Pool
 def _left_s() -> float:
     left_s = _thread.until_s - time.monotonic()
     if left_s <= 0:
-        raise TimeoutError("no answer in time")
+        raise TimeoutError("no response in time")
     return min(left_s, threading.TIMEOUT_MAX)
 
 
 class _Socket(socket.socket):
-    def recv_into(self, *arguments: Any) -> int:  # noqa: ANN401 - as it came
+    def recv_into(self, *arguments: Any) -> int:  # noqa: ANN401 - arguments of the base class
         self.settimeout(_left_s())
         return super().recv_into(*arguments)
 
-    def sendall(self, *arguments: Any) -> None:  # noqa: ANN401 - as it came
+    def sendall(self, *arguments: Any) -> None:  # noqa: ANN401 - arguments of the base class
         self.settimeout(_left_s())
         super().sendall(*arguments)
 
 
 class _TlsSocket(ssl.SSLSocket):
-    # Its `sendall` calls `send` again and again.
-    def recv_into(self, *arguments: Any) -> int:  # noqa: ANN401 - as it came
+    # `sendall` of SSLSocket calls `send` for each part.
+    def recv_into(self, *arguments: Any) -> int:  # noqa: ANN401 - arguments of the base class
         self.settimeout(_left_s())
         return super().recv_into(*arguments)
 
-    def send(self, *arguments: Any) -> int:  # noqa: ANN401 - as it came
+    def send(self, *arguments: Any) -> int:  # noqa: ANN401 - arguments of the base class
         self.settimeout(_left_s())
         return super().send(*arguments)
 
@@ -107,8 +108,11 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 
 
 def _connected(connection: urllib3.connection.HTTPConnection) -> socket.socket:
-    """Try the host's addresses in turn; the timeout that is left set is for a TLS handshake."""
-    failed: OSError = TimeoutError("no answer in time")
+    """Return a socket connected to the first reachable address of the host.
+
+    Its timeout is the time left until the deadline, which limits a TLS handshake that follows.
+    """
+    failed: OSError = TimeoutError("no response in time")
     host = connection.host.strip("[]")
     try:
         found = socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
@@ -130,12 +134,15 @@ def _connected(connection: urllib3.connection.HTTPConnection) -> socket.socket:
 
 
 class HttpTransport:
-    """A pool of kept-alive connections to one gateway; safe to share between threads."""
+    """A pool of persistent connections to one gateway. It is safe to share between threads."""
 
     def __init__(self, url: str, *, ca: Path | str | None, connections: int) -> None:
-        """Use the gateway at `url`. `ca`: PEM file of the roots to trust instead of the system's.
+        """Check the arguments. Connections are opened when they are needed.
 
-        Raises: ConfigError.
+        `url`: the gateway's. `ca`: PEM file with root certificates; None for the system's.
+        `connections`: maximum number of connections.
+
+        Raises: ConfigError when the URL or the PEM file is not valid.
         """
         self._url = checked_url(url)
         self._pool = pool_manager(
@@ -148,9 +155,9 @@ class HttpTransport:
         )
 
     def run_steps(self, steps: Steps[T]) -> T:
-        """Drive a conversation to its end.
+        """Send the requests that the steps yield, and return the result of the steps.
 
-        Raises: whatever the conversation raises.
+        Raises: every error of the steps.
         """
         try:
             event = next(steps)
@@ -161,11 +168,11 @@ class HttpTransport:
                         event = steps.send(None)
                     case HttpRequest():
                         try:
-                            answer = self._send(event)
+                            response = self._send(event)
                         except SealflowError as error:
                             event = steps.throw(error)
                         else:
-                            event = steps.send(answer)
+                            event = steps.send(response)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -174,27 +181,27 @@ class HttpTransport:
         """Close all connections that are not in use."""
         self._pool.clear()
 
-    def _send(self, ask: HttpRequest) -> HttpResponse:
-        if isinstance(ask.body, bytes):
-            return self._exchange(ask, ask.body, {})
-        with opened(ask.body) as (file, length):
-            return self._exchange(ask, file, {"content-length": str(length)})
+    def _send(self, request: HttpRequest) -> HttpResponse:
+        if isinstance(request.body, bytes):
+            return self._exchange(request, request.body, {})
+        with opened(request.body) as (file, length):
+            return self._exchange(request, file, {"content-length": str(length)})
 
     def _exchange(
-        self, ask: HttpRequest, body: bytes | BinaryIO, more: dict[str, str]
+        self, request: HttpRequest, body: bytes | BinaryIO, more_headers: dict[str, str]
     ) -> HttpResponse:
         pieces: list[bytes] = []
         size = 0
         try:
             with (
-                deadline(ask.timeout_s),
+                deadline(request.timeout_s),
                 self._pool.request(
-                    ask.method,
-                    self._url + ask.path,
+                    request.method,
+                    self._url + request.path,
                     body=body,
-                    headers={**HEADERS, **ask.headers, **more},
-                    timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=ask.timeout_s),
-                    pool_timeout=ask.timeout_s,
+                    headers={**HEADERS, **request.headers, **more_headers},
+                    timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=request.timeout_s),
+                    pool_timeout=request.timeout_s,
                     redirect=False,
                     preload_content=False,
                 ) as response,
@@ -213,7 +220,9 @@ class HttpTransport:
 
 
 def checked_url(url: str) -> str:
-    """Accept `http://host:port` or `https://host:port`, with or without a path.
+    """Check a gateway's URL, `http://host:port` or `https://host:port`, with or without a path.
+
+    Return it without slashes at the end.
 
     Raises: ConfigError.
     """
@@ -226,12 +235,13 @@ def checked_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
         raise ConfigError(f"gateway URL {url!r}: write it as http://host:port or https://host:port")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigError("gateway URL: it takes no user, password, query or fragment")
+        # Without the URL, which may contain a password.
+        raise ConfigError("gateway URL: remove user, password, query and fragment from it")
     return url.rstrip("/")
 
 
 def tls_context(ca: Path | str | None) -> ssl.SSLContext:
-    """Trust the roots in a PEM file, or the system's; TLS 1.2 or newer.
+    """Return a context for TLS 1.2 or newer that trusts the roots in a PEM file, or the system's.
 
     Raises: ConfigError.
     """
@@ -239,20 +249,20 @@ def tls_context(ca: Path | str | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"CA file {ca}: {error}; give a PEM file with the gateway's root certificate"
+            f"CA file {ca}: {error}; name a PEM file with the gateway's root certificate"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 def unreachable(url: str, why: object) -> UnavailableError:
-    """Say that a gateway could not be asked, and what to look at."""
+    """Return the error for a gateway that cannot be reached, with its cause."""
     return UnavailableError(f"gateway {url}: {why}; check that it runs (sealflow status)")
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a file to be sent, and give its length.
+    """Open a file to be sent. The context's value is the open file and its length in bytes.
 
     Raises: ConfigError when it cannot be read.
     """

@@ -267,7 +267,7 @@ def test_no_template(tmp_path: Path, text: str) -> None:
     """What is no template is an error that names the file."""
     path = tmp_path / "worker.manifest.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"worker\.manifest\.toml: not a manifest template"):
+    with pytest.raises(ConfigError, match=r"worker\.manifest\.toml is not a manifest template"):
         ManifestTemplate.read(path, Role.WORKER, tmp_path)
     with pytest.raises(ConfigError, match="No such file"):
         ManifestTemplate.read(tmp_path / "none.toml", Role.WORKER, tmp_path)
@@ -275,7 +275,9 @@ def test_no_template(tmp_path: Path, text: str) -> None:
 
 def test_missing_package(place: Path) -> None:
     """A package on the list that is not installed is named."""
-    with pytest.raises(ConfigError, match=r"has no cv2: install requirements/trusted\.txt"):
+    with pytest.raises(
+        ConfigError, match=r"package cv2 is missing: install requirements/trusted\.txt"
+    ):
         CliRunner().invoke(enclave, build(place, "worker"), catch_exceptions=False)
 
 

@@ -150,7 +150,7 @@ def test_sign_refuses_what_was_edited(key: rsa.RSAPrivateKey, tmp_path: Path) ->
     path = write_key(tmp_path / "key.pem", key)
     text = MANIFEST.replace("[sys]", "insecure__rpc_thread_num = 1\n[sys]")
     (tmp_path / "worker.manifest").write_text(text)
-    with pytest.raises(ConfigError, match=r"sgx\.insecure__rpc_thread_num must not be there"):
+    with pytest.raises(ConfigError, match=r"sgx\.insecure__rpc_thread_num must not be set"):
         sign(Role.WORKER, tmp_path, path)
     (tmp_path / "worker.manifest").write_text("[")
     with pytest.raises(ConfigError, match="not a manifest"):
