@@ -1,4 +1,4 @@
-"""Proofs for later: the key broker's log, checked as a whole, and receipts of single requests.
+"""Owner: offline checks of the key broker's log and of receipts.
 
 Its words: audited log, receipt, proof. May import `owner.trust` and the core.
 """

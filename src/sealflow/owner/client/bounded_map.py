@@ -1,4 +1,4 @@
-"""Owner: do many things at a time in threads. Whoever stops listening waits for none of them."""
+"""Owner: maps a function over items in a bounded number of threads."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ R = TypeVar("R")
 
 
 def bounded_map(do: Callable[[int, T], R], items: Iterable[T], concurrency: int) -> Iterator[R]:
-    """Do something with each item and its place, `concurrency` at a time; yields what is done.
+    """Call `do` with the index and value of each item in threads; yield results as they arrive.
 
-    Items are taken as fast as others are done. The threads are daemons: an interrupted program ends
-    at once, though some of them wait for an answer.
+    At most `concurrency` calls run at a time, and an item is taken only when a call can start. The
+    threads are daemons, so that an interrupted program ends at once, without waiting for calls in
+    progress. A caller that stops iterating does not wait for them either.
 
-    Raises: what `do` raises.
+    Raises: every error of `do`.
     """
     work: queue.SimpleQueue[tuple[int, T] | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[R | None, BaseException | None]] = queue.SimpleQueue()
@@ -28,14 +29,14 @@ def bounded_map(do: Callable[[int, T], R], items: Iterable[T], concurrency: int)
         while (task := work.get()) is not None:
             try:
                 done.put((do(*task), None))
-            except BaseException as error:  # noqa: BLE001 - raised by who listens
+            except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
                 done.put((None, error))
 
     threads = running = 0
     try:
         for task in enumerate(items):
             if running == concurrency:
-                yield _taken(done)
+                yield _next_result(done)
                 running -= 1
             if threads < concurrency:
                 threading.Thread(target=run, name=f"sealflow-{threads}", daemon=True).start()
@@ -43,14 +44,14 @@ def bounded_map(do: Callable[[int, T], R], items: Iterable[T], concurrency: int)
             work.put(task)
             running += 1
         for _ in range(running):
-            yield _taken(done)
+            yield _next_result(done)
     finally:
         for _ in range(threads):
             work.put(None)
 
 
-def _taken(done: queue.SimpleQueue[tuple[R | None, BaseException | None]]) -> R:
+def _next_result(done: queue.SimpleQueue[tuple[R | None, BaseException | None]]) -> R:
     value, error = done.get()
     if error is not None:
         raise error
-    return value  # type: ignore[return-value] # one of the two is there
+    return value  # type: ignore[return-value] # a result, as there is no error

@@ -1,6 +1,7 @@
-"""Owner, pure, stdlib only: find out whether an ONNX model keeps weights in other files.
+"""Owner, pure, stdlib only: detects whether an ONNX model has weights in other files.
 
-Walks the protobuf as far as tensors go, without copying. Source: onnx.proto (IR version 13).
+It reads the parts of the protobuf that can contain tensors, without copying them. Source:
+onnx.proto (IR version 13).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _CHILDREN: Final[Mapping[str, Mapping[int, str]]] = {
 
 
 def has_external_data(model: bytes) -> bool:
-    """Tell whether any tensor lies outside of the file.
+    """Return whether the data of any tensor is in another file.
 
     Raises: BundleError when the bytes are not an ONNX model.
     """
@@ -54,7 +55,7 @@ def _external(view: memoryview, kind: str, depth: int) -> bool:
             if _external(value, children[number], depth + 1):
                 return True
     if not found_graph:
-        raise BundleError("not an ONNX model: no graph in it")
+        raise BundleError("not an ONNX model: it has no graph")
     return False
 
 
@@ -74,7 +75,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         else:
             raise BundleError("not an ONNX model: unknown field type")
         if length > len(view) - at:
-            raise BundleError("not an ONNX model: a field goes over the end")
+            raise BundleError("not an ONNX model: a field extends beyond the end")
         if wire == _BYTES:
             yield number, view[at : at + length]
         at += length
@@ -84,10 +85,10 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, _VARINT_BITS, 7):
         if at >= len(view):
-            raise BundleError("not an ONNX model: ends within a number")
+            raise BundleError("not an ONNX model: it ends within a number")
         byte = view[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the high bit says that more follows
+        if byte < 0x80:  # noqa: PLR2004 - the high bit means that more bytes follow
             return value, at
     raise BundleError("not an ONNX model: a number is too long")

@@ -1,4 +1,4 @@
-"""Owner, pure: requests that wait for their answers, by request id and by the caller's id."""
+"""Owner, pure: requests without an outcome, by request id and by the caller's id."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class PendingRequest:
-    """What is needed to seal a request anew. `until`: monotonic seconds when patience ends.
+    """The data for sealing a request again.
 
-    `receipt`: what the answer's receipt must be about, when `parts` ask for one.
+    `name`: the caller's id. `parts`: content of the request. `receipt`: if `parts` ask for a
+    receipt, the request that it must be about. `until`: deadline in monotonic seconds. `attempts`:
+    how often the request was sealed and sent.
     """
 
     name: str
@@ -28,54 +30,53 @@ class PendingRequest:
 
 
 class PendingCalls:
-    """Requests in flight. Not for several threads."""
+    """The requests without an outcome. Not safe to share between threads."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._calls: dict[RequestId, tuple[PendingRequest, OutgoingCall]] = {}
         self._postponed: list[tuple[float, PendingRequest]] = []
         self._names: set[str] = set()
 
     def __len__(self) -> int:
-        """How many have no outcome yet."""
+        """Return the number of requests without an outcome."""
         return len(self._names)
 
     def __contains__(self, name: object) -> bool:
-        """Whether a caller's id has no outcome yet."""
+        """Return whether the request of this caller's id has no outcome."""
         return name in self._names
 
     def add(self, request: PendingRequest, call: OutgoingCall) -> None:
-        """Wait for the answer to `call`."""
+        """Add a request that was sealed as `call` and sent."""
         request.attempts += 1
         self._calls[call.request_id] = (request, call)
         self._names.add(request.name)
 
     def find(self, request_id: RequestId) -> tuple[PendingRequest, OutgoingCall] | None:
-        """Find what an answer belongs to; None for an answer to nothing of ours."""
+        """Return the request and the call that a reply is for; None if there is none."""
         return self._calls.get(request_id)
 
     def remove(self, request_id: RequestId) -> None:
-        """Wait no longer."""
+        """Remove a request that has its outcome."""
         request, _ = self._calls.pop(request_id)
         self._names.discard(request.name)
 
     def postpone(self, request_id: RequestId, due: float) -> None:
-        """Keep a refused request, to be sealed anew at `due` (monotonic seconds)."""
+        """Postpone a refused request, to be sealed again at `due` (monotonic seconds)."""
         request, _ = self._calls.pop(request_id)
         self._postponed.append((due, request))
 
     def give_up(self, request: PendingRequest) -> None:
-        """Forget a request that was taken out and could not be sealed or queued anew."""
+        """Remove a postponed request that was taken, but could not be sealed or queued again."""
         self._names.discard(request.name)
 
     def take_postponed(self, now: float) -> list[PendingRequest]:
-        """Take out those whose time to be sealed anew has come."""
+        """Return the postponed requests that are due, and take them from the postponed ones."""
         due = [request for at, request in self._postponed if now >= at]
         self._postponed = [each for each in self._postponed if now < each[0]]
         return due
 
     def take_overdue(self, now: float) -> list[PendingRequest]:
-        """Take out those whose patience is over."""
+        """Return and remove the sent requests whose deadline has passed."""
         overdue = [
             request_id for request_id, (request, _) in self._calls.items() if now >= request.until
         ]

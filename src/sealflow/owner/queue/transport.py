@@ -1,6 +1,6 @@
 """Owner: the request stream and this client's inbox on the broker, by valkey-py.
 
-What comes back is untrusted.
+All replies of the broker are untrusted.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ _OUT_OF_MEMORY = valkey.exceptions.OutOfMemoryError
 
 
 class StreamTransport:
-    """Submits to one deployment's request stream and reads one inbox; safe between threads.
+    """The request stream of one deployment, and one inbox. It is safe to share between threads.
 
-    The inbox has a random name and goes away with `close`, or by its time to live.
+    The inbox has a random name. `close` deletes it; otherwise its time to live does.
     """
 
     def __init__(self, address: BrokerAddress, deployment: str) -> None:
-        """Use a broker; connects when first used."""
+        """Prepare connections, which are opened at their first use.
+
+        `address`: of the broker. `deployment`: name of the deployment.
+        """
         self._address = address
         keyspace = Keyspace(deployment=deployment)
         self._requests = keyspace.requests
@@ -48,7 +51,7 @@ class StreamTransport:
         self._taken: list[bytes] = []
 
     def directory(self) -> bytes | None:
-        """Fetch the published directory; None while there is none.
+        """Return the published directory; None while there is none.
 
         Raises: UnavailableError.
         """
@@ -58,7 +61,7 @@ class StreamTransport:
             raise self._unavailable(error) from error
 
     def records(self, after: int, until: int) -> list[bytes]:
-        """Fetch the log records `after` + 1 to `until`, as far as the broker has them.
+        """Return the log records `after` + 1 to `until` that the broker has, at most `MAX_RECORDS`.
 
         Raises: UnavailableError.
         """
@@ -69,9 +72,12 @@ class StreamTransport:
         return [fields.get(FIELD_ENVELOPE, b"") for _, fields in cast("list[_Entry]", found)]
 
     def submit(self, entries: Sequence[tuple[str, bytes]], *, capacity: int) -> list[bool]:
-        """Append request ids and envelopes as far as there is room; False where the queue was full.
+        """Append entries to the request stream, up to `capacity` entries in it.
 
-        Raises: UnavailableError; whether any were queued is then unknown.
+        `entries`: request ids and envelopes. Return for each entry whether it was queued; False
+        means that the queue was full.
+
+        Raises: UnavailableError; some of the entries may have been queued.
         """
         try:
             room = max(capacity - int(self._client.xlen(self._requests)), 0)
@@ -85,14 +91,18 @@ class StreamTransport:
         return queued + [False] * (len(entries) - len(queued))
 
     def receive(self, timeout_s: float) -> list[tuple[bytes, bytes]]:
-        """Take correlations and envelopes out of the inbox, waiting for the first.
+        """Return the correlations and envelopes of the inbox, at most `READ_COUNT`.
 
-        `timeout_s`: 0 takes what is there; at most `MAX_BLOCK_S` counts. Raises: UnavailableError.
+        Wait up to `timeout_s` seconds, at most `MAX_BLOCK_S`, for the first; 0 does not wait. The
+        next call deletes the returned entries from the inbox.
+
+        Raises: UnavailableError.
         """
         block_ms = max(1, int(min(timeout_s, MAX_BLOCK_S) * 1000)) if timeout_s > 0 else None
         try:
             if self._taken:
-                # Only now: had the answer to this been lost, so would be what it deletes.
+                # Not in the call that read them: if the broker's reply were lost, the entries
+                # would be deleted and lost, too.
                 self._client.xdel(self._inbox, *self._taken)
                 self._taken = []
             streams = self._blocking.xread({self._inbox: b"0"}, count=READ_COUNT, block=block_ms)
@@ -112,7 +122,7 @@ class StreamTransport:
         try:
             self._client.delete(self._inbox)
         except valkey.ValkeyError:
-            # Its time to live deletes it.
+            # The inbox's time to live deletes it.
             pass
         finally:
             self._client.close()
