@@ -22,6 +22,8 @@ from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef, RequestId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sealflow.errors import RefusalCode
     from sealflow.host.broker.redis_streams import Delivery
     from tests.support.queue.server import Server
@@ -176,3 +178,14 @@ def refusal(response: httpx.Response) -> RefusalCode:
     header = decode(response.content, max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     return header.code
+
+
+def await_answer(
+    ask: Callable[[], httpx.Response], good: Callable[[httpx.Response], bool]
+) -> httpx.Response:
+    """Ask until the answer is good: what is read of the broker may be a second old."""
+    until = time.monotonic() + 20
+    while not good(answer := ask()):
+        assert time.monotonic() < until, answer.text
+        time.sleep(0.05)
+    return answer

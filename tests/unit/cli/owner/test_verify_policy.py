@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
+from sealflow.attest.evidence import Role
 from sealflow.cli.owner.verify import policy as command
 from sealflow.errors import ConfigError
+from sealflow.owner.trust.policy_file import write_policy
 from tests.support.attestation.policy_files import SGX, SIMULATED, written
+from tests.support.trusted.keybroker import made
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.unit.cli.conftest import Run
 
 
 def test_command(tmp_path: Path) -> None:
@@ -30,3 +35,15 @@ def test_command(tmp_path: Path) -> None:
     assert {"about": "deployment", "text": "prod", "weakens": False} in found["lines"]
     broken = CliRunner().invoke(command, ["check", str(tmp_path / "none.toml")])
     assert isinstance(broken.exception, ConfigError)
+
+
+def test_simulation(run: Run, tmp_path: Path) -> None:
+    """A policy for a simulation weakens the protection; a file that cannot be read is named."""
+    path = tmp_path / "client.toml"
+    write_policy(path, made().deployment.policy(Role.KEY_BROKER))
+    said = run("policy", "check", path, "--json").json
+    assert said["simulated"]
+    assert any(line["weakens"] for line in said["lines"])
+    (tmp_path / "bad.toml").write_text("tee = [")
+    bad = run("policy", "check", tmp_path / "bad.toml")
+    assert (bad.code, "bad.toml" in bad.err) == (2, True)

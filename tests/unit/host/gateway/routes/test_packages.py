@@ -1,4 +1,4 @@
-"""Requests to the key broker, and model packages on disk, by way of a gateway."""
+"""Model packages on disk, by way of a gateway."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.gateway import KEYS, PlayedEngine, RunningGateway
+from tests.support.cluster.gateway import RunningGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import ThreadPoolExecutor
 
     import httpx
 
     from tests.support.queue.server import Server
 
-JSON = {"content-type": "application/json"}
+
 DIGEST = "0a" * 32
-
-
-def control(gateway: RunningGateway, text: bytes = b'{"op":"describe"}') -> httpx.Response:
-    """Ask the key broker."""
-    return gateway.http.post("/v1/control", content=text, headers=JSON)
 
 
 def put(
@@ -41,62 +35,6 @@ def shelf(gateway: RunningGateway, queue: Server) -> Iterator[Path]:
     yield folder
     for each in folder.iterdir():
         each.unlink()
-
-
-def test_the_key_broker_answers(
-    gateway: RunningGateway, engine: PlayedEngine, pool: ThreadPoolExecutor
-) -> None:
-    """What it is asked and what it says pass through unchanged."""
-    answer = pool.submit(control, gateway, b'{"op": "x",  "n": 1}')
-    delivery = engine.take(KEYS.control)
-    assert delivery.envelope == b'{"op": "x",  "n": 1}'
-    engine.answer(delivery, b'{"error": {"code": "no"}}', KEYS.control)
-    assert answer.result().status_code == 200
-    assert answer.result().content == b'{"error": {"code": "no"}}'
-
-
-def test_the_key_broker_is_silent(gateway: RunningGateway, engine: PlayedEngine) -> None:
-    """No answer in time is 504 that names the process to look at."""
-    answer = control(gateway)
-    assert answer.status_code == 504
-    assert "control process" in answer.json()["error"]
-
-
-def test_the_key_broker_is_busy(
-    gateway: RunningGateway, engine: PlayedEngine, pool: ThreadPoolExecutor
-) -> None:
-    """Requests to it are bounded by themselves, not by those to workers."""
-    waiting = [pool.submit(control, gateway) for _ in range(2)]
-    taken = [engine.take(KEYS.control) for _ in waiting]
-    busy = control(gateway)
-    assert busy.status_code == 429
-    assert int(busy.headers["retry-after"]) >= 1
-    for delivery in taken:
-        engine.answer(delivery, b"{}", KEYS.control)
-
-
-@pytest.mark.parametrize(
-    "text", [b"", b"[", b"[]", b"7", b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b"[" * 100_000]
-)
-def test_control_requests_that_are_none(gateway: RunningGateway, text: bytes) -> None:
-    """What is no JSON object never comes to the key broker."""
-    answer = control(gateway, text)
-    assert answer.status_code == 400
-    assert "send one JSON object" in answer.json()["error"]
-
-
-def test_control_requests_of_other_types(gateway: RunningGateway) -> None:
-    """A form or a text is told what to send, before it is read."""
-    answer = gateway.http.post("/v1/control", data={"op": "describe"})
-    assert answer.status_code == 415
-    assert "application/json" in answer.json()["error"]
-
-
-def test_control_requests_too_large(gateway: RunningGateway) -> None:
-    """A control request is at most a mebibyte."""
-    answer = control(gateway, b'{"a": "' + b"x" * 2**20 + b'"}')
-    assert answer.status_code == 413
-    assert str(2**20) in answer.json()["error"]
 
 
 def test_packages(gateway: RunningGateway, shelf: Path) -> None:
