@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -54,11 +54,3 @@ def rows() -> Iterator[list[Row]]:
     found: list[Row] = []
     yield found
     write(found)
-
-
-def whole(status: dict[str, Any]) -> bool:
-    """Say whether both workers serve the model and nothing is owed."""
-    workers = [each for part in status["components"] for each in part.get("workers", ())]
-    ready = [each for each in workers if each["ready"] and each["models"]]
-    queue = status["queue"]
-    return bool(status["ready"] and len(ready) >= 2 and not queue["waiting"] + queue["in_work"])

@@ -19,9 +19,8 @@ from sealflow.local.flink_cluster import FlinkCluster
 from sealflow.local.home import ClusterHome
 from sealflow.owner import AsyncClient, Client, QueueClient
 from sealflow.owner.models.packing import pack_folder
-from tests.chaos.conftest import whole
 from tests.chaos.hosts import Network
-from tests.chaos.load import Load, Running, by_gateway, by_queue
+from tests.chaos.load import Load, Running, by_gateway, by_queue, is_whole
 from tests.chaos.table import Row
 from tests.support.cluster.flink import installed_flink
 
@@ -71,7 +70,7 @@ class Spread:
         else:
             self._start_flink()
         self.on_client(lambda: self._publish(model))
-        self.await_status(whole)
+        self.await_status(is_whole)
 
     def on_client(self, action: Callable[[], T]) -> T:
         """Do something on the client's host."""
@@ -239,4 +238,4 @@ def test_a_host_is_cut_off(spread: Spread, victim: str, rows: list[Row]) -> None
         )
     )
     load.demand_all()
-    spread.await_status(whole)
+    spread.await_status(is_whole)

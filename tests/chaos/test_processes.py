@@ -11,8 +11,7 @@ import psutil
 import pytest
 
 from sealflow.owner import AsyncClient
-from tests.chaos.conftest import whole
-from tests.chaos.load import Load, Running, by_gateway, by_queue
+from tests.chaos.load import Load, Running, by_gateway, by_queue, is_whole
 from tests.chaos.table import Row
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def _check(
     load = running.finish()
     row(load, in_flight, fault_at_s)
     load.demand_all()
-    cluster.await_status(whole, SETTLE_S)
+    cluster.await_status(is_whole, SETTLE_S)
 
 
 @pytest.fixture

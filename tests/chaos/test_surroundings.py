@@ -14,8 +14,7 @@ import valkey
 
 from sealflow.errors import EvidenceError
 from sealflow.owner import AsyncClient
-from tests.chaos.conftest import whole
-from tests.chaos.load import Running, by_gateway, by_queue
+from tests.chaos.load import Running, by_gateway, by_queue, is_whole
 from tests.chaos.table import Row
 from tests.support.cluster.local_cluster import RunningCluster
 
@@ -36,7 +35,7 @@ def _measured(rows: list[Row], cluster: RunningCluster, running: Running, fault:
     load = running.finish()
     rows.append(Row.of(load, "local", fault, in_flight=in_flight, fault_at_s=fault_at_s))
     load.demand_all()
-    cluster.await_status(whole)
+    cluster.await_status(is_whole)
 
 
 def test_the_queue_is_full(model: Path, rows: list[Row]) -> None:

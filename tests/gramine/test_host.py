@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.gramine.conftest import Site
+    from tests.support.enclaves.gramine_builds import SignedEnclaves
     from tests.support.enclaves.gramine_direct import Ended
     from tests.support.enclaves.gramine_installation import Place
 
@@ -53,7 +53,7 @@ def boot() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def application(site: Site) -> Path:
+def application(site: SignedEnclaves) -> Path:
     """The key broker with the simulation left in."""
     return site.simulated / "keybroker"
 
@@ -69,7 +69,7 @@ def refused(ended: Ended) -> bool:
     return ended.code not in (0, TAKEN_OVER) and not came_up
 
 
-def test_unharmed(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_unharmed(site: SignedEnclaves, application: Path, boot: dict[str, Any]) -> None:
     """Without an attack it comes up and ends in good order, with Gramine and without."""
     assert unharmed(direct(application, boot))
     assert unharmed(plainly(site.place, boot))
@@ -96,7 +96,9 @@ TRUSTED: dict[str, Callable[[Place], Path]] = {
 
 
 @pytest.mark.parametrize("file", TRUSTED)
-def test_a_changed_byte(site: Site, application: Path, boot: dict[str, Any], file: str) -> None:
+def test_a_changed_byte(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], file: str
+) -> None:
     """With one byte of a trusted file changed, or its last one gone, the enclave does not start.
 
     A simulated key broker hashes its own source, so that it opens that too.
@@ -122,7 +124,9 @@ REPLACED: dict[str, Callable[[Place], dict[Path, bytes | None]]] = {
 
 
 @pytest.mark.parametrize("attack", REPLACED)
-def test_replaced_modules(site: Site, application: Path, boot: dict[str, Any], attack: str) -> None:
+def test_replaced_modules(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], attack: str
+) -> None:
     """Code of the host's in the place of ours runs without Gramine, and never within it."""
     with ExitStack() as stack:
         for path, content in REPLACED[attack](site.place).items():
@@ -132,7 +136,9 @@ def test_replaced_modules(site: Site, application: Path, boot: dict[str, Any], a
 
 
 @pytest.mark.parametrize("content", [b"", ATTACK.encode()], ids=["damaged", "replaced"])
-def test_bytecode(site: Site, application: Path, boot: dict[str, Any], content: bytes) -> None:
+def test_bytecode(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], content: bytes
+) -> None:
     """Bytecode that is not the trusted one is passed over: the trusted source runs in its place."""
     path = bytecode(port(site.place))
     code = marshal.dumps(compile(content, "port.py", "exec"))
@@ -141,7 +147,7 @@ def test_bytecode(site: Site, application: Path, boot: dict[str, Any], content: 
         assert unharmed(direct(application, boot))
 
 
-def test_a_swapped_library(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_a_swapped_library(site: SignedEnclaves, application: Path, boot: dict[str, Any]) -> None:
     """A library that is trusted under another name is not taken for the one that is asked for."""
     library = TRUSTED["a native library"](site.place)
     other = next(site.place.packages.glob("_cffi_backend*.so"))
@@ -150,7 +156,7 @@ def test_a_swapped_library(site: Site, application: Path, boot: dict[str, Any]) 
 
 
 def test_a_library_in_the_place_of_a_module(
-    site: Site, application: Path, boot: dict[str, Any]
+    site: SignedEnclaves, application: Path, boot: dict[str, Any]
 ) -> None:
     """A native library beside a module of ours goes before it, and cannot be opened."""
     suffix = next(site.place.packages.glob("_cffi_backend*.so")).name.partition(".")[2]
@@ -158,7 +164,9 @@ def test_a_library_in_the_place_of_a_module(
         assert refused(direct(application, boot))
 
 
-def test_added_files_without_effect(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_added_files_without_effect(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any]
+) -> None:
     """What Python runs at its start, if it finds it, it does not find in an enclave."""
     added = site.place.packages / "added.pth"
     with replaced(added, ATTACK.encode()):
@@ -166,7 +174,7 @@ def test_added_files_without_effect(site: Site, application: Path, boot: dict[st
         assert unharmed(direct(application, boot))
 
 
-def test_a_hidden_file(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_a_hidden_file(site: SignedEnclaves, application: Path, boot: dict[str, Any]) -> None:
     """A trusted file that the host hides is missed; Python's own spare one is trusted as well."""
     with replaced(port(site.place), None), replaced(bytecode(port(site.place)), None):
         assert refused(direct(application, boot))
@@ -183,7 +191,7 @@ def hostile(tmp_path: Path) -> dict[str, str]:
 
 
 def test_environment_and_arguments(
-    site: Site, application: Path, boot: dict[str, Any], tmp_path: Path
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], tmp_path: Path
 ) -> None:
     """Neither environment nor arguments of the host's do anything, whatever they would do."""
     environment = hostile(tmp_path)
@@ -211,7 +219,7 @@ print(json.dumps({
 """
 
 
-def test_what_an_enclave_sees(site: Site, tmp_path: Path) -> None:
+def test_what_an_enclave_sees(site: SignedEnclaves, tmp_path: Path) -> None:
     """Of its host an enclave has what its manifest says: nothing of its settings, no other file.
 
     The manifest is the one that is shipped, but for the code that looks around.
@@ -247,7 +255,9 @@ def test_what_an_enclave_sees(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_shipped_enclaves_hold_no_simulation(site: Site, role: str, boot: dict[str, Any]) -> None:
+def test_shipped_enclaves_hold_no_simulation(
+    site: SignedEnclaves, role: str, boot: dict[str, Any]
+) -> None:
     """As shipped, an enclave that is told to be simulated says `tee`.
 
     First the host has put the simulation where it would have to lie; then nobody has, as in images.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tests.gramine.conftest import Site
+    from tests.support.enclaves.gramine_builds import SignedEnclaves
 
 NOW_MS = 1000 * NOW_S
 LAB = Lab()
@@ -48,7 +48,7 @@ def settings(role: str) -> dict[str, Any]:
     return boot(deployment, None, NOW_MS)
 
 
-def played(site: Site, device: Path, role: str) -> EnclaveProcess:
+def played(site: SignedEnclaves, device: Path, role: str) -> EnclaveProcess:
     """Start a shipped enclave whose /dev/attestation is a folder."""
     application = attesting_manifest(site.shipped / f"{role}.manifest", device)
     command = (str(program("gramine-direct")), str(application))
@@ -61,14 +61,14 @@ def quote(asked: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_sgx(site: Site, role: str) -> None:
+def test_no_sgx(site: SignedEnclaves, role: str) -> None:
     """Without an enclave around it, it says `tee`."""
     ended = direct(site.shipped / role, settings(role))
     assert (ended.code, ended.frames) == (1, [(FrameKind.FATAL, b"tee")])
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_dcap(site: Site, tmp_path: Path, role: str) -> None:
+def test_no_dcap(site: SignedEnclaves, tmp_path: Path, role: str) -> None:
     """An enclave that Gramine may not attest says `not_dcap`."""
     with (
         AttestationFiles(tmp_path, quote, kind=b"none"),
@@ -77,7 +77,7 @@ def test_no_dcap(site: Site, tmp_path: Path, role: str) -> None:
         assert process.expect(FrameKind.FATAL) == b"not_dcap"
 
 
-def test_key_broker(site: Site, tmp_path: Path) -> None:
+def test_key_broker(site: SignedEnclaves, tmp_path: Path) -> None:
     """It finds out which collateral it needs, and publishes evidence that verifies."""
     with (
         AttestationFiles(tmp_path, quote) as files,
@@ -96,7 +96,7 @@ def test_key_broker(site: Site, tmp_path: Path) -> None:
     assert genuine.report.report_data == bound
 
 
-def test_worker(site: Site, tmp_path: Path) -> None:
+def test_worker(site: SignedEnclaves, tmp_path: Path) -> None:
     """It finds out which collateral it needs, then looks for the key broker."""
     with (
         AttestationFiles(tmp_path, quote),

@@ -21,8 +21,8 @@ import pytest
 from sealflow.owner.audit.log_audit import audit_log
 from sealflow.owner.audit.receipt_proof import verify_receipt
 from sealflow.owner.trust.policy_file import load_policy
-from tests.gramine.conftest import LOAD
 from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster
+from tests.support.enclaves.gramine_builds import LOAD
 from tests.support.models import onnx_models
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.owner import Client
-    from tests.gramine.conftest import Site
+    from tests.support.enclaves.gramine_builds import SignedEnclaves
 
 MODEL = "efficientnet-lite0"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((PHOTOS / "expected.json").read_text())
@@ -63,7 +63,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def options(site: Site, runtime: str) -> tuple[str, ...]:
+def options(site: SignedEnclaves, runtime: str) -> tuple[str, ...]:
     """How a cluster is started whose enclaves run under Gramine."""
     return ("--workers=1", f"--runtime={runtime}", f"--enclaves={site.launch}")
 
@@ -141,7 +141,9 @@ def test_receipts_are_signed(cluster: RunningCluster) -> None:
     assert verified.receipt.request_id == result.request_id
 
 
-def test_sizes_suffice_under_load(site: Site, cluster: RunningCluster, models: list[Path]) -> None:
+def test_sizes_suffice_under_load(
+    site: SignedEnclaves, cluster: RunningCluster, models: list[Path]
+) -> None:
     """All models and hundreds of photos at once need no more threads and memory than there are."""
     (worker,) = enclaves(cluster, "worker")
     loaded = cluster.await_status(lambda status: len(serving(status)) == len(models))

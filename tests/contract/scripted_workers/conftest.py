@@ -12,10 +12,10 @@ from tests.support.cluster.scripted_worker import KEYS, Engine
 from tests.support.queue.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    Start = Callable[..., "Engine"]
+    from tests.support.cluster.scripted_worker import StartEngine
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def queue() -> Iterator[Server]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, queue: Server) -> Iterator[Start]:
+def start(tmp_path: Path, queue: Server) -> Iterator[StartEngine]:
     """Start engines that end with the test."""
     engines: list[Engine] = []
 

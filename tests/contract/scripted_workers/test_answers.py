@@ -14,7 +14,7 @@ from tests.support.cluster.scripted_worker import ANSWERING, KEYS
 
 if TYPE_CHECKING:
     from sealflow.owner.queue.transport import StreamTransport
-    from tests.contract.scripted_workers.conftest import Start
+    from tests.support.cluster.scripted_worker import StartEngine
     from tests.support.queue.server import Server
 
 
@@ -35,7 +35,7 @@ def refused(reply: bytes) -> RefusalCode:
     return header.code
 
 
-def test_answers_are_stored(start: Start, owner: StreamTransport) -> None:
+def test_answers_are_stored(start: StartEngine, owner: StreamTransport) -> None:
     """What a worker answers reaches who asked, by slot; SIGTERM then ends all, cleanly."""
     engine = start(ANSWERING)
     owner.submit([(f"id-{n}", b"%d" % n) for n in range(50)], capacity=100)
@@ -43,7 +43,7 @@ def test_answers_are_stored(start: Start, owner: StreamTransport) -> None:
     assert engine.stop() == 0
 
 
-def test_answers_to_nothing(start: Start, owner: StreamTransport) -> None:
+def test_answers_to_nothing(start: StartEngine, owner: StreamTransport) -> None:
     """Answers to slots that nobody has, and second answers, are nobody's."""
     start("""
 ready()
@@ -70,7 +70,7 @@ until(FrameKind.BOOT)
         ("sys.stdout.buffer.write(b'SF\\\\1'); sys.stdout.buffer.flush(); sys.exit()", "its head"),
     ],
 )
-def test_workers_out_of_step(start: Start, wrong: str, says: str) -> None:
+def test_workers_out_of_step(start: StartEngine, wrong: str, says: str) -> None:
     """A worker that says what it may not is ended, with the reason in the log, and replaced."""
     engine = start(f"{wrong}\ntime.sleep(600)")
     engine.await_log("worker ended")
@@ -78,7 +78,7 @@ def test_workers_out_of_step(start: Start, wrong: str, says: str) -> None:
     assert engine.stop() == 0
 
 
-def test_poison(start: Start, owner: StreamTransport, queue: Server) -> None:
+def test_poison(start: StartEngine, owner: StreamTransport, queue: Server) -> None:
     """A request that ends every worker is set aside; those in hand with it are tried alone."""
     start("""
 ready()

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from tests.support.queue.server import Server
 
-    Start = Callable[..., "Engine"]
-
+    StartEngine = Callable[..., "Engine"]
 
 KEYS = Keyspace(deployment="test")
 PLAYER = f"""#!{sys.executable}

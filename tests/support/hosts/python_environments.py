@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from tools.setup import installer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    MakeEnvironment = Callable[..., "Environment"]
 
 ROOT = Path(__file__).parents[3]
 BUILD = ROOT / "requirements" / "build.txt"
@@ -136,3 +139,11 @@ def find_python(version: str) -> str | None:
 
 def _variables(cwd: Path) -> dict[str, str]:
     return {"HOME": str(cwd), "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+
+
+def build_distributions(source: Path, folder: Path, *targets: str) -> None:
+    """Build targets of a source folder, as every builder of packages does, without isolation."""
+    for target in targets:
+        command = (sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder))
+        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

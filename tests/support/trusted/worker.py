@@ -32,8 +32,10 @@ from sealflow.trusted.worker.threads import SingleThreadLoop
 from sealflow.wire.ids import RequestId
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.models import onnx_models
-from tests.support.models.served_models import Outside, sealed, served, specs
+from tests.support.models.served_models import served, specs
+from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.lease_host import no_collateral
+from tests.support.trusted.recorded_port import RecordedPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.messages import InferResponse
     from sealflow.trusted.worker.models.loader import ServedModel
-
 
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
 OTHER_KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
@@ -75,7 +76,7 @@ class Worker:
     arrivals: ArrivalQueue = field(
         default_factory=lambda: ArrivalQueue(max_items=10_000, max_bytes=2**30)
     )
-    outside: Outside = field(default_factory=Outside)
+    outside: RecordedPort = field(default_factory=RecordedPort)
     slots: int = 0
 
     def serve(
@@ -98,7 +99,7 @@ class Worker:
         assert self.arrivals.offer(EnvelopeBatch(items=items))
         return self
 
-    def finish(self, *, threads: int = 0) -> Outside:
+    def finish(self, *, threads: int = 0) -> RecordedPort:
         """Work until all is answered; every slot has one answer then.
 
         `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
@@ -179,7 +180,7 @@ def a_call(
 ) -> OutgoingCall:
     """A sealed request, of 1, 2, 3, 4 unless said otherwise."""
     request = a_request(floats([[1, 2, 3, 4]] if values is None else values))
-    return sealed(SESSION, model, request, deadline_ms=deadline_ms)
+    return seal_request(SESSION, model, request, deadline_ms=deadline_ms)
 
 
 def values_of(response: InferResponse) -> list[Any]:

@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sealflow.cli.main import main
 from sealflow.owner.trust.policy_file import write_policy
+from tests.support.cluster.command_line import CommandResult
 from tests.support.cluster.gateway import RunningGateway
 from tests.support.cluster.scripted_service import PlayedService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.cluster.command_line import RunCommand
     from tests.support.queue.server import Server
-
-    Run = Callable[..., "Done"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON document on standard output, and there is nothing else on it."""
-        assert self.out.count("\n") == 1, self.out
-        assert self.out.endswith("\n")
-        return json.loads(self.out)
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[RunCommand]:
     """Run `sealflow` with arguments."""
     logger = logging.getLogger("sealflow.owner.client.result")
     level = logger.level
 
-    def call(*arguments: object) -> Done:
+    def call(*arguments: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["sealflow", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -54,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         out, err = capsys.readouterr()
         code = ended.value.code
         assert code is None or isinstance(code, int)
-        return Done(code=code or 0, out=out, err=err)
+        return CommandResult(code=code or 0, out=out, err=err)
 
     yield call
     logger.setLevel(level)

@@ -21,7 +21,6 @@ from sealflow.operator.key_folder import make, read_tree, write_tree
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 OPTIONS = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 
 

@@ -15,7 +15,7 @@ from sealflow.operator.key_folder import make, write_tree
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def keys(made_keys: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made_keys, tmp_path / "keys")
 
 
-def test_keys_are_made(run: Run, tmp_path: Path) -> None:
+def test_keys_are_made(run: RunCommand, tmp_path: Path) -> None:
     """A folder of keys is made once, private; what is said names files, never their content."""
     folder = tmp_path / "keys"
     made_now = run("keys", "make", folder, "--host", "gateway=inference.example", "--json")
@@ -47,7 +47,7 @@ def test_keys_are_made(run: Run, tmp_path: Path) -> None:
     assert str(folder) in again.err
 
 
-def test_keys_are_listed(run: Run, made_keys: Path) -> None:
+def test_keys_are_listed(run: RunCommand, made_keys: Path) -> None:
     """Certificates and their ends, as a table and as a document."""
     [gateway] = [
         each
@@ -61,7 +61,7 @@ def test_keys_are_listed(run: Run, made_keys: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["certificates", "passwords", "authorities"])
-def test_keys_are_rotated(run: Run, keys: Path, what: str) -> None:
+def test_keys_are_rotated(run: RunCommand, keys: Path, what: str) -> None:
     """What is rotated is said, and only that is written anew."""
     before = {path: path.read_bytes() for path in keys.rglob("*") if path.is_file()}
     done = run("keys", "rotate", what, keys, "--json")
@@ -71,7 +71,7 @@ def test_keys_are_rotated(run: Run, keys: Path, what: str) -> None:
     assert changed
 
 
-def test_what_was_written(run: Run, keys: Path) -> None:
+def test_what_was_written(run: RunCommand, keys: Path) -> None:
     """People are told which files are new, and to keep the authorities elsewhere."""
     shown = run("keys", "rotate", "passwords", keys).out
     assert "password/gateway/" in shown
@@ -93,7 +93,9 @@ def test_what_was_written(run: Run, keys: Path) -> None:
         (("enclave", "{folder}/absent/key"), "absent/key"),
     ],
 )
-def test_keys_that_cannot_be(run: Run, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+def test_keys_that_cannot_be(
+    run: RunCommand, tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
     """What cannot be done is said with what would work."""
     done = run("keys", *(word.format(folder=tmp_path) for word in words))
     assert done.code == 2
@@ -102,7 +104,7 @@ def test_keys_that_cannot_be(run: Run, tmp_path: Path, words: tuple[str, ...], s
 
 
 @pytest.mark.parametrize(("kind", "name"), [("owner", "signer"), ("enclave", "mr_signer")])
-def test_single_keys(run: Run, tmp_path: Path, kind: str, name: str) -> None:
+def test_single_keys(run: RunCommand, tmp_path: Path, kind: str, name: str) -> None:
     """One key in one private file; its public name is printed, and no other key is overwritten."""
     path = tmp_path / "key"
     said = run("keys", kind, path, "--json").json

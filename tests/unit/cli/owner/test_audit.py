@@ -14,8 +14,8 @@ from sealflow.owner.trust.policy_file import write_policy
 from tests.support.trusted.keybroker import Instance, identity, made
 
 if TYPE_CHECKING:
+    from tests.support.cluster.command_line import RunCommand
     from tests.support.cluster.scripted_service import PlayedService
-    from tests.unit.cli.conftest import Run
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> tuple[str, ...]:
     return str(path), "--policy", str(policy)
 
 
-def test_log_is_verified(run: Run, log: tuple[str, ...]) -> None:
+def test_log_is_verified(run: RunCommand, log: tuple[str, ...]) -> None:
     """A log that is whole is said to be, with its head; a simulation is named."""
     said = run("log", "verify", *log, "--json").json
     assert said["verified"]
@@ -42,7 +42,7 @@ def test_log_is_verified(run: Run, log: tuple[str, ...]) -> None:
     assert "SIMULATED" in shown.err
 
 
-def test_log_is_shown(run: Run, log: tuple[str, ...]) -> None:
+def test_log_is_shown(run: RunCommand, log: tuple[str, ...]) -> None:
     """All entries, or those of one kind, as a table or a line each."""
     lines = [json.loads(line) for line in run("log", "show", *log, "--json").out.splitlines()]
     assert [line["number"] for line in lines] == list(range(len(lines)))
@@ -55,7 +55,7 @@ def test_log_is_shown(run: Run, log: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "swapped", "flipped", "text"])
-def test_log_that_was_changed(run: Run, log: tuple[str, ...], damage: str) -> None:
+def test_log_that_was_changed(run: RunCommand, log: tuple[str, ...], damage: str) -> None:
     """A log from which something is missing, or in which something was changed, is refused."""
     path = Path(log[0])
     records = path.read_bytes().splitlines(keepends=True)
@@ -76,7 +76,7 @@ def test_log_that_was_changed(run: Run, log: tuple[str, ...], damage: str) -> No
         assert done.err.startswith("error: ")
 
 
-def test_logs_that_are_not_there(run: Run, log: tuple[str, ...], tmp_path: Path) -> None:
+def test_logs_that_are_not_there(run: RunCommand, log: tuple[str, ...], tmp_path: Path) -> None:
     """Files that are missing, empty or no pins are named."""
     absent = tmp_path / "absent"
     for words in (
@@ -96,7 +96,7 @@ def test_logs_that_are_not_there(run: Run, log: tuple[str, ...], tmp_path: Path)
 
 
 def test_log_that_cannot_be_written(
-    run: Run, reach: tuple[str, ...], service: PlayedService, tmp_path: Path
+    run: RunCommand, reach: tuple[str, ...], service: PlayedService, tmp_path: Path
 ) -> None:
     """A log file in a folder that is not there is named, without a traceback."""
     done = run("log", "fetch", tmp_path / "absent" / "log", *reach)

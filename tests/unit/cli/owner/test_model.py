@@ -14,12 +14,12 @@ from tests.support.cluster.local_cluster import TINY
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.cluster.command_line import RunCommand
     from tests.support.cluster.scripted_service import PlayedService
-    from tests.unit.cli.conftest import Run
 
 
 @pytest.fixture
-def package(run: Run, tmp_path: Path) -> tuple[str, ...]:
+def package(run: RunCommand, tmp_path: Path) -> tuple[str, ...]:
     """A packed model, with its owner's key: the package, its signer, its digest."""
     key, path = tmp_path / "owner.key", tmp_path / "tiny.sealed"
     signer = run("keys", "owner", key, "--simulated", "--json").json["signer"]
@@ -28,7 +28,7 @@ def package(run: Run, tmp_path: Path) -> tuple[str, ...]:
     return str(path), signer, packed["digest"]
 
 
-def test_package(run: Run, package: tuple[str, ...]) -> None:
+def test_package(run: RunCommand, package: tuple[str, ...]) -> None:
     """Anybody can see what a package says in clear, and who signed it."""
     path, signer, digest = package
     said = run("model", "inspect", path, "--json").json
@@ -40,7 +40,7 @@ def test_package(run: Run, package: tuple[str, ...]) -> None:
     assert "as demanded" in " ".join(demanded.out.split())
 
 
-def test_packages_of_others(run: Run, package: tuple[str, ...], tmp_path: Path) -> None:
+def test_packages_of_others(run: RunCommand, package: tuple[str, ...], tmp_path: Path) -> None:
     """Another signer than the one demanded, and bytes that are no package, are errors."""
     other = run("model", "inspect", package[0], "--signer", "ab" * 32)
     assert other.code == 5
@@ -51,7 +51,7 @@ def test_packages_of_others(run: Run, package: tuple[str, ...], tmp_path: Path) 
     assert nonsense.err.startswith("error: ")
 
 
-def test_packing_without_a_key(run: Run, tmp_path: Path) -> None:
+def test_packing_without_a_key(run: RunCommand, tmp_path: Path) -> None:
     """A missing key says which command makes one."""
     done = run("model", "pack", TINY, "--owner-key", tmp_path / "absent.key")
     assert done.code == 2
@@ -59,7 +59,7 @@ def test_packing_without_a_key(run: Run, tmp_path: Path) -> None:
     assert "sealflow" in done.err
 
 
-def test_model_list(run: Run, reach: tuple[str, ...], service: PlayedService) -> None:
+def test_model_list(run: RunCommand, reach: tuple[str, ...], service: PlayedService) -> None:
     """The verified models, for people and for machines."""
     words = run("model", "list", *reach).out.split()
     assert {"m:1", "yes", "BYTES", "(or"} <= set(words)
@@ -68,7 +68,7 @@ def test_model_list(run: Run, reach: tuple[str, ...], service: PlayedService) ->
 
 
 def test_publish_without_a_key_broker(
-    run: Run, reach: tuple[str, ...], service: PlayedService, tmp_path: Path
+    run: RunCommand, reach: tuple[str, ...], service: PlayedService, tmp_path: Path
 ) -> None:
     """Publishing to a key broker that does not answer is tried, then said."""
     key = tmp_path / "owner.key"

@@ -17,7 +17,7 @@ from tests.support.trusted.keybroker import made
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 
 def test_command(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_command(tmp_path: Path) -> None:
     assert isinstance(broken.exception, ConfigError)
 
 
-def test_simulation(run: Run, tmp_path: Path) -> None:
+def test_simulation(run: RunCommand, tmp_path: Path) -> None:
     """A policy for a simulation weakens the protection; a file that cannot be read is named."""
     path = tmp_path / "client.toml"
     write_policy(path, made().deployment.policy(Role.KEY_BROKER))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sealflow.owner import Client
     from tests.support.cluster.scripted_service import PlayedService
 
-
 REVOKED = Revoked(kind=RevokedKind.MODEL, id="cd" * 32)
 
 

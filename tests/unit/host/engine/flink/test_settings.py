@@ -13,7 +13,6 @@ from sealflow.host.settings import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 ENGINE = "/etc/sealflow/engine.toml"
 
 

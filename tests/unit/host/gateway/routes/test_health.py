@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from tests.support.queue.server import Server
 
-
 DIRECTORY = b'{"evidence": {"tee": "sgx"}, "payload": 1}'
 
 

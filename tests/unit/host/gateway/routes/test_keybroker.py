@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-
 JSON = {"content-type": "application/json"}
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from tests.support.queue.server import Server
 
-
 DIGEST = "0a" * 32
 
 

@@ -16,15 +16,8 @@ from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.trusted.worker.serving.batching import BatchQueue, Job, run_batch
 from tests.support.models import onnx_models
-from tests.support.models.served_models import (
-    ANY,
-    any_negation,
-    job,
-    loader,
-    rows_job,
-    served,
-    specs,
-)
+from tests.support.models.served_models import ANY, any_negation, loader, served, specs
+from tests.support.trusted.jobs import open_job, open_rows_job
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +67,7 @@ def test_every_job_gets_exactly_its_own_rows(
         size = rows if model.batched else 2
         values = np.random.default_rng(seed).integers(-99, 100, (size, 4)).astype(np.float32)
         request = InferRequest(inputs=(from_numpy("x", values),))
-        waiting.put(job(model, request, slot)[0])
+        waiting.put(open_job(model, request, slot)[0])
         expected[slot] = values @ weights
     waiting.close()
     while (batch := waiting.take()) is not None:
@@ -96,7 +89,7 @@ def test_several_inputs_and_outputs_stay_together() -> None:
         b = np.full((rows, 2), rows, np.float32)
         # The order in which a request names its inputs is its own affair.
         tensors = (from_numpy("b", b), from_numpy("a", a))[:: 1 if rows == 1 else -1]
-        jobs.append(job(model, InferRequest(inputs=tensors))[0])
+        jobs.append(open_job(model, InferRequest(inputs=tensors))[0])
     assert jobs[0].group == jobs[1].group
     one, three = run_batch(jobs, ["difference", "sum"])
     assert [array.tolist() for array in one] == [[[9, 9]], [[11, 11]]]
@@ -114,7 +107,7 @@ def test_a_smaller_batch_may_be_set_for_the_worker() -> None:
         max_batch=8,
     )
     assert (model.max_rows, model.batched) == (2, True)
-    five = rows_job(model, 5)
+    five = open_rows_job(model, 5)
     ((found,),) = run_batch([five], ["y"])
     assert np.array_equal(found, -five.inputs["x"])
 
@@ -123,7 +116,7 @@ def test_a_batched_model_that_mixes_rows_is_found_out() -> None:
     """An output without a row for every row could be anyone's, so nobody gets it."""
     inputs, outputs = ANY
     model = served(onnx_models.doubled(0), inputs=inputs, outputs=outputs, max_batch=8)
-    jobs = [rows_job(model, 1), rows_job(model, 2)]
+    jobs = [open_rows_job(model, 1), open_rows_job(model, 2)]
     with pytest.raises(ModelError, match=r"output y: shape \[6, 2\] for a batch of 3 rows"):
         run_batch(jobs, ["y"])
 
@@ -135,8 +128,8 @@ def test_a_model_that_fails_says_so() -> None:
         inputs=specs(x=(DataType.INT64, [-1, 1])),
         outputs=specs(y=(DataType.FP32, [-1, 1])),
     )
-    good = job(model, InferRequest(inputs=(from_numpy("x", np.array([[2]])),)))[0]
-    bad = job(model, InferRequest(inputs=(from_numpy("x", np.array([[9]])),)))[0]
+    good = open_job(model, InferRequest(inputs=(from_numpy("x", np.array([[2]])),)))[0]
+    bad = open_job(model, InferRequest(inputs=(from_numpy("x", np.array([[9]])),)))[0]
     with pytest.raises(ModelError, match="the model failed"):
         run_batch([good, bad], ["y"])
     assert run_batch([good], ["y"])[0][0].tolist() == [[30]]
@@ -144,4 +137,4 @@ def test_a_model_that_fails_says_so() -> None:
 
 def test_a_job_does_not_show_what_it_holds() -> None:
     """Inputs are not part of a repr."""
-    assert "array" not in repr(rows_job(any_negation("a", 4), 1))
+    assert "array" not in repr(open_rows_job(any_negation("a", 4), 1))

@@ -14,7 +14,7 @@ from sealflow.trusted.worker.serving.arrivals import ClockTick, ServingUpdate
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.wire.envelope import Kind, RefusalHeader, RequestHeader, decode, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
-from tests.support.models.served_models import sealed
+from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.worker import (
     DEADLINE_MS,
     KEY,
@@ -155,7 +155,7 @@ def test_every_changed_byte_is_refused() -> None:
 def test_a_session_sealed_to_another_key_does_not_open() -> None:
     """A blob moved to another key's name opens nothing."""
     model = negation()
-    call = sealed(Session.start(OTHER_KEY.sealing), model, a_request(floats([[1, 2, 3, 4]])))
+    call = seal_request(Session.start(OTHER_KEY.sealing), model, a_request(floats([[1, 2, 3, 4]])))
     other = OTHER_KEY.sealing.key_id.encode()
     moved = call.envelope.replace(other, KEY.sealing.key_id.encode())
     outside = Worker().serve(model).send(moved).finish()

@@ -18,7 +18,8 @@ from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.support.models import onnx_models
-from tests.support.models.served_models import example, loader, packed, sealed, served, specs
+from tests.support.models.served_models import example, loader, packed, served, specs
+from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.worker import (
     DEADLINE_MS,
     INSTANCE,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 def test_a_good_request_is_answered() -> None:
     """The reply opens with the call and names the request, the model and the worker."""
     model = negation()
-    call = sealed(SESSION, model, a_request(floats([[1, -2, 0, 4]]), id_="mine"))
+    call = seal_request(SESSION, model, a_request(floats([[1, -2, 0, 4]]), id_="mine"))
     outside = Worker().serve(model).send(call.envelope).finish()
     reply = decode(outside.replies[0], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     response = outside.response(0, call)
@@ -70,7 +71,7 @@ def test_a_reply_opens_for_its_own_call_only() -> None:
 def test_post_quantum_requests_are_answered() -> None:
     """The suite is the key's affair."""
     model, key = negation(), OpeningKey.generate(Suite.SIMULATED_XWING)
-    call = sealed(Session.start(key.sealing), model, a_request(floats([[1, 1, 1, 1]])))
+    call = seal_request(Session.start(key.sealing), model, a_request(floats([[1, 1, 1, 1]])))
     outside = Worker().serve(model, keys=(KEY, key)).send(call.envelope).finish()
     assert values_of(outside.response(0, call)) == [[-1, -1, -1, -1]]
 
@@ -81,7 +82,7 @@ def test_requests_of_many_sessions_and_sizes_share_a_batch() -> None:
     calls = {}
     for number in range(12):
         values = floats(np.full((1 + number % 3, 4), number))
-        call = sealed(Session.start(KEY.sealing), model, a_request(values))
+        call = seal_request(Session.start(KEY.sealing), model, a_request(values))
         calls[number] = (call, (-values).tolist())
     outside = Worker().serve(model).send(*(call.envelope for call, _ in calls.values())).finish()
     assert len(outside.frames) < 12
@@ -121,7 +122,7 @@ def test_only_the_outputs_asked_for_come_back() -> None:
             InferRequest(inputs=inputs, outputs=tuple(RequestedOutput(name=each) for each in names))
             for names in asked
         ]
-        calls = [sealed(SESSION, model, request) for request in requests]
+        calls = [seal_request(SESSION, model, request) for request in requests]
         outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
         found = [
             tuple(tensor.name for tensor in outside.response(slot, call).outputs)
@@ -136,8 +137,8 @@ def test_top_classes_are_given_with_labels() -> None:
     model = packed(*example("tiny")).load(loader(max_batch=2))
     asked = RequestedOutput(name="probabilities", parameters={"classification": 2})
     tensor = from_numpy("x", floats([[1, 0, 0, 0], [0, 0, 0, 3]]))
-    call = sealed(SESSION, model, InferRequest(inputs=(tensor,), outputs=(asked,)))
-    whole = sealed(SESSION, model, InferRequest(inputs=(tensor,)))
+    call = seal_request(SESSION, model, InferRequest(inputs=(tensor,), outputs=(asked,)))
+    whole = seal_request(SESSION, model, InferRequest(inputs=(tensor,)))
     outside = Worker().serve(model).send(call.envelope, whole.envelope).finish()
     (found,) = outside.response(0, call).outputs
     (scores,) = outside.response(1, whole).outputs
@@ -181,7 +182,7 @@ def _made(model: ServedModel, action: str, index: int) -> list[tuple[bytes, Expe
     name = "z" if action == "bad name" else "x"
     request = InferRequest(inputs=(from_numpy(name, np.array([[value]])),))
     deadline_ms = NOW_MS - 1 if action == "expired" else DEADLINE_MS
-    call = sealed(SESSION, model, request, deadline_ms=deadline_ms)
+    call = seal_request(SESSION, model, request, deadline_ms=deadline_ms)
     data = call.envelope
     if action == "copy":
         return [(data, ("good", index, call)), (data, (action, index, call))]

@@ -19,7 +19,8 @@ from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.trusted.worker.serving.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
-from tests.support.models.served_models import job, loader, rows_job, sealed, served, specs
+from tests.support.models.served_models import loader, served, specs
+from tests.support.trusted.jobs import open_job, open_rows_job, seal_request
 from tests.support.trusted.worker import (
     SESSION,
     Worker,
@@ -72,7 +73,7 @@ def _request(times: int) -> InferRequest:
 
 
 def _call(model: ServedModel, times: int) -> OutgoingCall:
-    return sealed(SESSION, model, _request(times))
+    return seal_request(SESSION, model, _request(times))
 
 
 @pytest.mark.parametrize("runtime", RuntimeName)
@@ -97,7 +98,7 @@ def test_nothing_is_kept_of_a_large_run(runtime: RuntimeName) -> None:
     before = _data_bytes()
     # OpenVINO has two buffers for outputs.
     for times in (50_000_000, 1, 1):
-        ((found,),) = run_batch([job(model, _request(times))[0]], ["y"])
+        ((found,),) = run_batch([open_job(model, _request(times))[0]], ["y"])
         assert found.shape == (1, times)
         del found
     assert _data_bytes() - before < 64 * MIB
@@ -112,7 +113,7 @@ def test_slices_stop_when_their_outputs_are_too_large() -> None:
         max_batch=8,
     )
     with pytest.raises(InvalidInputError, match=f"over {MAX_OUTPUT_BYTES} bytes"):
-        run_batch([rows_job(model, 4096, width=1)], ["y"])
+        run_batch([open_rows_job(model, 4096, width=1)], ["y"])
     expanding = _expanding(RuntimeName.ONNX)
     many = InferRequest(
         inputs=(
@@ -121,8 +122,8 @@ def test_slices_stop_when_their_outputs_are_too_large() -> None:
         )
     )
     with _room(512 * MIB), pytest.raises(InvalidInputError, match="ask for fewer rows"):
-        run_batch([job(expanding, many)[0]], ["y"])
-    ((found,),) = run_batch([rows_job(model, 256, width=1)], ["y"])
+        run_batch([open_job(expanding, many)[0]], ["y"])
+    ((found,),) = run_batch([open_rows_job(model, 256, width=1)], ["y"])
     assert found.shape == (256, 2**16)
 
 
@@ -148,7 +149,7 @@ def test_inputs_that_cannot_be_prepared() -> None:
         max_batch=1,
     )
     image = cv2.imencode(".png", np.full((2, 2, 3), 7, np.uint8))[1].tobytes()
-    call = sealed(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
+    call = seal_request(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
     good = a_call(negation())
     with _room(100 * MIB):
         worker = Worker().serve(model, negation()).send(call.envelope, good.envelope)
@@ -160,7 +161,7 @@ def test_inputs_that_cannot_be_prepared() -> None:
 def test_a_request_that_cannot_be_opened_now() -> None:
     """Nothing of it was read, so it is refused in clear and may be sent again."""
     model = open_sized("Abs")
-    large = sealed(SESSION, model, a_request(np.ones((1, 16 * MIB), np.float32)))
+    large = seal_request(SESSION, model, a_request(np.ones((1, 16 * MIB), np.float32)))
     good = a_call(negation())
     with _room(32 * MIB):
         worker = Worker(max_body_bytes=96 * MIB).serve(model, negation())

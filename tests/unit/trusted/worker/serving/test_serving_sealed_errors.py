@@ -14,7 +14,8 @@ from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from tests.support.models import onnx_models
-from tests.support.models.served_models import sealed, served, specs
+from tests.support.models.served_models import served, specs
+from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.worker import (
     DEADLINE_MS,
     SESSION,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def _error(model: ServedModel, request: InferRequest, **settings: Any) -> tuple[str, str]:
-    call = sealed(SESSION, model, request)
+    call = seal_request(SESSION, model, request)
     return Worker(**settings).serve(model).send(call.envelope).finish().error(0, call)
 
 
@@ -70,9 +71,9 @@ def test_a_damaged_image_is_answered_sealed() -> None:
         image=ImagePreprocessing(input="x", width=2, height=2),
     )
     image = cv2.imencode(".png", np.full((2, 2, 3), 7, np.uint8))[1].tobytes()
-    good = sealed(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
+    good = seal_request(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
     bad_request = InferRequest(inputs=(Tensor.of_bytes("x", [image, image[:50]]),))
-    bad = sealed(SESSION, model, bad_request)
+    bad = seal_request(SESSION, model, bad_request)
     outside = Worker().serve(model).send(bad.envelope, good.envelope).finish()
     code, message = outside.error(0, bad)
     assert code == "invalid_input"
@@ -106,7 +107,7 @@ def test_one_bad_request_does_not_fail_its_batch() -> None:
     """When a batch fails, each of it is run alone, and only the one to blame has an error."""
     model = weak()
     indices = [0, 1, 77, 3, 2]
-    calls = [sealed(SESSION, model, a_request([[index]])) for index in indices]
+    calls = [seal_request(SESSION, model, a_request([[index]])) for index in indices]
     outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
     assert len(outside.frames) == 1
     code, message = outside.error(2, calls[2])
@@ -120,7 +121,7 @@ def test_an_answer_that_is_no_number_is_its_own_callers_affair() -> None:
     """NaN among the scores of one request leaves the others' classes as they are."""
     model = open_sized("Log")
     rows = [[1.0, 2.0], [-1.0, 1.0], [4.0, 3.0]]
-    calls = [sealed(SESSION, model, a_request(floats([row]), top=1)) for row in rows]
+    calls = [seal_request(SESSION, model, a_request(floats([row]), top=1)) for row in rows]
     outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
     assert outside.error(1, calls[1])[0] == "model_failed"
     for slot, index in ((0, 1), (2, 0)):
@@ -132,7 +133,7 @@ def test_no_classes_cannot_be_ranked() -> None:
     """A request for the best of nothing is answered, and so is the next one."""
     model = open_sized("Abs")
     calls = [
-        sealed(SESSION, model, a_request(np.ones((1, width), np.float32), top=1))
+        seal_request(SESSION, model, a_request(np.ones((1, width), np.float32), top=1))
         for width in (0, 3)
     ]
     outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
@@ -150,7 +151,7 @@ def test_an_output_that_no_tensor_can_hold_is_an_error() -> None:
         max_batch=1,
     )
     calls = [
-        sealed(SESSION, model, a_request(np.ones(shape, np.float32)))
+        seal_request(SESSION, model, a_request(np.ones(shape, np.float32)))
         for shape in ((0, 2**31 - 1), (1, 2))
     ]
     outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
@@ -169,7 +170,7 @@ def test_replies_over_the_limit_are_errors() -> None:
     code, message = _error(model, a_request(floats([[1]])), max_body_bytes=10_000)
     assert code == "invalid_input"
     assert "over the limit of 10000: ask for fewer rows" in message
-    call = sealed(SESSION, model, a_request(floats([[1]]), top=1))
+    call = seal_request(SESSION, model, a_request(floats([[1]]), top=1))
     outside = Worker(max_body_bytes=10_000).serve(model).send(call.envelope).finish()
     (tensor,) = outside.response(0, call).outputs
     assert tensor.elements() == [b"1:0"]
@@ -179,6 +180,6 @@ def test_a_request_of_many_rows_is_cut_into_batches() -> None:
     """More rows than the model takes at once come back in their order."""
     model = negation()
     values = floats(np.arange(27 * 4).reshape(27, 4))
-    call = sealed(SESSION, model, a_request(values))
+    call = seal_request(SESSION, model, a_request(values))
     outside = Worker().serve(model).send(call.envelope).finish()
     assert values_of(outside.response(0, call)) == (-values).tolist()
