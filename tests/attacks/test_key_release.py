@@ -11,8 +11,8 @@ import pytest
 
 from sealflow.attest.evidence import BoundClaims, Role
 from sealflow.documents.grant import open_grant
-from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import OpenError, RefusalCode
+from sealflow.owner import RevokedKind
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.key_release import CHALLENGE_LIFE_MS
 from sealflow.trusted.port import FatalError

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import OpenError, RefusalCode, UnavailableError
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import GROUP, Keyspace
 from sealflow.wire.envelope import decode, encode_refusal
 from tests.support.sealing.sealed_sessions import pair, parsed

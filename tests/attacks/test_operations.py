@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError, UnavailableError
+from sealflow.owner import Revoked, RevokedKind
 from sealflow.owner.client.inference import infer
 from sealflow.owner.http.steps import HttpRequest, HttpResponse
 from sealflow.trusted.worker.serving.keyring import ReplayFilter

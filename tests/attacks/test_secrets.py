@@ -18,9 +18,8 @@ from sealflow.errors import ConfigError, InvalidInputError
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
+from sealflow.owner import OwnerKey, create_owner_key, load_owner_key, load_policy
 from sealflow.owner.client.inference import open_answer
-from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
-from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.wire.domain import TrustDomain

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 
 from sealflow.documents.directory import SignedDirectory
-from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import DeliveryTracker
+from sealflow.owner import BrokerAddress, Revoked, RevokedKind
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.owner.trust.session import ServiceSession
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import ReplyHeader, decode
 from tests.support.enclaves.hosted_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result

@@ -17,8 +17,7 @@ from sealflow.errors import SealflowError
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.local.flink_cluster import FlinkCluster
 from sealflow.local.home import ClusterHome
-from sealflow.owner import AsyncClient, Client, QueueClient
-from sealflow.owner.models.packing import pack_folder
+from sealflow.owner import AsyncClient, Client, QueueClient, pack_folder
 from tests.chaos.hosts import Network
 from tests.chaos.load import Load, Running, by_gateway, by_queue, is_whole
 from tests.chaos.table import Row

@@ -17,8 +17,9 @@ from sealflow.attest.reports import (
     TcbStatus,
     TdxReport,
 )
-from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError
+from sealflow.owner import Requirements
 from tests.support.attestation.hardware_samples import (
     GENUINE,
     INDEX,

@@ -6,8 +6,8 @@ import pytest
 
 from sealflow.errors import QueueFullError, UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from tests.support.queue.server import Server
 from tests.support.queue.streams import INBOX, STREAM, inbox_of, raw_client, submit
 

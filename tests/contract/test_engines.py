@@ -15,8 +15,8 @@ import pytest
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.local.flink_cluster import client_tls
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from tests.support.cluster.engines import Engine, await_ended
 from tests.support.cluster.flink import installed_flink
 

@@ -13,8 +13,8 @@ import valkey
 from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import MAX_HOPS, DeliveryTracker, published_models
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
 from tests.support.cluster.gateway import DIGEST, KEYS, call
 

@@ -21,8 +21,8 @@ from sealflow.host.broker.embedded_server import wait_ready
 from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.connection import require_access
 from sealflow.streams.keys import Keyspace
 from tests.support.network.certificate_authority import Authority, Pair

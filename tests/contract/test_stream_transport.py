@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.errors import UnavailableError
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from tests.support.queue.broken_connection import ForgetfulProxy
 from tests.support.queue.streams import STREAM, raw_client, submit
 

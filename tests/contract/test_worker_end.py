@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.streams.address import BrokerAddress
+from sealflow.owner import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 from tests.support.cluster.local_cluster import TINY, RunningCluster

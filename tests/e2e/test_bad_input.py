@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 
 from sealflow.errors import InvalidInputError, MalformedError, OpenError, RefusalCode, RefusedError
+from sealflow.owner import ModelRef, load_policy
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.client.result import read_result
-from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
-from sealflow.wire.ids import ModelRef
 from tests.support.cluster.local_cluster import PHOTOS, RunningCluster
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ import psutil
 import pytest
 
 from sealflow.errors import SealflowError
-from sealflow.owner import InferResult
+from sealflow.owner import InferResult, load_policy
 from sealflow.owner.client.request import request_parts
-from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.envelope import MEDIA_TYPE
 from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow

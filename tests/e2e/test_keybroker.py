@@ -15,16 +15,13 @@ import pytest
 from sealflow.cli.owner.audit import read_records
 from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
-from sealflow.owner import InputQueue, OutputQueue
-from sealflow.owner.audit.log_audit import audit_log
-from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner import InputQueue, OutputQueue, audit_log, load_policy
 from tests.support.cluster.local_cluster import TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sealflow.owner import Client
-    from sealflow.owner.audit.log_audit import AuditedLog
+    from sealflow.owner import AuditedLog, Client
 
 X = {"x": [[1.0, 2.0, 3.0, 4.0]]}
 SHORT = {

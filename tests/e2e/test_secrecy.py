@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sealflow.owner.models.owner_key import load_owner_key
-from sealflow.owner.models.packing import pack_folder
+from sealflow.owner import load_owner_key, pack_folder
 from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster
 from tests.support.hosts.process_memory import found
 from tests.support.models.onnx_models import linear

@@ -14,7 +14,8 @@ from sealflow.attest.evidence import Evidence
 from sealflow.errors import SealflowError
 from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
-from sealflow.openinfer.tensor import DataType, Tensor
+from sealflow.openinfer.tensor import DataType
+from sealflow.owner import Tensor
 from sealflow.owner.trust.report import verify_directory
 from sealflow.package.container import read_package
 from sealflow.wire.envelope import decode

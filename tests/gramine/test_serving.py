@@ -18,9 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from sealflow.owner.audit.log_audit import audit_log
-from sealflow.owner.audit.receipt_proof import verify_receipt
-from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner import audit_log, load_policy, verify_receipt
 from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster
 from tests.support.enclaves.gramine_builds import LOAD
 from tests.support.models import onnx_models

@@ -9,7 +9,7 @@ import json
 from base64 import b64encode
 from pathlib import Path
 
-from sealflow.documents.revocation import RevokedKind
+from sealflow.owner import RevokedKind
 from tests.support.sealing.receipts import ReceiptService
 from tests.support.trusted.keybroker import OPERATOR, made
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sealflow.attest.evidence import Role
-from sealflow.attest.requirements import Requirements
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey, Requirements
 from sealflow.package.container import read_package, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite

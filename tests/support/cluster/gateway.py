@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.owner import ModelRef
 from sealflow.seal.exchange import OutgoingCall, Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
-from sealflow.wire.ids import ModelRef, RequestId
+from sealflow.wire.ids import RequestId
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.openinfer.binary import decode_request, encode_response
 from sealflow.openinfer.messages import InferResponse, TopClass
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
-from sealflow.openinfer.tensor import Tensor
+from sealflow.owner import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import IncomingCall, SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sealflow.documents.revocation import Revoked
     from sealflow.errors import RefusalCode
-    from sealflow.owner.client.result import InferResult
+    from sealflow.owner import InferResult
     from sealflow.package.manifest import ModelManifest
     from sealflow.seal.exchange import OutgoingCall
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Role
-from sealflow.owner.audit.receipt_proof import ReceiptProof, ReceiptRequest
+from sealflow.owner.audit.receipt_proof import ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
@@ -18,6 +18,7 @@ from tests.support.trusted.keybroker import NOW_MS, Instance, identity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealflow.owner import ReceiptProof
     from sealflow.trusted.identity.identity import EnclaveIdentity
 
 

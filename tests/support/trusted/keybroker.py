@@ -19,8 +19,7 @@ from sealflow.documents.revocation import (
     RevokedKind,
     SignedRevocationOrder,
 )
-from sealflow.owner.audit.log_audit import AuditedLog, audit_log
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import AuditedLog, OwnerKey, audit_log
 from sealflow.package.container import read_package, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity

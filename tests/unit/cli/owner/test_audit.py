@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.attest.evidence import Role
-from sealflow.documents.revocation import RevokedKind
+from sealflow.owner import RevokedKind
 from sealflow.owner.trust.policy_file import write_policy
 from tests.support.trusted.keybroker import Instance, identity, made
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.owner.models.owner_key import create_owner_key
+from sealflow.owner import create_owner_key
 from sealflow.wire.domain import TrustDomain
 from tests.support.cluster.local_cluster import TINY
 

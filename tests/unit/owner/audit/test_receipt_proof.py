@@ -10,8 +10,8 @@ import pytest
 
 from sealflow.attest.evidence import Role
 from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest
-from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.owner import RevokedKind
 from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
 from sealflow.wire.domain import TrustDomain

@@ -15,7 +15,7 @@ from sealflow.errors import (
     SealflowError,
     UnavailableError,
 )
-from sealflow.owner.models.packing import pack_folder
+from sealflow.owner import pack_folder
 from tests.support.cluster.local_cluster import TINY
 from tests.support.cluster.published_service import Published
 from tests.support.cluster.scripted_keybroker import ScriptedKeyBroker, error

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import (
     ConfigError,
     MalformedError,
     SealflowError,
     UnavailableError,
 )
+from sealflow.owner import Revoked, RevokedKind
 from tests.support.cluster.scripted_keybroker import ScriptedKeyBroker, error
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import ConfigError, EvidenceError, PolicyError
-from sealflow.owner.audit.log_audit import audit_log, describe
+from sealflow.owner import audit_log
+from sealflow.owner.audit.log_audit import describe
 from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.domain import TrustDomain

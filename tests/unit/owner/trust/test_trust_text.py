@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner.trust.report import TrustReport, verify_directory
+from sealflow.owner.trust.report import verify_directory
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
 from tests.support.cluster.published_service import NOW_MS, Published
+
+if TYPE_CHECKING:
+    from sealflow.owner import TrustReport
 
 
 def report() -> TrustReport:

@@ -13,7 +13,7 @@ from sealflow.documents.revocation import (
     RevokedKind,
     SignedRevocationOrder,
 )
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey
 from sealflow.package.publication import requirements_digest
 from sealflow.wire.domain import TrustDomain
 from tests.support.trusted.keybroker import (
