@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.package.container import read_package, seal_package
+from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
@@ -40,13 +40,15 @@ class Packed:
     def load(self, loading: ModelLoader) -> ServedModel:
         """Load it as a worker does."""
         package = bytearray(self.package)
-        return loading.load(package, self.digest, SIGNER, self.content_key, TrustDomain.SIMULATED)
+        return loading.load_package(
+            package, self.digest, SIGNER, self.content_key, TrustDomain.SIMULATED
+        )
 
 
 def packed(manifest: ModelManifest, files: Mapping[str, bytes]) -> Packed:
     """Pack files as their owner does."""
     package = seal_package(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
-    verified = read_package(package).verify(SIGNER)
+    verified = UnverifiedPackage.from_bytes(package).verify(SIGNER)
     return Packed(package=package, digest=verified.digest, content_key=verified.unwrap(OWNER))
 
 

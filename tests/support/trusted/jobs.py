@@ -12,7 +12,7 @@ from sealflow.openinfer.ndarray import from_numpy
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.trusted.worker.serving.batching import Job
-from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
 from tests.support.models.served_models import OWNER
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _SECRETS = SessionSecrets(1)
 def open_job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[Job, OutgoingCall]:
     """Seal, open and prepare a request, as far as the models; and what opens its reply."""
     call = seal_request(SESSION, model, request)
-    envelope = decode(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+    envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     incoming = open_request(envelope, OWNER, _SECRETS)
     inputs, rows = model.prepare(request)
     return Job(

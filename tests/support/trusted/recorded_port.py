@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from sealflow.openinfer.binary import decode_response
 from sealflow.seal.content import ContentKind, parse_error
-from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope, RefusalHeader
 from sealflow.wire.frames import FrameKind, decode_batch
 
 if TYPE_CHECKING:
@@ -45,20 +45,20 @@ class RecordedPort:
 
     def refusal(self, slot: int) -> RefusalCode:
         """Why a slot was refused in clear."""
-        header = decode(self.replies[slot], max_body_bytes=0).header
+        header = Envelope.from_bytes(self.replies[slot], max_body_bytes=0).header
         assert isinstance(header, RefusalHeader)
         return header.code
 
     def response(self, slot: int, call: OutgoingCall) -> InferResponse:
         """Open a slot's reply with the call that it answers."""
-        reply = decode(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+        reply = Envelope.from_bytes(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
         _, content = call.open_reply(reply)
         assert content.kind is ContentKind.INFER, parse_error(content)
         return decode_response(content.text, content.binary)
 
     def error(self, slot: int, call: OutgoingCall) -> tuple[str, str]:
         """Open a slot's reply and read code and message of the error inside."""
-        reply = decode(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+        reply = Envelope.from_bytes(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
         _, content = call.open_reply(reply)
         assert content.kind is ContentKind.ERROR
         return parse_error(content)

@@ -8,7 +8,7 @@ import pytest
 
 from sealflow.errors import ConfigError
 from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob
-from sealflow.host.settings import load
+from sealflow.host.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def test_jobs_that_cannot_work(tmp_path: Path, setting: str, says: str) -> None:
     path = tmp_path / "job.toml"
     path.write_text(setting)
     with pytest.raises(ConfigError, match=says) as caught:
-        load(path, FlinkJob)
+        load_settings(path, FlinkJob)
     assert str(path) in str(caught.value)
 
 
