@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.support.chart.helm_cluster import SECRETS, HelmCluster
-from tests.support.chart.rendering import RELEASE, TOOLS, HelmError, Release, merged
+from tests.support.chart.rendering import RELEASE, TOOLS, HelmError, Release, merge_values
 from tests.support.kubernetes.api.store import StatusError
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def test_an_upgrade_to_what_cannot_work(cluster: HelmCluster) -> None:
     cluster.install(Release(values=QUICK))
     before = cluster.get("StatefulSet", f"{RELEASE}-taskmanager")
     with pytest.raises(HelmError, match="its parts need"):
-        cluster.upgrade(Release(values=merged(QUICK, {"taskmanager": {"numberOfTaskSlots": 4}})))
+        cluster.upgrade(
+            Release(values=merge_values(QUICK, {"taskmanager": {"numberOfTaskSlots": 4}}))
+        )
     assert cluster.get("StatefulSet", f"{RELEASE}-taskmanager") == before
 
 

@@ -17,7 +17,7 @@ from tests.support.enclaves.gramine_builds import LOAD, Build, SignedEnclaves
 from tests.support.enclaves.gramine_direct import launcher
 from tests.support.enclaves.gramine_installation import (
     ROLES,
-    Place,
+    EnclaveFolder,
     gramine_folder,
     missing_programs,
     run,
@@ -48,7 +48,7 @@ def site() -> Iterator[SignedEnclaves]:
     """Build enclaves of this checkout."""
     with tempfile.TemporaryDirectory(prefix="sf-gramine-", dir="/tmp") as name:
         folder = Path(name)
-        place = Place(folder)
+        place = EnclaveFolder(folder)
         keys = (folder / "first.pem", folder / "second.pem")
         builds = []
         for key in keys:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.enclaves.enclave_folders import TEMPLATES
-from tests.support.enclaves.gramine_direct import replaced
+from tests.support.enclaves.gramine_direct import replace_file
 from tests.support.enclaves.gramine_installation import ROLES, run
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_changed_code(site: SignedEnclaves, file: str, roles: set[str]) -> None:
     """One changed byte of code gives another MRENCLAVE, to the enclaves that run it alone."""
     source = site.place.packages / "sealflow" / file
     content = source.read_bytes()
-    with replaced(source, content[:-1] + b" "):
+    with replace_file(source, content[:-1] + b" "):
         assert differing(site, measured(site)) == roles
 
 

@@ -19,12 +19,12 @@ from sealflow.documents.directory import SignedDirectory
 from sealflow.owner import Requirements
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.quote_bodies import sgx_body
 from tests.support.enclaves.attestation_files import AttestationFiles
 from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
-from tests.support.enclaves.gramine_direct import attesting_manifest, direct
+from tests.support.enclaves.gramine_direct import attesting_manifest, run_in_gramine
 from tests.support.enclaves.gramine_installation import ROLES, program
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.support.enclaves.gramine_builds import SignedEnclaves
 
 NOW_MS = 1000 * NOW_S
-LAB = Lab()
+LAB = DcapAuthority()
 
 
 def settings(role: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def quote(asked: bytes) -> bytes:
 @pytest.mark.parametrize("role", ROLES)
 def test_no_sgx(site: SignedEnclaves, role: str) -> None:
     """Without an enclave around it, it says `tee`."""
-    ended = direct(site.shipped / role, settings(role))
+    ended = run_in_gramine(site.shipped / role, settings(role))
     assert (ended.code, ended.frames) == (1, [(FrameKind.FATAL, b"tee")])
 
 

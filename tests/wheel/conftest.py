@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support.hosts.python_environments import ROOT, Uv, build_distributions, pins
+from tests.support.hosts.python_environments import ROOT, Uv, build_distributions, read_pins
 from tools.setup.pythons import find_flink_python, flink_note
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def make(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make
             what = (
                 f"sealflow[{extra}] @ {wheel.as_uri()}" if extra else f"sealflow @ {wheel.as_uri()}"
             )
-            listed = pins("flink.txt" if extra == "flink" else "constraints.txt")
+            listed = read_pins("flink.txt" if extra == "flink" else "constraints.txt")
             made[extra, python] = uv.make(folder, python, what, listed)
         return made[extra, python]
 

@@ -9,13 +9,13 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import Envelope, RefusalHeader
-from tests.support.cluster.gateway import PlayedEngine
+from tests.support.cluster.gateway import ScriptedEngine
 from tests.support.cluster.scripted_worker import ANSWERING, KEYS
 
 if TYPE_CHECKING:
     from sealflow.owner.queue.transport import StreamTransport
     from tests.support.cluster.scripted_worker import StartEngine
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
 def await_answers(owner: StreamTransport, count: int) -> dict[str, bytes]:
@@ -78,7 +78,7 @@ def test_workers_out_of_step(start: StartEngine, wrong: str, says: str) -> None:
     assert engine.stop() == 0
 
 
-def test_poison(start: StartEngine, owner: StreamTransport, queue: Server) -> None:
+def test_poison(start: StartEngine, owner: StreamTransport, queue: QueueServer) -> None:
     """A request that ends every worker is set aside; those in hand with it are tried alone."""
     start("""
 ready()
@@ -93,7 +93,7 @@ while True:
     found = await_answers(owner, 5)
     assert refused(found.pop("poison")) is RefusalCode.UNDELIVERABLE
     assert found == {name: f"re:{name}".encode() for name in "abcd"}
-    played = PlayedEngine(queue)
+    played = ScriptedEngine(queue)
     assert played.streams.depth(KEYS.dead_letters(KEYS.requests)).waiting == 1
     queue.delete(KEYS.dead_letters(KEYS.requests))
     played.close()

@@ -5,22 +5,22 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.support.cluster.gateway import PlayedEngine
+from tests.support.cluster.gateway import ScriptedEngine
 from tests.support.cluster.scripted_worker import KEYS
 
 if TYPE_CHECKING:
     from tests.support.cluster.scripted_worker import StartEngine
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
-def test_the_key_broker_is_asked(start: StartEngine, queue: Server) -> None:
+def test_the_key_broker_is_asked(start: StartEngine, queue: QueueServer) -> None:
     """A worker's request goes to the key broker and its answer comes back; silence is no answer."""
     engine = start("""
 send(FrameKind.CONTROL, b"who are you")
 say(answer=until(FrameKind.CONTROL).decode())
 until(FrameKind.BOOT)
 """)
-    played = PlayedEngine(queue)
+    played = ScriptedEngine(queue)
     delivery = played.take(KEYS.control)
     assert delivery.envelope == b"who are you"
     played.answer(delivery, b"it is me", KEYS.control)

@@ -12,7 +12,7 @@ from tests.support.cluster.scripted_service import KEYS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
     Script = Callable[[dict[str, Any]], object]
 
@@ -25,7 +25,7 @@ def error(code: str) -> dict[str, object]:
 class ScriptedKeyBroker:
     """Answers what comes to the key broker, as a test says."""
 
-    def __init__(self, queue: Server) -> None:
+    def __init__(self, queue: QueueServer) -> None:
         """Begin to answer."""
         self._streams = RedisStreams(queue.url)
         self._streams.ensure_group(KEYS.control)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.enclaves.gramine_installation import (
-        Place,
+        EnclaveFolder,
     )
 
 LOAD = {"threads": 1, "models": 10, "weights-mib": 170}
@@ -32,7 +32,7 @@ class SignedEnclaves:
     simulated TEE left in, for `LOAD`. `launch`: what starts these, for an engine.
     """
 
-    place: Place
+    place: EnclaveFolder
     keys: tuple[Path, Path]
     builds: tuple[Build, Build]
     shipped: Path

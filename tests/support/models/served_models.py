@@ -30,7 +30,7 @@ OWNER = OpeningKey.generate(Suite.SIMULATED_X25519)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
+class PackedModel:
     """A package and what a grant says about it."""
 
     package: bytes
@@ -45,21 +45,21 @@ class Packed:
         )
 
 
-def packed(manifest: ModelManifest, files: Mapping[str, bytes]) -> Packed:
+def pack_model(manifest: ModelManifest, files: Mapping[str, bytes]) -> PackedModel:
     """Pack files as their owner does."""
     package = seal_package(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
     verified = UnverifiedPackage.from_bytes(package).verify(SIGNER)
-    return Packed(package=package, digest=verified.digest, content_key=verified.unwrap(OWNER))
+    return PackedModel(package=package, digest=verified.digest, content_key=verified.unwrap(OWNER))
 
 
-def loader(
+def make_loader(
     runtime: RuntimeName | None = None, *, max_batch: int = 0, max_pixels: int = 10_000_000
 ) -> ModelLoader:
     """Loading as a worker with one thread has it."""
     return ModelLoader(runtime=runtime, threads=1, max_batch=max_batch, max_pixels=max_pixels)
 
 
-def example(name: str) -> tuple[ModelManifest, dict[str, bytes]]:
+def read_example(name: str) -> tuple[ModelManifest, dict[str, bytes]]:
     """An example's manifest and files."""
     folder = EXAMPLES / name
     table = tomllib.loads((folder / "model.toml").read_text())
@@ -67,7 +67,7 @@ def example(name: str) -> tuple[ModelManifest, dict[str, bytes]]:
     return manifest, {path: (folder / path).read_bytes() for path in manifest.files}
 
 
-def specs(**given: tuple[DataType, list[int]]) -> tuple[TensorSpec, ...]:
+def tensor_specs(**given: tuple[DataType, list[int]]) -> tuple[TensorSpec, ...]:
     """Specifications by name."""
     return tuple(
         TensorSpec(name=name, datatype=datatype, shape=tuple(shape))
@@ -81,22 +81,22 @@ def onnx_manifest(name: str = "m", **changes: Any) -> ModelManifest:
         "version": "1",
         "format": ModelFormat.ONNX,
         "file": "model.onnx",
-        "inputs": specs(x=(DataType.FP32, [-1, 4])),
-        "outputs": specs(y=(DataType.FP32, [-1, 4])),
+        "inputs": tensor_specs(x=(DataType.FP32, [-1, 4])),
+        "outputs": tensor_specs(y=(DataType.FP32, [-1, 4])),
         "max_batch": 8,
     }
     return ModelManifest(name=name, **{**settings, **changes})
 
 
-def served(
+def load_model(
     model: bytes, name: str = "m", *, loading: ModelLoader | None = None, **changes: Any
 ) -> ServedModel:
     """Pack and load an ONNX model."""
     manifest = onnx_manifest(name, **changes)
-    return packed(manifest, {manifest.file: model}).load(loading or loader())
+    return pack_model(manifest, {manifest.file: model}).load(loading or make_loader())
 
 
-ANY = specs(x=(DataType.FP32, [-1, -1])), specs(y=(DataType.FP32, [-1, -1]))
+ANY = tensor_specs(x=(DataType.FP32, [-1, -1])), tensor_specs(y=(DataType.FP32, [-1, -1]))
 
 
 @cache
@@ -104,4 +104,4 @@ def any_negation(name: str, max_batch: int) -> ServedModel:
     """Gives -x of rows of any length."""
     inputs, outputs = ANY
     model = onnx_models.elementwise("Neg")
-    return served(model, name, inputs=inputs, outputs=outputs, max_batch=max_batch)
+    return load_model(model, name, inputs=inputs, outputs=outputs, max_batch=max_batch)

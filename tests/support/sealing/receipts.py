@@ -13,7 +13,7 @@ from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import ModelRef
-from tests.support.trusted.keybroker import NOW_MS, Instance, identity
+from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, make_identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +40,9 @@ class ReceiptService:
 
     def __init__(self) -> None:
         """Publish a model, and grant it to a worker."""
-        self.broker = Instance().lead()
+        self.broker = KeyBrokerInstance().lead()
         self.digest: str = self.broker.publish("m")["digest"]
-        self.worker: EnclaveIdentity = identity(Role.WORKER)
+        self.worker: EnclaveIdentity = make_identity(Role.WORKER)
         self.grant = self.broker.grant(self.worker)
         self.clock = HostClock(NOW_MS)
 

@@ -32,7 +32,7 @@ SESSION = Session.start(OWNER.sealing)
 _SECRETS = SessionSecrets(1)
 
 
-def open_job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[Job, OutgoingCall]:
+def make_job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[Job, OutgoingCall]:
     """Seal, open and prepare a request, as far as the models; and what opens its reply."""
     call = seal_request(SESSION, model, request)
     envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
@@ -43,9 +43,9 @@ def open_job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[
     ), call
 
 
-def open_rows_job(
+def make_rows_job(
     model: ServedModel, rows: int, width: int = 2, start: float = 0, slot: int = 0
 ) -> Job:
     """A job of so many rows of different values, at the models already."""
     values = np.arange(start, start + rows * width, dtype=np.float32).reshape(rows, width)
-    return open_job(model, InferRequest(inputs=(from_numpy("x", values),)), slot)[0]
+    return make_job(model, InferRequest(inputs=(from_numpy("x", values),)), slot)[0]

@@ -11,15 +11,15 @@ import pytest
 from sealflow.cli.main import main
 from sealflow.owner.trust.policy_file import write_policy
 from tests.support.cluster.command_line import CommandResult
-from tests.support.cluster.gateway import RunningGateway
-from tests.support.cluster.scripted_service import PlayedService
+from tests.support.cluster.gateway import GatewayProcess
+from tests.support.cluster.scripted_service import ScriptedService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.cluster.command_line import RunCommand
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
 @pytest.fixture
@@ -45,23 +45,23 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def played(queue: Server) -> Iterator[PlayedService]:
+def played(queue: QueueServer) -> Iterator[ScriptedService]:
     """A service with the model m, which takes images."""
-    running = PlayedService(queue)
+    running = ScriptedService(queue)
     running.publish(running.published.with_image_model())
     yield running
     running.close()
 
 
 @pytest.fixture(scope="module")
-def gateway(queue: Server, played: PlayedService) -> Iterator[RunningGateway]:
+def gateway(queue: QueueServer, played: ScriptedService) -> Iterator[GatewayProcess]:
     """A gateway on the queue, which sees the directory from its start."""
-    with RunningGateway(queue, packages_dir=str(queue.folder / "packages")) as running:
+    with GatewayProcess(queue, packages_dir=str(queue.folder / "packages")) as running:
         yield running
 
 
 @pytest.fixture
-def reach(tmp_path: Path, gateway: RunningGateway, played: PlayedService) -> tuple[str, ...]:
+def reach(tmp_path: Path, gateway: GatewayProcess, played: ScriptedService) -> tuple[str, ...]:
     """The options that find the service."""
     policy = tmp_path / "client.toml"
     write_policy(policy, played.published.policy)

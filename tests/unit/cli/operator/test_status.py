@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.cluster.command_line import RunCommand
-    from tests.support.cluster.gateway import RunningGateway
+    from tests.support.cluster.gateway import GatewayProcess
 
 GOOD: dict[str, Any] = {
     "deployment": "test",
@@ -57,7 +57,7 @@ def answering() -> Iterator[Callable[[int, bytes], str]]:
         server.stop()
 
 
-def test_status(run: RunCommand, reach: tuple[str, ...], gateway: RunningGateway) -> None:
+def test_status(run: RunCommand, reach: tuple[str, ...], gateway: GatewayProcess) -> None:
     """A table for people, with what is missing; one document for machines."""
     shown = run("status", *reach)
     assert "not ready: no worker is ready" in " ".join(shown.out.split())

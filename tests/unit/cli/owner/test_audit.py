@@ -11,24 +11,24 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.owner import RevokedKind
 from sealflow.owner.trust.policy_file import write_policy
-from tests.support.trusted.keybroker import Instance, identity, made
+from tests.support.trusted.keybroker import KeyBrokerInstance, keybroker_deployment, make_identity
 
 if TYPE_CHECKING:
     from tests.support.cluster.command_line import RunCommand
-    from tests.support.cluster.scripted_service import PlayedService
+    from tests.support.cluster.scripted_service import ScriptedService
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> tuple[str, ...]:
     """A log with a publication, a grant and a revocation; and the options to read it."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     broker.publish("m")
-    worker = identity(Role.WORKER)
+    worker = make_identity(Role.WORKER)
     broker.grant(worker)
     broker.revoke(RevokedKind.WORKER, worker.instance)
     path, policy = tmp_path / "log", tmp_path / "client.toml"
     path.write_bytes(b"".join(record + b"\n" for record in broker.records))
-    write_policy(policy, made().deployment.policy(Role.KEY_BROKER))
+    write_policy(policy, keybroker_deployment().deployment.policy(Role.KEY_BROKER))
     return str(path), "--policy", str(policy)
 
 
@@ -96,7 +96,7 @@ def test_logs_that_are_not_there(run: RunCommand, log: tuple[str, ...], tmp_path
 
 
 def test_log_that_cannot_be_written(
-    run: RunCommand, reach: tuple[str, ...], service: PlayedService, tmp_path: Path
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, tmp_path: Path
 ) -> None:
     """A log file in a folder that is not there is named, without a traceback."""
     done = run("log", "fetch", tmp_path / "absent" / "log", *reach)

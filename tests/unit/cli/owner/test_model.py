@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.cluster.command_line import RunCommand
-    from tests.support.cluster.scripted_service import PlayedService
+    from tests.support.cluster.scripted_service import ScriptedService
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_packing_without_a_key(run: RunCommand, tmp_path: Path) -> None:
     assert "sealflow" in done.err
 
 
-def test_model_list(run: RunCommand, reach: tuple[str, ...], service: PlayedService) -> None:
+def test_model_list(run: RunCommand, reach: tuple[str, ...], service: ScriptedService) -> None:
     """The verified models, for people and for machines."""
     words = run("model", "list", *reach).out.split()
     assert {"m:1", "yes", "BYTES", "(or"} <= set(words)
@@ -68,7 +68,7 @@ def test_model_list(run: RunCommand, reach: tuple[str, ...], service: PlayedServ
 
 
 def test_publish_without_a_key_broker(
-    run: RunCommand, reach: tuple[str, ...], service: PlayedService, tmp_path: Path
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, tmp_path: Path
 ) -> None:
     """Publishing to a key broker that does not answer is tried, then said."""
     key = tmp_path / "owner.key"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.owner.trust.policy_file import write_policy
-from tests.support.cluster.published_service import Published
-from tests.support.cluster.scripted_service import PlayedService, now_ms
+from tests.support.cluster.published_service import PublishedService
+from tests.support.cluster.scripted_service import ScriptedService, now_ms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.cluster.command_line import RunCommand
 
 
-def test_verify(run: RunCommand, reach: tuple[str, ...], service: PlayedService) -> None:
+def test_verify(run: RunCommand, reach: tuple[str, ...], service: ScriptedService) -> None:
     """The report says loudly that this is a simulation; as JSON it is one document."""
     shown = run("verify", *reach)
     assert shown.code == 0
@@ -27,7 +27,9 @@ def test_verify(run: RunCommand, reach: tuple[str, ...], service: PlayedService)
     assert said.err == ""
 
 
-def test_verify_by_address(run: RunCommand, reach: tuple[str, ...], service: PlayedService) -> None:
+def test_verify_by_address(
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService
+) -> None:
     """The gateway can be named without an option, too."""
     assert run("verify", reach[1], *reach[2:], "--json").json["url"] == reach[1]
 
@@ -35,7 +37,7 @@ def test_verify_by_address(run: RunCommand, reach: tuple[str, ...], service: Pla
 def test_verify_refuses(run: RunCommand, reach: tuple[str, ...], tmp_path: Path) -> None:
     """A service of another policy: exit code 3, what not to do, and the reason as JSON."""
     policy = tmp_path / "other.toml"
-    write_policy(policy, Published.create(now_ms()).policy)
+    write_policy(policy, PublishedService.create(now_ms()).policy)
     shown = run("verify", *reach[:2], "--policy", policy)
     assert shown.code == 3
     assert "NOT VERIFIED" in shown.out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.support.cluster.gateway import RunningGateway
+    from tests.support.cluster.gateway import GatewayProcess
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ("PUT", f"/v1/envelopes/{'ab' * 16}", "GET, HEAD"),
     ],
 )
-def test_other_methods(gateway: RunningGateway, method: str, path: str, allowed: str) -> None:
+def test_other_methods(gateway: GatewayProcess, method: str, path: str, allowed: str) -> None:
     """A method that a path does not take is told which it takes."""
     answer = gateway.http.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
@@ -29,7 +29,7 @@ def test_other_methods(gateway: RunningGateway, method: str, path: str, allowed:
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v1/envelopes/a/b", "//v1/directory", "/V1/directory"]
 )
-def test_other_paths(gateway: RunningGateway, path: str) -> None:
+def test_other_paths(gateway: GatewayProcess, path: str) -> None:
     """A path where nothing is says where to look."""
     answer = gateway.http.get(path)
     assert answer.status_code == 404

@@ -12,17 +12,17 @@ from sealflow.errors import (
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.owner import Client
 from sealflow.owner.http import gateway_api
-from tests.support.cluster.scripted_service import KEYS, PlayedService
+from tests.support.cluster.scripted_service import KEYS, ScriptedService
 
 if TYPE_CHECKING:
-    from tests.support.cluster.gateway import RunningGateway
-    from tests.support.queue.server import Server
+    from tests.support.cluster.gateway import GatewayProcess
+    from tests.support.queue.server import QueueServer
 
 
 def test_log_without_end(
-    gateway: RunningGateway,
-    service: PlayedService,
-    queue: Server,
+    gateway: GatewayProcess,
+    service: ScriptedService,
+    queue: QueueServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A host that serves records forever is not read forever."""

@@ -8,25 +8,25 @@ import pytest
 
 from sealflow.owner import Client
 from sealflow.owner.models import publish, revoke
-from tests.support.cluster.gateway import RunningGateway
+from tests.support.cluster.gateway import GatewayProcess
 from tests.support.cluster.scripted_keybroker import ScriptedKeyBroker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.cluster.scripted_service import PlayedService
-    from tests.support.queue.server import Server
+    from tests.support.cluster.scripted_service import ScriptedService
+    from tests.support.queue.server import QueueServer
 
 
 @pytest.fixture(scope="module")
-def gateway(queue: Server, played: PlayedService) -> Iterator[RunningGateway]:
+def gateway(queue: QueueServer, played: ScriptedService) -> Iterator[GatewayProcess]:
     """A gateway that stores packages."""
-    with RunningGateway(queue, packages_dir=str(queue.folder / "packages")) as running:
+    with GatewayProcess(queue, packages_dir=str(queue.folder / "packages")) as running:
         yield running
 
 
 @pytest.fixture
-def keybroker(queue: Server, service: PlayedService) -> Iterator[ScriptedKeyBroker]:
+def keybroker(queue: QueueServer, service: ScriptedService) -> Iterator[ScriptedKeyBroker]:
     """The key broker."""
     running = ScriptedKeyBroker(queue)
     yield running
@@ -34,7 +34,7 @@ def keybroker(queue: Server, service: PlayedService) -> Iterator[ScriptedKeyBrok
 
 
 @pytest.fixture
-def client(gateway: RunningGateway, service: PlayedService) -> Iterator[Client]:
+def client(gateway: GatewayProcess, service: ScriptedService) -> Iterator[Client]:
     """An owner's client."""
     with Client(gateway.url, policy=service.published.policy) as made:
         yield made

@@ -17,9 +17,9 @@ from sealflow.errors import (
 )
 from sealflow.owner import pack_folder
 from tests.support.cluster.local_cluster import TINY
-from tests.support.cluster.published_service import Published
+from tests.support.cluster.published_service import PublishedService
 from tests.support.cluster.scripted_keybroker import ScriptedKeyBroker, error
-from tests.support.cluster.scripted_service import PlayedService, now_ms
+from tests.support.cluster.scripted_service import ScriptedService, now_ms
 
 if TYPE_CHECKING:
     from sealflow.owner import Client
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def package(played: PlayedService) -> bytes:
+def package(played: ScriptedService) -> bytes:
     """A package of the owner."""
     return pack_folder(TINY, played.published.site.owner)
 
 
-def proving(service: PlayedService, then: object, **claims: Any) -> Script:
+def proving(service: ScriptedService, then: object, **claims: Any) -> Script:
     """Prove oneself when asked, and answer all else alike."""
 
     def answer(request: dict[str, Any]) -> object:
@@ -56,7 +56,7 @@ def proving(service: PlayedService, then: object, **claims: Any) -> Script:
 def test_publishing(
     client: Client,
     keybroker: ScriptedKeyBroker,
-    service: PlayedService,
+    service: ScriptedService,
     package: bytes,
     case: tuple[object, type[SealflowError], str],
 ) -> None:
@@ -69,10 +69,10 @@ def test_publishing(
 
 
 def test_no_key_for_the_unproved(
-    client: Client, keybroker: ScriptedKeyBroker, service: PlayedService, package: bytes
+    client: Client, keybroker: ScriptedKeyBroker, service: ScriptedService, package: bytes
 ) -> None:
     """A key broker that proves something else, or nothing, or too late, gets no content key."""
-    stranger = Published.create(now_ms())
+    stranger = PublishedService.create(now_ms())
     scripts: list[Script] = [
         proving(service, {}, nonce="11" * 32),
         proving(service, {}, deployment="other"),
@@ -89,11 +89,11 @@ def test_no_key_for_the_unproved(
 
 
 def test_packages_of_others(
-    client: Client, keybroker: ScriptedKeyBroker, service: PlayedService, package: bytes
+    client: Client, keybroker: ScriptedKeyBroker, service: ScriptedService, package: bytes
 ) -> None:
     """A package that is damaged, of another owner, or not there, is refused before it is sent."""
     owner = service.published.site.owner
-    stranger = Published.create(now_ms()).site.owner
+    stranger = PublishedService.create(now_ms()).site.owner
     for content, key in ((package, stranger), (package[:1000], owner), (b"nonsense", owner)):
         with pytest.raises((BundleError, EvidenceError, MalformedError, ConfigError)):
             client.publish(content, key)

@@ -17,7 +17,7 @@ from tests.support.cluster.scripted_keybroker import ScriptedKeyBroker, error
 
 if TYPE_CHECKING:
     from sealflow.owner import Client
-    from tests.support.cluster.scripted_service import PlayedService
+    from tests.support.cluster.scripted_service import ScriptedService
 
 REVOKED = Revoked(kind=RevokedKind.MODEL, id="cd" * 32)
 
@@ -38,7 +38,7 @@ REVOKED = Revoked(kind=RevokedKind.MODEL, id="cd" * 32)
 def test_revoking(
     client: Client,
     keybroker: ScriptedKeyBroker,
-    service: PlayedService,
+    service: ScriptedService,
     answer: object,
     kind: type[SealflowError],
     says: str,

@@ -9,7 +9,7 @@ from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.owner.trust.report import verify_directory
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
-from tests.support.cluster.published_service import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, PublishedService
 
 if TYPE_CHECKING:
     from sealflow.owner import TrustReport
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def report() -> TrustReport:
     """A report on a simulated service."""
-    published = Published.create()
+    published = PublishedService.create()
     return verify_directory(published.document(), published.policy, NOW_MS)[0]
 
 

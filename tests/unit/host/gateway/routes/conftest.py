@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import valkey
 
-from tests.support.cluster.gateway import RunningGateway
+from tests.support.cluster.gateway import GatewayProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
 @pytest.fixture
-def raw(queue: Server) -> Iterator[Any]:
+def raw(queue: QueueServer) -> Iterator[Any]:
     """The broker as the other processes of the cluster write to it; empty in the end."""
     with valkey.Valkey.from_url(queue.url) as client:
         yield client
@@ -24,7 +24,7 @@ def raw(queue: Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-def fresh(queue: Server, raw: Any) -> Iterator[RunningGateway]:
+def fresh(queue: QueueServer, raw: Any) -> Iterator[GatewayProcess]:
     """A gateway that has seen no directory yet."""
-    with RunningGateway(queue) as running:
+    with GatewayProcess(queue) as running:
         yield running

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.cluster.gateway import KEYS, PlayedEngine, RunningGateway, await_answer
+from tests.support.cluster.gateway import KEYS, GatewayProcess, ScriptedEngine, await_answer
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 DIRECTORY = b'{"evidence": {"tee": "sgx"}, "payload": 1}'
 
@@ -25,19 +25,19 @@ def say(raw: Any, component: str, instance: str = "one", **facts: object) -> Non
     raw.set(KEYS.status(component, instance), text, px=60_000)
 
 
-def seen(gateway: RunningGateway, word: str) -> httpx.Response:
+def seen(gateway: GatewayProcess, word: str) -> httpx.Response:
     """Wait until the status has a word."""
     return await_answer(lambda: gateway.http.get("/v1/status"), lambda answer: word in answer.text)
 
 
-def test_alive(gateway: RunningGateway) -> None:
+def test_alive(gateway: GatewayProcess) -> None:
     """It lives, whatever else does not."""
     assert gateway.http.get("/v2/health/live").json() == {"live": True}
     head = gateway.http.head("/v2/health/live")
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "13")
 
 
-def test_ready_and_not(fresh: RunningGateway, raw: Any) -> None:
+def test_ready_and_not(fresh: GatewayProcess, raw: Any) -> None:
     """Ready is who has a directory and a worker; others say what is missing."""
 
     def ready() -> httpx.Response:
@@ -59,7 +59,7 @@ def test_ready_and_not(fresh: RunningGateway, raw: Any) -> None:
     assert await_answer(ready, lambda answer: answer.status_code == 200).json() == {"ready": True}
 
 
-def test_status(fresh: RunningGateway, raw: Any, engine: PlayedEngine) -> None:
+def test_status(fresh: GatewayProcess, raw: Any, engine: ScriptedEngine) -> None:
     """All that processes say of themselves, sorted; what the queue holds; what is missing."""
     say(raw, "engine", workers=[{"ready": True}])
     say(raw, "control", pid=7)
@@ -77,7 +77,7 @@ def test_status(fresh: RunningGateway, raw: Any, engine: PlayedEngine) -> None:
 
 
 @pytest.fixture
-def ready(fresh: RunningGateway, raw: Any) -> RunningGateway:
+def ready(fresh: GatewayProcess, raw: Any) -> GatewayProcess:
     """A gateway that has all that it needs."""
     raw.set(KEYS.directory, DIRECTORY)
     say(raw, "engine", workers=[{"ready": True}])
@@ -88,7 +88,7 @@ def ready(fresh: RunningGateway, raw: Any) -> RunningGateway:
 
 
 @pytest.mark.parametrize("path", ["/v1/status", "/v2/health/ready"])
-def test_a_broker_that_hangs(ready: RunningGateway, queue: Server, path: str) -> None:
+def test_a_broker_that_hangs(ready: GatewayProcess, queue: QueueServer, path: str) -> None:
     """A probe that waits for 5 s is told, the next ones at once; and so is that it is back."""
     queue.pause()
     try:
@@ -103,7 +103,7 @@ def test_a_broker_that_hangs(ready: RunningGateway, queue: Server, path: str) ->
     await_answer(lambda: ready.http.get(path), lambda answer: answer.status_code == 200)
 
 
-def test_a_broker_that_is_slow(ready: RunningGateway, queue: Server) -> None:
+def test_a_broker_that_is_slow(ready: GatewayProcess, queue: QueueServer) -> None:
     """Answers that take their time are waited for: nobody is told that it is away."""
     answers = []
     ended = threading.Event()
@@ -128,7 +128,7 @@ def test_a_broker_that_is_slow(ready: RunningGateway, queue: Server) -> None:
     assert set(answers) == {200}
 
 
-def test_nonsense_in_the_broker(fresh: RunningGateway, raw: Any) -> None:
+def test_nonsense_in_the_broker(fresh: GatewayProcess, raw: Any) -> None:
     """Statuses that are none do not hide the others, nor end a gateway."""
     nonsense = (b"", b"\xff\xfe", b"[]", b"7", b"{", b"[" * 100_000, b'{"component": [1]}')
     for number, text in enumerate(nonsense):
@@ -138,7 +138,7 @@ def test_nonsense_in_the_broker(fresh: RunningGateway, raw: Any) -> None:
     assert fresh.http.get("/v2/health/ready").status_code == 503
 
 
-def test_figures(fresh: RunningGateway) -> None:
+def test_figures(fresh: GatewayProcess) -> None:
     """Requests are counted by method, route and status; strangers' paths make no new figures."""
     fresh.http.get("/v2/health/live")
     for path in ("/a", "/b", "/c/d"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.cluster.gateway import KEYS, PlayedEngine, RunningGateway, await_answer
+from tests.support.cluster.gateway import KEYS, GatewayProcess, ScriptedEngine, await_answer
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 JSON = {"content-type": "application/json"}
 
 
-def control(gateway: RunningGateway, text: bytes = b'{"op":"describe"}') -> httpx.Response:
+def control(gateway: GatewayProcess, text: bytes = b'{"op":"describe"}') -> httpx.Response:
     """Ask the key broker."""
     return gateway.http.post("/v1/control", content=text, headers=JSON)
 
 
 def test_the_key_broker_answers(
-    gateway: RunningGateway, engine: PlayedEngine, pool: ThreadPoolExecutor
+    gateway: GatewayProcess, engine: ScriptedEngine, pool: ThreadPoolExecutor
 ) -> None:
     """What it is asked and what it says pass through unchanged."""
     answer = pool.submit(control, gateway, b'{"op": "x",  "n": 1}')
@@ -33,7 +33,7 @@ def test_the_key_broker_answers(
     assert answer.result().content == b'{"error": {"code": "no"}}'
 
 
-def test_the_key_broker_is_silent(gateway: RunningGateway, engine: PlayedEngine) -> None:
+def test_the_key_broker_is_silent(gateway: GatewayProcess, engine: ScriptedEngine) -> None:
     """No answer in time is 504 that names the process to look at."""
     answer = control(gateway)
     assert answer.status_code == 504
@@ -41,7 +41,7 @@ def test_the_key_broker_is_silent(gateway: RunningGateway, engine: PlayedEngine)
 
 
 def test_the_key_broker_is_busy(
-    gateway: RunningGateway, engine: PlayedEngine, pool: ThreadPoolExecutor
+    gateway: GatewayProcess, engine: ScriptedEngine, pool: ThreadPoolExecutor
 ) -> None:
     """Requests to it are bounded by themselves, not by those to workers."""
     waiting = [pool.submit(control, gateway) for _ in range(2)]
@@ -56,21 +56,21 @@ def test_the_key_broker_is_busy(
 @pytest.mark.parametrize(
     "text", [b"", b"[", b"[]", b"7", b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b"[" * 100_000]
 )
-def test_control_requests_that_are_none(gateway: RunningGateway, text: bytes) -> None:
+def test_control_requests_that_are_none(gateway: GatewayProcess, text: bytes) -> None:
     """What is no JSON object never comes to the key broker."""
     answer = control(gateway, text)
     assert answer.status_code == 400
     assert "send one JSON object" in answer.json()["error"]
 
 
-def test_control_requests_of_other_types(gateway: RunningGateway) -> None:
+def test_control_requests_of_other_types(gateway: GatewayProcess) -> None:
     """A form or a text is told what to send, before it is read."""
     answer = gateway.http.post("/v1/control", data={"op": "describe"})
     assert answer.status_code == 415
     assert "application/json" in answer.json()["error"]
 
 
-def test_control_requests_too_large(gateway: RunningGateway) -> None:
+def test_control_requests_too_large(gateway: GatewayProcess) -> None:
     """A control request is at most a mebibyte."""
     answer = control(gateway, b'{"a": "' + b"x" * 2**20 + b'"}')
     assert answer.status_code == 413
@@ -80,7 +80,7 @@ def test_control_requests_too_large(gateway: RunningGateway) -> None:
 DIRECTORY = b'{"evidence": {"tee": "sgx"}, "payload": 1}'
 
 
-def test_directory(fresh: RunningGateway, raw: Any) -> None:
+def test_directory(fresh: GatewayProcess, raw: Any) -> None:
     """503 before there is one; then its bytes, with a tag that saves sending them again."""
 
     def directory(**headers: str) -> httpx.Response:
@@ -104,7 +104,7 @@ def test_directory(fresh: RunningGateway, raw: Any) -> None:
     assert fresh.http.get("/nothing").headers["sealflow-simulated"] == "true"
 
 
-def test_log(gateway: RunningGateway, raw: Any) -> None:
+def test_log(gateway: GatewayProcess, raw: Any) -> None:
     """Records from a number on, one a line, at most 500."""
     for number in range(1, 503):
         raw.xadd(KEYS.log, {"e": b"record %d" % number}, id=f"{number}-1")
@@ -116,7 +116,7 @@ def test_log(gateway: RunningGateway, raw: Any) -> None:
 
 
 @pytest.mark.parametrize("number", ["", "-1", "x", "1.0", "9" * 16, "1 2", "%00"])
-def test_numbers_of_no_record(gateway: RunningGateway, number: str) -> None:
+def test_numbers_of_no_record(gateway: GatewayProcess, number: str) -> None:
     """What is no number is told how to write one."""
     answer = gateway.http.get(f"/v1/log/{number}")
     assert answer.status_code == 400
