@@ -277,8 +277,6 @@ def test_missing_package(place: Path) -> None:
     """A package on the list that is not installed is named."""
     says = r"package cv2 is missing: install requirements/trusted\.txt"
     with pytest.raises(ConfigError, match=says):
-        ConfigError, match=r"package cv2 is missing: install requirements/trusted\.txt"
-    ):
         CliRunner().invoke(enclave, build(place, "worker"), catch_exceptions=False)
 
 
