@@ -33,7 +33,7 @@ def test_the_life_of_a_release(cluster: HelmCluster) -> None:
     """Install, test, upgrade, roll back, uninstall: each leaves what it should."""
     cluster.add_secrets()
     said = cluster.install(Release())
-    assert "SIMULATED TEE: this protects nothing" in said
+    assert "SIMULATED TEE: nothing is protected" in said
     assert cluster.names("StatefulSet") == {
         f"{RELEASE}-{n}" for n in ("broker", "keybroker", "taskmanager")
     }

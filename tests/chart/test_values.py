@@ -194,7 +194,7 @@ REFUSED: Final[dict[str, tuple[Release, str]]] = {
     ),
     "broker over its limit": (
         Release(values={"broker": {"maxMemory": "2Gi"}}),
-        "the kernel would end the broker",
+        "the kernel kills the broker",
     ),
     "too little EPC": (
         Release(presets=("sgx",), values={"taskmanager": {"epc": "1Gi"}}),

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes Flink's folder of settings with what only the pod knows, then becomes the program.
-# The password of the stores stands in a file in memory, never in a variable or on a command line.
+# Writes Flink's configuration, with values that are known in the pod only, then starts the program.
+# The password of the stores is in a file in memory, never in a variable or on a command line.
 set -eu
 umask 077
 export FLINK_CONF_DIR=/run/flink/conf FLINK_LOG_DIR=/tmp
@@ -14,11 +14,11 @@ for side in internal rest; do
     for name in keystore-password key-password truststore-password; do
       printf 'security.ssl.%s.%s: "%s"\n' "$side" "$name" "$(cat "$password")" >> "$config"
     done
-    # Flink would say this somewhere in a stack trace, and keytool comes with its Java.
+    # Checked here, as Flink reports a wrong password only in a stack trace. Java contains keytool.
     if ! said=$("$JAVA_HOME/bin/keytool" -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC -J-XX:-UsePerfData -list \
       -storetype PKCS12 -keystore "$password.p12" -storepass:file "$password" 2>&1); then
-      echo "$password.p12 does not open with the password in $password; put both Secrets, of the certificate and of the" \
-        "password, from one run of 'sealflow keys' ($said)" >&2
+      echo "$password.p12 does not open with the password in $password: install the Secrets of certificate and password" \
+        "from the same key folder of 'sealflow keys' ($said)" >&2
       exit 1
     fi
   fi
@@ -27,7 +27,7 @@ case "$1" in
   taskmanager.sh)
     printf 'taskmanager.host: "%s"\ntaskmanager.resource-id: "%s"\n' "$POD_IP" "$HOSTNAME" >> "$config" ;;
   *)
-    # With several JobManagers each is reached at an address of its own.
+    # With several JobManagers, TaskManagers connect to the leader by its pod's address.
     if [ "${JOBMANAGER_BY_IP:-}" = true ]; then
       sed -i '/^jobmanager.rpc.address:/d' "$config"
       printf 'jobmanager.rpc.address: "%s"\n' "$POD_IP" >> "$config"

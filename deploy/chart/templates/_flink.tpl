@@ -1,4 +1,4 @@
-{{/* What JobManagers and TaskManagers have in common. */}}
+{{/* Mounts, volumes, variables and pods of JobManagers and TaskManagers. */}}
 
 {{- define "sealflow.flinkMounts" -}}
 - name: flink
@@ -7,7 +7,7 @@
 - name: flink-run
   mountPath: /run/flink
 {{- if .root.Values.tls.enabled }}
-{{- range .circles }}
+{{- range .sides }}
 - name: flink-{{ . }}
   mountPath: /run/secrets/sealflow/{{ . }}
   readOnly: true
@@ -29,7 +29,7 @@
     sizeLimit: 16Mi
 {{- if .root.Values.tls.enabled }}
 {{- $context := . }}
-{{- range .circles }}
+{{- range .sides }}
 {{- $identity := ternary "rest" $context.component (eq . "rest") }}
 - name: flink-{{ . }}
   projected:
@@ -73,12 +73,12 @@
 {{- $flink := eq .Values.engine.kind "flink" -}}
 {{- $drain := default 20 .Values.engine.settings.drain_s | int -}}
 {{- $config := cat (include "sealflow.engineToml" .) .Values.deployment.settings (ternary (include "sealflow.flinkConfig" .) "" $flink) -}}
-{{- $context := dict "root" $ "component" "taskmanager" "configMap" "engine" "identity" "engine" "circles" (list "internal") "values" $tm "enclave" true "packages" "read" "account" (ternary "taskmanager" "" (and $flink .Values.flink.ha.enabled)) "config" $config -}}
+{{- $context := dict "root" $ "component" "taskmanager" "configMap" "engine" "identity" "engine" "sides" (list "internal") "values" $tm "enclave" true "packages" "read" "account" (ternary "taskmanager" "" (and $flink .Values.flink.ha.enabled)) "config" $config -}}
 metadata:
   {{- include "sealflow.podMetadata" $context | nindent 2 }}
 spec:
   {{- include "sealflow.pod" $context | nindent 2 }}
-  # The drain, then the end of each worker.
+  # The time to drain, and then to stop each worker.
   terminationGracePeriodSeconds: {{ add $drain 15 }}
   containers:
     - name: {{ ternary "taskmanager" "engine" $flink }}
@@ -104,7 +104,8 @@ spec:
         periodSeconds: 15
         failureThreshold: 6
       {{- else }}
-      # A name that stays: a restarted pod goes on at once with what it owed.
+      # The instance has the pod's constant name, so that a restarted pod continues at once with its
+      # unacknowledged requests.
       command:
         - sh
         - -c
@@ -112,7 +113,7 @@ spec:
       {{- with $tm.extraEnv }}
       env: {{ toJson . }}
       {{- end }}
-      # No probes: it has no port, and ends with the reason when it cannot do its job.
+      # No probes: the engine has no port, and it exits with a message when it cannot work.
       {{- end }}
       {{- include "sealflow.containerSecurity" . | nindent 6 }}
       {{- include "sealflow.enclaveResources" (dict "root" $ "values" $tm) | nindent 6 }}
@@ -128,10 +129,10 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* The pod of a JobManager. It has no way to the queue and no key but Flink's. */}}
+{{/* The pod of a JobManager. It cannot connect to the queue, and has no keys but Flink's. */}}
 {{- define "sealflow.jobmanagerPod" -}}
 {{- $jm := .Values.jobmanager -}}
-{{- $context := dict "root" $ "component" "jobmanager" "configMap" "flink" "circles" (list "internal" "rest") "values" $jm "account" (ternary "jobmanager" "" .Values.flink.ha.enabled) "jobmanager" true "config" (cat (include "sealflow.flinkConfig" .) (include "sealflow.jobToml" .)) -}}
+{{- $context := dict "root" $ "component" "jobmanager" "configMap" "flink" "sides" (list "internal" "rest") "values" $jm "account" (ternary "jobmanager" "" .Values.flink.ha.enabled) "jobmanager" true "config" (cat (include "sealflow.flinkConfig" .) (include "sealflow.jobToml" .)) -}}
 metadata:
   {{- include "sealflow.podMetadata" $context | nindent 2 }}
 spec:
@@ -155,7 +156,8 @@ spec:
         - {name: query, containerPort: 6125}
         - {name: rest, containerPort: 8081}
         - {name: metrics, containerPort: 9249}
-      # By TCP: REST asks for a client certificate, and a standby answers there only with a leader.
+      # By TCP: the REST server requires a client certificate, and a standby's does not respond
+      # without a leader.
       startupProbe:
         tcpSocket: {port: {{ ternary "rest" "rpc" .Values.flink.ha.enabled }}}
         periodSeconds: 3

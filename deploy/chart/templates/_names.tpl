@@ -1,15 +1,15 @@
-{{/* Names, labels, images and quantities that every template uses. */}}
+{{/* Names, labels, images and quantities that all templates use. */}}
 
 {{- define "sealflow.name" -}}
 {{- .Chart.Name -}}
 {{- end -}}
 
-{{/* The prefix of all names: `sealflow keys` certifies RELEASE-COMPONENT. */}}
+{{/* The prefix of all names. `sealflow keys` issues certificates for RELEASE-COMPONENT. */}}
 {{- define "sealflow.fullname" -}}
 {{- default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Takes (list $ "gateway"). */}}
+{{/* Labels of one component; takes (list $ "gateway"). */}}
 {{- define "sealflow.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "sealflow.name" $root }}
@@ -30,14 +30,14 @@ sealflow/tee: {{ include "sealflow.tee" $root }}
 {{- end }}
 {{- end -}}
 
-{{/* What protects the enclaves of this release. */}}
+{{/* The TEE of this release: sgx, tdx, snp or simulated. */}}
 {{- define "sealflow.tee" -}}
 {{- if eq .Values.sgx.mode "sgx" -}}sgx
 {{- else if ne .Values.confidentialVm.tee "none" -}}{{ .Values.confidentialVm.tee }}
 {{- else -}}simulated{{- end -}}
 {{- end -}}
 
-{{/* Takes (list $ .Values.gateway.image). A digest wins over a tag. */}}
+{{/* The reference of an image; takes (list $ .Values.gateway.image). A digest has precedence over a tag. */}}
 {{- define "sealflow.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
@@ -60,7 +60,7 @@ sealflow/tee: {{ include "sealflow.tee" $root }}
 {{- mul $number (get $sizes $unit | int64) -}}
 {{- end -}}
 
-{{/* The same in whole MiB, for people and for Flink. */}}
+{{/* A quantity in whole MiB, for messages and for Flink. */}}
 {{- define "sealflow.mebibytes" -}}
 {{- div (include "sealflow.bytes" . | int64) 1048576 -}}
 {{- end -}}
@@ -79,7 +79,7 @@ sealflow/tee: {{ include "sealflow.tee" $root }}
 {{- default (printf "%s-packages" (include "sealflow.fullname" .)) .Values.packages.existingClaim -}}
 {{- end -}}
 
-{{/* TOML from a dict of strings, numbers and booleans. JSON's are TOML's too. */}}
+{{/* TOML from a dict of strings, numbers and booleans, whose JSON is valid TOML. */}}
 {{- define "sealflow.toml" -}}
 {{- range $key, $value := . }}
 {{- if kindIs "map" $value }}

@@ -1,4 +1,4 @@
-{{/* What all pods and containers have in common. */}}
+{{/* Parts that all pods and containers have in common. */}}
 
 {{/* Fields of a pod; takes (dict "root" $ "component" "gateway" "values" .Values.gateway). */}}
 {{- define "sealflow.pod" -}}
@@ -51,7 +51,7 @@ topologySpreadConstraints:
   {{- end }}
 {{- end -}}
 
-{{/* Labels and annotations of a pod; takes the same dict with "configMaps", whose change rolls it. */}}
+{{/* Labels and annotations of a pod; takes the same dict with "config", whose change restarts the pod. */}}
 {{- define "sealflow.podMetadata" -}}
 {{- $root := .root -}}
 labels:
@@ -69,7 +69,7 @@ annotations:
   {{- end }}
 {{- end -}}
 
-{{/* Security of a container; Pod Security `restricted` with a root that cannot be written. */}}
+{{/* Security context of a container: Pod Security `restricted` with a read-only root. */}}
 {{- define "sealflow.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
@@ -84,7 +84,7 @@ image: {{ include "sealflow.image" . }}
 imagePullPolicy: {{ (index . 1).pullPolicy }}
 {{- end -}}
 
-{{/* Resources with EPC where there is an enclave; takes (dict "root" $ "values" … "enclaves" 1). */}}
+{{/* Resources of a container, with EPC for enclaves; takes (dict "root" $ "values" …). */}}
 {{- define "sealflow.enclaveResources" -}}
 {{- $limits := deepCopy .values.resources.limits -}}
 {{- if eq .root.Values.sgx.mode "sgx" -}}
@@ -135,7 +135,7 @@ resources:
 - name: pccs-ca
   mountPath: /etc/sealflow-pccs
   readOnly: true
-# Where Intel's quoting library looks, which takes no path.
+# The constant path at which Intel's quoting library reads root certificates.
 - name: pccs-ca
   mountPath: /etc/ssl/certs/ca-certificates.crt
   subPath: ca.crt
@@ -153,7 +153,7 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* The volumes of those mounts. "identity": whose Secrets they are. */}}
+{{/* The volumes of these mounts. "identity": the component whose Secrets are mounted. */}}
 {{- define "sealflow.volumes" -}}
 {{- $root := .root -}}
 {{- $fullname := include "sealflow.fullname" $root -}}

@@ -1,4 +1,4 @@
-{{/* Who has an identity of its own, by circle: see `sealflow keys`. */}}
+{{/* The components with a certificate of their own, by certificate group: see `sealflow keys`. */}}
 {{- define "sealflow.identities" -}}
 {{- $service := list "gateway" "control" "engine" -}}
 {{- if .Values.broker.bundled -}}{{- $service = append $service "broker" -}}{{- end -}}
@@ -10,10 +10,10 @@ flink: {{ toJson (ternary (list "jobmanager" "taskmanager") list $flink) }}
 rest: {{ toJson (ternary (list "rest") list $flink) }}
 {{- end -}}
 
-{{/* The Secrets that must be there, as this release is set; those of cert-manager are its own. */}}
+{{/* The names of the Secrets that must exist with these values, except those that cert-manager makes. */}}
 {{- define "sealflow.secretNames" -}}
 {{- $found := list -}}
-{{- range $circle, $identities := include "sealflow.identities" . | fromYaml -}}
+{{- range $group, $identities := include "sealflow.identities" . | fromYaml -}}
 {{- range $identities -}}
 {{- if and $.Values.tls.enabled (not $.Values.tls.certManager.enabled) -}}
 {{- $found = append $found (include "sealflow.secret" (list $ . "tls")) -}}

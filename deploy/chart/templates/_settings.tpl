@@ -1,6 +1,6 @@
 {{/* The settings of each process, as TOML. */}}
 
-{{/* How a process finds the broker; takes (list $ "gateway"). */}}
+{{/* Settings for the broker's address; takes (list $ "gateway"). */}}
 {{- define "sealflow.brokerSettings" -}}
 {{- $root := index . 0 -}}
 {{- $user := index . 1 -}}
@@ -16,7 +16,7 @@ broker_key_file: /run/secrets/sealflow/tls/tls.key
 {{- end }}
 {{- end -}}
 
-{{/* The settings of processes that start enclaves. */}}
+{{/* Settings of processes that start enclaves. */}}
 {{- define "sealflow.enclaveSettings" -}}
 deployment_file: /etc/sealflow-deployment/deployment.json
 sgx_mode: {{ .Values.sgx.mode }}
@@ -73,20 +73,20 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
       "parallelism" $parallelism "python" (printf "%s/bin/python" .Values.flink.venv) -}}
 {{- $name := .Values.deployment.name -}}
 {{- if .Values.flink.ha.enabled -}}
-{{- /* A new leader goes on with the stored job of this name: with other settings it is another job. */ -}}
+{{- /* A new leader continues the stored job of this name, so a job with other settings needs another name. */ -}}
 {{- $name = printf "%s-%s" $name (toJson $settings | sha256sum | trunc 8) -}}
 {{- end -}}
 {{- $_ := set $settings "name" $name -}}
 {{- include "sealflow.toml" $settings | trim -}}
 {{- end -}}
 
-{{/* What JobManagers that follow each other share. Of another image they share nothing: what one Flink
-has stored, another may not be able to read. */}}
+{{/* The id under which JobManagers share their state. It depends on the image, as another version of
+Flink may be unable to read the state. */}}
 {{- define "sealflow.haId" -}}
 {{- printf "%s-%s" (include "sealflow.fullname" .) (include "sealflow.image" (list . .Values.jobmanager.image) | sha256sum | trunc 8) -}}
 {{- end -}}
 
-{{/* Flink's config.yaml, without the stores' password: that is added in the pod. */}}
+{{/* Flink's config.yaml without the password of the stores, which flink-start.sh adds in the pod. */}}
 {{- define "sealflow.flinkConfig" -}}
 {{- $fullname := include "sealflow.fullname" . -}}
 {{- $tm := .Values.taskmanager -}}
