@@ -43,7 +43,7 @@ class Done:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Run `sealflow` with arguments."""
-    logger = logging.getLogger("sealflow.owner.client.result")
+    logger = logging.getLogger("sealflow.owner.simulation")
     level = logger.level
 
     def call(*arguments: object) -> Done:

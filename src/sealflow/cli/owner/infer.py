@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import (
+    print_error,
     print_json,
     print_table,
     progress,
@@ -68,6 +70,11 @@ def infer(
         warn_of_simulation(simulated=any(each.simulated for each in found))
     for failed in results.values():
         if isinstance(failed, SealflowError):
+            if as_json:
+                from sealflow.cli.main import exit_code
+
+                print_error(failed, as_json=False)  # the line of its image is the JSON
+                sys.exit(exit_code(failed))
             raise failed
 
 
@@ -96,7 +103,7 @@ def _keep(file: Path, results: list[InferResult | SealflowError]) -> None:
 def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -> None:
     if isinstance(result, SealflowError):
         if as_json:
-            print_json({"image": str(image), "error": str(result)})
+            print_json({"image": str(image), **result.to_json()})
         else:
             click.secho(strip_control_characters(f"{image}: {result}"), fg="red", err=True)
         return

@@ -16,7 +16,7 @@ from sealflow.cli.screen import (
     show_simulation,
     strip_control_characters,
 )
-from sealflow.errors import EvidenceError, PolicyError, VerificationError
+from sealflow.errors import PolicyError, VerificationError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -105,20 +105,14 @@ def verify(connection: Connection, *, as_json: bool) -> None:
 
 
 def _refusal(error: VerificationError) -> dict[str, object]:
-    mismatches = error.mismatches if isinstance(error, PolicyError) else ()
-    return {
-        "verified": False,
-        "code": error.code if isinstance(error, EvidenceError) else "policy",
-        "error": str(error),
-        "mismatches": [each.to_json() for each in mismatches],
-    }
+    return {"verified": False, "mismatches": [], **error.to_json()}
 
 
 def _print_refusal(url: str, error: VerificationError) -> None:
     click.secho(f"NOT VERIFIED  {url}", fg="red", bold=True)
     click.echo("Do not send anything there. Nothing of yours was sent.\n")
     if not isinstance(error, PolicyError):
-        click.echo(strip_control_characters(str(error)))
+        click.echo(strip_control_characters(f"{error}\n{error.hint}"))
         return
     click.echo("The evidence is genuine, and not what the policy demands:")
     table = _table("what", "the policy demands", "the service proved", "what to do")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sealflow.wire.envelope import ReplyHeader
     from sealflow.wire.ids import ModelRef, RequestId
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("sealflow.owner.simulation")
 _warned_of_simulation = False
 
 

@@ -59,7 +59,7 @@ _SUBMIT_COUNT: Final = 32
 _LOOK_S: Final = 0.5
 _AGAIN_S: Final = 0.2
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("sealflow.owner")
 
 
 class QueueClient:
