@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "engines.json"

@@ -14,8 +14,8 @@ import yaml
 
 from sealflow import __version__
 from sealflow.host.broker.embedded_server import wheel_server
-from tests.chart.rendering import KUBERNETES
-from tests.chart.schemas import CUSTOM
+from tests.support.chart.rendering import KUBERNETES
+from tests.support.chart.schemas import CUSTOM
 from tools.setup.pythons import FLINK, SUPPORTED
 
 if TYPE_CHECKING:

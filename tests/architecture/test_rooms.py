@@ -37,11 +37,10 @@ def test_docstring(room: Path) -> None:
 
 
 def test_unit_tests_lie_as_the_source_does() -> None:
-    """Every folder of unit tests is a room, or a part of the repository beside the source."""
-    beside = {"images"}
+    """Every folder of unit tests is a room."""
     found = {
         path.parent.relative_to(ROOT / "tests" / "unit").as_posix()
         for path in (ROOT / "tests" / "unit").rglob("test_*.py")
     }
     rooms = {path.relative_to(SOURCE).as_posix() for path in ROOMS}
-    assert found - rooms - beside == set()
+    assert found - rooms == set()

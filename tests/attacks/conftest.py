@@ -9,8 +9,8 @@ import valkey
 
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
-from tests.sim.queue_server import Server
-from tests.sim.two_enclaves import TwoEnclaves
+from tests.support.enclaves.hosted_enclaves import TwoEnclaves
+from tests.support.queue.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

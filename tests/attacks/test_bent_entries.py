@@ -13,15 +13,15 @@ from sealflow.errors import RefusalCode, RefusedError
 from sealflow.openinfer.tensor import DataType
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import MAX_FRAME_BYTES
-from tests.sim import onnx_models
-from tests.sim.cluster import TINY, RunningCluster
-from tests.sim.two_enclaves import result
-from tests.unit.trusted.worker.parts import onnx_manifest, specs
+from tests.support.cluster.local_cluster import TINY, RunningCluster
+from tests.support.enclaves.hosted_enclaves import result
+from tests.support.models import onnx_models
+from tests.support.models.served_models import onnx_manifest, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.sim.two_enclaves import TwoEnclaves
+    from tests.support.enclaves.hosted_enclaves import TwoEnclaves
 
 KEYS = Keyspace(deployment="sealflow")
 X = {"x": [[1.0, 2.0, 3.0, 4.0]]}

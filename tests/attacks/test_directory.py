@@ -16,7 +16,7 @@ from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json, parse_object
-from tests.sim.published import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, Published
 
 if TYPE_CHECKING:
     from sealflow.documents.directory import Directory

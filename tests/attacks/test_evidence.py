@@ -15,12 +15,11 @@ from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError, MalformedError
-from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
-from tests.sim.dcap_bodies import sgx_body, tdx_body
-from tests.sim.dcap_certificates import DAY_S, NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.hardware_samples import GENUINE, QUOTES, REPORTS, judge, sample
-from tests.sim.policies import (
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
+from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, evidence_of
+from tests.support.attestation.hardware_samples import GENUINE, QUOTES, REPORTS, judge, sample
+from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
     SNP,
@@ -35,7 +34,8 @@ from tests.sim.policies import (
     tdx_codes,
     tdx_evidence,
 )
-from tests.sim.snp_authority import GUEST_POLICY, snp_authority
+from tests.support.attestation.quote_bodies import sgx_body, tdx_body
+from tests.support.attestation.snp_authority import GUEST_POLICY, snp_authority
 
 
 def refused(evidence: Evidence, wanted: Any, now_ms: int = NOW_MS) -> str:

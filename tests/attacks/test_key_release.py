@@ -17,9 +17,9 @@ from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.key_release import CHALLENGE_LIFE_MS
 from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
-from tests.sim.deployments import simulated_deployment
-from tests.unit.trusted.worker.leases import NOW_MS, Host, identity
-from tests.unit.trusted.worker.running import Worker, a_call, negation
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.trusted.lease_host import NOW_MS, Host, identity
+from tests.support.trusted.worker import Worker, a_call, negation
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence

@@ -19,14 +19,14 @@ from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import GROUP, Keyspace
 from sealflow.wire.envelope import decode, encode_refusal
-from tests.sim.sealing import pair, parsed
-from tests.unit.trusted.worker.running import Worker, a_call, negation
+from tests.support.sealing.sealed_sessions import pair, parsed
+from tests.support.trusted.worker import Worker, a_call, negation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 KEYS = Keyspace(deployment="test")
 

@@ -19,10 +19,10 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.owner.enclave.contents import _packages
 from sealflow.owner.enclave.manifest import ManifestTemplate
 from sealflow.wire.frames import FrameKind
-from tests.sim.claims import MANIFEST, bound_claims, evidence_of
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.deployments import simulated_deployment
-from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.attestation.evidence import MANIFEST, bound_claims, evidence_of
+from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
 
 SRC = Path(__file__).parents[2] / "src"
 TEMPLATES = SRC.parent / "deploy" / "gramine"

@@ -17,13 +17,13 @@ from sealflow.owner.http.steps import HttpRequest, HttpResponse
 from sealflow.trusted.worker.serving.keyring import ReplayFilter
 from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import new_request_id
-from tests.sim.two_enclaves import NOW_MS, refusal
+from tests.support.enclaves.hosted_enclaves import NOW_MS, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.owner import InferResult
-    from tests.sim.two_enclaves import HostedWorker, TwoEnclaves
+    from tests.support.enclaves.hosted_enclaves import HostedWorker, TwoEnclaves
 
 CAPACITY = 50
 """Ids that the workers of `site` remember for each key."""

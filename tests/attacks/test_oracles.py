@@ -12,14 +12,14 @@ import pytest
 
 from sealflow.errors import OpenError, RefusalCode
 from sealflow.wire.envelope import PREFIX_LENGTH, decode, encode_refusal
-from tests.sim.sealing import pair, parsed
-from tests.sim.two_enclaves import LIMIT
-from tests.unit.trusted.worker.running import Worker, a_call, negation
+from tests.support.enclaves.hosted_enclaves import LIMIT
+from tests.support.sealing.sealed_sessions import pair, parsed
+from tests.support.trusted.worker import Worker, a_call, negation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.sim.two_enclaves import TwoEnclaves
+    from tests.support.enclaves.hosted_enclaves import TwoEnclaves
 
 SALT, COMMITMENT, TAG, CHUNK = 24, 32, 16, 16 * 1024
 ROWS = 5000

@@ -11,15 +11,15 @@ from sealflow.errors import BundleError, RefusalCode
 from sealflow.package.container import _file_key, read_package
 from sealflow.seal.chunked import seal_chunked
 from sealflow.wire.domain import TrustDomain
-from tests.sim import onnx_models
-from tests.sim.two_enclaves import result
-from tests.unit.trusted.worker.parts import SIGNER, example, loader, onnx_manifest, packed
+from tests.support.enclaves.hosted_enclaves import result
+from tests.support.models import onnx_models
+from tests.support.models.served_models import SIGNER, example, loader, onnx_manifest, packed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.sim.two_enclaves import TwoEnclaves
-    from tests.unit.trusted.worker.parts import Packed
+    from tests.support.enclaves.hosted_enclaves import TwoEnclaves
+    from tests.support.models.served_models import Packed
 
 FILES = {
     "model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4)),

@@ -18,9 +18,9 @@ from sealflow.package.manifest import ModelFormat, check_path
 from sealflow.trusted.worker.models.image_headers import read_size
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json
-from tests.sim import onnx_models
-from tests.unit.trusted.worker.parts import SIGNER, example, loader, onnx_manifest, packed
-from tests.unit.trusted.worker.running import Worker, a_call, floats, negation
+from tests.support.models import onnx_models
+from tests.support.models.served_models import SIGNER, example, loader, onnx_manifest, packed
+from tests.support.trusted.worker import Worker, a_call, floats, negation
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,10 +21,10 @@ from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.trusted.worker.serving.arrivals import ClockTick
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
 from sealflow.wire.ids import RequestId, new_request_id
-from tests.sim.gcm import chunk_of_two_keys
-from tests.sim.published import NOW_MS, Published
-from tests.sim.sealing import pair, parsed
-from tests.unit.trusted.worker.running import KEY, OTHER_KEY, Worker, a_call, negation
+from tests.support.cluster.published_service import NOW_MS, Published
+from tests.support.sealing.gcm_collision import chunk_of_two_keys
+from tests.support.sealing.sealed_sessions import pair, parsed
+from tests.support.trusted.worker import KEY, OTHER_KEY, Worker, a_call, negation
 
 CHUNK = 16 * 1024
 VECTORS = Path(__file__).parents[1] / "vectors" / "wycheproof"

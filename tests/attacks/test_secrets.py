@@ -25,9 +25,9 @@ from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, MEDIA_TYPE, decode
-from tests.sim.cluster import TINY, RunningCluster
-from tests.sim.enclave import EnclaveProcess
-from tests.sim.published import Published
+from tests.support.cluster.local_cluster import TINY, RunningCluster
+from tests.support.cluster.published_service import Published
+from tests.support.enclaves.enclave_process import EnclaveProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

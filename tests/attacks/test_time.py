@@ -21,12 +21,12 @@ from sealflow.owner.trust.session import ServiceSession
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import ReplyHeader, decode
-from tests.sim.two_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result
+from tests.support.enclaves.hosted_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.sim.queue_server import Server
-    from tests.sim.two_enclaves import HostedWorker
+    from tests.support.enclaves.hosted_enclaves import HostedWorker
+    from tests.support.queue.server import Server
 
 KEYS = Keyspace(deployment="test")
 EPOCH_MS, GRACE_MS = 3_600_000, 900_000

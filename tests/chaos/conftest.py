@@ -8,8 +8,8 @@ import pytest
 
 from tests.chaos.slow_model import write_slow_model
 from tests.chaos.table import Row, write
-from tests.sim.cluster import RunningCluster
-from tests.sim.flink_install import installed_flink
+from tests.support.cluster.flink import installed_flink
+from tests.support.cluster.local_cluster import RunningCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from tests.chaos.conftest import whole
 from tests.chaos.hosts import Network
 from tests.chaos.load import Load, Running, by_gateway, by_queue
 from tests.chaos.table import Row
-from tests.sim.flink_install import installed_flink
+from tests.support.cluster.flink import installed_flink
 
 if TYPE_CHECKING:
     import threading

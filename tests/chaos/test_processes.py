@@ -18,7 +18,7 @@ from tests.chaos.table import Row
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.sim.cluster import RunningCluster
+    from tests.support.cluster.local_cluster import RunningCluster
 
 PAUSE_S = 5.0
 SETTLE_S = 120.0

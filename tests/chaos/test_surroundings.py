@@ -17,7 +17,7 @@ from sealflow.owner import AsyncClient
 from tests.chaos.conftest import whole
 from tests.chaos.load import Running, by_gateway, by_queue
 from tests.chaos.table import Row
-from tests.sim.cluster import RunningCluster
+from tests.support.cluster.local_cluster import RunningCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

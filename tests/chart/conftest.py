@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chart.rendering import COMBINATIONS, Object, render
+from tests.support.chart.rendering import COMBINATIONS, Object, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,14 +11,14 @@ import yaml
 
 from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import make
-from tests.chart.rendering import CHART, files_of
-from tests.sim.flink_install import installed_flink
+from tests.support.chart.rendering import CHART, files_of
+from tests.support.cluster.flink import installed_flink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.chart.rendering import Object
+    from tests.support.chart.rendering import Object
 
     Rendered = Callable[[str], list[Object]]
 

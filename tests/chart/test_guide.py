@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chart.guide import commands
-from tests.chart.rendering import NAMESPACE, ROOT, TOOLS
 from tests.chart.test_helm import LOG, checked
-from tests.cluster.apiserver import ApiServer
-from tests.cluster.controllers import InstantControllers
-from tests.cluster.kubeconfig import write_kubeconfig
-from tests.cluster.store import Store
+from tests.support.chart.guide_commands import commands
+from tests.support.chart.rendering import NAMESPACE, ROOT, TOOLS
+from tests.support.kubernetes.api.kubeconfig import write_kubeconfig
+from tests.support.kubernetes.api.server import ApiServer
+from tests.support.kubernetes.api.store import Store
+from tests.support.kubernetes.node.controllers import InstantControllers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jsonschema
 import pytest
 
-from tests.chart.rendering import (
+from tests.support.chart.rendering import (
     CHART,
     NAMESPACE,
     RELEASE,
@@ -20,11 +20,11 @@ from tests.chart.rendering import (
     merged,
     run_helm,
 )
-from tests.chart.schemas import check_object
-from tests.cluster.apiserver import ApiServer
-from tests.cluster.controllers import BY_NAME, InstantControllers
-from tests.cluster.kubeconfig import write_kubeconfig
-from tests.cluster.store import StatusError, Store
+from tests.support.chart.schemas import check_object
+from tests.support.kubernetes.api.kubeconfig import write_kubeconfig
+from tests.support.kubernetes.api.server import ApiServer
+from tests.support.kubernetes.api.store import StatusError, Store
+from tests.support.kubernetes.node.controllers import BY_NAME, InstantControllers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, Object, pods_of
-from tests.cluster.policies import Endpoint, allows
+from tests.support.chart.rendering import NAMESPACE, Object, pods_of
+from tests.support.kubernetes.node.network_policies import Endpoint, allows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.chart.rendering import COMBINATIONS, Object, containers_of, pods_of
+from tests.support.chart.rendering import COMBINATIONS, Object, containers_of, pods_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from tests.chart.rendering import (
+from tests.support.chart.rendering import (
     CHART,
     COMBINATIONS,
     KUBERNETES,
@@ -20,7 +20,7 @@ from tests.chart.rendering import (
     render,
     run_helm,
 )
-from tests.chart.schemas import check_object
+from tests.support.chart.schemas import check_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

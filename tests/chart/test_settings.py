@@ -17,7 +17,15 @@ from sealflow.host.engine.flink.settings import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 from sealflow.host.settings import load
-from tests.chart.rendering import RELEASE, Object, Release, containers_of, files_of, pods_of, render
+from tests.support.chart.rendering import (
+    RELEASE,
+    Object,
+    Release,
+    containers_of,
+    files_of,
+    pods_of,
+    render,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import yaml
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.gateway.config import GatewayConfig
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
-from tests.chart.rendering import CHART, REAL, HelmError, Object, Release, render
+from tests.support.chart.rendering import CHART, REAL, HelmError, Object, Release, render
 from tools import chart_readme
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from sealflow.attest.reports import (
 )
 from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError
-from tests.sim.hardware_samples import (
+from tests.support.attestation.hardware_samples import (
     GENUINE,
     INDEX,
     QUOTES,

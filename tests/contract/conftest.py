@@ -8,9 +8,9 @@ import pytest
 
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
-from tests.sim.engines import ENGINES, Engine
-from tests.sim.flink_install import installed_flink
-from tests.sim.queue_server import Server, system_redis
+from tests.support.cluster.engines import ENGINES, Engine
+from tests.support.cluster.flink import installed_flink
+from tests.support.queue.server import Server, system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

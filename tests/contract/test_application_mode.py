@@ -16,11 +16,11 @@ import pytest
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, client_tls
 from sealflow.local.supervisor import Supervisor
-from tests.chart.rendering import NAMESPACE, Object, Release, render
-from tests.cluster.controllers import BY_NAME
-from tests.sim.engines import Engine, await_ended, free_port
-from tests.sim.flink_install import installed_flink
-from tests.sim.flink_pods import FlinkPods
+from tests.support.chart.flink_pods import FlinkPods
+from tests.support.chart.rendering import NAMESPACE, Object, Release, render
+from tests.support.cluster.engines import Engine, await_ended, free_port
+from tests.support.cluster.flink import installed_flink
+from tests.support.kubernetes.node.controllers import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from sealflow.errors import QueueFullError, UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
-from tests.sim.queue_server import Server
-from tests.sim.streams import INBOX, STREAM, inbox_of, raw_client, submit
+from tests.support.queue.server import Server
+from tests.support.queue.streams import INBOX, STREAM, inbox_of, raw_client, submit
 
 
 def test_a_killed_server_keeps_what_it_held(server: Server, streams: RedisStreams) -> None:

@@ -24,7 +24,7 @@ from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, writ
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
-from tests.sim.queue_server import system_redis
+from tests.support.queue.server import system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ import pytest
 from sealflow.errors import ConfigError
 from sealflow.host.broker.embedded_server import SOCKET_NAME, server_command
 from sealflow.host.broker.redis_streams import RedisStreams
-from tests.sim.streams import raw_client
+from tests.support.queue.streams import raw_client
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 def test_the_embedded_server_is_private(server: Server) -> None:

@@ -17,8 +17,8 @@ from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.local.flink_cluster import client_tls
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
-from tests.sim.engines import Engine, await_ended
-from tests.sim.flink_install import installed_flink
+from tests.support.cluster.engines import Engine, await_ended
+from tests.support.cluster.flink import installed_flink
 
 # JVMs start slowly on a machine that does much else.
 pytestmark = pytest.mark.timeout(400)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.streams import KEYS, STREAM, inbox_of, raw_client, submit
+from tests.support.queue.streams import KEYS, STREAM, inbox_of, raw_client, submit
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 @pytest.mark.parametrize("inbox", [KEYS.directory, KEYS.requests, "elsewhere", ""])

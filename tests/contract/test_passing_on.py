@@ -16,13 +16,13 @@ from sealflow.host.engine.delivery_tracker import MAX_HOPS, DeliveryTracker, pub
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
-from tests.sim.gateway import DIGEST, KEYS, call
+from tests.support.cluster.gateway import DIGEST, KEYS, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 REFUSED = encode_refusal(RefusalCode.UNKNOWN_MODEL, None)
 PUBLISHED = frozenset({DIGEST})

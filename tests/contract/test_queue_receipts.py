@@ -21,8 +21,8 @@ from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import decode, encode_refusal
-from tests.sim.published import LOG, Published
-from tests.unit.trusted.worker.running import INSTANCE, negation, worker_identity
+from tests.support.cluster.published_service import LOG, Published
+from tests.support.trusted.worker import INSTANCE, negation, worker_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sealflow.documents.receipt import SignedReceipt
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.owner import InferResult
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 KEYS = Keyspace(deployment="test")
 MODEL = negation("m")

@@ -25,8 +25,8 @@ from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.connection import require_access
 from sealflow.streams.keys import Keyspace
-from tests.sim.certificates import Authority, Pair
-from tests.sim.queue_server import system_redis
+from tests.support.network.certificate_authority import Authority, Pair
+from tests.support.queue.server import system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from sealflow.errors import UnavailableError
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
-from tests.sim.forgetful_proxy import ForgetfulProxy
-from tests.sim.streams import STREAM, raw_client, submit
+from tests.support.queue.broken_connection import ForgetfulProxy
+from tests.support.queue.streams import STREAM, raw_client, submit
 
 if TYPE_CHECKING:
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 def test_admission_is_bounded(server: Server) -> None:

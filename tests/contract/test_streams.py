@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import QueueFullError
-from tests.sim.streams import INBOX, KEYS, STREAM, inbox_of, raw_client, submit
+from tests.support.queue.streams import INBOX, KEYS, STREAM, inbox_of, raw_client, submit
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 def test_entries_from_before_the_group_are_delivered(server: Server, streams: RedisStreams) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 STREAM = Keyspace(deployment="test").requests
 

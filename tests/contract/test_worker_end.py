@@ -18,7 +18,7 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
-from tests.sim.cluster import TINY, RunningCluster
+from tests.support.cluster.local_cluster import TINY, RunningCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

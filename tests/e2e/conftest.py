@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.cluster import LITE0, TINY, RunningCluster
+from tests.support.cluster.local_cluster import LITE0, TINY, RunningCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from sealflow.seal.exchange import Session
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
 from sealflow.wire.ids import ModelRef
-from tests.sim.cluster import PHOTOS, RunningCluster
+from tests.support.cluster.local_cluster import PHOTOS, RunningCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, RELEASE, HelmError, merged
-from tests.cluster.serving import (
+from tests.support.chart.installed_release import Site
+from tests.support.chart.release_checks import (
     BENCH,
     SERVED,
     finish,
@@ -25,12 +25,12 @@ from tests.cluster.serving import (
     status,
     until,
 )
-from tests.cluster.site import Site
+from tests.support.chart.rendering import NAMESPACE, RELEASE, HelmError, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.store import Object
+    from tests.support.kubernetes.api.store import Object
 
 pytestmark = [pytest.mark.pods, pytest.mark.timeout(300)]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.cli.operator.up import up
-from tests.sim.cluster import ROOT
+from tests.support.cluster.local_cluster import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from sealflow.owner.client.request import request_parts
 from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.envelope import MEDIA_TYPE
-from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

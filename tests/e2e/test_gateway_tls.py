@@ -9,8 +9,8 @@ import pytest
 
 from sealflow.errors import UnavailableError
 from sealflow.owner import AsyncClient, Client
-from tests.sim.certificates import Authority
-from tests.sim.cluster import TINY, RunningCluster
+from tests.support.cluster.local_cluster import TINY, RunningCluster
+from tests.support.network.certificate_authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from sealflow.errors import InvalidInputError
 from sealflow.owner import InputQueue, OutputQueue
 from sealflow.owner.audit.log_audit import audit_log
 from sealflow.owner.trust.policy_file import load_policy
-from tests.sim.cluster import TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chart.guide import commands
-from tests.chart.rendering import NAMESPACE, RELEASE, HelmError
-from tests.cluster.controllers import BY_NAME
-from tests.cluster.serving import (
+from tests.support.chart.guide_commands import commands
+from tests.support.chart.installed_release import Site
+from tests.support.chart.release_checks import (
     BENCH,
     SERVED,
     finish,
@@ -24,7 +23,8 @@ from tests.cluster.serving import (
     spoiled,
     until,
 )
-from tests.cluster.site import Site
+from tests.support.chart.rendering import NAMESPACE, RELEASE, HelmError
+from tests.support.kubernetes.node.controllers import BY_NAME
 
 if TYPE_CHECKING:
     import subprocess

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from sealflow.errors import ModelError, RefusalCode, RefusedError
-from tests.sim import onnx_models
-from tests.sim.cluster import RunningCluster
+from tests.support.cluster.local_cluster import RunningCluster
+from tests.support.models import onnx_models
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 
 from sealflow.errors import PolicyError, SealflowError
 from sealflow.owner import Client
-from tests.sim.cluster import TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

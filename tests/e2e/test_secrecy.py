@@ -11,9 +11,9 @@ import numpy as np
 
 from sealflow.owner.models.owner_key import load_owner_key
 from sealflow.owner.models.packing import pack_folder
-from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster
-from tests.sim.memory import found
-from tests.sim.onnx_models import linear
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster
+from tests.support.hosts.process_memory import found
+from tests.support.models.onnx_models import linear
 
 if TYPE_CHECKING:
     from pathlib import Path

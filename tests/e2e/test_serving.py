@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sealflow.errors import ConfigError, InvalidInputError
 from sealflow.owner import InferResult, InputQueue, OutputQueue
-from tests.sim.cluster import PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import PHOTOS, TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path

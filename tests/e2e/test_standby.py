@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chart.rendering import HelmError
-from tests.cluster.election import leading_address, leading_session, running_jobs
-from tests.cluster.serving import BENCH, SERVED, finish, loaded, publish, reaches, until
-from tests.cluster.site import Site
+from tests.support.chart.flink_election import leading_address, leading_session, running_jobs
+from tests.support.chart.installed_release import Site
+from tests.support.chart.release_checks import (
+    BENCH,
+    SERVED,
+    finish,
+    loaded,
+    publish,
+    reaches,
+    until,
+)
+from tests.support.chart.rendering import HelmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.pods import Pod
-    from tests.cluster.store import Object
+    from tests.support.kubernetes.api.store import Object
+    from tests.support.kubernetes.node.pods import Pod
 
 pytestmark = [pytest.mark.pods, pytest.mark.timeout(600)]
 

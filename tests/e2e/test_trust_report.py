@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.sim.cluster import PHOTOS, sealflow
+from tests.support.cluster.local_cluster import PHOTOS, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sim.cluster import RunningCluster
+    from tests.support.cluster.local_cluster import RunningCluster
 
 MARK = "SIMULATED TEE: nothing is protected from whoever runs these machines"
 WORSE = {

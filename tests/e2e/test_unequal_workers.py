@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

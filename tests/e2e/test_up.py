@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.sim.cluster import TINY, sealflow
-from tests.sim.engines import await_ended
+from tests.support.cluster.engines import await_ended
+from tests.support.cluster.local_cluster import TINY, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

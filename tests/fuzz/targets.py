@@ -19,9 +19,9 @@ from sealflow.owner.trust.report import verify_directory
 from sealflow.package.container import read_package
 from sealflow.wire.envelope import decode
 from sealflow.wire.strict_json import canonical_json, parse_object
-from tests.sim.published import NOW_MS, Published
-from tests.sim.sealing import pair
-from tests.unit.trusted.worker.parts import SIGNER, example, packed
+from tests.support.cluster.published_service import NOW_MS, Published
+from tests.support.models.served_models import SIGNER, example, packed
+from tests.support.sealing.sealed_sessions import pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sim.cluster import sealflow
-from tests.sim.gramine import launcher
-from tests.sim.gramine_place import (
+from tests.support.cluster.local_cluster import sealflow
+from tests.support.enclaves.gramine_direct import launcher
+from tests.support.enclaves.gramine_installation import (
     ROLES,
     Place,
     gramine_folder,

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.wire.frames import FrameKind
-from tests.sim.deployments import simulated_deployment
-from tests.sim.enclave import keybroker_boot, now_ms, worker_boot
-from tests.sim.gramine import direct, plainly, probing_manifest, replaced
-from tests.sim.gramine_place import ROLES
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.enclaves.enclave_process import keybroker_boot, now_ms, worker_boot
+from tests.support.enclaves.gramine_direct import direct, plainly, probing_manifest, replaced
+from tests.support.enclaves.gramine_installation import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.gramine.conftest import Site
-    from tests.sim.gramine import Ended
-    from tests.sim.gramine_place import Place
+    from tests.support.enclaves.gramine_direct import Ended
+    from tests.support.enclaves.gramine_installation import Place
 
 TAKEN_OVER = 77
 ATTACK = f"import os; os._exit({TAKEN_OVER})\n"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.enclave_places import TEMPLATES
-from tests.sim.gramine import replaced
-from tests.sim.gramine_place import ROLES, run
+from tests.support.enclaves.enclave_folders import TEMPLATES
+from tests.support.enclaves.gramine_direct import replaced
+from tests.support.enclaves.gramine_installation import ROLES, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,13 +19,13 @@ from sealflow.attest.requirements import Requirements
 from sealflow.documents.directory import SignedDirectory
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
-from tests.sim.attestation_files import AttestationFiles
-from tests.sim.dcap_bodies import sgx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
-from tests.sim.gramine import attesting_manifest, direct
-from tests.sim.gramine_place import ROLES, program
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.quote_bodies import sgx_body
+from tests.support.enclaves.attestation_files import AttestationFiles
+from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
+from tests.support.enclaves.gramine_direct import attesting_manifest, direct
+from tests.support.enclaves.gramine_installation import ROLES, program
 
 if TYPE_CHECKING:
     from pathlib import Path

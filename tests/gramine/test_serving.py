@@ -22,8 +22,8 @@ from sealflow.owner.audit.log_audit import audit_log
 from sealflow.owner.audit.receipt_proof import verify_receipt
 from sealflow.owner.trust.policy_file import load_policy
 from tests.gramine.conftest import LOAD
-from tests.sim import onnx_models
-from tests.sim.cluster import LITE0, PHOTOS, TINY, RunningCluster
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster
+from tests.support.models import onnx_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.image_store import PACKAGES, ROOT, Store
+from tests.support.hosts.image_store import PACKAGES, ROOT, Store
 from tools.images import IMAGES, version
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow import __version__
-from tests.sim.enclave_places import core, make_gramine
-from tests.sim.image_store import BASE, ISOLATION, ROOT
+from tests.support.enclaves.enclave_folders import core, make_gramine
+from tests.support.hosts.image_store import BASE, ISOLATION, ROOT
 from tools.images import version
 from tools.sbom import sbom
 from tools.setup.flink_code import HOST_CODE
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.sim.image_store import Store
+    from tests.support.hosts.image_store import Store
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.queue_server import Server
-from tests.sim.service import PlayedService, negated
+from tests.support.cluster.scripted_service import PlayedService, negated
+from tests.support.queue.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Evidence, Role, Tee, report_data
 from sealflow.wire.domain import TrustDomain
-from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
-from tests.sim.dcap_bodies import SEPT_VE_DISABLE, sgx_body, tdx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.snp_authority import GUEST_POLICY, snp_authority
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, evidence_of
+from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE, sgx_body, tdx_body
+from tests.support.attestation.snp_authority import GUEST_POLICY, snp_authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from base64 import b64encode
 from pathlib import Path
 
 from sealflow.documents.revocation import RevokedKind
-from tests.sim.receipts import ReceiptService
-from tests.unit.trusted.keybroker.running import OPERATOR, made
+from tests.support.sealing.receipts import ReceiptService
+from tests.support.trusted.keybroker import OPERATOR, made
 
 
 def main() -> None:

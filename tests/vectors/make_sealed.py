@@ -18,8 +18,8 @@ from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.state import machine_id
 from sealflow.wire.domain import TrustDomain
-from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
-from tests.unit.trusted.worker.parts import onnx_manifest
+from tests.support.models.served_models import onnx_manifest
+from tests.support.trusted.keybroker import NOW_MS, Instance, identity, made
 
 FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.sim.environments import ROOT, Uv, pins
+from tests.support.hosts.python_environments import ROOT, Uv, pins
 from tools.setup.pythons import find_flink_python, flink_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.sim.environments import Environment
+    from tests.support.hosts.python_environments import Environment
 
     Make = Callable[..., Environment]
 

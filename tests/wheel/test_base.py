@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chart.rendering import run_helm
-from tests.sim.environments import ROOT
+from tests.support.chart.rendering import run_helm
+from tests.support.hosts.python_environments import ROOT
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Make

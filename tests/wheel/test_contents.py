@@ -10,7 +10,7 @@ from email.parser import Parser
 from typing import TYPE_CHECKING, Final
 
 from sealflow import __version__
-from tests.sim.environments import ROOT
+from tests.support.hosts.python_environments import ROOT
 from tests.wheel.conftest import build
 
 if TYPE_CHECKING:

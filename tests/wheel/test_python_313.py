@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.environments import find_python
+from tests.support.hosts.python_environments import find_python
 
 if TYPE_CHECKING:
     from pathlib import Path

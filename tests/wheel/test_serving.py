@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sim.environments import Environment
+    from tests.support.hosts.python_environments import Environment
     from tests.wheel.conftest import Make
 
 pytestmark = pytest.mark.e2e

@@ -12,10 +12,9 @@ from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
 from sealflow.attest.requirements import SnpRequirements
 from sealflow.errors import PolicyError
-from tests.sim.dcap_bodies import ZERO48
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.policies import (
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
     SNP,
@@ -26,7 +25,8 @@ from tests.sim.policies import (
     snp_evidence,
     tdx_evidence,
 )
-from tests.sim.snp_authority import snp_authority
+from tests.support.attestation.quote_bodies import ZERO48
+from tests.support.attestation.snp_authority import snp_authority
 
 
 def fields(evidence: Any, wanted: Any, nonce: str | None = None) -> dict[str, str]:

@@ -11,10 +11,10 @@ from sealflow.attest.evidence import Evidence
 from sealflow.attest.policy import Approval, appraise
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError
-from tests.sim.claims import bound_claims
-from tests.sim.dcap_certificates import DAY_S, NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.policies import NOW_MS, SGX, but, policy, sgx_evidence
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
+from tests.support.attestation.evidence import bound_claims
+from tests.support.attestation.policies import NOW_MS, SGX, but, policy, sgx_evidence
 
 
 def test_claims() -> None:

@@ -13,10 +13,10 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError
-from tests.sim.claims import changed
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.deployments import simulated_deployment
-from tests.sim.policies import SGX, TDX
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.attestation.evidence import changed
+from tests.support.attestation.policies import SGX, TDX
 
 OWNER = "0a" * 32
 

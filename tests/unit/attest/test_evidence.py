@@ -16,8 +16,8 @@ from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
-from tests.sim.claims import bound_claims, changed
-from tests.sim.hardware_samples import QUOTES, sample
+from tests.support.attestation.evidence import bound_claims, changed
+from tests.support.attestation.hardware_samples import QUOTES, sample
 
 
 @pytest.mark.parametrize("tee", list(Tee))

@@ -12,11 +12,10 @@ from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.requirements import DAY_S
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
-from tests.sim.claims import MANIFEST, NONCE, bound_claims, evidence_of
-from tests.sim.dcap_bodies import sgx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.policies import (
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, evidence_of
+from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
     SNP,
@@ -28,7 +27,8 @@ from tests.sim.policies import (
     snp_evidence,
     tdx_evidence,
 )
-from tests.sim.snp_authority import snp_authority
+from tests.support.attestation.quote_bodies import sgx_body
+from tests.support.attestation.snp_authority import snp_authority
 
 
 def test_sgx() -> None:

@@ -8,9 +8,9 @@ from sealflow.attest.claims import TrustRoot
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, appraise, policy_digest
 from sealflow.wire.strict_json import canonical_json
-from tests.sim.claims import MANIFEST, NONCE
-from tests.sim.dcap_lab import Lab
-from tests.sim.policies import NOW_MS, SGX, TDX, but, policy, sgx_evidence
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.evidence import MANIFEST, NONCE
+from tests.support.attestation.policies import NOW_MS, SGX, TDX, but, policy, sgx_evidence
 
 
 def test_policy_digest() -> None:

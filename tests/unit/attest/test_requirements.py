@@ -16,7 +16,7 @@ from sealflow.attest.requirements import (
     TdxRequirements,
 )
 from sealflow.errors import MalformedError
-from tests.sim.dcap_certificates import DAY_S
+from tests.support.attestation.dcap_certificates import DAY_S
 
 FULL = Requirements(
     measurements=frozenset({"11" * 32, "12" * 32}),

@@ -12,14 +12,14 @@ import pytest
 
 from sealflow.cli.main import main
 from sealflow.owner.trust.policy_file import write_policy
-from tests.sim.gateway import RunningGateway
-from tests.sim.service import PlayedService
+from tests.support.cluster.gateway import RunningGateway
+from tests.support.cluster.scripted_service import PlayedService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
     Run = Callable[..., "Done"]
 

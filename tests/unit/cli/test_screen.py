@@ -15,8 +15,8 @@ from rich.text import Text
 from sealflow.attest.evidence import Role
 from sealflow.cli.screen import print_table, progress, strip_control_characters
 from sealflow.owner.trust.policy_file import write_policy
-from tests.sim.cluster import sealflow
-from tests.sim.deployments import simulated_deployment
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.cluster.local_cluster import sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ from sealflow.seal.enclave import seal_to_enclave
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.wire.ids import ModelRef
-from tests.sim.deployments import simulated_deployment
-from tests.unit.trusted.worker.leases import no_collateral
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.trusted.lease_host import no_collateral
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from sealflow.openinfer.binary import (
 from sealflow.openinfer.json_form import encode_request_json
 from sealflow.openinfer.messages import MAX_TENSORS, InferRequest, InferResponse
 from sealflow.openinfer.tensor import MAX_ELEMENTS, DataType, Tensor
-from tests.unit.openinfer.tensors import IN_JSON, requests, responses, several, tensors
+from tests.support.models.tensors import IN_JSON, requests, responses, several, tensors
 
 
 def inputs(*items: dict[str, Any], **more: Any) -> bytes:

@@ -20,7 +20,7 @@ from sealflow.openinfer.json_form import (
 )
 from sealflow.openinfer.messages import InferRequest, InferResponse
 from sealflow.openinfer.tensor import DataType, Tensor
-from tests.unit.openinfer.tensors import FLOATS, IN_JSON, requests, responses, tensors
+from tests.support.models.tensors import FLOATS, IN_JSON, requests, responses, tensors
 
 
 def request_of(data: object, datatype: str = "INT32", shape: tuple[int, ...] = (2, 2)) -> bytes:

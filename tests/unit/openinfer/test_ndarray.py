@@ -11,7 +11,7 @@ from hypothesis import given
 from sealflow.errors import InvalidInputError
 from sealflow.openinfer.ndarray import dtype_of, from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
-from tests.unit.openinfer.tensors import IN_JSON, WITH_CODE, tensors
+from tests.support.models.tensors import IN_JSON, WITH_CODE, tensors
 
 
 @given(tensors(IN_JSON))

@@ -19,7 +19,7 @@ from sealflow.openinfer.tensor import (
     parse_datatype,
     parse_shape,
 )
-from tests.unit.openinfer.tensors import WITH_SIZE, tensor, tensors
+from tests.support.models.tensors import WITH_SIZE, tensor, tensors
 
 WORDS = "BOOL UINT8 UINT16 UINT32 UINT64 INT8 INT16 INT32 INT64 FP16 FP32 FP64 BF16 BYTES"
 SIZES = (1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 2, None)

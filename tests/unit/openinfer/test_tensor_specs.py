@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sealflow.errors import InvalidInputError, MalformedError
 from sealflow.openinfer.tensor import MAX_RANK, DataType, Tensor, TensorSpec
-from tests.unit.openinfer.tensors import tensor
+from tests.support.models.tensors import tensor
 
 SPEC = TensorSpec(name="x", datatype=DataType.UINT8, shape=(-1, 3))
 

@@ -12,8 +12,8 @@ import pytest
 from sealflow.operator.certificates import load_certificates
 from sealflow.operator.components import COMPONENTS
 from sealflow.operator.key_folder import rotate_authorities, rotate_certificates, write_tree
-from tests.sim.flink_install import keytool
-from tests.sim.tls import client_context, server_context, shake_hands
+from tests.support.cluster.flink import keytool
+from tests.support.network.tls_handshakes import client_context, server_context, shake_hands
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.gateway import RunningGateway
-from tests.unit.owner.http.peers import Peer, in_a_loop, in_threads
+from tests.support.cluster.gateway import RunningGateway
+from tests.support.network.http_peers import Peer, in_a_loop, in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.sim.queue_server import Server
-    from tests.sim.service import PlayedService
-    from tests.unit.owner.http.peers import Exchange, Script
+    from tests.support.cluster.scripted_service import PlayedService
+    from tests.support.network.http_peers import Exchange, Script
+    from tests.support.queue.server import Server
 
 
 @pytest.fixture(scope="module")

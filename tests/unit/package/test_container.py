@@ -9,7 +9,7 @@ from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.container import read_package, seal_package
 from sealflow.package.statement import encode_envelope, sign_statement
 from sealflow.seal.keys import OpeningKey, Suite
-from tests.sim.bundles import (
+from tests.support.models.package_parts import (
     FILES,
     KEY,
     MANIFEST,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sealflow.errors import BundleError, OpenError
 from sealflow.package.container import _file_key, read_package
 from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
-from tests.sim.bundles import (
+from tests.support.models.package_parts import (
     FILES,
     MANIFEST,
     OWNER,

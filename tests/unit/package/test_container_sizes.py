@@ -10,7 +10,7 @@ import pytest
 from sealflow.errors import BundleError
 from sealflow.package.container import MAGIC, MAX_WRAPPED_KEY_BYTES, read_package
 from sealflow.package.statement import MAX_STATEMENT_BYTES
-from tests.sim.bundles import PACKAGE, joined, resigned, split
+from tests.support.models.package_parts import PACKAGE, joined, resigned, split
 
 
 @pytest.mark.parametrize("size", [1, 2**32 - 1, 2**32 - 14, 2**32, 2**63])

@@ -12,7 +12,7 @@ from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import PREFIX_LENGTH
 from sealflow.wire.ids import ModelRef
-from tests.sim.sealing import DIGEST, INSTANCE, KEYS, pair, parsed
+from tests.support.sealing.sealed_sessions import DIGEST, INSTANCE, KEYS, pair, parsed
 
 
 @pytest.mark.parametrize("suite", Suite)

@@ -11,9 +11,18 @@ from sealflow.attest.policy import appraise
 from sealflow.attest.reports import PlatformFlag, SnpReport
 from sealflow.attest.requirements import SnpRequirements
 from sealflow.errors import PolicyError
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.policies import NOW_MS, SNP, TDX, but, policy, snp_codes, snp_evidence, tdx_codes
-from tests.sim.snp_authority import GUEST_POLICY, snp_authority
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.policies import (
+    NOW_MS,
+    SNP,
+    TDX,
+    but,
+    policy,
+    snp_codes,
+    snp_evidence,
+    tdx_codes,
+)
+from tests.support.attestation.snp_authority import GUEST_POLICY, snp_authority
 
 
 def test_no_table() -> None:

@@ -19,7 +19,7 @@ from sealflow.attest.amd.endorsements import Endorsements
 from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.attest.reports import AmdPlatform, SnpReport
 from sealflow.errors import EvidenceError
-from tests.sim.snp_authority import AMD, CHIP, DAY, TCB, SnpAuthority, snp_authority
+from tests.support.attestation.snp_authority import AMD, CHIP, DAY, TCB, SnpAuthority, snp_authority
 
 DATA = Path(__file__).parents[3] / "data" / "attestation"
 NOW_S = 1_790_000_000

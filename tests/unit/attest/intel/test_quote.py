@@ -7,10 +7,10 @@ import pytest
 from sealflow.attest.intel.quote import split_quote
 from sealflow.errors import MalformedError
 from sealflow.trusted.identity.hardware_quotes import unverified_report_data
-from tests.sim.dcap_bodies import sgx_body, tdx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.snp_authority import snp_authority
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.quote_bodies import sgx_body, tdx_body
+from tests.support.attestation.snp_authority import snp_authority
 
 
 def test_layout() -> None:

@@ -14,8 +14,8 @@ from sealflow.attest.simulated.authority import create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import SimulatedPlatform
 from sealflow.errors import MalformedError
-from tests.sim.claims import bound_claims, changed, evidence_of
-from tests.sim.dcap_certificates import NOW_S
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.evidence import bound_claims, changed, evidence_of
 
 NOW_MS = 1000 * NOW_S
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sim.service import PlayedService, failing, labelled
+from tests.support.cluster.scripted_service import PlayedService, failing, labelled
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run

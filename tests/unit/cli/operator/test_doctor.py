@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from sealflow.cli.operator.doctor import doctor
 from sealflow.host.doctor.network import QCNL
-from tests.sim.certificates import Authority
-from tests.sim.machines import SGX_MACHINE, machine
-from tests.sim.web_server import WebServer
+from tests.support.hosts.machine_files import SGX_MACHINE, machine
+from tests.support.network.certificate_authority import Authority
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

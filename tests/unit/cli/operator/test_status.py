@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sim.web_server import WebServer
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.sim.gateway import RunningGateway
+    from tests.support.cluster.gateway import RunningGateway
     from tests.unit.cli.conftest import Run
 
 

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import RefusalCode
-from tests.sim.cluster import sealflow
-from tests.sim.service import PlayedService, failing, labelled, refusing, silent
+from tests.support.cluster.local_cluster import sealflow
+from tests.support.cluster.scripted_service import (
+    PlayedService,
+    failing,
+    labelled,
+    refusing,
+    silent,
+)
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.owner.trust.policy_file import write_policy
-from tests.sim.published import Published
-from tests.sim.service import PlayedService, now_ms
+from tests.support.cluster.published_service import Published
+from tests.support.cluster.scripted_service import PlayedService, now_ms
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.collateral import RECORDED
-from tests.sim.pccs import pccs_answers
-from tests.sim.web_server import WebServer
+from tests.support.attestation.collateral_sources import RECORDED
+from tests.support.attestation.pccs_answers import pccs_answers
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.errors import UnavailableError
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.sim.collateral import AT_S, source
-from tests.sim.snp_authority import CHIP, SnpAuthority, snp_authority
-from tests.sim.web_server import WebServer
+from tests.support.attestation.collateral_sources import AT_S, source
+from tests.support.attestation.snp_authority import CHIP, SnpAuthority, snp_authority
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ from sealflow.errors import WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.sim.dcap_bodies import sgx_body
-from tests.sim.dcap_certificates import DAY_S, NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.pccs import pccs_answers
-from tests.sim.web_server import WebServer
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
+from tests.support.attestation.pccs_answers import pccs_answers
+from tests.support.attestation.quote_bodies import sgx_body
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

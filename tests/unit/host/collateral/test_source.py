@@ -11,9 +11,18 @@ import pytest
 
 from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.sim.collateral import CRL_PATH, DATA, QUOTES, RECORDED, TCB_PATH, WANT, Clock, source
-from tests.sim.pccs import pccs_answers
-from tests.sim.web_server import WebServer
+from tests.support.attestation.collateral_sources import (
+    CRL_PATH,
+    DATA,
+    QUOTES,
+    RECORDED,
+    TCB_PATH,
+    WANT,
+    Clock,
+    source,
+)
+from tests.support.attestation.pccs_answers import pccs_answers
+from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 
 from sealflow.host.doctor import enclave
 from sealflow.host.doctor.finding import Finding, Verdict
-from tests.sim.machines import SGX_FLAGS, SGX_MACHINE, machine
+from tests.support.hosts.machine_files import SGX_FLAGS, SGX_MACHINE, machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

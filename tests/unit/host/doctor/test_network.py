@@ -14,7 +14,7 @@ import pytest
 
 from sealflow.host.doctor import network
 from sealflow.host.doctor.finding import Verdict
-from tests.sim.machines import machine
+from tests.support.hosts.machine_files import machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from sealflow.host.enclave.sgx import missing_for_sgx
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 from sealflow.host.settings import load
-from tests.sim.machines import SGX_MACHINE, machine
+from tests.support.hosts.machine_files import SGX_MACHINE, machine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.gateway import PlayedEngine, RunningGateway
+from tests.support.cluster.gateway import PlayedEngine, RunningGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.sim.queue_server import Server
+    from tests.support.queue.server import Server
 
 
 @pytest.fixture(scope="module")

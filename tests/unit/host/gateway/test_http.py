@@ -9,7 +9,7 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import MEDIA_TYPE, decode
-from tests.sim.gateway import PlayedEngine, RunningGateway, call, refusal
+from tests.support.cluster.gateway import PlayedEngine, RunningGateway, call, refusal
 
 if TYPE_CHECKING:
     import socket

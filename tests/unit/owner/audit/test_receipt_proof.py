@@ -15,8 +15,8 @@ from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
 from sealflow.wire.domain import TrustDomain
-from tests.sim.receipts import PARTS, REPLY, ReceiptService
-from tests.unit.trusted.keybroker.running import NOW_MS, OPERATOR, identity
+from tests.support.sealing.receipts import PARTS, REPLY, ReceiptService
+from tests.support.trusted.keybroker import NOW_MS, OPERATOR, identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sim.clients import Asker, InALoop, InThreads
+from tests.support.cluster.gateway_clients import Asker, InALoop, InThreads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.sim.gateway import RunningGateway
-    from tests.sim.service import (
+    from tests.support.cluster.gateway import RunningGateway
+    from tests.support.cluster.scripted_service import (
         PlayedService,
     )
 

@@ -23,7 +23,7 @@ from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.owner.enclave.signing import SIGNER, enclave_signer, sign
 from sealflow.owner.enclave.sigstruct import EnclaveMeasurement
-from tests.sim.enclave_places import sigstruct
+from tests.support.enclaves.enclave_folders import sigstruct
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,13 +12,13 @@ import pytest
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.http.steps import HttpRequest, send
 from sealflow.owner.http.transport import HttpTransport
-from tests.unit.owner.http.peers import OK, answering, get, received
+from tests.support.network.http_peers import OK, answering, get, received
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.unit.owner.http.peers import Exchange, Peer
+    from tests.support.network.http_peers import Exchange, Peer
 
 
 def test_one_connection_for_many(exchange: Exchange, serve: Callable[..., Peer]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sealflow.errors import BundleError
 from sealflow.owner.models.onnx_weights import has_external_data
-from tests.sim import onnx_models
+from tests.support.models import onnx_models
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 

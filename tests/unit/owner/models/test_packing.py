@@ -22,7 +22,7 @@ from sealflow.package.container import read_package
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
-from tests.sim import onnx_models
+from tests.support.models import onnx_models
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 KEY = OwnerKey.generate(TrustDomain.SIMULATED)

@@ -11,10 +11,10 @@ from sealflow.owner import QueueClient
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.sim.queue_server import Server
-    from tests.sim.service import (
+    from tests.support.cluster.scripted_service import (
         PlayedService,
     )
+    from tests.support.queue.server import Server
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sealflow.owner.audit.log_audit import audit_log, describe
 from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.domain import TrustDomain
-from tests.unit.trusted.keybroker.running import NOW_MS, Instance, made
+from tests.support.trusted.keybroker import NOW_MS, Instance, made
 
 if TYPE_CHECKING:
     from pathlib import Path

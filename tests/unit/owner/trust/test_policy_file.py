@@ -11,7 +11,7 @@ from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import ConfigError
 from sealflow.owner.trust.policy_file import load_policy, load_policy_file, write_policy
-from tests.sim.policy_files import SGX, SIMULATED, SNP, TDX, policies, written
+from tests.support.attestation.policy_files import SGX, SIMULATED, SNP, TDX, policies, written
 
 if TYPE_CHECKING:
     from pathlib import Path

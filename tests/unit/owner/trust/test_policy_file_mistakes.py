@@ -9,7 +9,7 @@ import pytest
 
 from sealflow.errors import ConfigError
 from sealflow.owner.trust.policy_file import load_policy
-from tests.sim.policy_files import SGX, SNP, TDX, written
+from tests.support.attestation.policy_files import SGX, SNP, TDX, written
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealflow.owner.trust.policy_file import load_policy_file, write_policy
 from sealflow.owner.trust.policy_text import describe_policy
-from tests.sim.policy_files import SGX, SNP, TDX, policies, written
+from tests.support.attestation.policy_files import SGX, SNP, TDX, policies, written
 
 if TYPE_CHECKING:
     from pathlib import Path

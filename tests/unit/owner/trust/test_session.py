@@ -6,7 +6,7 @@ import pytest
 
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.trust.session import SESSION_MS, SESSION_REQUESTS, ServiceSession
-from tests.sim.published import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, Published
 
 
 class Client:

@@ -8,7 +8,7 @@ from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.owner.trust.report import TrustReport, verify_directory
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
-from tests.sim.published import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, Published
 
 
 def report() -> TrustReport:

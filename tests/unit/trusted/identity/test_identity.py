@@ -23,12 +23,12 @@ from sealflow.trusted.port import FatalError, FramePort
 from sealflow.trusted.process import load_identity
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind, encode_frame
-from tests.sim.dcap_bodies import sgx_body, tdx_body
-from tests.sim.dcap_certificates import NOW_S
-from tests.sim.dcap_lab import Lab
-from tests.sim.deployments import simulated_deployment
-from tests.sim.enclave import EnclaveProcess, keybroker_boot, worker_boot
-from tests.sim.kernel import GramineFolder, TsmFolder
+from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_certificates import NOW_S
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.attestation.quote_bodies import sgx_body, tdx_body
+from tests.support.enclaves.attestation_devices import GramineFolder, TsmFolder
+from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

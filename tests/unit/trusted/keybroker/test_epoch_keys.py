@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevokedKind
 from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKeys
-from tests.unit.trusted.keybroker.running import NOW_MS, Instance, identity, made
+from tests.support.trusted.keybroker import NOW_MS, Instance, identity, made
 
 DEPLOYMENT = made().deployment
 EPOCH_MS, GRACE_MS = 1000 * DEPLOYMENT.epoch_s, 1000 * DEPLOYMENT.grace_s

@@ -16,7 +16,7 @@ from sealflow.documents.revocation import (
 from sealflow.owner.models.owner_key import OwnerKey
 from sealflow.package.publication import requirements_digest
 from sealflow.wire.domain import TrustDomain
-from tests.unit.trusted.keybroker.running import (
+from tests.support.trusted.keybroker import (
     NOW_MS,
     OPERATOR,
     OTHER_OWNER,

@@ -8,7 +8,7 @@ from sealflow.errors import MalformedError, UnavailableError
 from sealflow.trusted.worker.lease import host_requests
 from sealflow.trusted.worker.lease.host_requests import ClosedError, HostRequests
 from sealflow.wire.frames import FrameKind, encode_chunk
-from tests.unit.trusted.worker.parts import Outside
+from tests.support.models.served_models import Outside
 
 DIGEST = "ab" * 32
 

@@ -20,8 +20,8 @@ from sealflow.trusted.worker.lease.host_requests import HostRequests
 from sealflow.wire.frame_payloads import Event, Fatal
 from sealflow.wire.frames import FrameKind
 from sealflow.wire.ids import ModelRef
-from tests.sim.deployments import SimulatedDeployment, simulated_deployment
-from tests.unit.trusted.worker.leases import NOW_MS, Host, identity
+from tests.support.attestation.deployments import SimulatedDeployment, simulated_deployment
+from tests.support.trusted.lease_host import NOW_MS, Host, identity
 
 
 @cache

@@ -16,7 +16,7 @@ from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.trusted.worker.models.images import ImagePreparation
 from sealflow.trusted.worker.models.inputs import MAX_PREPARED_BYTES, MAX_ROWS, prepare
-from tests.unit.trusted.worker.parts import onnx_manifest, specs
+from tests.support.models.served_models import onnx_manifest, specs
 
 IMAGE = cv2.imencode(".png", np.full((9, 9, 3), 200, np.uint8))[1].tobytes()
 RECIPE = ImagePreprocessing(input="x", width=4, height=4)

@@ -19,8 +19,8 @@ from sealflow.openinfer.tensor import DataType
 from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.package.preprocessing import ClassificationPostprocessing
 from sealflow.wire.frame_payloads import RuntimeName
-from tests.sim import onnx_models
-from tests.unit.trusted.worker.parts import (
+from tests.support.models import onnx_models
+from tests.support.models.served_models import (
     Packed,
     example,
     loader,

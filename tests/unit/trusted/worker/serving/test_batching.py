@@ -15,8 +15,16 @@ from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.trusted.worker.serving.batching import BatchQueue, Job, run_batch
-from tests.sim import onnx_models
-from tests.unit.trusted.worker.parts import ANY, any_negation, job, loader, rows_job, served, specs
+from tests.support.models import onnx_models
+from tests.support.models.served_models import (
+    ANY,
+    any_negation,
+    job,
+    loader,
+    rows_job,
+    served,
+    specs,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

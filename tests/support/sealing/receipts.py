@@ -1,0 +1,73 @@
+"""A key broker, a worker and a client between whom receipts come about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sealflow.attest.evidence import Role
+from sealflow.owner.audit.receipt_proof import ReceiptProof, ReceiptRequest
+from sealflow.seal.content import ContentKind, content_parts
+from sealflow.seal.exchange import Session, SessionSecrets, open_request
+from sealflow.seal.keys import SealingKey
+from sealflow.trusted.worker.serving.arrivals import HostClock
+from sealflow.trusted.worker.serving.runner import ReceiptSigner
+from sealflow.wire.envelope import decode
+from sealflow.wire.ids import ModelRef
+from tests.support.trusted.keybroker import NOW_MS, Instance, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealflow.trusted.identity.identity import EnclaveIdentity
+
+
+LIMIT = 2**20
+REPLY = content_parts(ContentKind.INFER, b'{"outputs":[]}', [b"\x01\x02"])
+PARTS = content_parts(ContentKind.INFER, b'{"inputs":[]}', [b"\x03" * 100])
+
+
+class NamedModel:
+    """A model of which only the digest matters."""
+
+    def __init__(self, digest: str) -> None:
+        """Take the digest."""
+        self.digest = digest
+
+
+class ReceiptService:
+    """A key broker, a worker that it granted a model to, and a client."""
+
+    def __init__(self) -> None:
+        """Publish a model, and grant it to a worker."""
+        self.broker = Instance().lead()
+        self.digest: str = self.broker.publish("m")["digest"]
+        self.worker: EnclaveIdentity = identity(Role.WORKER)
+        self.grant = self.broker.grant(self.worker)
+        self.clock = HostClock(NOW_MS)
+
+    def exchange(
+        self, *, asked: bool = True, attach: bool = True, change: Any = None
+    ) -> tuple[ReceiptProof | None, bytes]:
+        """One request and its reply, as client and worker do it; gives the proof and the reply."""
+        key = self.grant.keys[0].opening
+        sealing = SealingKey(suite=key.suite, public=key.sealing.public)
+        request = ReceiptRequest.of(PARTS)
+        call = Session.start(sealing).seal_request(
+            ModelRef(name="m", version="1"),
+            self.digest,
+            request.parts if asked else PARTS,
+            deadline_ms=NOW_MS + 1000,
+        )
+        incoming = open_request(decode(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1))
+        receipts = ReceiptSigner(self.worker, self.clock)
+        parts: Sequence[bytes | memoryview] = REPLY
+        if attach:
+            parts = receipts.attach(incoming, NamedModel(self.digest), REPLY)  # type: ignore[arg-type]
+        if change is not None:
+            parts = change(parts)
+        reply = incoming.seal_reply(parts, model_digest=self.digest, instance=self.worker.instance)
+        header, content = call.open_reply(decode(reply, max_body_bytes=LIMIT))
+        if not asked:
+            return None, bytes(content.binary)
+        inner, proof = request.verify_reply(call, header, content)
+        return proof, bytes(inner.binary)

@@ -1,0 +1,206 @@
+"""Tests: key broker instances; the test plays their host and drives their clock."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.attest.evidence import Role
+from sealflow.documents.directory import Directory, SignedDirectory
+from sealflow.documents.grant import Grant, open_grant
+from sealflow.documents.revocation import (
+    RevocationOrder,
+    Revoked,
+    RevokedKind,
+    SignedRevocationOrder,
+)
+from sealflow.owner.audit.log_audit import AuditedLog, audit_log
+from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.package.container import read_package, seal_package
+from sealflow.package.publication import seal_publication
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
+from sealflow.trusted.keybroker.standby import Standby
+from sealflow.trusted.port import EventJournal
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.frames import FrameKind, decode_batch
+from tests.support.attestation.deployments import SimulatedDeployment, simulated_deployment
+from tests.support.models import onnx_models
+from tests.support.models.served_models import onnx_manifest
+from tests.support.trusted.lease_host import no_collateral
+
+if TYPE_CHECKING:
+    from sealflow.attest.requirements import Requirements
+    from sealflow.trusted.keybroker.leader import KeyBroker
+    from sealflow.trusted.port import FramePort
+
+NOW_MS = 1_750_000_000_000
+OTHER_OWNER = OwnerKey.generate(TrustDomain.SIMULATED)
+OPERATOR = OwnerKey.generate(TrustDomain.SIMULATED)
+
+
+@cache
+def made() -> SimulatedDeployment:
+    """A deployment with two owners and an operator."""
+    plain = simulated_deployment(NOW_MS)
+    owners = frozenset({plain.owner.signer, OTHER_OWNER.signer})
+    deployment = replace(plain.deployment, owners=owners, operators=frozenset({OPERATOR.signer}))
+    return replace(plain, deployment=deployment)
+
+
+def identity(role: Role, platform_key: bytes | None = None) -> EnclaveIdentity:
+    """An enclave of the deployment; with another platform key, on another machine."""
+    signing = Ed25519PrivateKey.generate()
+    found = create_identity(
+        role, made().deployment, made().platform.encode(), signing, no_collateral
+    )
+    return found if platform_key is None else replace(found, platform_key=platform_key)
+
+
+class _Silent:
+    def send(self, kind: FrameKind, payload: bytes) -> None:
+        """Take an event."""
+
+
+@dataclass(slots=True)
+class Instance:
+    """One instance: it stands by until `lead`."""
+
+    platform_key: bytes | None = None
+    keys: list[bytes] = field(default_factory=list)
+    frames: list[FrameKind] = field(default_factory=list)
+    states: list[bytes] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    document: bytes = b""
+    now_ms: int = NOW_MS
+    identity: EnclaveIdentity = field(init=False)
+    standby: Standby = field(init=False)
+    leading: KeyBroker | None = None
+
+    def __post_init__(self) -> None:
+        """Start it."""
+        self.identity = identity(Role.KEY_BROKER, self.platform_key)
+        journal = EventJournal(cast("FramePort", _Silent()))
+        self.standby = Standby(self.identity, self.now_ms, self._take, journal, tuple(self.keys))
+
+    def lead(self, state: bytes = b"") -> Instance:
+        """Have it serve."""
+        self.leading = self.standby.lead(state)
+        return self
+
+    def successor(self, state: bytes | None = None, **changes: Any) -> Instance:
+        """Another process, which goes on with what this one left."""
+        keys = changes.pop("keys", self.keys)
+        after = Instance(keys=list(keys), records=list(self.records), **changes)
+        return after.lead(self.states[-1] if state is None else state)
+
+    def ask(self, op: str, **fields: object) -> dict[str, Any]:
+        """Ask the one that leads."""
+        assert self.leading is not None
+        request = json.dumps({"op": op, **fields}).encode()
+        answer: dict[str, Any] = json.loads(self.leading.answer(request))
+        return answer
+
+    def ask_standby(self, op: str, **fields: object) -> dict[str, Any]:
+        """Ask one that does not lead, as its host does."""
+        request = json.dumps({"op": op, **fields}).encode()
+        answer: dict[str, Any] = json.loads(self.standby.answer(request))
+        return answer
+
+    def tick(self, by_ms: int) -> None:
+        """Let time pass."""
+        assert self.leading is not None
+        self.now_ms += by_ms
+        self.leading.advance(self.now_ms)
+
+    @property
+    def directory(self) -> Directory:
+        """What is published now, verified."""
+        signing_key = self.identity.signing.public_key().public_bytes_raw()
+        return SignedDirectory.parse(self.document).verify(signing_key, TrustDomain.SIMULATED)
+
+    def log(self) -> AuditedLog:
+        """All that was logged, checked."""
+        return audit_log(self.records, made().deployment.policy(Role.KEY_BROKER))
+
+    def publish(
+        self,
+        name: str,
+        *,
+        owner: OwnerKey | None = None,
+        workers: Requirements | None = None,
+        issued_ms: int = NOW_MS,
+    ) -> dict[str, Any]:
+        """Have an owner publish a model of its own."""
+        owner = owner or made().owner
+        package = read_package(packed(name, owner)).verify(owner.signer)
+        sealed = seal_publication(
+            package,
+            package.unwrap(owner.opening),
+            self.identity.opening.sealing,
+            workers=workers,
+            issued_ms=issued_ms,
+        )
+        return self.ask("publish", sealed=b64encode(sealed).decode())
+
+    def revoke(self, kind: RevokedKind, name: str, key: OwnerKey | None = None) -> dict[str, Any]:
+        """Have somebody order a revocation."""
+        key = key or made().owner
+        order = RevocationOrder(
+            deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer
+        )
+        return self.ask(
+            "revoke",
+            **SignedRevocationOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json(),
+        )
+
+    def enroll(self, worker: EnclaveIdentity) -> dict[str, Any]:
+        """Have a worker ask for a grant; gives the answer."""
+        challenge = self.ask("challenge")
+        evidence = worker.evidence(challenge["nonce"])
+        answer = self.ask("enroll", challenge=challenge["challenge"], evidence=evidence.to_json())
+        return {**answer, "bound": evidence.bound, "nonce": challenge["nonce"]}
+
+    def grant(self, worker: EnclaveIdentity) -> Grant:
+        """Have a worker ask for a grant, and open it."""
+        answer = self.enroll(worker)
+        return open_grant(
+            b64decode(answer["grant"]),
+            b64decode(answer["signature"]),
+            opening=worker.opening,
+            bound=answer["bound"],
+            nonce=answer["nonce"],
+            signer=self.identity.signing.public_key().public_bytes_raw(),
+        )
+
+    def _take(self, kind: FrameKind, payload: bytes) -> None:
+        self.frames.append(kind)
+        match kind:
+            case FrameKind.STATE:
+                (_, state), *records = decode_batch(memoryview(payload))[1]
+                self.states.append(bytes(state))
+                for number, record in records:
+                    assert number == len(self.records)
+                    self.records.append(bytes(record))
+            case FrameKind.DIRECTORY:
+                self.document = payload
+            case FrameKind.KEY:
+                self.keys.append(payload)
+
+
+@cache
+def packed(name: str, owner: OwnerKey) -> bytes:
+    """A package y = -x of an owner."""
+    files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
+    return seal_package(
+        onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing
+    )
+
+
+def code(answer: dict[str, Any]) -> str:
+    """The code of an answer that says what went wrong."""
+    return str(answer["error"]["code"])

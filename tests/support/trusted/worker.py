@@ -1,0 +1,190 @@
+"""Tests: the worker's parts and models for them, from envelopes to replies."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealflow.attest.evidence import Role
+from sealflow.openinfer.messages import InferRequest, RequestedOutput
+from sealflow.openinfer.ndarray import from_numpy, to_numpy
+from sealflow.openinfer.tensor import DataType
+from sealflow.seal.exchange import OutgoingCall, Session
+from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
+from sealflow.trusted.worker.serving.arrivals import (
+    ArrivalQueue,
+    EnvelopeBatch,
+    HostClock,
+    ServingUpdate,
+)
+from sealflow.trusted.worker.serving.batching import BatchQueue
+from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+from sealflow.trusted.worker.serving.opener import RequestOpener
+from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
+from sealflow.trusted.worker.threads import SingleThreadLoop
+from sealflow.wire.ids import RequestId
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.models import onnx_models
+from tests.support.models.served_models import Outside, sealed, served, specs
+from tests.support.trusted.lease_host import no_collateral
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from sealflow.openinfer.messages import InferResponse
+    from sealflow.trusted.worker.models.loader import ServedModel
+
+
+KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
+OTHER_KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
+SESSION = Session.start(KEY.sealing)
+INSTANCE = RequestId("1" * 32)
+NOW_MS = 10_000
+DEADLINE_MS = 60_000
+LEASE_MS = 10_000_000
+
+
+@cache
+def worker_identity() -> EnclaveIdentity:
+    """A simulated worker by the name of `INSTANCE`."""
+    made = simulated_deployment(1_750_000_000_000)
+    signing = Ed25519PrivateKey.generate()
+    identity = create_identity(
+        Role.WORKER, made.deployment, made.platform.encode(), signing, no_collateral
+    )
+    return dataclasses.replace(identity, instance=INSTANCE)
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """What a worker does with everything that has arrived."""
+
+    max_body_bytes: int = 2**20
+    replay_capacity: int = 1000
+    max_jobs: int = 1000
+    clock: HostClock = field(default_factory=lambda: HostClock(NOW_MS))
+    arrivals: ArrivalQueue = field(
+        default_factory=lambda: ArrivalQueue(max_items=10_000, max_bytes=2**30)
+    )
+    outside: Outside = field(default_factory=Outside)
+    slots: int = 0
+
+    def serve(
+        self,
+        *models: ServedModel,
+        keys: Iterable[OpeningKey] = (KEY,),
+        destroy_ms: int = LEASE_MS,
+        lease_ms: int = LEASE_MS,
+    ) -> Worker:
+        """Grant keys and models."""
+        epoch = [HeldEpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
+        granted = {model.ref: model for model in models}
+        self.arrivals.put(ServingUpdate(keys=epoch, lease_ms=lease_ms, models=granted))
+        return self
+
+    def send(self, *envelopes: bytes) -> Worker:
+        """Let envelopes arrive in one frame, in slots counted from 0."""
+        items = [(slot, memoryview(data)) for slot, data in enumerate(envelopes, start=self.slots)]
+        self.slots += len(items)
+        assert self.arrivals.offer(EnvelopeBatch(items=items))
+        return self
+
+    def finish(self, *, threads: int = 0) -> Outside:
+        """Work until all is answered; every slot has one answer then.
+
+        `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
+        is opened before the first model runs.
+        """
+        replies = ReplySender(self.outside.port, self.clock, worker_identity())
+        jobs = BatchQueue(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
+        answering = BatchRunner(jobs, replies, max_body_bytes=self.max_body_bytes)
+        opening = RequestOpener(
+            self.arrivals,
+            jobs,
+            replies,
+            self.clock,
+            max_body_bytes=self.max_body_bytes,
+            replay_capacity=self.replay_capacity,
+            make_room=answering.answer_next if threads == 1 else None,
+        )
+        self.arrivals.put(None)
+        both: tuple[SingleThreadLoop | RequestOpener | BatchRunner, ...] = (opening, answering)
+        if threads == 1:
+            both = (SingleThreadLoop(self.arrivals, opening, jobs, answering),)
+        if threads:
+            running = [threading.Thread(target=each.run) for each in both]
+            for thread in running:
+                thread.start()
+            for thread in running:
+                thread.join(60)
+        else:
+            opening.run()
+            answering.run()
+        assert sorted(self.outside.replies) == list(range(self.slots))
+        return self.outside
+
+
+@cache
+def negation(name: str = "negation", **changes: Any) -> ServedModel:
+    """A model y = -x of FP32 [-1, 4]."""
+    return served(onnx_models.elementwise("Neg", sizes=(None, 4)), name, **changes)
+
+
+@cache
+def weak() -> ServedModel:
+    """Gives 10, 20, 30, 40 for 0 to 3 and fails for anything else."""
+    return served(
+        onnx_models.picky(),
+        "weak",
+        inputs=specs(x=(DataType.INT64, [-1, 1])),
+        outputs=specs(y=(DataType.FP32, [-1, 1])),
+    )
+
+
+@cache
+def open_sized(operator: str, max_batch: int = 8) -> ServedModel:
+    """A model y = operator(x) of FP32 of any two sizes."""
+    return served(
+        onnx_models.elementwise(operator),
+        operator.lower(),
+        inputs=specs(x=(DataType.FP32, [-1, -1])),
+        outputs=specs(y=(DataType.FP32, [-1, -1])),
+        max_batch=max_batch,
+    )
+
+
+def a_request(values: Any, *, top: int | None = None, id_: str | None = None) -> InferRequest:
+    """A request of one input x, for all outputs or the top classes of y."""
+    parameters = {} if top is None else {"classification": top}
+    outputs = () if top is None else (RequestedOutput(name="y", parameters=parameters),)
+    return InferRequest(id=id_, inputs=(from_numpy("x", np.array(values)),), outputs=outputs)
+
+
+def floats(values: Any) -> NDArray[np.float32]:
+    """Values as FP32."""
+    return np.array(values, np.float32)
+
+
+def a_call(
+    model: ServedModel, values: Any = None, *, deadline_ms: int = DEADLINE_MS
+) -> OutgoingCall:
+    """A sealed request, of 1, 2, 3, 4 unless said otherwise."""
+    request = a_request(floats([[1, 2, 3, 4]] if values is None else values))
+    return sealed(SESSION, model, request, deadline_ms=deadline_ms)
+
+
+def values_of(response: InferResponse) -> list[Any]:
+    """The values of a response's y."""
+    tensor = response.output("y")
+    assert tensor is not None
+    values: list[Any] = to_numpy(tensor).tolist()
+    return values

@@ -1,0 +1,105 @@
+"""Intel's collateral of every kind of fault: age, revocation, form, signatures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealflow.attest.intel.verify import verify_intel_quote
+from sealflow.errors import EvidenceError
+from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
+from tests.support.attestation.quote_bodies import sgx_body, tdx_body
+from tests.support.attestation.quote_verdicts import SGX, TDX, platform, refused
+
+if TYPE_CHECKING:
+    from tests.support.attestation.dcap_authority import Lab
+
+
+@pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
+def test_age(part: str) -> None:
+    """The oldest part of the collateral makes its age, however new the others are."""
+    lab = SGX.but(**{part: 20 * DAY_S})
+    assert platform(lab).collateral_issued_s == NOW_S - 20 * DAY_S
+
+
+@pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
+def test_future(part: str) -> None:
+    """Collateral with a part from the future is refused until that time has come."""
+    lab = SGX.but(**{part: -10})
+    assert refused(lab)
+    assert platform(lab, at_s=NOW_S + 10).collateral_issued_s <= NOW_S + 10
+
+
+@pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
+def test_expiry(part: str) -> None:
+    """Collateral with an expired part is refused, and says so a second before."""
+    lab = SGX.but(**{part: 29 * DAY_S})
+    last_s = NOW_S + DAY_S
+    assert platform(lab, at_s=last_s - 1).collateral_expires_s == last_s
+    assert refused(lab, at_s=last_s + 1)
+
+
+@pytest.mark.parametrize("name", ["pck", "middle", "tcb"])
+@pytest.mark.parametrize("lab", [SGX, TDX], ids=["SGX", "TDX"])
+def test_revoked(lab: Lab, name: str) -> None:
+    """A revoked certificate anywhere in the chains is refused."""
+    assert "certificate chain" in refused(lab.but(revoked=frozenset({name})))
+
+
+@pytest.mark.parametrize("field", [{"fmspc": "5e0000000001"}, {"info_id": "TDX"}])
+def test_collateral_of_others(field: dict[str, str]) -> None:
+    """Collateral of other machines or of another TEE is refused."""
+    assert refused(SGX.but(**field))
+
+
+def test_collateral_of_another_tee() -> None:
+    """SGX collateral does not judge a trust domain, nor the other way round."""
+    assert refused(SGX, TDX.quote(tdx_body()))
+    assert refused(TDX, SGX.quote(sgx_body()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tcb_info": '{"a":1,"a":2}'},
+        {"tcb_info": "[" * 100_000},
+        {"tcb_info": "{}"},
+        {"tcb_info": '{"issueDate":"2026-13-01T00:00:00Z"}'},
+        {"tcb_info": '{"issueDate":"today"}'},
+        {"tcb_info": 5},
+        {"qe_identity": "{}"},
+        {"pck_crl": "zz"},
+        {"pck_crl": "3003020100"},
+        {"root_ca_crl": "zz"},
+        {"tcb_info_signature": "00" * 64},
+        {"qe_identity_signature": "00" * 64},
+        {"tcb_info_issuer_chain": ""},
+    ],
+)
+def test_broken_collateral(changes: dict[str, object]) -> None:
+    """Collateral that does not parse or is not signed is refused."""
+    assert refused(SGX.but(changes=changes))
+
+
+def test_duplicate_keys() -> None:
+    """A TCB info that says one thing twice is refused although its signature is right."""
+    lab = SGX.but(
+        changes={"tcb_info": '{"id":"SGX","id":"TDX","issueDate":"2026-09-01T00:00:00Z"}'}
+    )
+    assert refused(lab).startswith("collateral: ")
+
+
+@pytest.mark.parametrize("collateral", [b"", b"\xff", b"{}", b"[]", b"<html></html>"])
+def test_no_collateral(collateral: bytes) -> None:
+    """What is no collateral at all is refused."""
+    with pytest.raises(EvidenceError, match="collateral"):
+        verify_intel_quote(SGX.quote(sgx_body()), collateral, SGX.root_der, NOW_S)
+
+
+def test_swapped_signatures() -> None:
+    """Signed parts of two collaterals cannot be mixed."""
+    old = json.loads(SGX.but(tcb_status="OutOfDate").collateral())
+    mixed = SGX.but(changes={"tcb_info_signature": old["tcb_info_signature"]})
+    assert refused(mixed)

@@ -1,0 +1,171 @@
+"""State at rest: another process goes on where one ended, or says why it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealflow.attest.evidence import Role
+from sealflow.documents.log import EntryKind
+from sealflow.documents.revocation import RevokedKind
+from sealflow.trusted.port import FatalError
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import FrameKind
+from tests.support.trusted.keybroker import Instance, identity, made
+
+OTHER_MACHINE = b"\x07" * 32
+
+
+def _refused(instance: Instance, state: bytes) -> None:
+    with pytest.raises(FatalError) as caught:
+        instance.lead(state)
+    assert caught.value.code is Fatal.STATE
+
+
+def test_a_restarted_key_broker_continues() -> None:
+    """Keys, models, revocations, history and versions go on; only its own keys are new."""
+    first = Instance().lead()
+    digest = first.publish("m")["digest"]
+    first.revoke(RevokedKind.WORKER, "ab" * 16)
+    before, granted = first.directory, first.grant(identity(Role.WORKER))
+    second = first.successor()
+    after = second.directory
+    assert (after.history, after.version) == (before.history, before.version + 1)
+    assert after.keys == before.keys
+    assert after.models == before.models
+    assert after.revoked == before.revoked
+    again = second.grant(identity(Role.WORKER))
+    assert [key.opening.seed for key in again.keys] == [key.opening.seed for key in granted.keys]
+    assert [model.content_key for model in again.models] == [
+        model.content_key for model in granted.models
+    ]
+    assert second.publish("m")["digest"] == digest
+    log = second.log()
+    assert next(log.entries_of_kind(EntryKind.OPENED)).number == 0
+    assert len(list(log.entries_of_kind(EntryKind.OPENED))) == 2
+
+
+def test_time_does_not_go_back_over_a_restart() -> None:
+    """A host cannot make old keys young again."""
+    first = Instance().lead()
+    first.tick(1000 * made().deployment.epoch_s)
+    second = first.successor()
+    assert second.directory.issued_ms == first.now_ms
+    assert {key.kid for key in second.directory.keys} == {key.kid for key in first.directory.keys}
+
+
+def test_the_state_goes_out_before_what_follows_from_it() -> None:
+    """Answer and directory come after the state that holds what they say."""
+    first = Instance().lead()
+    assert first.frames == [FrameKind.STATE, FrameKind.DIRECTORY, FrameKind.KEY]
+    first.publish("m")
+    assert first.frames[3:] == [FrameKind.STATE, FrameKind.DIRECTORY]
+
+
+def test_nothing_secret_is_in_what_the_host_keeps() -> None:
+    """Neither seeds nor content keys, nor the state's key."""
+    first = Instance().lead()
+    first.publish("m")
+    granted = first.grant(identity(Role.WORKER))
+    kept = b"".join((*first.states, *first.keys, *first.records))
+    assert first.leading is not None
+    secrets = [
+        first.leading.state_key.key,
+        *(key.opening.seed for key in granted.keys),
+        *(model.content_key for model in granted.models),
+    ]
+    assert not any(secret in kept or secret.hex().encode() in kept for secret in secrets)
+
+
+def test_an_older_state_is_refused_where_its_key_is_newer() -> None:
+    """The key that this machine sealed last names the least number that it knows."""
+    first = Instance().lead()
+    old = first.states[-1]
+    first.publish("m")
+    second = first.successor()
+    _refused(Instance(keys=second.keys[-1:]), old)
+    _refused(Instance(keys=second.keys[-1:]), first.states[-1])
+    Instance(keys=second.keys[-1:], records=second.records).lead(second.states[-1])
+
+
+def test_every_change_of_the_state_is_refused() -> None:
+    """It opens whole, under its own key, or not at all."""
+    first = Instance().lead()
+    state = first.states[-1]
+    for at in range(0, len(state), 97):
+        changed = bytearray(state)
+        changed[at] ^= 1
+        _refused(Instance(keys=first.keys), bytes(changed))
+        _refused(Instance(keys=first.keys), state[:at] or b"x")
+    _refused(Instance(), state)
+    _refused(Instance(keys=Instance().lead().keys), state)
+
+
+def test_another_machine_cannot_open_it() -> None:
+    """What one machine sealed is noise on another, until that one joins."""
+    first = Instance().lead()
+    other = Instance(platform_key=OTHER_MACHINE, keys=first.keys)
+    assert not other.standby.keyed
+    _refused(other, first.states[-1])
+
+
+def _join(first: Instance, other: Instance, **changes: object) -> dict[str, object]:
+    challenge = first.ask("challenge")
+    shown = other.ask_standby("show", nonce=challenge["nonce"])
+    answer = first.ask("join", challenge=challenge["challenge"], evidence=shown["evidence"])
+    return other.ask_standby("adopt", **{**answer, **changes})
+
+
+def test_another_machine_joins_and_takes_over() -> None:
+    """By evidence each way it gets the state's key, and goes on when the first is gone."""
+    first = Instance().lead()
+    first.publish("m")
+    other = Instance(platform_key=OTHER_MACHINE)
+    assert _join(first, other) == {}
+    assert other.standby.keyed
+    first.publish("n")
+    other.records = list(first.records)
+    other.lead(first.states[-1])
+    assert other.directory.history == first.directory.history
+    assert other.directory.version == first.directory.version + 1
+    assert len(other.directory.models) == 2
+    joined = [entry.body["instance"] for entry in other.log().entries_of_kind(EntryKind.JOINED)]
+    assert joined == [other.identity.instance]
+    again = Instance(platform_key=OTHER_MACHINE, keys=other.keys, records=other.records)
+    again.lead(other.states[-1])
+
+
+def test_who_joins_refuses_a_state_from_before() -> None:
+    """It was told how far the log had come."""
+    first = Instance().lead()
+    old = first.states[-1]
+    first.publish("m")
+    other = Instance(platform_key=OTHER_MACHINE)
+    _join(first, other)
+    _refused(other, old)
+
+
+def test_a_worker_cannot_join() -> None:
+    """The state's key goes to key brokers only, and the refusal is logged."""
+    first = Instance().lead()
+    challenge = first.ask("challenge")
+    evidence = identity(Role.WORKER).evidence(challenge["nonce"])
+    answer = first.ask("join", challenge=challenge["challenge"], evidence=evidence.to_json())
+    assert answer["error"]["code"] == "policy"
+    (verdict,) = first.log().entries_of_kind(EntryKind.VERDICT)
+    assert verdict.body["approved"] is False
+    assert "role" in str(verdict.body["codes"])
+
+
+def test_a_key_from_anybody_else_is_not_adopted() -> None:
+    """Only from an approved key broker, for the nonce that was asked with, once."""
+    first, other = Instance().lead(), Instance(platform_key=OTHER_MACHINE)
+    worker = identity(Role.WORKER)
+    answer = _join(first, other, evidence=worker.evidence().to_json())
+    assert answer["error"]["code"] == "not_opened"  # type: ignore[index]
+    third = Instance().lead()
+    answer = _join(first, other, evidence=third.identity.evidence().to_json())
+    assert answer["error"]["code"] == "not_opened"  # type: ignore[index]
+    stale = other.ask_standby("adopt", grant="", signature="", evidence={})
+    assert stale["error"]["code"] == "unknown_challenge"
+    assert not other.standby.keyed
+    assert other.ask_standby("enroll")["error"]["code"] == "unknown_op"
