@@ -23,7 +23,7 @@ from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.envelope import decode
+from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import ModelRef, RequestId
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Exchange:
 
     def open(self, call: OutgoingCall) -> IncomingCall:
         """The worker's first part."""
-        envelope = decode(call.envelope, max_body_bytes=MAX_BODY_BYTES)
+        envelope = Envelope.from_bytes(call.envelope, max_body_bytes=MAX_BODY_BYTES)
         return open_request(envelope, self.key, self.secrets)
 
     def answer(self, call: IncomingCall) -> bytes:
@@ -83,7 +83,7 @@ class Exchange:
 
     def read(self, call: OutgoingCall, reply: bytes) -> object:
         """The client's second part."""
-        return call.open_reply(decode(reply, max_body_bytes=MAX_BODY_BYTES))
+        return call.open_reply(Envelope.from_bytes(reply, max_body_bytes=MAX_BODY_BYTES))
 
     def operations(self) -> list[Operation]:
         """The four parts, in order."""

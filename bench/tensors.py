@@ -58,7 +58,7 @@ class Load:
         """Verify the service and seal `count` requests."""
         session = ServiceSession(load_policy(policy))
         transport = HttpTransport(url, ca=None, connections=1)
-        transport.run(directory_refresh.refresh(session))
+        transport.run_steps(directory_refresh.refresh(session))
         transport.close()
         model = session.model("tiny")
         rows = np.random.default_rng(1).random((count, 1, 4), np.float32)
@@ -67,7 +67,7 @@ class Load:
             parts = request_parts(
                 model, image=None, tensors={model.inputs[0].name: row}, top_k=None
             )
-            call = session.seal(model, parts, timeout_s=TIMEOUT_S)
+            call = session.seal_request(model, parts, timeout_s=TIMEOUT_S)
             calls.append(call)
             requests.append(_HEAD % len(call.envelope) + call.envelope)
         return cls(calls, requests)

@@ -41,7 +41,7 @@ def signed(service: Published, payload: bytes) -> bytes:
     """Publish any payload with a good signature of the key broker."""
     signature = service.signing.sign(TrustDomain.SIMULATED.label("directory") + payload)
     whole = SignedDirectory(payload=payload, signature=signature, evidence=service.evidence())
-    return whole.encode()
+    return whole.to_bytes()
 
 
 def adopt_all(service: Published, *directories: Directory) -> str:
@@ -55,14 +55,14 @@ def adopt_all(service: Published, *directories: Directory) -> str:
 
 def test_31_flipped_bits(service: Published) -> None:
     """Every flipped byte of payload and signature is refused."""
-    good = SignedDirectory.parse(service.document())
+    good = SignedDirectory.from_bytes(service.document())
     for name in ("payload", "signature"):
         content = getattr(good, name)
         for at in range(0, len(content), 11 if name == "payload" else 1):
             changed = bytearray(content)
             changed[at] ^= 1
             parts = {"payload": good.payload, "signature": good.signature, name: bytes(changed)}
-            document = SignedDirectory(evidence=good.evidence, **parts).encode()
+            document = SignedDirectory(evidence=good.evidence, **parts).to_bytes()
             assert code(service, document) == "directory_signature"
 
 
@@ -90,7 +90,7 @@ def test_33_epoch_rollback(service: Published) -> None:
         first,
         version=6,
         log_number=first.log_number + 1,
-        previous=SignedDirectory.parse(service.document(first)).digest,
+        previous=SignedDirectory.from_bytes(service.document(first)).digest,
         keys=tuple(replace(key, retire_ms=NOW_MS) for key in first.keys[:1]),
     )
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
@@ -117,9 +117,9 @@ def test_34_kid_of_another_key(service: Published) -> None:
 
 def test_35_unknown_field(service: Published) -> None:
     """A field that nobody knows, one that is twice there and one that is missing are refused."""
-    value = dict(parse_object(service.directory().encode(), "directory"))
+    value = dict(parse_object(service.directory().to_bytes(), "directory"))
     assert code(service, signed(service, canonical_json({**value, "new": 1}))) == "directory"
-    twice = service.directory().encode().replace(b'"version":1', b'"version":1,"version":2')
+    twice = service.directory().to_bytes().replace(b'"version":1', b'"version":1,"version":2')
     assert code(service, signed(service, twice)) == "directory"
     del value["revoked"]
     assert code(service, signed(service, canonical_json(value))) == "directory"
@@ -130,11 +130,11 @@ def test_36_retired_signer(service: Published) -> None:
     stranger = replace(service, signing=Ed25519PrivateKey.generate())
     document = SignedDirectory.sign(
         service.directory(), stranger.signing, TrustDomain.SIMULATED, service.evidence()
-    ).encode()
+    ).to_bytes()
     assert code(service, document) == "directory_signature"
     hardware = SignedDirectory.sign(
         service.directory(), service.signing, TrustDomain.HARDWARE, service.evidence()
-    ).encode()
+    ).to_bytes()
     assert code(service, hardware) == "directory_signature"
 
 
@@ -146,10 +146,10 @@ def test_37_tampered_settings(service: Published) -> None:
     assert [each.code for each in caught.value.mismatches] == ["manifest_digest"]
     bent = service.directory(manifest_digest="cd" * 32)
     assert code(service, service.document(bent)) == "directory"
-    text = service.site.deployment.encode()
+    text = service.site.deployment.to_bytes()
     changed = text.replace(b'"lease_s":3600', b'"lease_s":3601')
     assert changed != text
-    assert Deployment.parse(changed).digest != service.site.deployment.digest
+    assert Deployment.from_bytes(changed).digest != service.site.deployment.digest
 
 
 def test_38_mixed_worlds(service: Published) -> None:
@@ -160,4 +160,4 @@ def test_38_mixed_worlds(service: Published) -> None:
     mixed = replace(directory, keys=(*directory.keys, key))
     assert code(service, service.document(mixed)) == "directory"
     with pytest.raises(MalformedError):
-        SignedDirectory.parse(b"{}")
+        SignedDirectory.from_bytes(b"{}")

@@ -71,7 +71,7 @@ def test_03_role_confusion() -> None:
     wanted = policy(SGX, lab.root_der, role=Role.KEY_BROKER)
     assert codes(sgx_evidence(lab), wanted) == ["role"]
     good = sgx_evidence(lab)
-    lying = bound_claims(role=Role.KEY_BROKER).encode()
+    lying = bound_claims(role=Role.KEY_BROKER).to_bytes()
     changed = Evidence(tee=good.tee, quote=good.quote, bound=lying, collateral=good.collateral)
     assert refused(changed, wanted) == "report_data"
 

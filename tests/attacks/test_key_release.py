@@ -148,7 +148,7 @@ def test_26_swapped_key(host: Host) -> None:
     number, nonce = challenge(host)
     evidence = identity(host.made, Role.WORKER).evidence(nonce)
     mine = OpeningKey.generate(Suite.SIMULATED_XWING).sealing.public
-    bound = replace(BoundClaims.parse(evidence.bound), sealing_key=mine).encode()
+    bound = replace(BoundClaims.from_bytes(evidence.bound), sealing_key=mine).to_bytes()
     answer = enroll(host, number, replace(evidence, bound=bound))
     assert answer["error"]["code"] == "evidence"
     assert "report_data" in answer["error"]["detail"]

@@ -18,7 +18,7 @@ from sealflow.errors import OpenError, RefusalCode, UnavailableError
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import GROUP, Keyspace
-from sealflow.wire.envelope import decode, encode_refusal
+from sealflow.wire.envelope import Envelope, encode_refusal
 from tests.support.sealing.sealed_sessions import pair, parsed
 from tests.support.trusted.worker import Worker, a_call, negation
 
@@ -100,7 +100,7 @@ def test_64_poison(streams: RedisStreams, client: StreamTransport, raw: Any) -> 
         streams.dead_letter(KEYS.requests, delivery, refusal)
     assert raw.xlen(KEYS.requests) == 0
     assert raw.xlen(KEYS.dead_letters(KEYS.requests)) <= 200
-    header = decode(client.receive(0)[0][1], max_body_bytes=0).header
+    header = Envelope.from_bytes(client.receive(0)[0][1], max_body_bytes=0).header
     assert getattr(header, "code", None) is RefusalCode.UNDELIVERABLE
 
 

@@ -87,8 +87,8 @@ def test_73_processes(inside: Path, role: str) -> None:
     """An enclave process that is told to be simulated ends and says `tee`, platform or not."""
     made = simulated_deployment(1000 * NOW_S)
     boot = worker_boot if role == "worker" else keybroker_boot
-    for platform in (made.platform.encode(), None):
-        settings = boot(made.deployment.encode(), platform, 1000 * NOW_S)
+    for platform in (made.platform.to_bytes(), None):
+        settings = boot(made.deployment.to_bytes(), platform, 1000 * NOW_S)
         with EnclaveProcess(role, settings, code=inside) as process:
             assert process.expect(FrameKind.FATAL) == b"tee"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sealflow.errors import OpenError, RefusalCode
-from sealflow.wire.envelope import PREFIX_LENGTH, decode, encode_refusal
+from sealflow.wire.envelope import PREFIX_LENGTH, Envelope, encode_refusal
 from tests.support.enclaves.hosted_enclaves import LIMIT
 from tests.support.sealing.sealed_sessions import pair, parsed
 from tests.support.trusted.worker import Worker, a_call, negation
@@ -39,7 +39,7 @@ class Parts:
     @classmethod
     def of(cls, envelope: bytes) -> Parts:
         """Measure an envelope whose body has several chunks."""
-        parts = decode(envelope, max_body_bytes=LIMIT)
+        parts = Envelope.from_bytes(envelope, max_body_bytes=LIMIT)
         blob = len(parts.prefix_and_header)
         body = blob + len(parts.key_blob)
         chunks = body + SALT + COMMITMENT
@@ -79,7 +79,7 @@ def test_49_one_answer(site: TwoEnclaves) -> None:
         for _, where in Parts.of(envelope).each()
         for at in where[:: max(1, len(where) // 16)]
     ]
-    start = len(decode(envelope, max_body_bytes=LIMIT).prefix_and_header)
+    start = len(Envelope.from_bytes(envelope, max_body_bytes=LIMIT).prefix_and_header)
     bent.append(envelope[:start] + other.envelope[start:])
     stranger = pair()
     foreign = parsed(stranger.call(binary=bytes(100)).envelope)
@@ -90,7 +90,9 @@ def test_49_one_answer(site: TwoEnclaves) -> None:
         digit = envelope.index(name, PREFIX_LENGTH) + len(name) + len(value) - 1
         bent.append(envelope[:digit] + (b"1" if envelope[digit] != ord("1") else b"2")
                     + envelope[digit + 1 :])  # fmt: skip
-    assert len(foreign.key_blob) == len(decode(envelope, max_body_bytes=LIMIT).key_blob)
+    assert len(foreign.key_blob) == len(
+        Envelope.from_bytes(envelope, max_body_bytes=LIMIT).key_blob
+    )
     blob = Parts.of(envelope).key_blob
     bent.append(envelope[: blob.start] + bytes(foreign.key_blob) + envelope[blob.stop :])
     answers = Counter(worker.serve(bent))
@@ -104,7 +106,9 @@ def test_49_one_error() -> None:
     call = both.call()
     reply = both.answer(call.envelope, binary=bytes(3 * CHUNK))
     texts = set()
-    for at in range(len(decode(reply, max_body_bytes=LIMIT).prefix_and_header), len(reply), 301):
+    for at in range(
+        len(Envelope.from_bytes(reply, max_body_bytes=LIMIT).prefix_and_header), len(reply), 301
+    ):
         with pytest.raises(OpenError) as caught:
             call.open_reply(parsed(flipped(reply, at)))
         assert caught.value.__cause__ is None

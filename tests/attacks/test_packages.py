@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sealflow.errors import BundleError, RefusalCode
-from sealflow.package.container import _file_key, read_package
+from sealflow.package.container import UnverifiedPackage, _file_key
 from sealflow.seal.chunked import seal_chunked
 from sealflow.wire.domain import TrustDomain
 from tests.support.enclaves.hosted_enclaves import result
@@ -34,7 +34,9 @@ def labelled(files: Mapping[str, bytes] = FILES) -> Packed:
 
 def sealed_files(package: bytes) -> dict[str, bytes]:
     """The encrypted files of a package, in their order."""
-    return {name: bytes(view) for name, view in read_package(package)._sealed.items()}
+    return {
+        name: bytes(view) for name, view in UnverifiedPackage.from_bytes(package)._sealed.items()
+    }
 
 
 def with_files(package: bytes, **changed: bytes) -> bytes:
@@ -51,7 +53,9 @@ def refused(of: Packed, package: bytes) -> str:
     """
     loading = loader()
     with pytest.raises(BundleError) as caught:
-        loading.load(bytearray(package), of.digest, SIGNER, of.content_key, TrustDomain.SIMULATED)
+        loading.load_package(
+            bytearray(package), of.digest, SIGNER, of.content_key, TrustDomain.SIMULATED
+        )
     assert not loading._runtimes
     return str(caught.value)
 
@@ -114,7 +118,7 @@ def test_57_late_difference() -> None:
     assert len(content) > 4 * 16 * 1024
     flipped = content[:-1] + bytes([content[-1] ^ 1])
     assert "does not open" in refused(good, with_files(good.package, **{"model.onnx": flipped}))
-    wrapped = read_package(good.package)._wrapped
+    wrapped = UnverifiedPackage.from_bytes(good.package)._wrapped
     key, context = _file_key(
         TrustDomain.SIMULATED, good.content_key, good.digest, wrapped, "model.onnx"
     )

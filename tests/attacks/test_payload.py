@@ -13,7 +13,7 @@ import pytest
 
 from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import decode_request
-from sealflow.package.container import read_package
+from sealflow.package.container import UnverifiedPackage
 from sealflow.package.manifest import ModelFormat, check_path
 from sealflow.trusted.worker.models.image_headers import read_size
 from sealflow.wire.domain import TrustDomain
@@ -124,6 +124,12 @@ def test_59_time_of_use() -> None:
     """What was checked is what is used: the package is one buffer, and it is gone afterwards."""
     tiny = packed(*example("tiny"))
     package = bytearray(tiny.package)
-    model = loader().load(package, tiny.digest, SIGNER, tiny.content_key, TrustDomain.SIMULATED)
+    model = loader().load_package(
+        package, tiny.digest, SIGNER, tiny.content_key, TrustDomain.SIMULATED
+    )
     assert not package
-    assert model.digest == tiny.digest == read_package(tiny.package).verify(SIGNER).digest
+    assert (
+        model.digest
+        == tiny.digest
+        == UnverifiedPackage.from_bytes(tiny.package).verify(SIGNER).digest
+    )

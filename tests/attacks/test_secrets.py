@@ -24,7 +24,7 @@ from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.wire.domain import TrustDomain
-from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, MEDIA_TYPE, decode
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, MEDIA_TYPE, Envelope
 from tests.support.cluster.local_cluster import TINY, RunningCluster
 from tests.support.cluster.published_service import Published
 from tests.support.enclaves.enclave_process import EnclaveProcess
@@ -128,7 +128,7 @@ def refuse_inside(cluster: RunningCluster, canary: str) -> None:
     session.accept(session.verify_directory(httpx.get(f"{cluster.url}/v1/directory").content))
     request = InferRequest(inputs=(from_numpy(canary, Published.create().tensor()),))
     parts = content_parts(ContentKind.INFER, *encode_request(request))
-    call = session.seal(session.model("tiny"), parts, timeout_s=30)
+    call = session.seal_request(session.model("tiny"), parts, timeout_s=30)
     answer = httpx.post(
         f"{cluster.url}/v1/envelopes",
         content=call.envelope,
@@ -136,7 +136,9 @@ def refuse_inside(cluster: RunningCluster, canary: str) -> None:
         timeout=60,
     )
     with pytest.raises(InvalidInputError):
-        open_answer(call, decode(answer.content, max_body_bytes=DEFAULT_MAX_BODY_BYTES))
+        open_answer(
+            call, Envelope.from_bytes(answer.content, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+        )
 
 
 def test_72_open_files(cluster: RunningCluster) -> None:

@@ -20,7 +20,7 @@ from sealflow.owner.queue.transport import StreamTransport
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
-from sealflow.wire.envelope import ReplyHeader, decode
+from sealflow.wire.envelope import Envelope, ReplyHeader
 from tests.support.enclaves.hosted_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def later(site: TwoEnclaves, worker: HostedWorker, by_ms: int) -> None:
 
 def issued_ms(site: TwoEnclaves) -> int:
     """When the published directory says that it was issued."""
-    payload = SignedDirectory.parse(site.document).payload
+    payload = SignedDirectory.from_bytes(site.document).payload
     issued: int = json.loads(payload)["issued_ms"]
     return issued
 
@@ -152,7 +152,7 @@ def test_71_frozen(site: TwoEnclaves) -> None:
     assert caught.value.code == "directory_expired"
     [reply] = worker.serve([site.call().envelope])
     worker.carries = False
-    header = decode(reply, max_body_bytes=LIMIT).header
+    header = Envelope.from_bytes(reply, max_body_bytes=LIMIT).header
     assert isinstance(header, ReplyHeader)
     site.revoke(Revoked(kind=RevokedKind.WORKER, id=header.instance))
     assert worker.refusals(call.envelope, at_ms=NOW_MS) == [RefusalCode.REPLAYED]

@@ -16,7 +16,7 @@ from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.flink.settings import FlinkJob
 from sealflow.host.gateway.config import GatewayConfig
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
-from sealflow.host.settings import load
+from sealflow.host.settings import load_settings
 from tests.support.chart.rendering import (
     RELEASE,
     Object,
@@ -51,7 +51,7 @@ def test_processes_read_their_settings(
     assert found >= {"gateway.toml", "keybroker.toml", "engine.toml"}
     for name in found:
         (tmp_path / name).write_text(files[name].replace("@HOSTNAME@", "pod-0"))
-        config = load(tmp_path / name, FILES[name])
+        config = load_settings(tmp_path / name, FILES[name])
         assert "sealflow" in str(config)
 
 
@@ -61,7 +61,7 @@ def test_collateral(name: str, rendered: Rendered, tmp_path: Path) -> None:
     for combination, known in (("sgx", True), ("nonsgx", False)):
         path = tmp_path / name
         path.write_text(files_of(rendered(combination))[name].replace("@HOSTNAME@", "pod-0"))
-        config = load(path, EngineConfig if name == "engine.toml" else KeyBrokerHostConfig)
+        config = load_settings(path, EngineConfig if name == "engine.toml" else KeyBrokerHostConfig)
         assert (config.collateral is not None) == known
         if config.collateral is not None:
             assert str(config.collateral.pccs_url).startswith("https://pccs.")
@@ -74,7 +74,7 @@ def test_memory_of_a_worker(rendered: Rendered, tmp_path: Path) -> None:
         path = tmp_path / "engine.toml"
         text = files_of(rendered(combination))["engine.toml"]
         path.write_text(text.replace("@HOSTNAME@", "pod-0"))
-        assert load(path, EngineConfig).worker_limit_bytes == limit
+        assert load_settings(path, EngineConfig).worker_limit_bytes == limit
 
 
 @pytest.mark.parametrize("name", ["sgx", "PCCS root in a Secret"])
@@ -125,7 +125,7 @@ def test_a_job_names_a_file_of_taskmanagers(name: str, rendered: Rendered, tmp_p
     """The engine's settings that the job names are mounted in TaskManagers, by that very name."""
     objects = rendered(name)
     (tmp_path / "job.toml").write_text(files_of(objects)["job.toml"])
-    settings = Path(load(tmp_path / "job.toml", FlinkJob).engine_config)
+    settings = Path(load_settings(tmp_path / "job.toml", FlinkJob).engine_config)
     (spec,) = (
         each["spec"]["taskManager"]["podTemplate"]["spec"]
         if each["kind"] == "FlinkDeployment"

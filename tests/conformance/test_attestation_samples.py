@@ -133,7 +133,7 @@ def test_snp_reports(name: str) -> None:
     """A report of real hardware verifies under AMD's root and gives what is recorded of it."""
     entry = REPORTS[name]
     at_s = seconds(entry["leaf_valid"][0]) + 1
-    genuine = verify_amd_report(sample(name), endorsements(name).encode(), None, at_s)
+    genuine = verify_amd_report(sample(name), endorsements(name).to_bytes(), None, at_s)
     report, platform = genuine.report, genuine.platform
     assert isinstance(report, SnpReport)
     assert isinstance(platform, AmdPlatform)
@@ -163,7 +163,7 @@ def test_snp_reports(name: str) -> None:
 def test_snp_policy(name: str, codes: list[str]) -> None:
     """The debug guest and the guest at another privilege level are refused, and only they."""
     at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
-    report = verify_amd_report(sample(name), endorsements(name).encode(), None, at_s).report
+    report = verify_amd_report(sample(name), endorsements(name).to_bytes(), None, at_s).report
     assert isinstance(report, SnpReport)
     wanted = SnpRequirements(min_tcb={"snp": 5})
     found = check_snp(report, wanted, {PlatformFlag.SMT_ENABLED})
@@ -176,7 +176,7 @@ def test_snp_dates(name: str) -> None:
     first_s, last_s = map(seconds, REPORTS[name]["leaf_valid"])
     for outside_s in (first_s - 1, last_s + 1):
         with pytest.raises(EvidenceError, match="certificate"):
-            verify_amd_report(sample(name), endorsements(name).encode(), None, outside_s)
+            verify_amd_report(sample(name), endorsements(name).to_bytes(), None, outside_s)
 
 
 def test_snp_chains_of_others() -> None:
@@ -185,13 +185,13 @@ def test_snp_chains_of_others() -> None:
     for name in REPORTS:
         for other in REPORTS.keys() - {name}:
             with pytest.raises(EvidenceError):
-                verify_amd_report(sample(name), endorsements(other).encode(), None, at_s)
+                verify_amd_report(sample(name), endorsements(other).to_bytes(), None, at_s)
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_snp_flipped_bits(name: str) -> None:
     """No flipped bit in the signed part, nor in the signature, is accepted."""
-    report, collateral = sample(name), endorsements(name).encode()
+    report, collateral = sample(name), endorsements(name).to_bytes()
     at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
     for at in range(0, 0x2A0 + 144, 13):
         changed = bytearray(report)

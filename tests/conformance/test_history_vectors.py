@@ -22,7 +22,7 @@ from sealflow.owner.trust.session import ServiceSession
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "history.json").read_text()
 )
-POLICY = Deployment.parse(b64decode(VECTORS["deployment"])).policy(Role.KEY_BROKER)
+POLICY = Deployment.from_bytes(b64decode(VECTORS["deployment"])).policy(Role.KEY_BROKER)
 RECORDS = [record.encode() for record in VECTORS["log"]]
 
 
@@ -44,23 +44,25 @@ def test_logs_that_must_be_refused(code: str) -> None:
 def test_the_directories() -> None:
     """They verify at their time, are in the log, and the log links them."""
     documents = [b64decode(VECTORS[f"directory_{name}"]) for name in ("pinned", "newest")]
-    payload = SignedDirectory.parse(documents[0]).payload
+    payload = SignedDirectory.from_bytes(documents[0]).payload
     issued_ms = json.loads(payload)["issued_ms"]
     session = ServiceSession(POLICY, clock_ms=lambda: issued_ms + 2000)
     first = session.accept(session.verify_directory(documents[0]))
-    audit_log(RECORDS, POLICY).require_pinned(PinnedDirectory.of(first.directory, payload))
+    audit_log(RECORDS, POLICY).require_pinned(
+        PinnedDirectory.from_directory(first.directory, payload)
+    )
     candidate = session.verify_directory(documents[1])
     gap = candidate.gap
     records = [] if gap is None else RECORDS[gap.after + 1 : gap.until + 1]
-    assert session.accept(candidate, records).directory.history == first.directory.history
+    assert session.accept(candidate, records).directory.log_id == first.directory.log_id
 
 
 def test_the_receipt() -> None:
     """It proves what it proved then."""
     log = audit_log(RECORDS, POLICY)
-    found = verify_receipt(ReceiptProof.parse(VECTORS["receipt"].encode()), log)
+    found = verify_receipt(ReceiptProof.from_bytes(VECTORS["receipt"].encode()), log)
     assert str(found.receipt.model) == "m:1"
     for code, line in VECTORS["reject_receipts"].items():
         with pytest.raises(EvidenceError) as caught:
-            verify_receipt(ReceiptProof.parse(line.encode()), log)
+            verify_receipt(ReceiptProof.from_bytes(line.encode()), log)
         assert caught.value.code == code

@@ -15,7 +15,7 @@ from sealflow.openinfer.binary import (
     encode_request,
     encode_response,
 )
-from sealflow.openinfer.messages import InferRequest, InferResponse, parse_class
+from sealflow.openinfer.messages import InferRequest, InferResponse, TopClass
 from sealflow.openinfer.tensor import DataType
 
 VECTORS = json.loads(
@@ -78,7 +78,7 @@ def test_top_classes_are_read_as_they_stand() -> None:
     (vector,) = (each for each in VECTORS["accept"] if "classes" in each)
     message = decoded(vector)
     assert isinstance(message, InferResponse)
-    found = [parse_class(element) for element in message.outputs[0].elements()]
+    found = [TopClass.from_bytes(element) for element in message.outputs[0].elements()]
     assert [
         {"score": top.score, "index": top.index, "label": top.label} for top in found
     ] == vector["classes"]

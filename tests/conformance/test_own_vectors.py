@@ -12,7 +12,7 @@ from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.content import ContentKind, parse_error
 from sealflow.seal.exchange import IncomingCall, OutgoingCall, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, parse_suite
-from sealflow.wire.envelope import decode
+from sealflow.wire.envelope import Envelope
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 ENVELOPES = json.loads((VECTORS / "envelope.json").read_text())
@@ -23,20 +23,22 @@ LIMIT = EXCHANGES["max_body_bytes"]
 @pytest.mark.parametrize("name", ENVELOPES["accept"])
 def test_envelopes_to_accept_parse(name: str) -> None:
     """They parse."""
-    decode(bytes.fromhex(ENVELOPES["accept"][name]), max_body_bytes=ENVELOPES["max_body_bytes"])
+    Envelope.from_bytes(
+        bytes.fromhex(ENVELOPES["accept"][name]), max_body_bytes=ENVELOPES["max_body_bytes"]
+    )
 
 
 @pytest.mark.parametrize("name", ENVELOPES["reject"])
 def test_envelopes_to_reject_do_not_parse(name: str) -> None:
     """They are malformed."""
     with pytest.raises(MalformedError):
-        decode(bytes.fromhex(ENVELOPES["reject"][name]), max_body_bytes=LIMIT)
+        Envelope.from_bytes(bytes.fromhex(ENVELOPES["reject"][name]), max_body_bytes=LIMIT)
 
 
 def opened(vector: dict[str, Any], envelope: str) -> IncomingCall:
     """Open a request with the vector's key."""
     key = OpeningKey(suite=parse_suite(vector["suite"]), seed=bytes.fromhex(vector["key_seed"]))
-    data = decode(bytes.fromhex(envelope), max_body_bytes=LIMIT)
+    data = Envelope.from_bytes(bytes.fromhex(envelope), max_body_bytes=LIMIT)
     return open_request(data, key, SessionSecrets(1))
 
 
@@ -72,11 +74,13 @@ class TestExchange:
 
     def test_reply(self, vector: dict[str, Any]) -> None:
         """Reply and error reply open to their contents."""
-        data = decode(bytes.fromhex(vector["reply"]["envelope"]), max_body_bytes=LIMIT)
+        data = Envelope.from_bytes(bytes.fromhex(vector["reply"]["envelope"]), max_body_bytes=LIMIT)
         _, content = outgoing(vector).open_reply(data)
         assert bytes(content.text).decode() == vector["reply"]["json"]
         assert content.binary.hex() == vector["reply"]["binary"]
-        data = decode(bytes.fromhex(vector["error_reply"]["envelope"]), max_body_bytes=LIMIT)
+        data = Envelope.from_bytes(
+            bytes.fromhex(vector["error_reply"]["envelope"]), max_body_bytes=LIMIT
+        )
         _, content = outgoing(vector).open_reply(data)
         assert content.kind is ContentKind.ERROR
         expected = vector["error_reply"]["code"], vector["error_reply"]["message"]
@@ -90,5 +94,7 @@ class TestExchange:
                 pytest.fail(name)
         for name, envelope in vector["reject_replies"].items():
             with pytest.raises((OpenError, MalformedError)):
-                outgoing(vector).open_reply(decode(bytes.fromhex(envelope), max_body_bytes=LIMIT))
+                outgoing(vector).open_reply(
+                    Envelope.from_bytes(bytes.fromhex(envelope), max_body_bytes=LIMIT)
+                )
                 pytest.fail(name)

@@ -13,7 +13,7 @@ import pytest
 from sealflow.documents.grant import Grant, open_grant
 from sealflow.errors import BundleError, OpenError
 from sealflow.owner.models.owner_key import OwnerKey
-from sealflow.package.container import read_package
+from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, parse_suite
 from sealflow.trusted.keybroker.state import State, StateKey, machine_id
@@ -48,7 +48,7 @@ class PackageVector:
 
     def opened(self, package: str) -> dict[str, bytes]:
         """Open a package as a worker does that was granted the vector's key."""
-        verified = read_package(b64decode(package)).verify(
+        verified = UnverifiedPackage.from_bytes(b64decode(package)).verify(
             self.values["signer"], digest=self.values["digest"]
         )
         return verified.open_files(bytes.fromhex(self.values["content_key"]), self.domain)
@@ -64,9 +64,9 @@ def test_package(package: PackageVector) -> None:
     """It has its digest, signer, manifest and files, and its owner finds the content key in it."""
     values, owner = package.values, package.owner
     assert (owner.signer, int(owner.opening.suite)) == (values["signer"], values["suite"])
-    verified = read_package(b64decode(values["package"])).verify(owner.signer)
+    verified = UnverifiedPackage.from_bytes(b64decode(values["package"])).verify(owner.signer)
     assert verified.digest == values["digest"]
-    assert verified.manifest.encode().decode() == values["manifest"]
+    assert verified.manifest.to_bytes().decode() == values["manifest"]
     assert verified.unwrap(owner.opening).hex() == values["content_key"]
     files = {name: b64decode(text) for name, text in values["files"].items()}
     assert package.opened(values["package"]) == files
@@ -112,7 +112,7 @@ def test_grant() -> None:
     assert [key.opening.sealing.key_id for key in grant.keys] == values["keys"]
     assert [model.digest for model in grant.models] == values["models"]
     assert grant.lease_ms == values["lease_ms"]
-    assert (grant.history, grant.directory_version) == (
+    assert (grant.log_id, grant.directory_version) == (
         values["history"],
         values["directory_version"],
     )
@@ -134,7 +134,7 @@ def test_state() -> None:
     state = State.open(blob, key, digest, TrustDomain.SIMULATED)
     assert [each.kid for each in state.epochs] == values["epochs"]
     assert [each.digest for each in state.publications] == values["models"]
-    assert (state.log.history, state.log.number) == (values["history"], values["number"])
+    assert (state.log.log_id, state.log.number) == (values["history"], values["number"])
     assert state.directory_version == values["directory_version"]
     for changed in (blob[:36] + bytes(8) + blob[44:], blob[:-1], blob[:-1] + b"\0"):
         with pytest.raises(OpenError):
@@ -148,7 +148,7 @@ def test_state_key() -> None:
     values = VECTORS["state"]
     wrapped, platform_key = b64decode(values["wrapped_key"]), bytes.fromhex(values["platform_key"])
     found = StateKey.unwrap(wrapped, platform_key, TrustDomain.SIMULATED)
-    assert (found.key.hex(), found.history, found.number) == (
+    assert (found.key.hex(), found.log_id, found.number) == (
         values["key"],
         values["history"],
         values["number"],

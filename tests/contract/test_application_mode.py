@@ -61,8 +61,8 @@ def test_alone(flink: Engine, tmp_path: Path) -> None:
     rest_port, rpc_port = (free_port() for _ in range(2))
     own = FlinkCluster(install, tmp_path / "flink", rpc_port=rpc_port, rest_port=rest_port)
     own.write(FlinkKeys(home / "flink" / "keys").cluster)
-    cluster.start(own.application(job, tmp_path / "jobmanager.log"))
-    cluster.start(own.taskmanager(0, tmp_path / "taskmanager.log"))
+    cluster.start_process(own.application(job, tmp_path / "jobmanager.log"))
+    cluster.start_process(own.taskmanager(0, tmp_path / "taskmanager.log"))
     try:
         await_serving(flink, "alone")
         subtask = psutil.Process(cluster.pid("taskmanager-0")).children(recursive=True)
@@ -75,7 +75,7 @@ def test_alone(flink: Engine, tmp_path: Path) -> None:
         await_ended([process.pid for process in subtask])
     finally:
         for name in cluster.names():
-            cluster.stop(name, within_s=10)
+            cluster.stop_process(name, within_s=10)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import MAX_HOPS, DeliveryTracker, published_models
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.address import BrokerAddress
-from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
+from sealflow.wire.envelope import Envelope, RefusalHeader, encode_refusal
 from tests.support.cluster.gateway import DIGEST, KEYS, call
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def await_idle(step: DeliveryTracker) -> None:
 
 def code(reply: bytes) -> RefusalCode:
     """Why a request was refused."""
-    header = decode(reply, max_body_bytes=0).header
+    header = Envelope.from_bytes(reply, max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     return header.code
 

@@ -20,7 +20,7 @@ from sealflow.streams.keys import Keyspace
 from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.domain import TrustDomain
-from sealflow.wire.envelope import decode, encode_refusal
+from sealflow.wire.envelope import Envelope, encode_refusal
 from tests.support.cluster.published_service import LOG, Published
 from tests.support.trusted.worker import INSTANCE, negation, worker_identity
 
@@ -49,14 +49,14 @@ class Service:
         directory = replace(plain, models=(model,))
         streams.ensure_group(KEYS.requests)
         streams.set(KEYS.directory, self.published.document(directory))
-        grant = self.published.vault.grant(lambda _: True, LOG.history, 1)
+        grant = self.published.vault.grant(lambda _: True, LOG.log_id, 1)
         self._openings = {key.opening.sealing.key_id: key.opening for key in grant.keys}
         self._receipts = ReceiptSigner(worker_identity(), HostClock(now_ms))
 
     def answer(self, *, leave_out: bool = False, instead: SignedReceipt | None = None) -> None:
         """Take one request and answer it."""
         [delivery] = self._streams.claim(KEYS.requests, "engine", 1, 5000)
-        envelope = decode(delivery.envelope, max_body_bytes=2**20)
+        envelope = Envelope.from_bytes(delivery.envelope, max_body_bytes=2**20)
         opening = self._openings[envelope.request_header.key_id]
         call = open_request(envelope, opening, SessionSecrets(1))
         response = InferResponse(
@@ -74,7 +74,7 @@ class Service:
     def refuse(self, code: RefusalCode) -> None:
         """Take one request and refuse it."""
         [delivery] = self._streams.claim(KEYS.requests, "engine", 1, 5000)
-        header = decode(delivery.envelope, max_body_bytes=2**20).request_header
+        header = Envelope.from_bytes(delivery.envelope, max_body_bytes=2**20).request_header
         refusal = encode_refusal(code, header.request_id)
         self._streams.answer(KEYS.requests, [(delivery, refusal)])
 

@@ -20,7 +20,7 @@ from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
+from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader
 from sealflow.wire.ids import ModelRef
 from tests.support.cluster.local_cluster import PHOTOS, RunningCluster
 
@@ -54,7 +54,7 @@ def _still_serving(cluster: RunningCluster) -> Iterator[None]:
 def _call(session: ServiceSession, *, timeout_s: float = 20.0) -> OutgoingCall:
     model = session.model("tiny")
     parts = request_parts(model, image=None, tensors={"x": [[1, 2, 3, 4]]}, top_k=None)
-    return session.seal(model, parts, timeout_s=timeout_s)
+    return session.seal_request(model, parts, timeout_s=timeout_s)
 
 
 def _post(cluster: RunningCluster, body: bytes, **headers: str) -> httpx.Response:
@@ -63,7 +63,7 @@ def _post(cluster: RunningCluster, body: bytes, **headers: str) -> httpx.Respons
 
 
 def _refusal(response: httpx.Response) -> RefusalCode:
-    header = decode(response.content, max_body_bytes=0).header
+    header = Envelope.from_bytes(response.content, max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     return header.code
 
@@ -88,7 +88,7 @@ def test_flipped_bits(cluster: RunningCluster, session: ServiceSession) -> None:
         response = _post(cluster, bytes(changed))
         if response.status_code == 200:
             with pytest.raises(OpenError):
-                call.open_reply(decode(response.content, max_body_bytes=2**20))
+                call.open_reply(Envelope.from_bytes(response.content, max_body_bytes=2**20))
         else:
             _refusal(response)
 
@@ -160,10 +160,12 @@ def test_nonsense_inside_the_seal(cluster: RunningCluster, session: ServiceSessi
     """What opens but is no infer request is answered with a sealed error."""
     tiny = session.model("tiny")
     for parts in ([b""], [b"\1\0\0\0\2{}"], [b"\2\0\0\0\2{}"], [b"\1\0\0\0\1{"], [bytes(1000)]):
-        call = session.seal(tiny, [*parts], timeout_s=20)
+        call = session.seal_request(tiny, [*parts], timeout_s=20)
         response = _post(cluster, call.envelope)
         if response.status_code == 200:
-            header, content = call.open_reply(decode(response.content, max_body_bytes=2**20))
+            header, content = call.open_reply(
+                Envelope.from_bytes(response.content, max_body_bytes=2**20)
+            )
             with pytest.raises(InvalidInputError):
                 read_result(call.header.model, header, content)
         else:
@@ -268,14 +270,14 @@ def test_other_requests_of_the_gateway(cluster: RunningCluster) -> None:
 def test_the_reply_belongs_to_its_request(cluster: RunningCluster, session: ServiceSession) -> None:
     """A genuine reply opens with its own call only, and only once."""
     first, second = _call(session), _call(session)
-    reply = decode(_post(cluster, first.envelope).content, max_body_bytes=2**20)
+    reply = Envelope.from_bytes(_post(cluster, first.envelope).content, max_body_bytes=2**20)
     with pytest.raises(OpenError):
         second.open_reply(reply)
     first.open_reply(reply)
     with pytest.raises(OpenError):
         first.open_reply(reply)
     with pytest.raises((RefusedError, MalformedError, OpenError)):
-        second.open_reply(decode(first.envelope, max_body_bytes=2**20))
+        second.open_reply(Envelope.from_bytes(first.envelope, max_body_bytes=2**20))
 
 
 def test_asynchronous_submit_and_fetch(cluster: RunningCluster, session: ServiceSession) -> None:
@@ -287,6 +289,6 @@ def test_asynchronous_submit_and_fetch(cluster: RunningCluster, session: Service
     for _ in range(2):
         response = httpx.get(location, params={"wait": "20"}, timeout=30)
         assert response.status_code == 200
-    call.open_reply(decode(response.content, max_body_bytes=2**20))
+    call.open_reply(Envelope.from_bytes(response.content, max_body_bytes=2**20))
     assert httpx.get(f"{cluster.url}/v1/envelopes/{'ab' * 16}").status_code == 404
     assert httpx.get(f"{cluster.url}/v1/envelopes/zz").status_code == 400

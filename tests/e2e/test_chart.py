@@ -178,7 +178,7 @@ COMPONENTS: Final = {"platform": "taskmanager", "engine": "taskmanager", "contro
 def other(site: Site) -> Path:
     """A folder with keys and a trial of another deployment."""
     folder = site.folder / "other"
-    site.run("sealflow", "trial", str(folder / "trial"))
+    site.run("sealflow", "init", str(folder / "trial"))
     place = (f"--release={RELEASE}", f"--namespace={NAMESPACE}", "--kubernetes")
     site.run("sealflow", "keys", "make", str(folder / "made"), *place)
     (folder / "keys").symlink_to(folder / "made" / "keys")

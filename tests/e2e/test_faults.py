@@ -182,7 +182,7 @@ def test_a_full_queue(tmp_path: Path) -> None:
 
         def post(_: int) -> httpx.Response:
             parts = request_parts(model, image=None, tensors={"x": [[1, 2, 3, 4]]}, top_k=None)
-            call = session.seal(model, parts, timeout_s=60)
+            call = session.seal_request(model, parts, timeout_s=60)
             headers = {"content-type": MEDIA_TYPE}
             url = f"{small.url}/v1/envelopes"
             return httpx.post(url, content=call.envelope, headers=headers, timeout=60)

@@ -109,7 +109,7 @@ def test_another_key_broker_takes_over() -> None:
             time.sleep(0.2)
         old, new = before.approval.claims.bound, report.approval.claims.bound
         assert old.instance != new.instance
-        assert report.directory.history == before.directory.history
+        assert report.directory.log_id == before.directory.log_id
         assert [each.digest for each in report.directory.models] == [
             each.digest for each in before.directory.models
         ]
@@ -159,7 +159,7 @@ def test_receipts_prove_years_later(tmp_path: Path) -> None:
             answer = OutputQueue(queue).query("photo", timeout_s=60)
             assert answer is not None
             assert answer.receipt is not None
-            file.write(answer.receipt.encode() + b"\n")
+            file.write(answer.receipt.to_bytes() + b"\n")
         _run("log", "fetch", str(log_file), *home)
         policy.write_bytes(cluster.policy.read_bytes())
         pin = tmp_path / "client.pin"
@@ -207,7 +207,7 @@ def test_a_restarted_cluster_goes_on_and_revocations_stay() -> None:
         while (after := client.verify().directory).version == version:
             assert time.monotonic() < until
             time.sleep(0.2)
-        assert after.history == before.history
+        assert after.log_id == before.log_id
         assert after.models == ()
         assert {(each.kind.value, each.id) for each in after.revoked} == {
             ("worker", worker),

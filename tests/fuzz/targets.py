@@ -16,8 +16,8 @@ from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.owner.trust.report import verify_directory
-from sealflow.package.container import read_package
-from sealflow.wire.envelope import decode
+from sealflow.package.container import UnverifiedPackage
+from sealflow.wire.envelope import Envelope
 from sealflow.wire.strict_json import canonical_json, parse_object
 from tests.support.cluster.published_service import NOW_MS, Published
 from tests.support.models.served_models import SIGNER, example, packed
@@ -34,7 +34,7 @@ BOTH = pair()
 def envelope(data: bytes) -> None:
     """Parse an envelope, then open it as a worker does."""
     with suppress(SealflowError):
-        decode(data, max_body_bytes=2**20)
+        Envelope.from_bytes(data, max_body_bytes=2**20)
         BOTH.open(data)
 
 
@@ -62,7 +62,7 @@ def quote(data: bytes) -> None:
 def bundle(data: bytes) -> None:
     """Read a model package and check its signature."""
     with suppress(SealflowError):
-        read_package(data).verify(SIGNER)
+        UnverifiedPackage.from_bytes(data).verify(SIGNER)
 
 
 def directory(data: bytes) -> None:

@@ -49,7 +49,7 @@ HOSTILE = {
 def boot() -> dict[str, Any]:
     """The first frame of a key broker of a simulated deployment."""
     made = simulated_deployment(now_ms())
-    return keybroker_boot(made.deployment.encode(), made.platform.encode(), now_ms())
+    return keybroker_boot(made.deployment.to_bytes(), made.platform.to_bytes(), now_ms())
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_shipped_enclaves_hold_no_simulation(site: Site, role: str, boot: dict[s
     """
     made = simulated_deployment(now_ms())
     first = {"worker": worker_boot, "keybroker": keybroker_boot}[role]
-    settings = first(made.deployment.encode(), made.platform.encode(), now_ms())
+    settings = first(made.deployment.to_bytes(), made.platform.to_bytes(), now_ms())
     refusal = [(FrameKind.FATAL, b"tee")]
     ended = direct(site.shipped / role, settings)
     assert (ended.code, ended.frames) == (1, refusal)

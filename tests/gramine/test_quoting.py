@@ -43,7 +43,7 @@ def settings(role: str) -> dict[str, Any]:
     owner = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
     deployment = Deployment(
         name="test", tee=Tee.SGX, owners=frozenset({owner}), keybroker=demands, worker=demands
-    ).encode()
+    ).to_bytes()
     boot = worker_boot if role == "worker" else keybroker_boot
     return boot(deployment, None, NOW_MS)
 
@@ -90,7 +90,7 @@ def test_key_broker(site: Site, tmp_path: Path) -> None:
         assert json.loads(process.expect(FrameKind.READY))["simulated"] is False
         process.send(FrameKind.LEAD, NOW_MS.to_bytes(8))
         process.expect(FrameKind.STATE)
-        evidence = SignedDirectory.parse(process.expect(FrameKind.DIRECTORY)).evidence
+        evidence = SignedDirectory.from_bytes(process.expect(FrameKind.DIRECTORY)).evidence
     genuine = verify_intel_quote(evidence.quote, evidence.collateral, LAB.root_der, NOW_S)
     bound = report_data(evidence.bound, Role.KEY_BROKER, TrustDomain.HARDWARE)
     assert genuine.report.report_data == bound

@@ -42,7 +42,7 @@ def bound_vectors() -> list[dict[str, str]]:
     """Bound claims with the report data of both worlds."""
     vectors = []
     for role in Role:
-        bound = bound_claims(role=role).encode()
+        bound = bound_claims(role=role).to_bytes()
         vectors.append(
             {
                 "role": role.value,
@@ -110,7 +110,7 @@ def cases() -> list[dict[str, Any]]:
     good = sgx()
     flipped = bytearray(good.quote)
     flipped[48 + 64] ^= 1
-    other = bound_claims(role=Role.KEY_BROKER, signing_key=b"x" * 32).encode()
+    other = bound_claims(role=Role.KEY_BROKER, signing_key=b"x" * 32).to_bytes()
     return [
         case("sgx v3", good, "sgx", SGX_POLICY, []),
         case("sgx v3, padded", altered(good, quote=good.quote + bytes(100)), "sgx", SGX_POLICY, []),
@@ -164,7 +164,7 @@ def main() -> None:
         "collateral": {
             "sgx": SGX.collateral().decode(),
             "tdx": TDX.collateral().decode(),
-            "snp": AMD.endorsements().encode().decode(),
+            "snp": AMD.endorsements().to_bytes().decode(),
             "old": OLD.collateral().decode(),
             "empty": "{}",
         },

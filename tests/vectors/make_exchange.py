@@ -14,7 +14,7 @@ from sealflow.errors import RefusalCode
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.envelope import Kind, decode, encode_refusal, encode_start
+from sealflow.wire.envelope import Envelope, Kind, encode_refusal, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, parse_request_id
 
 HERE = Path(__file__).parent
@@ -42,12 +42,12 @@ def exchange(suite: Suite) -> dict[str, Any]:
     secrets = SessionSecrets(1)
 
     def answer(envelope: bytes, reply_parts: list[bytes | memoryview]) -> bytes:
-        opened = open_request(decode(envelope, max_body_bytes=LIMIT), key, secrets)
+        opened = open_request(Envelope.from_bytes(envelope, max_body_bytes=LIMIT), key, secrets)
         return opened.seal_reply(reply_parts, model_digest=DIGEST, instance=INSTANCE)
 
     reply_parts = content_parts(ContentKind.INFER, b'{"outputs":[]}', [b"\x01\x02"])
     request, reply = call.envelope, answer(call.envelope, reply_parts)
-    body_at = len(request) - len(decode(request, max_body_bytes=LIMIT).body)
+    body_at = len(request) - len(Envelope.from_bytes(request, max_body_bytes=LIMIT).body)
     start, blob = request[: body_at - len(session.key_blob)], session.key_blob
     return {
         "suite": int(suite),

@@ -24,9 +24,9 @@ def main() -> None:
     service.broker.revoke(RevokedKind.WORKER, "ab" * 16, OPERATOR)
     records = [record.decode() for record in service.broker.records]
     log = service.broker.log()
-    line = proof.encode().decode()
+    line = proof.to_bytes().decode()
     value = {
-        "deployment": b64encode(made().deployment.encode()).decode(),
+        "deployment": b64encode(made().deployment.to_bytes()).decode(),
         "log": records,
         "log_digests": list(log.digests),
         "directory_pinned": b64encode(pinned).decode(),

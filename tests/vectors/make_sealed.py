@@ -13,7 +13,7 @@ from typing import Any
 from sealflow.attest.evidence import Role
 from sealflow.attest.requirements import Requirements
 from sealflow.owner.models.owner_key import OwnerKey
-from sealflow.package.container import read_package, seal_package
+from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.state import machine_id
@@ -36,10 +36,10 @@ def main() -> None:
 
 
 def _package(domain: TrustDomain) -> dict[str, Any]:
-    owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.of(domain))
+    owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.for_domain(domain))
     manifest = onnx_manifest(labels="labels.txt")
     package = seal_package(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
-    verified = read_package(package).verify(owner.signer)
+    verified = UnverifiedPackage.from_bytes(package).verify(owner.signer)
     content_key = verified.unwrap(owner.opening)
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
     publication = seal_publication(
@@ -52,7 +52,7 @@ def _package(domain: TrustDomain) -> dict[str, Any]:
         "owner_sealing_seed": owner.sealing_seed.hex(),
         "signer": owner.signer,
         "digest": verified.digest,
-        "manifest": manifest.encode().decode(),
+        "manifest": manifest.to_bytes().decode(),
         "files": {name: b64encode(content).decode() for name, content in FILES.items()},
         "content_key": content_key.hex(),
         "package": b64encode(package).decode(),
@@ -87,7 +87,7 @@ def _grant() -> dict[str, Any]:
         "keys": [key.kid for key in broker.directory.keys],
         "models": [digest],
         "lease_ms": NOW_MS + 1000 * made().deployment.lease_s,
-        "history": broker.directory.history,
+        "history": broker.directory.log_id,
         "directory_version": broker.directory.version,
     }
 
@@ -100,7 +100,7 @@ def _state() -> dict[str, Any]:
     return {
         "deployment_digest": made().deployment.digest,
         "key": key.key.hex(),
-        "history": key.history,
+        "history": key.log_id,
         "number": key.number,
         "state": b64encode(broker.states[-1]).decode(),
         "epochs": [each.kid for each in broker.directory.keys],

@@ -33,7 +33,7 @@ def test_help(make: Make, place: Path) -> None:
         (("bench", "-i", "."), "client"),
         (("status",), "client"),
         (("keys", "make", "keys"), "client"),
-        (("trial", "trial"), "client"),
+        (("init", "trial"), "client"),
     ],
     ids=" ".join,
 )
@@ -81,7 +81,7 @@ def test_the_chart(make: Make, place: Path) -> None:
 def test_the_chart_renders(make: Make, place: Path) -> None:
     """Helm finds nothing wrong with the written chart, and renders it with the trial's settings."""
     make("").run("chart", "chart", cwd=place)
-    make("client").run("trial", "trial", cwd=place)
+    make("client").run("init", "trial", cwd=place)
     settings = ("--set-file", f"deployment.settings={place}/trial/deployment.json")
     values = ("-f", str(place / "chart" / "values-nonsgx.yaml"))
     run_helm("lint", str(place / "chart"), folder=place)

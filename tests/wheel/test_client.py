@@ -27,7 +27,7 @@ def test_a_model_is_packed(make: Make, place: Path) -> None:
     """A model owner makes keys and settings, packs a model and inspects the package, offline."""
     client = make("client")
     assert client.run("example", "tiny", "tiny", cwd=place).code == 0
-    assert client.run("trial", ".sealflow", cwd=place).code == 0
+    assert client.run("init", ".sealflow", cwd=place).code == 0
     packed = client.run("model", "pack", "tiny/model", "-o", "tiny.sealed", cwd=place)
     assert packed.code == 0, packed.err
     (seen,) = client.run("model", "inspect", "tiny.sealed", "--json", cwd=place).json
@@ -46,7 +46,7 @@ def test_an_operators_keys(make: Make, place: Path) -> None:
 def test_policies_and_nobody_there(make: Make, place: Path) -> None:
     """A policy is checked, and a service that does not run is said in one sentence."""
     client = make("client")
-    client.run("trial", ".sealflow", cwd=place)
+    client.run("init", ".sealflow", cwd=place)
     done = client.run("policy", "check", ".sealflow/client.toml", "--json", cwd=place)
     assert done.code == 0, done.err
     for words in (("verify",), ("status",), ("infer", "cow.jpg"), ("bench", "-i", ".")):

@@ -106,7 +106,7 @@ def verify_evidence(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
     Raises: EvidenceError.
     """
     try:
-        bound = BoundClaims.parse(evidence.bound)
+        bound = BoundClaims.from_bytes(evidence.bound)
     except MalformedError as error:
         raise EvidenceError("bound_claims", str(error)) from error
     if evidence.tee is not bound.tee or evidence.tee.domain is not root.domain:

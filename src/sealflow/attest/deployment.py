@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.attest.evidence import Role, Tee
-from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy
+from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError
 from sealflow.wire.fields import base64_bytes
@@ -90,7 +90,7 @@ class Deployment:
         for requirements in (self.keybroker, self.worker):
             requirements.require_fit(self.tee)
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the bytes that the digest is taken of."""
         root = self.insecure_simulated_root
         return canonical_json(
@@ -109,9 +109,9 @@ class Deployment:
     @property
     def digest(self) -> str:
         """The manifest digest that evidence binds, in hex."""
-        return hashlib.sha256(self.encode()).hexdigest()
+        return hashlib.sha256(self.to_bytes()).hexdigest()
 
-    def policy(self, role: Role) -> AnyPolicy:
+    def policy(self, role: Role) -> Policy | SimulationPolicy:
         """What an enclave of this deployment must prove, whoever asks."""
         requirements = self.worker if role is Role.WORKER else self.keybroker
         if self.insecure_simulated_root is None:
@@ -131,8 +131,8 @@ class Deployment:
         )
 
     @classmethod
-    def parse(cls, text: bytes) -> Self:
-        """Read settings, in the one form that `encode` writes.
+    def from_bytes(cls, text: bytes) -> Self:
+        """Read settings, in the one form that `to_bytes` writes.
 
         Raises: MalformedError.
         """
@@ -157,7 +157,7 @@ class Deployment:
             ),
             **{name: _seconds(value[name], name) for name in TIMES},
         )
-        if deployment.encode() != text:
+        if deployment.to_bytes() != text:
             raise MalformedError("deployment: not in its one form")
         return deployment
 

@@ -67,7 +67,7 @@ class BoundClaims:
     signing_key: bytes
     software: str
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the bytes that the report data commits to."""
         return canonical_json(
             {
@@ -86,7 +86,7 @@ class BoundClaims:
         )
 
     @classmethod
-    def parse(cls, bound: bytes) -> Self:
+    def from_bytes(cls, bound: bytes) -> Self:
         """Read claims.
 
         Raises: MalformedError.
@@ -138,7 +138,7 @@ class Evidence:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """

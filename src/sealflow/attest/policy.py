@@ -76,14 +76,11 @@ class SimulationPolicy:
         return TrustRoot(insecure_root=self.insecure_root)
 
 
-AnyPolicy = Policy | SimulationPolicy
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """Proof that claims passed a policy; whatever hands out keys demands one.
 
-    `until_ms`: Unix ms after which the collateral must be fetched anew.
+    `valid_until_ms`: Unix ms after which the collateral must be fetched anew.
     """
 
     claims: Claims
@@ -98,7 +95,7 @@ class Approval:
 
 
 def appraise(
-    evidence: Evidence, policy: AnyPolicy, now_ms: int, *, nonce: str | None = None
+    evidence: Evidence, policy: Policy | SimulationPolicy, now_ms: int, *, nonce: str | None = None
 ) -> Approval:
     """Verify evidence, then compare every claim with the policy.
 
@@ -119,7 +116,7 @@ def appraise(
     )
 
 
-def policy_digest(policy: AnyPolicy) -> str:
+def policy_digest(policy: Policy | SimulationPolicy) -> str:
     """Name a policy in logs and reports: SHA-256 of all it says, in hex."""
     root = policy.root.insecure_root or b""
     whole = canonical_json(
@@ -137,7 +134,7 @@ def policy_digest(policy: AnyPolicy) -> str:
 
 
 def _mismatches(
-    claims: Claims, policy: AnyPolicy, now_ms: int, nonce: str | None
+    claims: Claims, policy: Policy | SimulationPolicy, now_ms: int, nonce: str | None
 ) -> Iterator[Mismatch]:
     required, platform = policy.requirements, claims.platform
     yield from check_bound(

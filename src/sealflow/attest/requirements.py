@@ -102,7 +102,7 @@ class TdxRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -143,7 +143,7 @@ class SnpRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -173,7 +173,7 @@ class OutOfDateException:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -268,7 +268,7 @@ class Requirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `as_json` gives; all may be absent but what says whose code is accepted.
+        """Read what `to_json` gives; all may be absent but what says whose code is accepted.
 
         Raises: MalformedError.
         """

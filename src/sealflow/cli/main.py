@@ -25,7 +25,7 @@ from sealflow.extras import install_advice
 
 COMMANDS: Final = {
     "up": ("sealflow.cli.operator.up", "Start a whole cluster on this machine."),
-    "trial": ("sealflow.cli.operator.up", "Make what a trial on another cluster needs."),
+    "init": ("sealflow.cli.operator.up", "Make the files that a cluster elsewhere needs."),
     "flink": (
         "sealflow.cli.operator.flink",
         "Submit, watch, stop the engine's job on Apache Flink.",
@@ -50,6 +50,8 @@ COMMANDS: Final = {
 }
 _OF_SERVERS: Final = frozenset({"up", "doctor", "flink"})
 """Commands that need the extra `server`; the others need `client`."""
+_ALIASES: Final = {"trial": "init"}
+"""Old names that still work; `--help` does not show them."""
 _ASKED: Final = "sealflow.command"
 
 EXIT_CODES: Final = (
@@ -73,11 +75,12 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name not in COMMANDS:
+        name = _ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        ctx.meta[_ASKED] = cmd_name
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
+        ctx.meta[_ASKED] = name
+        module = importlib.import_module(COMMANDS[name][0])
+        command: click.Command = getattr(module, name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

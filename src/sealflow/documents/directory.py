@@ -77,7 +77,7 @@ class DirectoryModel:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -126,7 +126,7 @@ class DirectoryKey:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError, also when the key's name is not its hash.
         """
@@ -151,13 +151,13 @@ class DirectoryKey:
 class Directory:
     """What a deployment serves and to which keys, between two moments.
 
-    `previous`: SHA-256 of the payload before this one, in hex; None for the first of a history.
-    `history`: names the history that all versions belong to: the digest of its log's first entry.
+    `previous`: SHA-256 of the payload before this one, in hex; None for the first of a log.
+    `log_id`: names the log that all versions belong to: the digest of its first entry.
     `log_number`, `log_digest`: the log's newest entry when this was issued; see `seal.log`.
     """
 
     deployment: str
-    history: str
+    log_id: str
     log_number: int
     log_digest: str
     version: int
@@ -169,12 +169,12 @@ class Directory:
     keys: tuple[DirectoryKey, ...]
     revoked: tuple[Revoked, ...] = ()
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the payload that is signed."""
         return canonical_json(
             {
                 "deployment": self.deployment,
-                "history": self.history,
+                "history": self.log_id,
                 "log_number": self.log_number,
                 "log_digest": self.log_digest,
                 "version": self.version,
@@ -189,7 +189,7 @@ class Directory:
         )
 
     @classmethod
-    def unverified_parse(cls, payload: bytes) -> Self:
+    def unverified_from_bytes(cls, payload: bytes) -> Self:
         """Read a payload; check its signature first.
 
         Raises: MalformedError.
@@ -199,7 +199,7 @@ class Directory:
         previous = value["previous"]
         return cls(
             deployment=parse_name(value["deployment"]),
-            history=parse_digest(value["history"]),
+            log_id=parse_digest(value["history"]),
             log_number=_count(value, "log_number"),
             log_digest=parse_digest(value["log_digest"]),
             version=_count(value, "version"),
@@ -226,11 +226,11 @@ class SignedDirectory:
         cls, directory: Directory, key: Ed25519PrivateKey, domain: TrustDomain, evidence: Evidence
     ) -> Self:
         """Sign a directory with the key that `evidence` binds."""
-        payload = directory.encode()
+        payload = directory.to_bytes()
         signature = key.sign(domain.label("directory") + payload)
         return cls(payload=payload, signature=signature, evidence=evidence)
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the document that is published."""
         signed = {
             "payload": b64encode(self.payload).decode(),
@@ -239,7 +239,7 @@ class SignedDirectory:
         return canonical_json({"directory": signed, "evidence": self.evidence.to_json()})
 
     @classmethod
-    def parse(cls, document: bytes) -> Self:
+    def from_bytes(cls, document: bytes) -> Self:
         """Read a published document.
 
         Raises: MalformedError.
@@ -261,7 +261,7 @@ class SignedDirectory:
         """SHA-256 of the payload in hex: what the next directory calls `previous`."""
         return hashlib.sha256(self.payload).hexdigest()
 
-    def verify(self, signing_key: bytes, domain: TrustDomain) -> Directory:
+    def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Directory:
         """Return the directory that the holder of `signing_key` signed, in this trust domain.
 
         `signing_key`: Ed25519 public key, from approved claims.
@@ -273,7 +273,7 @@ class SignedDirectory:
         signed = domain.label("directory") + self.payload
         verify_signature(signing_key, self.signature, signed, refusal)
         try:
-            directory = Directory.unverified_parse(self.payload)
+            directory = Directory.unverified_from_bytes(self.payload)
         except MalformedError as error:
             raise EvidenceError("directory", str(error)) from error
         if any(key.suite.domain is not domain for key in directory.keys):

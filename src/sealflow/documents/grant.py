@@ -45,13 +45,13 @@ class GrantedModel:
 class Grant:
     """All that a worker may use, until `lease_ms` (Unix ms).
 
-    `history`, `directory_version`: what is published now; a worker takes no older grant afterwards.
+    `log_id`, `directory_version`: what is published now; a worker takes no older grant afterwards.
     """
 
     keys: tuple[GrantedKey, ...]
     models: tuple[GrantedModel, ...]
     lease_ms: int
-    history: str
+    log_id: str
     directory_version: int
 
     def seal(self, approval: Approval, signing: Ed25519PrivateKey) -> tuple[bytes, bytes]:
@@ -80,7 +80,7 @@ class Grant:
                     for model in self.models
                 ],
                 "lease_ms": self.lease_ms,
-                "history": self.history,
+                "history": self.log_id,
                 "directory_version": self.directory_version,
             }
         )
@@ -94,7 +94,7 @@ class Grant:
             keys=tuple(_key(each, domain) for each in _list(value["keys"])),
             models=tuple(map(_model, _list(value["models"]))),
             lease_ms=_number(value["lease_ms"]),
-            history=parse_digest(value["history"]),
+            log_id=parse_digest(value["history"]),
             directory_version=_number(value["directory_version"]),
         )
 

@@ -1,7 +1,7 @@
 """Core, pure: the append-only log of a key broker: chained by hashes, every entry signed.
 
 An entry names the digest of the one before it, so one digest stands for all that came before. The
-digest of the first entry names the history. Spec: docs/spec/keybroker.md, section 6.
+digest of the first entry names the log. Spec: docs/spec/keybroker.md, section 6.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class EntryKind(enum.StrEnum):
     """What an entry says; its body is described in the spec."""
 
     OPENED = "opened"
-    """A key broker instance took over; holds its evidence. The first entry of every history."""
+    """A key broker instance took over; holds its evidence. The first entry of every log."""
     JOINED = "joined"
     """Another key broker instance was given the key of the state."""
     EPOCH = "epoch"
@@ -59,7 +59,7 @@ class LogEntry:
     kind: EntryKind
     body: dict[str, object]
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the bytes that are hashed and signed."""
         return canonical_json(
             {
@@ -72,8 +72,8 @@ class LogEntry:
         )
 
     @classmethod
-    def unverified_parse(cls, text: bytes) -> Self:
-        """Read an entry, in the one form that `encode` writes.
+    def unverified_from_bytes(cls, text: bytes) -> Self:
+        """Read an entry, in the one form that `to_bytes` writes.
 
         Raises: MalformedError.
         """
@@ -98,7 +98,7 @@ class LogEntry:
             kind=kind,
             body=body,
         )
-        if entry.encode() != text:
+        if entry.to_bytes() != text:
             raise MalformedError("log entry: not in its one form")
         return entry
 
@@ -113,10 +113,10 @@ class SignedEntry:
     @classmethod
     def sign(cls, entry: LogEntry, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign an entry: what is signed stands for all entries before it, too."""
-        text = entry.encode()
+        text = entry.to_bytes()
         return cls(text=text, signature=key.sign(_signed(domain, entry_digest(text, domain))))
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the record that the host keeps: one line of JSON."""
         return canonical_json(
             {
@@ -126,7 +126,7 @@ class SignedEntry:
         )
 
     @classmethod
-    def parse(cls, record: bytes) -> Self:
+    def from_bytes(cls, record: bytes) -> Self:
         """Read a record.
 
         Raises: MalformedError.
@@ -144,7 +144,7 @@ class SignedEntry:
         """Name the entry and all before it, in hex."""
         return entry_digest(self.text, domain)
 
-    def verify(self, signing_key: bytes, domain: TrustDomain) -> None:
+    def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> None:
         """Check that the holder of `signing_key` (Ed25519 public key) signed.
 
         Raises: EvidenceError.

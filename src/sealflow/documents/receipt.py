@@ -67,7 +67,7 @@ class Receipt:
     reply_digest: str
     at_ms: int
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the bytes that are signed."""
         return canonical_json(
             {
@@ -86,8 +86,8 @@ class Receipt:
         )
 
     @classmethod
-    def parse(cls, text: bytes) -> Self:
-        """Read what `encode` wrote.
+    def from_bytes(cls, text: bytes) -> Self:
+        """Read what `to_bytes` wrote.
 
         Raises: MalformedError.
         """
@@ -112,7 +112,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedReceipt:
-    """A receipt's bytes and a worker's signature; untrusted before `verify`."""
+    """A receipt's bytes and a worker's signature; untrusted before `verify_signature`."""
 
     text: bytes
     signature: bytes
@@ -120,7 +120,7 @@ class SignedReceipt:
     @classmethod
     def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign with the key in the worker's evidence."""
-        text = receipt.encode()
+        text = receipt.to_bytes()
         return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
     def to_json(self) -> dict[str, object]:
@@ -132,7 +132,7 @@ class SignedReceipt:
 
     @classmethod
     def from_json(cls, value: dict[str, object]) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -141,14 +141,14 @@ class SignedReceipt:
             signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "receipt signature"),
         )
 
-    def verify(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
+    def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
         """Return the receipt that the holder of `signing_key` (Ed25519 public key) signed.
 
         Raises: EvidenceError, MalformedError.
         """
         refusal = EvidenceError("receipt_signature", "the worker did not sign it")
         verify_signature(signing_key, self.signature, domain.label("receipt") + self.text, refusal)
-        return Receipt.parse(self.text)
+        return Receipt.from_bytes(self.text)
 
 
 def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:

@@ -60,7 +60,7 @@ class Revoked:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -88,7 +88,7 @@ class RevocationOrder:
     revoked: Revoked
     signer: str
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the bytes that are signed."""
         return canonical_json(
             {
@@ -109,7 +109,7 @@ class SignedRevocationOrder:
     @classmethod
     def sign(cls, order: RevocationOrder, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
         """Sign an order with the key of its signer."""
-        text = order.encode()
+        text = order.to_bytes()
         return cls(text=text, signature=key.sign(domain.label("order") + text))
 
     def to_json(self) -> dict[str, object]:
@@ -121,7 +121,7 @@ class SignedRevocationOrder:
 
     @classmethod
     def from_json(cls, value: dict[str, object]) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -130,7 +130,7 @@ class SignedRevocationOrder:
             signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "order signature"),
         )
 
-    def verify(self, domain: TrustDomain) -> RevocationOrder:
+    def verify_signature(self, domain: TrustDomain) -> RevocationOrder:
         """Return the order that its signer signed. Whether the signer may is another question.
 
         Raises: MalformedError, EvidenceError.
@@ -142,7 +142,7 @@ class SignedRevocationOrder:
             revoked=Revoked.from_json(value["revoke"]),
             signer=parse_digest(value["signer"]),
         )
-        if order.encode() != self.text:
+        if order.to_bytes() != self.text:
             raise MalformedError("order: not in its one form")
         refusal = EvidenceError("order_signature", "its signer did not sign it")
         signed = domain.label("order") + self.text

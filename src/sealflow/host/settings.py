@@ -46,7 +46,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         )
 
 
-def load(path: Path, kind: type[T]) -> T:
+def load_settings(path: Path, kind: type[T]) -> T:
     """Read a process's settings.
 
     Raises: ConfigError that names the file and the setting.
@@ -71,7 +71,7 @@ def load_argument(kind: type[T]) -> T:
     if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the file
         program = kind.__module__.rpartition(".")[0]
         raise ConfigError(f"give one file of settings: python -m {program} CONFIG.toml")
-    return load(Path(sys.argv[1]), kind)
+    return load_settings(Path(sys.argv[1]), kind)
 
 
 def read_file(path: str, what: str) -> bytes:

@@ -16,7 +16,7 @@ from sealflow.local.supervisor import ProcessSpec, Supervisor, await_ready, free
 from sealflow.owner.client.client import Client
 from sealflow.owner.http.gateway_api import fetch_status
 from sealflow.owner.models.packing import pack_folder
-from sealflow.package.container import read_package
+from sealflow.package.container import UnverifiedPackage
 from sealflow.streams.address import BrokerAddress
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class LocalCluster:
             path = self._home.write_config(name, settings)
             module = name.partition("-")[0]
             argv = (sys.executable, "-m", f"sealflow.host.{_MODULES[module]}", str(path))
-            self._cluster.start(ProcessSpec(name=name, argv=argv, log=self._home.log(name)))
+            self._cluster.start_process(ProcessSpec(name=name, argv=argv, log=self._home.log(name)))
         yield "processes   control with key broker, gateway, engine with workers"
         if self._options["engine"] == "flink":
             self._flink = self._make_flink()
@@ -180,7 +180,7 @@ class LocalCluster:
             "pid": os.getpid(),
             "simulated": True,
             "models": ", ".join(
-                str(read_package(data).unverified_statement.manifest.ref)
+                str(UnverifiedPackage.from_bytes(data).unverified_statement.manifest.ref)
                 for data in self._packages.values()
             )
             or "none: sealflow model publish",
@@ -204,7 +204,7 @@ class LocalCluster:
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + _CHECK_S
                 if self._flink is not None:
-                    self._flink.keep(say)
+                    self._flink.resubmit_if_lost(say)
                 try:
                     for digest in self._publish_missing():
                         say(f"published again after a restart of the key broker: {digest}")
@@ -219,10 +219,10 @@ class LocalCluster:
             if module == "engine" and self._flink is not None:
                 self._flink.stop()
                 for each in self._flink.programs():
-                    self._cluster.stop(each, within_s=_STOP_FLINK_S)
+                    self._cluster.stop_process(each, within_s=_STOP_FLINK_S)
             for name in self._cluster.names():
                 if name.partition("-")[0] == module:
-                    self._cluster.stop(name, within_s=within_s)
+                    self._cluster.stop_process(name, within_s=within_s)
         if self._url:
             self._home.cluster.unlink(missing_ok=True)
 
@@ -241,12 +241,14 @@ class LocalCluster:
 
     def _add_package(self, path: Path) -> None:
         data = pack_folder(path, self._owner) if path.is_dir() else path.read_bytes()
-        digest = read_package(data).verify(self._owner.signer).digest
+        digest = UnverifiedPackage.from_bytes(data).verify(self._owner.signer).digest
         self._packages[digest] = data
 
     def _start_broker(self) -> BrokerAddress:
         argv = server_command(self._home.broker, max_memory_bytes=_MAX_BROKER_BYTES)
-        self._cluster.start(ProcessSpec(name="broker", argv=argv, log=self._home.log("broker")))
+        self._cluster.start_process(
+            ProcessSpec(name="broker", argv=argv, log=self._home.log("broker"))
+        )
         return BrokerAddress(url=server_url(self._home.broker))
 
     def _await_gateway(self) -> None:

@@ -70,10 +70,10 @@ class FlinkLaunch:
         settings = {**engine, "enclaves_dir": str(Path(sys.executable).parents[1])}
         path = self._home.write_config("engine", settings)
         self._home.write_config("job", self._job(path.absolute()))
-        self._cluster.start(self._flink.jobmanager(self._home.log("jobmanager")))
+        self._cluster.start_process(self._flink.jobmanager(self._home.log("jobmanager")))
         for number in range(self._taskmanagers):
             log = self._home.log(f"taskmanager-{number}")
-            self._cluster.start(self._flink.taskmanager(number, log))
+            self._cluster.start_process(self._flink.taskmanager(number, log))
         self._await("Flink", self._ask, START_S)
         yield f"flink       {self.url} ({self._taskmanagers} TaskManagers)"
         self._submit()
@@ -84,7 +84,7 @@ class FlinkLaunch:
         """How to reach it."""
         return {"url": self.url, "tls": str(self._keys.submit.absolute())}
 
-    def keep(self, say: Callable[[str], None]) -> None:
+    def resubmit_if_lost(self, say: Callable[[str], None]) -> None:
         """Submit the job again when a new JobManager does not know it, or it failed for good."""
         try:
             if self._submitting is not None:
@@ -107,7 +107,7 @@ class FlinkLaunch:
             self._submitting.wait()
         with suppress(SealflowError):
             if self._job_id and self.rest.job(self._job_id)["state"] in RUNNING:
-                self.rest.stop(self._job_id, STOP_S)
+                self.rest.stop_job(self._job_id, STOP_S)
                 self.rest.await_end(self._job_id, _END_S)
 
     def programs(self) -> list[str]:

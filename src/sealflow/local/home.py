@@ -119,7 +119,7 @@ class ClusterHome:
             )
         except MalformedError as error:
             raise ConfigError(str(error)) from error
-        _write(self.deployment, deployment.encode())
+        _write(self.deployment, deployment.to_bytes())
         write_policy(self.policy, deployment.policy(Role.KEY_BROKER))
         return owner, deployment
 
@@ -159,14 +159,14 @@ class ClusterHome:
         try:
             age_days = (time.time() - self.platform.stat().st_mtime) / DAY_S
             if age_days < _PLATFORM_DAYS:
-                return SimulatedPlatform.parse(self.platform.read_bytes())
+                return SimulatedPlatform.from_bytes(self.platform.read_bytes())
         except FileNotFoundError:
             pass
         except (OSError, MalformedError) as error:
             raise ConfigError(f"{self.platform}: {error}; delete it to get a new one") from error
         self._set_state_aside()
         platform = create_platform(now_ms())
-        _write(self.platform, platform.encode())
+        _write(self.platform, platform.to_bytes())
         return platform
 
     def _set_state_aside(self) -> None:

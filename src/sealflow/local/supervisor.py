@@ -103,7 +103,7 @@ class Supervisor:
         """Hold nothing yet."""
         self._running: dict[str, _Running] = {}
 
-    def start(self, program: ProcessSpec) -> None:
+    def start_process(self, program: ProcessSpec) -> None:
         """Start a program; its output is appended to its log."""
         process = _spawn(program)
         started_s = time.monotonic()
@@ -137,7 +137,7 @@ class Supervisor:
                 restarted.append(running.program.name)
         return restarted
 
-    def stop(self, name: str, *, within_s: float) -> None:
+    def stop_process(self, name: str, *, within_s: float) -> None:
         """End a program: SIGTERM, which drains it, then SIGKILL after `within_s` seconds."""
         running = self._running.pop(name, None)
         if running is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import MalformedError
 from sealflow.openinfer.tensor import Parameter, Tensor, check_name, check_parameters
@@ -135,23 +135,23 @@ class TopClass:
     index: int
     label: str = ""
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the class; nine digits keep an FP32 score exact."""
         tail = f":{self.label}" if self.label else ""
         return f"{self.score:.9g}:{self.index}{tail}".encode()
 
+    @classmethod
+    def from_bytes(cls, element: bytes | memoryview) -> Self:
+        """Read what `to_bytes` writes.
 
-def parse_class(element: bytes | memoryview) -> TopClass:
-    """Read what `TopClass.encode` writes.
-
-    Raises: MalformedError.
-    """
-    try:
-        match = _CLASS.fullmatch(str(element, "utf-8"))
-        score = float(match[1]) if match else math.nan
-    except ValueError:
-        match, score = None, math.nan
-    if match is None or not math.isfinite(score):
-        msg = "classification: an element is not score:index:label"
-        raise MalformedError(msg)
-    return TopClass(score=score, index=int(match[2]), label=match[3] or "")
+        Raises: MalformedError.
+        """
+        try:
+            match = _CLASS.fullmatch(str(element, "utf-8"))
+            score = float(match[1]) if match else math.nan
+        except ValueError:
+            match, score = None, math.nan
+        if match is None or not math.isfinite(score):
+            msg = "classification: an element is not score:index:label"
+            raise MalformedError(msg)
+        return cls(score=score, index=int(match[2]), label=match[3] or "")

@@ -286,7 +286,7 @@ class TensorSpec:
 
     @classmethod
     def from_json(cls, value: object) -> TensorSpec:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """

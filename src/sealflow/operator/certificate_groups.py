@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class TrustAnchors:
     """Whom the members of one circle trust.
 
-    `former`: pairs of a bridge, which is the root after it as an older root vouches for it, and
-    that older root; newest first. A pair counts until its bridge ends.
+    `previous`: pairs of a cross-certificate, which is the root after it as an older root signs it,
+    and that older root; newest first. A pair counts until its cross-certificate ends.
     """
 
     group: CertificateGroup
@@ -42,7 +42,7 @@ class TrustAnchors:
         return cls(group=group, authority=_authority(group, deployment, now))
 
     @classmethod
-    def load(cls, group: CertificateGroup, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, group: CertificateGroup, files: Mapping[str, bytes]) -> Self:
         """Read it from a key folder.
 
         Raises: ConfigError.
@@ -57,13 +57,13 @@ class TrustAnchors:
         if len(certificates) % 2:
             raise ConfigError(f"{folder}/former.crt is damaged: make all keys anew")
         pairs = tuple(zip(certificates[::2], certificates[1::2], strict=True))
-        return cls(group=group, authority=CertificateAuthority.load(key, root), previous=pairs)
+        return cls(group=group, authority=CertificateAuthority.from_pem(key, root), previous=pairs)
 
     def renewed(self, deployment: str, now: datetime, overlap: timedelta) -> Self:
         """Draw a new authority; this one's root counts for `overlap` too, its key is gone."""
         authority = _authority(self.group, deployment, now)
-        bridge = self.authority.cross_sign(authority, now + overlap, now)
-        pair = (bridge, self.authority.certificate)
+        cross_certificate = self.authority.cross_sign(authority, now + overlap, now)
+        pair = (cross_certificate, self.authority.certificate)
         former = (pair, *self.previous)
         return type(self)(group=self.group, authority=authority, previous=former)
 
@@ -75,7 +75,7 @@ class TrustAnchors:
     @property
     def cross_certificates(self) -> list[x509.Certificate]:
         """Cross-certificates that let clients with only an older root verify a leaf."""
-        return [bridge for bridge, _ in self.previous]
+        return [certificate for certificate, _ in self.previous]
 
     @property
     def roots(self) -> list[x509.Certificate]:

@@ -61,7 +61,7 @@ class CertificateAuthority:
         return cls(key=key, certificate=certificate)
 
     @classmethod
-    def load(cls, key: bytes, certificate: bytes) -> Self:
+    def from_pem(cls, key: bytes, certificate: bytes) -> Self:
         """Read both from PEM.
 
         Raises: ConfigError.

@@ -53,7 +53,7 @@ class KeyFolderIndex:
     kubernetes: bool = False
     previous: tuple[tuple[str, str, int], ...] = ()
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write it as JSON for people."""
         site = self.site
         value = {
@@ -68,8 +68,8 @@ class KeyFolderIndex:
         return json.dumps(value, indent=1).encode() + b"\n"
 
     @classmethod
-    def parse(cls, text: bytes) -> Self:
-        """Read what `encode` wrote.
+    def from_bytes(cls, text: bytes) -> Self:
+        """Read what `to_bytes` wrote.
 
         Raises: ConfigError.
         """
@@ -126,7 +126,7 @@ def rotate_authorities(files: Mapping[str, bytes], now: datetime, overlap: timed
     """
     renewed, ledger = dict(files), _ledger(files)
     for group in CertificateGroup:
-        anchor = TrustAnchors.load(group, files)
+        anchor = TrustAnchors.from_files(group, files)
         renewed |= anchor.renewed(ledger.site.deployment, now, overlap).files()
     return _with_derived_files(renewed, ledger, COMPONENTS, now)
 
@@ -157,14 +157,14 @@ def with_manifests(files: Mapping[str, bytes]) -> Files:
     Raises: ConfigError.
     """
     ledger = replace(_ledger(files), kubernetes=True)
-    return {**files, INDEX: ledger.encode(), **secret_manifests(ledger.site, files)}
+    return {**files, INDEX: ledger.to_bytes(), **secret_manifests(ledger.site, files)}
 
 
 def _with_derived_files(
     files: Files, ledger: KeyFolderIndex, components: Sequence[Component], now: datetime
 ) -> Files:
     """Issue certificates to `components`; write anew whatever follows from keys and passwords."""
-    anchors = {group: TrustAnchors.load(group, files).at(now) for group in CertificateGroup}
+    anchors = {group: TrustAnchors.from_files(group, files).at(now) for group in CertificateGroup}
     for anchor in anchors.values():
         files |= anchor.files()
     for component in COMPONENTS:
@@ -186,7 +186,7 @@ def _with_derived_files(
         if each.broker_user
     }
     files[USERS_ACL] = users_acl(ledger.site.deployment, digests)
-    files[INDEX] = ledger.encode()
+    files[INDEX] = ledger.to_bytes()
     if ledger.kubernetes:
         files |= secret_manifests(ledger.site, files)
     return files
@@ -215,7 +215,7 @@ def _issued(component: Component, anchor: TrustAnchors, site: ClusterNames, now:
 
 
 def _ledger(files: Mapping[str, bytes]) -> KeyFolderIndex:
-    return KeyFolderIndex.parse(_password_of(files, INDEX))
+    return KeyFolderIndex.from_bytes(_password_of(files, INDEX))
 
 
 def _broker_password(component: Component) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -64,7 +64,7 @@ def seal_package(
     domain = sealing.suite.domain
     content_key = os.urandom(KEY_BYTES)
     statement = Statement.describe(manifest, files, content_key_id(content_key, domain))
-    payload = statement.encode()
+    payload = statement.to_bytes()
     if len(payload) > MAX_STATEMENT_BYTES:
         msg = f"the manifest makes a statement of over {MAX_STATEMENT_BYTES} bytes"
         raise BundleError(msg)
@@ -73,7 +73,7 @@ def seal_package(
     digest = statement_digest(payload)
     wrapped = sealing.seal(content_key, _wrapping_info(domain, digest))
     pieces = [MAGIC, length_prefixed(envelope, wrapped)]
-    whole = {**files, MANIFEST_NAME: manifest.encode()}
+    whole = {**files, MANIFEST_NAME: manifest.to_bytes()}
     for resource in statement.resources:
         key, context = _file_key(domain, content_key, digest, wrapped, resource.name)
         pieces.append(seal_chunked(key, context, _in_pieces(whole[resource.name], progress)))
@@ -163,39 +163,39 @@ class UnverifiedPackage:
             _sealed=self._sealed,
         )
 
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Self:
+        """Parse a package without copying or opening its files; keep `data` unchanged meanwhile.
 
-def read_package(data: bytes | bytearray | memoryview) -> UnverifiedPackage:
-    """Take a package apart without copying or opening its files; keep `data` unchanged meanwhile.
-
-    Raises: BundleError.
-    """
-    view = memoryview(data)
-    if bytes(view[: len(MAGIC)]) != MAGIC:
-        msg = "package: wrong magic"
-        raise BundleError(msg)
-    try:
-        envelope, rest = read_length_prefixed(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
-        wrapped, rest = read_length_prefixed(rest, MAX_WRAPPED_KEY_BYTES)
-    except MalformedError as error:
-        raise BundleError(f"package: {error}") from error
-    payload, signature, signer = unverified_decode_envelope(bytes(envelope))
-    statement = Statement.unverified_decode(payload)
-    lengths = [chunked_length(resource.size) for resource in statement.resources]
-    if sum(lengths) != len(rest):
-        msg = "package: the files are not as long as the statement says"
-        raise BundleError(msg)
-    sealed = {}
-    for resource, length in zip(statement.resources, lengths, strict=True):
-        sealed[resource.name], rest = rest[:length], rest[length:]
-    return UnverifiedPackage(
-        unverified_statement=statement,
-        unverified_signer=signer,
-        digest=statement_digest(payload),
-        _payload=payload,
-        _signature=signature,
-        _wrapped=bytes(wrapped),
-        _sealed=sealed,
-    )
+        Raises: BundleError.
+        """
+        view = memoryview(data)
+        if bytes(view[: len(MAGIC)]) != MAGIC:
+            msg = "package: wrong magic"
+            raise BundleError(msg)
+        try:
+            envelope, rest = read_length_prefixed(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
+            wrapped, rest = read_length_prefixed(rest, MAX_WRAPPED_KEY_BYTES)
+        except MalformedError as error:
+            raise BundleError(f"package: {error}") from error
+        payload, signature, signer = unverified_decode_envelope(bytes(envelope))
+        statement = Statement.unverified_from_bytes(payload)
+        lengths = [chunked_length(resource.size) for resource in statement.resources]
+        if sum(lengths) != len(rest):
+            msg = "package: the files are not as long as the statement says"
+            raise BundleError(msg)
+        sealed = {}
+        for resource, length in zip(statement.resources, lengths, strict=True):
+            sealed[resource.name], rest = rest[:length], rest[length:]
+        return cls(
+            unverified_statement=statement,
+            unverified_signer=signer,
+            digest=statement_digest(payload),
+            _payload=payload,
+            _signature=signature,
+            _wrapped=bytes(wrapped),
+            _sealed=sealed,
+        )
 
 
 def content_key_id(content_key: bytes, domain: TrustDomain) -> str:

@@ -113,13 +113,13 @@ class ModelManifest:
             "classification": None if classification is None else classification.to_json(),
         }
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write `manifest.json`, in the one form that digests are taken of."""
         return canonical_json(self.to_json())
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives; what is optional may be null or absent.
+        """Read what `to_json` gives; what is optional may be null or absent.
 
         Raises: MalformedError.
         """

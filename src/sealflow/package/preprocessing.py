@@ -96,7 +96,7 @@ class ImagePreprocessing:
 
     @classmethod
     def from_json(cls, value: object) -> ImagePreprocessing:
-        """Read what `as_json` gives; all but input, width and height may be absent.
+        """Read what `to_json` gives; all but input, width and height may be absent.
 
         Raises: MalformedError.
         """
@@ -129,7 +129,7 @@ class ClassificationPostprocessing:
 
     @classmethod
     def from_json(cls, value: object) -> ClassificationPostprocessing:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """

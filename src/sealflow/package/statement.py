@@ -47,7 +47,7 @@ class PackageFile:
     size: int
 
     @classmethod
-    def of(cls, name: str, content: bytes) -> Self:
+    def describe(cls, name: str, content: bytes) -> Self:
         """Describe a file."""
         return cls(name=name, digest=hashlib.sha256(content).hexdigest(), size=len(content))
 
@@ -83,11 +83,13 @@ class Statement:
         if set(files) != set(manifest.files):
             msg = f"the files must be exactly {', '.join(manifest.files)}"
             raise BundleError(msg)
-        whole = {**files, MANIFEST_NAME: manifest.encode()}
-        resources = tuple(PackageFile.of(name, whole[name]) for name in sorted(whole, key=_parts))
+        whole = {**files, MANIFEST_NAME: manifest.to_bytes()}
+        resources = tuple(
+            PackageFile.describe(name, whole[name]) for name in sorted(whole, key=_parts)
+        )
         return cls(manifest=manifest, resources=resources, content_key_id=content_key_id)
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the statement: the bytes that are signed and that name the package."""
         digests = b"".join(bytes.fromhex(resource.digest) for resource in self.resources)
         subject = {
@@ -114,8 +116,8 @@ class Statement:
         )
 
     @classmethod
-    def unverified_decode(cls, payload: bytes) -> Statement:
-        """Read a statement in the one form that `encode` writes; check its signature first.
+    def unverified_from_bytes(cls, payload: bytes) -> Statement:
+        """Read a statement in the one form that `to_bytes` writes; check its signature first.
 
         Raises: BundleError.
         """
@@ -126,13 +128,13 @@ class Statement:
             statement = _statement(parse_object_with_floats(payload, "statement"))
         except MalformedError as error:
             raise BundleError(str(error)) from error
-        manifest = PackageFile.of(MANIFEST_NAME, statement.manifest.encode())
+        manifest = PackageFile.describe(MANIFEST_NAME, statement.manifest.to_bytes())
         names = [resource.name for resource in statement.resources]
         wanted = sorted((*statement.manifest.files, MANIFEST_NAME), key=_parts)
         if names != wanted or manifest not in statement.resources:
             msg = "package: the statement does not list the manifest and exactly its files"
             raise BundleError(msg)
-        if statement.encode() != payload:
+        if statement.to_bytes() != payload:
             msg = "package: the statement is not in its one form"
             raise BundleError(msg)
         return statement
@@ -154,7 +156,7 @@ def verify_statement(payload: bytes, signature: bytes, signer: str) -> Statement
     except MalformedError:
         raise refusal from None
     verify_signature(key, signature, _pre_authentication_encoding(payload), refusal)
-    return Statement.unverified_decode(payload)
+    return Statement.unverified_from_bytes(payload)
 
 
 def statement_digest(payload: bytes) -> str:

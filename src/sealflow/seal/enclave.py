@@ -34,7 +34,7 @@ def seal_to_enclave(
     if key.suite.domain is not domain:
         raise MalformedError("bound claims: the sealing key is of another trust domain")
     sealed = key.seal(text, domain.label(purpose))
-    return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.encode(), sealed))
+    return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.to_bytes(), sealed))
 
 
 def open_sealed(  # noqa: PLR0913 - everything that the secret is bound to

@@ -121,7 +121,7 @@ class Session:
             deadline_ms=deadline_ms,
         )
         padded, length = _padded(parts)
-        start = encode_start(Kind.REQUEST, self.key.suite, header.encode(), self.key_blob, length)
+        start = encode_start(Kind.REQUEST, self.key.suite, header.to_bytes(), self.key_blob, length)
         transcript = _transcript(domain, "request", start, self.key_blob)
         salt = bytes.fromhex(header.request_id)
         key = _derive(self._secret, salt, domain.label("request key") + transcript)
@@ -238,7 +238,7 @@ class IncomingCall:
             simulated=self.domain is TrustDomain.SIMULATED,
         )
         padded, length = _padded(parts)
-        start = encode_start(Kind.REPLY, self.suite, header.encode(), b"", length)
+        start = encode_start(Kind.REPLY, self.suite, header.to_bytes(), b"", length)
         transcript = _transcript(self.domain, "reply", start, b"")
         key = _reply_key(secret, self.domain, header, transcript, self.request_digest)
         sealed = start + seal_chunked(key, transcript, padded)

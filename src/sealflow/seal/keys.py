@@ -163,7 +163,7 @@ class Suite(enum.IntEnum):
         return _XWING if self.post_quantum else _X25519
 
     @classmethod
-    def of(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
+    def for_domain(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
         """The suite of a trust domain."""
         match domain:
             case TrustDomain.HARDWARE:

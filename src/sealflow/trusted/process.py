@@ -46,7 +46,7 @@ def load_identity(
     Raises: FatalError.
     """
     try:
-        parsed = Deployment.parse(deployment)
+        parsed = Deployment.from_bytes(deployment)
     except MalformedError as error:
         raise FatalError(Fatal.DEPLOYMENT) from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from sealflow.errors import EnvelopeTooLargeError, MalformedError, RefusalCode
 from sealflow.wire.ids import (
@@ -56,7 +56,7 @@ class RequestHeader:
     model_digest: str
     deadline_ms: int
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the header as canonical JSON."""
         return canonical_json(
             {
@@ -83,7 +83,7 @@ class ReplyHeader:
     nonce: str
     simulated: bool
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the header as canonical JSON."""
         return canonical_json(
             {
@@ -105,7 +105,7 @@ class RefusalHeader:
     request_id: RequestId | None
     code: RefusalCode
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the header as canonical JSON."""
         return canonical_json({"code": self.code.value, "rid": self.request_id})
 
@@ -131,6 +131,44 @@ class Envelope:
             raise MalformedError(msg)
         return self.header
 
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview, *, max_body_bytes: int) -> Self:
+        """Parse one envelope that fills `data` exactly.
+
+        Raises: MalformedError for the first rule broken, EnvelopeTooLargeError over the limit.
+        Spec: envelope.md, sections 1 to 4.
+        """
+        view = memoryview(data)
+        if len(view) < PREFIX_LENGTH:
+            msg = "envelope: shorter than its prefix"
+            raise MalformedError(msg)
+        magic, kind, flags, suite, header_length, blob_length, body_length = _PREFIX.unpack_from(
+            view
+        )
+        if magic != MAGIC:
+            msg = "envelope: wrong magic"
+            raise MalformedError(msg)
+        if flags != 0:
+            msg = "envelope: reserved byte is not zero"
+            raise MalformedError(msg)
+        if header_length > MAX_HEADER_BYTES or blob_length > MAX_KEY_BLOB_BYTES:
+            msg = "envelope: header or key blob over its limit"
+            raise MalformedError(msg)
+        if body_length > max_body_bytes:
+            raise EnvelopeTooLargeError(body_length, max_body_bytes)
+        body_at = PREFIX_LENGTH + header_length + blob_length
+        if len(view) != body_at + body_length:
+            msg = "envelope: lengths in the prefix do not add up"
+            raise MalformedError(msg)
+        header_end = PREFIX_LENGTH + header_length
+        return cls(
+            suite=suite,
+            header=_decode_header(kind, view[PREFIX_LENGTH:header_end], blob_length, body_length),
+            prefix_and_header=bytes(view[:header_end]),
+            key_blob=bytes(view[header_end:body_at]),
+            body=view[body_at:],
+        )
+
 
 def encode_start(kind: Kind, suite: int, header: bytes, key_blob: bytes, body_length: int) -> bytes:
     """Write prefix and header: the part that every seal binds, before the body exists."""
@@ -140,44 +178,8 @@ def encode_start(kind: Kind, suite: int, header: bytes, key_blob: bytes, body_le
 
 def encode_refusal(code: RefusalCode, request_id: RequestId | None) -> bytes:
     """Write a complete refusal envelope."""
-    header = RefusalHeader(request_id=request_id, code=code).encode()
+    header = RefusalHeader(request_id=request_id, code=code).to_bytes()
     return encode_start(Kind.REFUSAL, 0, header, b"", 0)
-
-
-def decode(data: bytes | bytearray | memoryview, *, max_body_bytes: int) -> Envelope:
-    """Parse one envelope that fills `data` exactly.
-
-    Raises: MalformedError for the first rule broken, EnvelopeTooLargeError over `max_body_bytes`.
-    Spec: envelope.md, sections 1 to 4.
-    """
-    view = memoryview(data)
-    if len(view) < PREFIX_LENGTH:
-        msg = "envelope: shorter than its prefix"
-        raise MalformedError(msg)
-    magic, kind, flags, suite, header_length, blob_length, body_length = _PREFIX.unpack_from(view)
-    if magic != MAGIC:
-        msg = "envelope: wrong magic"
-        raise MalformedError(msg)
-    if flags != 0:
-        msg = "envelope: reserved byte is not zero"
-        raise MalformedError(msg)
-    if header_length > MAX_HEADER_BYTES or blob_length > MAX_KEY_BLOB_BYTES:
-        msg = "envelope: header or key blob over its limit"
-        raise MalformedError(msg)
-    if body_length > max_body_bytes:
-        raise EnvelopeTooLargeError(body_length, max_body_bytes)
-    body_at = PREFIX_LENGTH + header_length + blob_length
-    if len(view) != body_at + body_length:
-        msg = "envelope: lengths in the prefix do not add up"
-        raise MalformedError(msg)
-    header_end = PREFIX_LENGTH + header_length
-    return Envelope(
-        suite=suite,
-        header=_decode_header(kind, view[PREFIX_LENGTH:header_end], blob_length, body_length),
-        prefix_and_header=bytes(view[:header_end]),
-        key_blob=bytes(view[header_end:body_at]),
-        body=view[body_at:],
-    )
 
 
 def _decode_header(

@@ -58,7 +58,7 @@ class WorkerBoot:
     replay_capacity: int
 
     @classmethod
-    def parse(cls, payload: bytes | memoryview) -> WorkerBoot:
+    def from_bytes(cls, payload: bytes | memoryview) -> WorkerBoot:
         """Read the payload of a BOOT frame.
 
         Raises: MalformedError.
@@ -147,7 +147,7 @@ class Fatal(enum.StrEnum):
     NOT_APPROVED = "not_approved"
     """The key broker does not approve this worker: its code is not the one in the policy."""
     KEY_BROKER_ROLLED_BACK = "key_broker_rolled_back"
-    """The key broker shows an older state than before, or another history."""
+    """The key broker shows an older state than before, or another log."""
     STATE = "state"
     """The state that the host kept does not open, or is older than what was seen of it."""
     FRAME = "frame"
@@ -186,7 +186,7 @@ class KeyBrokerBoot:
     now_ms: int
 
     @classmethod
-    def parse(cls, payload: memoryview) -> Self:
+    def from_bytes(cls, payload: memoryview) -> Self:
         """Read the payload of a BOOT frame.
 
         Raises: MalformedError.

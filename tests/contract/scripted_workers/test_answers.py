@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import RefusalCode
-from sealflow.wire.envelope import RefusalHeader, decode
+from sealflow.wire.envelope import Envelope, RefusalHeader
 from tests.support.cluster.gateway import PlayedEngine
 from tests.support.cluster.scripted_worker import ANSWERING, KEYS
 
@@ -30,7 +30,7 @@ def await_answers(owner: StreamTransport, count: int) -> dict[str, bytes]:
 
 def refused(reply: bytes) -> RefusalCode:
     """The code of a refusal."""
-    header = decode(reply, max_body_bytes=0).header
+    header = Envelope.from_bytes(reply, max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     return header.code
 

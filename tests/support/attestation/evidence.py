@@ -35,7 +35,7 @@ def bound_claims(**changes: Any) -> BoundClaims:
 
 def evidence_of(bound: BoundClaims, quote: Callable[[bytes], bytes], collateral: bytes) -> Evidence:
     """Evidence whose quote, made by `quote` from report data, commits to the claims."""
-    encoded = bound.encode()
+    encoded = bound.to_bytes()
     return Evidence(
         tee=bound.tee,
         quote=quote(report_data(encoded, bound.role, bound.tee.domain)),

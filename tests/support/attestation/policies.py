@@ -63,7 +63,7 @@ def tdx_evidence(lab: Lab, **body: Any) -> Evidence:
 
 def snp_evidence(amd: SnpAuthority, crl: bytes | None = None, **body: Any) -> Evidence:
     """Evidence of an SNP guest."""
-    collateral = amd.endorsements(crl=crl).encode()
+    collateral = amd.endorsements(crl=crl).to_bytes()
     return evidence_of(bound_claims(), lambda data: amd.report(data, **body), collateral)
 
 

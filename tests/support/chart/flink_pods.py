@@ -109,7 +109,9 @@ class FlinkPods:
         cleared = ("/usr/bin/env", "-i", *(f"{key}={value}" for key, value in variables.items()))
         words = (*container["command"], *container.get("args", ()))
         argv = (*cleared, *(_moved(word, places) for word in words))
-        self._cluster.start(ProcessSpec(name=name, argv=argv, log=self._folder / f"{name}.log"))
+        self._cluster.start_process(
+            ProcessSpec(name=name, argv=argv, log=self._folder / f"{name}.log")
+        )
 
     def leader(self) -> str:
         """Give the name of the JobManager that leads; empty when none does."""
@@ -127,7 +129,7 @@ class FlinkPods:
     def close(self) -> None:
         """End all of them."""
         for name in reversed(self._cluster.names()):
-            self._cluster.stop(name, within_s=10)
+            self._cluster.stop_process(name, within_s=10)
         self.api.close()
 
     def _give_keys(self, component: str, folder: Path, circle: str) -> None:

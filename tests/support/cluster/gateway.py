@@ -18,7 +18,7 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.seal.exchange import OutgoingCall, Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.streams.keys import Keyspace
-from sealflow.wire.envelope import MEDIA_TYPE, RefusalHeader, decode
+from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader
 from sealflow.wire.ids import ModelRef, RequestId
 
 if TYPE_CHECKING:
@@ -134,7 +134,9 @@ class PlayedEngine:
 
     def sealed(self, envelope: bytes, content: bytes = b"the answer") -> bytes:
         """Open an envelope of `call` and seal a reply to it."""
-        opened = open_request(decode(envelope, max_body_bytes=2**24), KEY, self._secrets)
+        opened = open_request(
+            Envelope.from_bytes(envelope, max_body_bytes=2**24), KEY, self._secrets
+        )
         return opened.seal_reply([b"\1\0\0\0\0", content], model_digest=DIGEST, instance=INSTANCE)
 
     def serve(self, content: bytes = b"the answer") -> None:
@@ -166,13 +168,13 @@ def call(*, timeout_s: float = 30.0, size: int = 10) -> OutgoingCall:
 
 def opened(outgoing: OutgoingCall, response: httpx.Response) -> bytes:
     """What a sealed answer holds."""
-    _, content = outgoing.open_reply(decode(response.content, max_body_bytes=2**24))
+    _, content = outgoing.open_reply(Envelope.from_bytes(response.content, max_body_bytes=2**24))
     return bytes(content.binary)
 
 
 def refusal(response: httpx.Response) -> RefusalCode:
     """The code of an answer that is a refusal envelope."""
     assert response.headers["content-type"] == MEDIA_TYPE, response.text
-    header = decode(response.content, max_body_bytes=0).header
+    header = Envelope.from_bytes(response.content, max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     return header.code

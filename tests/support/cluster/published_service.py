@@ -21,7 +21,7 @@ from tests.support.attestation.deployments import SimulatedDeployment, simulated
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LOG = LogHead(history="0f" * 32, number=1, digest="ee" * 32)
+LOG = LogHead(log_id="0f" * 32, number=1, digest="ee" * 32)
 NOW_MS = 1_790_000_000_000
 
 
@@ -41,7 +41,7 @@ class Published:
         return cls(
             site=site,
             signing=Ed25519PrivateKey.generate(),
-            opening=OpeningKey.generate(Suite.of(TrustDomain.SIMULATED)),
+            opening=OpeningKey.generate(Suite.for_domain(TrustDomain.SIMULATED)),
             vault=KeyStore(site.deployment, now_ms),
         )
 
@@ -70,7 +70,7 @@ class Published:
     def evidence(self, bound: BoundClaims | None = None, **quote: Any) -> Evidence:
         """Evidence for claims; `quote`: what `Platform.quote` takes besides."""
         bound = bound or self.bound()
-        encoded = bound.encode()
+        encoded = bound.to_bytes()
         measurement = quote.pop("measurement", simulated_measurement(bound.role))
         data = report_data(encoded, bound.role, TrustDomain.SIMULATED)
         return Evidence(
@@ -94,7 +94,7 @@ class Published:
             TrustDomain.SIMULATED,
             evidence or self.evidence(),
         )
-        return signed.encode()
+        return signed.to_bytes()
 
     def with_model(self) -> Directory:
         """A directory with the model m, from FP32 x [-1, 4] to FP32 y [-1, 4]."""

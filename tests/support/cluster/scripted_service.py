@@ -16,7 +16,7 @@ from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import IncomingCall, SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
-from sealflow.wire.envelope import decode, encode_refusal
+from sealflow.wire.envelope import Envelope, encode_refusal
 from sealflow.wire.ids import RequestId
 from tests.support.cluster.published_service import LOG, Published
 
@@ -81,12 +81,12 @@ class PlayedService:
 
     def keys(self) -> dict[str, OpeningKey]:
         """The keys that its workers hold, by id."""
-        grant = self.published.vault.grant(lambda _: True, LOG.history, 1)
+        grant = self.published.vault.grant(lambda _: True, LOG.log_id, 1)
         return {key.opening.sealing.key_id: key.opening for key in grant.keys}
 
     def opened(self, delivery: Delivery) -> IncomingCall:
         """Open a request, as an enclave does."""
-        envelope = decode(delivery.envelope, max_body_bytes=2**24)
+        envelope = Envelope.from_bytes(delivery.envelope, max_body_bytes=2**24)
         return open_request(envelope, self.keys()[envelope.request_header.key_id], self._secrets)
 
     def sealed(self, delivery: Delivery, parts: Sequence[bytes | memoryview]) -> bytes:
@@ -97,7 +97,10 @@ class PlayedService:
     @property
     def asked(self) -> list[RequestHeader]:
         """The headers of what it has seen, as the host sees them."""
-        return [decode(each.envelope, max_body_bytes=2**24).request_header for each in self.seen]
+        return [
+            Envelope.from_bytes(each.envelope, max_body_bytes=2**24).request_header
+            for each in self.seen
+        ]
 
     def put_in(self, delivery: Delivery, reply: bytes) -> None:
         """Put something into the inbox of whoever sent a request."""
@@ -154,7 +157,7 @@ def labelled(*labels: str) -> Answer:
 
     def answer(service: PlayedService, delivery: Delivery) -> bytes:
         classes = [
-            TopClass(score=1 / (1 + number), index=number, label=label).encode()
+            TopClass(score=1 / (1 + number), index=number, label=label).to_bytes()
             for number, label in enumerate(labels)
         ]
         tensor = Tensor.of_bytes("y", classes, (1, len(classes)))
@@ -173,7 +176,7 @@ def refusing(code: RefusalCode) -> Answer:
     """Refuse with a code."""
 
     def answer(service: PlayedService, delivery: Delivery) -> bytes:
-        header = decode(delivery.envelope, max_body_bytes=2**24).request_header
+        header = Envelope.from_bytes(delivery.envelope, max_body_bytes=2**24).request_header
         return encode_refusal(code, header.request_id)
 
     return answer

@@ -17,7 +17,7 @@ from sealflow.owner.models.publish import prepare_publication
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.package.container import seal_package
 from sealflow.seal.keys import SealingKey, parse_suite
-from sealflow.wire.envelope import RefusalHeader, decode
+from sealflow.wire.envelope import Envelope, RefusalHeader
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
@@ -112,7 +112,7 @@ class TwoEnclaves:
 
     def worker(self) -> HostedWorker:
         """Start a worker and carry until it serves."""
-        deployment, platform = self.made.deployment.encode(), self.made.platform.encode()
+        deployment, platform = self.made.deployment.to_bytes(), self.made.platform.to_bytes()
         boot = worker_boot(deployment, platform, self.now_ms) | self._settings
         process = self._stack.enter_context(EnclaveProcess("worker", boot))
         found = HostedWorker(self, process)
@@ -181,10 +181,10 @@ class TwoEnclaves:
         model = self.session.model(name)
         tensors = {"x": np.ones((rows, model.inputs[0].shape[1]), np.float32)}
         parts = request_parts(model, image=None, tensors=tensors, top_k=None)
-        return self.session.seal(model, parts, timeout_s=timeout_s)
+        return self.session.seal_request(model, parts, timeout_s=timeout_s)
 
     def _start_key_broker(self, state: bytes, at_ms: int | None = None) -> None:
-        deployment, platform = self.made.deployment.encode(), self.made.platform.encode()
+        deployment, platform = self.made.deployment.to_bytes(), self.made.platform.to_bytes()
         now_ms = self.now_ms if at_ms is None else at_ms
         boot = keybroker_boot(deployment, platform, now_ms, self.state_keys)
         self._keybroker = self._stack.enter_context(EnclaveProcess("keybroker", boot))
@@ -215,10 +215,10 @@ class TwoEnclaves:
 
 def refusal(envelope: bytes) -> RefusalCode | None:
     """Why an answer refuses in clear; None for a sealed one."""
-    header = decode(envelope, max_body_bytes=LIMIT).header
+    header = Envelope.from_bytes(envelope, max_body_bytes=LIMIT).header
     return header.code if isinstance(header, RefusalHeader) else None
 
 
 def result(call: OutgoingCall, reply: bytes) -> InferResult:
     """Open a reply as a client does."""
-    return open_answer(call, decode(reply, max_body_bytes=LIMIT))
+    return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.package.container import MAGIC, Package, read_package, seal_package
+from sealflow.package.container import MAGIC, Package, UnverifiedPackage, seal_package
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.statement import encode_envelope, sign_statement
 from sealflow.seal.keys import OpeningKey, Suite
@@ -49,7 +49,7 @@ PACKAGE = packed()
 
 def opened(package: bytes | bytearray | memoryview) -> dict[str, bytes]:
     """The way of a package through all its checks."""
-    verified = read_package(package).verify(SIGNER)
+    verified = UnverifiedPackage.from_bytes(package).verify(SIGNER)
     return verified.open_files(verified.unwrap(OWNER), WORLD)
 
 
@@ -71,13 +71,13 @@ def joined(envelope: bytes, wrapped: bytes, sealed: bytes) -> bytes:
 
 def verified() -> Package:
     """The package with its signature checked."""
-    return read_package(PACKAGE).verify(SIGNER)
+    return UnverifiedPackage.from_bytes(PACKAGE).verify(SIGNER)
 
 
 def resigned(change: dict[str, object], place: int = 0) -> bytes:
     """A package whose owner signed something else about one file."""
     _, wrapped, sealed = split(PACKAGE)
-    value = json.loads(read_package(PACKAGE)._payload)
+    value = json.loads(UnverifiedPackage.from_bytes(PACKAGE)._payload)
     value["predicate"]["resources"][place].update(change)
     digests = [bytes.fromhex(each["digest"]) for each in value["predicate"]["resources"]]
     value["subject"][0]["digest"]["sha256"] = hashlib.sha256(b"".join(digests)).hexdigest()

@@ -15,7 +15,7 @@ from sealflow.openinfer.binary import decode_response, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.package.container import read_package, seal_package
+from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.content import ContentKind, content_parts, parse_error
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
@@ -23,7 +23,7 @@ from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
 from sealflow.trusted.worker.serving.batching import Job
 from sealflow.wire.domain import TrustDomain
-from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, RefusalHeader, decode
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope, RefusalHeader
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.support.models import onnx_models
 
@@ -53,13 +53,15 @@ class Packed:
     def load(self, loading: ModelLoader) -> ServedModel:
         """Load it as a worker does."""
         package = bytearray(self.package)
-        return loading.load(package, self.digest, SIGNER, self.content_key, TrustDomain.SIMULATED)
+        return loading.load_package(
+            package, self.digest, SIGNER, self.content_key, TrustDomain.SIMULATED
+        )
 
 
 def packed(manifest: ModelManifest, files: Mapping[str, bytes]) -> Packed:
     """Pack files as their owner does."""
     package = seal_package(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
-    verified = read_package(package).verify(SIGNER)
+    verified = UnverifiedPackage.from_bytes(package).verify(SIGNER)
     return Packed(package=package, digest=verified.digest, content_key=verified.unwrap(OWNER))
 
 
@@ -122,7 +124,7 @@ _SECRETS = SessionSecrets(1)
 def job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[Job, OutgoingCall]:
     """Seal, open and prepare a request, as far as the models; and what opens its reply."""
     call = sealed(SESSION, model, request)
-    envelope = decode(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+    envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     incoming = open_request(envelope, OWNER, _SECRETS)
     inputs, rows = model.prepare(request)
     return Job(
@@ -175,20 +177,20 @@ class Outside:
 
     def refusal(self, slot: int) -> RefusalCode:
         """Why a slot was refused in clear."""
-        header = decode(self.replies[slot], max_body_bytes=0).header
+        header = Envelope.from_bytes(self.replies[slot], max_body_bytes=0).header
         assert isinstance(header, RefusalHeader)
         return header.code
 
     def response(self, slot: int, call: OutgoingCall) -> InferResponse:
         """Open a slot's reply with the call that it answers."""
-        reply = decode(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+        reply = Envelope.from_bytes(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
         _, content = call.open_reply(reply)
         assert content.kind is ContentKind.INFER, parse_error(content)
         return decode_response(content.text, content.binary)
 
     def error(self, slot: int, call: OutgoingCall) -> tuple[str, str]:
         """Open a slot's reply and read code and message of the error inside."""
-        reply = decode(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+        reply = Envelope.from_bytes(self.replies[slot], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
         _, content = call.open_reply(reply)
         assert content.kind is ContentKind.ERROR
         return parse_error(content)

@@ -97,7 +97,7 @@ def all_of(requests: tuple[HttpRequest, ...]) -> Steps[list[HttpResponse]]:
 def in_threads(url: str, *requests: HttpRequest) -> list[HttpResponse]:
     """Use the transport for threads."""
     with closing(HttpTransport(url, ca=None, connections=2)) as transport:
-        return transport.run(all_of(requests))
+        return transport.run_steps(all_of(requests))
 
 
 def in_a_loop(url: str, *requests: HttpRequest) -> list[HttpResponse]:
@@ -106,7 +106,7 @@ def in_a_loop(url: str, *requests: HttpRequest) -> list[HttpResponse]:
     async def run() -> list[HttpResponse]:
         transport = AsyncHttpTransport(url, ca=None, connections=2)
         try:
-            return await transport.run(all_of(requests))
+            return await transport.run_steps(all_of(requests))
         finally:
             await transport.close()
 

@@ -11,7 +11,7 @@ from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
 from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.runner import ReceiptSigner
-from sealflow.wire.envelope import decode
+from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import ModelRef
 from tests.support.trusted.keybroker import NOW_MS, Instance, identity
 
@@ -51,14 +51,16 @@ class ReceiptService:
         """One request and its reply, as client and worker do it; gives the proof and the reply."""
         key = self.grant.keys[0].opening
         sealing = SealingKey(suite=key.suite, public=key.sealing.public)
-        request = ReceiptRequest.of(PARTS)
+        request = ReceiptRequest.from_parts(PARTS)
         call = Session.start(sealing).seal_request(
             ModelRef(name="m", version="1"),
             self.digest,
             request.parts if asked else PARTS,
             deadline_ms=NOW_MS + 1000,
         )
-        incoming = open_request(decode(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1))
+        incoming = open_request(
+            Envelope.from_bytes(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1)
+        )
         receipts = ReceiptSigner(self.worker, self.clock)
         parts: Sequence[bytes | memoryview] = REPLY
         if attach:
@@ -66,7 +68,7 @@ class ReceiptService:
         if change is not None:
             parts = change(parts)
         reply = incoming.seal_reply(parts, model_digest=self.digest, instance=self.worker.instance)
-        header, content = call.open_reply(decode(reply, max_body_bytes=LIMIT))
+        header, content = call.open_reply(Envelope.from_bytes(reply, max_body_bytes=LIMIT))
         if not asked:
             return None, bytes(content.binary)
         inner, proof = request.verify_reply(call, header, content)

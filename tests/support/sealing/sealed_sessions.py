@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.envelope import Envelope, decode
+from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import ModelRef, RequestId
 
 DIGEST = "cd" * 32
@@ -17,7 +17,7 @@ KEYS = {suite: OpeningKey.generate(suite) for suite in Suite}
 
 def parsed(data: bytes) -> Envelope:
     """Parse with room for the tests."""
-    return decode(data, max_body_bytes=2**22)
+    return Envelope.from_bytes(data, max_body_bytes=2**22)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from sealflow.documents.revocation import (
 )
 from sealflow.owner.audit.log_audit import AuditedLog, audit_log
 from sealflow.owner.models.owner_key import OwnerKey
-from sealflow.package.container import read_package, seal_package
+from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.keybroker.standby import Standby
@@ -56,7 +56,7 @@ def identity(role: Role, platform_key: bytes | None = None) -> EnclaveIdentity:
     """An enclave of the deployment; with another platform key, on another machine."""
     signing = Ed25519PrivateKey.generate()
     found = create_identity(
-        role, made().deployment, made().platform.encode(), signing, no_collateral
+        role, made().deployment, made().platform.to_bytes(), signing, no_collateral
     )
     return found if platform_key is None else replace(found, platform_key=platform_key)
 
@@ -121,7 +121,9 @@ class Instance:
     def directory(self) -> Directory:
         """What is published now, verified."""
         signing_key = self.identity.signing.public_key().public_bytes_raw()
-        return SignedDirectory.parse(self.document).verify(signing_key, TrustDomain.SIMULATED)
+        return SignedDirectory.from_bytes(self.document).verify_signature(
+            signing_key, TrustDomain.SIMULATED
+        )
 
     def log(self) -> AuditedLog:
         """All that was logged, checked."""
@@ -137,7 +139,7 @@ class Instance:
     ) -> dict[str, Any]:
         """Have an owner publish a model of its own."""
         owner = owner or made().owner
-        package = read_package(packed(name, owner)).verify(owner.signer)
+        package = UnverifiedPackage.from_bytes(packed(name, owner)).verify(owner.signer)
         sealed = seal_publication(
             package,
             package.unwrap(owner.opening),

@@ -53,7 +53,7 @@ def no_collateral(_want: bytes) -> bytes:
 def identity(made: SimulatedDeployment, role: Role) -> EnclaveIdentity:
     """An enclave of the deployment."""
     signing = Ed25519PrivateKey.generate()
-    return create_identity(role, made.deployment, made.platform.encode(), signing, no_collateral)
+    return create_identity(role, made.deployment, made.platform.to_bytes(), signing, no_collateral)
 
 
 @dataclass(slots=True)
@@ -209,7 +209,7 @@ class Host:
     def run(self, *then: Callable[[], object]) -> list[ServingUpdate]:
         """Keep the lease; at each enrollment or failure do the next thing, then close."""
         self.then.extend((*then, self.keeping.close))
-        self.keeping.run()
+        self.keeping.keep_lease()
         assert not self.then
         self.arrivals.put(None)
         found = []

@@ -59,7 +59,7 @@ def worker_identity() -> EnclaveIdentity:
     made = simulated_deployment(1_750_000_000_000)
     signing = Ed25519PrivateKey.generate()
     identity = create_identity(
-        Role.WORKER, made.deployment, made.platform.encode(), signing, no_collateral
+        Role.WORKER, made.deployment, made.platform.to_bytes(), signing, no_collateral
     )
     return dataclasses.replace(identity, instance=INSTANCE)
 
@@ -117,18 +117,18 @@ class Worker:
             make_room=answering.answer_next if threads == 1 else None,
         )
         self.arrivals.put(None)
-        both: tuple[SingleThreadLoop | RequestOpener | BatchRunner, ...] = (opening, answering)
+        loops = [opening.open_requests, answering.run_batches]
         if threads == 1:
-            both = (SingleThreadLoop(self.arrivals, opening, jobs, answering),)
+            loops = [SingleThreadLoop(self.arrivals, opening, jobs, answering).run]
         if threads:
-            running = [threading.Thread(target=each.run) for each in both]
+            running = [threading.Thread(target=loop) for loop in loops]
             for thread in running:
                 thread.start()
             for thread in running:
                 thread.join(60)
         else:
-            opening.run()
-            answering.run()
+            opening.open_requests()
+            answering.run_batches()
         assert sorted(self.outside.replies) == list(range(self.slots))
         return self.outside
 

@@ -52,7 +52,7 @@ def test_binding() -> None:
     """A quote counts for the claims that it was made for, to the bit, and for nothing else."""
     lab = Lab()
     good = sgx_evidence(lab)
-    other = bound_claims(signing_key=b"x" * 32).encode()
+    other = bound_claims(signing_key=b"x" * 32).to_bytes()
     stolen = Evidence(tee=good.tee, quote=good.quote, bound=other, collateral=good.collateral)
     with pytest.raises(EvidenceError, match="report_data"):
         appraise(stolen, policy(SGX, lab.root_der), NOW_MS)

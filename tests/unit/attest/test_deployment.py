@@ -38,12 +38,12 @@ def deployment(**changes: Any) -> Deployment:
 def test_deployment() -> None:
     """Settings are read as they were written, and their policy is of the hardware's class."""
     settings = deployment()
-    assert Deployment.parse(settings.encode()) == settings
+    assert Deployment.from_bytes(settings.to_bytes()) == settings
     policy = settings.policy(Role.WORKER)
     assert isinstance(policy, Policy)
     assert (policy.tee, policy.manifest_digest) == (Tee.SGX, settings.digest)
     made = simulated_deployment(1000 * NOW_S).deployment
-    assert Deployment.parse(made.encode()) == made
+    assert Deployment.from_bytes(made.to_bytes()) == made
     assert isinstance(made.policy(Role.KEY_BROKER), SimulationPolicy)
 
 
@@ -82,17 +82,17 @@ def test_contradictions(changes: dict[str, Any], why: str) -> None:
 def test_broken_deployments(changes: dict[str, Any]) -> None:
     """Settings with a wrong or missing field do not parse."""
     with pytest.raises(MalformedError) as caught:
-        Deployment.parse(changed(deployment().encode(), **changes))
+        Deployment.from_bytes(changed(deployment().to_bytes(), **changes))
     assert "one form" not in str(caught.value)
 
 
 def test_one_form() -> None:
     """Settings have one form, so that their digest is one too, and a bounded size."""
-    text = deployment().encode()
+    text = deployment().to_bytes()
     with pytest.raises(MalformedError, match="one form"):
-        Deployment.parse(text.replace(b",", b", ", 1))
+        Deployment.from_bytes(text.replace(b",", b", ", 1))
     with pytest.raises(MalformedError, match="over"):
-        Deployment.parse(text + b" " * MAX_DEPLOYMENT_BYTES)
+        Deployment.from_bytes(text + b" " * MAX_DEPLOYMENT_BYTES)
 
 
 def hardware(tee: Tee, requirements: Requirements, **times: Any) -> Deployment:
@@ -112,10 +112,10 @@ def hardware(tee: Tee, requirements: Requirements, **times: Any) -> Deployment:
 def test_deployments() -> None:
     """A deployment comes back from its one form, and asks of each role what is that role's."""
     made = hardware(Tee.TDX, TDX, epoch_s=4000, grace_s=1000)
-    found = Deployment.parse(made.encode())
-    assert found.encode() == made.encode()
+    found = Deployment.from_bytes(made.to_bytes())
+    assert found.to_bytes() == made.to_bytes()
     assert (found.operators, found.owners) == (made.operators, made.owners)
-    assert made.digest == hashlib.sha256(made.encode()).hexdigest()
+    assert made.digest == hashlib.sha256(made.to_bytes()).hexdigest()
     for role, requirements in ((Role.WORKER, made.worker), (Role.KEY_BROKER, made.keybroker)):
         asked = made.policy(role)
         assert isinstance(asked, Policy)

@@ -25,7 +25,7 @@ from tests.support.attestation.hardware_samples import QUOTES, sample
 def test_bound_claims(tee: Tee, role: Role) -> None:
     """Bound claims are read as they were written."""
     bound = bound_claims(tee=tee, role=role)
-    assert BoundClaims.parse(bound.encode()) == bound
+    assert BoundClaims.from_bytes(bound.to_bytes()) == bound
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_bound_claims(tee: Tee, role: Role) -> None:
 def test_broken_bound_claims(changes: dict[str, Any]) -> None:
     """Bound claims of another protocol, with a wrong, missing or unknown field do not parse."""
     with pytest.raises(MalformedError):
-        BoundClaims.parse(changed(bound_claims().encode(), **changes))
+        BoundClaims.from_bytes(changed(bound_claims().to_bytes(), **changes))
 
 
 def test_report_data() -> None:
     """Each bit of claims, role and world changes what the quote carries."""
-    bound = bound_claims().encode()
+    bound = bound_claims().to_bytes()
     carried = {
         report_data(bound, Role.WORKER, TrustDomain.SIMULATED),
         report_data(bound, Role.KEY_BROKER, TrustDomain.SIMULATED),
@@ -103,7 +103,7 @@ def test_quote_of_other_hardware() -> None:
     evidence = Evidence(
         tee=Tee.SGX,
         quote=sample(name),
-        bound=bound_claims(tee=Tee.SGX).encode(),
+        bound=bound_claims(tee=Tee.SGX).to_bytes(),
         collateral=sample(entry["collateral"]),
     )
     with pytest.raises(EvidenceError, match="the quote is of tdx, not of sgx"):

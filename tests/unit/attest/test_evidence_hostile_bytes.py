@@ -87,7 +87,7 @@ def test_revocation_lists() -> None:
 def test_reports() -> None:
     """Broken SNP reports are refused."""
     amd = snp_authority(NOW_S)
-    collateral, root = amd.endorsements().encode(), amd.root()
+    collateral, root = amd.endorsements().to_bytes(), amd.root()
     for each in mutated(amd.report(), 4, 600):
         with pytest.raises(EvidenceError):
             verify_amd_report(each, collateral, root, NOW_S)
@@ -99,7 +99,7 @@ def test_certificates(part: str) -> None:
     amd = snp_authority(NOW_S)
     good: Endorsements = amd.endorsements()
     for each in mutated(getattr(good, part), 5, 600):
-        broken = replace(good, **{part: each}).encode()
+        broken = replace(good, **{part: each}).to_bytes()
         with pytest.raises(EvidenceError):
             verify_amd_report(amd.report(), broken, amd.root(), NOW_S)
 
@@ -112,4 +112,4 @@ def test_real_certificates(part: str) -> None:
     at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
     for each in mutated(getattr(good, part), 6, 300):
         with pytest.raises(EvidenceError):
-            verify_amd_report(sample(name), replace(good, **{part: each}).encode(), None, at_s)
+            verify_amd_report(sample(name), replace(good, **{part: each}).to_bytes(), None, at_s)

@@ -59,7 +59,7 @@ MODEL = DirectoryModel(
 )
 DIRECTORY = Directory(
     deployment="test",
-    history=DIGEST,
+    log_id=DIGEST,
     log_number=4,
     log_digest=DIGEST,
     version=3,
@@ -87,10 +87,10 @@ def _signed(
 def test_round_trip(previous: str | None) -> None:
     """A published directory is read and verified as it was signed."""
     directory = dataclasses.replace(DIRECTORY, previous=previous)
-    found = SignedDirectory.parse(_signed(directory).encode())
+    found = SignedDirectory.from_bytes(_signed(directory).to_bytes())
     assert found == _signed(directory)
     assert found.digest == _signed(directory).digest
-    assert found.verify(PUBLIC, TrustDomain.HARDWARE) == directory
+    assert found.verify_signature(PUBLIC, TrustDomain.HARDWARE) == directory
 
 
 def test_other_signatures() -> None:
@@ -105,7 +105,7 @@ def test_other_signatures() -> None:
         (changed, PUBLIC, TrustDomain.HARDWARE),
     ):
         with pytest.raises(EvidenceError) as caught:
-            document.verify(key, domain)
+            document.verify_signature(key, domain)
         assert caught.value.code == "directory_signature"
 
 
@@ -117,7 +117,7 @@ def test_signed_nonsense() -> None:
     mixed = dataclasses.replace(DIRECTORY, keys=(_key(Suite.SIMULATED_XWING),))
     for document in (nonsense, _signed(mixed)):
         with pytest.raises(EvidenceError) as caught:
-            document.verify(PUBLIC, TrustDomain.HARDWARE)
+            document.verify_signature(PUBLIC, TrustDomain.HARDWARE)
         assert caught.value.code == "directory"
 
 
@@ -151,10 +151,10 @@ def test_signed_nonsense() -> None:
 )
 def test_malformed_payloads(change: Callable[[dict[str, Any]], object]) -> None:
     """Every field has one type and its bounds; what else comes is refused."""
-    value = json.loads(DIRECTORY.encode())
+    value = json.loads(DIRECTORY.to_bytes())
     change(value)
     with pytest.raises(MalformedError):
-        Directory.unverified_parse(json.dumps(value).encode())
+        Directory.unverified_from_bytes(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,13 @@ def test_malformed_payloads(change: Callable[[dict[str, Any]], object]) -> None:
 )
 def test_malformed_documents(change: Callable[[dict[str, Any]], object]) -> None:
     """The document around the payload is as strict."""
-    value = json.loads(_signed().encode())
+    value = json.loads(_signed().to_bytes())
     change(value)
     with pytest.raises(MalformedError):
-        SignedDirectory.parse(json.dumps(value).encode())
+        SignedDirectory.from_bytes(json.dumps(value).encode())
 
 
 def test_oversized_documents() -> None:
     """A document over the limit is refused before it is parsed."""
     with pytest.raises(MalformedError, match="too large"):
-        SignedDirectory.parse(bytes(2 * MAX_DIRECTORY_BYTES + 1))
+        SignedDirectory.from_bytes(bytes(2 * MAX_DIRECTORY_BYTES + 1))

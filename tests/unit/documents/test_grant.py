@@ -39,7 +39,7 @@ GRANT = Grant(
         ),
     ),
     lease_ms=7,
-    history=DIGEST,
+    log_id=DIGEST,
     directory_version=2,
 )
 
@@ -49,7 +49,7 @@ def worker() -> EnclaveIdentity:
     """A worker with a simulated TEE."""
     made = simulated_deployment(NOW_MS)
     signing = Ed25519PrivateKey.generate()
-    platform = made.platform.encode()
+    platform = made.platform.to_bytes()
     return create_identity(Role.WORKER, made.deployment, platform, signing, no_collateral)
 
 
@@ -65,7 +65,7 @@ def _open(worker: EnclaveIdentity, approval: Approval, sealed: bytes, signature:
         sealed,
         signature,
         opening=worker.opening,
-        bound=approval.claims.bound.encode(),
+        bound=approval.claims.bound.to_bytes(),
         nonce=NONCE,
         signer=BROKER_PUBLIC,
     )
@@ -82,7 +82,7 @@ def test_what_does_not_open(worker: EnclaveIdentity, approval: Approval) -> None
     stranger = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     right: dict[str, Any] = {
         "opening": worker.opening,
-        "bound": approval.claims.bound.encode(),
+        "bound": approval.claims.bound.to_bytes(),
         "nonce": NONCE,
         "signer": BROKER_PUBLIC,
     }

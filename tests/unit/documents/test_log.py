@@ -27,12 +27,12 @@ VALUE: dict[str, object] = {
 def test_round_trip() -> None:
     """What was signed and kept is read again, and its signature holds in its world alone."""
     signed = SignedEntry.sign(ENTRY, KEY, TrustDomain.SIMULATED)
-    again = SignedEntry.parse(signed.encode())
+    again = SignedEntry.from_bytes(signed.to_bytes())
     assert again == signed
-    assert LogEntry.unverified_parse(again.text) == ENTRY
-    again.verify(PUBLIC, TrustDomain.SIMULATED)
+    assert LogEntry.unverified_from_bytes(again.text) == ENTRY
+    again.verify_signature(PUBLIC, TrustDomain.SIMULATED)
     with pytest.raises(EvidenceError):
-        again.verify(PUBLIC, TrustDomain.HARDWARE)
+        again.verify_signature(PUBLIC, TrustDomain.HARDWARE)
 
 
 @pytest.mark.parametrize(
@@ -54,24 +54,24 @@ def test_round_trip() -> None:
 def test_no_entry(changes: dict[str, object], words: str) -> None:
     """An entry that breaks a rule is refused with the rule."""
     with pytest.raises(MalformedError, match=words):
-        LogEntry.unverified_parse(canonical_json(VALUE | changes))
+        LogEntry.unverified_from_bytes(canonical_json(VALUE | changes))
 
 
 def test_another_form() -> None:
     """The same entry in other bytes is another entry to its hash, so it is none."""
     with pytest.raises(MalformedError, match="one form"):
-        LogEntry.unverified_parse(canonical_json(VALUE) + b" ")
+        LogEntry.unverified_from_bytes(canonical_json(VALUE) + b" ")
 
 
 def test_a_record_over_the_limit() -> None:
     """A record is measured before it is parsed."""
     with pytest.raises(MalformedError, match="too large"):
-        SignedEntry.parse(bytes(2 * MAX_ENTRY_BYTES + 1))
+        SignedEntry.from_bytes(bytes(2 * MAX_ENTRY_BYTES + 1))
 
 
 def test_another_entry_under_the_signature() -> None:
     """A signature is good for one entry."""
     signed = SignedEntry.sign(ENTRY, KEY, TrustDomain.SIMULATED)
-    other = dataclasses.replace(ENTRY, at_ms=6).encode()
+    other = dataclasses.replace(ENTRY, at_ms=6).to_bytes()
     with pytest.raises(EvidenceError):
-        dataclasses.replace(signed, text=other).verify(PUBLIC, TrustDomain.SIMULATED)
+        dataclasses.replace(signed, text=other).verify_signature(PUBLIC, TrustDomain.SIMULATED)

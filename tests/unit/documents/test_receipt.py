@@ -25,12 +25,12 @@ RECEIPT = Receipt(
 
 def test_round_trip() -> None:
     """What was written is read again."""
-    assert Receipt.parse(RECEIPT.encode()) == RECEIPT
+    assert Receipt.from_bytes(RECEIPT.to_bytes()) == RECEIPT
 
 
 @pytest.mark.parametrize("at_ms", [-1, "8", None, True])
 def test_a_time_that_is_none(at_ms: object) -> None:
     """The time is a number of milliseconds."""
-    value = parse_object(RECEIPT.encode(), "receipt")
+    value = parse_object(RECEIPT.to_bytes(), "receipt")
     with pytest.raises(MalformedError, match="at_ms"):
-        Receipt.parse(canonical_json({**value, "at_ms": at_ms}))
+        Receipt.from_bytes(canonical_json({**value, "at_ms": at_ms}))

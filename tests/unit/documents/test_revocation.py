@@ -27,15 +27,20 @@ ORDER = RevocationOrder(
 def test_round_trip() -> None:
     """What was signed is read again, and says what it said."""
     signed = SignedRevocationOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
-    assert SignedRevocationOrder.from_json(signed.to_json()).verify(TrustDomain.SIMULATED) == ORDER
+    assert (
+        SignedRevocationOrder.from_json(signed.to_json()).verify_signature(TrustDomain.SIMULATED)
+        == ORDER
+    )
 
 
 def test_another_form() -> None:
     """The same order in other bytes is refused, signed or not."""
-    text = ORDER.encode() + b" "
+    text = ORDER.to_bytes() + b" "
     signature = KEY.sign(TrustDomain.SIMULATED.label("order") + text)
     with pytest.raises(MalformedError, match="one form"):
-        SignedRevocationOrder(text=text, signature=signature).verify(TrustDomain.SIMULATED)
+        SignedRevocationOrder(text=text, signature=signature).verify_signature(
+            TrustDomain.SIMULATED
+        )
 
 
 def test_somebody_else_signed() -> None:
@@ -44,7 +49,7 @@ def test_somebody_else_signed() -> None:
     genuine = SignedRevocationOrder.sign(ORDER, KEY, TrustDomain.SIMULATED)
     for signed, domain in ((forged, TrustDomain.SIMULATED), (genuine, TrustDomain.HARDWARE)):
         with pytest.raises(EvidenceError, match="did not sign"):
-            signed.verify(domain)
+            signed.verify_signature(domain)
 
 
 @pytest.mark.parametrize(

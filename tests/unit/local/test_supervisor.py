@@ -25,7 +25,7 @@ def cluster() -> Iterator[Supervisor]:
     made = Supervisor()
     yield made
     for name in made.names():
-        made.stop(name, within_s=0)
+        made.stop_process(name, within_s=0)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def supervised(cluster: Supervisor, wanted: Callable[[list[str]], bool]) -> None
 
 def test_restarted(cluster: Supervisor, program: Callable[..., ProcessSpec]) -> None:
     """A program that is killed is started again under its name; the others stay."""
-    cluster.start(program(SLEEP))
-    cluster.start(program(SLEEP, "two"))
+    cluster.start_process(program(SLEEP))
+    cluster.start_process(program(SLEEP, "two"))
     before = {name: cluster.pid(name) for name in cluster.names()}
     assert cluster.supervise() == []
     psutil.Process(before["one"]).kill()
@@ -62,7 +62,9 @@ def test_restarted(cluster: Supervisor, program: Callable[..., ProcessSpec]) -> 
 
 def test_given_up(cluster: Supervisor, program: Callable[..., ProcessSpec], tmp_path: Path) -> None:
     """A program that ends with an error each time is given up: its last words, and its log."""
-    cluster.start(program("print('trying', flush=True); raise SystemExit('no such setting: cow')"))
+    cluster.start_process(
+        program("print('trying', flush=True); raise SystemExit('no such setting: cow')")
+    )
     said = (
         rf"one exits with code 1 again and again: no such setting: cow \(see {tmp_path}/one.log\)"
     )
@@ -74,7 +76,7 @@ def test_given_up(cluster: Supervisor, program: Callable[..., ProcessSpec], tmp_
 def test_a_program_that_is_not_there(cluster: Supervisor, tmp_path: Path) -> None:
     """What cannot be run is said by name."""
     absent = tmp_path / "absent"
-    cluster.start(ProcessSpec(name="one", argv=(str(absent),), log=tmp_path / "log"))
+    cluster.start_process(ProcessSpec(name="one", argv=(str(absent),), log=tmp_path / "log"))
     with pytest.raises(ConfigError, match=f"{absent} does not start: No such file"):
         supervised(cluster, lambda _: False)
 
@@ -84,14 +86,14 @@ def test_ended_by_force(
 ) -> None:
     """A program that does not heed SIGTERM is killed when its time is over."""
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    cluster.start(program(deaf + SLEEP))
+    cluster.start_process(program(deaf + SLEEP))
     while "up" not in last_line(tmp_path / "one.log"):
         time.sleep(0.01)
     process = psutil.Process(cluster.pid("one"))
-    cluster.stop("one", within_s=0.2)
+    cluster.stop_process("one", within_s=0.2)
     assert not process.is_running()
     assert cluster.names() == []
-    cluster.stop("one", within_s=0.2)
+    cluster.stop_process("one", within_s=0.2)
 
 
 def test_last_words(tmp_path: Path) -> None:

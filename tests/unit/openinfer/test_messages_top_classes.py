@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError
-from sealflow.openinfer.messages import TopClass, parse_class
+from sealflow.openinfer.messages import TopClass
 
 
 @given(
@@ -19,16 +19,18 @@ from sealflow.openinfer.messages import TopClass, parse_class
 )
 def test_a_class_comes_back(score: float, index: int, label: str) -> None:
     """FP32 scores to the bit, labels with whatever is in them."""
-    found = parse_class(memoryview(TopClass(score=score, index=index, label=label).encode()))
+    found = TopClass.from_bytes(
+        memoryview(TopClass(score=score, index=index, label=label).to_bytes())
+    )
     assert (found.index, found.label) == (index, label)
     assert struct.pack("<f", found.score) == struct.pack("<f", score)
 
 
 def test_the_text_is_what_the_extension_says() -> None:
     """The label is left out with its colon when there is none."""
-    assert TopClass(score=0.5, index=7, label="a: b").encode() == b"0.5:7:a: b"
-    assert TopClass(score=-1e-20, index=0).encode() == b"-1e-20:0"
-    assert parse_class(b"1:2:") == TopClass(score=1, index=2)
+    assert TopClass(score=0.5, index=7, label="a: b").to_bytes() == b"0.5:7:a: b"
+    assert TopClass(score=-1e-20, index=0).to_bytes() == b"-1e-20:0"
+    assert TopClass.from_bytes(b"1:2:") == TopClass(score=1, index=2)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +58,4 @@ def test_the_text_is_what_the_extension_says() -> None:
 def test_anything_else_is_malformed(element: bytes) -> None:
     """Scores are finite, indices short, text is UTF-8."""
     with pytest.raises(MalformedError):
-        parse_class(element)
+        TopClass.from_bytes(element)

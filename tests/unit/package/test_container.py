@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.package.container import read_package, seal_package
+from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.statement import encode_envelope, sign_statement
 from sealflow.seal.keys import OpeningKey, Suite
 from tests.support.models.package_parts import (
@@ -30,7 +30,7 @@ def test_a_package_opens_to_its_files(suite: Suite, size: int) -> None:
     owner = OpeningKey.generate(suite)
     files = {**FILES, "model.bin": bytes(range(256)) * 800}
     files["model.bin"] = files["model.bin"][:size]
-    package = read_package(bytearray(packed(files, owner))).verify(SIGNER)
+    package = UnverifiedPackage.from_bytes(bytearray(packed(files, owner))).verify(SIGNER)
     assert package.manifest == MANIFEST
     assert package.signer == SIGNER
     content_key = package.unwrap(owner)
@@ -42,13 +42,13 @@ def test_packing_tells_how_far_it_is() -> None:
     done: list[int] = []
     files = {**FILES, "model.bin": bytes(150_000)}
     seal_package(MANIFEST, files, signing=KEY, sealing=OWNER.sealing, progress=done.append)
-    assert sum(done) == sum(map(len, files.values())) + len(MANIFEST.encode())
+    assert sum(done) == sum(map(len, files.values())) + len(MANIFEST.to_bytes())
     assert len(done) > len(files)
 
 
 def test_two_packings_share_nothing() -> None:
     """Each has a content key and a name of its own, and looks like noise."""
-    first, second = read_package(PACKAGE), read_package(packed())
+    first, second = UnverifiedPackage.from_bytes(PACKAGE), UnverifiedPackage.from_bytes(packed())
     assert first.digest != second.digest
     assert split(PACKAGE)[2] != split(packed())[2]
     assert b"weights of it" not in PACKAGE
@@ -75,14 +75,14 @@ def test_every_truncation_is_refused() -> None:
     """So is a byte more."""
     for end in range(len(PACKAGE)):
         with pytest.raises(BundleError):
-            read_package(memoryview(PACKAGE)[:end])
+            UnverifiedPackage.from_bytes(memoryview(PACKAGE)[:end])
     with pytest.raises(BundleError):
-        read_package(PACKAGE + b"\0")
+        UnverifiedPackage.from_bytes(PACKAGE + b"\0")
 
 
 def test_another_signer_or_digest_is_refused() -> None:
     """The caller says whose package it wants, and may say which."""
-    unverified = read_package(PACKAGE)
+    unverified = UnverifiedPackage.from_bytes(PACKAGE)
     other = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
     assert unverified.verify(SIGNER, digest=unverified.digest).digest == unverified.digest
     for signer, digest in ((other, None), (SIGNER, "0" * 64), (SIGNER, "")):
@@ -93,9 +93,9 @@ def test_another_signer_or_digest_is_refused() -> None:
 def test_a_signature_by_somebody_else_in_the_signers_name_is_refused() -> None:
     """The key id in the envelope proves nothing."""
     envelope, wrapped, sealed = split(PACKAGE)
-    payload = read_package(PACKAGE)._payload
+    payload = UnverifiedPackage.from_bytes(PACKAGE)._payload
     forged = encode_envelope(payload, sign_statement(payload, Ed25519PrivateKey.generate()), SIGNER)
     assert len(forged) == len(envelope)
-    unverified = read_package(joined(forged, wrapped, sealed))
+    unverified = UnverifiedPackage.from_bytes(joined(forged, wrapped, sealed))
     with pytest.raises(BundleError, match="signature"):
         unverified.verify(SIGNER)

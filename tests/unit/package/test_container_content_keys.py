@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealflow.errors import OpenError
-from sealflow.package.container import content_key_id, read_package
+from sealflow.package.container import UnverifiedPackage, content_key_id
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from tests.support.models.package_parts import (
@@ -49,7 +49,7 @@ def test_a_wrapped_key_of_another_package_is_refused() -> None:
     """It is bound to the digest of its own."""
     envelope, _, sealed = split(PACKAGE)
     _, other, _ = split(packed())
-    package = read_package(joined(envelope, other, sealed)).verify(SIGNER)
+    package = UnverifiedPackage.from_bytes(joined(envelope, other, sealed)).verify(SIGNER)
     with pytest.raises(OpenError):
         package.unwrap(OWNER)
     with pytest.raises(OpenError):

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.errors import BundleError, OpenError
-from sealflow.package.container import _file_key, read_package
+from sealflow.package.container import UnverifiedPackage, _file_key
 from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
 from tests.support.models.package_parts import (
     FILES,
@@ -31,7 +31,7 @@ def test_files_cannot_change_places() -> None:
     """Two files of one length are still bound to their names."""
     files = {**FILES, "labels.txt": b"a" * 500, "model.bin": b"b" * 500, "model.xml": b"c" * 500}
     envelope, wrapped, sealed = split(packed(files))
-    length, between = chunked_length(500), len(MANIFEST.encode())
+    length, between = chunked_length(500), len(MANIFEST.to_bytes())
     second = length + chunked_length(between)
     swapped = b"".join(
         (
@@ -72,9 +72,11 @@ def test_files_of_another_package_do_not_open() -> None:
 def test_a_file_that_is_not_the_signed_one_is_refused() -> None:
     """Whoever has the content key can encrypt, but not change what was signed."""
     envelope, wrapped, sealed = split(resigned({"digest": "0" * 64}))
-    digest = read_package(joined(envelope, wrapped, sealed)).digest
+    digest = UnverifiedPackage.from_bytes(joined(envelope, wrapped, sealed)).digest
     key, context = _file_key(WORLD, verified().unwrap(OWNER), digest, wrapped, "labels.txt")
     own = seal_chunked(key, context, [FILES["labels.txt"]])
-    package = read_package(joined(envelope, wrapped, own + sealed[len(own) :])).verify(SIGNER)
+    package = UnverifiedPackage.from_bytes(
+        joined(envelope, wrapped, own + sealed[len(own) :])
+    ).verify(SIGNER)
     with pytest.raises(BundleError, match="signed digest"):
         package.open_files(verified().unwrap(OWNER), WORLD)

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from sealflow.errors import BundleError
-from sealflow.package.container import MAGIC, MAX_WRAPPED_KEY_BYTES, read_package
+from sealflow.package.container import MAGIC, MAX_WRAPPED_KEY_BYTES, UnverifiedPackage
 from sealflow.package.statement import MAX_STATEMENT_BYTES
 from tests.support.models.package_parts import PACKAGE, joined, resigned, split
 
@@ -39,14 +39,14 @@ def test_parts_have_limits_even_when_they_are_there() -> None:
         joined(envelope, bytes(MAX_WRAPPED_KEY_BYTES + 1), sealed),
     ):
         with pytest.raises(BundleError, match="limit"):
-            read_package(package)
+            UnverifiedPackage.from_bytes(package)
 
 
 def _refused_for_little(package: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(BundleError):
-            read_package(package)
+            UnverifiedPackage.from_bytes(package)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

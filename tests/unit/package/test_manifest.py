@@ -65,8 +65,8 @@ def test_a_manifest_comes_back_from_its_one_form() -> None:
     """What is written is what was read, key by key, and is stable."""
     manifest = made()
     assert manifest.to_json() == WHOLE
-    assert ModelManifest.from_json(json.loads(manifest.encode())) == manifest
-    assert made(name="m").encode() == manifest.encode()
+    assert ModelManifest.from_json(json.loads(manifest.to_bytes())) == manifest
+    assert made(name="m").to_bytes() == manifest.to_bytes()
     assert str(manifest.ref) == "m:1"
 
 

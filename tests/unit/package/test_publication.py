@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.package.container import Package, content_key_id, read_package, seal_package
+from sealflow.package.container import Package, UnverifiedPackage, content_key_id, seal_package
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.publication import open_publication, requirements_digest, seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
@@ -38,7 +38,7 @@ MANIFEST = ModelManifest.from_json(
 def packed(key: Ed25519PrivateKey = KEY) -> Package:
     """A package of the owner's, verified."""
     data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=key, sealing=OWNER.sealing)
-    return read_package(data).verify(key.public_key().public_bytes_raw().hex())
+    return UnverifiedPackage.from_bytes(data).verify(key.public_key().public_bytes_raw().hex())
 
 
 PACKAGE = packed()
@@ -171,7 +171,7 @@ def test_a_package_of_another_world_is_refused() -> None:
     """A simulated key broker takes no package that was made for hardware."""
     owner = OpeningKey(suite=Suite.XWING, seed=OWNER.seed)
     data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=KEY, sealing=owner.sealing)
-    package = read_package(data).verify(SIGNER)
+    package = UnverifiedPackage.from_bytes(data).verify(SIGNER)
     content_key = package.unwrap(owner)
     assert content_key_id(content_key, TrustDomain.HARDWARE) == package.statement.content_key_id
     with pytest.raises(OpenError):

@@ -45,7 +45,7 @@ MANIFEST = ModelManifest.from_json(
 )
 FILES = {"ir/model.xml": b"<net/>", "ir/model.bin": b"weights", "ir-labels.txt": b"a\nb"}
 STATEMENT = Statement.describe(MANIFEST, FILES, "ab" * 32)
-PAYLOAD = STATEMENT.encode()
+PAYLOAD = STATEMENT.to_bytes()
 
 
 def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
@@ -71,7 +71,7 @@ def test_the_statement_is_one_of_model_signing() -> None:
         "ir-labels.txt",
         "manifest.json",
     ]
-    whole = {**FILES, "manifest.json": MANIFEST.encode()}
+    whole = {**FILES, "manifest.json": MANIFEST.to_bytes()}
     for each in resources:
         content = whole[each["name"]]
         assert each["digest"] == hashlib.sha256(content).hexdigest()
@@ -178,15 +178,15 @@ def test_what_its_owner_signed_wrongly_is_refused_too(change: str) -> None:
 def test_there_is_one_form(payload: bytes) -> None:
     """The digest names the bytes, so equal statements have equal bytes."""
     with pytest.raises(BundleError):
-        Statement.unverified_decode(payload)
+        Statement.unverified_from_bytes(payload)
     with pytest.raises(BundleError):
-        Statement.unverified_decode(json.dumps(json.loads(PAYLOAD)).encode())
+        Statement.unverified_from_bytes(json.dumps(json.loads(PAYLOAD)).encode())
 
 
 def test_a_statement_has_a_limit() -> None:
     """Checked before anything is parsed."""
     with pytest.raises(BundleError, match="over"):
-        Statement.unverified_decode(b"[" * (MAX_STATEMENT_BYTES + 1))
+        Statement.unverified_from_bytes(b"[" * (MAX_STATEMENT_BYTES + 1))
 
 
 def test_a_statement_that_no_reader_takes_is_not_written() -> None:

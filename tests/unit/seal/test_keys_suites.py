@@ -13,7 +13,7 @@ from sealflow.wire.domain import TrustDomain
 @pytest.mark.parametrize("post_quantum", [True, False])
 def test_the_suite_of_a_world(domain: TrustDomain, *, post_quantum: bool) -> None:
     """Each world has a suite of either strength, and no other world has it."""
-    suite = Suite.of(domain, post_quantum=post_quantum)
+    suite = Suite.for_domain(domain, post_quantum=post_quantum)
     assert (suite.domain, suite.post_quantum) == (domain, post_quantum)
     assert parse_suite(int(suite)) is suite
 
@@ -21,7 +21,7 @@ def test_the_suite_of_a_world(domain: TrustDomain, *, post_quantum: bool) -> Non
 @pytest.mark.parametrize("domain", TrustDomain)
 def test_post_quantum_unless_asked_otherwise(domain: TrustDomain) -> None:
     """The default resists a quantum computer."""
-    assert Suite.of(domain).post_quantum
+    assert Suite.for_domain(domain).post_quantum
 
 
 @pytest.mark.parametrize("number", [0, 3, -1, "1", None, 1.5, 2**32])

@@ -16,7 +16,6 @@ from sealflow.wire.envelope import (
     RefusalHeader,
     ReplyHeader,
     RequestHeader,
-    decode,
     encode_refusal,
     encode_start,
 )
@@ -40,20 +39,20 @@ def request_header(**changes: object) -> RequestHeader:
 
 def request(header: bytes | None = None, blob: bytes = b"blob", body: bytes = b"body") -> bytes:
     """Make a request envelope, valid unless told otherwise."""
-    header = request_header().encode() if header is None else header
+    header = request_header().to_bytes() if header is None else header
     return encode_start(Kind.REQUEST, 1, header, blob, len(body)) + blob + body
 
 
 def parse(data: bytes) -> Envelope:
     """Parse with the test's limit."""
-    return decode(data, max_body_bytes=LIMIT)
+    return Envelope.from_bytes(data, max_body_bytes=LIMIT)
 
 
 @given(blob=st.binary(max_size=100), body=st.binary(max_size=LIMIT), suite=st.integers(0, 65535))
 def test_a_request_comes_back_as_it_was_written(blob: bytes, body: bytes, suite: int) -> None:
     """Decoding gives back header, blob and body."""
     header = request_header()
-    start = encode_start(Kind.REQUEST, suite, header.encode(), blob, len(body))
+    start = encode_start(Kind.REQUEST, suite, header.to_bytes(), blob, len(body))
     envelope = parse(start + blob + body)
     assert envelope.header == envelope.request_header == header
     assert (envelope.suite, envelope.key_blob, envelope.body) == (suite, blob, body)
@@ -71,7 +70,7 @@ def test_a_reply_comes_back_as_it_was_written() -> None:
         nonce="ef" * 32,
         simulated=True,
     )
-    envelope = parse(encode_start(Kind.REPLY, 0xF001, header.encode(), b"", 4) + b"body")
+    envelope = parse(encode_start(Kind.REPLY, 0xF001, header.to_bytes(), b"", 4) + b"body")
     assert envelope.header == header
 
 
@@ -87,7 +86,7 @@ def test_a_refusal_names_a_code_of_the_closed_list(code: RefusalCode) -> None:
 
 def test_a_body_over_the_limit_is_refused_by_its_announced_length() -> None:
     """The length in the prefix is enough to refuse; the body need not be there."""
-    start = encode_start(Kind.REQUEST, 1, request_header().encode(), b"", 2**32 - 1)
+    start = encode_start(Kind.REQUEST, 1, request_header().to_bytes(), b"", 2**32 - 1)
     with pytest.raises(EnvelopeTooLargeError, match="4294967295"):
         parse(start)
 
@@ -132,7 +131,7 @@ def test_a_foreign_prefix_is_refused(at: int, value: bytes, match: str) -> None:
 
 def edited(old: str, new: str) -> bytes:
     """Change the text of a valid request header."""
-    text = request_header(request_id="0" * 32).encode().decode()
+    text = request_header(request_id="0" * 32).to_bytes().decode()
     assert old in text
     return text.replace(old, new).encode()
 
@@ -169,7 +168,7 @@ def test_a_header_that_bends_the_rules_is_refused(header: bytes) -> None:
 
 def test_only_requests_carry_a_key_blob_and_only_refusals_lack_a_body() -> None:
     """Kinds cannot be told one for the other."""
-    refusal = RefusalHeader(request_id=None, code=RefusalCode.EXPIRED).encode()
+    refusal = RefusalHeader(request_id=None, code=RefusalCode.EXPIRED).to_bytes()
     with pytest.raises(MalformedError, match="key blob"):
         parse(encode_start(Kind.REFUSAL, 0, refusal, b"x", 0) + b"x")
     with pytest.raises(MalformedError, match="with a body"):
@@ -189,7 +188,7 @@ def test_a_reply_header_is_checked_field_by_field() -> None:
         instance=new_request_id(),
         nonce="ef" * 32,
         simulated=False,
-    ).encode()
+    ).to_bytes()
     with pytest.raises(MalformedError, match="simulated"):
         parse(encode_start(Kind.REPLY, 1, reply.replace(b"false", b"0"), b"", 0))
 

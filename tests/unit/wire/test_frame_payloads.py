@@ -31,7 +31,7 @@ BOOT: dict[str, Any] = {
 
 
 def _parse(**changes: Any) -> WorkerBoot:
-    return WorkerBoot.parse(json.dumps({**BOOT, **changes}).encode())
+    return WorkerBoot.from_bytes(json.dumps({**BOOT, **changes}).encode())
 
 
 def test_a_boot_frame_becomes_settings() -> None:
@@ -97,7 +97,7 @@ def test_nothing_may_be_missing(name: str) -> None:
     """There are no defaults inside the wall."""
     settings = {key: value for key, value in BOOT.items() if key != name}
     with pytest.raises(MalformedError, match="BOOT"):
-        WorkerBoot.parse(json.dumps(settings).encode())
+        WorkerBoot.from_bytes(json.dumps(settings).encode())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_nothing_may_be_missing(name: str) -> None:
 def test_a_worker_reads_what_a_host_writes(changes: dict[str, Any]) -> None:
     """A BOOT frame comes back as it was, whatever is chosen."""
     boot = _parse(**changes)
-    assert WorkerBoot.parse(boot.to_bytes()) == boot
+    assert WorkerBoot.from_bytes(boot.to_bytes()) == boot
 
 
 @pytest.mark.parametrize("platform", [None, b"platform"])
@@ -116,7 +116,7 @@ def test_a_key_broker_reads_what_a_host_writes(
 ) -> None:
     """So does a key broker's."""
     boot = KeyBrokerBoot(deployment=b"{}", platform=platform, wrapped=wrapped, now_ms=5)
-    assert KeyBrokerBoot.parse(memoryview(boot.to_bytes())) == boot
+    assert KeyBrokerBoot.from_bytes(memoryview(boot.to_bytes())) == boot
 
 
 def test_ticks() -> None:

@@ -109,14 +109,14 @@ class Endorsements:
     root: bytes = field(repr=False)
     crl: bytes = field(repr=False)
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write the collateral of evidence."""
         parts = {name: getattr(self, name) for name in _NAMES}
         return canonical_json({name: b64encode(part).decode() for name, part in parts.items()})
 
     @classmethod
-    def parse(cls, collateral: bytes) -> Self:
-        """Read what `encode` wrote.
+    def from_bytes(cls, collateral: bytes) -> Self:
+        """Read what `to_bytes` wrote.
 
         Raises: MalformedError.
         """

@@ -117,7 +117,7 @@ class UnverifiedReport:
     s: int = field(repr=False)
 
     @classmethod
-    def parse(cls, report: bytes) -> Self:
+    def from_bytes(cls, report: bytes) -> Self:
         """Cut a report into its fields.
 
         Raises: MalformedError.

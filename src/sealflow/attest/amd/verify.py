@@ -34,11 +34,11 @@ def verify_amd_report(
     Raises: EvidenceError.
     """
     try:
-        unverified = UnverifiedReport.parse(report)
+        unverified = UnverifiedReport.from_bytes(report)
     except MalformedError as error:
         raise EvidenceError("quote", str(error)) from error
     try:
-        endorsements = Endorsements.parse(collateral)
+        endorsements = Endorsements.from_bytes(collateral)
     except MalformedError as error:
         raise EvidenceError("collateral", str(error)) from error
     endorsed = verify_endorsements(endorsements, insecure_root, now_s)

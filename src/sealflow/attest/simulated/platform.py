@@ -106,7 +106,7 @@ class SimulatedPlatform:
         """What stands in for the secret fused into a processor: 32 bytes."""
         return self.key.private_numbers().private_value.to_bytes(_KEY_BYTES)
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write everything, so that other processes of this machine can quote too."""
         return canonical_json(
             {
@@ -120,8 +120,8 @@ class SimulatedPlatform:
         )
 
     @classmethod
-    def parse(cls, text: bytes) -> Self:
-        """Read what `encode` wrote.
+    def from_bytes(cls, text: bytes) -> Self:
+        """Read what `to_bytes` wrote.
 
         Raises: MalformedError.
         """

@@ -85,16 +85,16 @@ def bench(
     with connection.client() as client:
         simulated = client.verify().simulated
         work = _work(client, model, images, top_k, tensor=tensor)
-    run, figures = _measured(connection, work, count, via, concurrency or 64, rate, quiet=as_json)
+    run, report = _measured(connection, work, count, via, concurrency or 64, rate, quiet=as_json)
     if plot_path is not None:
         from sealflow.cli.bench.report import plot
 
-        plot(run.samples, figures, plot_path)
+        plot(run.samples, report, plot_path)
     if as_json:
-        print_json({"via": via, "simulated": simulated, **figures.to_json()})
+        print_json({"via": via, "simulated": simulated, **report.to_json()})
         return
     warn_of_simulation(simulated=simulated)
-    _print(figures, via)
+    _print(report, via)
     if plot_path is not None:
         click.echo(f"plot: {plot_path}")
 
@@ -143,7 +143,7 @@ def _processes(connection: Connection) -> Processes:
     running = ClusterHome(connection.home).endpoint() or {}
     pids = running.get("pids")
     broker = {"queue": pids["broker"]} if isinstance(pids, dict) and "broker" in pids else {}
-    return Processes.of(fetch_status(connection.url, connection.ca), broker)
+    return Processes.from_status(fetch_status(connection.url, connection.ca), broker)
 
 
 def _work(
@@ -206,17 +206,17 @@ def _check(run: BenchRun, count: int) -> None:
         raise ModelError(f"{len(run.wrong)} wrong answers, {missing} missing, of {count}")
 
 
-def _print(figures: BenchReport, via: str) -> None:
+def _print(report: BenchReport, via: str) -> None:
     from rich.table import Table
 
-    click.echo(figures.headline)
-    latency = ", ".join(f"{name} {value:.1f} ms" for name, value in figures.latency_ms.items())
+    click.echo(report.headline)
+    latency = ", ".join(f"{name} {value:.1f} ms" for name, value in report.latency_ms.items())
     click.echo(f"latency by {via}: {latency}")
     table = Table()
     table.add_column("process")
-    table.add_column(f"CPU-seconds per 1000 {figures.what}", justify="right")
-    for name, value in figures.cpu_s_per_1000.items():
+    table.add_column(f"CPU-seconds per 1000 {report.what}", justify="right")
+    for name, value in report.cpu_s_per_1000.items():
         table.add_row(name, f"{value:.3f}")
     table.add_section()
-    table.add_row("all", f"{sum(figures.cpu_s_per_1000.values()):.3f}")
+    table.add_row("all", f"{sum(report.cpu_s_per_1000.values()):.3f}")
     print_table(table)

@@ -33,7 +33,7 @@ class BenchRun:
     push_seconds: float = 0.0
     seconds: float = 0.0
 
-    def take(
+    def record_outcome(
         self,
         work: BenchInputs,
         index: int,
@@ -81,7 +81,9 @@ def by_queue(
         for name, value in queue.dequeue(timeout_s=min(wait_s, _TAKE_S)).items():
             index = int(name)
             done_s = time.perf_counter() - begin
-            run.take(work, index, value, LatencySample(sent_s=sent_s[index], done_s=done_s))
+            run.record_outcome(
+                work, index, value, LatencySample(sent_s=sent_s[index], done_s=done_s)
+            )
         advance(len(run.seen))
     run.seconds = time.perf_counter() - begin
     return run
@@ -114,7 +116,7 @@ async def by_gateway(
             )
         except SealflowError as error:
             value = error
-        run.take(
+        run.record_outcome(
             work, index, value, LatencySample(sent_s=due_s, done_s=time.perf_counter() - begin)
         )
         advance(len(run.seen))

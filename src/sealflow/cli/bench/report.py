@@ -84,7 +84,7 @@ def latencies(samples: Sequence[LatencySample]) -> dict[str, float]:
     }
 
 
-def plot(samples: Sequence[LatencySample], figures: BenchReport, path: Path) -> None:
+def plot(samples: Sequence[LatencySample], report: BenchReport, path: Path) -> None:
     """Draw the latencies' histogram and the throughput over time into an image file.
 
     Raises: ConfigError when the file cannot be written.
@@ -94,22 +94,22 @@ def plot(samples: Sequence[LatencySample], figures: BenchReport, path: Path) -> 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.hist([sample.latency_ms for sample in samples], bins=40, color="#2b6cb0")
-    for name, value in figures.latency_ms.items():
+    for name, value in report.latency_ms.items():
         left.axvline(value, color="#c05621", linewidth=1)
         left.annotate(
             f"{name} {value:.0f}", (value, 1), xycoords=("data", "axes fraction"),
             rotation=90, ha="right", va="top", fontsize=8,
         )  # fmt: skip
     left.set(xlabel="latency, ms", ylabel="requests", title="Latency")
-    step = max(figures.seconds / 40, 1e-3)
-    counts = [0] * (int(figures.seconds / step) + 1)
+    step = max(report.seconds / 40, 1e-3)
+    counts = [0] * (int(report.seconds / step) + 1)
     for sample in samples:
         counts[min(int(sample.done_s / step), len(counts) - 1)] += 1
     right.step([n * step for n in range(len(counts))], [n / step for n in counts], where="post")
-    right.axhline(figures.throughput, color="#c05621", linewidth=1)
+    right.axhline(report.throughput, color="#c05621", linewidth=1)
     right.set(
-        xlabel="seconds", ylabel=f"{figures.what}/sec", ylim=(0, None),
-        title=f"Throughput, mean {figures.throughput:.1f}",
+        xlabel="seconds", ylabel=f"{report.what}/sec", ylim=(0, None),
+        title=f"Throughput, mean {report.throughput:.1f}",
     )  # fmt: skip
     try:
         figure.savefig(path, dpi=130)
@@ -125,7 +125,7 @@ class Processes:
     pids: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def of(cls, status: Mapping[str, Any], more: Mapping[str, int]) -> Processes:
+    def from_status(cls, status: Mapping[str, Any], more: Mapping[str, int]) -> Processes:
         """Take them from a gateway's status; `more`: what does not report itself, by name."""
         found: dict[str, list[int]] = {}
         for component in status.get("components") or ():

@@ -27,7 +27,7 @@ def chart(folder: Path, *, as_json: bool) -> None:
         "sealflow keys make keys --release demo --namespace serving --kubernetes",
         "kubectl create namespace serving",
         "kubectl -n serving create -f keys/keys/keys.yaml -f keys/password/password.yaml",
-        "sealflow trial trial",
+        "sealflow init trial",
         f"kubectl -n serving create secret generic {_PLATFORM} --from-file=trial/{_PLATFORM_FILE}",
         f"helm -n serving install demo {place} --wait {values}",
     ]

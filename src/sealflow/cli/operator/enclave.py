@@ -87,7 +87,7 @@ def build(
 
     load = EnclaveLoad(threads=threads, models=models, weights_mib=weights_mib)
     enclaves = enclaves.resolve()
-    python = PythonInstall.of(enclaves)
+    python = PythonInstall.inspect(enclaves)
     said = {}
     for role in _all(roles):
         template = ManifestTemplate.read(templates / f"{role}.manifest.toml", role, enclaves)

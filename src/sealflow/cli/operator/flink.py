@@ -76,11 +76,11 @@ def submit(job: Path, flink_venv: Path, *, as_json: bool) -> None:
     import tempfile
 
     from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob
-    from sealflow.host.settings import load
+    from sealflow.host.settings import load_settings
     from sealflow.local.flink_cluster import check_rsa
     from sealflow.local.flink_launch import finished_submission, start_submission
 
-    settings = load(job, FlinkJob)
+    settings = load_settings(job, FlinkJob)
     if settings.rest_url is None:
         raise ConfigError(f"{job}: rest_url says which cluster, for example https://host:8081")
     if settings.keystore is not None:
@@ -136,8 +136,8 @@ def stop(
     """Answer what is in work, then end the job (the only one, or JOB_ID)."""
     client = _reach(home, rest, tls)
     job_id = job_id or _only_job(client)
-    client.stop(job_id, timeout_s, savepoints)
-    _say_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
+    client.stop_job(job_id, timeout_s, savepoints)
+    _print_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
 
 
 @flink.command()
@@ -158,10 +158,10 @@ def cancel(
     client = _reach(home, rest, tls)
     job_id = job_id or _only_job(client)
     client.cancel(job_id)
-    _say_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
+    _print_ended(job_id, client.await_end(job_id, timeout_s), as_json=as_json)
 
 
-def _say_ended(job_id: str, state: str, *, as_json: bool) -> None:
+def _print_ended(job_id: str, state: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"job": job_id, "state": state})
     else:

@@ -77,7 +77,7 @@ def make(
     site = ClusterNames(deployment=name, release=release, namespace=namespace, hosts=tuple(pairs))
     files = make_files(site, datetime.now(UTC), kubernetes=kubernetes)
     write_tree(folder, files, replace=False)
-    _say(folder, files, {}, as_json=as_json)
+    _print_files(folder, files, {}, as_json=as_json)
 
 
 @keys.command()
@@ -131,7 +131,7 @@ def rotate(
     if kubernetes:
         files = key_folder.with_manifests(files)
     write_tree(folder, files, replace=True)
-    _say(folder, files, before, as_json=as_json)
+    _print_files(folder, files, before, as_json=as_json)
 
 
 @keys.command("list")
@@ -184,7 +184,7 @@ def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
     from sealflow.wire.domain import TrustDomain
 
     key = create_owner_key(file, TrustDomain.SIMULATED if simulated else TrustDomain.HARDWARE)
-    _say_key(file, "signer", key.signer, as_json=as_json)
+    _print_key(file, "signer", key.signer, as_json=as_json)
 
 
 @keys.command()
@@ -206,17 +206,17 @@ def enclave(file: Path, *, as_json: bool) -> None:
         raise ConfigError(f"{file} exists; a key is never overwritten") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot write the key: {error.strerror}") from error
-    _say_key(file, "mr_signer", signer, as_json=as_json)
+    _print_key(file, "mr_signer", signer, as_json=as_json)
 
 
-def _say_key(file: Path, what: str, public: str, *, as_json: bool) -> None:
+def _print_key(file: Path, what: str, public: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"path": str(file), what: public})
     else:
         click.echo(f"{file}\n{what} {public}")
 
 
-def _say(
+def _print_files(
     folder: Path, files: Mapping[str, bytes], before: Mapping[str, bytes], *, as_json: bool
 ) -> None:
     changed = sorted(path for path, content in files.items() if before.get(path) != content)

@@ -1,4 +1,4 @@
-"""CLI: `sealflow up` and `sealflow trial`: a cluster on this machine, or only its files."""
+"""CLI: `sealflow up` and `sealflow init`: a cluster on this machine, or only its files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _INSIDE: Final = ("cv2", "onnxruntime", "openvino")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--deployment", default="sealflow", show_default=True, metavar="NAME")
 @json_option
-def trial(folder: Path, deployment: str, *, as_json: bool) -> None:
+def init(folder: Path, deployment: str, *, as_json: bool) -> None:
     """Make an owner's key, settings, a clients' policy and a simulated platform in FOLDER.
 
-    For a trial on a cluster; `sealflow up` makes the same in its home. What is there already stays.
+    They are what a trial on another cluster needs; `sealflow up` makes the same in its home.
+    Files that exist stay as they are.
     """
     home = ClusterHome(folder)
     home.prepare(deployment)

@@ -67,7 +67,7 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
         "verified": True,
         "simulated": audited.simulated,
         "records": len(audited.entries),
-        "history": audited.history,
+        "history": audited.log_id,
         "head": audited.head,
         "pinned_directory": "is in the log" if pin is not None else "not asked for",
     }
@@ -155,11 +155,11 @@ def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> No
     if not as_json:
         warn_of_simulation(simulated=audited.simulated)
     for line in lines:
-        found = verify_receipt(ReceiptProof.parse(line), audited)
+        found = verify_receipt(ReceiptProof.from_bytes(line), audited)
         if as_json:
             print_json(_as_json(found, simulated=audited.simulated))
         else:
-            _say(found)
+            _print_receipt(found)
 
 
 def _as_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
@@ -179,7 +179,7 @@ def _as_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
     }
 
 
-def _say(found: VerifiedReceipt) -> None:
+def _print_receipt(found: VerifiedReceipt) -> None:
     from sealflow.clock import utc_text
 
     given = found.receipt

@@ -97,7 +97,7 @@ def _keep(file: Path, results: list[InferResult | SealflowError]) -> None:
         if not isinstance(each, SealflowError) and each.receipt is not None
     ]
     with file_errors(f"{file}: cannot write the receipts"), file.open("ab") as out:
-        out.writelines(proof.encode() + b"\n" for proof in proofs)
+        out.writelines(proof.to_bytes() + b"\n" for proof in proofs)
 
 
 def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -> None:

@@ -120,12 +120,12 @@ def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -
     """
     from sealflow.owner.models.owner_key import load_owner_key
     from sealflow.owner.models.packing import pack_folder, write_package
-    from sealflow.package.container import read_package
+    from sealflow.package.container import UnverifiedPackage
 
     key = load_owner_key(owner_key)
     with _progress("Encrypting", quiet=as_json) as advance:
         data = pack_folder(folder, key, progress=advance)
-    packed = read_package(data).verify(key.signer)
+    packed = UnverifiedPackage.from_bytes(data).verify(key.signer)
     path = output or Path(f"{packed.manifest.name}-{packed.manifest.version}.sealed")
     write_package(path, data)
     if as_json:
@@ -145,9 +145,9 @@ def inspect(package: Path, signer: str | None, *, as_json: bool) -> None:
     Needs no key: the files themselves stay encrypted. Whether to trust the signer is for you to
     say: with --signer, any other signer is an error.
     """
-    from sealflow.package.container import read_package
+    from sealflow.package.container import UnverifiedPackage
 
-    unverified = read_package(package.read_bytes())
+    unverified = UnverifiedPackage.from_bytes(package.read_bytes())
     checked = unverified.verify(signer or unverified.unverified_signer)
     if as_json:
         print_json(_summary(checked))

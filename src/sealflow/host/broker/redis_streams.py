@@ -70,7 +70,7 @@ return stored
 """
 """Put an entry at the end of its stream, for whoever comes next.
 
-KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, hops.
+KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, requeues.
 """
 
 
@@ -78,7 +78,7 @@ KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, hops.
 class Delivery:
     """One unacknowledged entry of a stream.
 
-    `attempt`: 1 for the first time it is handed out. `hops`: how often it was requeued.
+    `attempt`: 1 for the first time it is handed out. `requeues`: how often it was requeued.
     """
 
     entry_id: bytes

@@ -14,8 +14,8 @@ def main() -> None:
 
 def _run(config: EngineConfig) -> None:
     engine = LocalEngine(config)
-    stop_on_signals(engine.stop)
-    engine.run()
+    stop_on_signals(engine.request_stop)
+    engine.run_until_stopped()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import structlog
 
 from sealflow.errors import MalformedError, RefusalCode, UnavailableError
 from sealflow.host.engine.metrics import EngineMetrics, is_refusal
-from sealflow.wire.envelope import RefusalHeader, decode, encode_refusal
+from sealflow.wire.envelope import Envelope, RefusalHeader, encode_refusal
 from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def published_models(document: bytes) -> frozenset[str]:
         return frozenset()
 
 
-def pause_s(hops: int) -> float:
+def pause_s(requeues: int) -> float:
     """How long to keep a request before its next pass: those that have the model may be busy."""
-    return min(_FIRST_PAUSE_S * 2**hops, _MAX_PAUSE_S) if hops else 0.0
+    return min(_FIRST_PAUSE_S * 2**requeues, _MAX_PAUSE_S) if requeues else 0.0
 
 
 def should_requeue(delivery: Delivery, reply: bytes, published: AbstractSet[str]) -> bool:
@@ -66,10 +66,12 @@ def should_requeue(delivery: Delivery, reply: bytes, published: AbstractSet[str]
     if delivery.attempt > 1 or delivery.requeues >= MAX_HOPS or not is_refusal(reply):
         return False
     try:
-        header = decode(reply, max_body_bytes=0).header
+        header = Envelope.from_bytes(reply, max_body_bytes=0).header
         if not isinstance(header, RefusalHeader) or header.code is not RefusalCode.UNKNOWN_MODEL:
             return False
-        asked = decode(delivery.envelope, max_body_bytes=MAX_FRAME_BYTES).request_header
+        asked = Envelope.from_bytes(
+            delivery.envelope, max_body_bytes=MAX_FRAME_BYTES
+        ).request_header
     except MalformedError:
         return False
     return asked.model_digest in published
@@ -253,7 +255,9 @@ class DeliveryTracker:
     def _dead_letter(self, delivery: Delivery) -> None:
         refusal = encode_refusal(RefusalCode.UNDELIVERABLE, None)
         try:
-            header = decode(delivery.envelope, max_body_bytes=MAX_FRAME_BYTES).request_header
+            header = Envelope.from_bytes(
+                delivery.envelope, max_body_bytes=MAX_FRAME_BYTES
+            ).request_header
             refusal = encode_refusal(RefusalCode.UNDELIVERABLE, header.request_id)
         except MalformedError:
             pass

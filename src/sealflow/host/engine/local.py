@@ -23,12 +23,12 @@ class LocalEngine:
         self._pool = WorkerPool(config, count=config.worker_count, feeding=True)
         self._stopping = False
 
-    def stop(self) -> None:
-        """Ask `run` to drain and return; from a signal handler."""
+    def request_stop(self) -> None:
+        """Ask `run_until_stopped` to drain and return; from a signal handler."""
         self._stopping = True
         self._pool.wake()
 
-    def run(self) -> None:
+    def run_until_stopped(self) -> None:
         """Serve until stopped.
 
         Raises: ConfigError when workers end again and again for a reason that stays.

@@ -57,13 +57,13 @@ class GatewayApp:
         self,
         routes: Sequence[Route],
         metrics: GatewayMetrics,
-        marks: Callable[[], tuple[Header, ...]],
+        simulation_headers: Callable[[], tuple[Header, ...]],
         *,
         log_requests: bool,
     ) -> None:
-        """Serve `routes`; `marks` gives the headers that every answer carries."""
+        """Serve `routes`; `simulation_headers` gives the headers that every answer carries."""
         self.routes = tuple(routes)
-        self._marks = marks
+        self._simulation_headers = simulation_headers
         self._metrics = metrics
         self._log_requests = log_requests
         self._exact: dict[str, dict[str, Route]] = {}
@@ -97,7 +97,7 @@ class GatewayApp:
             except ClientGoneError:
                 self._note(method, label, _CLIENT_GONE, started)
                 return
-        await response.send(send, self._marks())
+        await response.send(send, self._simulation_headers())
         self._note(method, label, response.status, started)
 
     def _note(self, method: str, route: str, status: int, started: float) -> None:

@@ -37,9 +37,9 @@ class Response:
     media_type: bytes = JSON_TYPE
     headers: tuple[Header, ...] = ()
 
-    async def send(self, send: Send, marks: tuple[Header, ...] = ()) -> None:
-        """Write it to the client, with `marks` that all answers carry."""
-        headers = [*self.headers, *marks]
+    async def send(self, send: Send, extra_headers: tuple[Header, ...] = ()) -> None:
+        """Write it to the client, with `extra_headers` that all answers carry."""
+        headers = [*self.headers, *extra_headers]
         if self.status not in _BODILESS:
             headers.append((b"content-type", self.media_type))
             headers.append((b"content-length", str(len(self.body)).encode()))

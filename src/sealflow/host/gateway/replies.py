@@ -120,7 +120,7 @@ class PendingReplies:
     async def wait(self, reply: asyncio.Future[bytes], request: Request, timeout_s: float) -> bytes:
         """Return the reply, and leave the future cancelled when it comes to nothing.
 
-        Raises: DeadlineError, ClientGoneError, what the future raises, what `dismiss` was given.
+        Raises: DeadlineError, ClientGoneError, what the future raises, what `fail_all` was given.
         """
         if reply.done():
             return reply.result()

@@ -13,7 +13,7 @@ from sealflow.errors import (
     SealflowError,
     UnavailableError,
 )
-from sealflow.wire.envelope import MAGIC, PREFIX_LENGTH, Kind, RefusalHeader, decode
+from sealflow.wire.envelope import MAGIC, PREFIX_LENGTH, Envelope, Kind, RefusalHeader
 
 HTTP_STATUS: Final = {
     RefusalCode.MALFORMED: 400,
@@ -55,7 +55,7 @@ def http_status(reply: bytes) -> int:
     if reply[len(MAGIC)] == Kind.REPLY:
         return 200
     try:
-        header = decode(reply, max_body_bytes=0).header
+        header = Envelope.from_bytes(reply, max_body_bytes=0).header
     except MalformedError:
         return 502
     return HTTP_STATUS[header.code] if isinstance(header, RefusalHeader) else 502

@@ -14,8 +14,8 @@ def main() -> None:
 
 def _run(config: KeyBrokerHostConfig) -> None:
     host = KeyBrokerHost(config)
-    stop_on_signals(host.stop)
-    host.run()
+    stop_on_signals(host.request_stop)
+    host.run_until_stopped()
 
 
 if __name__ == "__main__":

@@ -81,12 +81,12 @@ class KeyBrokerHost:
         self._directory = b""
         self._served = 0
 
-    def stop(self) -> None:
-        """Ask `run` to return; from a signal handler."""
+    def request_stop(self) -> None:
+        """Ask `run_until_stopped` to return; from a signal handler."""
         self._stopping.set()
-        self._election.stop()
+        self._election.stop_waiting()
 
-    def run(self) -> None:
+    def run_until_stopped(self) -> None:
         """Serve until stopped, starting the key broker again when it ends.
 
         Raises: ConfigError when it ends again and again as soon as it starts.
@@ -148,7 +148,7 @@ class KeyBrokerHost:
                 if time.monotonic() - tended_s >= self._period_s:
                     tended_s = time.monotonic()
                     process.tick()
-                    self._tend(process)
+                    self._maintain(process)
                 if self._election.active:
                     self._answer_requests(process)
                 elif not self._election.try_acquire(process):
@@ -170,7 +170,7 @@ class KeyBrokerHost:
         self._directory = document
         self._publish()
 
-    def _tend(self, process: KeyBrokerProcess) -> None:
+    def _maintain(self, process: KeyBrokerProcess) -> None:
         """Say how this process is; when it leads, keep to that, and clear away what nobody took."""
         pid, child = os.getpid(), process.pid
         status: dict[str, Any] = {

@@ -36,7 +36,7 @@ _RETRY_S: Final = 0.5
 
 
 class LeaderElection:
-    """One instance's part in leading. `keep` and `keep_key` are for the reading thread."""
+    """One instance's part in leading. `store` and `store_key` are for the reading thread."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class LeaderElection:
         self._kept: StoredState | None = None
         self.active = False
 
-    def stop(self) -> None:
+    def stop_waiting(self) -> None:
         """Wait for nothing any more."""
         self._stopping.set()
 
@@ -131,7 +131,7 @@ class LeaderElection:
             self._archive.store(kept)
 
     def store_key(self, sealed: bytes) -> None:
-        """Keep the state's key as sealed for this machine; waits as `keep`."""
+        """Keep the state's key as sealed for this machine; waits as `store`."""
         machine = sealed[_MACHINE]
         if self._archive is not None:
             self._archive.store_key(machine, sealed)

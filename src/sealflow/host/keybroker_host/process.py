@@ -92,7 +92,7 @@ class KeyBrokerProcess:
         self._collateral.refresh_if_due()
 
     def lead(self, state: bytes) -> None:
-        """Have it serve from now on; `state` is empty to begin a new history.
+        """Have it serve from now on; `state` is empty to begin a new log.
 
         Raises: WorkerGoneError.
         """

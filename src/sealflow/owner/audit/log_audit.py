@@ -19,8 +19,8 @@ from sealflow.wire.domain import TrustDomain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sealflow.attest.policy import AnyPolicy
     from sealflow.owner.trust.pin import PinnedDirectory
+    from sealflow.owner.trust.policy_file import TrustPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class AuditedLog:
         return self.domain is TrustDomain.SIMULATED
 
     @property
-    def history(self) -> str:
+    def log_id(self) -> str:
         """The digest of the first entry."""
         return self.digests[0]
 
@@ -55,7 +55,7 @@ class AuditedLog:
 
         Raises: EvidenceError (`log_pin`) when it is not, or not yet.
         """
-        if pin.history != self.history:
+        if pin.log_id != self.log_id:
             raise EvidenceError("log_pin", "the pinned directory is of another history")
         if pin.log_number >= len(self.digests):
             raise EvidenceError("log_pin", "the log ends before the pinned directory: fetch more")
@@ -69,7 +69,7 @@ class AuditedLog:
             raise EvidenceError("log_pin", detail)
 
 
-def audit_log(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
+def audit_log(records: Iterable[bytes], policy: TrustPolicy) -> AuditedLog:
     """Check a log, all records from number 0 on, by the policy for its key broker.
 
     Raises: EvidenceError (`log_chain`, `log_signature`, `log_opened`) with the number of the first
@@ -81,8 +81,8 @@ def audit_log(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
     signing_key = b""
     for number, record in enumerate(records):
         try:
-            signed = SignedEntry.parse(record)
-            entry = LogEntry.unverified_parse(signed.text)
+            signed = SignedEntry.from_bytes(record)
+            entry = LogEntry.unverified_from_bytes(signed.text)
         except MalformedError as error:
             raise EvidenceError("log_chain", f"entry {number}: {error}") from error
         _check_order(entry, number, entries[-1] if entries else None, digests)
@@ -91,7 +91,7 @@ def audit_log(records: Iterable[bytes], policy: AnyPolicy) -> AuditedLog:
         elif not number:
             raise EvidenceError("log_opened", "entry 0 does not say who opened the log")
         try:
-            signed.verify(signing_key, domain)
+            signed.verify_signature(signing_key, domain)
         except EvidenceError as error:
             raise EvidenceError(error.code, f"entry {number}: {error.detail}") from error
         entries.append(entry)
@@ -108,7 +108,7 @@ def _check_order(entry: LogEntry, number: int, before: LogEntry | None, digests:
         raise EvidenceError("log_chain", f"entry {number} is earlier than the one before it")
 
 
-def _opener(entry: LogEntry, policy: AnyPolicy) -> bytes:
+def _opener(entry: LogEntry, policy: TrustPolicy) -> bytes:
     try:
         evidence = Evidence.from_json(entry.body.get("evidence"))
     except MalformedError as error:

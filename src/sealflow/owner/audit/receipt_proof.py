@@ -45,7 +45,7 @@ class ReceiptProof:
     request: bytes = field(repr=False)
     reply: bytes = field(repr=False)
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write it as one line of JSON."""
         return canonical_json(
             {
@@ -57,8 +57,8 @@ class ReceiptProof:
         )
 
     @classmethod
-    def parse(cls, line: bytes) -> Self:
-        """Read what `encode` wrote.
+    def from_bytes(cls, line: bytes) -> Self:
+        """Read what `to_bytes` wrote.
 
         Raises: MalformedError.
         """
@@ -76,7 +76,7 @@ class ReceiptProof:
 
         Raises: EvidenceError (`receipt_content`), MalformedError.
         """
-        receipt = Receipt.parse(self.signed.text)
+        receipt = Receipt.from_bytes(self.signed.text)
         for purpose, content, digest in (
             ("request", self.request, receipt.request_digest),
             ("reply", self.reply, receipt.reply_digest),
@@ -95,7 +95,7 @@ class ReceiptRequest:
     _request: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, parts: Sequence[bytes | memoryview]) -> Self:
+    def from_parts(cls, parts: Sequence[bytes | memoryview]) -> Self:
         """Ask for a receipt beside what `parts` ask for."""
         salt = secrets.token_hex(32)
         return cls(parts=receipt_request_parts(parts, salt), salt=salt, _request=b"".join(parts))
@@ -150,7 +150,7 @@ def verify_receipt(proof: ReceiptProof, log: AuditedLog) -> VerifiedReceipt:
     keys = {str(entry.body.get("signing_key")) for entry in grants}
     if len(keys) != 1:
         raise EvidenceError("receipt_worker", "the log names two keys for this worker")
-    proof.signed.verify(_key(keys.pop()), log.domain)
+    proof.signed.verify_signature(_key(keys.pop()), log.domain)
     opened = next(log.entries_of_kind(EntryKind.OPENED)).body
     deployment = receipt.deployment, receipt.manifest_digest
     if (opened.get("deployment"), opened.get("manifest_digest")) != deployment:
@@ -188,7 +188,7 @@ def _revocations(receipt: Receipt, log: AuditedLog) -> list[tuple[Revoked, int]]
     }
     found = []
     for entry in log.entries_of_kind(EntryKind.REVOCATION):
-        order = SignedRevocationOrder.from_json(entry.body).verify(log.domain)
+        order = SignedRevocationOrder.from_json(entry.body).verify_signature(log.domain)
         if order.revoked in about:
             found.append((order.revoked, entry.at_ms))
     return found

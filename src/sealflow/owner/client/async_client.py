@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from types import TracebackType
 
-    from sealflow.attest.policy import AnyPolicy
     from sealflow.attest.requirements import Requirements
     from sealflow.documents.revocation import Revoked
     from sealflow.owner.client.request import Image, Tensors
     from sealflow.owner.client.result import InferResult
     from sealflow.owner.models.owner_key import OwnerKey
+    from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.trust.report import TrustReport
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -40,7 +40,7 @@ class AsyncClient:
         self,
         url: str,
         *,
-        policy: AnyPolicy | str | os.PathLike[str],
+        policy: TrustPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
         connections: int = 256,
@@ -56,7 +56,7 @@ class AsyncClient:
 
     async def verify(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
         """Fetch the service's evidence and directory, and judge them; see `Client.verify`."""
-        return await self._transport.run(
+        return await self._transport.run_steps(
             directory_refresh.refresh(self._session, timeout_s=timeout_s)
         )
 
@@ -71,7 +71,7 @@ class AsyncClient:
         receipt: bool = False,
     ) -> InferResult:
         """Have a model answer one request; see `Client.infer`."""
-        return await self._transport.run(
+        return await self._transport.run_steps(
             inference.infer(
                 self._session,
                 model,
@@ -126,7 +126,9 @@ class AsyncClient:
         """
         from sealflow.owner.models.publish import publish  # noqa: PLC0415 - owners of models only
 
-        return await self._transport.run(publish(self._session, package, key, workers=workers))
+        return await self._transport.run_steps(
+            publish(self._session, package, key, workers=workers)
+        )
 
     async def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
         """Revoke a worker instance, a model package or an epoch key, for good.
@@ -136,7 +138,7 @@ class AsyncClient:
         """
         from sealflow.owner.models.revoke import revoke  # noqa: PLC0415 - owners of models only
 
-        return await self._transport.run(revoke(self._session, revoked, key))
+        return await self._transport.run_steps(revoke(self._session, revoked, key))
 
     async def log(self, first: int = 0) -> list[bytes]:
         """Fetch the records of the key broker's log from number `first` on, as far as served.
@@ -144,7 +146,7 @@ class AsyncClient:
         They prove nothing by themselves: see `sealflow.owner.audit.log_audit`.
         Raises: UnavailableError.
         """
-        return await self._transport.run(gateway_api.fetch_log(first))
+        return await self._transport.run_steps(gateway_api.fetch_log(first))
 
     async def close(self) -> None:
         """Close all connections."""

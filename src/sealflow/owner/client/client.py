@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from sealflow.attest.policy import AnyPolicy
     from sealflow.attest.requirements import Requirements
     from sealflow.documents.revocation import Revoked
     from sealflow.owner.client.request import Image, Tensors
     from sealflow.owner.client.result import InferResult
     from sealflow.owner.models.owner_key import OwnerKey
+    from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.trust.report import TrustReport
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -43,7 +43,7 @@ class Client:
         self,
         url: str,
         *,
-        policy: AnyPolicy | str | os.PathLike[str],
+        policy: TrustPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
         connections: int = 64,
@@ -66,7 +66,9 @@ class Client:
         `infer` does so by itself when it must; this says what was proved. `timeout_s`: in all.
         Raises: EvidenceError, PolicyError, UnavailableError.
         """
-        return self._transport.run(directory_refresh.refresh(self._session, timeout_s=timeout_s))
+        return self._transport.run_steps(
+            directory_refresh.refresh(self._session, timeout_s=timeout_s)
+        )
 
     def infer(
         self,
@@ -87,7 +89,7 @@ class Client:
         Raises: DeadlineError, ModelError, OpenError, RefusedError, UnavailableError,
         VerificationError, ConfigError.
         """
-        return self._transport.run(
+        return self._transport.run_steps(
             inference.infer(
                 self._session,
                 model,
@@ -136,7 +138,7 @@ class Client:
         """
         from sealflow.owner.models.publish import publish  # noqa: PLC0415 - owners of models only
 
-        return self._transport.run(publish(self._session, package, key, workers=workers))
+        return self._transport.run_steps(publish(self._session, package, key, workers=workers))
 
     def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
         """Revoke a worker instance, a model package or an epoch key, for good.
@@ -146,7 +148,7 @@ class Client:
         """
         from sealflow.owner.models.revoke import revoke  # noqa: PLC0415 - owners of models only
 
-        return self._transport.run(revoke(self._session, revoked, key))
+        return self._transport.run_steps(revoke(self._session, revoked, key))
 
     def log(self, first: int = 0) -> list[bytes]:
         """Fetch the records of the key broker's log from number `first` on, as far as served.
@@ -154,7 +156,7 @@ class Client:
         They prove nothing by themselves: see `sealflow.owner.audit.log_audit`.
         Raises: UnavailableError.
         """
-        return self._transport.run(gateway_api.fetch_log(first))
+        return self._transport.run_steps(gateway_api.fetch_log(first))
 
     def close(self) -> None:
         """Close all connections."""

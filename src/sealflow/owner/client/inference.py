@@ -28,7 +28,7 @@ from sealflow.owner.client.result import InferResult, read_result
 from sealflow.owner.http.gateway_api import retry_after_s, unavailable
 from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, send, with_deadline
 from sealflow.owner.trust.directory_refresh import ensure_verified, refresh
-from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader, decode
+from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -180,8 +180,8 @@ def _attempt(
     if left_s <= 0:
         msg = "no reply in time: raise timeout_s, or see sealflow status"
         raise DeadlineError(msg)
-    asked = ReceiptRequest.of(parts) if receipt else None
-    call = session.seal(model, parts if asked is None else asked.parts, timeout_s=left_s)
+    asked = ReceiptRequest.from_parts(parts) if receipt else None
+    call = session.seal_request(model, parts if asked is None else asked.parts, timeout_s=left_s)
     answer = yield from send(
         HttpRequest(
             method="POST",
@@ -205,7 +205,7 @@ def envelope_of(answer: HttpResponse) -> Envelope:
     """
     if answer.headers.get("content-type") != MEDIA_TYPE:
         raise unavailable("the gateway could not pass the request on", answer)
-    envelope = decode(answer.body, max_body_bytes=MAX_REPLY_BYTES)
+    envelope = Envelope.from_bytes(answer.body, max_body_bytes=MAX_REPLY_BYTES)
     if isinstance(envelope.header, RefusalHeader):
         _refuse(envelope.header.code, retry_after_s(answer))
     return envelope

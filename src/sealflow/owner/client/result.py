@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealflow.errors import InvalidInputError, MalformedError, ModelError, SealflowError
 from sealflow.openinfer.binary import decode_response
-from sealflow.openinfer.messages import parse_class
+from sealflow.openinfer.messages import TopClass
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.content import Content, ContentKind, parse_error
 
@@ -142,7 +142,7 @@ def _model_error(code: str, message: str) -> ModelError:
 
 def _rows(tensor: Tensor) -> list[list[Label]] | None:
     try:
-        found = [parse_class(element) for element in tensor.each_element()]
+        found = [TopClass.from_bytes(element) for element in tensor.each_element()]
     except MalformedError:
         return None
     labels = [Label(index=each.index, label=each.label, score=each.score) for each in found]

@@ -69,7 +69,7 @@ class PythonInstall:
     prefix: Path
 
     @classmethod
-    def of(cls, enclaves: Path) -> PythonInstall:
+    def inspect(cls, enclaves: Path) -> PythonInstall:
         """Ask the interpreter of an environment.
 
         Raises: ConfigError when there is none.

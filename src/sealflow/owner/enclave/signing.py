@@ -78,7 +78,7 @@ def measure(role: Role, folder: Path) -> EnclaveMeasurement:
     """
     path = folder / f"{role}.sig"
     try:
-        return EnclaveMeasurement.read(path.read_bytes(), role)
+        return EnclaveMeasurement.from_bytes(path.read_bytes(), role)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; run `sealflow enclave sign`") from error
     except MalformedError as error:

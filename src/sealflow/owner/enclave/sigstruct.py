@@ -47,7 +47,7 @@ class EnclaveMeasurement:
     debug: bool
 
     @classmethod
-    def read(cls, data: bytes, role: Role) -> EnclaveMeasurement:
+    def from_bytes(cls, data: bytes, role: Role) -> EnclaveMeasurement:
         """Read a SIGSTRUCT and check its signature.
 
         Raises: MalformedError.

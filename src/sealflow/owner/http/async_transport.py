@@ -39,7 +39,7 @@ class AsyncHttpTransport:
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
-    async def run(self, steps: Steps[T]) -> T:
+    async def run_steps(self, steps: Steps[T]) -> T:
         """Drive a conversation to its end.
 
         Raises: whatever the conversation raises.

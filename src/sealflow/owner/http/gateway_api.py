@@ -29,7 +29,9 @@ def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
     """
     transport = HttpTransport(url, ca=ca, connections=1)
     try:
-        answer = transport.run(send(HttpRequest(method="GET", path="/v1/status", timeout_s=10.0)))
+        answer = transport.run_steps(
+            send(HttpRequest(method="GET", path="/v1/status", timeout_s=10.0))
+        )
     finally:
         transport.close()
     try:

@@ -147,7 +147,7 @@ class HttpTransport:
             headers=HEADERS,
         )
 
-    def run(self, steps: Steps[T]) -> T:
+    def run_steps(self, steps: Steps[T]) -> T:
         """Drive a conversation to its end.
 
         Raises: whatever the conversation raises.

@@ -52,7 +52,7 @@ class OwnerKey:
     @property
     def opening(self) -> OpeningKey:
         """The key that opens the content keys of own packages; post-quantum."""
-        return OpeningKey(suite=Suite.of(self.domain), seed=self.sealing_seed)
+        return OpeningKey(suite=Suite.for_domain(self.domain), seed=self.sealing_seed)
 
     @property
     def signer(self) -> str:

@@ -57,7 +57,7 @@ shape = [-1, 1000]
 """
 
 
-def read_recipe(folder: Path) -> ModelManifest:
+def read_manifest(folder: Path) -> ModelManifest:
     """Read a folder's `model.toml`.
 
     Raises: ConfigError, with a template when there is none.
@@ -92,7 +92,7 @@ def read_folder(folder: Path) -> tuple[ModelManifest, dict[str, bytes]]:
 
     Raises: ConfigError for the folder, BundleError for a model that cannot be served.
     """
-    manifest = read_recipe(folder)
+    manifest = read_manifest(folder)
     files = {name: _read(folder, name) for name in manifest.files}
     model = files[manifest.file]
     if manifest.format is ModelFormat.ONNX and has_external_data(model):
@@ -117,7 +117,7 @@ def pack_folder(
     Raises: ConfigError, BundleError.
     """
     manifest, files = read_folder(folder)
-    total = sum(map(len, files.values())) + len(manifest.encode())
+    total = sum(map(len, files.values())) + len(manifest.to_bytes())
     return seal_package(
         manifest,
         files,

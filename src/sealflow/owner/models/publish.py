@@ -16,7 +16,7 @@ from sealflow.files import file_errors
 from sealflow.owner.http.gateway_api import control
 from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
 from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
-from sealflow.package.container import read_package
+from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.strict_json import is_integer
@@ -68,7 +68,7 @@ def prepare_publication(
             f"the owner's key is of the {owner.domain.name.lower()} trust domain, "
             f"the key broker of the {domain.name.lower()} one; pack with a key of its trust domain"
         )
-    checked = read_package(package).verify(owner.signer)
+    checked = UnverifiedPackage.from_bytes(package).verify(owner.signer)
     content_key = checked.unwrap(owner.opening)
     return SealedPublication(
         digest=checked.digest,
@@ -104,7 +104,7 @@ def _publish(
 ) -> Steps[int]:
     yield from refresh(session)
     data = package if isinstance(package, bytes) else _read(Path(package))
-    digest = read_package(data).verify(owner.signer).digest
+    digest = UnverifiedPackage.from_bytes(data).verify(owner.signer).digest
     answer = yield from send(
         HttpRequest(
             method="PUT",

@@ -34,7 +34,7 @@ from sealflow.owner.queue.transport import StreamTransport
 from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.streams.address import BrokerAddress
-from sealflow.wire.envelope import decode
+from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import parse_request_id
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from sealflow.attest.policy import AnyPolicy
     from sealflow.owner.client.request import Image, Tensors
     from sealflow.owner.client.result import InferResult
+    from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.trust.report import TrustReport
     from sealflow.seal.exchange import OutgoingCall
 
@@ -72,7 +72,7 @@ class QueueClient:
         self,
         broker: BrokerAddress | str,
         *,
-        policy: AnyPolicy | str | os.PathLike[str],
+        policy: TrustPolicy | str | os.PathLike[str],
         capacity: int = DEFAULT_CAPACITY,
         pin: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -134,7 +134,7 @@ class QueueClient:
             tensors = item if not isinstance(item, str | bytes) and hasattr(item, "keys") else None
             image = None if tensors is not None else item
             parts = request_parts(described, image=image, tensors=tensors, top_k=top_k)  # type: ignore[arg-type]
-            asked = ReceiptRequest.of(parts) if receipt else None
+            asked = ReceiptRequest.from_parts(parts) if receipt else None
             requests.append(
                 PendingRequest(
                     name=name,
@@ -231,7 +231,7 @@ class QueueClient:
         self._ensure_verified()
         model = self._session.model(request.model)
         left_s = max(request.until - time.monotonic(), 0.001)
-        return self._session.seal(model, request.parts, timeout_s=left_s)
+        return self._session.seal_request(model, request.parts, timeout_s=left_s)
 
     def _receive(self, timeout_s: float) -> None:
         """Take what the inbox has, waiting for the first of it, and settle what it answers."""
@@ -275,7 +275,7 @@ class QueueClient:
 
     def _settle(self, correlation: bytes, data: bytes) -> None:
         try:
-            envelope = decode(data, max_body_bytes=MAX_REPLY_BYTES)
+            envelope = Envelope.from_bytes(data, max_body_bytes=MAX_REPLY_BYTES)
             # A refusal of what nobody read, such as a request that is too large, names none.
             named = envelope.header.request_id or parse_request_id(correlation.decode())
             found = self._pending.find(named)

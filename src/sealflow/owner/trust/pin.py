@@ -67,8 +67,8 @@ def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -
     previous, pinned = gap.after_digest, None
     for number, record in enumerate(records, gap.after + 1):
         try:
-            text = SignedEntry.parse(record).text
-            entry = LogEntry.unverified_parse(text)
+            text = SignedEntry.from_bytes(record).text
+            entry = LogEntry.unverified_from_bytes(text)
         except MalformedError as error:
             raise _fork("the log that was served does not parse") from error
         if entry.number != number or entry.previous != previous:
@@ -110,32 +110,32 @@ class PinnedDirectory:
 
     deployment: str
     manifest_digest: str
-    history: str
+    log_id: str
     version: int
     digest: str
     log_number: int
     log_digest: str
 
     @classmethod
-    def of(cls, directory: Directory, payload: bytes) -> Self:
+    def from_directory(cls, directory: Directory, payload: bytes) -> Self:
         """Pin a verified directory. `payload`: the exact bytes that were signed."""
         return cls(
             deployment=directory.deployment,
             manifest_digest=directory.manifest_digest,
-            history=directory.history,
+            log_id=directory.log_id,
             version=directory.version,
             digest=hashlib.sha256(payload).hexdigest(),
             log_number=directory.log_number,
             log_digest=directory.log_digest,
         )
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write what the file holds."""
         return canonical_json({name: getattr(self, name) for name in _KEYS}) + b"\n"
 
     @classmethod
-    def parse(cls, text: bytes) -> Self:
-        """Read what `encode` wrote.
+    def from_bytes(cls, text: bytes) -> Self:
+        """Read what `to_bytes` wrote.
 
         Raises: MalformedError.
         """
@@ -147,7 +147,7 @@ class PinnedDirectory:
         return cls(
             deployment=parse_name(value["deployment"]),
             manifest_digest=parse_digest(value["manifest_digest"]),
-            history=parse_digest(value["history"]),
+            log_id=parse_digest(value["history"]),
             version=version,
             digest=parse_digest(value["digest"]),
             log_number=log_number,
@@ -178,7 +178,7 @@ class DirectoryPin:
         with self._lock:
             self._load()
             pin = self._pin
-        if pin is None or pin.history != directory.history:
+        if pin is None or pin.log_id != directory.log_id:
             return None
         return log_gap(pin.version, pin.digest, (pin.log_number, pin.log_digest), directory)
 
@@ -189,7 +189,7 @@ class DirectoryPin:
         Raises: EvidenceError for a rollback, a fork, or another history; ConfigError when the file
         cannot be written.
         """
-        new = PinnedDirectory.of(directory, payload)
+        new = PinnedDirectory.from_directory(directory, payload)
         with self._lock, self._file_locked():
             self._load()
             old = self._pin
@@ -205,7 +205,7 @@ class DirectoryPin:
             return
         try:
             with self._path.open("rb") as file:
-                self._pin = PinnedDirectory.parse(file.read(MAX_PIN_BYTES))
+                self._pin = PinnedDirectory.from_bytes(file.read(MAX_PIN_BYTES))
         except FileNotFoundError:
             return
         except (OSError, MalformedError) as error:
@@ -217,7 +217,7 @@ class DirectoryPin:
         if self._path is None:
             return
         with file_errors(f"pin {self._path}: cannot write"):
-            write_file(self._path, pin.encode())
+            write_file(self._path, pin.to_bytes())
 
     @contextmanager
     def _file_locked(self) -> Iterator[None]:
@@ -236,7 +236,7 @@ class DirectoryPin:
 
 
 def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> None:
-    if new.history != old.history:
+    if new.log_id != old.log_id:
         raise EvidenceError(
             "directory_history",
             "the key broker began a new history: its state was lost, or is hidden; ask the owner, "

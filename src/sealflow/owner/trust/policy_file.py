@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Role, Tee
-from sealflow.attest.policy import AnyPolicy, Policy, SimulationPolicy, policy_digest
+from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
@@ -26,6 +26,9 @@ _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
 _OPTIONAL: Final = ("insecure_simulated_root", "models", "worker")
 
+TrustPolicy = Policy | SimulationPolicy
+"""What clients demand of a service, of hardware or of a simulation."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
@@ -34,7 +37,7 @@ class PolicyFile:
     `worker`: None leaves workers to the deployment's own settings.
     """
 
-    keybroker: AnyPolicy
+    keybroker: TrustPolicy
     worker: Requirements | None
 
     @property
@@ -48,7 +51,7 @@ class PolicyFile:
         return policy_digest(self.keybroker)
 
 
-def load_policy(policy: AnyPolicy | str | os.PathLike[str]) -> AnyPolicy:
+def load_policy(policy: TrustPolicy | str | os.PathLike[str]) -> TrustPolicy:
     """Take a policy, or read a client's from a TOML file (docs/reference/policy-files.md).
 
     Raises: ConfigError that names file and key.
@@ -81,7 +84,7 @@ def load_policy_file(path: Path) -> PolicyFile:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def write_policy(path: Path, policy: AnyPolicy) -> None:
+def write_policy(path: Path, policy: TrustPolicy) -> None:
     """Write the policy file that `load_policy` reads.
 
     Raises: ConfigError.
@@ -125,7 +128,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     if "worker" in table:
         worker = Requirements.from_json(table["worker"], "policy: worker")
         worker.require_fit(tee)
-    policy: AnyPolicy
+    policy: TrustPolicy
     if root is None:
         policy = Policy(
             role=Role.KEY_BROKER,

@@ -13,7 +13,8 @@ from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
-    from sealflow.attest.policy import AnyPolicy, Approval
+    from sealflow.attest.policy import Approval
+    from sealflow.owner.trust.policy_file import TrustPolicy
 
 MAX_CLOCK_SKEW_MS: Final = 300_000
 
@@ -71,15 +72,17 @@ class TrustReport:
         }
 
 
-def verify_directory(document: bytes, policy: AnyPolicy, now_ms: int) -> tuple[TrustReport, bytes]:
+def verify_directory(
+    document: bytes, policy: TrustPolicy, now_ms: int
+) -> tuple[TrustReport, bytes]:
     """Judge a published directory with its evidence; returns the report and the signed payload.
 
     Raises: MalformedError, EvidenceError, PolicyError.
     """
-    published = SignedDirectory.parse(document)
+    published = SignedDirectory.from_bytes(document)
     approval = appraise(published.evidence, policy, now_ms)
     bound = approval.claims.bound
-    directory = published.verify(bound.signing_key, bound.tee.domain)
+    directory = published.verify_signature(bound.signing_key, bound.tee.domain)
     if (directory.deployment, directory.manifest_digest) != (
         bound.deployment,
         bound.manifest_digest,

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.attest.evidence import Evidence
-    from sealflow.attest.policy import AnyPolicy, Approval
+    from sealflow.attest.policy import Approval
     from sealflow.documents.directory import Directory, DirectoryKey, DirectoryModel
     from sealflow.owner.trust.pin import LogGap
+    from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.trust.report import TrustReport
     from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
@@ -50,7 +51,7 @@ class ServiceSession:
     """Verifies directories, pins them, and seals requests to the current key. Thread-safe."""
 
     def __init__(
-        self, policy: AnyPolicy, *, pin: Path | None = None, clock_ms: Callable[[], int] = now_ms
+        self, policy: TrustPolicy, *, pin: Path | None = None, clock_ms: Callable[[], int] = now_ms
     ) -> None:
         """Trust what `policy` accepts, judged at the time of `clock_ms`.
 
@@ -145,7 +146,9 @@ class ServiceSession:
             raise InvalidInputError(msg)
         return found[0]
 
-    def seal(self, model: DirectoryModel, parts: Parts, *, timeout_s: float) -> OutgoingCall:
+    def seal_request(
+        self, model: DirectoryModel, parts: Parts, *, timeout_s: float
+    ) -> OutgoingCall:
         """Seal one request to the key in force, for workers to drop after `timeout_s`.
 
         Raises: EvidenceError when the directory ran out, UnavailableError when no key is in force,
@@ -187,7 +190,7 @@ class ServiceSession:
         return report
 
 
-def _require_model(policy: AnyPolicy, model: DirectoryModel) -> None:
+def _require_model(policy: TrustPolicy, model: DirectoryModel) -> None:
     accepted = policy.models.get(model.name, frozenset())
     if policy.models and model.digest not in accepted:
         raise PolicyError(

@@ -52,7 +52,7 @@ def wanted_collateral(quote: bytes) -> bytes:
     Raises: MalformedError when the quote does not say which machine made it.
     """
     if len(quote) == SNP_REPORT_BYTES:
-        return _amd(UnverifiedReport.parse(quote))
+        return _amd(UnverifiedReport.from_bytes(quote))
     parts = split_quote(quote)
     try:
         parsed = dcap_qvl.parse_quote(quote)
@@ -172,7 +172,7 @@ class EnclaveIdentity:
             sealing_key=self.opening.sealing.public,
             signing_key=self.signing.public_key().public_bytes_raw(),
             software=__version__,
-        ).encode()
+        ).to_bytes()
         data = report_data(bound, self.role, self.deployment.tee.domain)
         return bound, self._quoter.quote(data)
 
@@ -202,7 +202,7 @@ def create_identity(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
-        opening=OpeningKey.generate(Suite.of(deployment.tee.domain)),
+        opening=OpeningKey.generate(Suite.for_domain(deployment.tee.domain)),
         signing=signing,
         platform_key=key,
         collateral=CurrentCollateral(content),

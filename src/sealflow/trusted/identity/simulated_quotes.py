@@ -26,7 +26,7 @@ class SimulatedQuoter:
         Raises: FatalError when it is none.
         """
         try:
-            self._platform = SimulatedPlatform.parse(platform)
+            self._platform = SimulatedPlatform.from_bytes(platform)
         except MalformedError as error:
             raise FatalError(Fatal.TEE) from error
         self.measurement = simulated_measurement(role)

@@ -24,7 +24,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     Raises: FatalError when the first frame is none that this code understands.
     """
     try:
-        boot = KeyBrokerBoot.parse(first_frame(port))
+        boot = KeyBrokerBoot.from_bytes(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
     identity = load_identity(Role.KEY_BROKER, boot.deployment, boot.platform, port)
@@ -32,7 +32,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     ready = {
         "instance": identity.instance,
         "simulated": identity.simulated,
-        "keyed": standby.keyed,
+        "keyed": standby.has_state_key,
     }
     port.send(FrameKind.READY, canonical_json(ready))
     part: Standby | KeyBroker = standby

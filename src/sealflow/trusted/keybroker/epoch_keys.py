@@ -61,7 +61,7 @@ class EpochKey:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `as_json` gives.
+        """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
@@ -142,7 +142,7 @@ class EpochKeys:
         early_ms = 0 if self._epochs else self._skew_ms
         retire_ms = not_before_ms + 1000 * self._deployment.epoch_s + early_ms
         epoch = EpochKey(
-            opening=OpeningKey.generate(Suite.of(self._deployment.tee.domain)),
+            opening=OpeningKey.generate(Suite.for_domain(self._deployment.tee.domain)),
             not_before_ms=not_before_ms,
             retire_ms=retire_ms,
             destroy_ms=retire_ms + 1000 * self._deployment.grace_s,

@@ -34,11 +34,13 @@ MAX_LOGGED_REFUSALS: Final = 64
 class KeyRelease:
     """Lets key material out to approved enclaves only, each answer good for one of them."""
 
-    def __init__(self, identity: EnclaveIdentity, key_store: KeyStore, history: LogWriter) -> None:
+    def __init__(
+        self, identity: EnclaveIdentity, key_store: KeyStore, log_writer: LogWriter
+    ) -> None:
         """Appraise by the deployment's policies; write every verdict into the log."""
         self._identity = identity
         self._key_store = key_store
-        self._history = history
+        self._log_writer = log_writer
         self._nonces: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._refusals = 0
 
@@ -70,8 +72,8 @@ class KeyRelease:
         def fits(demands: Requirements) -> bool:
             return self._fits(evidence, demands, nonce)
 
-        history = self._history.head.history
-        grant = self._key_store.grant(fits, history, directory_version)
+        log_id = self._log_writer.head.log_id
+        grant = self._key_store.grant(fits, log_id, directory_version)
         self._note_grant(approval, grant)
         return grant.seal(approval, self._identity.signing)
 
@@ -94,9 +96,9 @@ class KeyRelease:
                 "policy_digest": approval.policy_digest,
             },
         )
-        current = replace(key, number=self._history.head.number)
+        current = replace(key, number=self._log_writer.head.number)
         return seal_to_enclave(
-            current.encode(), approval, self._identity.signing, "state key grant"
+            current.to_bytes(), approval, self._identity.signing, "state key grant"
         )
 
     def take_unlogged(self) -> int:
@@ -165,4 +167,4 @@ class KeyRelease:
             self._append(EntryKind.VERDICT, {"approved": False, "codes": codes})
 
     def _append(self, kind: EntryKind, body: dict[str, object]) -> None:
-        self._history.append(kind, self._key_store.now_ms, body)
+        self._log_writer.append(kind, self._key_store.now_ms, body)

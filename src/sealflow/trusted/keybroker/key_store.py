@@ -127,7 +127,7 @@ class KeyStore:
         latest = {ref.name: ref for ref in self._models}
         return Directory(
             deployment=self._deployment.name,
-            history=log.history,
+            log_id=log.log_id,
             log_number=log.number,
             log_digest=log.digest,
             version=version,
@@ -144,7 +144,7 @@ class KeyStore:
         )
 
     def grant(
-        self, fits: Callable[[Requirements], bool], history: str, directory_version: int
+        self, fits: Callable[[Requirements], bool], log_id: str, directory_version: int
     ) -> Grant:
         """Gather what an approved worker may use.
 
@@ -166,7 +166,7 @@ class KeyStore:
                 if publication.workers is None or fits(publication.workers)
             ),
             lease_ms=self._now_ms + 1000 * self._deployment.lease_s,
-            history=history,
+            log_id=log_id,
             directory_version=directory_version,
         )
 

@@ -51,7 +51,7 @@ class KeyBroker:
         self,
         identity: EnclaveIdentity,
         key_store: KeyStore,
-        history: LogWriter,
+        log_writer: LogWriter,
         key: bytes,
         send: Send,
         journal: EventJournal,
@@ -59,11 +59,11 @@ class KeyBroker:
         """Use `found` or `resume`. `key`: the state's."""
         self._identity = identity
         self._key_store = key_store
-        self._history = history
+        self._log_writer = log_writer
         self._key = key
         self._send = send
         self._journal = journal
-        self._release = KeyRelease(identity, key_store, history)
+        self._release = KeyRelease(identity, key_store, log_writer)
         self._evidence = identity.published_evidence()
         self._version = 0
         self._previous: str | None = None
@@ -74,11 +74,11 @@ class KeyBroker:
     def start_new(
         cls, identity: EnclaveIdentity, now_ms: int, key: bytes, send: Send, journal: EventJournal
     ) -> Self:
-        """Begin a new history, with new keys and without models."""
+        """Begin a new log, with new keys and without models."""
         domain = identity.deployment.tee.domain
         key_store = KeyStore(identity.deployment, now_ms)
-        history = LogWriter(identity.signing, domain, None)
-        keybroker = cls(identity, key_store, history, key, send, journal)
+        log_writer = LogWriter(identity.signing, domain, None)
+        keybroker = cls(identity, key_store, log_writer, key, send, journal)
         keybroker._open()
         return keybroker
 
@@ -94,11 +94,11 @@ class KeyBroker:
     ) -> Self:
         """Go on where the state of another process ends.
 
-        Raises: OpenError when the state is not of this key, its history, and new enough.
+        Raises: OpenError when the state is not of this key, its log, and new enough.
         """
         deployment = identity.deployment
         state = State.open(blob, key.key, deployment.digest, deployment.tee.domain)
-        if state.log.history != key.history or state.log.number < key.number:
+        if state.log.log_id != key.log_id or state.log.number < key.number:
             raise OpenError
         key_store = KeyStore(
             deployment,
@@ -107,8 +107,8 @@ class KeyBroker:
             publications=state.publications,
             revoked=state.revoked,
         )
-        history = LogWriter(identity.signing, deployment.tee.domain, state.log)
-        keybroker = cls(identity, key_store, history, key.key, send, journal)
+        log_writer = LogWriter(identity.signing, deployment.tee.domain, state.log)
+        keybroker = cls(identity, key_store, log_writer, key.key, send, journal)
         keybroker._version = state.directory_version
         keybroker._previous = state.directory_digest
         keybroker._open()
@@ -117,8 +117,8 @@ class KeyBroker:
     @property
     def state_key(self) -> StateKey:
         """What this machine or another needs to go on after this process."""
-        head = self._history.head
-        return StateKey(key=self._key, history=head.history, number=head.number)
+        head = self._log_writer.head
+        return StateKey(key=self._key, log_id=head.log_id, number=head.number)
 
     def advance(self, now_ms: int) -> None:
         """Move time on: turn epochs, renew the directory at half of its life."""
@@ -189,7 +189,7 @@ class KeyBroker:
     def _publish(self, value: dict[str, object]) -> dict[str, object]:
         try:
             publication, changed = accept_publication(
-                value, self._identity, self._key_store, self._history
+                value, self._identity, self._key_store, self._log_writer
             )
         except ControlError:
             self._journal.record(Event.PUBLICATION_REFUSED)
@@ -200,7 +200,7 @@ class KeyBroker:
         return {"version": self._version, "digest": publication.digest}
 
     def _revoke(self, value: dict[str, object]) -> dict[str, object]:
-        if revoke(value, self._identity, self._key_store, self._history):
+        if revoke(value, self._identity, self._key_store, self._log_writer):
             self._commit(reissue=True)
             self._journal.record(Event.REVOKED)
         return {"version": self._version}
@@ -211,7 +211,7 @@ class KeyBroker:
             "manifest_digest": self._identity.deployment.digest,
             "evidence": self._evidence.to_json(),
         }
-        self._history.append(EntryKind.OPENED, self._key_store.now_ms, bound)
+        self._log_writer.append(EntryKind.OPENED, self._key_store.now_ms, bound)
         self._commit(reissue=True)
 
     def _commit(self, *, reissue: bool = False) -> None:
@@ -220,14 +220,14 @@ class KeyBroker:
             body = {
                 key: value for key, value in epoch.public().to_json().items() if key != "public"
             }
-            self._history.append(EntryKind.EPOCH, self._key_store.now_ms, body)
+            self._log_writer.append(EntryKind.EPOCH, self._key_store.now_ms, body)
         if reissue:
             self._issue()
-        entries = self._history.take()
+        entries = self._log_writer.drain_new_records()
         if not entries:
             return
-        head = self._history.head
-        state = State.of(self._key_store, head, self._version, self._previous or "")
+        head = self._log_writer.head
+        state = State.capture(self._key_store, head, self._version, self._previous or "")
         deployment = self._identity.deployment
         blob = state.seal(self._key, deployment.digest, deployment.tee.domain)
         items = [(head.number, blob), *entries]
@@ -237,12 +237,12 @@ class KeyBroker:
 
     def _issue(self) -> None:
         self._version += 1
-        directory = self._key_store.directory(self._version, self._previous, self._history.head)
+        directory = self._key_store.directory(self._version, self._previous, self._log_writer.head)
         domain = self._identity.deployment.tee.domain
         signed = SignedDirectory.sign(directory, self._identity.signing, domain, self._evidence)
-        self._document = signed.encode()
+        self._document = signed.to_bytes()
         self._issued_ms, self._previous = directory.issued_ms, signed.digest
         body: dict[str, object] = {"version": self._version, "digest": signed.digest}
         if unlogged := self._release.take_unlogged():
             body["unlogged_refusals"] = unlogged
-        self._history.append(EntryKind.DIRECTORY, self._key_store.now_ms, body)
+        self._log_writer.append(EntryKind.DIRECTORY, self._key_store.now_ms, body)

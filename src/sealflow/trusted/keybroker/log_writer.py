@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogHead:
-    """The newest entry. `history`: the digest of number 0; both digests in hex."""
+    """The newest entry. `log_id`: the digest of entry 0; both digests in hex."""
 
-    history: str
+    log_id: str
     number: int
     digest: str
 
@@ -54,11 +54,11 @@ class LogWriter:
         signed = SignedEntry.sign(entry, self._signing, self._world)
         digest = signed.digest(self._world)
         self._head = LogHead(
-            history=digest if head is None else head.history, number=entry.number, digest=digest
+            log_id=digest if head is None else head.log_id, number=entry.number, digest=digest
         )
-        self._waiting.append((entry.number, signed.encode()))
+        self._waiting.append((entry.number, signed.to_bytes()))
 
-    def take(self) -> list[tuple[int, bytes]]:
+    def drain_new_records(self) -> list[tuple[int, bytes]]:
         """Take what waits: records by number."""
         waiting, self._waiting = self._waiting, []
         return waiting

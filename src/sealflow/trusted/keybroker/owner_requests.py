@@ -75,7 +75,7 @@ def digest_field(value: dict[str, object], name: str) -> str:
 
 
 def accept_publication(
-    value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, history: LogWriter
+    value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, log_writer: LogWriter
 ) -> tuple[Publication, bool]:
     """Take a model from its owner; says whether anything changed.
 
@@ -115,12 +115,12 @@ def accept_publication(
             "owner": publication.signer,
             "workers": None if workers is None else workers.to_json(),
         }
-        history.append(EntryKind.PUBLICATION, key_store.now_ms, body)
+        log_writer.append(EntryKind.PUBLICATION, key_store.now_ms, body)
     return publication, changed
 
 
 def revoke(
-    value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, history: LogWriter
+    value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, log_writer: LogWriter
 ) -> bool:
     """Carry out a signed order; says whether anything changed.
 
@@ -129,7 +129,7 @@ def revoke(
     require_keys(value, ("op", "order", "signature"), "revoke")
     signed, deployment = SignedRevocationOrder.from_json(value), identity.deployment
     try:
-        order = signed.verify(deployment.tee.domain)
+        order = signed.verify_signature(deployment.tee.domain)
     except EvidenceError as error:
         raise ControlError("order_signature", error.detail) from error
     if order.deployment != deployment.name:
@@ -143,7 +143,7 @@ def revoke(
     except RefusedError as error:
         raise ControlError("full", "no more revocations can be remembered") from error
     if changed:
-        history.append(EntryKind.REVOCATION, key_store.now_ms, signed.to_json())
+        log_writer.append(EntryKind.REVOCATION, key_store.now_ms, signed.to_json())
     return changed
 
 

@@ -55,7 +55,7 @@ class Standby:
         self._key = self._unwrapped(wrapped)
 
     @property
-    def keyed(self) -> bool:
+    def has_state_key(self) -> bool:
         """Whether it could open the state."""
         return self._key is not None
 
@@ -71,7 +71,7 @@ class Standby:
         return answer_control_request(request, self._answer)
 
     def lead(self, state: bytes) -> KeyBroker:
-        """Serve from now on: continue `state`, or begin a new history when there is none.
+        """Serve from now on: continue `state`, or begin a new log when there is none.
 
         Raises: FatalError when the state does not open, or is older than this instance knows.
         """
@@ -130,7 +130,7 @@ class Standby:
             raise ControlError(
                 "not_opened", "no key broker of this deployment gave this"
             ) from error
-        return StateKey.parse(text)
+        return StateKey.from_bytes(text)
 
     def _unwrapped(self, wrapped: Iterable[bytes]) -> StateKey | None:
         for each in wrapped:

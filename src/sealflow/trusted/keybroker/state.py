@@ -70,7 +70,7 @@ class State:
     revoked: tuple[Revoked, ...]
 
     @classmethod
-    def of(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
+    def capture(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
         """Take what is to be kept."""
         return cls(
             now_ms=key_store.now_ms,
@@ -87,7 +87,7 @@ class State:
         text = canonical_json(
             {
                 "now_ms": self.now_ms,
-                "history": self.log.history,
+                "history": self.log.log_id,
                 "log_number": self.log.number,
                 "log_digest": self.log.digest,
                 "directory_version": self.directory_version,
@@ -124,7 +124,7 @@ class State:
         value = parse_object(text, "state")
         require_keys(value, _KEYS, "state")
         head = LogHead(
-            history=parse_digest(value["history"]),
+            log_id=parse_digest(value["history"]),
             number=_count(value["log_number"]),
             digest=parse_digest(value["log_digest"]),
         )
@@ -149,7 +149,7 @@ def _key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[byt
 def _as_json(publication: Publication) -> dict[str, object]:
     workers = publication.workers
     return {
-        "statement": b64encode(publication.statement.encode()).decode(),
+        "statement": b64encode(publication.statement.to_bytes()).decode(),
         "signer": publication.signer,
         "content_key": b64encode(publication.content_key).decode(),
         "workers": None if workers is None else workers.to_json(),
@@ -165,7 +165,7 @@ def _publication(value: object) -> Publication:
     payload = base64_bytes(value["statement"], MAX_STATEMENT_BYTES, "statement")
     workers = value["workers"]
     return Publication(
-        statement=Statement.unverified_decode(payload),
+        statement=Statement.unverified_from_bytes(payload),
         digest=statement_digest(payload),
         signer=parse_digest(value["signer"]),
         content_key=base64_bytes(value["content_key"], KEY_BYTES, "content key"),
@@ -182,17 +182,17 @@ def _count(value: object) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateKey:
-    """What opens the state of one history, and the least number that the state may have."""
+    """What opens the state of one log, and the least number that the state may have."""
 
     key: bytes = field(repr=False)
-    history: str
+    log_id: str
     number: int
 
     def wrap(self, platform_key: bytes, domain: TrustDomain) -> bytes:
         """Seal it for this machine."""
         salt = os.urandom(_WRAPPING_SALT_BYTES)
         head = STATE_KEY_MAGIC + machine_id(platform_key, domain) + salt
-        return head + seal_chunked(*_wrapping_key(platform_key, head, domain), [self.encode()])
+        return head + seal_chunked(*_wrapping_key(platform_key, head, domain), [self.to_bytes()])
 
     @classmethod
     def unwrap(cls, wrapped: bytes, platform_key: bytes, domain: TrustDomain) -> Self:
@@ -207,23 +207,23 @@ class StateKey:
             *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_HEAD_BYTES:]
         )
         try:
-            return cls.parse(text)
+            return cls.from_bytes(text)
         except MalformedError:
             raise OpenError from None
 
-    def encode(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Write it, to be sealed."""
         return canonical_json(
             {
                 "key": b64encode(self.key).decode(),
-                "history": self.history,
+                "history": self.log_id,
                 "number": self.number,
             }
         )
 
     @classmethod
-    def parse(cls, text: bytes) -> Self:
-        """Read what `encode` wrote.
+    def from_bytes(cls, text: bytes) -> Self:
+        """Read what `to_bytes` wrote.
 
         Raises: MalformedError.
         """
@@ -232,11 +232,11 @@ class StateKey:
         key, number = base64_bytes(value["key"], KEY_BYTES, "state key"), value["number"]
         if len(key) != KEY_BYTES or not is_integer(number) or number < 0:
             raise MalformedError("state key: no key, or no number")
-        return cls(key=key, history=parse_digest(value["history"]), number=number)
+        return cls(key=key, log_id=parse_digest(value["history"]), number=number)
 
 
 def new_state_key() -> bytes:
-    """Draw the key of a new history."""
+    """Draw the key of a new log."""
     return os.urandom(KEY_BYTES)
 
 

@@ -48,24 +48,24 @@ class SingleThreadLoop:
     def __init__(
         self,
         arrivals: ArrivalQueue,
-        opening: RequestOpener,
+        opener: RequestOpener,
         jobs: BatchQueue,
-        answering: BatchRunner,
+        runner: BatchRunner,
     ) -> None:
         """Work with these."""
         self._arrivals = arrivals
-        self._opening = opening
+        self._opener = opener
         self._jobs = jobs
-        self._answering = answering
+        self._runner = runner
 
     def run(self) -> None:
         """Work until the arrivals end and all jobs are answered."""
         while (message := self._arrivals.next()) is not None:
-            self._opening.handle(message)
+            self._opener.handle(message)
             while self._jobs.batch_full or (self._jobs and not self._arrivals.waiting):
-                self._answering.answer_next()
+                self._runner.answer_next()
         self._jobs.close()
-        self._answering.run()
+        self._runner.run_batches()
 
 
 def serve(port: FramePort, journal: EventJournal) -> None:
@@ -74,7 +74,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     Raises: FatalError, MalformedError when the host's frames are out of step.
     """
     try:
-        settings = WorkerBoot.parse(first_frame(port))
+        settings = WorkerBoot.from_bytes(first_frame(port))
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
     identity = load_identity(Role.WORKER, settings.deployment, settings.simulated_platform, port)
@@ -85,7 +85,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     )
     replies = ReplySender(port, clock, identity)
     host = HostRequests(port)
-    keeping = LeaseKeeper(
+    keeper = LeaseKeeper(
         identity,
         Enrollment(identity, host),
         host,
@@ -101,29 +101,28 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         journal,
         threads=settings.threads,
     )
-    answering = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes)
+    runner = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes)
     # Who waits for company needs a thread that waits.
-    alone = settings.threads == 1 and settings.max_wait_ms == 0
-    opening = RequestOpener(
+    single_thread = settings.threads == 1 and settings.max_wait_ms == 0
+    opener = RequestOpener(
         arrivals,
         jobs,
         replies,
         clock,
         max_body_bytes=settings.max_body_bytes,
         replay_capacity=settings.replay_capacity,
-        make_room=answering.answer_next if alone else None,
+        make_room=runner.answer_next if single_thread else None,
     )
-    both = (
-        (SingleThreadLoop(arrivals, opening, jobs, answering),) if alone else (opening, answering)
-    )
-    threads = [
-        threading.Thread(target=each.run, name=type(each).__name__.lower())
-        for each in (keeping, *both)
-    ]
+    loops = {"lease": keeper.keep_lease}
+    if single_thread:
+        loops["serving"] = SingleThreadLoop(arrivals, opener, jobs, runner).run
+    else:
+        loops |= {"opener": opener.open_requests, "runner": runner.run_batches}
+    threads = [threading.Thread(target=loop, name=name) for name, loop in loops.items()]
     for thread in threads:
         thread.start()
-    FrameReader(port, clock, arrivals, replies, host, keeping).run()
-    keeping.close()
+    FrameReader(port, clock, arrivals, replies, host, keeper).read_frames()
+    keeper.close()
     arrivals.put(None)
     for thread in threads:
         thread.join()
@@ -139,7 +138,7 @@ class FrameReader:
         arrivals: ArrivalQueue,
         replies: ReplySender,
         host: HostRequests,
-        keeping: LeaseKeeper,
+        keeper: LeaseKeeper,
     ) -> None:
         """Hand frames on to these."""
         self._port = port
@@ -147,9 +146,9 @@ class FrameReader:
         self._arrivals = arrivals
         self._replies = replies
         self._host = host
-        self._keeping = keeping
+        self._keeper = keeper
 
-    def run(self) -> None:
+    def read_frames(self) -> None:
         """Read until the pipe ends.
 
         Raises: MalformedError for a frame that breaks the rules.
@@ -164,7 +163,7 @@ class FrameReader:
                 case FrameKind.CONTROL | FrameKind.PACKAGE:
                     self._host.deliver_answer(kind, payload)
                 case FrameKind.COLLATERAL:
-                    self._keeping.note_collateral(bytes(payload))
+                    self._keeper.note_collateral(bytes(payload))
                 case _:
                     raise FatalError(Fatal.FRAME)
 
@@ -179,4 +178,4 @@ class FrameReader:
         now_ms, document = split_tick(payload)
         self._clock.advance(now_ms)
         self._arrivals.put(ClockTick())
-        self._keeping.note_directory(document)
+        self._keeper.note_directory(document)

@@ -34,7 +34,7 @@ def numbered(version: int) -> bytes:
 def test_places(version: int) -> None:
     """Every field has its own bytes and no others; the processor is named from version 3 on."""
     report = numbered(version)
-    parsed = UnverifiedReport.parse(report)
+    parsed = UnverifiedReport.from_bytes(report)
     for name, (start, length) in FIELDS.items():
         assert getattr(parsed, name) == bytes(
             place % 251 for place in range(start, start + length)

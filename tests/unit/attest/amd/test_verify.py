@@ -40,7 +40,7 @@ def judge(
     """Verify a report under an authority's own root."""
     genuine = verify_amd_report(
         amd.report() if report is None else report,
-        (endorsements or amd.endorsements()).encode(),
+        (endorsements or amd.endorsements()).to_bytes(),
         root or amd.root(),
         at_s,
     )
@@ -149,7 +149,7 @@ def test_signature() -> None:
     s = int.from_bytes(report[0x2A0 + 72 : 0x2A0 + 144], "little")
     twin = report[: 0x2A0 + 72] + (ORDER - s).to_bytes(72, "little") + bytes(368)
     digests = {
-        verify_amd_report(each, amd.endorsements().encode(), amd.root(), NOW_S).report_digest
+        verify_amd_report(each, amd.endorsements().to_bytes(), amd.root(), NOW_S).report_digest
         for each in (report, twin)
     }
     assert digests == {hashlib.sha256(report[:0x2A0]).hexdigest()}
@@ -209,7 +209,7 @@ def test_roots() -> None:
     """A self-made root is refused where AMD's are asked for, and a wrong one in a simulation."""
     amd = authority()
     with pytest.raises(EvidenceError, match="root"):
-        verify_amd_report(amd.report(), amd.endorsements().encode(), None, NOW_S)
+        verify_amd_report(amd.report(), amd.endorsements().to_bytes(), None, NOW_S)
     assert "root" in refused(amd, root=snp_authority(NOW_S + 7).root())
 
 
@@ -220,7 +220,7 @@ def test_products() -> None:
     genoa = authority(product="Genoa-B1")
     mixed = replace(genoa.endorsements(), root=milan)
     with pytest.raises(EvidenceError, match="another product"):
-        verify_amd_report(genoa.report(), mixed.encode(), None, NOW_S)
+        verify_amd_report(genoa.report(), mixed.to_bytes(), None, NOW_S)
 
 
 def test_revocations() -> None:
@@ -264,4 +264,4 @@ def test_broken_endorsements(collateral: bytes) -> None:
 def test_round_trip() -> None:
     """Endorsements are read as they were written."""
     endorsements = authority().endorsements()
-    assert Endorsements.parse(endorsements.encode()) == endorsements
+    assert Endorsements.from_bytes(endorsements.to_bytes()) == endorsements

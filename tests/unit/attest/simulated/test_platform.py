@@ -23,7 +23,7 @@ NOW_MS = 1000 * NOW_S
 def test_simulated_platform() -> None:
     """A simulated platform survives a file, and its quotes verify before and after."""
     platform = create_platform(NOW_MS)
-    again = SimulatedPlatform.parse(platform.encode())
+    again = SimulatedPlatform.from_bytes(platform.to_bytes())
     root = TrustRoot(insecure_root=platform.root_der)
     for each in (platform, again):
         quote = partial(each.quote, b"\1" * 32)
@@ -48,7 +48,7 @@ def test_simulated_statuses(status: str) -> None:
 def test_broken_platforms(changes: dict[str, Any]) -> None:
     """A platform's file with a wrong key or an unknown field does not parse."""
     with pytest.raises(MalformedError):
-        SimulatedPlatform.parse(changed(create_platform(NOW_MS).encode(), **changes))
+        SimulatedPlatform.from_bytes(changed(create_platform(NOW_MS).to_bytes(), **changes))
 
 
 def test_measurements() -> None:

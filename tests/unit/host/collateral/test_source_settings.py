@@ -10,7 +10,7 @@ import pytest
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.settings import load
+from sealflow.host.settings import load_settings
 from sealflow.trusted.identity.identity import wanted_collateral
 from sealflow.wire.collateral_request import parse_collateral_request
 from tests.support.attestation.collateral_sources import AT_S, WANT, source
@@ -78,8 +78,8 @@ def test_settings_file(tmp_path: Path) -> None:
         'broker_url = "redis://127.0.0.1:1"\n'
         '[collateral]\ncache_dir = "c"\npccs_url = "https://pccs.example:8081"\n'
     )
-    found = load(path, EngineConfig).collateral
+    found = load_settings(path, EngineConfig).collateral
     assert found == CollateralConfig(cache_dir="c", pccs_url="https://pccs.example:8081")
     path.write_text(path.read_text() + "pcs = 1\n")
     with pytest.raises(ConfigError, match="pcs"):
-        load(path, EngineConfig)
+        load_settings(path, EngineConfig)

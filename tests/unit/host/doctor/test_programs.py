@@ -84,13 +84,13 @@ def test_broker(tmp_path: Path) -> None:
     folder = tmp_path / "b"
     argv = server_command(folder, max_memory_bytes=2**26)
     cluster = Supervisor()
-    cluster.start(ProcessSpec(name="broker", argv=argv, log=tmp_path / "log"))
+    cluster.start_process(ProcessSpec(name="broker", argv=argv, log=tmp_path / "log"))
     try:
         wait_ready(server_url(folder), 20.0)
         (found,) = programs.broker(BrokerAddress(url=server_url(folder)))
         assert found.verdict is Verdict.PASS
     finally:
-        cluster.stop("broker", within_s=10.0)
+        cluster.stop_process("broker", within_s=10.0)
 
 
 def test_no_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from sealflow.host.enclave.command import EnclaveConfig, enclave_command
 from sealflow.host.enclave.sgx import missing_for_sgx
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
-from sealflow.host.settings import load
+from sealflow.host.settings import load_settings
 from tests.support.hosts.machine_files import SGX_MACHINE, machine
 
 if TYPE_CHECKING:
@@ -150,9 +150,9 @@ def test_setting(tmp_path: Path, kind: type[EnclaveConfig]) -> None:
     if kind is EngineConfig:
         text += 'packages_dir = "p"\n'
     path.write_text(text)
-    assert load(path, kind).sgx_mode == "nonsgx"
+    assert load_settings(path, kind).sgx_mode == "nonsgx"
     path.write_text(text + 'sgx_mode = "sgx"\n')
-    assert load(path, kind).sgx_mode == "sgx"
+    assert load_settings(path, kind).sgx_mode == "sgx"
     path.write_text(text + 'sgx_mode = "SGX"\n')
     with pytest.raises(ConfigError, match="sgx_mode"):
-        load(path, kind)
+        load_settings(path, kind)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import RefusalCode
-from sealflow.wire.envelope import MEDIA_TYPE, decode
+from sealflow.wire.envelope import MEDIA_TYPE, Envelope
 from tests.support.cluster.gateway import PlayedEngine, RunningGateway, call, refusal
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_chunked_body(gateway: RunningGateway) -> None:
     chunks = b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     answer = exchange(gateway, POST, chunks)
     assert answer.startswith(b"HTTP/1.1 400 ")
-    assert decode(body_of(answer), max_body_bytes=0).header.request_id is None
+    assert Envelope.from_bytes(body_of(answer), max_body_bytes=0).header.request_id is None
 
 
 def test_announced_too_large(gateway: RunningGateway) -> None:

@@ -54,7 +54,7 @@ def _signed(receipt: Receipt, worker: EnclaveIdentity | None = None) -> ReceiptP
 
 def test_a_genuine_receipt_is_proved_by_the_log() -> None:
     """Also after a while in a file."""
-    kept = ReceiptProof.parse(proof().encode())
+    kept = ReceiptProof.from_bytes(proof().to_bytes())
     found = verify_receipt(kept, service().broker.log())
     assert found.receipt.model_digest == service().digest
     assert found.receipt.instance == service().worker.instance
@@ -74,7 +74,7 @@ def test_a_receipt_without_its_salt_says_nothing_of_the_contents() -> None:
     """The same contents have other digests each time."""
     other, _ = service().exchange()
     assert other is not None
-    one, two = (Receipt.parse(each.signed.text) for each in (proof(), other))
+    one, two = (Receipt.from_bytes(each.signed.text) for each in (proof(), other))
     assert one.request_digest != two.request_digest
     assert one.reply_digest != two.reply_digest
     assert salted_digest(TrustDomain.HARDWARE, "reply", "00" * 32, REPLY) != salted_digest(
@@ -94,7 +94,7 @@ def test_other_contents_are_refused() -> None:
 
 def test_what_the_log_does_not_vouch_for_is_refused() -> None:
     """Another worker, another signer, another model, key, deployment or time."""
-    receipt = Receipt.parse(proof().signed.text)
+    receipt = Receipt.from_bytes(proof().signed.text)
     stranger = identity(Role.WORKER)
     _refused("receipt_worker", _signed(dataclasses.replace(receipt, instance=stranger.instance)))
     _refused("receipt_signature", _signed(receipt, stranger))
@@ -115,7 +115,7 @@ def test_revocations_are_told() -> None:
         own = ReceiptService()
         before, _ = own.exchange()
         assert before is not None
-        receipt = Receipt.parse(before.signed.text)
+        receipt = Receipt.from_bytes(before.signed.text)
         name = {
             RevokedKind.WORKER: receipt.instance,
             RevokedKind.MODEL: receipt.model_digest,

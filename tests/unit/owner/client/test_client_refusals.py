@@ -17,7 +17,7 @@ from sealflow.errors import (
     RefusalCode,
     RefusedError,
 )
-from sealflow.wire.envelope import decode
+from sealflow.wire.envelope import Envelope
 from tests.support.cluster.gateway_clients import ROW, Asker, InThreads
 from tests.support.cluster.published_service import Published
 from tests.support.cluster.scripted_service import PlayedService, negated, now_ms, refusing
@@ -83,14 +83,19 @@ def test_a_new_key(asker: Asker, service: PlayedService) -> None:
     old = service.asked[0].key_id
 
     def strict(service: PlayedService, delivery: Delivery) -> bytes | None:
-        if decode(delivery.envelope, max_body_bytes=2**24).request_header.key_id == old:
+        if (
+            Envelope.from_bytes(delivery.envelope, max_body_bytes=2**24).request_header.key_id
+            == old
+        ):
             return refusing(RefusalCode.UNKNOWN_KEY)(service, delivery)
         return negated(service, delivery)
 
     service.script = [strict]
     service.turn_key()
     np.testing.assert_array_equal(asker.infer().outputs["y"], -ROW)
-    suites = {decode(each.envelope, max_body_bytes=2**24).suite for each in service.seen}
+    suites = {
+        Envelope.from_bytes(each.envelope, max_body_bytes=2**24).suite for each in service.seen
+    }
     assert len(suites) == 1
 
 

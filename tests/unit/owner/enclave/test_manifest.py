@@ -247,7 +247,7 @@ def test_broken_template_is_refused(place: Path, tmp_path: Path) -> None:
     text = (TEMPLATES / "keybroker.manifest.toml").read_text()
     path = tmp_path / "keybroker.manifest.toml"
     path.write_text(text.replace("debug = false", "debug = true"))
-    python = PythonInstall.of(place / "enclaves")
+    python = PythonInstall.inspect(place / "enclaves")
     template = ManifestTemplate.read(path, Role.KEY_BROKER, place / "enclaves")
     files = enclave_files(
         python,
@@ -289,4 +289,4 @@ def test_missing_gramine(place: Path, tmp_path: Path) -> None:
 def test_missing_python(tmp_path: Path) -> None:
     """A folder without Python is named."""
     with pytest.raises(ConfigError, match="bin/python does not run"):
-        PythonInstall.of(tmp_path)
+        PythonInstall.inspect(tmp_path)

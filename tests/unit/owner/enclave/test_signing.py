@@ -62,7 +62,7 @@ def write_key(path: Path, key: PrivateKeyTypes, password: bytes | None = None) -
 
 def test_read(key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
     """A SIGSTRUCT gives measurement, signer, product and version."""
-    read = EnclaveMeasurement.read(sigstruct(key), Role.KEY_BROKER)
+    read = EnclaveMeasurement.from_bytes(sigstruct(key), Role.KEY_BROKER)
     assert read.measurement == bytes(range(32)).hex()
     assert read.signer == enclave_signer(write_key(tmp_path / "key.pem", key))
     assert (read.product_id, read.svn, read.debug) == (2, 7, False)
@@ -72,7 +72,7 @@ def test_read(key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
 def test_debug(key: rsa.RSAPrivateKey, attributes: int, mask: int) -> None:
     """An enclave that is or may be started for debugging says so."""
     data = sigstruct(key, attributes=attributes, mask=mask)
-    assert EnclaveMeasurement.read(data, Role.WORKER).debug
+    assert EnclaveMeasurement.from_bytes(data, Role.WORKER).debug
 
 
 @pytest.mark.parametrize("place", [0, 24, 128, 511, 512, 516, 899, 900, 960, 1026])
@@ -81,14 +81,14 @@ def test_changed(key: rsa.RSAPrivateKey, place: int) -> None:
     data = bytearray(sigstruct(key))
     data[place] ^= 1
     with pytest.raises(MalformedError):
-        EnclaveMeasurement.read(bytes(data), Role.WORKER)
+        EnclaveMeasurement.from_bytes(bytes(data), Role.WORKER)
 
 
 @pytest.mark.parametrize("length", [0, 1807, 1809])
 def test_length(key: rsa.RSAPrivateKey, length: int) -> None:
     """A SIGSTRUCT of another length is none."""
     with pytest.raises(MalformedError, match="1808 bytes"):
-        EnclaveMeasurement.read((sigstruct(key) + b"\0")[:length], Role.WORKER)
+        EnclaveMeasurement.from_bytes((sigstruct(key) + b"\0")[:length], Role.WORKER)
 
 
 def test_measure(key: rsa.RSAPrivateKey, tmp_path: Path) -> None:

@@ -121,9 +121,9 @@ def test_by_tls(tmp_path: Path) -> None:
         closing(HttpTransport(gateway.url, ca=authority.root, connections=1)) as transport,
     ):
         with pytest.raises(UnavailableError, match="timed out"):
-            transport.run(send(asked))
+            transport.run_steps(send(asked))
         with pytest.raises(UnavailableError, match=gateway.url):
-            transport.run(send(large))
+            transport.run_steps(send(large))
 
 
 def test_a_handshake_that_does_not_end() -> None:
@@ -134,7 +134,7 @@ def test_a_handshake_that_does_not_end() -> None:
             closing(HttpTransport(url, ca=None, connections=1)) as transport,
             pytest.raises(UnavailableError, match=url),
         ):
-            transport.run(send(HttpRequest(method="GET", path="/", timeout_s=0.3)))
+            transport.run_steps(send(HttpRequest(method="GET", path="/", timeout_s=0.3)))
 
 
 def _driven(steps: Steps[object], answer: bytes, clock: list[float]) -> tuple[int, object]:

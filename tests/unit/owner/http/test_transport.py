@@ -115,11 +115,11 @@ def test_connections_are_bounded(serve: Callable[..., Peer]) -> None:
 
     server = serve(slow)
     with closing(HttpTransport(server.url, ca=None, connections=1)) as transport:
-        first = threading.Thread(target=transport.run, args=(send(get()),))
+        first = threading.Thread(target=transport.run_steps, args=(send(get()),))
         first.start()
         asked.wait(10)
         with pytest.raises(UnavailableError, match="all connections are in use"):
-            transport.run(send(get(timeout_s=0.1)))
+            transport.run_steps(send(get(timeout_s=0.1)))
         go.set()
         first.join()
 

@@ -98,7 +98,7 @@ def test_a_body_that_is_read_drop_by_drop_in_a_loop(large: HttpRequest) -> None:
         transport = AsyncHttpTransport(server.url, ca=None, connections=1)
         try:
             with pytest.raises(UnavailableError):
-                await transport.run(send(large))
+                await transport.run_steps(send(large))
             await asyncio.to_thread(server.close)
         finally:
             await transport.close()

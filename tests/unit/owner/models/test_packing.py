@@ -14,11 +14,11 @@ from sealflow.owner.models.packing import (
     TEMPLATE,
     pack_folder,
     read_folder,
-    read_recipe,
+    read_manifest,
     write_package,
 )
 from sealflow.owner.models.publish import prepare_publication
-from sealflow.package.container import read_package
+from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
@@ -57,13 +57,15 @@ def test_an_example_is_packed_and_published(name: str) -> None:
 
     package = pack_folder(folder, KEY, progress=progress)
     manifest, files = read_folder(folder)
-    assert done == [sum(map(len, files.values())) + len(manifest.encode())] * 2
+    assert done == [sum(map(len, files.values())) + len(manifest.to_bytes())] * 2
     assert set(files) == {"model.onnx", "labels.txt"}
     prepared = prepare_publication(package, KEY, BROKER.sealing)
     assert prepared.manifest == manifest
     publication = open_publication(prepared.sealed, BROKER)
     assert (publication.digest, publication.signer) == (prepared.digest, KEY.signer)
-    opened = read_package(package).verify(publication.signer, digest=prepared.digest)
+    opened = UnverifiedPackage.from_bytes(package).verify(
+        publication.signer, digest=prepared.digest
+    )
     assert opened.open_files(publication.content_key, TrustDomain.SIMULATED) == files
 
 
@@ -85,9 +87,9 @@ def test_the_template_is_a_recipe(tmp_path: Path) -> None:
     """Who copies it has a manifest, also with all that is optional turned on."""
     path = tmp_path / "model.toml"
     path.write_text(TEMPLATE)
-    assert read_recipe(tmp_path).image is None
+    assert read_manifest(tmp_path).image is None
     path.write_text("\n".join(line.removeprefix("# ") for line in TEMPLATE.splitlines()))
-    manifest = read_recipe(tmp_path)
+    manifest = read_manifest(tmp_path)
     assert manifest.labels == "labels.txt"
     assert manifest.image is not None
     assert manifest.classification is not None
@@ -95,7 +97,7 @@ def test_the_template_is_a_recipe(tmp_path: Path) -> None:
 
 def test_a_batch_is_one_unless_said(tiny: Path) -> None:
     """It is the only figure that may be left out."""
-    assert read_recipe(rewritten(tiny, "max_batch = 64\n", "")).max_batch == 1
+    assert read_manifest(rewritten(tiny, "max_batch = 64\n", "")).max_batch == 1
 
 
 def test_a_folder_without_a_recipe_gets_a_template(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_a_folder_without_a_recipe_gets_a_template(tmp_path: Path) -> None:
     file.touch()
     for path in (tmp_path, file, tmp_path / "absent"):
         with pytest.raises(ConfigError) as caught:
-            read_recipe(path)
+            read_manifest(path)
         assert TEMPLATE in str(caught.value)
 
 
@@ -127,7 +129,7 @@ def test_a_recipe_that_is_none_is_said(tmp_path: Path, text: bytes) -> None:
     """The message names the file."""
     (tmp_path / "model.toml").write_bytes(text)
     with pytest.raises(ConfigError, match=r"model\.toml"):
-        read_recipe(tmp_path)
+        read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_a_recipe_that_is_none_is_said(tmp_path: Path, text: bytes) -> None:
 def test_a_recipe_that_contradicts_itself_is_said(tiny: Path, old: str, new: str) -> None:
     """Also with figures that only TOML has."""
     with pytest.raises(ConfigError, match=r"model\.toml"):
-        read_recipe(rewritten(tiny, old, new))
+        read_manifest(rewritten(tiny, old, new))
 
 
 def test_a_named_file_that_cannot_be_read_is_said(tiny: Path) -> None:

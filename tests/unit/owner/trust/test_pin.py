@@ -130,8 +130,8 @@ def test_a_pin_of_other_settings_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "client.pin"
     broker = Instance().lead()
     _adopt(_session(path), broker.document)
-    pin = PinnedDirectory.parse(path.read_bytes())
-    path.write_bytes(replace(pin, manifest_digest="0" * 64, history="0" * 64).encode())
+    pin = PinnedDirectory.from_bytes(path.read_bytes())
+    path.write_bytes(replace(pin, manifest_digest="0" * 64, log_id="0" * 64).to_bytes())
     _adopt(_session(path), broker.document)
     assert DirectoryPin(path).pin == pin
 
@@ -156,13 +156,13 @@ def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
     broker, documents = _published(3)
     path = tmp_path / "client.pin"
     _adopt(_session(path), documents[2])
-    pin = PinnedDirectory.parse(path.read_bytes())
+    pin = PinnedDirectory.from_bytes(path.read_bytes())
     log = broker.log()
     log.require_pinned(pin)
     for wrong in (
         replace(pin, digest="0" * 64),
         replace(pin, log_digest="0" * 64),
-        replace(pin, history="0" * 64),
+        replace(pin, log_id="0" * 64),
         replace(pin, log_number=999),
         replace(pin, version=pin.version + 1),
     ):
@@ -200,13 +200,13 @@ def test_a_log_that_was_touched_is_refused() -> None:
         body={},
     )
     signed = SignedEntry.sign(forged, other.identity.signing, TrustDomain.SIMULATED)
-    _audit_fails("log_signature", [*records, signed.encode()])
+    _audit_fails("log_signature", [*records, signed.to_bytes()])
     early = replace(forged, at_ms=NOW_MS - 1)
     mine = SignedEntry.sign(early, broker.identity.signing, TrustDomain.SIMULATED)
-    _audit_fails("log_chain", [*records, mine.encode()])
+    _audit_fails("log_chain", [*records, mine.to_bytes()])
     first = LogEntry(number=0, previous=None, at_ms=NOW_MS, kind=EntryKind.EPOCH, body={})
     alone = SignedEntry.sign(first, broker.identity.signing, TrustDomain.SIMULATED)
-    _audit_fails("log_opened", [alone.encode()])
+    _audit_fails("log_opened", [alone.to_bytes()])
 
 
 def test_a_log_of_another_key_broker_is_refused() -> None:

@@ -25,7 +25,7 @@ class Client:
 
     def sealed(self) -> tuple[str, str]:
         """Seal a request; gives its key and session."""
-        header = self.session.seal(self.model, self.parts, timeout_s=10).header
+        header = self.session.seal_request(self.model, self.parts, timeout_s=10).header
         return header.key_id, header.session_id
 
 

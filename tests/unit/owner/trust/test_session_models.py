@@ -32,5 +32,5 @@ def test_models() -> None:
     for name, digest in (("net", "cc" * 32), ("other", "aa" * 32)):
         model = described(name, digest)
         with pytest.raises(PolicyError) as caught:
-            session.seal(model, [], timeout_s=1.0)
+            session.seal_request(model, [], timeout_s=1.0)
         assert [each.code for each in caught.value.mismatches] == ["model"]

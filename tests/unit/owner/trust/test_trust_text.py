@@ -72,7 +72,7 @@ def test_bound_claims_are_what_was_quoted() -> None:
     """The report's claims are those that the quote commits to, byte for byte."""
     found = report()
     bound = found.approval.claims.bound
-    again = BoundClaims.parse(bound.encode())
+    again = BoundClaims.from_bytes(bound.to_bytes())
     assert again == bound
-    committed = report_data(bound.encode(), bound.role, found.approval.claims.domain)
+    committed = report_data(bound.to_bytes(), bound.role, found.approval.claims.domain)
     assert found.approval.claims.report.report_data == committed

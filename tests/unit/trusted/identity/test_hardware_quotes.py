@@ -230,7 +230,7 @@ def test_count_that_is_none(tmp_path: Path) -> None:
 def test_simulated() -> None:
     """A simulated platform's quote verifies under its root, with the measurement of this code."""
     platform = create_platform(1000 * NOW_S)
-    quoter = SimulatedQuoter(Role.WORKER, platform.encode())
+    quoter = SimulatedQuoter(Role.WORKER, platform.to_bytes())
     genuine = verify_intel_quote(
         quoter.quote(b"\1" * 64), quoter.collateral, platform.root_der, NOW_S
     )

@@ -42,7 +42,7 @@ def settings() -> bytes:
     owner = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
     return Deployment(
         name="test", tee=Tee.TDX, owners=frozenset({owner}), keybroker=demands, worker=demands
-    ).encode()
+    ).to_bytes()
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_key_broker(tmp_path: Path, pccs: WebServer) -> None:
 def _directory(process: EnclaveProcess) -> SignedDirectory:
     while (frame := process.receive()) is not None:
         if frame[0] is FrameKind.DIRECTORY:
-            return SignedDirectory.parse(frame[1])
+            return SignedDirectory.from_bytes(frame[1])
         assert frame[0] is not FrameKind.FATAL, frame
     raise AssertionError("the process ended")
 

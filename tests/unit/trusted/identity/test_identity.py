@@ -157,7 +157,7 @@ def test_quote_lost_later(tmp_path: Path) -> None:
 def test_wrong_machine(tee: Tee, module: str) -> None:
     """A process that is told to be on hardware that is not here ends and says `tee`."""
     boot = worker_boot if module == "worker" else keybroker_boot
-    with EnclaveProcess(module, boot(deployment(tee).encode(), None, 1000 * NOW_S)) as process:
+    with EnclaveProcess(module, boot(deployment(tee).to_bytes(), None, 1000 * NOW_S)) as process:
         assert process.expect(FrameKind.FATAL) == b"tee"
 
 
@@ -166,8 +166,8 @@ def test_wrong_world(module: str) -> None:
     """A simulated platform does not stand in for hardware, nor the other way round."""
     made = simulated_deployment(1000 * NOW_S)
     boot = worker_boot if module == "worker" else keybroker_boot
-    hardware, platform = deployment(Tee.TDX).encode(), made.platform.encode()
-    for settings, given in ((hardware, platform), (made.deployment.encode(), None)):
+    hardware, platform = deployment(Tee.TDX).to_bytes(), made.platform.to_bytes()
+    for settings, given in ((hardware, platform), (made.deployment.to_bytes(), None)):
         with EnclaveProcess(module, boot(settings, given, 1000 * NOW_S)) as process:
             assert process.expect(FrameKind.FATAL) == b"tee"
 
@@ -183,7 +183,7 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.identity.identity import create_identity
-deployment = Deployment.parse({made.deployment.encode()!r})
+deployment = Deployment.parse({made.deployment.to_bytes()!r})
 try:
     key = Ed25519PrivateKey.generate()
     create_identity(Role.WORKER, deployment, b"{{}}", key, lambda want: b"")
@@ -237,7 +237,7 @@ def test_simulations_ask_nothing(tmp_path: Path) -> None:
     """A simulated platform brings its collateral, so that the host is not asked."""
     made = simulated_deployment(1000 * NOW_S)
     with port_at(tmp_path) as (port, sent):
-        settings, platform = made.deployment.encode(), made.platform.encode()
+        settings, platform = made.deployment.to_bytes(), made.platform.to_bytes()
         identity = load_identity(Role.WORKER, settings, platform, port)
     assert identity.evidence().collateral == made.platform.collateral
     assert sent.read_bytes() == b""

@@ -29,7 +29,7 @@ def test_a_restarted_key_broker_continues() -> None:
     before, granted = first.directory, first.grant(identity(Role.WORKER))
     second = first.successor()
     after = second.directory
-    assert (after.history, after.version) == (before.history, before.version + 1)
+    assert (after.log_id, after.version) == (before.log_id, before.version + 1)
     assert after.keys == before.keys
     assert after.models == before.models
     assert after.revoked == before.revoked
@@ -104,7 +104,7 @@ def test_another_machine_cannot_open_it() -> None:
     """What one machine sealed is noise on another, until that one joins."""
     first = Instance().lead()
     other = Instance(platform_key=OTHER_MACHINE, keys=first.keys)
-    assert not other.standby.keyed
+    assert not other.standby.has_state_key
     _refused(other, first.states[-1])
 
 
@@ -121,11 +121,11 @@ def test_another_machine_joins_and_takes_over() -> None:
     first.publish("m")
     other = Instance(platform_key=OTHER_MACHINE)
     assert _join(first, other) == {}
-    assert other.standby.keyed
+    assert other.standby.has_state_key
     first.publish("n")
     other.records = list(first.records)
     other.lead(first.states[-1])
-    assert other.directory.history == first.directory.history
+    assert other.directory.log_id == first.directory.log_id
     assert other.directory.version == first.directory.version + 1
     assert len(other.directory.models) == 2
     joined = [entry.body["instance"] for entry in other.log().entries_of_kind(EntryKind.JOINED)]
@@ -167,5 +167,5 @@ def test_a_key_from_anybody_else_is_not_adopted() -> None:
     assert answer["error"]["code"] == "not_opened"  # type: ignore[index]
     stale = other.ask_standby("adopt", grant="", signature="", evidence={})
     assert stale["error"]["code"] == "unknown_challenge"
-    assert not other.standby.keyed
+    assert not other.standby.has_state_key
     assert other.ask_standby("enroll")["error"]["code"] == "unknown_op"

@@ -25,7 +25,7 @@ from pyflink.java_gateway import get_gateway
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.worker_pool import WorkerPool
 from sealflow.host.service import join_logs
-from sealflow.host.settings import load
+from sealflow.host.settings import load_settings
 from sealflow.streams.connection import require_access
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ServeFunction(ProcessFunction):  # type: ignore[misc] # PyFlink has no typ
         join_logs()
         # PyFlink's own end, by a connection that breaks, may be long in coming.
         _end_with_taskmanager()
-        config = load(Path(self._engine_config), EngineConfig)
+        config = load_settings(Path(self._engine_config), EngineConfig)
         require_access(config.broker)
         index = runtime_context.get_index_of_this_subtask()
         # A name that stays: the subtask's next attempt goes on at once with what this one owes.

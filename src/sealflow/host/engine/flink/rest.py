@@ -94,7 +94,7 @@ class FlinkRest:
         """End a job at once; what it has in flight is served again by the next one."""
         self._call("PATCH", f"/jobs/{quote(job_id, safe='')}?mode=cancel", allow=(_CONFLICT,))
 
-    def stop(self, job_id: str, timeout_s: float, savepoints: str | None = None) -> str:
+    def stop_job(self, job_id: str, timeout_s: float, savepoints: str | None = None) -> str:
         """Let a job answer what it has in flight and end; returns where its savepoint lies.
 
         Raises: UnavailableError when it could not, or not in time.

@@ -12,13 +12,13 @@ from pathlib import Path
 from sealflow.errors import SealflowError
 from sealflow.host.engine.flink import job
 from sealflow.host.engine.flink.settings import FlinkJob
-from sealflow.host.settings import load
+from sealflow.host.settings import load_settings
 
 
 def main() -> None:
     """Submit, print the job's id, end; exits with 1 and the reason when it cannot."""
     try:
-        job_id = job.submit(load(Path(sys.argv[1]), FlinkJob))
+        job_id = job.submit(load_settings(Path(sys.argv[1]), FlinkJob))
     except SealflowError as error:
         sys.exit(f"error: {error}")
     sys.stdout.write(f"{job_id}\n")

@@ -30,7 +30,7 @@ from sealflow.wire.envelope import (
     MAX_KEY_BLOB_BYTES,
     MEDIA_TYPE,
     PREFIX_LENGTH,
-    decode,
+    Envelope,
     encode_refusal,
 )
 from sealflow.wire.ids import parse_request_id
@@ -78,7 +78,7 @@ class EnvelopeRoutes:
             return _refusal(RefusalCode.TOO_LARGE, None, closing=True)
         request_id: RequestId | None = None
         try:
-            header = decode(data, max_body_bytes=config.max_body_bytes).request_header
+            header = Envelope.from_bytes(data, max_body_bytes=config.max_body_bytes).request_header
             request_id = header.request_id
             wait_s = self._wait_seconds(request, header)
             if "respond-async" in request.preferences():

@@ -31,7 +31,7 @@ class PackageRoutes:
     """`PUT /v1/packages/{digest}` and `GET /v1/packages`."""
 
     def __init__(self, config: GatewayConfig, packages: PackageStore | None) -> None:
-        """Store on `shelf`; None turns both routes off."""
+        """Store in `packages`; None turns both routes off."""
         self._config = config
         self._packages = packages
 

@@ -37,7 +37,7 @@ class VerifiedKeyBroker:
     """A key broker that passed the deployment's policy. `signing_key`: Ed25519 public key."""
 
     signing_key: bytes = field(repr=False)
-    until_ms: int
+    valid_until_ms: int
 
 
 class Enrollment:
@@ -57,12 +57,12 @@ class Enrollment:
         """
         answer = self._ask({"op": "describe"})
         try:
-            published = SignedDirectory.parse(canonical_json(answer))
+            published = SignedDirectory.from_bytes(canonical_json(answer))
             approval = appraise(published.evidence, self._policy, now_ms)
         except (MalformedError, EvidenceError, PolicyError) as error:
             raise FatalError(Fatal.KEY_BROKER_UNTRUSTED) from error
         return VerifiedKeyBroker(
-            signing_key=approval.claims.bound.signing_key, until_ms=approval.valid_until_ms
+            signing_key=approval.claims.bound.signing_key, valid_until_ms=approval.valid_until_ms
         )
 
     def enroll(self, keybroker: VerifiedKeyBroker) -> Grant:
@@ -98,19 +98,19 @@ class Enrollment:
     def newer(self, document: bytes, keybroker: VerifiedKeyBroker, version: int) -> bool:
         """Whether a published directory is another than the grant's, or of another key broker."""
         try:
-            published = SignedDirectory.parse(document)
+            published = SignedDirectory.from_bytes(document)
             domain = self._identity.deployment.tee.domain
-            directory = published.verify(keybroker.signing_key, domain)
+            directory = published.verify_signature(keybroker.signing_key, domain)
         except (MalformedError, EvidenceError):
             return True
         return directory.version > version
 
     def _pin(self, grant: Grant) -> None:
         """Refuse what a key broker with an older state, or none, would grant."""
-        history, version = self._seen or (grant.history, 0)
-        if grant.history != history or grant.directory_version < version:
+        log_id, version = self._seen or (grant.log_id, 0)
+        if grant.log_id != log_id or grant.directory_version < version:
             raise FatalError(Fatal.KEY_BROKER_ROLLED_BACK)
-        self._seen = grant.history, grant.directory_version
+        self._seen = grant.log_id, grant.directory_version
 
     def _ask(self, request: dict[str, object]) -> dict[str, object]:
         answer = self._host.ask_key_broker(request)

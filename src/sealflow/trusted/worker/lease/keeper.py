@@ -77,7 +77,7 @@ class LeaseKeeper:
             self._changed.notify_all()
         self._host.close()
 
-    def run(self) -> None:
+    def keep_lease(self) -> None:
         """Keep the lease until closed."""
         backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while not self._closed:
@@ -119,7 +119,7 @@ class LeaseKeeper:
     def _load(self, package: bytearray, model: GrantedModel) -> bool:
         domain = self._identity.deployment.tee.domain
         try:
-            served = self._loading.load(
+            served = self._loading.load_package(
                 package, model.digest, model.signer, model.content_key, domain
             )
         except (BundleError, MemoryError):
@@ -156,7 +156,7 @@ class LeaseKeeper:
         """Return when the lease is half over, or something else is published."""
         self._journal.record(Event.ENROLLED, directory_version=grant.directory_version)
         now_ms = self._clock.now_ms
-        due_ms = min(now_ms + (grant.lease_ms - now_ms) // 2, keybroker.until_ms)
+        due_ms = min(now_ms + (grant.lease_ms - now_ms) // 2, keybroker.valid_until_ms)
         seen = b""
         while True:
             with self._changed:

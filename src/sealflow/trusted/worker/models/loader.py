@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.openinfer.ndarray import from_numpy
-from sealflow.package.container import read_package
+from sealflow.package.container import UnverifiedPackage
 from sealflow.package.manifest import ModelFormat, parse_labels
 from sealflow.trusted.worker.models.images import ImagePreparation
 from sealflow.trusted.worker.models.inputs import prepare
@@ -111,7 +111,7 @@ class ModelLoader:
         self._max_pixels = max_pixels
         self._runtimes: dict[RuntimeName, Runtime] = {}
 
-    def load(
+    def load_package(
         self, package: bytearray, digest: str, signer: str, content_key: bytes, domain: TrustDomain
     ) -> ServedModel:
         """Verify a package, open it, build its model and run every batch size once.
@@ -121,7 +121,7 @@ class ModelLoader:
         Raises: BundleError, also when it does not open.
         """
         try:
-            verified = read_package(package).verify(signer, digest=digest)
+            verified = UnverifiedPackage.from_bytes(package).verify(signer, digest=digest)
             files = verified.open_files(content_key, domain)
         except OpenError as error:
             msg = "package: it does not open with the granted key"
@@ -144,7 +144,7 @@ class ModelLoader:
         labels = parse_labels(files[manifest.labels]) if manifest.labels is not None else ()
         _check_labels(manifest, labels)
         name, runtime = self._choose(manifest.format)
-        model = runtime.load(manifest, files)
+        model = runtime.load_model(manifest, files)
         warm_up(model, manifest, max_rows)
         return ServedModel(
             manifest=manifest,

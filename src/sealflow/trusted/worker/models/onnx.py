@@ -78,7 +78,7 @@ class OnnxRuntime:
         )
         self._options = options
 
-    def load(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OnnxModel:
+    def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OnnxModel:
         """Build a session of an ONNX file.
 
         Raises: BundleError.

@@ -58,7 +58,7 @@ class OpenVino:
             "INFERENCE_PRECISION_HINT": "f32",
         }
 
-    def load(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OpenVinoModel:
+    def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OpenVinoModel:
         """Compile a model.
 
         Raises: BundleError.

@@ -35,7 +35,7 @@ class Model(Protocol):
 class Runtime(Protocol):
     """Makes models; everything of one library lives behind it."""
 
-    def load(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> Model:
+    def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> Model:
         """Build a model of a package's files, which must have been verified.
 
         Raises: BundleError when it does not load or does not fit its manifest.

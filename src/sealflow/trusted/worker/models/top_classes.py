@@ -39,7 +39,9 @@ def top_classes(
             raise ModelError(msg)
         for index in _best(values, kept):
             label = labels[index] if index < len(labels) else ""
-            elements.append(TopClass(score=float(values[index]), index=index, label=label).encode())
+            elements.append(
+                TopClass(score=float(values[index]), index=index, label=label).to_bytes()
+            )
     return Tensor.of_bytes(name, elements, (*scores.shape[:-1], kept))
 
 

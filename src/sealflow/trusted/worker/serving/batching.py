@@ -106,7 +106,7 @@ class BatchQueue:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self) -> list[Job] | None:
+    def take_batch(self) -> list[Job] | None:
         """Wait for jobs and give what makes the next batch; None when closed and empty."""
         with self._changed:
             while not self._groups:

@@ -23,7 +23,7 @@ from sealflow.seal.exchange import IncomingCall, open_request
 from sealflow.trusted.worker.serving.arrivals import EnvelopeBatch, ServingUpdate
 from sealflow.trusted.worker.serving.batching import NO_MEMORY, Job
 from sealflow.trusted.worker.serving.keyring import Keyring
-from sealflow.wire.envelope import decode, encode_refusal
+from sealflow.wire.envelope import Envelope, encode_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealflow.trusted.worker.serving.batching import BatchQueue
     from sealflow.trusted.worker.serving.keyring import HeldKey
     from sealflow.trusted.worker.serving.runner import ReplySender
-    from sealflow.wire.envelope import Envelope, RequestHeader
+    from sealflow.wire.envelope import RequestHeader
     from sealflow.wire.ids import ModelRef, RequestId
 
 
@@ -65,7 +65,7 @@ class RequestOpener:
         self._keys = Keyring(replay_capacity)
         self._models: Mapping[ModelRef, ServedModel] = {}
 
-    def run(self) -> None:
+    def open_requests(self) -> None:
         """Work until the arrivals end, then say so to whoever takes the jobs."""
         while (message := self._arrivals.next()) is not None:
             self.handle(message)
@@ -93,7 +93,7 @@ class RequestOpener:
     def _refusal_or_job(self, slot: int, data: memoryview, now_ms: int) -> bytes | None:
         request_id: RequestId | None = None
         try:
-            envelope = decode(data, max_body_bytes=self._max_body_bytes)
+            envelope = Envelope.from_bytes(data, max_body_bytes=self._max_body_bytes)
             header = envelope.request_header
             request_id = header.request_id
             held, model = self._admit(envelope, header, now_ms)

@@ -105,14 +105,14 @@ class BatchRunner:
         self._replies = replies
         self._max_body_bytes = max_body_bytes
 
-    def run(self) -> None:
+    def run_batches(self) -> None:
         """Work until the jobs are closed and done."""
         while self.answer_next():
             pass
 
     def answer_next(self) -> bool:
         """Answer the next batch, once there is one; False when the jobs are closed and done."""
-        batch = self._jobs.take()
+        batch = self._jobs.take_batch()
         if batch is not None:
             self._replies.send(self._answers(batch))
         return batch is not None

@@ -16,7 +16,7 @@ from sealflow.errors import ConfigError, RefusalCode, UnavailableError
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.host.engine.flink.settings import FlinkInstall, FlinkJob, TlsStores
 from sealflow.host.engine.metrics import EngineMetrics
-from sealflow.host.settings import load
+from sealflow.host.settings import load_settings
 from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, FlinkTls, check_rsa, client_tls
 from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import make, read_tree, write_tree
@@ -70,7 +70,7 @@ def test_jobs_that_cannot_work(tmp_path: Path, setting: str, says: str) -> None:
     path = tmp_path / "job.toml"
     path.write_text(setting)
     with pytest.raises(ConfigError, match=says) as caught:
-        load(path, FlinkJob)
+        load_settings(path, FlinkJob)
     assert str(path) in str(caught.value)
 
 

@@ -58,9 +58,9 @@ def test_a_worker_serves_what_it_is_granted() -> None:
 
 
 def _directory_keys(host: Host) -> set[str]:
-    signed = SignedDirectory.parse(host.document)
+    signed = SignedDirectory.from_bytes(host.document)
     public = host.broker_identity.signing.public_key().public_bytes_raw()
-    directory = signed.verify(public, _made().deployment.tee.domain)
+    directory = signed.verify_signature(public, _made().deployment.tee.domain)
     return {key.kid for key in directory.keys}
 
 
@@ -273,11 +273,11 @@ def test_closing_ends_the_conversation() -> None:
     """A worker whose host is gone stops asking, also in the middle."""
     host = Host(_made())
     host.messages.close()
-    host.keeping.run()
+    host.keeping.keep_lease()
     assert host.events == []
     closed = Host(_made())
     closed.keeping.close()
-    closed.keeping.run()
+    closed.keeping.keep_lease()
     assert closed.frames == []
 
 
@@ -287,7 +287,7 @@ def test_news_are_told_from_noise() -> None:
     worker = identity(_made(), Role.WORKER)
     enrollment = Enrollment(worker, HostRequests(host))  # type: ignore[arg-type]
     signing_key = host.broker_identity.signing.public_key().public_bytes_raw()
-    keybroker = VerifiedKeyBroker(signing_key=signing_key, until_ms=NOW_MS)
+    keybroker = VerifiedKeyBroker(signing_key=signing_key, valid_until_ms=NOW_MS)
     version = 1
     assert not enrollment.newer(host.document, keybroker, version)
     assert enrollment.newer(host.document, keybroker, version - 1)

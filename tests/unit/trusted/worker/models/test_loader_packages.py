@@ -28,7 +28,9 @@ def _tiny() -> Packed:
 def test_the_package_is_emptied_once_it_was_read() -> None:
     """The ciphertext does not stay beside the model."""
     package = bytearray(_tiny().package)
-    loader().load(package, _tiny().digest, SIGNER, _tiny().content_key, TrustDomain.SIMULATED)
+    loader().load_package(
+        package, _tiny().digest, SIGNER, _tiny().content_key, TrustDomain.SIMULATED
+    )
     assert not package
 
 
@@ -42,7 +44,7 @@ def _refused(reason: str, **changes: Any) -> None:
         **changes,
     }
     with pytest.raises(BundleError, match=reason) as caught:
-        loader().load(**granted)
+        loader().load_package(**granted)
     assert caught.value.code == "bundle"
 
 

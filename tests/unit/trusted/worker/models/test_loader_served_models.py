@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sealflow.errors import InvalidInputError, ModelError
-from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass, parse_class
+from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ClassificationPostprocessing, ImagePreprocessing
@@ -160,7 +160,7 @@ def _top(model: ServedModel, scores: NDArray[Any], output: str = "y") -> list[To
     asked = RequestedOutput(name=output, parameters={"classification": 2})
     request = InferRequest(inputs=(from_numpy("x", scores),), outputs=(asked,))
     (tensor,) = model.tensors(request, {output: scores})
-    return [parse_class(element) for element in tensor.elements()]
+    return [TopClass.from_bytes(element) for element in tensor.elements()]
 
 
 def test_top_classes_follow_the_recipe() -> None:
@@ -219,7 +219,7 @@ def test_photographs_are_recognised(runtime: RuntimeName, photos: dict[str, Any]
     logits = [model.run({"images": row[None]}, ["logits"])[0] for row in inputs["images"]]
     (tensor,) = model.tensors(request, {"logits": np.concatenate(logits)})
     assert tensor.shape == (len(photos), 5)
-    best = [parse_class(element) for element in tensor.elements()[::5]]
+    best = [TopClass.from_bytes(element) for element in tensor.elements()[::5]]
     assert [{"index": each.index, "label": each.label} for each in best] == [
         found for _, found in photos.values()
     ]

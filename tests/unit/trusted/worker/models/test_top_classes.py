@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import InvalidInputError, ModelError
-from sealflow.openinfer.messages import TopClass, parse_class
+from sealflow.openinfer.messages import TopClass
 from sealflow.trusted.worker.models.top_classes import top_classes
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _top(
     scores: NDArray[Any], count: int, *, softmax: bool = False, labels: tuple[str, ...] = ()
 ) -> list[TopClass]:
     tensor = top_classes("y", scores, count, softmax=softmax, labels=labels)
-    return [parse_class(element) for element in tensor.elements()]
+    return [TopClass.from_bytes(element) for element in tensor.elements()]
 
 
 def test_the_best_come_first_with_their_labels() -> None:
@@ -54,7 +54,7 @@ def test_every_row_has_its_own_classes() -> None:
     scores = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     tensor = top_classes("y", scores, 2, softmax=False, labels=())
     assert tensor.shape == (2, 3, 2)
-    found = [parse_class(element) for element in tensor.elements()]
+    found = [TopClass.from_bytes(element) for element in tensor.elements()]
     assert [each.index for each in found] == [3, 2] * 6
     assert [each.score for each in found[::2]] == [3, 7, 11, 15, 19, 23]
 

@@ -77,7 +77,7 @@ def test_every_job_gets_exactly_its_own_rows(
         waiting.put(job(model, request, slot)[0])
         expected[slot] = values @ weights
     waiting.close()
-    while (batch := waiting.take()) is not None:
+    while (batch := waiting.take_batch()) is not None:
         assert len({each.model.digest for each in batch}) == 1
         assert len(batch) == 1 or sum(each.rows for each in batch) <= batch[0].model.max_rows
         for each, (found,) in zip(batch, run_batch(batch, ["y"]), strict=True):

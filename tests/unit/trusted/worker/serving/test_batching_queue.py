@@ -19,7 +19,7 @@ def _rest(waiting: BatchQueue) -> list[list[int]]:
     """The slots of all batches, until there are none."""
     waiting.close()
     batches = []
-    while (batch := waiting.take()) is not None:
+    while (batch := waiting.take_batch()) is not None:
         batches.append([each.slot for each in batch])
     return batches
 
@@ -74,7 +74,7 @@ def test_closing_keeps_what_waits() -> None:
     """After the close the jobs still come, then None for ever."""
     waiting = _waiting(rows_job(any_negation("a", 4), 1, slot=3))
     assert _rest(waiting) == [[3]]
-    assert waiting.take() is None
+    assert waiting.take_batch() is None
 
 
 def test_taking_waits_for_a_job() -> None:
@@ -83,7 +83,7 @@ def test_taking_waits_for_a_job() -> None:
     found: list[list[Job] | None] = []
 
     def take() -> None:
-        found.extend((waiting.take(), waiting.take()))
+        found.extend((waiting.take_batch(), waiting.take_batch()))
 
     thread = threading.Thread(target=take)
     thread.start()
@@ -121,7 +121,7 @@ def _put_and_take(waiting: BatchQueue, jobs: list[Job], *, most: int) -> None:
     thread = threading.Thread(target=put)
     thread.start()
     taken = []
-    while (batch := waiting.take()) is not None:
+    while (batch := waiting.take_batch()) is not None:
         assert len(batch) <= most
         taken.extend(batch)
     thread.join(30)
@@ -133,7 +133,7 @@ def test_waiting_for_company_ends_with_a_full_batch() -> None:
     model = any_negation("a", 4)
     waiting = _waiting(max_wait_ms=100_000)
     found: list[list[Job] | None] = []
-    thread = threading.Thread(target=lambda: found.append(waiting.take()))
+    thread = threading.Thread(target=lambda: found.append(waiting.take_batch()))
     thread.start()
     jobs = [rows_job(model, 1) for _ in range(4)]
     for each in jobs:
@@ -149,7 +149,7 @@ def test_waiting_for_company_ends_when_nothing_more_fits() -> None:
     jobs = [rows_job(model, 1) for _ in range(2)]
     for each in jobs:
         waiting.put(each)
-    assert waiting.take() == jobs
+    assert waiting.take_batch() == jobs
 
 
 def test_waiting_for_company_ends_with_the_close() -> None:
@@ -157,7 +157,7 @@ def test_waiting_for_company_ends_with_the_close() -> None:
     waiting = _waiting(max_wait_ms=100_000)
     first = rows_job(any_negation("a", 4), 1)
     found: list[list[Job] | None] = []
-    thread = threading.Thread(target=lambda: found.append(waiting.take()))
+    thread = threading.Thread(target=lambda: found.append(waiting.take_batch()))
     thread.start()
     waiting.put(first)
     waiting.close()
@@ -168,4 +168,4 @@ def test_waiting_for_company_ends_with_the_close() -> None:
 def test_waiting_for_company_ends_in_time() -> None:
     """Who gets no company goes alone."""
     first = rows_job(any_negation("a", 4), 1)
-    assert _waiting(first, max_wait_ms=1).take() == [first]
+    assert _waiting(first, max_wait_ms=1).take_batch() == [first]

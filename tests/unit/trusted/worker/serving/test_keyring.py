@@ -9,7 +9,7 @@ from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import OutgoingCall, Session, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey, Keyring
-from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
 from sealflow.wire.ids import ModelRef, new_request_id
 
 MODEL = ModelRef(name="m", version="1")
@@ -27,7 +27,7 @@ def _call(key: HeldEpochKey) -> OutgoingCall:
 
 
 def _open(keyring: Keyring, call: OutgoingCall) -> None:
-    envelope = decode(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+    envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     held = keyring.get(envelope.request_header.key_id)
     assert held is not None
     open_request(envelope, held.key.opening, keyring.secrets)
@@ -120,7 +120,7 @@ def test_what_does_not_open_leaves_no_secret() -> None:
     keyring, key, other = Keyring(10), _key(FOREVER), _key(FOREVER)
     keyring.replace([key], lease_ms=FOREVER)
     call = _call(other)
-    envelope = decode(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+    envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     with pytest.raises(OpenError):
         open_request(envelope, key.opening, keyring.secrets)
     assert len(keyring.secrets) == 0

@@ -12,7 +12,7 @@ from sealflow.seal.exchange import Session
 from sealflow.seal.keys import Suite
 from sealflow.trusted.worker.serving.arrivals import ClockTick, ServingUpdate
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
-from sealflow.wire.envelope import Kind, RefusalHeader, RequestHeader, decode, encode_start
+from sealflow.wire.envelope import Envelope, Kind, RefusalHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
 from tests.support.models.served_models import sealed
 from tests.support.trusted.worker import (
@@ -57,7 +57,7 @@ def _crafted(
         **{**settings, **header},
     )
     body = bytes(200)
-    start = encode_start(Kind.REQUEST, suite, whole.encode(), SESSION.key_blob, len(body))
+    start = encode_start(Kind.REQUEST, suite, whole.to_bytes(), SESSION.key_blob, len(body))
     return start + SESSION.key_blob + body
 
 
@@ -84,7 +84,7 @@ def test_the_first_failure_is_the_one_answered(first: int) -> None:
     outside = Worker().serve(model).send(genuine.envelope, bad).finish()
     assert values_of(outside.response(0, genuine)) == [[-1, -2, -3, -4]]
     assert outside.refusal(1) is FAILURES[first][0]
-    header = decode(outside.replies[1], max_body_bytes=0).header
+    header = Envelope.from_bytes(outside.replies[1], max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     assert header.request_id == genuine.request_id
 
@@ -112,7 +112,7 @@ def test_what_is_no_envelope_is_malformed(cut: int) -> None:
     call = a_call(model)
     outside = Worker().serve(model).send(call.envelope[:cut], call.envelope).finish()
     assert outside.refusal(0) is RefusalCode.MALFORMED
-    header = decode(outside.replies[0], max_body_bytes=0).header
+    header = Envelope.from_bytes(outside.replies[0], max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     assert header.request_id is None
     assert values_of(outside.response(1, call)) == [[-1, -2, -3, -4]]

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealflow.errors import OpenError, RefusalCode
-from sealflow.openinfer.messages import InferRequest, RequestedOutput, parse_class
+from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.exchange import OutgoingCall, Session
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, decode
+from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.support.models import onnx_models
 from tests.support.models.served_models import example, loader, packed, sealed, served, specs
@@ -44,7 +44,7 @@ def test_a_good_request_is_answered() -> None:
     model = negation()
     call = sealed(SESSION, model, a_request(floats([[1, -2, 0, 4]]), id_="mine"))
     outside = Worker().serve(model).send(call.envelope).finish()
-    reply = decode(outside.replies[0], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+    reply = Envelope.from_bytes(outside.replies[0], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     response = outside.response(0, call)
     assert (response.model_name, response.model_version, response.id) == ("negation", "1", "mine")
     assert values_of(response) == [[-1, 2, 0, -4]]
@@ -142,7 +142,7 @@ def test_top_classes_are_given_with_labels() -> None:
     (found,) = outside.response(0, call).outputs
     (scores,) = outside.response(1, whole).outputs
     assert (found.datatype, found.shape) == (DataType.BYTES, (2, 2))
-    best = [parse_class(element) for element in found.elements()]
+    best = [TopClass.from_bytes(element) for element in found.elements()]
     expected = to_numpy(scores)
     for row in (0, 1):
         order = np.argsort(-expected[row])[:2]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sealflow.openinfer.messages import InferRequest, RequestedOutput, parse_class
+from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
@@ -125,7 +125,7 @@ def test_an_answer_that_is_no_number_is_its_own_callers_affair() -> None:
     assert outside.error(1, calls[1])[0] == "model_failed"
     for slot, index in ((0, 1), (2, 0)):
         (tensor,) = outside.response(slot, calls[slot]).outputs
-        assert [parse_class(each).index for each in tensor.elements()] == [index]
+        assert [TopClass.from_bytes(each).index for each in tensor.elements()] == [index]
 
 
 def test_no_classes_cannot_be_ranked() -> None:
