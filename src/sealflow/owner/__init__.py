@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from sealflow.owner.models.owner_key import create_owner_key as create_owner_key
     from sealflow.owner.models.owner_key import load_owner_key as load_owner_key
     from sealflow.owner.models.packing import pack_folder as pack_folder
-    from sealflow.owner.queue.client import InputQueue as InputQueue
-    from sealflow.owner.queue.client import OutputQueue as OutputQueue
     from sealflow.owner.queue.client import QueueClient as QueueClient
+    from sealflow.owner.queue.queues import InputQueue as InputQueue
+    from sealflow.owner.queue.queues import OutputQueue as OutputQueue
     from sealflow.owner.trust.policy_file import load_policy as load_policy
     from sealflow.owner.trust.policy_text import describe_policy as describe_policy
     from sealflow.owner.trust.report import TrustReport as TrustReport
@@ -107,7 +107,7 @@ _MODULES: Final = {
     "DeadlineError": "sealflow.errors",
     "EvidenceError": "sealflow.errors",
     "InferResult": "sealflow.owner.client.result",
-    "InputQueue": "sealflow.owner.queue.client",
+    "InputQueue": "sealflow.owner.queue.queues",
     "InvalidInputError": "sealflow.errors",
     "Label": "sealflow.owner.client.result",
     "MalformedError": "sealflow.errors",
@@ -116,7 +116,7 @@ _MODULES: Final = {
     "ModelRef": "sealflow.wire.ids",
     "OpenError": "sealflow.errors",
     "Outcome": "sealflow.owner.client.result",
-    "OutputQueue": "sealflow.owner.queue.client",
+    "OutputQueue": "sealflow.owner.queue.queues",
     "OwnerKey": "sealflow.owner.models.owner_key",
     "PolicyError": "sealflow.errors",
     "QueueClient": "sealflow.owner.queue.client",

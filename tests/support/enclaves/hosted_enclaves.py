@@ -158,7 +158,7 @@ class TwoEnclaves:
         package = seal_package(
             manifest, files, signing=owner.signing, sealing=owner.opening.sealing
         )
-        bound = self.session.verify_directory(self.document).report.approval.claims.bound
+        bound = self.session.verify_directory(self.document).verified.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
         publication = prepare_publication(package, owner, key)
         answer = self.ask("publish", sealed=b64encode(publication.sealed).decode())

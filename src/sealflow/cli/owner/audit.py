@@ -38,7 +38,7 @@ def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
 
     have = read_records(file) if file.exists() else []
     with connection.client() as client:
-        new = client.log(len(have))
+        new = client.fetch_log(len(have))
     audited = audit_log([*have, *new], load_policy(connection.policy))
     with file_errors(f"{file}: cannot write the log"), file.open("ab") as out:
         out.writelines(record + b"\n" for record in new)

@@ -21,8 +21,10 @@ from sealflow.errors import ConfigError, SealflowError
 from sealflow.files import file_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sealflow.cli.connection import Connection
-    from sealflow.documents.directory import Directory
+    from sealflow.documents.directory import DirectoryModel
     from sealflow.owner.client.result import InferResult
 
 
@@ -54,7 +56,7 @@ def infer(
         _keep(receipts, [])
     results: dict[Path, InferResult | SealflowError] = {}
     with connection.client() as client:
-        name = model or image_model(client.verify().directory)
+        name = model or image_model(client.verify().models)
         with progress("Inferring", len(images), quiet=as_json) as advance:
             for outcome in client.infer_many(
                 name, images, top_k=top_k, timeout_s=timeout_s, receipt=receipts is not None
@@ -78,12 +80,12 @@ def infer(
             raise failed
 
 
-def image_model(directory: Directory) -> str:
+def image_model(models: Iterable[DirectoryModel]) -> str:
     """Find the one model that takes images.
 
     Raises: ConfigError when there is none, or more than one.
     """
-    names = sorted({model.name for model in directory.models if model.image is not None})
+    names = sorted({model.name for model in models if model.image is not None})
     if len(names) != 1:
         served = ", ".join(names) or "none: publish one with `sealflow model publish`"
         raise ConfigError(f"say which model with -m; models that take images: {served}")

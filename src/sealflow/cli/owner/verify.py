@@ -123,27 +123,26 @@ def _print_refusal(url: str, error: VerificationError) -> None:
 
 
 def _print(connection: Connection, report: TrustReport) -> None:
-    from sealflow.clock import now_ms, utc_text
-    from sealflow.owner.trust.trust_text import NOT_PROVED, proven_facts, visibility
+    from sealflow.clock import utc_text
 
     show_simulation(simulated=report.simulated)
     word, colour = ("SIMULATION ONLY", "yellow") if report.simulated else ("VERIFIED", "green")
     click.secho(f"{word}  {connection.url}", fg=colour, bold=True)
     click.echo(
-        f"deployment {report.approval.claims.bound.deployment}, by the policy {connection.policy}, "
+        f"deployment {report.deployment}, by the policy {connection.policy}, "
         f"valid until {utc_text(report.valid_until_ms)}"
     )
     who = _table("who can see your data", "", "why")
-    for sight in visibility(simulated=report.simulated):
+    for sight in report.visibility:
         who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
     proved = _table("proved", "what, and by what")
-    for fact in proven_facts(report.approval.claims, report.directory, now_ms()):
+    for fact in report.proven_facts():
         proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
     open_ends = _table("not proved", "why")
-    for what, why in NOT_PROVED:
+    for what, why in report.not_proved:
         open_ends.add_row(what, why)
     models = _table("model", "takes", "gives", "package")
-    for model in report.directory.models:
+    for model in report.models:
         models.add_row(
             f"{model.name}:{model.version}" + (" (default)" if model.default else ""),
             "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.inputs),

@@ -1,7 +1,7 @@
 """Owner: a trust report in words: who can see the data, what was proved, what was not.
 
 Pure: the same claims and time give the same words. Words for people; for machines see
-`TrustReport.as_json`.
+`TrustReport.to_json`.
 """
 
 from __future__ import annotations

@@ -214,8 +214,8 @@ def test_log_without_end(
     script = "for n = 0, 59 do redis.call('XADD', KEYS[1], n .. '-1', 'e', 'x') end return 1"
     streams.run_script(script, [KEYS.log], [])
     with pytest.raises(UnavailableError, match="has no end"):
-        client.log()
+        client.fetch_log()
     monkeypatch.setattr(gateway_api, "MAX_LOG_RECORDS", 60)
-    assert len(client.log()) == 60
+    assert len(client.fetch_log()) == 60
     streams.delete(KEYS.log)
     streams.close()

@@ -44,11 +44,11 @@ def _adopt(session: ServiceSession, document: bytes, records: list[bytes] | None
 
 
 def _refused(code: str, session: ServiceSession, document: bytes, **kwargs: list[bytes]) -> None:
-    before = session.report
+    before = session.verified
     with pytest.raises(EvidenceError) as caught:
         _adopt(session, document, **kwargs)
     assert caught.value.code == code
-    assert session.report is before
+    assert session.verified is before
 
 
 def test_older_directories_are_refused_over_a_restart(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_skipped_versions_are_linked_by_the_log() -> None:
         session = _session()
         _adopt(session, documents[start])
         _adopt(session, documents[-1], broker.records)
-        assert session.report is not None
-        assert session.report.directory.version == len(documents)
+        assert session.verified is not None
+        assert session.verified.directory.version == len(documents)
     session = _session()
     _adopt(session, documents[0])
     damaged = list(broker.records)
