@@ -131,7 +131,16 @@ class PinnedDirectory:
 
     def to_bytes(self) -> bytes:
         """Write what the file holds."""
-        return canonical_json({name: getattr(self, name) for name in _KEYS}) + b"\n"
+        value: dict[str, object] = {
+            "deployment": self.deployment,
+            "manifest_digest": self.manifest_digest,
+            "history": self.log_id,
+            "version": self.version,
+            "digest": self.digest,
+            "log_number": self.log_number,
+            "log_digest": self.log_digest,
+        }
+        return canonical_json(value) + b"\n"
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:

@@ -183,7 +183,7 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.identity.identity import create_identity
-deployment = Deployment.parse({made.deployment.to_bytes()!r})
+deployment = Deployment.from_bytes({made.deployment.to_bytes()!r})
 try:
     key = Ed25519PrivateKey.generate()
     create_identity(Role.WORKER, deployment, b"{{}}", key, lambda want: b"")
