@@ -57,12 +57,7 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
     """Check FILE offline: chain, signatures, and the evidence of who wrote it."""
     audited = audited_file(file, policy)
     if pin is not None:
-        from sealflow.owner.trust.pin import DirectoryPin
-
-        pinned = DirectoryPin(pin).pin
-        if pinned is None:
-            raise ConfigError(f"{pin}: there is no pin")
-        audited.require_pinned(pinned)
+        audited.require_pinned(pin)
     facts = {
         "verified": True,
         "simulated": audited.simulated,

@@ -47,7 +47,7 @@ def check_policy(file: Path, *, as_json: bool) -> None:
     from sealflow.owner.trust.policy_text import describe_policy
 
     found = load_policy_file(file)
-    lines = describe_policy(found)
+    lines = describe_policy(found.keybroker, found.worker)
     if as_json:
         print_json(
             {

@@ -158,7 +158,7 @@ def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
     _adopt(_session(path), documents[2])
     pin = PinnedDirectory.from_bytes(path.read_bytes())
     log = broker.log()
-    log.require_pinned(pin)
+    log.require_pinned(path)
     for wrong in (
         replace(pin, digest="0" * 64),
         replace(pin, log_digest="0" * 64),
@@ -166,9 +166,12 @@ def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
         replace(pin, log_number=999),
         replace(pin, version=pin.version + 1),
     ):
+        path.write_bytes(wrong.to_bytes())
         with pytest.raises(EvidenceError) as caught:
-            log.require_pinned(wrong)
+            log.require_pinned(path)
         assert caught.value.code == "log_pin"
+    with pytest.raises(ConfigError, match="there is no pin"):
+        log.require_pinned(tmp_path / "absent.pin")
 
 
 def _audit_fails(code: str, records: list[bytes]) -> None:
