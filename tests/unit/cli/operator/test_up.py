@@ -1,4 +1,4 @@
-"""`sealflow init`."""
+"""`sealflow init`, which makes the files of `sealflow up` alone."""
 
 from __future__ import annotations
 
