@@ -209,6 +209,7 @@ class OutOfDateWaiver:
         reason: Why, in 1 to 200 characters.
 
     Example:
+        >>> from datetime import date
         >>> waiver = OutOfDateWaiver(until=date(2027, 1, 31), reason="new microcode is late")
         >>> waiver.to_json()["until"]
         '2027-01-31'

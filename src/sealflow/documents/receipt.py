@@ -68,7 +68,7 @@ class Receipt:
         >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
         >>> receipt = verify_receipt(proof, log).receipt
         >>> receipt.deployment, str(receipt.model)
-        ('local', 'tiny:1')
+        ('sealflow', 'tiny:1')
     """
 
     deployment: str

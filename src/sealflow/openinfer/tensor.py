@@ -93,6 +93,7 @@ class Tensor:
         MalformedError: Name, datatype, shape and data do not agree.
 
     Example:
+        >>> import struct
         >>> data = struct.pack("<4f", 1.0, 2.0, 3.0, 4.0)
         >>> row = Tensor(name="x", datatype=DataType.FP32, shape=(1, 4), data=data)
         >>> list(client.infer("tiny", tensors={"x": row}).tensors)

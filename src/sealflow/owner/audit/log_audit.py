@@ -70,8 +70,8 @@ class AuditedLog:
 
         Example:
             >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
-            >>> "worker" in {entry.body["role"] for entry in log.entries_of_kind(EntryKind.GRANT)}
-            True
+            >>> len(next(log.entries_of_kind(EntryKind.GRANT)).body["instance"])
+            32
         """
         return (entry for entry in self.entries if entry.kind is kind)
 
@@ -86,11 +86,10 @@ class AuditedLog:
             ConfigError: There is no pin file, or it cannot be read.
 
         Example:
-            >>> with Client(
-            ...     "http://127.0.0.1:8470", policy=".sealflow/client.toml", pin="client.pin"
-            ... ) as pinning:
+            >>> url, policy = "http://127.0.0.1:8470", load_policy(".sealflow/client.toml")
+            >>> with Client(url, policy=policy, pin="client.pin") as pinning:
             ...     report = pinning.verify()
-            ...     log = audit_log(pinning.fetch_log(), load_policy(".sealflow/client.toml"))
+            ...     log = audit_log(pinning.fetch_log(), policy)
             >>> log.require_pinned("client.pin")
         """
         pin = DirectoryPin(Path(path)).pin

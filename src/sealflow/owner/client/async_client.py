@@ -47,10 +47,10 @@ class AsyncClient:
         ConfigError: As `Client`.
 
     Example:
+        >>> import asyncio
+        >>> url = "http://127.0.0.1:8470"
         >>> async def classify(photo):
-        ...     async with AsyncClient(
-        ...         "http://127.0.0.1:8470", policy=".sealflow/client.toml"
-        ...     ) as client:
+        ...     async with AsyncClient(url, policy=".sealflow/client.toml") as client:
         ...         return await client.infer("efficientnet-lite0", image=photo)
         >>> print(asyncio.run(classify("cat.jpg")).top[0])
         tiger cat 0.3772

@@ -89,7 +89,7 @@ class Client:
         Example:
             >>> report = client.verify()
             >>> report.deployment, report.simulated
-            ('local', True)
+            ('sealflow', True)
         """
         from sealflow.owner.trust.report import TrustReport  # noqa: PLC0415 - loads the verifier
 
@@ -240,7 +240,8 @@ class Client:
 
         Example:
             >>> key = load_owner_key(".sealflow/owner.key")
-            >>> client.publish(pack_folder("examples/tiny", key), key) > 0
+            >>> version = client.publish(pack_folder("my-model", key), key)
+            >>> client.verify().directory_version >= version
             True
         """
         from sealflow.owner.models.publish import publish  # noqa: PLC0415 - owners of models only
@@ -263,15 +264,10 @@ class Client:
             UnavailableError: The key broker is away, or the directory does not list it in time.
 
         Example:
-            >>> digest = "a" * 64
-            >>> try:
-            ...     client.revoke(
-            ...         Revoked(kind=RevokedKind.MODEL, id=digest),
-            ...         load_owner_key(".sealflow/owner.key"),
-            ...     )
-            ... except ConfigError as error:
-            ...     print(error)
-            the key broker did not revoke it (unknown): this deployment has no such model
+            >>> leaked = Revoked(kind=RevokedKind.KEY, id=client.verify().key_ids[-1])
+            >>> version = client.revoke(leaked, load_owner_key(".sealflow/owner.key"))
+            >>> leaked in client.verify().revoked
+            True
         """
         from sealflow.owner.models.revoke import revoke  # noqa: PLC0415 - owners of models only
 

@@ -122,7 +122,7 @@ class QueueClient:
 
         Example:
             >>> queue.verify().deployment
-            'local'
+            'sealflow'
         """
         from sealflow.owner.trust.report import TrustReport  # noqa: PLC0415 - loads the verifier
 

@@ -71,7 +71,7 @@ def load_policy(policy: TrustPolicy | str | os.PathLike[str]) -> TrustPolicy:
 
     Example:
         >>> load_policy(".sealflow/client.toml").deployment
-        'local'
+        'sealflow'
     """
     if isinstance(policy, Policy | SimulationPolicy):
         return policy

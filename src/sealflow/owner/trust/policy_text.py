@@ -43,7 +43,7 @@ class PolicyLine:
 
     Example:
         >>> describe_policy(load_policy(".sealflow/client.toml"))[1]
-        PolicyLine(about='deployment', text='local', weakens=False)
+        PolicyLine(about='deployment', text='sealflow', weakens=False)
     """
 
     about: str

@@ -23,15 +23,15 @@ class TrustReport:
     Example:
         >>> report = client.verify()
         >>> print(report)
-        <SIMULATED, NOT PROTECTED: TrustReport of local: SIMULATED Intel SGX: no hardware at all>
+        <SIMULATED, NOT PROTECTED: TrustReport of sealflow: SIMULATED Intel SGX: no hardware at all>
         >>> report.simulated, report.tcb_status
         (True, 'UpToDate')
     """
 
     __slots__ = ("_verified",)
 
-    def __init__(self, verified: VerifiedService) -> None:
-        self._verified = verified
+    def __init__(self, _verified: VerifiedService) -> None:
+        self._verified = _verified
 
     def __repr__(self) -> str:
         """Show which deployment and hardware, and loudly when it is a simulation."""
