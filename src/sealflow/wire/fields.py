@@ -37,7 +37,7 @@ class Fields:
     ) -> None:
         """Accept an object with all of `required` and no other fields but `optional`."""
         if not isinstance(value, dict):
-            raise MalformedError(f"{what}: not a JSON object")
+            raise MalformedError(f"{what}: not a table or JSON object")
         require_keys(value, required, what, optional)
         self._value: dict[str, object] = value
         self._what = what

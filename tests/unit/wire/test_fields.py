@@ -83,7 +83,7 @@ def test_absent_fields() -> None:
 
 def test_the_object_itself() -> None:
     """Anything but an object, a missing and an unknown field are refused."""
-    with pytest.raises(MalformedError, match="letter: not a JSON object"):
+    with pytest.raises(MalformedError, match="letter: not a table or JSON object"):
         Fields(None, "letter", ())
     with pytest.raises(MalformedError, match="letter: missing b, unknown 'a'"):
         Fields.from_bytes(b'{"a":1}', "letter", ("b",))
