@@ -26,7 +26,7 @@ LOADING: Final = {"audio", "embed", "iframe", "img", "link", "object", "script",
 def pages() -> list[Path]:
     """Build the site; return its pages."""
     if not build_site.GENERATOR.exists():
-        pytest.skip("no .venv-site here: make tools")
+        pytest.skip("no .venv-site here: make site")
     possible = (
         shutil.which("unshare")
         and not subprocess.run(
