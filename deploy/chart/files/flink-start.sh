@@ -17,7 +17,7 @@ for side in internal rest; do
     # Checked here, as Flink reports a wrong password only in a stack trace. Java contains keytool.
     if ! said=$("$JAVA_HOME/bin/keytool" -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC -J-XX:-UsePerfData -list \
       -storetype PKCS12 -keystore "$password.p12" -storepass:file "$password" 2>&1); then
-      echo "$password.p12 does not open with the password in $password: install the Secrets of certificate and password" \
+      echo "$password.p12 does not open with the password in $password; install the Secrets of certificate and password" \
         "from the same key folder of 'sealflow keys' ($said)" >&2
       exit 1
     fi

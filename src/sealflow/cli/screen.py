@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+    from sealflow.errors import SealflowError
+
 SIMULATED: Final = "SIMULATED TEE: nothing is protected from the operator of these machines"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -36,6 +38,18 @@ def strip_control_characters(text: str) -> str:
 def print_json(value: object) -> None:
     """Print a value as JSON on one line."""
     click.echo(json.dumps(value))
+
+
+def print_error(error: SealflowError, *, as_json: bool, color: bool | None = None) -> None:
+    """Print an error and its hint to stderr, a line each; with `as_json` also as JSON to stdout.
+
+    The text may come from a peer: line breaks and control characters are left out.
+    """
+    if as_json:
+        print_json(error.to_json())
+    for line, style in ((f"error: {error}", "red"), (f"hint: {error.hint}", "yellow")):
+        shown = strip_control_characters(line).replace("\n", " ")
+        click.secho(shown, fg=style, err=True, color=color)
 
 
 def print_table(table: RenderableType) -> None:

@@ -183,18 +183,16 @@ def _inputs(
     from sealflow.cli.bench.inputs import image_inputs, tensor_inputs
     from sealflow.cli.owner.infer import image_model
 
-    directory = client.verify().directory
+    models = client.verify().models
     if not tensor:
         if not images:
             raise ConfigError("add -i with images or a folder of them, or --tensor")
-        return image_inputs(client, model or image_model(directory), images, top_k)
+        return image_inputs(client, model or image_model(models), images, top_k)
     name, _, version = (model or "").partition(":")
-    for each in directory.models:
+    for each in models:
         if each.name == name and (each.version == version if version else each.default):
             return tensor_inputs(client, each)
-    raise ConfigError(
-        f"--tensor needs -m with one of: {', '.join(m.name for m in directory.models)}"
-    )
+    raise ConfigError(f"--tensor needs -m with one of: {', '.join(m.name for m in models)}")
 
 
 def _by_queue(
