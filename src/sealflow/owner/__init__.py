@@ -1,4 +1,4 @@
-"""Owner: clients for those who own data and models. Nothing heavy is loaded before it is used.
+"""Owner: clients for owners of data and models. Libraries are imported when they are first used.
 
 Its words: client, model, trust, audit, as its rooms. May import `streams`, `files`, `clock`,
 `backoff` and the core.
@@ -223,7 +223,7 @@ _MODULES: Final = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for.
+    """Import a public name at its first use.
 
     Raises: ImportError that says which extra to install, when a library is missing.
     """

@@ -1,4 +1,4 @@
-"""Whom a client trusts: policy files, verified directories, the pin on disk, the report in words.
+"""Owner: verification of a service: policy files, directories, the pin on disk, the trust report.
 
 Its words: policy, report, pin, session. May import `owner.http` and the core.
 """

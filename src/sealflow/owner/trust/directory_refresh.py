@@ -1,4 +1,4 @@
-"""Owner: fetch the directory and what of the log links it to the one before, as steps. Sans-I/O."""
+"""Owner: steps that fetch the directory and the log records since the pinned one. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REFRESH_TIMEOUT_S: Final = 30.0
 MAX_STALE_S: Final = 3.0
 APPEAR_S: Final = 30.0
-"""How long a directory that the key broker announced may take to come out at a gateway."""
+"""Time limit for a gateway to serve a directory version that the key broker has announced."""
 MAX_LINKS: Final = 20_000
 _STALE_PAUSE_S: Final = 0.5
 
@@ -27,9 +27,10 @@ _STALE_PAUSE_S: Final = 0.5
 def refresh(
     session: ServiceSession, *, timeout_s: float = REFRESH_TIMEOUT_S
 ) -> Steps[VerifiedService]:
-    """Fetch the published directory and verify it; one that is older than the last is asked anew.
+    """Fetch and verify the published directory, and return the verified service.
 
-    `timeout_s`: for all of it.
+    A directory older than the pinned one is fetched again for up to `MAX_STALE_S`. `timeout_s`:
+    time limit for everything.
 
     Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
     """
@@ -44,23 +45,23 @@ def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
         try:
             return session.accept(candidate, records)
         except EvidenceError as error:
-            # Gateways keep the directory for a second: another one may have shown a newer.
+            # Gateways cache the directory for 1 s, so another gateway may have served a newer one.
             if error.code != "directory_rollback" or time.monotonic() >= until:
                 raise
         yield Sleep(_STALE_PAUSE_S)
 
 
 def _fetch_directory(session: ServiceSession) -> Steps[CandidateDirectory]:
-    answer = yield from send(
+    response = yield from send(
         HttpRequest(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S)
     )
-    if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise unavailable("the directory is not available", answer)
-    return session.verify_directory(answer.body)
+    if response.status != 200:  # noqa: PLR2004 - HTTP
+        raise unavailable("the directory is not available", response)
+    return session.verify_directory(response.body)
 
 
 def _fetch_links(gap: LogGap | None) -> Steps[list[bytes]]:
-    """Fetch the part of the log that links two directories; nothing when it is not available."""
+    """Return the log records in a gap, as far as the gateway has them."""
     if gap is None or gap.until - gap.after > MAX_LINKS:
         return []
     records: list[bytes] = []
@@ -74,7 +75,7 @@ def _fetch_links(gap: LogGap | None) -> Steps[list[bytes]]:
 
 
 def ensure_verified(session: ServiceSession) -> Steps[None]:
-    """Refresh when due; go on with what is still valid when the gateway has nothing newer.
+    """Fetch a newer directory if one is due. If none is available, keep one that is still valid.
 
     Raises: as `refresh`.
     """

@@ -1,9 +1,10 @@
-"""Owner: the newest directory that was accepted, remembered on disk, and the way to a newer one.
+"""Owner: the pin, which stores the newest accepted directory, and the check of newer directories.
 
-A pin lies in memory, or in a file that several processes share (docs/spec/directory.md, 3).
+The pin is in memory, or in a file that several processes share (docs/spec/directory.md, section 3).
 
-Hashes suffice: the new directory, whose signature was verified, names the log's newest entry, and
-that one stands for all before it. Spec: docs/spec/directory.md, section 4.
+To check the log between two directories, its hash chain suffices (section 4): the newer directory,
+whose signature was verified, names the digest of the newest log entry, which commits to all
+entries before it.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ _KEYS: Final = (
 class LogGap:
     """The range of log records between the pinned directory and a newer one.
 
-    `version`, `digest`: of the pinned directory. Numbers and digests of the log are those that the
-    two directories name: the records needed are `after` + 1 to `until`.
+    The records have the numbers `after` + 1 to `until`. `version` and `digest` are the pinned
+    directory's. `after` and `after_digest` are number and digest of the log entry that the pinned
+    directory names, `until` and `until_digest` those that the newer one names.
     """
 
     version: int
@@ -60,10 +62,11 @@ class LogGap:
 
 
 def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -> None:
-    """Check that the log leads from the pinned directory to the new one.
+    """Check that log records are a hash chain from the pinned directory to the newer one.
 
-    `records`: as served, from `gap.after` + 1 to `gap.until`.
-    Raises: EvidenceError (`directory_fork`) when it does not.
+    `records`: the unverified records `gap.after` + 1 to `gap.until`.
+
+    Raises: EvidenceError (`directory_fork`) when they are not.
     """
     previous, pinned = gap.after_digest, None
     for number, record in enumerate(records, gap.after + 1):
@@ -71,20 +74,21 @@ def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -
             text = SignedEntry.from_bytes(record).text
             entry = LogEntry.unverified_from_bytes(text)
         except MalformedError as error:
-            raise _fork("the log that was served does not parse") from error
+            raise _fork(f"log record {number} does not parse") from error
         if entry.number != number or entry.previous != previous:
-            raise _fork("the log that was served is not one chain")
+            raise _fork(f"log record {number} does not follow the one before it")
         previous = entry_digest(text, domain)
         if entry.kind is EntryKind.DIRECTORY and entry.body.get("version") == gap.version:
             pinned = entry.body.get("digest")
     if previous != gap.until_digest or pinned != gap.digest:
-        raise _fork("the log does not lead from the directory seen before to this one")
+        raise _fork("the log does not lead from the pinned directory to this one")
 
 
 def log_gap(version: int, digest: str, log: tuple[int, str], directory: Directory) -> LogGap | None:
-    """Say what is between a pinned directory and `directory`; None when it is the next, or older.
+    """Return the gap between a pinned directory and `directory`; None if it is the next, or older.
 
-    `log`: number and digest of the log's newest entry that the pinned directory names.
+    `version`, `digest`: of the pinned directory. `log`: number and digest of the log entry that it
+    names as the newest.
     """
     if directory.version <= version + 1:
         return None
@@ -101,13 +105,13 @@ def log_gap(version: int, digest: str, log: tuple[int, str], directory: Director
 def _fork(detail: str) -> EvidenceError:
     return EvidenceError(
         "directory_fork",
-        f"{detail}: two histories are being shown; do not send anything, tell the owner",
+        f"{detail}: clients are shown different logs; do not send data, and tell the owner",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedDirectory:
-    """What is remembered of a directory: enough to tell its successors from anything else."""
+    """The values of a directory by which its successors are recognized."""
 
     deployment: str
     manifest_digest: str
@@ -119,7 +123,7 @@ class PinnedDirectory:
 
     @classmethod
     def from_directory(cls, directory: Directory, payload: bytes) -> Self:
-        """Pin a verified directory. `payload`: the exact bytes that were signed."""
+        """Return the values of a verified directory. `payload`: the bytes that were signed."""
         return cls(
             deployment=directory.deployment,
             manifest_digest=directory.manifest_digest,
@@ -131,7 +135,7 @@ class PinnedDirectory:
         )
 
     def to_bytes(self) -> bytes:
-        """Write what the file holds."""
+        """Return the content of the pin file: a line of canonical JSON."""
         value: dict[str, object] = {
             "deployment": self.deployment,
             "manifest_digest": self.manifest_digest,
@@ -145,7 +149,7 @@ class PinnedDirectory:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse the content of a pin file.
 
         Raises: MalformedError.
         """
@@ -165,9 +169,11 @@ class DirectoryPin:
     """The newest directory that a client accepted. Safe to share between threads and processes."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Remember in a file, which is made when missing, or without one in memory only.
+        """Read the pin.
 
-        Raises: ConfigError when the file is there and no pin.
+        `path`: the pin file, which `accept` creates if it is missing; None for memory only.
+
+        Raises: ConfigError when the file cannot be read or is not a pin.
         """
         self._path = path
         self._lock = threading.Lock()
@@ -176,11 +182,15 @@ class DirectoryPin:
 
     @property
     def pin(self) -> PinnedDirectory | None:
-        """What is remembered; None before the first directory."""
+        """The pinned directory; None before the first one."""
         return self._pin
 
     def gap(self, directory: Directory) -> LogGap | None:
-        """What lies between the pinned directory and a later one that is not its successor."""
+        """Return the log records between the pinned directory and a later one to be checked.
+
+        None if there is no pin, if `directory` is the next version or older, or if it is of another
+        log.
+        """
         with self._lock:
             self._load()
             pin = self._pin
@@ -189,11 +199,14 @@ class DirectoryPin:
         return log_gap(pin.version, pin.digest, (pin.log_number, pin.log_digest), directory)
 
     def accept(self, directory: Directory, payload: bytes) -> Directory:
-        """Take a verified directory if it is the newest or a successor; returns it.
+        """Pin a verified directory that is the pinned one or continues it, and return it.
 
-        `payload`: the exact bytes that were signed.
-        Raises: EvidenceError for a rollback, a fork, or another history; ConfigError when the file
-        cannot be written.
+        A directory with other deployment settings (`manifest_digest`) replaces the pin without this
+        check. `payload`: the bytes that were signed.
+
+        Raises: EvidenceError for an older version (`directory_rollback`), one that does not
+            continue the pinned one (`directory_fork`) or another log (`directory_history`);
+            ConfigError when the file cannot be written.
         """
         new = PinnedDirectory.from_directory(directory, payload)
         with self._lock, self._file_locked():
@@ -227,7 +240,7 @@ class DirectoryPin:
 
     @contextmanager
     def _file_locked(self) -> Iterator[None]:
-        """Let one process at a time compare and write."""
+        """Hold an exclusive lock, so that one process at a time compares and writes the pin."""
         if self._path is None:
             yield
             return
@@ -245,14 +258,14 @@ def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> 
     if new.log_id != old.log_id:
         raise EvidenceError(
             "directory_history",
-            "the key broker began a new history: its state was lost, or is hidden; ask the owner, "
-            "and delete the pin only if this was meant",
+            "the key broker has begun a new log: its state was lost, or is withheld; ask the "
+            "owner, and delete the pin only if this was intended",
         )
     if new.version < old.version:
         raise EvidenceError(
             "directory_rollback",
-            f"version {new.version} is older than {old.version}, seen before: the operator serves "
-            "an old directory; ask it to serve the current one",
+            f"version {new.version} is older than the pinned {old.version}: the operator serves an "
+            "old directory; ask it to serve the current one",
         )
     forked = (
         new.digest != old.digest
@@ -263,6 +276,6 @@ def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> 
     if forked:
         raise EvidenceError(
             "directory_fork",
-            f"version {new.version} does not continue the history seen before: two directories are "
-            "being shown; do not send anything, tell the owner",
+            f"version {new.version} does not continue the pinned {old.version}: clients are shown "
+            "different directories; do not send data, and tell the owner",
         )

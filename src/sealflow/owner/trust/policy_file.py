@@ -1,4 +1,7 @@
-"""Owner: policies in TOML files, of clients and of model owners. Reference: policy-files.md."""
+"""Owner: reads and writes the policy files of clients and model owners, in TOML.
+
+Reference: docs/reference/policy-files.md.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,10 @@ Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
-    """What one file demands: of the key broker, and, of an owner, of workers that get its models.
+    """The content of a policy file.
 
-    `worker`: None leaves workers to the deployment's own settings.
+    `keybroker`: the policy for the key broker. `worker`: what workers must prove to get a model
+    owner's models, beyond the deployment's settings; None for nothing more.
     """
 
     keybroker: TrustPolicy
@@ -48,12 +52,12 @@ class PolicyFile:
 
     @property
     def simulated(self) -> bool:
-        """Whether it accepts a simulation, which protects nothing."""
+        """Whether the policy is for a simulated TEE, which protects nothing."""
         return isinstance(self.keybroker, SimulationPolicy)
 
     @property
     def digest(self) -> str:
-        """The name of what clients demand in logs and reports."""
+        """The digest of the key broker's policy, which logs and reports name."""
         return policy_digest(self.keybroker)
 
 
@@ -79,7 +83,7 @@ def load_policy(policy: TrustPolicy | str | os.PathLike[str]) -> TrustPolicy:
 
 
 def load_policy_file(path: Path) -> PolicyFile:
-    """Read a TOML file.
+    """Read a policy file.
 
     Raises: ConfigError that names file and key.
     """
@@ -90,19 +94,19 @@ def load_policy_file(path: Path) -> PolicyFile:
         return parse_policy(tomllib.loads(text.decode()))
     except FileNotFoundError as error:
         raise ConfigError(
-            f"no policy at {path}: get it from the owner of the service, or name the one that "
-            "`sealflow up` wrote with --policy"
+            f"there is no policy at {path}: get it from the owner of the service, or name one "
+            "with --policy (`sealflow up` writes client.toml)"
         ) from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        raise ConfigError(f"{path} is not TOML: {error}") from error
     except MalformedError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
 def write_policy(path: Path, policy: TrustPolicy) -> None:
-    """Write the policy file that `load_policy` reads.
+    """Write a policy file that `load_policy` can read.
 
     Raises: ConfigError.
     """
@@ -116,15 +120,15 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     whole["keybroker"] = policy.requirements.to_json()
-    lines = ["# What clients of this deployment demand of it before they send anything."]
+    lines = ["# The policy by which clients verify this deployment before they send data."]
     if isinstance(policy, SimulationPolicy):
-        lines.append("# A simulated TEE: nothing is protected from whoever runs the machines.")
+        lines.append("# A simulated TEE: nothing is protected from the operator of the machines.")
     with file_errors(f"{path}: cannot write the policy"):
         write_file(path, "\n".join([*lines, *table_lines(whole), ""]).encode(), mode=0o666)
 
 
 def parse_policy(table: dict[str, object]) -> PolicyFile:
-    """Read what a policy file holds.
+    """Parse the TOML table of a policy file.
 
     Raises: MalformedError.
     """
@@ -132,14 +136,14 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     try:
         tee = Tee(table["tee"])  # type: ignore[arg-type]  # any object may be asked for
     except ValueError as error:
-        raise MalformedError(f"policy: tee is none of {', '.join(Tee)}") from error
+        raise MalformedError(f"policy: tee is not one of {', '.join(Tee)}") from error
     deployment, digest = parse_name(table["deployment"]), parse_digest(table["manifest_digest"])
     requirements = Requirements.from_json(table["keybroker"], "policy: keybroker")
     models = _models(table.get("models", {}))
     root = table.get("insecure_simulated_root")
     if (tee is Tee.SIMULATED) != (root is not None):
         raise MalformedError(
-            'policy: insecure_simulated_root belongs to tee = "simulated", and only to it'
+            'policy: insecure_simulated_root is required for tee = "simulated", and only for it'
         )
     worker = None
     if "worker" in table:

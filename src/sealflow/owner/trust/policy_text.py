@@ -1,4 +1,4 @@
-"""Owner, pure: a policy in words. Each line says what is demanded, or what is left open."""
+"""Owner, pure: describes a policy in words, a line for each demand or omission."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _TEES: Final = {
     Tee.SGX: "An SGX enclave on Intel hardware, in production mode.",
-    Tee.TDX: "A TDX trust domain on Intel hardware, in production mode.",
+    Tee.TDX: "A TDX guest (TD) on Intel hardware, in production mode.",
     Tee.SNP: "An SEV-SNP guest on AMD hardware, without debugging and migration.",
     Tee.SIMULATED: (
-        "A SIMULATED TEE: nothing is protected from whoever runs the machines. For trials only."
+        "A SIMULATED TEE: nothing is protected from the operator of the machines. For trials only."
     ),
 }
 _CODE: Final = {
@@ -78,7 +78,7 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
         ]
         lines.append(PolicyLine(about="other models", text="none"))
     else:
-        lines.append(PolicyLine(about="models", text="whatever the deployment's owners publish"))
+        lines.append(PolicyLine(about="models", text="any that the deployment's owners publish"))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if worker is not None:
         lines += _requirements("workers", policy.tee, worker)
@@ -100,7 +100,7 @@ def _requirements(who: str, tee: Tee, wanted: Requirements) -> Iterator[PolicyLi
 
 def _code(tee: Tee, wanted: Requirements) -> Iterator[tuple[str, str, bool]]:
     if wanted.insecure_signer_only:
-        yield "code", "any code of the signers below, also code unknown today", True
+        yield "code", "any code of the signers below, also future code", True
     else:
         yield _CODE[tee], _either(wanted.measurements), False
     if wanted.signers:
@@ -120,7 +120,7 @@ def _intel(wanted: Requirements) -> Iterator[tuple[str, str, bool]]:
         yield "advisories", f"may be open: {_and(wanted.advisories)}", True
     exception = wanted.insecure_out_of_date
     if exception is not None:
-        text = f"OutOfDate too until {exception.until}, if not over 30 days ahead: "
+        text = f"also OutOfDate until {exception.until}, at most 30 days from now: "
         yield "exception", text + exception.reason, True
     if wanted.min_tcb_evaluation:
         yield "TCB evaluation", f"number {wanted.min_tcb_evaluation} or later", False
@@ -130,7 +130,7 @@ def _tdx(wanted: TdxRequirements) -> Iterator[tuple[str, str, bool]]:
     for name in TDX_REGISTERS:
         if name in wanted.insecure_unchecked_registers:
             what = "firmware, kernel or command line" if name in RTMRS else "the host's settings"
-            yield name, f"anything: {what} may be anybody's", True
+            yield name, f"any value: {what} are not checked", True
         else:
             yield name, _either(wanted.registers.get(name) or {"zero"}), False
 
@@ -141,11 +141,11 @@ def _snp(wanted: SnpRequirements) -> Iterator[tuple[str, str, bool]]:
         text = ", ".join(f"{name} {svn}" for name, svn in parts.items())
         yield "firmware", f"at least {text}, reported and committed", False
     else:
-        yield "firmware", "any version, also with known holes: set snp.min_tcb", True
+        yield "firmware", "any version, also with known vulnerabilities: set snp.min_tcb", True
     yield "host data", _either(wanted.host_data or {"zero"}), False
     yield "privilege level", f"VMPL {wanted.vmpl}", False
     if wanted.insecure_no_revocations:
-        yield "revocations", "nobody asks AMD whether a key is revoked", True
+        yield "revocations", "not checked: a key that AMD revoked is accepted", True
 
 
 def _either(values: Collection[str]) -> str:

@@ -1,6 +1,7 @@
-"""Owner: what a client knows to be true of a service, and the only way to seal a request to it.
+"""Owner: the verified state of a service, and sealing of requests to its keys.
 
-Sans-I/O: directories come in as bytes from anywhere, envelopes go out as bytes to anywhere.
+Requests can be sealed only to keys of a verified directory. Sans-I/O: directories come in as bytes
+and envelopes go out as bytes.
 """
 
 from __future__ import annotations
@@ -31,16 +32,20 @@ if TYPE_CHECKING:
     from sealflow.seal.exchange import OutgoingCall
 
 _REFRESH_AT: Final = 2 / 3
-"""The part of a directory's life after which a newer one is looked for."""
+"""The part of a directory's lifetime after which a newer directory is fetched."""
 _RETRY_REFRESH_MS: Final = 5_000
 SESSION_REQUESTS: Final = 2**20
 SESSION_MS: Final = 15 * 60_000
-"""A sealing session is over after so many requests or so long: the host can link those of one."""
+"""The limits of a sealing session, as the host can link the requests of one session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateDirectory:
-    """A verified directory that is not in use yet. `gap`: what it skips after the pinned one."""
+    """A verified directory that is not in use yet.
+
+    `payload`: the bytes that were signed. `gap`: the log records between the pinned directory and
+    this one; None if there is nothing to check.
+    """
 
     verified: VerifiedService
     payload: bytes = field(repr=False)
@@ -48,15 +53,17 @@ class CandidateDirectory:
 
 
 class ServiceSession:
-    """Verifies directories, pins them, and seals requests to the current key. Thread-safe."""
+    """The verified directory of a service, its pin, and the sealing session. Thread-safe."""
 
     def __init__(
         self, policy: TrustPolicy, *, pin: Path | None = None, clock_ms: Callable[[], int] = now_ms
     ) -> None:
-        """Trust what `policy` accepts, judged at the time of `clock_ms`.
+        """Read the pin; nothing is verified yet.
 
-        `pin`: a file that remembers the newest directory over restarts; see `DirectoryPin`.
-        Raises: ConfigError.
+        `policy`: for the key broker. `pin`: the file that stores the newest accepted directory;
+        None for memory only (see `DirectoryPin`). `clock_ms`: returns Unix milliseconds.
+
+        Raises: ConfigError when the pin file cannot be read.
         """
         self._policy = policy
         self._clock_ms = clock_ms
@@ -70,11 +77,11 @@ class ServiceSession:
 
     @property
     def verified(self) -> VerifiedService | None:
-        """What was proved last; None before the first directory."""
+        """The accepted directory with its approval; None before the first one."""
         return self._verified
 
     def verify_directory(self, document: bytes) -> CandidateDirectory:
-        """Verify a published directory with its evidence; `accept` then uses it.
+        """Verify a published directory with its evidence. It is used only after `accept`.
 
         Raises: MalformedError, EvidenceError, PolicyError, ConfigError.
         """
@@ -87,10 +94,13 @@ class ServiceSession:
     def accept(
         self, candidate: CandidateDirectory, records: Sequence[bytes] = ()
     ) -> VerifiedService:
-        """Use a verified directory from now on, unless it does not continue the one before.
+        """Pin a verified directory and use it from now on.
 
-        `records`: what the log has in the candidate's gap; without them the links are not checked.
-        Raises: EvidenceError, ConfigError; what was trusted before stays.
+        `records`: the log records in the candidate's gap. If there are fewer, the hash chain
+        between the two directories is not checked.
+
+        Raises: EvidenceError when the directory does not continue the pinned one, ConfigError when
+            the pin file cannot be written. The previous directory then stays in use.
         """
         verified, gap = candidate.verified, candidate.gap
         if gap is not None and len(records) == gap.until - gap.after:
@@ -100,7 +110,9 @@ class ServiceSession:
         return verified
 
     def approve(self, evidence: Evidence, nonce: str) -> Approval:
-        """Appraise a key broker that answered our nonce, 64 hex digits, just now.
+        """Appraise evidence that a key broker made for a nonce of this client.
+
+        `nonce`: 64 hex digits.
 
         Raises: EvidenceError, PolicyError.
         """
@@ -109,7 +121,7 @@ class ServiceSession:
         return appraise(evidence, self._policy, self._clock_ms(), nonce=nonce)
 
     def refresh_due(self) -> bool:
-        """Whether a newer directory should be fetched before the next request."""
+        """Return whether a newer directory should be fetched before the next request."""
         now_ms = self._clock_ms()
         if self._verified is None or now_ms >= self._verified.valid_until_ms:
             return True
@@ -121,7 +133,10 @@ class ServiceSession:
         return now_ms >= max(due_ms, self._next_try_ms)
 
     def postpone_refresh(self) -> bool:
-        """Go on with what is valid after a failed fetch; False when nothing valid is left."""
+        """Postpone the next fetch by 5 s after one that failed.
+
+        Return whether the accepted directory is still valid and has an active key.
+        """
         now_ms = self._clock_ms()
         self._next_try_ms = now_ms + _RETRY_REFRESH_MS
         verified = self._verified
@@ -132,36 +147,39 @@ class ServiceSession:
         )
 
     def model(self, name: str) -> DirectoryModel:
-        """Find a model by `name` (its default version) or `name:version`.
+        """Return the model called `name` (its default version) or `name:version`.
 
         Raises: InvalidInputError when the verified directory has no such model.
         """
         directory = self._trusted().directory
-        wanted, _, version = name.partition(":")
-        named = [each for each in directory.models if each.name == wanted]
+        model_name, _, version = name.partition(":")
+        named = [each for each in directory.models if each.name == model_name]
         found = [
             each for each in named if (each.version == version if version else each.default)
         ] or (named if not version and len(named) == 1 else [])
         if not found:
             served = ", ".join(f"{each.name}:{each.version}" for each in directory.models)
-            msg = f"no model {name!r} in the verified directory; it has {served or 'none'}"
+            msg = f"model {name!r} is not in the verified directory, which has {served or 'none'}"
             raise InvalidInputError(msg)
         return found[0]
 
     def seal_request(
         self, model: DirectoryModel, parts: Parts, *, timeout_s: float
     ) -> OutgoingCall:
-        """Seal one request to the key in force, for workers to drop after `timeout_s`.
+        """Seal a request to the directory's active key.
 
-        Raises: EvidenceError when the directory ran out, UnavailableError when no key is in force,
-        PolicyError for a package that the policy does not name.
+        `parts`: content of the request. Workers drop the request after `timeout_s` seconds.
+
+        Raises: EvidenceError when the directory has expired, UnavailableError when no key is
+            active, PolicyError when the policy does not accept the model's package.
         """
         _require_model(self._policy, model)
         now_ms = self._clock_ms()
         key = _active_key(self._trusted().directory, now_ms)
         if key is None:
-            msg = "the verified directory has no key in force: the key broker may be behind"
-            raise UnavailableError(msg)
+            raise UnavailableError(
+                "the verified directory has no active key: check that the key broker runs"
+            )
         return self._session(key, now_ms).seal_request(
             ModelRef(name=model.name, version=model.version),
             model.digest,
@@ -170,7 +188,7 @@ class ServiceSession:
         )
 
     def _session(self, key: DirectoryKey, now_ms: int) -> Session:
-        """The session for the next request. Spec: exchange.md, 5.3."""
+        """Return the sealing session for the next request. Spec: exchange.md, 5.3."""
         with self._lock:
             session = self._sealing
             if (
@@ -187,7 +205,7 @@ class ServiceSession:
     def _trusted(self) -> VerifiedService:
         verified = self._verified
         if verified is None or self._clock_ms() >= verified.valid_until_ms:
-            detail = "no verified directory is valid now: fetch a current one, check the clock"
+            detail = "no verified directory is valid now: fetch a new one and check the clock"
             raise EvidenceError("directory_expired", detail)
         return verified
 

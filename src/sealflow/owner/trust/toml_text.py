@@ -1,4 +1,4 @@
-"""Owner, pure: TOML from tables of strings, numbers, booleans and lists of them."""
+"""Owner, pure: writes tables of strings, numbers, booleans and lists as TOML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def table_lines(table: Mapping[str, object], name: str = "") -> Iterator[str]:
-    """Write a table, plain keys first, then the tables within it. To be encoded in UTF-8."""
+    """Yield the lines of a table: first values, then inner tables.
+
+    `name`: the table's path; empty for the top level. TOML files must be encoded as UTF-8.
+    """
     if name:
         yield f"\n[{name}]"
     inner: list[tuple[str, Mapping[str, object]]] = []
@@ -31,6 +34,6 @@ def _key(key: str) -> str:
 
 
 def _value(value: object) -> str:
-    # JSON's strings, numbers, booleans and lists are TOML's too, but for two things: TOML has no
-    # escapes of surrogates, and wants one for DEL.
+    # JSON's strings, numbers, booleans and lists are valid TOML, with two exceptions: TOML has no
+    # escapes of surrogates, and requires an escape of DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

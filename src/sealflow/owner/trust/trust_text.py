@@ -1,7 +1,6 @@
-"""Owner: a trust report in words: who can see the data, what was proved, what was not.
+"""Owner, pure: the texts of a trust report: who sees the data, what was proved, what was not.
 
-Pure: the same claims and time give the same words. Words for people; for machines see
-`TrustReport.to_json`.
+The texts are for people; `TrustReport.to_json` is for machines.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ _HARDWARE: Final = {
 }
 
 NOT_PROVED: Final = (
-    ("that you get an answer", "whoever carries messages can drop, delay or repeat them"),
+    ("that you get a reply", "gateway, queue and network can drop, delay or repeat messages"),
     (
         "that nobody learns when you ask",
-        "the operator sees who connects when, which model, and sizes to within about 12 %",
+        "the operator sees who connects, when, to which model, and sizes to within about 12 %",
     ),
     (
         "that the processor keeps its secrets",
-        "side channels and attacks on its buses break any enclave; a good TCB status means fewer",
+        "side channels and bus attacks can break any enclave; a good TCB status means fewer",
     ),
     (
         "that the code is free of errors",
-        "a measurement says which code runs: whoever named it in your policy has to know it",
+        "a measurement identifies code; the author of your policy must know what that code does",
     ),
     (
         "that the model is honest",
-        "its owner decides what it answers; the directory says which package answers",
+        "its owner decides what it computes; the directory says which package is used",
     ),
-    ("that a request runs once", "the operator can have two workers run one; you take one reply"),
-    ("that this machine is sound", "its clock, your policy file and this program are trusted"),
+    ("that a request runs once", "two workers may run it; the client accepts one reply"),
+    ("that this machine is secure", "its clock, your policy file and this program are trusted"),
 )
-"""What no report proves, and why."""
+"""Claims that no trust report proves, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +88,18 @@ class ProvenFact:
 
 
 def hardware(claims: Claims) -> str:
-    """Name the hardware; a simulation says that it is one, and what it imitates."""
+    """Return the name of the hardware; for a simulated TEE, of the hardware that it imitates."""
     name = _HARDWARE[tee_of_report(claims.report)]
     return f"SIMULATED {name}: no hardware at all" if _simulated(claims) else name
 
 
 def visibility(*, simulated: bool) -> tuple[Visibility, ...]:
-    """Say who can see requests and replies in clear."""
-    owner = "its model computes on your data inside, and nothing but the reply comes out"
+    """Return for each party whether it can see requests and replies in clear, and why."""
+    owner = "the model runs in the enclave, which sends only the reply, and only to you"
     if simulated:
-        operator = "the simulation's keys lie on the operator's disk: it can read everything"
+        operator = "the keys of the simulation are on the operator's disk: it can read everything"
     else:
-        operator = "holds ciphertext; the processor keeps it out of the enclaves"
+        operator = "has ciphertext only; the processor protects the enclaves' memory"
     return (
         Visibility(who="this machine", sees=True, why="seals requests and opens replies"),
         Visibility(
@@ -109,15 +108,15 @@ def visibility(*, simulated: bool) -> tuple[Visibility, ...]:
             why="the key broker gives keys only to workers that meet the deployment's settings",
         ),
         Visibility(who="operator, administrators, cloud", sees=simulated, why=operator),
-        Visibility(who="gateway, queue, engine, network", sees=False, why="carry ciphertext alone"),
+        Visibility(who="gateway, queue, engine, network", sees=False, why="have ciphertext only"),
         Visibility(who="owner of the model", sees=False, why=owner),
     )
 
 
 def proven_facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[ProvenFact, ...]:
-    """Say what was proved, by what, and how old that is. `now_ms`: Unix ms."""
+    """Return the proven facts, each with its proof. `now_ms`: Unix milliseconds, for ages."""
     simulated = _simulated(claims)
-    root = "a root that the policy names as insecure" if simulated else "its maker's root"
+    root = "a root that the policy names as insecure" if simulated else "its vendor's root"
     vendor = "AMD" if isinstance(claims.platform, AmdPlatform) else "Intel"
     vendor = f"the simulated {vendor}" if simulated else vendor
     found = [
@@ -152,7 +151,7 @@ def proven_facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[Pro
                 for key in directory.keys
                 if key.not_before_ms <= now_ms < key.retire_ms
             )
-            or "no key in force",
+            or "no active key",
             by="the directory",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Owner, pure: verify a published directory with its evidence, by a policy."""
+"""Owner, pure: verifies a published directory with its evidence against a policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ MAX_CLOCK_SKEW_MS: Final = 300_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedService:
-    """A service whose evidence and directory passed the policy, until `valid_until_ms` (Unix)."""
+    """The approval and the directory of a service that was verified against a policy.
+
+    `valid_until_ms`: Unix milliseconds.
+    """
 
     approval: Approval
     directory: Directory
@@ -28,12 +31,12 @@ class VerifiedService:
 
     @property
     def simulated(self) -> bool:
-        """Whether the enclaves are a simulation: nothing was protected from the operator."""
+        """Whether the TEE is simulated, so that nothing is protected from the operator."""
         return self.approval.claims.domain is TrustDomain.SIMULATED
 
     @property
     def keybroker(self) -> SealingKey:
-        """The key broker's own key, to hand content keys over."""
+        """The key broker's public key, to which content keys are sealed."""
         bound = self.approval.claims.bound
         return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
 
@@ -41,7 +44,9 @@ class VerifiedService:
 def verify_directory(
     document: bytes, policy: TrustPolicy, now_ms: int
 ) -> tuple[VerifiedService, bytes]:
-    """Judge a published directory with its evidence; returns the report and the signed payload.
+    """Appraise the evidence in a published directory and check the directory's signature and times.
+
+    `now_ms`: Unix milliseconds. Return the verified service and the bytes that were signed.
 
     Raises: MalformedError, EvidenceError, PolicyError.
     """
@@ -57,11 +62,13 @@ def verify_directory(
     if now_ms >= directory.expires_ms:
         raise EvidenceError(
             "directory_expired",
-            "the service shows an old directory: check this machine's clock, else the operator's "
-            "key broker",
+            "the service serves an expired directory: check this machine's clock, then ask the "
+            "operator to check the key broker",
         )
     if directory.issued_ms > now_ms + MAX_CLOCK_SKEW_MS:
-        raise EvidenceError("directory_early", "it is from the future: check this machine's clock")
+        raise EvidenceError(
+            "directory_early", "it was issued in the future: check this machine's clock"
+        )
     until_ms = min(directory.expires_ms, approval.valid_until_ms)
     verified = VerifiedService(approval=approval, directory=directory, valid_until_ms=until_ms)
     return verified, published.payload

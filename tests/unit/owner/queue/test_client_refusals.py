@@ -107,5 +107,5 @@ def test_what_cannot_be_sent_again(client: QueueClient, service: ScriptedService
     service.directory = replace(service.directory, models=good.models)
     service.renew()
     assert isinstance(found["a"], InvalidInputError)
-    assert "no model 'm' in the verified directory; it has none" in str(found["a"])
+    assert "model 'm' is not in the verified directory, which has none" in str(found["a"])
     assert len(client) == 0

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('tee = "sgx"', 'tee = "sev"', "tee is none of sgx, tdx, snp, simulated"),
-        ('tee = "sgx"', "tee = 5", "tee is none of"),
+        ('tee = "sgx"', 'tee = "sev"', "tee is not one of sgx, tdx, snp, simulated"),
+        ('tee = "sgx"', "tee = 5", "tee is not one of"),
         ('tee = "sgx"\n', "", "missing tee"),
-        ('tee = "sgx"', 'tee = "simulated"', "insecure_simulated_root belongs to"),
-        ('tee = "sgx"', 'tee = "sgx"\ninsecure_simulated_root = "cm9vdA=="', "belongs to"),
+        ('tee = "sgx"', 'tee = "simulated"', "insecure_simulated_root is required for"),
+        ('tee = "sgx"', 'tee = "sgx"\ninsecure_simulated_root = "cm9vdA=="', "only for it"),
         ('tee = "sgx"', 'tee = "tdx"', "96 hex digits"),
         ('tee = "sgx"', 'tee = "sgx"\nmodles = {}', "unknown 'modles'"),
         ('tee = "sgx"', 'tee = "sgx"\nmodels = 5', "models is not a table"),

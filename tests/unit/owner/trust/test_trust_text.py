@@ -50,7 +50,7 @@ def test_facts() -> None:
         each.name: each.value
         for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 10**10)
     }
-    assert late["requests are sealed to"] == "no key in force"
+    assert late["requests are sealed to"] == "no active key"
 
 
 def test_not_proved() -> None:
