@@ -1,4 +1,4 @@
-"""Owner, pure: ask for receipts, keep them with what they are about, check them years later.
+"""Owner, pure: requests receipts, stores them with their requests and replies, checks them offline.
 
 Spec: docs/spec/receipt.md.
 """
@@ -118,7 +118,10 @@ class ReceiptProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptRequest:
-    """A request that asks for a receipt: what to seal, and what the receipt must be about."""
+    """A request that asks for a receipt. The receipt must be about this request.
+
+    `parts`: content to seal, with the request for a receipt. `salt`: 64 hex digits.
+    """
 
     parts: list[bytes | memoryview] = field(repr=False)
     salt: str
@@ -126,20 +129,25 @@ class ReceiptRequest:
 
     @classmethod
     def from_parts(cls, parts: Sequence[bytes | memoryview]) -> Self:
-        """Ask for a receipt beside what `parts` ask for."""
+        """Add a request for a receipt, with a random salt, to the content of a request."""
         salt = secrets.token_hex(32)
         return cls(parts=receipt_request_parts(parts, salt), salt=salt, _request=b"".join(parts))
 
     def verify_reply(
         self, call: OutgoingCall, header: ReplyHeader, content: Content
     ) -> tuple[Content, ReceiptProof]:
-        """Split an opened reply, and check that its receipt is about this request and reply.
+        """Split an opened reply into content and receipt; check what the receipt is about.
 
-        Raises: EvidenceError when there is none, or it is about something else; MalformedError.
+        The signature is not checked: that needs the log (`verify_receipt`).
+
+        Raises: EvidenceError when there is no receipt, or it is not about this request and reply;
+            MalformedError when it does not parse.
         """
         inner, signed = split_receipt(content)
         if signed is None:
-            raise EvidenceError("receipt_missing", "the worker gave no receipt: it is too old")
+            raise EvidenceError(
+                "receipt_missing", "the reply has no receipt: the worker's release is too old"
+            )
         reply = b"".join((*content_parts(inner.kind, bytes(inner.text)), inner.binary))
         proof = ReceiptProof(signed=signed, salt=self.salt, request=self._request, reply=reply)
         receipt = proof.unverified_receipt(call.domain)
@@ -255,4 +263,4 @@ def _key(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError as error:
-        raise MalformedError("log: a grant names no key") from error
+        raise MalformedError("log: signing_key of a grant is not hex") from error

@@ -1,4 +1,4 @@
-"""Owner: the client for programs with an event loop."""
+"""Owner: the client for asyncio."""
 
 from __future__ import annotations
 

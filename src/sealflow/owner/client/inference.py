@@ -1,7 +1,7 @@
-"""Owner: what a client and a gateway say to each other, as steps for any driver. Sans-I/O.
+"""Owner: the steps of one inference request through the gateway, with retries. Sans-I/O.
 
-Retries seal anew, to keys of a verified directory only; an answer in clear text is a hint that can
-cause one of a bounded number of retries, and nothing else.
+Each retry seals the request again, to a key of a verified directory. Responses in clear text are
+not authenticated: they can only cause one of a bounded number of retries.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0
 _CACHED_S: Final = 0.5
-"""A gateway keeps the directory for a second: the next tries must outlast that."""
+"""Minimum pause while the directory has no newer keys: gateways cache it for 1 s, which the next
+retries must outlast."""
 REFRESH_CODES: Final = (
     RefusalCode.UNKNOWN_KEY,
     RefusalCode.UNKNOWN_MODEL,
@@ -58,7 +59,7 @@ REFRESH_CODES: Final = (
 RESEAL_CODES: Final = (*REFRESH_CODES, RefusalCode.REPLAYED)
 
 
-def infer(  # noqa: PLR0913 - what callers may say
+def infer(  # noqa: PLR0913 - the options of `Client.infer`
     session: ServiceSession,
     name: str,
     *,
@@ -68,18 +69,18 @@ def infer(  # noqa: PLR0913 - what callers may say
     timeout_s: float,
     receipt: bool = False,
 ) -> Steps[InferResult]:
-    """Seal one request, send it, open its reply; seal anew and retry what may be retried.
+    """Seal and send a request, and return the result in its reply. Retry failures that can pass.
 
-    `receipt`: ask for a receipt.
+    Arguments are those of `Client.infer`.
 
-    Raises: DeadlineError after `timeout_s`, and whatever the last attempt raised.
+    Raises: DeadlineError after `timeout_s`, and every error of the last attempt.
     """
 
     def parts_for(model: DirectoryModel) -> Parts:
         return request_parts(model, image=image, tensors=tensors, top_k=top_k)
 
     steps = _infer(session, name, parts_for, timeout_s, receipt=receipt)
-    # The gateway is given a moment to say that nobody answered in time.
+    # `_GRACE_S` more, in which the gateway can report that there was no reply in time.
     return with_deadline(timeout_s + _GRACE_S, steps)
 
 
@@ -95,7 +96,7 @@ def _infer(
     yield from with_deadline(timeout_s, ensure_verified(session))
     model = yield from _find_model(session, name)
     parts = parts_for(model)
-    patience = RetryBudget(until, timeout_s)
+    budget = RetryBudget(until, timeout_s)
     while True:
         try:
             return (yield from _attempt(session, model, parts, until, receipt=receipt))
@@ -104,24 +105,22 @@ def _infer(
                 raise
             before, behind = session.verified, False
             if error.code in REFRESH_CODES:
-                # If it is away, the next attempt meets that again, and counts how long it lasts.
+                # If the gateway is unavailable, the next attempt fails with that, and counts it.
                 with suppress(UnavailableError):
                     yield from refresh(session)
                 newer = session.model(name)
-                # The verified directory has it: a worker is behind, and gets a little time.
+                # The verified directory has the model, so the worker has yet to load it.
                 behind = error.code is RefusalCode.UNKNOWN_MODEL and newer.digest == model.digest
                 model = newer
             same = error.code is RefusalCode.UNKNOWN_KEY and _same_keys(before, session.verified)
             least_s = _CACHED_S if same else 0.0
             wait_s = (
-                patience.count_unavailable(error)
-                if behind
-                else patience.count_refusal(error, least_s)
+                budget.count_unavailable(error) if behind else budget.count_refusal(error, least_s)
             )
         except DeadlineError:
             raise
         except UnavailableError as error:
-            wait_s = patience.count_unavailable(error)
+            wait_s = budget.count_unavailable(error)
         yield Sleep(wait_s)
 
 
@@ -132,7 +131,10 @@ def _same_keys(before: VerifiedService | None, after: VerifiedService | None) ->
 
 
 class RetryBudget:
-    """How long and how often one request is tried: refusals by number, absence by time."""
+    """The limits of retries of one request.
+
+    It allows `MAX_ATTEMPTS` refusals, and `MAX_AWAY_S` seconds in which the service is unavailable.
+    """
 
     def __init__(self, until: float, timeout_s: float) -> None:
         self._until = until
@@ -142,14 +144,20 @@ class RetryBudget:
         self._away_since = 0.0
 
     def count_refusal(self, error: RefusedError, least_s: float) -> float:
-        """Count a refusal; returns how long to wait, at least `least_s`."""
+        """Count a refusal. Return the seconds to wait before the next attempt, at least `least_s`.
+
+        Raises: the refusal when it is the last allowed one; DeadlineError when no time is left.
+        """
         self._refusals += 1
         if self._refusals >= MAX_ATTEMPTS:
             raise error
         return 0.0 if self._refusals == 1 and not least_s else self._wait(least_s, error)
 
     def count_unavailable(self, error: SealflowError) -> float:
-        """Note that nobody can serve; returns the time to wait."""
+        """Count a time at which the service is unavailable. Return the seconds to wait.
+
+        Raises: the error after `MAX_AWAY_S` of unavailability; DeadlineError when no time is left.
+        """
         now = time.monotonic()
         self._away_since = self._away_since or now
         if now - self._away_since >= MAX_AWAY_S:
@@ -161,16 +169,16 @@ class RetryBudget:
         wait_s = max(self._backoff.next_s(), least_s)
         if time.monotonic() + wait_s >= self._until:
             raise DeadlineError(
-                f"no reply within {self._timeout_s:g} s; the last time: {why}"
+                f"no reply within {self._timeout_s:g} s; last error: {why}"
             ) from why
-        return wait_s * random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, no secret
+        return wait_s * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret: spreads retries over time
 
 
 def _find_model(session: ServiceSession, name: str) -> Steps[DirectoryModel]:
     try:
         return session.model(name)
     except InvalidInputError:
-        # It may have been published since.
+        # The model may have been published since the last refresh.
         yield from refresh(session)
         return session.model(name)
 
@@ -180,11 +188,11 @@ def _attempt(
 ) -> Steps[InferResult]:
     left_s = until - time.monotonic()
     if left_s <= 0:
-        msg = "no reply in time: raise timeout_s, or see sealflow status"
-        raise DeadlineError(msg)
-    asked = ReceiptRequest.from_parts(parts) if receipt else None
-    call = session.seal_request(model, parts if asked is None else asked.parts, timeout_s=left_s)
-    answer = yield from send(
+        raise DeadlineError("no reply in time: raise timeout_s, or see sealflow status")
+    requested = ReceiptRequest.from_parts(parts) if receipt else None
+    all_parts = parts if requested is None else requested.parts
+    call = session.seal_request(model, all_parts, timeout_s=left_s)
+    response = yield from send(
         HttpRequest(
             method="POST",
             path=f"/v1/envelopes?wait={left_s:.3f}",
@@ -193,46 +201,50 @@ def _attempt(
             timeout_s=left_s + _GRACE_S,
         )
     )
-    if answer.headers.get("content-type") != MEDIA_TYPE:
-        # Who rewrites answers on the way may hide from us that our key is over.
+    if response.headers.get("content-type") != MEDIA_TYPE:
+        # A proxy that replaces responses could hide the refusal of an expired key.
         with suppress(UnavailableError, MalformedError):
             yield from refresh(session)
-    return open_answer(call, envelope_of(answer), asked)
+    return open_answer(call, envelope_of(response), requested)
 
 
-def envelope_of(answer: HttpResponse) -> Envelope:
-    """Read the envelope of an HTTP answer.
+def envelope_of(response: HttpResponse) -> Envelope:
+    """Parse the envelope in an HTTP response.
 
-    Raises: UnavailableError when the gateway answered something else, MalformedError.
+    Raises: UnavailableError when there is none, MalformedError, and the error of a refusal:
+        RefusedError, QueueFullError, UnavailableError or DeadlineError.
     """
-    if answer.headers.get("content-type") != MEDIA_TYPE:
-        raise unavailable("the gateway could not pass the request on", answer)
-    envelope = Envelope.from_bytes(answer.body, max_body_bytes=MAX_REPLY_BYTES)
+    if response.headers.get("content-type") != MEDIA_TYPE:
+        raise unavailable("the gateway could not forward the request", response)
+    envelope = Envelope.from_bytes(response.body, max_body_bytes=MAX_REPLY_BYTES)
     if isinstance(envelope.header, RefusalHeader):
-        _refuse(envelope.header.code, retry_after_s(answer))
+        _refuse(envelope.header.code, retry_after_s(response))
     return envelope
 
 
 def open_answer(
-    call: OutgoingCall, envelope: Envelope, asked: ReceiptRequest | None = None
+    call: OutgoingCall, envelope: Envelope, requested: ReceiptRequest | None = None
 ) -> InferResult:
-    """Open a reply and read the result.
+    """Open a reply and return the result in it.
 
-    Raises: OpenError when it is not the genuine reply, RefusedError, ModelError, MalformedError,
-    EvidenceError for a receipt that was asked for and is not about this exchange.
+    `requested`: the receipt that the request asked for.
+
+    Raises: OpenError when it is not the genuine reply; the error of a refusal, as `envelope_of`;
+        ModelError, MalformedError; EvidenceError when the receipt is missing or not about this
+        request and reply.
     """
     if isinstance(envelope.header, RefusalHeader):
         _refuse(envelope.header.code, 1.0)
     header, content = call.open_reply(envelope)
     proof = None
-    if asked is not None:
-        content, proof = asked.verify_reply(call, header, content)
+    if requested is not None:
+        content, proof = requested.verify_reply(call, header, content)
     return read_result(call.header.model, header, content, proof)
 
 
 def _refuse(code: RefusalCode, retry_after_s: float) -> None:
     if code is RefusalCode.OVERLOADED:
-        msg = "the service is full: send less at once, or add workers"
+        msg = "the queue is full: send fewer requests at a time, or add workers"
         raise QueueFullError(msg, retry_after_s=retry_after_s)
     if code is RefusalCode.UNAVAILABLE:
         msg = "no worker can serve now: see sealflow status"

@@ -1,4 +1,4 @@
-"""Owner, pure but for reading image files: from a caller's arguments to a KServe V2 request."""
+"""Owner: makes a KServe V2 request of a caller's arguments. Pure, but it reads image files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BATCH_AND_ONE: Final = 2
 
 
 def split_item(item: Image | Tensors) -> tuple[Image | None, Tensors | None]:
-    """Tell whether one of several inputs is an image or tensors; the other is None."""
+    """Return an input as a pair of image and tensors, of which one is None."""
     return (None, item) if isinstance(item, Mapping) else (item, None)
 
 
@@ -56,7 +56,7 @@ def request_parts(
     tensors: Tensors | None,
     top_k: int | None,
 ) -> Parts:
-    """Write the inside of a sealed request.
+    """Return the content of a request, to be sealed.
 
     `top_k`: how many best classes to ask for instead of scores; None is 5 for images, else 0.
     Raises: InvalidInputError when it cannot fit the model, ConfigError when a file is unreadable.

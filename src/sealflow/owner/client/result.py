@@ -1,4 +1,4 @@
-"""Owner: what a model answered, as callers use it."""
+"""Owner: results of inference requests, for callers."""
 
 from __future__ import annotations
 
@@ -145,10 +145,10 @@ class Outcome:
 def read_result(
     model: ModelRef, header: ReplyHeader, content: Content, receipt: ReceiptProof | None = None
 ) -> InferResult:
-    """Turn an opened reply into a result.
+    """Return the result in an opened reply.
 
-    Raises: InvalidInputError or ModelError when the worker says that the model could not answer;
-    MalformedError when the worker wrote nonsense.
+    Raises: InvalidInputError or ModelError when the reply is an error of the worker;
+        MalformedError when it does not parse.
     """
     if content.kind is ContentKind.ERROR:
         raise _model_error(*parse_error(content))
@@ -188,7 +188,7 @@ def _rows(tensor: Tensor) -> list[list[Label]] | None:
 
 
 def _warn_of_simulation() -> None:
-    global _warned_of_simulation  # noqa: PLW0603 - once a process
+    global _warned_of_simulation  # noqa: PLW0603 - one warning per process
     if not _warned_of_simulation:
         _warned_of_simulation = True
         _log.warning(

@@ -1,4 +1,4 @@
-"""Owner: from a folder with `model.toml` to a package; reads the folder, writes the package.
+"""Owner: packs the model in a folder with `model.toml`, and writes packages.
 
 Guide: docs/spec/bundle.md, section 2.
 """
@@ -60,15 +60,15 @@ shape = [-1, 1000]
 
 
 def read_manifest(folder: Path) -> ModelManifest:
-    """Read a folder's `model.toml`.
+    """Return the manifest in a folder's `model.toml`.
 
-    Raises: ConfigError, with a template when there is none.
+    Raises: ConfigError, whose message has a template when the file is missing.
     """
     path = folder / RECIPE_NAME
     if not path.is_file():
         where = f"{folder} is a file" if folder.is_file() else f"there is no {path}"
         raise ConfigError(
-            f"{where}; a model is packed from a folder that holds {RECIPE_NAME}, such as:\n\n"
+            f"{where}; a model is packed from a folder that contains {RECIPE_NAME}, such as:\n\n"
             f"{TEMPLATE}"
         )
     try:
@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> ModelManifest:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        raise ConfigError(f"{path} is not TOML: {error}") from error
     for key in ("name", "version"):
         if not isinstance(table.get(key), str):
             raise ConfigError(f'{path}: {key} must be text in quotes, such as {key} = "1"')
@@ -90,20 +90,21 @@ def read_manifest(folder: Path) -> ModelManifest:
 
 
 def read_folder(folder: Path) -> tuple[ModelManifest, dict[str, bytes]]:
-    """Read a folder's manifest and exactly the files that it names.
+    """Return a folder's manifest, and the files that it names by name.
 
-    Raises: ConfigError for the folder, BundleError for a model that cannot be served.
+    Raises: ConfigError when a file is missing or wrong, BundleError when the model cannot be
+        served.
     """
     manifest = read_manifest(folder)
     files = {name: _read(folder, name) for name in manifest.files}
     model = files[manifest.file]
     if manifest.format is ModelFormat.ONNX and has_external_data(model):
         raise BundleError(
-            f"{folder / manifest.file} keeps weights in other files, which a package cannot hold; "
+            f"{folder / manifest.file} has weights in other files, which a package cannot contain; "
             "save it as one file: onnx.save_model(onnx.load(path), path)"
         )
     if manifest.format is ModelFormat.OPENVINO and b"<net" not in model[:1024]:
-        raise BundleError(f"{folder / manifest.file} is not an OpenVINO IR: no <net> in it")
+        raise BundleError(f"{folder / manifest.file} is not an OpenVINO IR: it has no <net>")
     if manifest.labels is not None:
         parse_labels(files[manifest.labels])
     return manifest, files
@@ -146,7 +147,7 @@ def pack_folder(
 
 
 def write_package(path: Path, package: bytes) -> None:
-    """Write a package whole or not at all, in place of an older one.
+    """Write a package to a file, atomically, in place of an older one.
 
     Raises: ConfigError.
     """
@@ -157,7 +158,7 @@ def write_package(path: Path, package: bytes) -> None:
 def _read(folder: Path, name: str) -> bytes:
     path = folder / name
     if path.is_symlink():
-        # The statement that is signed says that no link was followed.
-        raise ConfigError(f"{path} is a symbolic link; put the file itself there")
+        # The signed statement covers files of the folder only, so links are not followed.
+        raise ConfigError(f"{path} is a symbolic link: replace it by the file")
     with file_errors(f"{path}, named in {RECIPE_NAME}"):
         return path.read_bytes()

@@ -1,4 +1,7 @@
-"""Owner: hand a packed model to a key broker that was verified before. Sans-I/O but for files."""
+"""Owner: publishes a package: uploads it, and sends its content key to a verified key broker.
+
+Sans-I/O, except that it reads the package's file.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,16 @@ UPLOAD_TIMEOUT_S: Final = 900.0
 PUBLISH_TIMEOUT_S: Final = UPLOAD_TIMEOUT_S + 300.0
 _PAUSE_S: Final = 0.25
 _ATTEMPTS: Final = 8
-_PASSING: Final = ("not_opened", "unavailable", "none")
+_RETRIED_CODES: Final = ("not_opened", "unavailable", "none")
 _STORED: Final = (200, 201)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedPublication:
-    """What the key broker gets; the package itself goes to the cluster's storage under `digest`."""
+    """The sealed content key of a package, for the key broker.
+
+    The package itself is stored in the cluster under `digest`.
+    """
 
     digest: str
     manifest: ModelManifest
@@ -55,19 +61,19 @@ def prepare_publication(
     *,
     workers: Requirements | None = None,
 ) -> SealedPublication:
-    """Check that a package is the owner's own and seal its content key to the key broker.
+    """Check that the owner made a package, and seal its content key to the key broker.
 
-    `keybroker`: from evidence that the owner's policy approved, never from anywhere else.
-    `workers`: what workers must prove to get the content key, beyond the deployment's own demands.
+    `keybroker`: the key in evidence that the owner's policy approved, from no other source.
+    `workers`: what workers must prove to get the content key, beyond the deployment's settings.
 
-    Raises: BundleError, OpenError for a package of somebody else, ConfigError for mixed
-        trust domains.
+    Raises: BundleError when the package is not valid, OpenError when another owner made it,
+        ConfigError when owner and key broker are of different trust domains.
     """
     domain = keybroker.suite.domain
     if domain is not owner.domain:
         raise ConfigError(
-            f"the owner's key is of the {owner.domain.name.lower()} trust domain, "
-            f"the key broker of the {domain.name.lower()} one; pack with a key of its trust domain"
+            f"the owner's key is of the {owner.domain.name.lower()} trust domain, the key broker "
+            f"of the {domain.name.lower()} one: pack the model with a key of the same trust domain"
         )
     checked = UnverifiedPackage.from_bytes(package).verify(owner.signer)
     content_key = checked.unwrap(opening_key(owner))
@@ -87,12 +93,13 @@ def publish(
     *,
     workers: Requirements | None = None,
 ) -> Steps[int]:
-    """Upload the package, verify the key broker anew, hand the content key over to it.
+    """Upload a package, verify the key broker, and send it the sealed content key.
 
-    `workers`: see `prepare_publication`. Returns the version of the directory that has the model.
+    `package`: its bytes, or the path of its file. `workers`: see `prepare_publication`. Return the
+    version of the directory that lists the model.
 
-    Raises: VerificationError before anything was sent; BundleError, ConfigError, OpenError,
-    UnavailableError.
+    Raises: VerificationError before the content key is sent; BundleError, ConfigError, OpenError,
+        UnavailableError.
     """
     return with_deadline(PUBLISH_TIMEOUT_S, _publish(session, package, owner, workers))
 
@@ -117,15 +124,17 @@ def _publish(
     )
     if answer.status not in _STORED:
         detail = answer.body[:500].decode(errors="replace")
-        raise UnavailableError(f"the gateway did not store it (HTTP {answer.status}): {detail}")
+        raise UnavailableError(
+            f"the gateway did not store the package (HTTP {answer.status}): {detail}"
+        )
     version = yield from _send_content_key(session, data, owner, workers)
-    # The gateway's copy of the directory may be a second old.
+    # The gateway caches the directory for 1 s.
     until = time.monotonic() + APPEAR_S
     while (yield from refresh(session)).directory.version < version:
         if time.monotonic() >= until:
             raise UnavailableError(
-                f"the key broker took the model, but directory {version} does not appear: see "
-                "sealflow model list"
+                f"the key broker accepted the model, but directory version {version} does not "
+                "appear: see sealflow model list"
             )
         yield Sleep(_PAUSE_S)
     return version
@@ -134,7 +143,11 @@ def _publish(
 def _send_content_key(
     session: ServiceSession, data: bytes, owner: OwnerKey, workers: Requirements | None
 ) -> Steps[int]:
-    """Send the content key to the key broker that answers now; later it may be another."""
+    """Send the sealed content key; verify the key broker again for each attempt.
+
+    Between attempts another key broker instance may become the leader. Return the version of the
+    directory that lists the model.
+    """
     for left in reversed(range(_ATTEMPTS)):
         keybroker = yield from _challenge(session)
         prepared = prepare_publication(data, owner, keybroker, workers=workers)
@@ -147,16 +160,19 @@ def _send_content_key(
         if isinstance(error, dict):
             code, detail = str(error.get("code")), str(error.get("detail"))[:500]
         if code == "not_an_owner":
-            raise ConfigError(f"the key broker does not take models from this key: {detail}")
-        if code not in _PASSING:
+            raise ConfigError(f"the key broker does not accept models of this owner: {detail}")
+        if code not in _RETRIED_CODES:
             raise BundleError(f"the key broker refused the model ({code}): {detail}")
         if left:
             yield Sleep(_PAUSE_S)
-    raise UnavailableError(f"the key broker changed meanwhile ({code}): publish again")
+    raise UnavailableError(
+        f"the key broker did not accept the content key in {_ATTEMPTS} attempts ({code}): "
+        "publish again"
+    )
 
 
 def _challenge(session: ServiceSession) -> Steps[SealingKey]:
-    """Have the key broker prove itself now, by a nonce of ours; returns the key that it proved.
+    """Get evidence from the key broker for a new nonce, appraise it, and return its sealing key.
 
     Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
     """

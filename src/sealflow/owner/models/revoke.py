@@ -1,4 +1,4 @@
-"""Owner: order a key broker to revoke a worker, a model or a key. Sans-I/O."""
+"""Owner: steps that order the key broker to revoke a worker, a model or a key. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _PAUSE_S: Final = 0.25
 
 
 def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
-    """Sign an order, send it, and wait until the verified directory says that it was carried out.
+    """Sign and send a revocation order, and wait until the verified directory lists it.
 
-    Returns the version of that directory.
-    Raises: ConfigError when this key may not revoke it, VerificationError, UnavailableError.
+    Return the version of that directory.
+
+    Raises: ConfigError when this owner may not revoke it, VerificationError, UnavailableError.
     """
     return with_deadline(REVOKE_TIMEOUT_S, _revoke(session, revoked, owner))
 
@@ -49,6 +50,6 @@ def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps
     until = time.monotonic() + APPEAR_S
     while revoked not in (verified := (yield from refresh(session))).directory.revoked:
         if verified.directory.version > version or time.monotonic() >= until:
-            raise UnavailableError("the directory does not list it: order it again")
+            raise UnavailableError("the directory does not list the revocation: order it again")
         yield Sleep(_PAUSE_S)
     return verified.directory.version

@@ -1,6 +1,6 @@
-"""Owner: clients of the queue, with receipts and retries.
+"""Owner: a client that sends requests to the queue and reads replies from its inbox, with retries.
 
-The verified directory comes from the broker, too.
+It reads the published directory from the broker, too, and verifies it as other clients do.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ class QueueClient:
     def _refresh(self) -> VerifiedService:
         document = self._transport.directory()
         if document is None:
-            raise UnavailableError("no directory is published: see that the key broker runs")
+            raise UnavailableError("no directory is published: check that the key broker runs")
         candidate = self._session.verify_directory(document)
         gap = candidate.gap
         records = [] if gap is None else self._transport.records(gap.after, gap.until)
@@ -274,7 +274,10 @@ class QueueClient:
                     raise
 
     def _submit(self, requests: list[PendingRequest]) -> None:
-        """Seal and queue requests, waiting for room; those that were queued leave the list."""
+        """Seal and queue requests, waiting while the queue is full.
+
+        Queued requests are removed from the list, so that on an error it has those not queued.
+        """
         backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while requests:
             error: UnavailableError = QueueFullError(
@@ -285,7 +288,7 @@ class QueueClient:
                 entries = [(call.request_id, call.envelope) for call in calls]
                 queued = self._transport.submit(entries, capacity=self._capacity)
             except UnavailableError as away:
-                # Some may have been queued: their answers will be unknown here, and dropped.
+                # Some may have been queued. Their replies are for calls unknown here: dropped.
                 queued, error = [False] * len(requests), away
             for request, call, accepted in zip(requests, calls, queued, strict=True):
                 if accepted:
@@ -307,13 +310,16 @@ class QueueClient:
         return self._session.seal_request(model, request.parts, timeout_s=left_s)
 
     def _receive(self, timeout_s: float) -> None:
-        """Take what the inbox has, waiting for the first of it, and settle what it answers."""
+        """Process the replies in the inbox, waiting up to `timeout_s` seconds for the first.
+
+        Every `_LOOK_S`, also send postponed requests that are due, and end overdue ones.
+        """
         if self._pending:
             try:
                 for correlation, data in self._transport.receive(min(timeout_s, _LOOK_S)):
                     self._settle(correlation, data)
             except UnavailableError as error:
-                _log.warning("%s; trying on", error)
+                _log.warning("%s; trying again", error)
                 time.sleep(min(timeout_s, _AWAY_PAUSE_S))
         now = time.monotonic()
         if now < self._look_at:
@@ -342,18 +348,18 @@ class QueueClient:
             try:
                 self._refresh()
             except UnavailableError:
-                _log.warning("the directory could not be fetched anew")
+                _log.warning("a newer directory could not be fetched")
         self._pending.postpone(call.request_id, time.monotonic() + _AGAIN_S * request.attempts)
         return True
 
     def _settle(self, correlation: bytes, data: bytes) -> None:
         try:
             envelope = Envelope.from_bytes(data, max_body_bytes=MAX_REPLY_BYTES)
-            # A refusal of what nobody read, such as a request that is too large, names none.
-            named = envelope.header.request_id or parse_request_id(correlation.decode())
-            found = self._pending.find(named)
+            # The refusal of a request whose header was not read has no request id.
+            request_id = envelope.header.request_id or parse_request_id(correlation.decode())
+            found = self._pending.find(request_id)
         except (MalformedError, UnicodeDecodeError):
-            _log.warning("the inbox held something that is not an envelope")
+            _log.warning("an entry of the inbox is not an envelope: dropped")
             return
         if found is None:
             return
@@ -361,8 +367,8 @@ class QueueClient:
         try:
             outcome: InferResult | SealflowError = open_answer(call, envelope, request.receipt)
         except OpenError:
-            # Not the genuine answer; that one may still come.
-            _log.warning("an answer did not open and was dropped")
+            # Not the genuine reply, which may still arrive.
+            _log.warning("a reply did not open: dropped")
             return
         except (RefusedError, UnavailableError) as error:
             outcome = error

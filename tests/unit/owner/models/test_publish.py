@@ -47,7 +47,7 @@ def proving(service: ScriptedService, then: object, **claims: Any) -> Script:
 @pytest.mark.parametrize(
     "case",
     [
-        (error("not_an_owner"), ConfigError, "does not take models from this key: because"),
+        (error("not_an_owner"), ConfigError, "does not accept models of this owner: because"),
         (error("bundle"), BundleError, r"refused the model \(bundle\): because"),
         ({"error": 7}, UnavailableError, "publish again"),
         ({"version": 10**9}, UnavailableError, "does not appear: see sealflow model list"),

@@ -30,8 +30,16 @@ REVOKED = Revoked(kind=RevokedKind.MODEL, id="cd" * 32)
         ({}, UnavailableError, "no directory version"),
         ({"version": "7"}, UnavailableError, "no directory version"),
         ({"version": True}, UnavailableError, "no directory version"),
-        ({"version": 10**9}, UnavailableError, "the directory does not list it: order it again"),
-        ({"version": 0}, UnavailableError, "the directory does not list it: order it again"),
+        (
+            {"version": 10**9},
+            UnavailableError,
+            "the directory does not list the revocation: order it again",
+        ),
+        (
+            {"version": 0},
+            UnavailableError,
+            "the directory does not list the revocation: order it again",
+        ),
         ([], MalformedError, "answer of the key broker"),
     ],
 )
