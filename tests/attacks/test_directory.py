@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
-from sealflow.owner.trust.report import verify_directory
 from sealflow.owner.trust.session import ServiceSession
+from sealflow.owner.trust.verified_service import verify_directory
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json, parse_object

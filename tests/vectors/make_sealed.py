@@ -12,6 +12,7 @@ from typing import Any
 
 from sealflow.attest.evidence import Role
 from sealflow.owner import OwnerKey, Requirements
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
@@ -42,16 +43,17 @@ def main() -> None:
 def _package(domain: TrustDomain) -> dict[str, Any]:
     owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.for_domain(domain))
     manifest = onnx_manifest(labels="labels.txt")
-    package = seal_package(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
+    sealing = opening_key(owner).sealing
+    package = seal_package(manifest, FILES, signing=owner.signing, sealing=sealing)
     verified = UnverifiedPackage.from_bytes(package).verify(owner.signer)
-    content_key = verified.unwrap(owner.opening)
+    content_key = verified.unwrap(opening_key(owner))
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
     publication = seal_publication(
         verified, content_key, keybroker.sealing, workers=workers, issued_ms=NOW_MS
     )
     files = len(package) - sum(map(len, verified._sealed.values()))
     return {
-        "suite": int(owner.opening.suite),
+        "suite": int(opening_key(owner).suite),
         "owner_signing_seed": owner.signing_seed.hex(),
         "owner_sealing_seed": owner.sealing_seed.hex(),
         "signer": owner.signer,
