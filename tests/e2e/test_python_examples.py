@@ -12,7 +12,7 @@ import pytest
 
 import sealflow.owner
 from sealflow.owner.trust.policy_file import write_policy
-from tests.support.cluster.local_cluster import EXAMPLES, LITE0, PHOTOS, TINY, RunningCluster
+from tests.support.cluster.local_cluster import EXAMPLES, LITE0, PHOTOS, TINY, LocalCluster
 from tools.python_reference import SUBJECTS, Documented, members, public
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     shutil.copytree(TINY, folder / "my-model")
     recipe = folder / "my-model" / "model.toml"
     recipe.write_text(recipe.read_text().replace('"tiny"', '"my-model"'))
-    with RunningCluster(TINY, LITE0) as cluster:
+    with LocalCluster(TINY, LITE0) as cluster:
         (folder / ".sealflow").symlink_to(cluster.home)
         (folder / "cat.jpg").symlink_to(PHOTOS / "chelsea.jpg")
         (folder / "examples").symlink_to(EXAMPLES)
