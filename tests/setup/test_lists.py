@@ -161,7 +161,7 @@ def test_shared_releases() -> None:
 
 
 def test_trusted_releases() -> None:
-    """These packages, each also in the tools' list, run inside the enclave; no others do."""
+    """Enclaves hold these packages, each of which is in the tools' list as well."""
     assert {pin.name for pin in PINS["trusted"]} == TRUSTED
     for part in lock.PARTS:
         assert {pin.release for pin in PINS[part]} <= {pin.release for pin in PINS["dev"]}

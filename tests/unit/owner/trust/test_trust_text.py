@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.owner.trust.report import TrustReport
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
-from sealflow.owner.trust.verified_service import verify_directory
+from sealflow.owner.trust.verified_service import VerifiedService, verify_directory
 from tests.support.cluster.published_service import NOW_MS, PublishedService
-
-if TYPE_CHECKING:
-    from sealflow.owner.trust.verified_service import VerifiedService
 
 
 def verified() -> VerifiedService:
