@@ -12,8 +12,8 @@ from typing import Any
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
-from sealflow.attest.requirements import Requirements
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey, Requirements
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.enclave import seal_to_enclave
@@ -22,7 +22,12 @@ from sealflow.trusted.keybroker.state import machine_id
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json, parse_object
 from tests.support.models.served_models import onnx_manifest
-from tests.support.trusted.keybroker import NOW_MS, Instance, identity, made
+from tests.support.trusted.keybroker import (
+    NOW_MS,
+    KeyBrokerInstance,
+    keybroker_deployment,
+    make_identity,
+)
 
 FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
 
@@ -47,16 +52,17 @@ def main() -> None:
 def _package(domain: TrustDomain) -> dict[str, Any]:
     owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.for_domain(domain))
     manifest = onnx_manifest(labels="labels.txt")
-    package = seal_package(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
+    sealing = opening_key(owner).sealing
+    package = seal_package(manifest, FILES, signing=owner.signing, sealing=sealing)
     verified = UnverifiedPackage.from_bytes(package).verify(owner.signer)
-    content_key = verified.unwrap(owner.opening)
+    content_key = verified.unwrap(opening_key(owner))
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
     publication = seal_publication(
         verified, content_key, keybroker.sealing, workers=workers, issued_ms=NOW_MS
     )
     files = len(package) - sum(map(len, verified._sealed.values()))
     return {
-        "suite": int(owner.opening.suite),
+        "suite": int(opening_key(owner).suite),
         "owner_signing_seed": owner.signing_seed.hex(),
         "owner_sealing_seed": owner.sealing_seed.hex(),
         "signer": owner.signer,
@@ -82,7 +88,7 @@ def _package(domain: TrustDomain) -> dict[str, Any]:
 
 
 def _grant() -> dict[str, Any]:
-    broker, worker = Instance().lead(), identity(Role.WORKER)
+    broker, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
     digest = broker.publish("m")["digest"]
     answer = broker.enroll(worker)
     return {
@@ -95,7 +101,7 @@ def _grant() -> dict[str, Any]:
         "signature": answer["signature"],
         "keys": [key.kid for key in broker.directory.keys],
         "models": [digest],
-        "lease_ms": NOW_MS + 1000 * made().deployment.lease_s,
+        "lease_ms": NOW_MS + 1000 * keybroker_deployment().deployment.lease_s,
         "history": broker.directory.log_id,
         "directory_version": broker.directory.version,
     }
@@ -103,10 +109,10 @@ def _grant() -> dict[str, Any]:
 
 def _reject_grants() -> dict[str, dict[str, Any]]:
     """Seal and sign grants that are malformed inside."""
-    instance, worker = Instance().lead(), identity(Role.WORKER)
+    instance, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
     nonce, signing = "5a" * 32, instance.identity.signing
     evidence = worker.evidence(nonce)
-    policy = made().deployment.policy(Role.WORKER)
+    policy = keybroker_deployment().deployment.policy(Role.WORKER)
     approval = appraise(evidence, policy, NOW_MS, nonce=nonce)
     key = {"suite": int(worker.opening.suite), "seed": "A" * 43 + "=", "destroy_ms": 1}
     grant = {
@@ -153,12 +159,12 @@ def _reject_publications(values: dict[str, Any]) -> dict[str, str]:
 
 
 def _state() -> dict[str, Any]:
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     digest = broker.publish("m")["digest"]
     assert broker.leading is not None
     key, platform_key = broker.leading.state_key, broker.identity.platform_key
     return {
-        "deployment_digest": made().deployment.digest,
+        "deployment_digest": keybroker_deployment().deployment.digest,
         "key": key.key.hex(),
         "history": key.log_id,
         "number": key.number,

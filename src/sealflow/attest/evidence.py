@@ -26,7 +26,12 @@ SIGNING_KEY_BYTES: Final = 32
 
 
 class Tee(enum.StrEnum):
-    """What kind of trusted execution environment made the quote."""
+    """The kind of trusted execution environment that makes a quote.
+
+    Example:
+        >>> Tee("snp").domain is TrustDomain.HARDWARE
+        True
+    """
 
     SGX = "sgx"
     TDX = "tdx"
@@ -40,7 +45,12 @@ class Tee(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """What an enclave is for; a worker cannot pass as a key broker."""
+    """What an enclave is for; a worker cannot pass as a key broker.
+
+    Example:
+        >>> load_policy(".sealflow/client.toml").role
+        <Role.KEY_BROKER: 'keybroker'>
+    """
 
     WORKER = "worker"
     KEY_BROKER = "keybroker"

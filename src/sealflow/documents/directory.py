@@ -45,11 +45,23 @@ MAX_DIRECTORY_BYTES: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryModel:
-    """One version of a model that workers serve, as callers need to know it.
+    """One version of a model that a service answers for.
 
-    `default`: whether it answers to the name alone. `image`: the input that takes JPEG or PNG.
-    `owner`: the Ed25519 public key, in hex, of who published it. `workers`: the digest of what its
-    owner demands of workers beyond the deployment's own demands; None for nothing more.
+    Attributes:
+        name: Its name.
+        version: Its version.
+        digest: SHA-256 of its package, 64 hex digits.
+        owner: The Ed25519 public key of the owner that published it, 64 hex digits.
+        workers: SHA-256 of the owner's demands on workers, 64 hex digits; None for no demands
+            beyond the deployment's own.
+        default: Whether this version answers to the name alone.
+        inputs: The tensors that it takes.
+        outputs: The tensors that it gives.
+        image: The name of the input that takes JPEG or PNG files; None if it takes none.
+
+    Example:
+        >>> [model.image for model in client.verify().models if model.name == "tiny"]
+        [None]
     """
 
     name: str
@@ -63,7 +75,11 @@ class DirectoryModel:
     image: str | None
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the payload holds."""
+        """Return the object that the directory holds.
+
+        Returns:
+            The attributes by their names.
+        """
         return {
             "name": self.name,
             "version": self.version,
@@ -78,9 +94,16 @@ class DirectoryModel:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The model.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form.
         """
         fields = Fields(value, "model", _MODEL_KEYS)
         return cls(

@@ -28,7 +28,13 @@ _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
 
 class EntryKind(enum.StrEnum):
-    """What an entry says; its body is described in the spec."""
+    """What an entry says; docs/spec/keybroker.md, section 6, describes the bodies.
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.entries[0].kind is EntryKind.OPENED
+        True
+    """
 
     OPENED = "opened"
     """A key broker instance took over; holds its evidence. The first entry of every log."""
@@ -50,7 +56,20 @@ class EntryKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One entry. `previous`: the digest of the entry before it, None for number 0."""
+    """One entry of the key broker's log.
+
+    Attributes:
+        number: Its place, from 0.
+        previous: The digest of the entry before it, 64 hex digits; None for number 0.
+        at_ms: The key broker's time, in Unix ms.
+        kind: What it says.
+        body: The details, by kind (docs/spec/keybroker.md, section 6).
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.entries[1].previous == log.digests[0]
+        True
+    """
 
     number: int
     previous: str | None
@@ -59,7 +78,11 @@ class LogEntry:
     body: dict[str, object]
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that are hashed and signed."""
+        """Write the bytes that are hashed and signed.
+
+        Returns:
+            JSON in canonical form.
+        """
         return canonical_json(
             {
                 "number": self.number,
@@ -72,9 +95,16 @@ class LogEntry:
 
     @classmethod
     def unverified_from_bytes(cls, text: bytes) -> Self:
-        """Read an entry, in the one form that `to_bytes` writes.
+        """Read an entry without a check of signature and chain; `audit_log` checks both.
 
-        Raises: MalformedError.
+        Args:
+            text: Exactly what `to_bytes` wrote.
+
+        Returns:
+            The entry, of unknown origin.
+
+        Raises:
+            MalformedError: It is not an entry, or not in canonical form.
         """
         fields = Fields.from_bytes(text, "log entry", _KEYS)
         number, previous = fields.integer("number"), fields.read_optional("previous", parse_digest)

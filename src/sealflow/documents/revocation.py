@@ -30,7 +30,12 @@ MAX_ORDER_BYTES: Final = 4096
 
 
 class RevokedKind(enum.StrEnum):
-    """What can be revoked."""
+    """What can be revoked.
+
+    Example:
+        >>> RevokedKind("worker")
+        <RevokedKind.WORKER: 'worker'>
+    """
 
     WORKER = "worker"
     """One worker enclave, by its instance id: it gets nothing any more."""
@@ -42,9 +47,19 @@ class RevokedKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Revoked:
-    """One thing that is revoked for good.
+    """One thing that is revoked, or is to be revoked, for good.
 
-    Raises: MalformedError when `id` is not an id of that kind.
+    Attributes:
+        kind: Worker, model or key.
+        id: The worker's instance id (32 hex digits), the digest of the model's package (64), or
+            the id of the epoch key (64, after `sim-` for a simulation).
+
+    Raises:
+        MalformedError: `id` is not an id of that kind.
+
+    Example:
+        >>> Revoked(kind=RevokedKind.WORKER, id="0123456789abcdef" * 2).kind.value
+        'worker'
     """
 
     kind: RevokedKind
@@ -55,14 +70,25 @@ class Revoked:
         _IDS[self.kind](self.id)
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that payloads hold."""
+        """Return it for machines.
+
+        Returns:
+            `kind` and `id`.
+        """
         return {"kind": self.kind.value, "id": self.id}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The value.
+
+        Raises:
+            MalformedError: Kind or id is not valid.
         """
         fields = Fields(value, "revoked", ("kind", "id"))
         return cls(kind=fields.word("kind", RevokedKind), id=fields.text("id"))
