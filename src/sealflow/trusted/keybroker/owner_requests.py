@@ -21,6 +21,7 @@ from sealflow.errors import (
 )
 from sealflow.package.publication import open_publication
 from sealflow.trusted.keybroker.key_store import VersionTakenError
+from sealflow.wire.control import ErrorAnswer
 from sealflow.wire.fields import Fields
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import canonical_json, parse_object
@@ -62,7 +63,7 @@ def answer_control_request(
         problem = error
     except UnavailableError as error:
         problem = ControlError("unavailable", str(error))
-    return canonical_json({"error": {"code": problem.code, "detail": problem.detail}})
+    return ErrorAnswer(code=problem.code, detail=problem.detail).to_bytes()
 
 
 def accept_publication(

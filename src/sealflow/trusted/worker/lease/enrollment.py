@@ -18,6 +18,7 @@ from sealflow.errors import (
 )
 from sealflow.seal.signing import SIGNATURE_BYTES
 from sealflow.trusted.port import FatalError
+from sealflow.wire.control import error_of
 from sealflow.wire.fields import Fields
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.strict_json import canonical_json
@@ -112,11 +113,10 @@ class Enrollment:
 
     def _ask(self, request: dict[str, object]) -> dict[str, object]:
         answer = self._host.ask_key_broker(request)
-        error = answer.get("error")
+        error = error_of(answer)
         if error is None:
             return answer
-        code = error.get("code") if isinstance(error, dict) else None
-        if code in _PERMANENT:
+        if error.code in _PERMANENT:
             raise FatalError(Fatal.NOT_APPROVED)
         raise UnavailableError("the key broker did not grant it")
 
