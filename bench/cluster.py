@@ -35,7 +35,7 @@ class RunningCluster:
     facts: Mapping[str, Any]
 
     def bench(self, *arguments: str) -> dict[str, Any]:
-        """Run `sealflow bench`, and give its figures."""
+        """Run `sealflow bench`, and return its results."""
         return run_json(_SEALFLOW, "bench", "--home", str(self.home), "--json", *arguments)
 
     def processes(self) -> dict[str, list[psutil.Process]]:
@@ -88,7 +88,7 @@ def run_json(*argv: str) -> dict[str, Any]:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """Return the machine, its load and the date of a measurement."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
     return {
@@ -101,8 +101,8 @@ def machine() -> dict[str, object]:
     }
 
 
-def write_results(name: str, figures: Mapping[str, object]) -> None:
-    """Keep figures as `results/<name>.json`, with the machine that they are from."""
+def write_results(name: str, results: Mapping[str, object]) -> None:
+    """Write results to `results/<name>.json`, with the machine that they are from."""
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine(), **figures}, indent=1)
+    text = json.dumps({"machine": machine(), **results}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")

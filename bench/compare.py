@@ -30,7 +30,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def targets() -> list[tuple[str, str, str, bool]]:
-    """What was aimed at, what was measured, and whether that is enough."""
+    """Return each target, the measured value, and whether that is enough."""
     ratios, tensor_runs = _read("images")["ratios"], _read("tensors")
     cost = _read("sealing")["operations"]
     idle = _read("footprint")

@@ -73,7 +73,10 @@ def read_photos(paths: list[Path]) -> list[bytes]:
 
 
 def classify(args: tuple[Path, list[bytes], int, int, int]) -> tuple[float, float, float]:
-    """Classify photos in a process of its own; gives CPU seconds, begin and end without loading."""
+    """Classify photos in a process of its own.
+
+    Returns CPU seconds, begin and end, without loading.
+    """
     folder, photos, count, threads, batch = args
     direct = Direct(folder, threads)
     load = [photos[index % len(photos)] for index in range(count)]

@@ -56,7 +56,7 @@ def cpu_s(cluster: LocalCluster) -> dict[str, float]:
 
 
 def turn(cluster: LocalCluster, load: str, count: int) -> dict[str, Any]:
-    """Serve `count` requests; gives seconds and CPU milliseconds a request by part."""
+    """Serve `count` requests; return seconds and CPU milliseconds a request by part."""
     before, started = cpu_s(cluster), time.monotonic()
     arguments = ("bench", "--home", str(cluster.home), "-n", str(count), "--json", *LOADS[load])
     done = subprocess.run(  # noqa: S603 - our own command

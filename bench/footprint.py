@@ -1,4 +1,4 @@
-"""What a cluster costs while nothing happens: idle CPU, memory of a worker, import of the SDK."""
+"""The costs of an idle cluster: CPU, memory of a worker, import of the SDK."""
 
 from __future__ import annotations
 

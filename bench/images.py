@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MODEL_BATCH = 4
 
 Round = dict[str, dict[str, Any]]
-"""The figures of one round, by contestant."""
+"""The results of one round, by contestant."""
 
 
 def _direct(count: int, processes: int, threads: int, batch: int) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def _direct(count: int, processes: int, threads: int, batch: int) -> dict[str, A
 
 
 def contestants(running: RunningCluster, count: int) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Who takes part, in the order of a round."""
+    """Return the contestants, in the order of a round."""
     cores = len(os.sched_getaffinity(0))
     load = ("-n", str(count), "-i", str(PHOTOS))
     return {

@@ -1,7 +1,7 @@
-"""What turning epoch keys does to latency: the same open-loop load with keys that stay and turn.
+"""Latency while epoch keys rotate: the same open-loop load with keys that stay and that rotate.
 
 `python -m bench.rotation`. Clusters with keys of an hour and with keys of a few seconds take
-turns; each round gives p99 of both. Writes results/rotation.json.
+turns; each round measures p99 of both. Writes results/rotation.json.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def broker() -> Iterator[tuple[psutil.Process, RedisStreams, StreamTransport]]:
 def passes(
     server: psutil.Process, streams: RedisStreams, owner: StreamTransport, body: bytes, count: int
 ) -> dict[str, float]:
-    """Send, claim, answer and fetch handfuls of requests; gives ms of CPU for each request."""
+    """Send, claim, answer and fetch handfuls of requests; return CPU ms for each request."""
     mine = psutil.Process()
     before = [sum(each.cpu_times()[:2]) for each in (server, mine)]
     started = time.monotonic()

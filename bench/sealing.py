@@ -1,6 +1,6 @@
-"""What sealing costs: CPU time of single operations in this process, beside raw AES-256-GCM.
+"""Costs of sealing: CPU time of single operations in this process, beside raw AES-256-GCM.
 
-Each operation runs in blocks; a figure is the median of the blocks' CPU time per operation, `best`
+Each operation runs in blocks; a result is the median of the blocks' CPU time per operation, `best`
 the quickest block's. Blocks of all operations are interleaved, so a busy neighbour meets them all.
 """
 
@@ -104,7 +104,7 @@ class Exchange:
 
 
 def raw_operations() -> list[Operation]:
-    """What any design pays for 100 KB."""
+    """Return operations that any design needs for 100 KB."""
     body, nonce = os.urandom(REQUEST_BYTES), os.urandom(12)
     cipher = AESGCM(os.urandom(32))
     ciphertext = cipher.encrypt(nonce, body, None)
@@ -120,7 +120,7 @@ def raw_operations() -> list[Operation]:
 
 
 def session_operations(suite: Suite) -> list[Operation]:
-    """What the first request of a session pays."""
+    """Return the operations of the first request of a session."""
     key = OpeningKey.generate(suite)
 
     def begun() -> tuple[object, ...]:

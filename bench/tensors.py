@@ -1,4 +1,4 @@
-"""Tiny requests: what the cluster spends on a tensor of 4 floats, per 1000 requests.
+"""Tiny requests: the cluster's CPU time for 1000 requests of 4 floats.
 
 `gateway`: sealed requests are prepared, then sent over 64 kept-alive connections, each taking the
 next one as soon as it has an answer; all answers are opened and checked afterwards. So the load

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def findings(path: Path, given: list[str]) -> list[str]:
-    """Give a line for each package of a list that has advisories."""
+    """Return a line for each package of a list that has advisories."""
     options = ["--disable-pip", "--no-deps", "--progress-spinner=off", "--format=json", *given]
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments

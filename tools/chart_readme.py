@@ -35,7 +35,7 @@ _KEY = re.compile(r"^(\s*)([A-Za-z0-9_-]+):(.*)$")
 
 
 def describe(text: str) -> list[tuple[str, str]]:
-    """Give the path and the description of each value that has a comment, in their order."""
+    """Return the path and the description of each value that has a comment, in their order."""
     found: list[tuple[str, str]] = []
     path: list[tuple[int, str]] = []
     comment = ""
@@ -63,7 +63,7 @@ def value_at(values: Any, path: str) -> Any:  # noqa: ANN401 - values are of any
 
 
 def readme() -> str:
-    """Give the whole text."""
+    """Return the whole text."""
     text = (CHART / "values.yaml").read_text()
     values, chart = yaml.safe_load(text), yaml.safe_load((CHART / "Chart.yaml").read_text())
     presets = "\n".join(

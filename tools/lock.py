@@ -115,7 +115,7 @@ def split_list(name: str) -> tuple[str, str]:
 
 
 def read_releases(listed: str, *options: str) -> dict[str, dict[str, object]]:
-    """Install entries of a list into a folder for a while; return what each asks for."""
+    """Install entries of a list into a temporary folder; return what each asks for."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "list.txt"
         path.write_text(listed, encoding="utf-8")

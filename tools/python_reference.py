@@ -285,7 +285,7 @@ def _default(value: object) -> str:
         members = ", ".join(f"{type(each).__name__}.{each.name}" for each in value)
         return f"frozenset({{{members}}})" if value else "frozenset()"
     text = repr(value)
-    return "{}" if text.startswith("<") else text  # what stands for a new dictionary
+    return "{}" if text.startswith("<") else text  # the default of a new dictionary
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write an image's bill of materials: `python -m tools.sbom ROOT NAME`; gives CycloneDX 1.6 JSON.
+"""Write an image's bill of materials, CycloneDX 1.6 JSON: `python -m tools.sbom ROOT NAME`.
 
 Reads the package databases below a mounted image and runs nothing of it. The same files always give
 the same bytes: no time, no serial number.

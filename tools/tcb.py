@@ -44,7 +44,7 @@ _PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What one process imports. `lines`: by our module; `third_party`: top-level names."""
+    """The imports of one process. `lines`: by our module; `third_party`: top-level names."""
 
     lines: Mapping[str, int]
     third_party: frozenset[str]

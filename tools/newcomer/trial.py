@@ -1,4 +1,4 @@
-"""What a new user does in a fresh system, and how it went."""
+"""A trial by a new user in a fresh system, and its result."""
 
 from __future__ import annotations
 

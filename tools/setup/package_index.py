@@ -1,4 +1,4 @@
-"""Where packages come from: what a user configured for pip or for uv, given to both.
+"""The source of packages: settings that a user made for pip or for uv, for both of them.
 
 A company's index, certificate authority or proxy is configured for pip on most machines, and uv
 does not read that. Each program keeps its own settings and gets the other's where it has none.

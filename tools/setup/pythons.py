@@ -1,4 +1,4 @@
-"""Which Pythons the project runs on, and what each of them lacks."""
+"""The Pythons that the project runs on, and the limits of each."""
 
 from __future__ import annotations
 
