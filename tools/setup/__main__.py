@@ -107,9 +107,9 @@ def _audit() -> None:
 def _pyright() -> None:
     with _once(PYRIGHT, "bin/python", [LISTS / "pyright.txt"]) as due:
         if due:
-            with _step(".venv-pyright: a second type checker (220 MB)"):
+            with _step(".venv-pyright: a second type checker (280 MB)"):
                 make_environment(PYRIGHT, pythons.THIS)
-                install(PYRIGHT, ["pyright"], needed_mib=300)
+                install(PYRIGHT, ["pyright"], needed_mib=350)
 
 
 def _site() -> None:
