@@ -102,7 +102,7 @@ class EnvelopeRoutes:
             raise ProblemError(400, f"{error}: use the id of the envelope's header") from error
         found = await self._inboxes.fetch(request_id)
         if found is None:
-            detail = "there is no such asynchronous request, or its reply has expired: send a new request"
+            detail = "no such asynchronous request, or its reply has expired: send a new request"
             raise ProblemError(404, detail)
         if isinstance(found, StoredPending):
             wait_s = min(request.wait_s() or 0.0, self._config.max_wait_s)

@@ -110,7 +110,7 @@ class HealthRoutes:
             return [_DRAINING]
         reasons = []
         if not snapshot.directory:
-            reasons.append("no directory is published: check that the control process is running")
+            reasons.append("no directory is published: check that the key broker host is running")
         if not any(_ready_workers(each) for each in snapshot.components):
             reasons.append("no worker is ready: see the engine's status and log")
         return reasons

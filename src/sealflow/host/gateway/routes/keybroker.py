@@ -143,7 +143,7 @@ class KeyBrokerRoutes:
             detail = "the key broker is busy: try again"
             raise ProblemError(429, detail, headers=(retry_after(error.retry_after_s),)) from error
         except DeadlineError as error:
-            detail = "the key broker did not answer: check that the control process is running"
+            detail = "the key broker did not answer: check that the key broker host is running"
             raise ProblemError(504, detail) from error
         return Response(body=body)
 
