@@ -47,7 +47,7 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
 
     worker_memory_bytes: int = 0
     """The memory limit of a worker; a request that needs more is refused. 0 divides three quarters
-    of the memory of the machine or container equally. In `sgx` mode the enclave's size limits it."""
+    of the machine's or container's memory equally. In `sgx` mode the enclave's size limits it."""
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     """The limit on the body of an envelope."""
     max_pixels: int = 50_000_000
