@@ -60,7 +60,7 @@ def fetch_amd(
     try:
         chain = [base64.b64decode(each) for each in _PEM.findall(server.get(path).body)]
         if len(chain) != _CHAIN:
-            raise MalformedError("the answer is not two certificates")  # noqa: TRY301
+            raise MalformedError("the answer does not contain two certificates")  # noqa: TRY301
         path = f"{base}/crl"
         crl = unverified_crl(server.get(path).body)
         issued_s, expires_s = unverified_span(crl)

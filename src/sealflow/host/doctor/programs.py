@@ -69,7 +69,9 @@ def broker(address: BrokerAddress | None) -> Iterator[Finding]:
             wait_ready(address, _BROKER_S)
             yield passed("broker", f"{address.url} answers")
     except SealflowError as error:
-        yield failed("broker", str(error), "start Valkey or Redis 6.2, or correct the address")
+        yield failed(
+            "broker", str(error), "start Valkey, or Redis 6.2 or newer; or correct its address"
+        )
 
 
 def kubernetes(*, wanted: bool, sgx: bool) -> Iterator[Finding]:
@@ -121,7 +123,8 @@ def memory(meminfo: str, workers: int) -> Iterator[Finding]:
     else:
         yield warned(
             "memory",
-            f"{free / _GIB:.3g} GiB free; {workers} workers of small models need up to {workers}",
+            f"{free / _GIB:.3g} GiB free; {workers} workers with small models use up to "
+            f"{workers} GiB",
             "run fewer workers, or free memory",
         )
 

@@ -26,9 +26,9 @@ FATAL_HINTS: Final[dict[str | None, str]] = {
     Fatal.BOOT: "it cannot read the boot message: install the same version of Sealflow in the host "
     "and in the enclave",
     Fatal.DEPLOYMENT: "deployment_file is damaged or contradicts itself",
-    Fatal.TEE: "the TEE that deployment_file asks for is not on this machine, or "
+    Fatal.TEE: "the TEE that deployment_file names is not on this machine, or "
     "simulated_platform_file is damaged",
-    Fatal.NOT_DCAP: 'its manifest does not say sgx.remote_attestation = "dcap"',
+    Fatal.NOT_DCAP: 'its Gramine manifest does not set sgx.remote_attestation = "dcap"',
 }
 """What a FATAL frame means, by its word, for the errors that only the operator can fix."""
 _MANIFEST: Final = ".manifest.sgx"

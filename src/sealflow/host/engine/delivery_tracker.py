@@ -274,7 +274,9 @@ class DeliveryTracker:
             refusal = encode_refusal(RefusalCode.UNDELIVERABLE, header.request_id)
         except MalformedError:
             pass
-        _log.error("dead-lettered: no worker survived it", entry=delivery.entry_id.decode())
+        _log.error(
+            "dead-lettered: no worker survived the request", entry=delivery.entry_id.decode()
+        )
         try:
             self._broker.dead_letter(self._stream, delivery, refusal)
         except UnavailableError:
@@ -320,4 +322,4 @@ class DeliveryTracker:
         with self._changed:
             self._waiting.extend(each for each in abandoned if each.entry_id not in mine)
         if abandoned:
-            _log.warning("took over requests of a dead engine", requests=len(abandoned))
+            _log.warning("claimed the requests of an ended engine", requests=len(abandoned))

@@ -202,7 +202,7 @@ class WorkerPool:
             worker.start(boot.to_bytes())
             worker.tick(now_ms(), self._directory)
         except WorkerGoneError as error:
-            _log.error("worker", error=str(error))
+            _log.error("worker failed", error=str(error))
 
     def _reap(self, slot: _PoolSlot, worker: WorkerProcess, now_s: float) -> None:
         worker.finish(_FINISH_S)
@@ -210,7 +210,7 @@ class WorkerPool:
         slot.tracker.worker_ended()
         due_s = slot.policy.next_start_s(now_s, failed=worker.fatal in _FATAL_WORDS)
         if due_s is None:
-            raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
+            raise ConfigError(f"workers cannot serve this deployment: {_FATAL_HINTS[worker.fatal]}")
         slot.due_s = due_s
         _log.warning("worker ended", reason=worker.fatal, next_in_s=due_s - now_s)
 
@@ -219,15 +219,15 @@ class WorkerPool:
             found = self._broker.get(self._keyspace.directory) or b""
         except UnavailableError:
             found = self._directory
-        news = found if found != self._directory else b""
+        changed = found if found != self._directory else b""
         self._directory = found
-        if news:
+        if changed:
             for slot in self._slots:
-                slot.tracker.published = published_models(news)
+                slot.tracker.published = published_models(changed)
         time_ms = now_ms()
         for slot in self._slots:
             if slot.worker is not None:
-                slot.worker.tick(time_ms, news)
+                slot.worker.tick(time_ms, changed)
 
     def _report(self) -> None:
         workers = [
@@ -270,7 +270,7 @@ class WorkerPool:
         )
 
 
-_MEANING: Final[dict[str | None, str]] = {
+_FATAL_HINTS: Final[dict[str | None, str]] = {
     **FATAL_HINTS,
     Fatal.KEY_BROKER_UNTRUSTED: "the key broker does not pass the policy in deployment_file",
     Fatal.NOT_APPROVED: "the key broker's policy does not accept their code: see deployment_file",

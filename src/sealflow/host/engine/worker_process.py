@@ -156,7 +156,7 @@ class WorkerProcess:
         return self._ended.is_set() or self._draining.is_set()
 
     def feed(self, for_s: float) -> None:
-        """Claim requests and send them to the worker for `for_s` seconds, or until it is over."""
+        """Claim requests and send them to the worker for `for_s` seconds or until it is `over`."""
         until_s = time.monotonic() + for_s
         while not self.over and (rest_s := until_s - time.monotonic()) > 0:
             # Waits are short, since the end of the worker does not interrupt them.
@@ -188,7 +188,7 @@ class WorkerProcess:
             while (frame := self._relay.receive()) is not None:
                 self._process_frame(*frame)
         except (WorkerGoneError, MalformedError) as error:
-            _log.error("worker", pid=self._relay.pid, error=str(error))
+            _log.error("worker failed", pid=self._relay.pid, error=str(error))
         finally:
             # After an error the frames are out of step, so the process is of no further use.
             self._relay.kill()
@@ -261,7 +261,7 @@ class WorkerProcess:
             if total == 0:
                 self._relay.send(FrameKind.PACKAGE, absent)
         except OSError as error:
-            _log.error("package", path=str(path), error=str(error))
+            _log.error("package cannot be read", path=str(path), error=str(error))
             self._relay.send(FrameKind.PACKAGE, absent)
 
 

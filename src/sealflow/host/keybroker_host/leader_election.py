@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 NO_STATE: Final = -1
-_MACHINE: Final = slice(4, 20)
+_MACHINE_ID: Final = slice(4, 20)
+"""The machine id in a sealed copy of the state key, after its magic."""
 _CAPACITY: Final = 256
 _JOIN_S: Final = 10.0
 _MAX_RECORDS: Final = 500
@@ -114,8 +115,8 @@ class LeaderElection:
         """
         if not self._records.lead():
             raise WorkerGoneError("another key broker instance leads")
-        stored, there = self._stored, self._records.stored()
-        if stored is None or (there is not None and there.number >= stored.number):
+        stored, shared = self._stored, self._records.stored()
+        if stored is None or (shared is not None and shared.number >= stored.number):
             return
         if not self._records.commit(stored.number, stored, []):
             raise WorkerGoneError("another key broker instance leads")
@@ -150,7 +151,7 @@ class LeaderElection:
 
         If the broker is unavailable, this is logged and only the archive has the copy.
         """
-        machine = sealed[_MACHINE]
+        machine = sealed[_MACHINE_ID]
         if self._archive is not None:
             self._archive.store_key(machine, sealed)
         try:
@@ -172,11 +173,10 @@ class LeaderElection:
             return None
 
     def _newest(self) -> StoredState | None:
-        there = self._records.stored()
-        here = None if self._archive is None else self._archive.stored()
-        return max(
-            (each for each in (there, here) if each), key=lambda each: each.number, default=None
-        )
+        shared = self._records.stored()
+        archived = None if self._archive is None else self._archive.stored()
+        found = (state for state in (shared, archived) if state is not None)
+        return max(found, key=lambda state: state.number, default=None)
 
     def _catch_up(self) -> None:
         """Copy states and log records of other instances from the broker into the archive."""
@@ -189,9 +189,9 @@ class LeaderElection:
             if archive.next_number == missing:
                 _log.warning("the archive lacks log records", first=missing, found=records[0][0])
                 break
-        there, here = self._records.stored(), archive.stored()
-        if there is not None and (here is None or here.number < there.number):
-            archive.store(there)
+        shared, archived = self._records.stored(), archive.stored()
+        if shared is not None and (archived is None or archived.number < shared.number):
+            archive.store(shared)
 
     def _join(self, process: KeyBrokerProcess) -> None:
         """Ask the leader for the state key, so that this instance becomes a standby."""

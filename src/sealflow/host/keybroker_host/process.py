@@ -134,7 +134,7 @@ class KeyBrokerProcess:
             while (frame := self._relay.receive()) is not None:
                 self._process_frame(*frame)
         except (WorkerGoneError, MalformedError) as error:
-            _log.error("key broker", error=str(error))
+            _log.error("key broker failed", error=str(error))
         finally:
             self.kill()
             self._started.set()

