@@ -43,7 +43,10 @@ Returns 0 when the queue is full, 1 when the request was appended, 2 when it is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxEntry:
-    """An entry of an asynchronous request's inbox; `reply` is None for the pending marker."""
+    """An entry of an asynchronous request's inbox.
+
+    `cursor`: its entry id. `reply`: None for the pending marker.
+    """
 
     cursor: bytes
     reply: bytes | None

@@ -24,7 +24,7 @@ _HEX: Final = re.compile(rb"\s*[0-9a-fA-F]+\s*")
 
 
 def unverified_crl(text: bytes) -> bytes:
-    """Return a revocation list in DER. `text` is DER, PEM or hex: PCCS versions differ.
+    """Return a revocation list in DER. `text` is DER, PEM or hex, since servers differ.
 
     Only the encoding is checked, not the signature.
 

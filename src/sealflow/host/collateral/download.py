@@ -130,5 +130,5 @@ class Fetched:
 
     @property
     def renew_s(self) -> int:
-        """The time from which to fetch it again: half of the validity period, in Unix seconds."""
+        """The middle of the validity period, from which to fetch it again, in Unix seconds."""
         return (self.issued_s + self.expires_s) // 2

@@ -83,7 +83,7 @@ class LeaderElection:
         return sorted(found)
 
     def try_acquire(self, process: KeyBrokerProcess) -> bool:
-        """Acquire the lease if it is free and this instance can lead; return whether it leads.
+        """Acquire the lease if it is free and start to lead; return whether this instance leads.
 
         An instance without the state key cannot lead while a state exists. It asks the leader for
         the key instead.
