@@ -138,7 +138,7 @@ class WorkerPool:
 
     @property
     def queue_lag(self) -> int:
-        """The number of requests in the queue, at the time of the last published status."""
+        """The number of unclaimed requests in the queue, when the status was last published."""
         return self._queue_lag
 
     def wait(self, timeout_s: float) -> None:
