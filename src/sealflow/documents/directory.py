@@ -1,6 +1,7 @@
-"""Core, pure: the key broker's signed directory: keys, models, what is revoked. Spec: directory.md.
+"""Core, pure: the key broker's signed directory of keys, models and revocations.
 
-Signed by the key broker that its evidence vouches for; versioned, hash-chained, short-lived.
+The key in the attached evidence signs a directory. Each version names the hash of the version
+before it, and expires after `directory_s`. Spec: directory.md, sections 1 and 2.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ MAX_DIRECTORY_BYTES: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryModel:
-    """One version of a model that workers serve, as callers need to know it.
+    """One version of a served model, with the facts that a client needs for a request.
 
-    `default`: whether it answers to the name alone. `image`: the input that takes JPEG or PNG.
-    `owner`: the Ed25519 public key, in hex, of who published it. `workers`: the digest of what its
-    owner demands of workers beyond the deployment's own demands; None for nothing more.
+    `default`: whether a request without a version uses this one. `image`: the name of the input
+    that also accepts JPEG and PNG files, or None. `owner`: the Ed25519 public key of the publisher,
+    in hex. `workers`: the digest of the owner's requirements on workers in addition to those of the
+    deployment, or None.
     """
 
     name: str
@@ -62,7 +64,7 @@ class DirectoryModel:
     image: str | None
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the payload holds."""
+        """Return the model's JSON object in the directory payload."""
         return {
             "name": self.name,
             "version": self.version,
@@ -77,7 +79,7 @@ class DirectoryModel:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -85,7 +87,7 @@ class DirectoryModel:
         require_keys(item, _MODEL_KEYS, "directory model")
         default, image, workers = item["default"], item["image"], item["workers"]
         if not isinstance(default, bool) or not isinstance(image, str | None):
-            raise MalformedError("directory model: default or image is of the wrong type")
+            raise MalformedError("directory model: default is not a boolean, or image not a string")
         return cls(
             name=parse_name(item["name"]),
             version=parse_name(item["version"]),
@@ -101,9 +103,10 @@ class DirectoryModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryKey:
-    """A public key to seal requests to from `not_before_ms` until `retire_ms`.
+    """The public part of an epoch key; all times are in Unix ms.
 
-    Workers open with it until `destroy_ms`. Times in Unix ms.
+    Clients seal requests to it from `not_before_ms` until `retire_ms`. Workers open requests with
+    its private part until `destroy_ms`.
     """
 
     kid: KeyId
@@ -114,7 +117,7 @@ class DirectoryKey:
     destroy_ms: int
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the payload holds."""
+        """Return the key's JSON object in the directory payload."""
         return {
             "kid": self.kid,
             "suite": int(self.suite),
@@ -126,9 +129,9 @@ class DirectoryKey:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
-        Raises: MalformedError, also when the key's name is not its hash.
+        Raises: MalformedError, also if `kid` is not the hash of the key.
         """
         item = json_object(value, "directory key")
         keys = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
@@ -136,7 +139,7 @@ class DirectoryKey:
         public = base64_bytes(item["public"], _MAX_PUBLIC_BYTES, "public key")
         sealing = SealingKey(suite=parse_suite(item["suite"]), public=public)
         if parse_key_id(item["kid"]) != sealing.key_id:
-            raise MalformedError("directory key: its id is not the hash of the key")
+            raise MalformedError("directory key: kid is not the hash of the key")
         return cls(
             kid=sealing.key_id,
             suite=sealing.suite,
@@ -149,11 +152,12 @@ class DirectoryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """What a deployment serves and to which keys, between two moments.
+    """The keys, models and revocations of a deployment from `issued_ms` to `expires_ms` (Unix ms).
 
-    `previous`: SHA-256 of the payload before this one, in hex; None for the first of a log.
-    `log_id`: names the log that all versions belong to: the digest of its first entry.
-    `log_number`, `log_digest`: the log's newest entry when this was issued; see `seal.log`.
+    `previous`: SHA-256 of the previous version's payload, in hex; None for the first version of a
+    log. `log_id`: the digest of the first entry of the log that this directory belongs to.
+    `log_number`, `log_digest`: the newest log entry at the time of issue; see `documents.log`.
+    `manifest_digest`: the digest of the deployment's settings.
     """
 
     deployment: str
@@ -170,7 +174,7 @@ class Directory:
     revoked: tuple[Revoked, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """Write the payload that is signed."""
+        """Return the payload, which is the signed part, as canonical JSON."""
         return canonical_json(
             {
                 "deployment": self.deployment,
@@ -190,7 +194,7 @@ class Directory:
 
     @classmethod
     def unverified_from_bytes(cls, payload: bytes) -> Self:
-        """Read a payload; check its signature first.
+        """Parse a payload without checking its signature.
 
         Raises: MalformedError.
         """
@@ -215,7 +219,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedDirectory:
-    """A payload with its signature and the evidence for the key that signed; untrusted."""
+    """A directory payload, its signature and the evidence for the signing key; untrusted."""
 
     payload: bytes
     signature: bytes
@@ -225,13 +229,13 @@ class SignedDirectory:
     def sign(
         cls, directory: Directory, key: Ed25519PrivateKey, domain: TrustDomain, evidence: Evidence
     ) -> Self:
-        """Sign a directory with the key that `evidence` binds."""
+        """Sign a directory with `key`, whose public part is in the claims bound by `evidence`."""
         payload = directory.to_bytes()
         signature = key.sign(domain.label("directory") + payload)
         return cls(payload=payload, signature=signature, evidence=evidence)
 
     def to_bytes(self) -> bytes:
-        """Write the document that is published."""
+        """Return the document that the gateway serves."""
         signed = {
             "payload": b64encode(self.payload).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -240,7 +244,7 @@ class SignedDirectory:
 
     @classmethod
     def from_bytes(cls, document: bytes) -> Self:
-        """Read a published document.
+        """Parse a published document of at most twice `MAX_DIRECTORY_BYTES`.
 
         Raises: MalformedError.
         """
@@ -258,17 +262,18 @@ class SignedDirectory:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the payload in hex: what the next directory calls `previous`."""
+        """SHA-256 of the payload, in hex; the next version's `previous`."""
         return hashlib.sha256(self.payload).hexdigest()
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Directory:
-        """Return the directory that the holder of `signing_key` signed, in this trust domain.
+        """Return the directory if its signature is by `signing_key` for this trust domain.
 
-        `signing_key`: Ed25519 public key, from approved claims.
+        `signing_key`: the Ed25519 public key in the approved claims of the directory's evidence.
 
-        Raises: EvidenceError.
+        Raises: EvidenceError, also for a payload that does not parse or has a key of another trust
+        domain.
         """
-        detail = "it was not signed by the key broker that the evidence names"
+        detail = "the directory is not signed by the key in its evidence"
         refusal = EvidenceError("directory_signature", detail)
         signed = domain.label("directory") + self.payload
         verify_signature(signing_key, self.signature, signed, refusal)
@@ -277,7 +282,7 @@ class SignedDirectory:
         except MalformedError as error:
             raise EvidenceError("directory", str(error)) from error
         if any(key.suite.domain is not domain for key in directory.keys):
-            raise EvidenceError("directory", "it has keys of another trust domain")
+            raise EvidenceError("directory", "the directory has a key of another trust domain")
         return directory
 
 
@@ -306,5 +311,5 @@ def _entry(value: object, what: str) -> dict[str, object]:
 def _count(value: dict[str, object], name: str) -> int:
     number = value[name]
     if not is_integer(number) or number < 0:
-        raise MalformedError(f"directory: {name} is not a number from 0")
+        raise MalformedError(f"directory: {name} is not an integer of 0 or more")
     return number

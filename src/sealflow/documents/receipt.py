@@ -1,7 +1,7 @@
-"""Core, pure: a worker's signed word on which model answered what. Spec: docs/spec/receipt.md.
+"""Core, pure: a worker's signed receipt for one reply. Spec: docs/spec/receipt.md.
 
-Asked for inside the sealed request, given inside the sealed reply, so that nobody else learns of
-it. It holds salted hashes: shown alone, it says nothing of request and reply.
+The sealed request asks for the receipt and the sealed reply carries it, so only client and worker
+learn of it. It holds salted hashes: without the salt it reveals nothing about request and reply.
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ _KEYS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a worker says that it did. Digests in hex, see `salted_digest`.
+    """A worker's statement of the model, request and reply of one call.
 
-    `instance`: the worker. `key_id`: the epoch key that the request was sealed to. `at_ms`: the
-    worker's time, which its host tells it.
+    `instance`: the worker enclave's id. `key_id`: the epoch key that the request was sealed to.
+    `request_digest`, `reply_digest`: as `salted_digest` returns them. `at_ms`: the worker's time in
+    Unix ms, as its host told it.
     """
 
     deployment: str
@@ -68,7 +69,7 @@ class Receipt:
     at_ms: int
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that are signed."""
+        """Return the receipt as canonical JSON, the signed bytes."""
         return canonical_json(
             {
                 "deployment": self.deployment,
@@ -87,7 +88,7 @@ class Receipt:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse bytes that `to_bytes` returned.
 
         Raises: MalformedError.
         """
@@ -95,7 +96,7 @@ class Receipt:
         require_keys(value, _KEYS, "receipt")
         at_ms = value["at_ms"]
         if not is_integer(at_ms) or at_ms < 0:
-            raise MalformedError("receipt: at_ms is not a time")
+            raise MalformedError("receipt: at_ms is not an integer of 0 or more")
         return cls(
             deployment=parse_name(value["deployment"]),
             manifest_digest=parse_digest(value["manifest_digest"]),
@@ -112,19 +113,19 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedReceipt:
-    """A receipt's bytes and a worker's signature; untrusted before `verify_signature`."""
+    """The bytes of a receipt and a signature; untrusted before `verify_signature`."""
 
     text: bytes
     signature: bytes
 
     @classmethod
     def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
-        """Sign with the key in the worker's evidence."""
+        """Sign a receipt with the signing key that the worker's evidence binds."""
         text = receipt.to_bytes()
         return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that travels and is kept."""
+        """Return the JSON object that replies carry and receipt files store."""
         return {
             "receipt": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -132,7 +133,7 @@ class SignedReceipt:
 
     @classmethod
     def from_json(cls, value: dict[str, object]) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -142,22 +143,22 @@ class SignedReceipt:
         )
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
-        """Return the receipt that the holder of `signing_key` (Ed25519 public key) signed.
+        """Return the receipt if `signing_key` (Ed25519 public key) signed it.
 
         Raises: EvidenceError, MalformedError.
         """
-        refusal = EvidenceError("receipt_signature", "the worker did not sign it")
+        refusal = EvidenceError("receipt_signature", "the worker did not sign the receipt")
         verify_signature(signing_key, self.signature, domain.label("receipt") + self.text, refusal)
         return Receipt.from_bytes(self.text)
 
 
 def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
-    """Write a reply with its receipt."""
+    """Return the parts of a content of kind RECEIPT: the receipt, then the parts of the reply."""
     return [*content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json())), *parts]
 
 
 def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
-    """Take the reply out of a content that may hold a receipt; returns both.
+    """Return the reply within a content, and its receipt if the content has one.
 
     Raises: MalformedError.
     """
@@ -169,7 +170,11 @@ def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
 
 
 def salted_digest(domain: TrustDomain, purpose: str, salt: str, parts: Parts) -> str:
-    """Hash a content as written (kind, length, JSON, binary part). `purpose`: request or reply."""
+    """Return the salted SHA-256 of a whole content, in hex. Spec: receipt.md, 2.1.
+
+    `purpose`: `request` or `reply`. `salt`: 64 hex digits. `parts`: kind, length, JSON and binary
+    part, as `content_parts` returns them.
+    """
     digest = hashlib.sha256(domain.label(f"receipt {purpose}") + bytes.fromhex(salt))
     for part in parts:
         digest.update(part)

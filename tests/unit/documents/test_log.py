@@ -38,14 +38,14 @@ def test_round_trip() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"number": -1}, "number or time"),
-        ({"number": True}, "number or time"),
-        ({"at_ms": "5"}, "number or time"),
-        ({"at_ms": -1}, "no time, or no body"),
-        ({"at_ms": 2**53}, "no time, or no body"),
-        ({"body": []}, "no time, or no body"),
-        ({"previous": None}, "only number 0"),
-        ({"number": 0}, "only number 0"),
+        ({"number": -1}, "number or at_ms"),
+        ({"number": True}, "number or at_ms"),
+        ({"at_ms": "5"}, "number or at_ms"),
+        ({"at_ms": -1}, "at_ms is not a Unix time"),
+        ({"at_ms": 2**53}, "at_ms is not a Unix time"),
+        ({"body": []}, "at_ms is not a Unix time"),
+        ({"previous": None}, "null for number 0"),
+        ({"number": 0}, "null for number 0"),
         ({"kind": "rumour"}, "unknown kind"),
         ({"previous": "AB" * 32}, "digest"),
         ({"more": 1}, "unknown .more."),
@@ -59,7 +59,7 @@ def test_no_entry(changes: dict[str, object], words: str) -> None:
 
 def test_another_form() -> None:
     """The same entry in other bytes is another entry to its hash, so it is none."""
-    with pytest.raises(MalformedError, match="one form"):
+    with pytest.raises(MalformedError, match="canonical form"):
         LogEntry.unverified_from_bytes(canonical_json(VALUE) + b" ")
 
 
