@@ -1,4 +1,7 @@
-"""Core: hand a model's content key to a verified key broker. Spec: bundle.md, 6."""
+"""Core: publication of a model: statement and content key, sealed to a verified key broker.
+
+Spec: bundle.md, section 6.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,11 @@ _KEYS: Final = ("content_key", "issued_ms", "signature", "signer", "statement", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """A model that its signer wants served. Whether the signer may is for the key broker to say.
+    """An opened publication. The key broker still has to check that the signer may publish.
 
-    `workers`: what the owner demands of workers beyond the deployment's own demands; None for
-    nothing more. `issued_ms`: the owner's time; of two for one package, the later counts.
+    `digest`: the digest of the package. `signer`: the owner's Ed25519 public key. Both are in hex.
+    `workers`: the owner's requirements on workers in addition to those of the deployment, or None.
+    `issued_ms`: the owner's time in Unix ms; the latest publication of a package applies.
     """
 
     statement: Statement
@@ -45,7 +49,11 @@ def seal_publication(
     workers: Requirements | None,
     issued_ms: int,
 ) -> bytes:
-    """Seal statement and content key to the key broker's key, which must come from its evidence."""
+    """Seal a package's statement and content key to a key broker.
+
+    `key`: the key broker's sealing key, from its approved claims. `workers`, `issued_ms`: as in
+    `Publication`.
+    """
     text = canonical_json(
         {
             "content_key": b64encode(content_key).decode(),
@@ -60,10 +68,11 @@ def seal_publication(
 
 
 def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
-    """Open what `seal_publication` sealed; the signature is verified, the content key matches.
+    """Open what `seal_publication` sealed, verify the signature and check the content key.
 
-    Raises: OpenError when it does not open or the content key is another's, MalformedError for
-    nonsense inside, BundleError for a statement that is not the signer's.
+    Raises: OpenError if it does not open or the content key is not the one in the statement;
+    MalformedError if its content is malformed; BundleError if the statement is invalid or not
+    signed by the named signer.
     """
     domain = key.suite.domain
     value = parse_object(key.open(sealed, domain.label("publish")), "publication")
@@ -72,7 +81,7 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
     content_key, signer = _decoded(value["content_key"]), parse_digest(value["signer"])
     issued_ms, workers = value["issued_ms"], value["workers"]
     if not is_integer(issued_ms) or issued_ms < 0:
-        raise MalformedError("publication: issued_ms is not a time")
+        raise MalformedError("publication: issued_ms is not an integer of 0 or more")
     statement = verify_statement(payload, signature, signer)
     if content_key_id(content_key, domain) != statement.content_key_id:
         raise OpenError
@@ -87,13 +96,13 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
 
 
 def requirements_digest(workers: Requirements) -> str:
-    """Name what an owner demands of workers, as the directory does."""
+    """Return the SHA-256, in hex, of an owner's requirements on workers; see `DirectoryModel`."""
     return hashlib.sha256(canonical_json(workers.to_json())).hexdigest()
 
 
 def _decoded(text: object) -> bytes:
     try:
-        return b64decode(text, validate=True)  # type: ignore[arg-type]  # any object may come
+        return b64decode(text, validate=True)  # type: ignore[arg-type]  # TypeError is caught
     except (TypeError, ValueError) as error:
         msg = "publication: not base64"
         raise MalformedError(msg) from error
