@@ -1,6 +1,7 @@
-"""Core, pure: which claims are good enough, and the approval that says so. Spec: attestation.md, 4.
+"""Core, pure: appraisal of claims by a policy, which yields an approval.
 
-A production policy and a simulation policy are different classes: no flag turns one into the other.
+A production policy and a simulation policy are different classes, so no flag turns one into the
+other. Spec: attestation.md, section 4.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What an enclave of real hardware must prove.
+    """The policy for an enclave on real hardware.
 
-    `models`: accepted package digests by model name; empty leaves them to the deployment's owners.
+    `manifest_digest`: the expected digest of the deployment's settings. `models`: the accepted
+    package digests by model name; if it is empty, every model of the directory is accepted.
 
-    Raises: MalformedError for a simulated TEE, and for requirements of other hardware.
+    Raises: MalformedError for a simulated TEE, and for requirements of another TEE.
     """
 
     role: Role
@@ -43,20 +45,23 @@ class Policy:
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what no hardware could meet."""
+        """Check that the requirements are those of the TEE."""
         if self.tee is Tee.SIMULATED:
-            raise MalformedError("a simulation needs a policy of its own, with its root")
+            raise MalformedError("tee simulated needs a simulation policy, which names its root")
         self.requirements.require_fit(self.tee)
 
     @property
     def root(self) -> TrustRoot:
-        """The makers' own roots."""
+        """The roots of Intel and AMD."""
         return TrustRoot()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationPolicy:
-    """What a simulated enclave must prove. Accepting one protects nothing from the operator."""
+    """The policy for a simulated enclave, which protects nothing from the operator.
+
+    `insecure_root`: the DER of the simulated root. Other fields: as in `Policy`.
+    """
 
     role: Role
     deployment: str
@@ -67,20 +72,21 @@ class SimulationPolicy:
 
     @property
     def tee(self) -> Tee:
-        """Always the simulation."""
+        """The simulated TEE."""
         return Tee.SIMULATED
 
     @property
     def root(self) -> TrustRoot:
-        """The simulated platform's own root."""
+        """The root of the simulated platform."""
         return TrustRoot(insecure_root=self.insecure_root)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Proof that claims passed a policy; whatever hands out keys demands one.
+    """The result of an appraisal that found no mismatch; key release requires one.
 
-    `valid_until_ms`: Unix ms after which the collateral must be fetched anew.
+    `valid_until_ms`: Unix ms when the collateral expires or becomes too old for the policy,
+    whichever is first.
     """
 
     claims: Claims
@@ -89,19 +95,20 @@ class Approval:
     _appraised: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse approvals that nobody made."""
+        """Refuse any creation outside of `appraise`."""
         if self._appraised is not _APPRAISED:
-            raise TypeError("approvals are made by appraise() alone")
+            raise TypeError("Approval is not constructed directly: call appraise()")
 
 
 def appraise(
     evidence: Evidence, policy: Policy | SimulationPolicy, now_ms: int, *, nonce: str | None = None
 ) -> Approval:
-    """Verify evidence, then compare every claim with the policy.
+    """Verify evidence, then compare all claims with a policy.
 
-    `nonce`: the appraiser's own, when freshness must be proved (64 hex digits).
+    `now_ms`: the verifier's time in Unix ms. `nonce`: the nonce that the evidence must contain (64
+    hex digits), or None if the evidence need not be fresh.
 
-    Raises: EvidenceError, or PolicyError with all mismatches.
+    Raises: EvidenceError if verification fails; PolicyError with all mismatches.
     """
     claims = verify_evidence(evidence, policy.root, now_ms)
     mismatches = tuple(_mismatches(claims, policy, now_ms, nonce))
@@ -117,9 +124,9 @@ def appraise(
 
 
 def policy_digest(policy: Policy | SimulationPolicy) -> str:
-    """Name a policy in logs and reports: SHA-256 of all it says, in hex."""
+    """Return the SHA-256 of all fields of a policy, in hex, for logs and reports."""
     root = policy.root.insecure_root or b""
-    whole = canonical_json(
+    text = canonical_json(
         {
             "role": policy.role.value,
             "tee": policy.tee.value,
@@ -130,7 +137,7 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
             "root": hashlib.sha256(root).hexdigest(),
         }
     )
-    return hashlib.sha256(whole).hexdigest()
+    return hashlib.sha256(text).hexdigest()
 
 
 def _mismatches(

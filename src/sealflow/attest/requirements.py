@@ -1,4 +1,7 @@
-"""Core, pure: what a policy demands of an enclave, as tables of a file say it."""
+"""Core, pure: the requirements of a policy on an enclave, and their JSON and TOML tables.
+
+Reference: docs/reference/policy-files.md. Spec: attestation.md, section 4.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 _MEASUREMENT: Final = re.compile(r"[0-9a-f]{64}|[0-9a-f]{96}")
 _ADVISORY: Final = re.compile(r"INTEL-SA-\d{5}")
-_NEEDED_REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2")
+_REQUIRED_REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2")
 _MAX_AMD_SVN: Final = 0xFF
 _MAX_VMPL: Final = 3
 T = TypeVar("T")
@@ -46,7 +49,10 @@ _NAMES: Final = (
 
 
 def measurements(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
-    """Read a list of measurements, of 64 (SHA-256) or 96 (SHA-384) lower-case hex digits.
+    """Return the list `value[name]` of measurements; empty if absent.
+
+    A measurement has 64 (SHA-256) or 96 (SHA-384) lower-case hex digits. `what`: the table's name
+    for error messages.
 
     Raises: MalformedError.
     """
@@ -60,41 +66,44 @@ def measurements(value: Mapping[str, object], name: str, what: str) -> frozenset
 
 
 def advisories(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
-    """Read a list of Intel's advisory ids.
+    """Return the list `value[name]` of Intel's advisory ids; empty if absent.
 
     Raises: MalformedError.
     """
     found = texts(value, name, what)
     for each in found:
         if _ADVISORY.fullmatch(each) is None:
-            raise MalformedError(f"{what}: {name} holds {each[:20]!r}, not like INTEL-SA-00615")
+            raise MalformedError(
+                f"{what}: {name} holds {each[:20]!r}, not an id such as INTEL-SA-00615"
+            )
     return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TdxRequirements:
-    """Demands on a trust domain.
+    """The requirements on a TDX guest (TD).
 
-    `registers`: accepted values by the names of `TDX_REGISTERS`; one without values must be zero.
-    `insecure_unchecked_registers`: those that may hold anything.
+    `registers`: the accepted values by the names of `TDX_REGISTERS`; a register without accepted
+    values must be zero. `insecure_unchecked_registers`: registers that may have any value.
 
-    Raises: MalformedError when firmware, kernel or command line would go unchecked by mistake.
+    Raises: MalformedError if `rtmr0`, `rtmr1` or `rtmr2` has no accepted value and is not listed as
+    unchecked.
     """
 
     registers: Mapping[str, frozenset[str]]
     insecure_unchecked_registers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Refuse what would accept any guest."""
-        for name in _NEEDED_REGISTERS:
+        """Check the registers that measure firmware, kernel and command line."""
+        for name in _REQUIRED_REGISTERS:
             if not self.registers.get(name) and name not in self.insecure_unchecked_registers:
                 raise MalformedError(
-                    f"tdx: {name} is empty; it measures firmware, kernel or command line: name "
-                    "the values you accept, or put it into insecure_unchecked_registers"
+                    f"tdx: {name} is empty; it measures firmware, kernel or command line: list "
+                    "the accepted values, or add it to insecure_unchecked_registers"
                 )
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the table `tdx` of deployments and policy files."""
         return {
             **{name: sorted(self.registers.get(name, ())) for name in TDX_REGISTERS},
             "insecure_unchecked_registers": sorted(self.insecure_unchecked_registers),
@@ -102,7 +111,7 @@ class TdxRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives.
+        """Parse a table `tdx`; `what` is its name for error messages.
 
         Raises: MalformedError.
         """
@@ -110,7 +119,9 @@ class TdxRequirements:
         unchecked = frozenset(texts(table, "insecure_unchecked_registers", what))
         if not unchecked <= set(TDX_REGISTERS):
             known = ", ".join(TDX_REGISTERS)
-            raise MalformedError(f"{what}: insecure_unchecked_registers may hold {known}")
+            raise MalformedError(
+                f"{what}: insecure_unchecked_registers has a name that is not one of {known}"
+            )
         return cls(
             registers={name: measurements(table, name, what) for name in TDX_REGISTERS},
             insecure_unchecked_registers=unchecked,
@@ -119,12 +130,12 @@ class TdxRequirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnpRequirements:
-    """Demands on an SEV-SNP guest and its processor.
+    """The requirements on an SEV-SNP guest and its processor.
 
-    `min_tcb`: lowest versions by the names of `TCB_PARTS`, of what the processor reports and of
-    what it committed to never roll back. `host_data`: accepted values; empty demands zeros.
-    `vmpl`: the privilege level of the guest that asked. `insecure_no_revocations`: whether to do
-    without AMD's revocation list.
+    `min_tcb`: the lowest accepted versions by the names of `TCB_PARTS`, for both the reported and
+    the committed TCB. `host_data`: the accepted values; if it is empty, host data must be zero.
+    `vmpl`: the required virtual machine privilege level of the requester of the report, 0 to 3.
+    `insecure_no_revocations`: accept endorsements without AMD's revocation list.
     """
 
     min_tcb: Mapping[str, int] = field(default_factory=dict)
@@ -133,7 +144,7 @@ class SnpRequirements:
     insecure_no_revocations: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the table `snp` of deployments and policy files."""
         return {
             "min_tcb": {name: self.min_tcb.get(name, 0) for name in TCB_PARTS},
             "host_data": sorted(self.host_data),
@@ -143,7 +154,7 @@ class SnpRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives.
+        """Parse a table `snp`; `what` is its name for error messages.
 
         Raises: MalformedError.
         """
@@ -162,42 +173,48 @@ class SnpRequirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfDateException:
-    """Leave to use an out-of-date platform for a while. `until`: the last day, in UTC."""
+    """An exception that accepts an out-of-date platform up to and including the day `until` (UTC).
+
+    It applies only in the last 30 days (`checks.MAX_EXCEPTION`) before that day.
+    """
 
     until: date
     reason: str
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the table `insecure_out_of_date` of deployments and policy files."""
         return {"until": self.until.isoformat(), "reason": self.reason}
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives.
+        """Parse a table `insecure_out_of_date`; `what` is its name for error messages.
 
         Raises: MalformedError.
         """
         table = require_table(value, what, (), ("until", "reason"))
         until, reason = table["until"], table["reason"]
         if not isinstance(reason, str) or not 0 < len(reason) <= _MAX_REASON:
-            raise MalformedError(f"{what}: reason is not a sentence of at most {_MAX_REASON} signs")
+            raise MalformedError(f"{what}: reason is not a text of 1 to {_MAX_REASON} characters")
         try:
-            day = date.fromisoformat(until)  # type: ignore[arg-type]  # any object may be given
+            day = date.fromisoformat(until)  # type: ignore[arg-type]  # TypeError is caught
         except (TypeError, ValueError) as error:
-            raise MalformedError(f'{what}: until is not a day like "2026-12-31"') from error
+            raise MalformedError(f'{what}: until is not a date such as "2026-12-31"') from error
         return cls(until=day, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """Demands on one kind of enclave.
+    """The requirements of a policy on enclaves of one role.
 
-    `measurements`: accepted MRENCLAVE, MRTD or launch digests, in hex. `signers`: accepted
-    MRSIGNER values or digests of id keys, empty for any. `advisories`: ids accepted although the
-    platform has them. `platform_flags`: accepted although the platform has them.
-    `insecure_signer_only`: any code of the signers with product id and lowest svn will do.
+    `measurements`: the accepted MRENCLAVE (SGX), MRTD (TDX) or launch digest (SNP) values, in hex.
+    `signers`: the accepted MRSIGNER values (SGX) or digests of id keys (SNP), in hex; empty for
+    any. `product_id`: the required SGX product id, or None for any. `min_svn`: the lowest accepted
+    security version. `tcb_statuses`: the accepted TCB statuses of platform and quoting enclave.
+    `advisories`, `platform_flags`: those that the platform may have. `max_collateral_age_s`: in
+    seconds. `min_tcb_evaluation`: the lowest accepted TCB evaluation data number.
+    `insecure_signer_only`: accept any code by `signers` with `product_id` and `min_svn`.
 
-    Raises: MalformedError for demands that anything or nothing could meet.
+    Raises: MalformedError if no enclave could meet the requirements, or any enclave would.
     """
 
     measurements: frozenset[str]
@@ -215,22 +232,23 @@ class Requirements:
     insecure_out_of_date: OutOfDateException | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail later, or what never fails."""
+        """Check that some enclaves meet the requirements, and not all."""
         if self.insecure_signer_only:
             if self.measurements or not self.signers or self.product_id is None or not self.min_svn:
                 raise MalformedError(
-                    "insecure_signer_only needs signers, product_id and min_svn, and no "
+                    "insecure_signer_only requires signers, product_id and min_svn, and excludes "
                     "measurements"
                 )
         elif not self.measurements:
-            raise MalformedError("measurements is empty, so that nothing could pass")
+            raise MalformedError("measurements is empty, so no enclave would be accepted")
         if any(status.out_of_date for status in self.tcb_statuses):
             raise MalformedError(
-                "tcb_statuses may not hold OutOfDate: use insecure_out_of_date, which ends"
+                "tcb_statuses may not hold an out-of-date status: use insecure_out_of_date, "
+                "which has a last day"
             )
 
     def require_fit(self, tee: Tee) -> None:
-        """Refuse demands that are those of other hardware.
+        """Check that all requirements apply to a TEE; all do to a simulated one.
 
         Raises: MalformedError.
         """
@@ -239,16 +257,18 @@ class Requirements:
         digits = _DIGITS[tee]
         for name, values in (("measurements", self.measurements), ("signers", self.signers)):
             if any(len(value) != digits for value in values):
-                raise MalformedError(f"{name}: those of {tee} have {digits} hex digits")
+                raise MalformedError(f"{name} has a value without the {digits} hex digits of {tee}")
         for kind, table in ((Tee.TDX, self.tdx), (Tee.SNP, self.snp)):
             if (table is not None) != (tee is kind):
-                verb = "needs" if tee is kind else "has no use for"
+                verb = "requires" if tee is kind else "excludes"
                 raise MalformedError(f"tee {tee} {verb} a table {kind}")
         if tee is not Tee.SGX and (self.insecure_signer_only or self.product_id is not None):
-            raise MalformedError(f"product_id and insecure_signer_only are of sgx, not of {tee}")
+            raise MalformedError(
+                f"product_id and insecure_signer_only apply to sgx only, and tee is {tee}"
+            )
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the requirements' table in deployments and policy files."""
         exception = self.insecure_out_of_date
         return {
             "measurements": sorted(self.measurements),
@@ -268,7 +288,10 @@ class Requirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives; all may be absent but what says whose code is accepted.
+        """Parse a table that `to_json` returned; `what` is its name for error messages.
+
+        Every key is optional, except that either `measurements` or the keys that
+        `insecure_signer_only` requires must be present.
 
         Raises: MalformedError.
         """
@@ -298,15 +321,18 @@ class Requirements:
                 ),
             )
         except MalformedError as error:
-            raise MalformedError(_prefixed(what, str(error))) from error
+            raise MalformedError(_with_prefix(what, str(error))) from error
 
 
 def _statuses(table: Mapping[str, object], what: str) -> frozenset[TcbStatus]:
     try:
-        named = frozenset(map(TcbStatus, texts(table, "tcb_statuses", what)))
+        statuses = frozenset(map(TcbStatus, texts(table, "tcb_statuses", what)))
     except ValueError as error:
-        raise MalformedError(f"{what}: tcb_statuses may hold {', '.join(TcbStatus)}") from error
-    return named or frozenset({TcbStatus.UP_TO_DATE})
+        known = ", ".join(TcbStatus)
+        raise MalformedError(
+            f"{what}: tcb_statuses has a status that is not one of {known}"
+        ) from error
+    return statuses or frozenset({TcbStatus.UP_TO_DATE})
 
 
 def _flags(table: Mapping[str, object], what: str) -> frozenset[PlatformFlag]:
@@ -314,7 +340,9 @@ def _flags(table: Mapping[str, object], what: str) -> frozenset[PlatformFlag]:
         return frozenset(map(PlatformFlag, texts(table, "platform_flags", what)))
     except ValueError as error:
         known = ", ".join(PlatformFlag)
-        raise MalformedError(f"{what}: platform_flags may hold {known}") from error
+        raise MalformedError(
+            f"{what}: platform_flags has a flag that is not one of {known}"
+        ) from error
 
 
 def _optional(
@@ -323,5 +351,5 @@ def _optional(
     return read(table[name], f"{what}.{name}") if name in table else None
 
 
-def _prefixed(what: str, message: str) -> str:
+def _with_prefix(what: str, message: str) -> str:
     return message if message.startswith(what) else f"{what}: {message}"
