@@ -155,7 +155,7 @@ class AmdPlatform:
     """AMD's statements about the machine, from its endorsements; the report has the TCB versions.
 
     `revocations_checked`: whether the endorsements have a revocation list. `collateral_issued_s`:
-    its issue time, or that of the leaf certificate if there is no list. `collateral_expires_s`: the
+    its issue time, or the time of verification if there is no list. `collateral_expires_s`: the
     time when the first part expires. Both in Unix seconds.
     """
 
