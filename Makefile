@@ -74,8 +74,9 @@ coverage: tools system-redis ## Run all tests; the core is covered whole, the re
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
 	@$(BIN)/python -m bench.compare
 
-docs: setup ## Write docs/tcb.md and the chart's README anew
+docs: setup ## Write docs/tcb.md, the Python reference and the chart's README anew
 	@$(BIN)/python tools/tcb.py
+	@$(BIN)/python tools/python_reference.py
 	@$(BIN)/python tools/chart_readme.py
 
 site: setup ## Build the documentation site into build/site; asks no network

@@ -12,7 +12,8 @@ import pytest
 
 from sealflow.documents.grant import Grant, open_grant
 from sealflow.errors import BundleError, OpenError
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, parse_suite
@@ -63,11 +64,11 @@ def package(request: pytest.FixtureRequest) -> PackageVector:
 def test_package(package: PackageVector) -> None:
     """It has its digest, signer, manifest and files, and its owner finds the content key in it."""
     values, owner = package.values, package.owner
-    assert (owner.signer, int(owner.opening.suite)) == (values["signer"], values["suite"])
+    assert (owner.signer, int(opening_key(owner).suite)) == (values["signer"], values["suite"])
     verified = UnverifiedPackage.from_bytes(b64decode(values["package"])).verify(owner.signer)
     assert verified.digest == values["digest"]
     assert verified.manifest.to_bytes().decode() == values["manifest"]
-    assert verified.unwrap(owner.opening).hex() == values["content_key"]
+    assert verified.unwrap(opening_key(owner)).hex() == values["content_key"]
     files = {name: b64decode(text) for name, text in values["files"].items()}
     assert package.opened(values["package"]) == files
 

@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from sealflow.attest.evidence import Role
-from sealflow.attest.requirements import Requirements
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey, Requirements
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.state import machine_id
 from sealflow.wire.domain import TrustDomain
 from tests.support.models.served_models import onnx_manifest
-from tests.support.trusted.keybroker import NOW_MS, Instance, identity, made
+from tests.support.trusted.keybroker import (
+    NOW_MS,
+    KeyBrokerInstance,
+    keybroker_deployment,
+    make_identity,
+)
 
 FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
 
@@ -38,16 +43,17 @@ def main() -> None:
 def _package(domain: TrustDomain) -> dict[str, Any]:
     owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.for_domain(domain))
     manifest = onnx_manifest(labels="labels.txt")
-    package = seal_package(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
+    sealing = opening_key(owner).sealing
+    package = seal_package(manifest, FILES, signing=owner.signing, sealing=sealing)
     verified = UnverifiedPackage.from_bytes(package).verify(owner.signer)
-    content_key = verified.unwrap(owner.opening)
+    content_key = verified.unwrap(opening_key(owner))
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
     publication = seal_publication(
         verified, content_key, keybroker.sealing, workers=workers, issued_ms=NOW_MS
     )
     files = len(package) - sum(map(len, verified._sealed.values()))
     return {
-        "suite": int(owner.opening.suite),
+        "suite": int(opening_key(owner).suite),
         "owner_signing_seed": owner.signing_seed.hex(),
         "owner_sealing_seed": owner.sealing_seed.hex(),
         "signer": owner.signer,
@@ -73,7 +79,7 @@ def _package(domain: TrustDomain) -> dict[str, Any]:
 
 
 def _grant() -> dict[str, Any]:
-    broker, worker = Instance().lead(), identity(Role.WORKER)
+    broker, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
     digest = broker.publish("m")["digest"]
     answer = broker.enroll(worker)
     return {
@@ -86,19 +92,19 @@ def _grant() -> dict[str, Any]:
         "signature": answer["signature"],
         "keys": [key.kid for key in broker.directory.keys],
         "models": [digest],
-        "lease_ms": NOW_MS + 1000 * made().deployment.lease_s,
+        "lease_ms": NOW_MS + 1000 * keybroker_deployment().deployment.lease_s,
         "history": broker.directory.log_id,
         "directory_version": broker.directory.version,
     }
 
 
 def _state() -> dict[str, Any]:
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     digest = broker.publish("m")["digest"]
     assert broker.leading is not None
     key, platform_key = broker.leading.state_key, broker.identity.platform_key
     return {
-        "deployment_digest": made().deployment.digest,
+        "deployment_digest": keybroker_deployment().deployment.digest,
         "key": key.key.hex(),
         "history": key.log_id,
         "number": key.number,

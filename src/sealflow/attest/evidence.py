@@ -27,7 +27,12 @@ SIGNING_KEY_BYTES: Final = 32
 
 
 class Tee(enum.StrEnum):
-    """The kind of trusted execution environment (TEE) of a quote."""
+    """The kind of trusted execution environment (TEE) of a quote.
+
+    Example:
+        >>> Tee("snp").domain is TrustDomain.HARDWARE
+        True
+    """
 
     SGX = "sgx"
     TDX = "tdx"
@@ -41,7 +46,12 @@ class Tee(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """The role of an enclave. The report data covers it, so evidence is valid for one role."""
+    """The role of an enclave. The report data covers it, so evidence is valid for one role.
+
+    Example:
+        >>> load_policy(".sealflow/client.toml").role
+        <Role.KEY_BROKER: 'keybroker'>
+    """
 
     WORKER = "worker"
     KEY_BROKER = "keybroker"

@@ -29,12 +29,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The policy for an enclave on real hardware.
+    """The policy for an enclave on real hardware. `load_policy` reads one from a file.
 
-    `manifest_digest`: the expected digest of the deployment's settings. `models`: the accepted
-    package digests by model name; if it is empty, every model of the directory is accepted.
+    Attributes:
+        role: The role of the enclave.
+        tee: Its TEE, not `Tee.SIMULATED`.
+        deployment: The name of its deployment.
+        manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
+        requirements: The requirements on its code and platform.
+        models: The accepted package digests by model name. If it is empty, every model that the
+            deployment's owners published is accepted.
 
-    Raises: MalformedError for a simulated TEE, and for requirements of another TEE.
+    Raises:
+        MalformedError: The TEE is simulated, or the requirements are those of another TEE.
+
+    Example:
+        >>> policy = Policy(
+        ...     role=Role.KEY_BROKER,
+        ...     tee=Tee.SGX,
+        ...     deployment="clinic",
+        ...     manifest_digest="ab" * 32,
+        ...     requirements=Requirements(measurements=frozenset({"cd" * 32})),
+        ... )
+        >>> describe_policy(policy)[0].text
+        'An SGX enclave on Intel hardware, in production mode.'
     """
 
     role: Role
@@ -50,17 +68,22 @@ class Policy:
             raise MalformedError("tee simulated needs a simulation policy, which names its root")
         self.requirements.require_fit(self.tee)
 
-    @property
-    def root(self) -> TrustRoot:
-        """The roots of Intel and AMD."""
-        return TrustRoot()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationPolicy:
     """The policy for a simulated enclave, which protects nothing from the operator.
 
-    `insecure_root`: the DER of the simulated root. Other fields: as in `Policy`.
+    Attributes:
+        role: The role of the enclave.
+        deployment: The name of its deployment.
+        manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
+        requirements: The requirements on its code and platform.
+        insecure_root: The simulated platform's root certificate, DER.
+        models: As in `Policy`.
+
+    Example:
+        >>> load_policy(".sealflow/client.toml").tee
+        <Tee.SIMULATED: 'simulated'>
     """
 
     role: Role
@@ -72,13 +95,15 @@ class SimulationPolicy:
 
     @property
     def tee(self) -> Tee:
-        """The simulated TEE."""
+        """`Tee.SIMULATED`."""
         return Tee.SIMULATED
 
-    @property
-    def root(self) -> TrustRoot:
-        """The root of the simulated platform."""
-        return TrustRoot(insecure_root=self.insecure_root)
+
+def trust_root(policy: Policy | SimulationPolicy) -> TrustRoot:
+    """Return the root that a policy trusts: the vendors' roots, or that of the simulation."""
+    return TrustRoot(
+        insecure_root=policy.insecure_root if isinstance(policy, SimulationPolicy) else None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +135,7 @@ def appraise(
 
     Raises: EvidenceError if verification fails; PolicyError with all mismatches.
     """
-    claims = verify_evidence(evidence, policy.root, now_ms)
+    claims = verify_evidence(evidence, trust_root(policy), now_ms)
     mismatches = tuple(_mismatches(claims, policy, now_ms, nonce))
     if mismatches:
         raise PolicyError(mismatches)
@@ -125,7 +150,7 @@ def appraise(
 
 def policy_digest(policy: Policy | SimulationPolicy) -> str:
     """Return the SHA-256 of all fields of a policy, in hex, for logs and reports."""
-    root = policy.root.insecure_root or b""
+    root = trust_root(policy).insecure_root or b""
     text = canonical_json(
         {
             "role": policy.role.value,

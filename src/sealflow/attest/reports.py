@@ -20,7 +20,12 @@ TCB_PARTS: Final = ("fmc", "bootloader", "tee", "snp", "microcode")
 
 
 class TcbStatus(enum.StrEnum):
-    """Intel's TCB status of a platform's microcode and configuration, as spelled in TCB info."""
+    """Intel's TCB status of a platform's microcode and configuration, as spelled in TCB info.
+
+    Example:
+        >>> TcbStatus("OutOfDate").out_of_date
+        True
+    """
 
     UP_TO_DATE = "UpToDate"
     SW_HARDENING_NEEDED = "SWHardeningNeeded"
@@ -41,7 +46,12 @@ _OUT_OF_DATE: Final = frozenset({TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CO
 
 
 class PlatformFlag(enum.StrEnum):
-    """A property of a machine that a policy accepts only by name."""
+    """A property of a machine that a policy accepts only by name.
+
+    Example:
+        >>> PlatformFlag("smt_enabled")
+        <PlatformFlag.SMT_ENABLED: 'smt_enabled'>
+    """
 
     DYNAMIC_PLATFORM = "dynamic_platform"
     """Processor packages can be added to the machine later."""

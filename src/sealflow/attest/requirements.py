@@ -83,11 +83,19 @@ def advisories(value: Mapping[str, object], name: str, what: str) -> frozenset[s
 class TdxRequirements:
     """The requirements on a TDX guest (TD).
 
-    `registers`: the accepted values by the names of `TDX_REGISTERS`; a register without accepted
-    values must be zero. `insecure_unchecked_registers`: registers that may have any value.
+    Attributes:
+        registers: Accepted values by register: `rtmr0` to `rtmr3`, `mr_config_id`, `mr_owner`,
+            `mr_owner_config`. 96 hex digits each; a register without accepted values must be zero.
+        insecure_unchecked_registers: Registers that may have any value.
 
-    Raises: MalformedError if `rtmr0`, `rtmr1` or `rtmr2` has no accepted value and is not listed as
-    unchecked.
+    Raises:
+        MalformedError: A register of firmware, kernel or command line (`rtmr0` to `rtmr2`) has no
+            accepted value and is not listed as unchecked.
+
+    Example:
+        >>> values = {name: frozenset({"ab" * 48}) for name in ("rtmr0", "rtmr1", "rtmr2")}
+        >>> TdxRequirements(registers=values).to_json()["rtmr3"]
+        []
     """
 
     registers: Mapping[str, frozenset[str]]
@@ -103,7 +111,11 @@ class TdxRequirements:
                 )
 
     def to_json(self) -> dict[str, object]:
-        """Return the table `tdx` of deployments and policy files."""
+        """Return the table `tdx` of deployments and policy files.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         return {
             **{name: sorted(self.registers.get(name, ())) for name in TDX_REGISTERS},
             "insecure_unchecked_registers": sorted(self.insecure_unchecked_registers),
@@ -111,9 +123,17 @@ class TdxRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Parse a table `tdx`; `what` is its name for error messages.
+        """Parse a table `tdx`.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: Its name for error messages, such as `policy: keybroker`.
+
+        Returns:
+            The requirements.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
         table = require_table(value, what, (*TDX_REGISTERS, "insecure_unchecked_registers"))
         unchecked = frozenset(texts(table, "insecure_unchecked_registers", what))
@@ -132,10 +152,16 @@ class TdxRequirements:
 class SnpRequirements:
     """The requirements on an SEV-SNP guest and its processor.
 
-    `min_tcb`: the lowest accepted versions by the names of `TCB_PARTS`, for both the reported and
-    the committed TCB. `host_data`: the accepted values; if it is empty, host data must be zero.
-    `vmpl`: the required virtual machine privilege level of the requester of the report, 0 to 3.
-    `insecure_no_revocations`: accept endorsements without AMD's revocation list.
+    Attributes:
+        min_tcb: The lowest accepted version of each part, 0 to 255, by name: `fmc`, `bootloader`,
+            `tee`, `snp`, `microcode`. It applies to both the reported and the committed TCB.
+        host_data: The accepted values, 64 hex digits each. If it is empty, host data must be zero.
+        vmpl: The required virtual machine privilege level of the report's requester, 0 to 3.
+        insecure_no_revocations: Accept endorsements without AMD's revocation list.
+
+    Example:
+        >>> SnpRequirements(min_tcb={"snp": 8}).to_json()["min_tcb"]["snp"]
+        8
     """
 
     min_tcb: Mapping[str, int] = field(default_factory=dict)
@@ -144,7 +170,11 @@ class SnpRequirements:
     insecure_no_revocations: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Return the table `snp` of deployments and policy files."""
+        """Return the table `snp` of deployments and policy files.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         return {
             "min_tcb": {name: self.min_tcb.get(name, 0) for name in TCB_PARTS},
             "host_data": sorted(self.host_data),
@@ -154,9 +184,17 @@ class SnpRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Parse a table `snp`; `what` is its name for error messages.
+        """Parse a table `snp`.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: Its name for error messages, such as `policy: keybroker`.
+
+        Returns:
+            The requirements.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
         names = ("min_tcb", "host_data", "vmpl", "insecure_no_revocations")
         table = require_table(value, what, names)
@@ -172,24 +210,44 @@ class SnpRequirements:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutOfDateException:
-    """An exception that accepts an out-of-date platform up to and including the day `until` (UTC).
+class OutOfDateWaiver:
+    """A waiver that accepts an out-of-date platform, in the last 30 days before it ends.
 
-    It applies only in the last 30 days (`checks.MAX_EXCEPTION`) before that day.
+    Attributes:
+        until: The last day, in UTC.
+        reason: The reason, 1 to 200 characters.
+
+    Example:
+        >>> from datetime import date
+        >>> waiver = OutOfDateWaiver(until=date(2027, 1, 31), reason="new microcode is late")
+        >>> waiver.to_json()["until"]
+        '2027-01-31'
     """
 
     until: date
     reason: str
 
     def to_json(self) -> dict[str, object]:
-        """Return the table `insecure_out_of_date` of deployments and policy files."""
+        """Return the table `insecure_out_of_date` of deployments and policy files.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         return {"until": self.until.isoformat(), "reason": self.reason}
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Parse a table `insecure_out_of_date`; `what` is its name for error messages.
+        """Parse a table `insecure_out_of_date`.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: Its name for error messages, such as `policy: keybroker`.
+
+        Returns:
+            The waiver.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
         table = require_table(value, what, (), ("until", "reason"))
         until, reason = table["until"], table["reason"]
@@ -204,17 +262,34 @@ class OutOfDateException:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """The requirements of a policy on enclaves of one role.
+    """The requirements of a policy on enclaves of one role: on their code and their platform.
 
-    `measurements`: the accepted MRENCLAVE (SGX), MRTD (TDX) or launch digest (SNP) values, in hex.
-    `signers`: the accepted MRSIGNER values (SGX) or digests of id keys (SNP), in hex; empty for
-    any. `product_id`: the required SGX product id, or None for any. `min_svn`: the lowest accepted
-    security version. `tcb_statuses`: the accepted TCB statuses of platform and quoting enclave.
-    `advisories`, `platform_flags`: those that the platform may have. `max_collateral_age_s`: in
-    seconds. `min_tcb_evaluation`: the lowest accepted TCB evaluation data number.
-    `insecure_signer_only`: accept any code by `signers` with `product_id` and `min_svn`.
+    These are the keys of a policy file's `keybroker` and `worker` tables
+    (docs/reference/policy-files.md).
 
-    Raises: MalformedError if no enclave could meet the requirements, or any enclave would.
+    Attributes:
+        measurements: The accepted MRENCLAVE (SGX), MRTD (TDX) or launch digest (SNP) values: 64 hex
+            digits for SGX, 96 for TDX and SNP.
+        signers: The accepted MRSIGNER values (SGX) or digests of id keys (SNP); empty accepts any.
+        product_id: The required product id of the signer, 0 to 65,535; None accepts any. SGX only.
+        min_svn: The lowest accepted security version of the code, 0 to 65,535.
+        tcb_statuses: The accepted TCB statuses of platform and quoting enclave. None of them may be
+            out of date.
+        advisories: Ids of Intel's advisories that are accepted although the platform has them.
+        max_collateral_age_s: The greatest age of Intel's or AMD's collateral, in seconds.
+        min_tcb_evaluation: The lowest accepted TCB evaluation data number.
+        platform_flags: The flags that the platform may have.
+        tdx: Further requirements; for TDX only, and required there.
+        snp: Further requirements; for SNP only, and required there.
+        insecure_signer_only: Accept any code of `signers` with `product_id` and `min_svn`.
+        insecure_out_of_date: Accept an out-of-date platform until a day.
+
+    Raises:
+        MalformedError: No enclave could meet the requirements, or any enclave would.
+
+    Example:
+        >>> workers = Requirements(measurements=frozenset({"ab" * 32}), min_svn=3)
+        >>> workers.require_fit(Tee.SGX)
     """
 
     measurements: frozenset[str]
@@ -229,7 +304,7 @@ class Requirements:
     tdx: TdxRequirements | None = None
     snp: SnpRequirements | None = None
     insecure_signer_only: bool = False
-    insecure_out_of_date: OutOfDateException | None = None
+    insecure_out_of_date: OutOfDateWaiver | None = None
 
     def __post_init__(self) -> None:
         """Check that some enclaves meet the requirements, and not all."""
@@ -248,9 +323,13 @@ class Requirements:
             )
 
     def require_fit(self, tee: Tee) -> None:
-        """Check that all requirements apply to a TEE; all do to a simulated one.
+        """Check that all requirements apply to a TEE.
 
-        Raises: MalformedError.
+        Args:
+            tee: The hardware; a simulation can meet any.
+
+        Raises:
+            MalformedError: A measurement has another length, or a table is of other hardware.
         """
         if tee is Tee.SIMULATED:
             return
@@ -268,7 +347,11 @@ class Requirements:
             )
 
     def to_json(self) -> dict[str, object]:
-        """Return the requirements' table in deployments and policy files."""
+        """Return the requirements' table in deployments and policy files.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         exception = self.insecure_out_of_date
         return {
             "measurements": sorted(self.measurements),
@@ -288,12 +371,20 @@ class Requirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Parse a table that `to_json` returned; `what` is its name for error messages.
+        """Parse a table that `to_json` returned.
 
         Every key is optional, except that either `measurements` or the keys that
         `insecure_signer_only` requires must be present.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: Its name for error messages, such as `policy: keybroker`.
+
+        Returns:
+            The requirements.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
         table = require_table(value, what, _NAMES)
         try:
@@ -317,7 +408,7 @@ class Requirements:
                 snp=_optional(table, "snp", what, SnpRequirements.from_json),
                 insecure_signer_only=flag(table, "insecure_signer_only", what),
                 insecure_out_of_date=_optional(
-                    table, "insecure_out_of_date", what, OutOfDateException.from_json
+                    table, "insecure_out_of_date", what, OutOfDateWaiver.from_json
                 ),
             )
         except MalformedError as error:

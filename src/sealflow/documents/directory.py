@@ -45,12 +45,23 @@ MAX_DIRECTORY_BYTES: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryModel:
-    """One version of a served model, with the facts that a client needs for a request.
+    """One version of a model that a service answers for.
 
-    `default`: whether a request without a version uses this one. `image`: the name of the input
-    that also accepts JPEG and PNG files, or None. `owner`: the Ed25519 public key of the publisher,
-    in hex. `workers`: the digest of the owner's requirements on workers in addition to those of the
-    deployment, or None.
+    Attributes:
+        name: Its name.
+        version: Its version.
+        digest: SHA-256 of its package's statement, 64 hex digits.
+        owner: The Ed25519 public key of the owner that published it, 64 hex digits.
+        workers: SHA-256 of the owner's requirements on workers, 64 hex digits; None for no
+            requirements in addition to those of the deployment.
+        default: Whether a request without a version uses this one.
+        inputs: The specifications of its inputs.
+        outputs: The specifications of its outputs.
+        image: The name of the input that also accepts JPEG and PNG files, or None.
+
+    Example:
+        >>> [model.image for model in client.verify().models if model.name == "tiny"]
+        [None]
     """
 
     name: str
@@ -64,7 +75,11 @@ class DirectoryModel:
     image: str | None
 
     def to_json(self) -> dict[str, object]:
-        """Return the model's JSON object in the directory payload."""
+        """Return the model's JSON object in the directory payload.
+
+        Returns:
+            The attributes by their names.
+        """
         return {
             "name": self.name,
             "version": self.version,
@@ -81,7 +96,14 @@ class DirectoryModel:
     def from_json(cls, value: object) -> Self:
         """Parse an object that `to_json` returned.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The model.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form.
         """
         item = json_object(value, "directory model")
         require_keys(item, _MODEL_KEYS, "directory model")

@@ -29,7 +29,13 @@ _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
 
 class EntryKind(enum.StrEnum):
-    """The kind of a log entry. The spec lists the body of each kind (keybroker.md, 6.3)."""
+    """The kind of a log entry; docs/spec/keybroker.md, section 6, lists the body of each kind.
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.entries[0].kind is EntryKind.OPENED
+        True
+    """
 
     OPENED = "opened"
     """A key broker instance started to lead; holds its evidence. The first entry of every log."""
@@ -51,10 +57,19 @@ class EntryKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One entry of the log.
+    """One entry of the key broker's log.
 
-    `number`: its index, from 0. `previous`: the digest of the entry before it, in hex; None for
-    number 0. `at_ms`: Unix ms, as the key broker's host told it.
+    Attributes:
+        number: Its index, from 0.
+        previous: The digest of the entry before it, 64 hex digits; None for number 0.
+        at_ms: The key broker's time in Unix ms, as its host told it.
+        kind: The kind of decision that it records.
+        body: The details, by kind (docs/spec/keybroker.md, section 6).
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.entries[1].previous == log.digests[0]
+        True
     """
 
     number: int
@@ -64,7 +79,11 @@ class LogEntry:
     body: dict[str, object]
 
     def to_bytes(self) -> bytes:
-        """Return the entry as canonical JSON, the bytes that its digest covers."""
+        """Return the bytes that the entry's digest covers.
+
+        Returns:
+            JSON in canonical form.
+        """
         return canonical_json(
             {
                 "number": self.number,
@@ -77,9 +96,16 @@ class LogEntry:
 
     @classmethod
     def unverified_from_bytes(cls, text: bytes) -> Self:
-        """Parse an entry without checking its signature.
+        """Parse an entry without a check of signature and chain; `audit_log` checks both.
 
-        Raises: MalformedError, also if the bytes are not exactly those of `to_bytes`.
+        Args:
+            text: Exactly the bytes that `to_bytes` returned.
+
+        Returns:
+            The entry, of unknown origin.
+
+        Raises:
+            MalformedError: It is not an entry, or not in canonical form.
         """
         value = parse_object(text, "log entry")
         require_keys(value, _KEYS, "log entry")

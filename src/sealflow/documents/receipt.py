@@ -16,9 +16,7 @@ from sealflow.seal.content import Content, ContentKind, Parts, content_parts, in
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.ids import (
-    KeyId,
     ModelRef,
-    RequestId,
     parse_digest,
     parse_key_id,
     parse_name,
@@ -52,16 +50,34 @@ _KEYS: Final = (
 class Receipt:
     """A worker's statement of the model, request and reply of one call.
 
-    `instance`: the worker enclave's id. `key_id`: the epoch key that the request was sealed to.
-    `request_digest`, `reply_digest`: as `salted_digest` returns them. `at_ms`: the worker's time in
-    Unix ms, as its host told it.
+    Spec: docs/spec/receipt.md.
+
+    Attributes:
+        deployment: The name of the deployment.
+        manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
+        instance: The worker's instance id, 32 hex digits.
+        key_id: The id of the epoch key that the request was sealed to.
+        request_id: The id of the sealed request, 32 hex digits.
+        model: The model that answered.
+        model_digest: SHA-256 of its package's statement, 64 hex digits.
+        request_digest: Salted SHA-256 of the request, 64 hex digits.
+        reply_digest: Salted SHA-256 of the reply, 64 hex digits.
+        at_ms: The worker's time in Unix ms, as its host told it.
+
+    Example:
+        >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
+        >>> proof = client.infer("tiny", tensors=row, receipt=True).receipt
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> receipt = verify_receipt(proof, log).receipt
+        >>> receipt.deployment, str(receipt.model)
+        ('sealflow', 'tiny:1')
     """
 
     deployment: str
     manifest_digest: str
-    instance: RequestId
-    key_id: KeyId
-    request_id: RequestId
+    instance: str
+    key_id: str
+    request_id: str
     model: ModelRef
     model_digest: str
     request_digest: str
@@ -69,7 +85,11 @@ class Receipt:
     at_ms: int
 
     def to_bytes(self) -> bytes:
-        """Return the receipt as canonical JSON, the signed bytes."""
+        """Return the bytes that are signed.
+
+        Returns:
+            JSON in canonical form.
+        """
         return canonical_json(
             {
                 "deployment": self.deployment,
@@ -90,7 +110,14 @@ class Receipt:
     def from_bytes(cls, text: bytes) -> Self:
         """Parse bytes that `to_bytes` returned.
 
-        Raises: MalformedError.
+        Args:
+            text: The bytes.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            MalformedError: It is not a receipt.
         """
         value = parse_object(text, "receipt")
         require_keys(value, _KEYS, "receipt")
@@ -113,19 +140,43 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedReceipt:
-    """The bytes of a receipt and a signature; untrusted before `verify_signature`."""
+    """The bytes of a receipt and a worker's signature; `verify_receipt` checks both.
+
+    Attributes:
+        text: The receipt as it was signed.
+        signature: Ed25519, 64 bytes.
+
+    Example:
+        >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
+        >>> signed = client.infer("tiny", tensors=row, receipt=True).receipt.signed
+        >>> Receipt.from_bytes(signed.text).model
+        ModelRef(name='tiny', version='1')
+    """
 
     text: bytes
     signature: bytes
 
     @classmethod
     def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
-        """Sign a receipt with the signing key that the worker's evidence binds."""
+        """Sign a receipt with the signing key that the worker's evidence binds.
+
+        Args:
+            receipt: The receipt to sign.
+            key: The worker's private key.
+            domain: Hardware or simulation.
+
+        Returns:
+            The receipt's bytes with the signature.
+        """
         text = receipt.to_bytes()
         return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object that replies carry and receipt files store."""
+        """Return the JSON object that replies carry and receipt files store.
+
+        Returns:
+            `receipt` and `signature`, each in base64.
+        """
         return {
             "receipt": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -135,7 +186,14 @@ class SignedReceipt:
     def from_json(cls, value: dict[str, object]) -> Self:
         """Parse an object that `to_json` returned.
 
-        Raises: MalformedError.
+        Args:
+            value: The object; further keys are ignored.
+
+        Returns:
+            The receipt's bytes with the signature, not verified.
+
+        Raises:
+            MalformedError: A key is missing or not base64.
         """
         return cls(
             text=base64_bytes(value.get("receipt"), MAX_RECEIPT_BYTES, "receipt"),
@@ -143,9 +201,18 @@ class SignedReceipt:
         )
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
-        """Return the receipt if `signing_key` (Ed25519 public key) signed it.
+        """Return the receipt if the worker's key signed it.
 
-        Raises: EvidenceError, MalformedError.
+        Args:
+            signing_key: The worker's Ed25519 public key, 32 bytes.
+            domain: Hardware or simulation.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            EvidenceError: Somebody else signed (`receipt_signature`).
+            MalformedError: It is not a receipt.
         """
         refusal = EvidenceError("receipt_signature", "the worker did not sign the receipt")
         verify_signature(signing_key, self.signature, domain.label("receipt") + self.text, refusal)

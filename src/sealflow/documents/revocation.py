@@ -29,7 +29,12 @@ MAX_ORDER_BYTES: Final = 4096
 
 
 class RevokedKind(enum.StrEnum):
-    """The kind of thing that is revoked."""
+    """The kind of thing that is revoked.
+
+    Example:
+        >>> RevokedKind("worker")
+        <RevokedKind.WORKER: 'worker'>
+    """
 
     WORKER = "worker"
     """A worker enclave, by its instance id. It gets no further grant."""
@@ -41,9 +46,19 @@ class RevokedKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Revoked:
-    """The permanent revocation of one worker, model or key.
+    """The permanent revocation of one worker, model or key, ordered or done.
 
-    Raises: MalformedError if `id` is not an id of that kind.
+    Attributes:
+        kind: Worker, model or key.
+        id: The worker's instance id (32 hex digits), the digest of the model's package (64), or
+            the id of the epoch key (64, after `sim-` for a simulation).
+
+    Raises:
+        MalformedError: `id` is not an id of that kind.
+
+    Example:
+        >>> Revoked(kind=RevokedKind.WORKER, id="0123456789abcdef" * 2).kind.value
+        'worker'
     """
 
     kind: RevokedKind
@@ -54,14 +69,25 @@ class Revoked:
         _IDS[self.kind](self.id)
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object that orders and directories hold."""
+        """Return the JSON object that orders and directories hold.
+
+        Returns:
+            `kind` and `id`.
+        """
         return {"kind": self.kind.value, "id": self.id}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Parse an object that `to_json` returned.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The value.
+
+        Raises:
+            MalformedError: Kind or id is not valid.
         """
         item = json_object(value, "revoked")
         require_keys(item, ("kind", "id"), "revoked")

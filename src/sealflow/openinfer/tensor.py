@@ -1,6 +1,7 @@
-"""Core, pure: tensors, their datatypes and what a model expects of them.
+"""Core, pure: tensors, their datatypes, and the specifications that a model has for them.
 
-A value that exists is valid: shape, datatype and bytes agree. Spec: content.md, 2.
+The constructors check every rule, so shape, datatype and bytes of each `Tensor` object agree.
+Spec: content.md, section 2.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MAX_PARAMETERS: Final = 64
 LENGTH_BYTES: Final = 4
 
 Parameter = str | int | float | bool
-"""What the protocol allows as a parameter's value."""
+"""The types of a parameter's value in the protocol."""
 
 _LENGTH = struct.Struct("<I")
 _RESERVED = frozenset(
@@ -39,15 +40,22 @@ _RESERVED = frozenset(
 
 
 class DataType(enum.StrEnum):
-    """What one element is. Spec: Open Inference Protocol, "Tensor Data Types"."""
+    """The type of one element. Spec: Open Inference Protocol, "Tensor Data Types".
+
+    Attributes:
+        size: The size of one element in bytes; None for BYTES, whose elements differ in length.
+        code: The element's format character in `struct`; None for BF16 and BYTES.
+
+    Example:
+        >>> DataType("FP32").size
+        4
+    """
 
     size: int | None
-    """Bytes of one element; None when elements differ in length."""
     code: str | None
-    """The element's code for `struct`; None where `struct` has none."""
 
     def __new__(cls, name: str, size: int | None, code: str | None) -> Self:
-        """Make a member of the protocol's word, size and code."""
+        """Return the member with the protocol's name, size and format character."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.size = size
@@ -72,21 +80,35 @@ class DataType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """A named array: little-endian elements in C order.
+    """A named array: little-endian elements in C order. Spec: content.md, 2.
 
-    BYTES elements each follow their length (4 bytes, little-endian). Views are kept, not copied.
+    Attributes:
+        name: 1 to 256 printable characters.
+        datatype: The type of its elements.
+        shape: At most 16 sizes of 0 or more, at most 2^31 - 1 elements in all; `()` is a scalar.
+        data: The elements. A BOOL is 1 byte, 0 or 1. In BYTES data, a length of 4 bytes,
+            little-endian, precedes each element. A memoryview is used without a copy.
+        parameters: Up to 64 strings, finite numbers and booleans by name.
 
-    Raises: MalformedError when name, datatype, shape and data do not agree.
+    Raises:
+        MalformedError: Name, datatype, shape and data do not agree.
+
+    Example:
+        >>> import struct
+        >>> data = struct.pack("<4f", 1.0, 2.0, 3.0, 4.0)
+        >>> row = Tensor(name="x", datatype=DataType.FP32, shape=(1, 4), data=data)
+        >>> list(client.infer("tiny", tensors={"x": row}).tensors)
+        ['probabilities']
     """
 
     name: str
     datatype: DataType
     shape: tuple[int, ...]
     data: bytes | memoryview = field(repr=False)
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what does not add up."""
+        """Check that name, datatype, shape and data agree."""
         check_name(self.name, "tensor")
         elements = element_count(self.shape, self.name)
         if not isinstance(self.data, bytes):
@@ -95,10 +117,10 @@ class Tensor:
         if size is None:
             _check_bytes(self.data, elements, self.name)
         elif len(self.data) != elements * size:
-            msg = f"tensor {self.name}: {len(self.data)} bytes where {elements * size} belong"
+            msg = f"tensor {self.name}: has {len(self.data)} bytes, must have {elements * size}"
             raise MalformedError(msg)
         elif self.datatype is DataType.BOOL and bytes(self.data).strip(b"\0\1"):
-            msg = f"tensor {self.name}: a BOOL is neither 0 nor 1"
+            msg = f"tensor {self.name}: a BOOL element is neither 0 nor 1"
             raise MalformedError(msg)
         if self.parameters:
             check_parameters(self.parameters, self.name)
@@ -109,11 +131,25 @@ class Tensor:
         name: str,
         elements: Sequence[bytes | memoryview],
         shape: tuple[int, ...] | None = None,
-        parameters: Mapping[str, Parameter] | None = None,
+        parameters: Mapping[str, str | int | float | bool] | None = None,
     ) -> Tensor:
-        """Make a BYTES tensor, of rank 1 unless a shape is given.
+        """Return a BYTES tensor with copies of the elements.
 
-        Raises: MalformedError.
+        Args:
+            name: As `Tensor.name`.
+            elements: The elements in C order.
+            shape: As `Tensor.shape`. Default: one dimension.
+            parameters: As `Tensor.parameters`.
+
+        Returns:
+            The tensor.
+
+        Raises:
+            MalformedError: Shape and number of elements do not agree.
+
+        Example:
+            >>> Tensor.of_bytes("texts", [b"one", b"two"]).shape
+            (2,)
         """
         pieces: list[bytes | memoryview] = []
         for element in elements:
@@ -128,13 +164,28 @@ class Tensor:
         )
 
     def elements(self) -> list[memoryview]:
-        """Return what `each_element` does, in a list: each view takes some 200 bytes."""
+        """Return the elements of a BYTES tensor as a list of views, about 200 bytes per view.
+
+        Returns:
+            The elements in C order, as views.
+
+        Raises:
+            InvalidInputError: The datatype is not BYTES.
+
+        Example:
+            >>> [bytes(element) for element in Tensor.of_bytes("texts", [b"one"]).elements()]
+            [b'one']
+        """
         return list(self.each_element())
 
     def each_element(self) -> Iterator[memoryview]:
-        """Return the elements of a BYTES tensor in C order, as views.
+        """Yield the elements of a BYTES tensor.
 
-        Raises: InvalidInputError for any other datatype.
+        Yields:
+            The elements in C order, as views.
+
+        Raises:
+            InvalidInputError: The datatype is not BYTES.
         """
         if self.datatype is not DataType.BYTES:
             raise InvalidInputError(f"tensor {self.name}: is {self.datatype}, not BYTES")
@@ -146,18 +197,18 @@ class Tensor:
 
 
 def parse_datatype(word: object) -> DataType:
-    """Accept one of the protocol's words.
+    """Return the datatype with a name of the protocol.
 
     Raises: MalformedError.
     """
     try:
-        return DataType(word)  # type: ignore[call-arg,arg-type]  # any object may be asked for
+        return DataType(word)  # type: ignore[call-arg,arg-type]  # a value from JSON
     except ValueError as error:
-        raise MalformedError("unknown datatype") from error
+        raise MalformedError(f"datatype is not one of {', '.join(DataType)}") from error
 
 
 def parse_shape(value: object) -> tuple[int, ...]:
-    """Accept a list of integers; whether they make a shape is for `element_count` to say.
+    """Return a list of integers as a tuple; `element_count` checks whether it is a valid shape.
 
     Raises: MalformedError.
     """
@@ -167,9 +218,10 @@ def parse_shape(value: object) -> tuple[int, ...]:
 
 
 def element_count(shape: tuple[int, ...], what: str) -> int:
-    """How many elements a shape has.
+    """Return the number of elements of a shape.
 
-    The product is bounded even where a zero makes it empty, so that no runtime overflows on it.
+    The bound counts a zero as one, because runtimes multiply the sizes in another order and could
+    overflow before they reach the zero. `what`: the tensor's name for error messages.
 
     Raises: MalformedError over `MAX_RANK` or `MAX_ELEMENTS`, or for a negative size.
     """
@@ -177,13 +229,16 @@ def element_count(shape: tuple[int, ...], what: str) -> int:
         msg = f"tensor {what}: more than {MAX_RANK} dimensions"
         raise MalformedError(msg)
     if min(shape, default=0) < 0 or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
-        msg = f"tensor {what}: shape is negative or over {MAX_ELEMENTS} elements"
+        msg = f"tensor {what}: a size is negative, or the shape has over {MAX_ELEMENTS} elements"
         raise MalformedError(msg)
     return math.prod(shape)
 
 
 def check_name(name: object, what: str) -> str:
-    """Accept a name: 1 to `MAX_NAME_CHARACTERS` printable characters, as terminals show names.
+    """Return a name if it is 1 to `MAX_NAME_CHARACTERS` printable characters.
+
+    Only printable characters, because terminals display names. `what`: the thing with the name, for
+    error messages.
 
     Raises: MalformedError.
     """
@@ -198,7 +253,9 @@ def check_name(name: object, what: str) -> str:
 
 
 def check_parameters(parameters: Mapping[str, object], what: str) -> None:
-    """Accept strings, finite numbers and booleans under names that the transport does not use.
+    """Check parameters: values are strings, finite numbers or booleans, and no name is reserved.
+
+    Reserved are the names of the binary and shared memory extensions (content.md, 2.6).
 
     Raises: MalformedError.
     """
@@ -206,14 +263,14 @@ def check_parameters(parameters: Mapping[str, object], what: str) -> None:
         msg = f"{what}: more than {MAX_PARAMETERS} parameters"
         raise MalformedError(msg)
     if not _RESERVED.isdisjoint(parameters):
-        msg = f"{what}: a parameter of the transport has no place here"
+        msg = f"{what}: has a parameter with a name reserved for binary data or shared memory"
         raise MalformedError(msg)
     for name, value in parameters.items():
         check_name(name, f"{what}: parameter")
         if not isinstance(value, str | int | float) or (
             isinstance(value, float) and not math.isfinite(value)
         ):
-            msg = f"{what}: a parameter is not a string, finite number or boolean"
+            msg = f"{what}: parameter {name} is not a string, finite number or boolean"
             raise MalformedError(msg)
 
 
@@ -233,22 +290,32 @@ def _check_bytes(data: bytes | memoryview, elements: int, name: str) -> None:
     at = 0
     for _ in range(elements):
         if len(data) - at < LENGTH_BYTES:
-            msg = f"tensor {name}: BYTES data ends within a length"
+            msg = f"tensor {name}: BYTES data ends within the length of an element"
             raise MalformedError(msg)
         at += LENGTH_BYTES + int(_LENGTH.unpack_from(data, at)[0])
         if at > len(data):
-            msg = f"tensor {name}: a BYTES element goes over the end"
+            msg = f"tensor {name}: BYTES data ends within an element"
             raise MalformedError(msg)
     if at != len(data):
-        msg = f"tensor {name}: BYTES data goes on after the last element"
+        msg = f"tensor {name}: bytes follow the last of {elements} BYTES elements"
         raise MalformedError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """What a model takes or gives under one name; -1 stands for any size.
+    """The name, datatype and shape of an input or output of a model.
 
-    Raises: MalformedError when it is not a valid specification.
+    Attributes:
+        name: 1 to 256 printable characters.
+        datatype: The type of the elements.
+        shape: At most 16 sizes; -1 accepts any size.
+
+    Raises:
+        MalformedError: Name or shape is not of that form.
+
+    Example:
+        >>> client.verify().models[0].inputs[0].shape
+        (-1, 4)
     """
 
     name: str
@@ -256,7 +323,7 @@ class TensorSpec:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what no tensor could fit."""
+        """Check name and shape."""
         check_name(self.name, "tensor specification")
         if any(size != -1 and size < 1 for size in self.shape):
             msg = f"tensor specification {self.name}: a size is neither -1 nor positive"
@@ -264,31 +331,47 @@ class TensorSpec:
         element_count(tuple(map(abs, self.shape)), self.name)
 
     def check(self, tensor: Tensor) -> None:
-        """Refuse a tensor that does not fit.
+        """Check that a tensor fits the specification.
 
-        Raises: InvalidInputError.
+        Args:
+            tensor: The tensor.
+
+        Raises:
+            InvalidInputError: Its name, datatype or shape does not fit. The message says which.
         """
         if tensor.name != self.name:
-            msg = f"tensor {tensor.name}: {self.name} is wanted here"
+            msg = f"tensor {tensor.name}: its name must be {self.name}"
             raise InvalidInputError(msg)
         if tensor.datatype is not self.datatype:
             msg = f"tensor {self.name}: is {tensor.datatype}, must be {self.datatype}"
             raise InvalidInputError(msg)
         if len(tensor.shape) != len(self.shape) or any(
-            wanted not in (-1, size) for size, wanted in zip(tensor.shape, self.shape, strict=True)
+            allowed not in (-1, size)
+            for size, allowed in zip(tensor.shape, self.shape, strict=True)
         ):
             msg = f"tensor {self.name}: shape {list(tensor.shape)} does not fit {list(self.shape)}"
             raise InvalidInputError(msg)
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that manifests and directories hold."""
+        """Return the JSON object that manifests and directories hold.
+
+        Returns:
+            `name`, `datatype` and `shape`.
+        """
         return {"name": self.name, "datatype": self.datatype.value, "shape": list(self.shape)}
 
     @classmethod
     def from_json(cls, value: object) -> TensorSpec:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The specification.
+
+        Raises:
+            MalformedError: The object is not a valid specification.
         """
         if not isinstance(value, dict):
             msg = "tensor specification: not a JSON object"

@@ -105,6 +105,8 @@ class FramePort:
 class FatalError(SealflowError):
     """Ends the process with a code of the closed list."""
 
+    code: Fatal
+
     def __init__(self, code: Fatal) -> None:
         """Keep the code."""
         super().__init__(code.value)

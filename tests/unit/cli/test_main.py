@@ -10,13 +10,14 @@ import click
 import pytest
 
 from sealflow.cli.main import COMMANDS, EXIT_CODES, cli
-from sealflow.errors import SealflowError
+from sealflow.errors import ConfigError, SealflowError
 from tests.support.cluster.local_cluster import sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 
 def leaves(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -35,7 +36,7 @@ ALL = dict(leaves(cli))
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_every_command(run: Run, words: tuple[str, ...]) -> None:
+def test_every_command(run: RunCommand, words: tuple[str, ...]) -> None:
     """Every command explains itself and all its options, and speaks JSON."""
     command = ALL[words]
     shown = run(*words, "--help")
@@ -48,7 +49,7 @@ def test_every_command(run: Run, words: tuple[str, ...]) -> None:
     assert any("--json" in parameter.opts for parameter in command.params)
 
 
-def test_commands_are_listed(run: Run) -> None:
+def test_commands_are_listed(run: RunCommand) -> None:
     """The first help lists every command in a line."""
     shown = run("--help").out
     for name, (_, text) in COMMANDS.items():
@@ -66,7 +67,7 @@ def test_commands_are_listed(run: Run) -> None:
         (("revoke", "cow", "x"), "'cow' is not one of"),
     ],
 )
-def test_wrong_usage(run: Run, words: tuple[str, ...], says: str) -> None:
+def test_wrong_usage(run: RunCommand, words: tuple[str, ...], says: str) -> None:
     """Wrong usage exits with 2, says what is wrong, and how to get help."""
     done = run(*words)
     assert (done.code, done.out) == (2, "")
@@ -81,6 +82,23 @@ def test_every_error_has_an_exit_code() -> None:
     assert len({code for _, code in EXIT_CODES}) == len(EXIT_CODES)
     for kind in kinds[:-1]:
         assert issubclass(kind, SealflowError)
+
+
+def test_an_error(run: RunCommand, tmp_path: Path) -> None:
+    """An error is two lines for people: what is wrong, and the next step."""
+    done = run("policy", "check", tmp_path / "absent.toml")
+    assert (done.code, done.out) == (2, "")
+    said, hint = done.err.splitlines()
+    assert said.startswith(f"error: no policy at {tmp_path}/absent.toml")
+    assert hint == f"hint: {ConfigError.hint}"
+
+
+def test_an_error_as_json(run: RunCommand, tmp_path: Path) -> None:
+    """With `--json`, the same is one object for programs, with the error's code."""
+    done = run("policy", "check", tmp_path / "absent.toml", "--json")
+    assert done.code == 2
+    assert done.json.keys() == {"code", "error", "hint"}
+    assert (done.json["code"], done.json["hint"]) == ("config", ConfigError.hint)
 
 
 def test_a_quick_start() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.cluster.gateway import RunningGateway
-    from tests.unit.cli.conftest import Run
-
+    from tests.support.cluster.command_line import RunCommand
+    from tests.support.cluster.gateway import GatewayProcess
 
 GOOD: dict[str, Any] = {
     "deployment": "test",
@@ -58,7 +58,7 @@ def answering() -> Iterator[Callable[[int, bytes], str]]:
         server.stop()
 
 
-def test_status(run: Run, reach: tuple[str, ...], gateway: RunningGateway) -> None:
+def test_status(run: RunCommand, reach: tuple[str, ...], gateway: GatewayProcess) -> None:
     """A table for people, with what is missing; one document for machines."""
     shown = run("status", *reach)
     assert "not ready: no worker is ready" in " ".join(shown.out.split())
@@ -67,7 +67,7 @@ def test_status(run: Run, reach: tuple[str, ...], gateway: RunningGateway) -> No
 
 
 def test_status_of_a_whole_cluster(
-    run: Run, tmp_path: Path, answering: Callable[[int, bytes], str]
+    run: RunCommand, tmp_path: Path, answering: Callable[[int, bytes], str]
 ) -> None:
     """Every process has a row: what it is, how it does, what it serves."""
     url = answering(200, json.dumps(GOOD).encode())
@@ -120,22 +120,23 @@ def changed(**changes: Any) -> bytes:
     ],
 )
 def test_status_of_what_is_none(
-    run: Run,
+    run: RunCommand,
     tmp_path: Path,
     answering: Callable[[int, bytes], str],
     status: int,
     body: bytes,
     says: str,
 ) -> None:
-    """Whatever a host answers, the command ends with one line and exit code 6."""
+    """Whatever a host answers, the command ends with error, hint and exit code 6."""
     done = run("status", "--url", answering(status, body), "--policy", tmp_path / "none")
     assert (done.code, done.out) == (6, "")
-    assert done.err.startswith("error: ")
-    assert done.err.count("\n") == 1
+    assert re.fullmatch(r"error: .+\nhint: .+\n", done.err)
     assert says in done.err
 
 
-def test_hostile_status(run: Run, tmp_path: Path, answering: Callable[[int, bytes], str]) -> None:
+def test_hostile_status(
+    run: RunCommand, tmp_path: Path, answering: Callable[[int, bytes], str]
+) -> None:
     """What a host says of itself cannot steer the terminal of who looks."""
     evil = "\x1b]0;owned\x07\x1b[2J"
     body = changed(deployment=evil, components=[{"component": evil, "instance": evil}])
