@@ -48,7 +48,7 @@ arch: setup
 	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
 unit: setup
-	@$(PYTEST) $(PARALLEL) -x tests/unit tests/images tests/conformance tests/architecture tests/setup/test_lists.py
+	@$(PYTEST) $(PARALLEL) -x tests/unit tests/images tests/conformance tests/architecture tests/docs tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(PYTEST) tests/e2e

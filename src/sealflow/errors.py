@@ -361,7 +361,7 @@ _MEANINGS: Final = {
     RefusalCode.REPLAYED: "this request id was seen before",
     RefusalCode.NOT_OPENED: "the envelope does not open",
     RefusalCode.OVERLOADED: "a bound is reached",
-    RefusalCode.UNDELIVERABLE: "no worker survived this request: it was set aside",
+    RefusalCode.UNDELIVERABLE: "no worker survived this request: it was dead-lettered",
     RefusalCode.UNAVAILABLE: "no worker can serve now",
 }
 _REFUSAL_HINTS: Final = {

@@ -75,7 +75,7 @@ def test_32_rollback_fork_expiry(service: PublishedService) -> None:
     assert adopt_all(service, first, older) == "directory_rollback"
     assert adopt_all(service, first, twin) == "directory_fork"
     assert adopt_all(service, first, stranger) == "directory_fork"
-    restarted = service.directory(version=6, history="bb" * 32)
+    restarted = service.directory(version=6, log_id="bb" * 32)
     assert adopt_all(service, first, restarted) == "directory_history"
     late_ms = first.expires_ms
     assert code(service, service.document(first), late_ms) == "directory_expired"

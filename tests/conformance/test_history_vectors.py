@@ -13,7 +13,7 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role
 from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.log import EntryKind
-from sealflow.errors import EvidenceError
+from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner import ReceiptProof, audit_log, verify_receipt
 from sealflow.owner.trust.session import ServiceSession
 
@@ -59,6 +59,9 @@ def test_the_receipt() -> None:
     log = audit_log(RECORDS, POLICY)
     found = verify_receipt(ReceiptProof.from_bytes(VECTORS["receipt"].encode()), log)
     assert str(found.receipt.model) == "m:1"
+    for line in VECTORS["malformed_receipts"].values():
+        with pytest.raises(MalformedError, match="at_ms is not a time"):
+            verify_receipt(ReceiptProof.from_bytes(line.encode()), log)
     for code, line in VECTORS["reject_receipts"].items():
         with pytest.raises(EvidenceError) as caught:
             verify_receipt(ReceiptProof.from_bytes(line.encode()), log)

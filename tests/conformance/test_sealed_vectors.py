@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 
 from sealflow.documents.grant import Grant, open_grant
-from sealflow.errors import BundleError, OpenError
+from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.owner import OwnerKey
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage
@@ -93,6 +93,15 @@ def test_publication(package: PackageVector) -> None:
     assert found.workers.to_json() == values["publication_workers"]
 
 
+def test_publications_to_reject(package: PackageVector) -> None:
+    """They open, but a time in them is out of bounds."""
+    seed = bytes.fromhex(package.values["keybroker_seed"])
+    keybroker = OpeningKey(suite=parse_suite(package.values["suite"]), seed=seed)
+    for sealed in package.values["reject_publications"].values():
+        with pytest.raises(MalformedError, match="is not a time"):
+            open_publication(b64decode(sealed), keybroker)
+
+
 def granted(**changes: Any) -> Grant:
     """Open the grant, or one of which something is changed."""
     values = VECTORS["grant"] | changes
@@ -122,6 +131,13 @@ def test_grant() -> None:
                     {"worker_seed": "00" * 32}):  # fmt: skip
         with pytest.raises(OpenError):
             granted(**changes)
+
+
+@pytest.mark.parametrize("name", VECTORS["reject_grants"])
+def test_grants_to_reject(name: str) -> None:
+    """They open, but a time in them is out of bounds."""
+    with pytest.raises(MalformedError, match="is not a time"):
+        granted(**VECTORS["reject_grants"][name])
 
 
 def test_state() -> None:

@@ -95,7 +95,7 @@ class SimulationPolicy:
 
     @property
     def tee(self) -> Tee:
-        """`Tee.SIMULATED`."""
+        """Always `Tee.SIMULATED`."""
         return Tee.SIMULATED
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from sealflow.attest.evidence import Tee
 from sealflow.attest.reports import TCB_PARTS, TDX_REGISTERS, PlatformFlag, TcbStatus
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import flag, number, require_table, texts
+from sealflow.wire.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ _ADVISORY: Final = re.compile(r"INTEL-SA-\d{5}")
 _REQUIRED_REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2")
 _MAX_AMD_SVN: Final = 0xFF
 _MAX_VMPL: Final = 3
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 DAY_S: Final = 86_400
 _MAX_AGE_S: Final = 3660 * DAY_S
@@ -48,35 +48,17 @@ _NAMES: Final = (
 )
 
 
-def measurements(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
-    """Return the list `value[name]` of measurements; empty if absent.
-
-    A measurement has 64 (SHA-256) or 96 (SHA-384) lower-case hex digits. `what`: the table's name
-    for error messages.
-
-    Raises: MalformedError.
-    """
-    found = texts(value, name, what)
+def _matching(fields: Fields, name: str, pattern: re.Pattern[str], expected: str) -> frozenset[str]:
+    found = fields.texts(name)
     for each in found:
-        if _MEASUREMENT.fullmatch(each) is None:
-            raise MalformedError(
-                f"{what}: {name} holds {each[:20]!r}, not 64 or 96 lower-case hex digits"
-            )
+        if pattern.fullmatch(each) is None:
+            raise fields.malformed(name, f"holds {each[:20]!r}, not {expected}")
     return frozenset(found)
 
 
-def advisories(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
-    """Return the list `value[name]` of Intel's advisory ids; empty if absent.
-
-    Raises: MalformedError.
-    """
-    found = texts(value, name, what)
-    for each in found:
-        if _ADVISORY.fullmatch(each) is None:
-            raise MalformedError(
-                f"{what}: {name} holds {each[:20]!r}, not an id such as INTEL-SA-00615"
-            )
-    return frozenset(found)
+def _measurements(fields: Fields, name: str) -> frozenset[str]:
+    """Return a list of SHA-256 or SHA-384 digests in hex as a set; empty if absent."""
+    return _matching(fields, name, _MEASUREMENT, "64 or 96 lower-case hex digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +117,15 @@ class TdxRequirements:
         Raises:
             MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
-        table = require_table(value, what, (*TDX_REGISTERS, "insecure_unchecked_registers"))
-        unchecked = frozenset(texts(table, "insecure_unchecked_registers", what))
+        fields = Fields(value, what, (), (*TDX_REGISTERS, "insecure_unchecked_registers"))
+        unchecked = frozenset(fields.texts("insecure_unchecked_registers"))
         if not unchecked <= set(TDX_REGISTERS):
             known = ", ".join(TDX_REGISTERS)
-            raise MalformedError(
-                f"{what}: insecure_unchecked_registers has a name that is not one of {known}"
+            raise fields.malformed(
+                "insecure_unchecked_registers", f"has a name that is not one of {known}"
             )
         return cls(
-            registers={name: measurements(table, name, what) for name in TDX_REGISTERS},
+            registers={name: _measurements(fields, name) for name in TDX_REGISTERS},
             insecure_unchecked_registers=unchecked,
         )
 
@@ -197,15 +179,13 @@ class SnpRequirements:
             MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
         names = ("min_tcb", "host_data", "vmpl", "insecure_no_revocations")
-        table = require_table(value, what, names)
-        tcb = require_table(table.get("min_tcb", {}), f"{what}.min_tcb", TCB_PARTS)
+        fields = Fields(value, what, (), names)
+        tcb = fields.nested("min_tcb", (), TCB_PARTS)
         return cls(
-            min_tcb={
-                name: number(tcb, name, f"{what}.min_tcb", 0, _MAX_AMD_SVN) for name in TCB_PARTS
-            },
-            host_data=measurements(table, "host_data", what),
-            vmpl=number(table, "vmpl", what, 0, _MAX_VMPL),
-            insecure_no_revocations=flag(table, "insecure_no_revocations", what),
+            min_tcb={name: tcb.integer(name, most=_MAX_AMD_SVN, default=0) for name in TCB_PARTS},
+            host_data=_measurements(fields, "host_data"),
+            vmpl=fields.integer("vmpl", most=_MAX_VMPL, default=0),
+            insecure_no_revocations=fields.flag("insecure_no_revocations"),
         )
 
 
@@ -249,14 +229,14 @@ class OutOfDateWaiver:
         Raises:
             MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
-        table = require_table(value, what, (), ("until", "reason"))
-        until, reason = table["until"], table["reason"]
-        if not isinstance(reason, str) or not 0 < len(reason) <= _MAX_REASON:
-            raise MalformedError(f"{what}: reason is not a text of 1 to {_MAX_REASON} characters")
+        fields = Fields(value, what, ("until", "reason"))
+        until, reason = fields.text("until"), fields.text("reason")
+        if not 0 < len(reason) <= _MAX_REASON:
+            raise fields.malformed("reason", f"is not a text of 1 to {_MAX_REASON} characters")
         try:
-            day = date.fromisoformat(until)  # type: ignore[arg-type]  # TypeError is caught
-        except (TypeError, ValueError) as error:
-            raise MalformedError(f'{what}: until is not a date such as "2026-12-31"') from error
+            day = date.fromisoformat(until)
+        except ValueError as error:
+            raise fields.malformed("until", 'is not a date such as "2026-12-31"') from error
         return cls(until=day, reason=reason)
 
 
@@ -386,60 +366,37 @@ class Requirements:
         Raises:
             MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
-        table = require_table(value, what, _NAMES)
+        fields = Fields(value, what, (), _NAMES)
+        product_id = fields.integer("product_id", most=_MAX_SVN, default=0)
         try:
             return cls(
-                measurements=measurements(table, "measurements", what),
-                signers=measurements(table, "signers", what),
-                product_id=(
-                    number(table, "product_id", what, 0, _MAX_SVN)
-                    if "product_id" in table
-                    else None
+                measurements=_measurements(fields, "measurements"),
+                signers=_measurements(fields, "signers"),
+                product_id=product_id if "product_id" in fields else None,
+                min_svn=fields.integer("min_svn", most=_MAX_SVN, default=0),
+                tcb_statuses=fields.words("tcb_statuses", TcbStatus)
+                or frozenset({TcbStatus.UP_TO_DATE}),
+                advisories=_matching(
+                    fields, "advisories", _ADVISORY, "an id such as INTEL-SA-00615"
                 ),
-                min_svn=number(table, "min_svn", what, 0, _MAX_SVN),
-                tcb_statuses=_statuses(table, what),
-                advisories=advisories(table, "advisories", what),
-                max_collateral_age_s=number(
-                    table, "max_collateral_age_s", what, 30 * DAY_S, _MAX_AGE_S
+                max_collateral_age_s=fields.integer(
+                    "max_collateral_age_s", most=_MAX_AGE_S, default=30 * DAY_S
                 ),
-                min_tcb_evaluation=number(table, "min_tcb_evaluation", what, 0, 2**31),
-                platform_flags=_flags(table, what),
-                tdx=_optional(table, "tdx", what, TdxRequirements.from_json),
-                snp=_optional(table, "snp", what, SnpRequirements.from_json),
-                insecure_signer_only=flag(table, "insecure_signer_only", what),
+                min_tcb_evaluation=fields.integer("min_tcb_evaluation", most=2**31, default=0),
+                platform_flags=fields.words("platform_flags", PlatformFlag),
+                tdx=_optional(fields, "tdx", what, TdxRequirements.from_json),
+                snp=_optional(fields, "snp", what, SnpRequirements.from_json),
+                insecure_signer_only=fields.flag("insecure_signer_only"),
                 insecure_out_of_date=_optional(
-                    table, "insecure_out_of_date", what, OutOfDateWaiver.from_json
+                    fields, "insecure_out_of_date", what, OutOfDateWaiver.from_json
                 ),
             )
         except MalformedError as error:
             raise MalformedError(_with_prefix(what, str(error))) from error
 
 
-def _statuses(table: Mapping[str, object], what: str) -> frozenset[TcbStatus]:
-    try:
-        statuses = frozenset(map(TcbStatus, texts(table, "tcb_statuses", what)))
-    except ValueError as error:
-        known = ", ".join(TcbStatus)
-        raise MalformedError(
-            f"{what}: tcb_statuses has a status that is not one of {known}"
-        ) from error
-    return statuses or frozenset({TcbStatus.UP_TO_DATE})
-
-
-def _flags(table: Mapping[str, object], what: str) -> frozenset[PlatformFlag]:
-    try:
-        return frozenset(map(PlatformFlag, texts(table, "platform_flags", what)))
-    except ValueError as error:
-        known = ", ".join(PlatformFlag)
-        raise MalformedError(
-            f"{what}: platform_flags has a flag that is not one of {known}"
-        ) from error
-
-
-def _optional(
-    table: Mapping[str, object], name: str, what: str, read: Callable[[object, str], T]
-) -> T | None:
-    return read(table[name], f"{what}.{name}") if name in table else None
+def _optional(fields: Fields, name: str, what: str, read: Callable[[object, str], _T]) -> _T | None:
+    return read(fields.get(name), f"{what}.{name}") if name in fields else None
 
 
 def _with_prefix(what: str, message: str) -> str:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields, json_object
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 MAX_ENTRY_BYTES: Final = 2**20
-_MAX_TIME_MS: Final = 2**53 - 1
 _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
 
@@ -107,26 +106,16 @@ class LogEntry:
         Raises:
             MalformedError: It is not an entry, or not in canonical form.
         """
-        value = parse_object(text, "log entry")
-        require_keys(value, _KEYS, "log entry")
-        number, previous, body = value["number"], value["previous"], value["body"]
-        at_ms = value["at_ms"]
-        if not is_integer(number) or number < 0 or not is_integer(at_ms):
-            raise MalformedError("log entry: number or at_ms is not an integer, or number is < 0")
-        if not 0 <= at_ms <= _MAX_TIME_MS or not isinstance(body, dict):
-            raise MalformedError("log entry: at_ms is not a Unix time in ms, or body not an object")
+        fields = Fields.from_bytes(text, "log entry", _KEYS)
+        number, previous = fields.integer("number"), fields.read_optional("previous", parse_digest)
         if (previous is None) is not (number == 0):
             raise MalformedError("log entry: previous is not null for number 0 and only for it")
-        try:
-            kind = EntryKind(str(value["kind"]))
-        except ValueError as error:
-            raise MalformedError("log entry: unknown kind") from error
         entry = cls(
             number=number,
-            previous=None if previous is None else parse_digest(previous),
-            at_ms=at_ms,
-            kind=kind,
-            body=body,
+            previous=previous,
+            at_ms=fields.time_ms("at_ms"),
+            kind=fields.word("kind", EntryKind),
+            body=fields.read("body", json_object),
         )
         if entry.to_bytes() != text:
             raise MalformedError("log entry: not in canonical form")
@@ -162,12 +151,11 @@ class SignedEntry:
         Raises: MalformedError.
         """
         if len(record) > 2 * MAX_ENTRY_BYTES:
-            raise MalformedError("log record: too large")
-        value = parse_object(record, "log record")
-        require_keys(value, ("entry", "signature"), "log record")
+            raise MalformedError(f"log record: over {2 * MAX_ENTRY_BYTES} bytes")
+        fields = Fields.from_bytes(record, "log record", ("entry", "signature"))
         return cls(
-            text=base64_bytes(value["entry"], MAX_ENTRY_BYTES, "log entry"),
-            signature=base64_bytes(value["signature"], SIGNATURE_BYTES, "log signature"),
+            text=fields.base64("entry", MAX_ENTRY_BYTES),
+            signature=fields.base64("signature", SIGNATURE_BYTES),
         )
 
     def digest(self, domain: TrustDomain) -> str:

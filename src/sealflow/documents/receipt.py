@@ -11,18 +11,17 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.errors import EvidenceError, MalformedError
+from sealflow.errors import EvidenceError
 from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import (
     ModelRef,
-    parse_digest,
     parse_key_id,
     parse_name,
     parse_request_id,
 )
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -119,22 +118,18 @@ class Receipt:
         Raises:
             MalformedError: It is not a receipt.
         """
-        value = parse_object(text, "receipt")
-        require_keys(value, _KEYS, "receipt")
-        at_ms = value["at_ms"]
-        if not is_integer(at_ms) or at_ms < 0:
-            raise MalformedError("receipt: at_ms is not an integer of 0 or more")
+        fields = Fields.from_bytes(text, "receipt", _KEYS)
         return cls(
-            deployment=parse_name(value["deployment"]),
-            manifest_digest=parse_digest(value["manifest_digest"]),
-            instance=parse_request_id(value["instance"]),
-            key_id=parse_key_id(value["kid"]),
-            request_id=parse_request_id(value["rid"]),
-            model=ModelRef(name=parse_name(value["model"]), version=parse_name(value["version"])),
-            model_digest=parse_digest(value["model_digest"]),
-            request_digest=parse_digest(value["request_digest"]),
-            reply_digest=parse_digest(value["reply_digest"]),
-            at_ms=at_ms,
+            deployment=fields.read("deployment", parse_name),
+            manifest_digest=fields.digest("manifest_digest"),
+            instance=fields.read("instance", parse_request_id),
+            key_id=fields.read("kid", parse_key_id),
+            request_id=fields.read("rid", parse_request_id),
+            model=ModelRef(name=fields.text("model"), version=fields.text("version")),
+            model_digest=fields.digest("model_digest"),
+            request_digest=fields.digest("request_digest"),
+            reply_digest=fields.digest("reply_digest"),
+            at_ms=fields.time_ms("at_ms"),
         )
 
 
@@ -183,11 +178,11 @@ class SignedReceipt:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, object]) -> Self:
+    def from_json(cls, value: object) -> Self:
         """Parse an object that `to_json` returned.
 
         Args:
-            value: The object; further keys are ignored.
+            value: The object, with these two keys.
 
         Returns:
             The receipt's bytes with the signature, not verified.
@@ -195,9 +190,10 @@ class SignedReceipt:
         Raises:
             MalformedError: A key is missing or not base64.
         """
+        fields = Fields(value, "signed receipt", ("receipt", "signature"))
         return cls(
-            text=base64_bytes(value.get("receipt"), MAX_RECEIPT_BYTES, "receipt"),
-            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "receipt signature"),
+            text=fields.base64("receipt", MAX_RECEIPT_BYTES),
+            signature=fields.base64("signature", SIGNATURE_BYTES),
         )
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
@@ -231,9 +227,8 @@ def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
     """
     if content.kind is not ContentKind.RECEIPT:
         return content, None
-    value = parse_object(content.text, "receipt")
-    require_keys(value, ("receipt", "signature"), "receipt")
-    return inner_content(content), SignedReceipt.from_json(value)
+    signed = SignedReceipt.from_json(parse_object(content.text, "signed receipt"))
+    return inner_content(content), signed
 
 
 def salted_digest(domain: TrustDomain, purpose: str, salt: str, parts: Parts) -> str:

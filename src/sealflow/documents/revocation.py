@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import base64_bytes, json_object
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,13 +89,8 @@ class Revoked:
         Raises:
             MalformedError: Kind or id is not valid.
         """
-        item = json_object(value, "revoked")
-        require_keys(item, ("kind", "id"), "revoked")
-        try:
-            kind = RevokedKind(str(item["kind"]))
-        except ValueError as error:
-            raise MalformedError("revoked: kind is not one of worker, model, key") from error
-        return cls(kind=kind, id=str(item["id"]))
+        fields = Fields(value, "revoked", ("kind", "id"))
+        return cls(kind=fields.word("kind", RevokedKind), id=fields.text("id"))
 
 
 _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
@@ -148,14 +143,15 @@ class SignedRevocationOrder:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, object]) -> Self:
+    def from_json(cls, value: object) -> Self:
         """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
+        fields = Fields(value, "signed order", ("order", "signature"))
         return cls(
-            text=base64_bytes(value.get("order"), MAX_ORDER_BYTES, "order"),
-            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "order signature"),
+            text=fields.base64("order", MAX_ORDER_BYTES),
+            signature=fields.base64("signature", SIGNATURE_BYTES),
         )
 
     def verify_signature(self, domain: TrustDomain) -> RevocationOrder:
@@ -165,12 +161,11 @@ class SignedRevocationOrder:
 
         Raises: MalformedError, EvidenceError.
         """
-        value = parse_object(self.text, "order")
-        require_keys(value, ("deployment", "revoke", "signer"), "order")
+        fields = Fields.from_bytes(self.text, "order", ("deployment", "revoke", "signer"))
         order = RevocationOrder(
-            deployment=parse_name(value["deployment"]),
-            revoked=Revoked.from_json(value["revoke"]),
-            signer=parse_digest(value["signer"]),
+            deployment=fields.read("deployment", parse_name),
+            revoked=fields.read("revoke", Revoked.from_json),
+            signer=fields.digest("signer"),
         )
         if order.to_bytes() != self.text:
             raise MalformedError("order: not in canonical form")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import InvalidInputError, MalformedError
-from sealflow.wire.strict_json import is_integer, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -373,12 +374,9 @@ class TensorSpec:
         Raises:
             MalformedError: The object is not a valid specification.
         """
-        if not isinstance(value, dict):
-            msg = "tensor specification: not a JSON object"
-            raise MalformedError(msg)
-        require_keys(value, ("name", "datatype", "shape"), "tensor specification")
+        fields = Fields(value, "tensor specification", ("name", "datatype", "shape"))
         return cls(
-            name=check_name(value["name"], "tensor specification"),
-            datatype=parse_datatype(value["datatype"]),
-            shape=parse_shape(value["shape"]),
+            name=check_name(fields.get("name"), "tensor specification"),
+            datatype=fields.read("datatype", parse_datatype),
+            shape=fields.read("shape", parse_shape),
         )

@@ -15,9 +15,8 @@ from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, sp
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.content import content_parts, receipt_request_parts
-from sealflow.wire.fields import base64_bytes
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,13 +84,13 @@ class ReceiptProof:
         Raises:
             MalformedError: It is not such a line.
         """
-        value = parse_object(line, "receipt file")
-        require_keys(value, _KEYS, "receipt file")
+        fields = Fields.from_bytes(line, "receipt file", _KEYS)
+        signed = {name: fields.get(name) for name in ("receipt", "signature")}
         return cls(
-            signed=SignedReceipt.from_json(value),
-            salt=parse_digest(value["salt"]),
-            request=base64_bytes(value["request"], MAX_CONTENT_BYTES, "request"),
-            reply=base64_bytes(value["reply"], MAX_CONTENT_BYTES, "reply"),
+            signed=SignedReceipt.from_json(signed),
+            salt=fields.digest("salt"),
+            request=fields.base64("request", MAX_CONTENT_BYTES),
+            reply=fields.base64("reply", MAX_CONTENT_BYTES),
         )
 
     def unverified_receipt(self, domain: TrustDomain) -> Receipt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -19,7 +19,8 @@ from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import create_file
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 _MAX_FILE_BYTES: Final = 4096
 _KEYS: Final = ("sealing_seed", "signing_seed", "world")
@@ -144,19 +145,17 @@ def load_owner_key(path: str | os.PathLike[str]) -> OwnerKey:
         raise ConfigError(f"{path} is open to other users; run: chmod 600 {path}")
     try:
         return _parsed(text)
-    except (MalformedError, ValueError, TypeError):
+    except MalformedError:
         # No cause: it could show a piece of the file.
         raise ConfigError(f"{path} is not an owner key, or is damaged") from None
 
 
 def _parsed(text: bytes) -> OwnerKey:
-    value = parse_object(text[: _MAX_FILE_BYTES + 1], "owner key")
-    require_keys(value, _KEYS, "owner key")
+    fields = Fields.from_bytes(text, "owner key", _KEYS)
     domains = {domain.name.lower(): domain for domain in TrustDomain}
-    domain = domains.get(str(value["world"]))
+    domain = domains.get(fields.text("world"))
     signing, sealing = (
-        b64decode(value[name], validate=True)  # type: ignore[arg-type]  # any object may come
-        for name in ("signing_seed", "sealing_seed")
+        fields.base64(name, SEED_BYTES) for name in ("signing_seed", "sealing_seed")
     )
     if domain is None or not len(signing) == len(sealing) == SEED_BYTES:
         raise MalformedError("owner key: unknown trust domain or wrong seeds")

@@ -17,14 +17,12 @@ from sealflow.trusted.keybroker.leader import KeyBroker
 from sealflow.trusted.keybroker.owner_requests import (
     ControlError,
     answer_control_request,
-    digest_field,
 )
 from sealflow.trusted.keybroker.state import StateKey, new_state_key
 from sealflow.trusted.port import FatalError
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.frame_payloads import MAX_SEALED_BYTES, Fatal
 from sealflow.wire.frames import FrameKind
-from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +48,7 @@ class Standby:
         self._now_ms = now_ms
         self._send = send
         self._journal = journal
-        self._world = identity.deployment.tee.domain
+        self._domain = identity.deployment.tee.domain
         self._nonce_and_bound: tuple[str, bytes] | None = None
         self._key = self._unwrapped(wrapped)
 
@@ -95,31 +93,31 @@ class Standby:
     def _answer(self, value: dict[str, object]) -> dict[str, object]:
         match value.get("op"):
             case "show":
-                require_keys(value, ("op", "nonce"), "show")
-                nonce = digest_field(value, "nonce")
+                nonce = Fields(value, "show", ("op", "nonce")).digest("nonce")
                 evidence = self._identity.evidence(nonce)
                 self._nonce_and_bound = nonce, evidence.bound
                 return {"evidence": evidence.to_json()}
             case "adopt":
-                require_keys(value, ("op", "grant", "signature", "evidence"), "adopt")
-                self._key = self._adopted(value)
+                self._key = self._adopted(
+                    Fields(value, "adopt", ("op", "grant", "signature", "evidence"))
+                )
                 self._send_key(self._key)
                 return {}
             case _:
                 raise ControlError("unknown_op", "this instance does not lead: op is show or adopt")
 
-    def _adopted(self, value: dict[str, object]) -> StateKey:
+    def _adopted(self, fields: Fields) -> StateKey:
         """Appraise the instance that leads and open what it gave."""
         if self._nonce_and_bound is None:
             raise ControlError("unknown_challenge", "ask for evidence first")
         (nonce, bound), self._nonce_and_bound = self._nonce_and_bound, None
         policy = self._identity.deployment.policy(Role.KEY_BROKER)
         try:
-            evidence = Evidence.from_json(value["evidence"])
+            evidence = fields.read("evidence", Evidence.from_json)
             giver = appraise(evidence, policy, self._now_ms).claims.bound
             text = open_sealed(
-                base64_bytes(value["grant"], MAX_SEALED_BYTES, "grant"),
-                base64_bytes(value["signature"], SIGNATURE_BYTES, "signature"),
+                fields.base64("grant", MAX_SEALED_BYTES),
+                fields.base64("signature", SIGNATURE_BYTES),
                 opening=self._identity.opening,
                 bound=bound,
                 nonce=nonce,
@@ -135,11 +133,11 @@ class Standby:
     def _unwrapped(self, wrapped: Iterable[bytes]) -> StateKey | None:
         for each in wrapped:
             try:
-                return StateKey.unwrap(each, self._identity.platform_key, self._world)
+                return StateKey.unwrap(each, self._identity.platform_key, self._domain)
             except OpenError:
                 # Another machine's, or older code's.
                 continue
         return None
 
     def _send_key(self, key: StateKey) -> None:
-        self._send(FrameKind.KEY, key.wrap(self._identity.platform_key, self._world))
+        self._send(FrameKind.KEY, key.wrap(self._identity.platform_key, self._domain))

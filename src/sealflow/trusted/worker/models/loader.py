@@ -70,7 +70,7 @@ class ServedModel:
         """
         return self._model.run(inputs, outputs)
 
-    def tensors(
+    def to_tensors(
         self, request: InferRequest, arrays: Mapping[str, NDArray[Any]]
     ) -> tuple[Tensor, ...]:
         """Return the outputs that a request asks for, in its order; all of them if it names none.
