@@ -1,4 +1,4 @@
-"""Core, pure: control answers that a host writes and everybody reads. Spec: keybroker.md."""
+"""Core, pure: the errors in answers to control requests. Spec: frames.md, section 8."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ TOO_LARGE: Final = canonical_json(
 
 
 def error_code(answer: dict[str, object]) -> str | None:
-    """The code of an answer that says what went wrong; None for any other."""
+    """Return the error code of an answer, or None if the answer is not an error."""
     error = answer.get("error")
     return str(error.get("code")) if isinstance(error, dict) else None
 
 
 def require_ok(answer: bytes | None, what: str) -> dict[str, object]:
-    """Read an answer that must be no error.
+    """Parse an answer that must not be an error.
 
-    Raises: UnavailableError, MalformedError.
+    `answer`: None if there was none. `what`: the request's name for error messages.
+
+    Raises: UnavailableError for an error or no answer; MalformedError.
     """
     value = parse_object(answer or UNAVAILABLE, what)
     code = error_code(value)
