@@ -1,4 +1,4 @@
-"""Core, pure: error answers to control requests: one writer, one reader. Spec: keybroker.md."""
+"""Core, pure: the errors in answers to control requests. Spec: frames.md, section 8."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_DETAIL: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorAnswer:
-    """Why a control request is not done: a code of a closed list and a sentence for people."""
+    """Why a control request failed: a code of a closed list and a sentence for people."""
 
     code: str
     detail: str
@@ -33,7 +33,7 @@ TOO_LARGE: Final = ErrorAnswer(
 
 
 def error_of(answer: dict[str, object]) -> ErrorAnswer | None:
-    """Return the error that an answer says; None for any other answer."""
+    """Return the error in an answer, or None if the answer is not an error."""
     error = answer.get("error")
     if error is None:
         return None

@@ -1,6 +1,7 @@
-"""Core, pure: what the processes of a cluster say of themselves, and a gateway of all of them.
+"""Core, pure: the status of each process of a cluster, and of the whole cluster.
 
-The operator says all of it and nothing proves it. What another version leaves out is None.
+The operator's processes report it, unauthenticated. A field is None if a process of another release
+does not report it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """One worker, as its engine sees it. `round_trip_ms`: by percentile."""
+    """The status of one worker, reported by its engine.
+
+    `round_trip_ms`: the time between request and reply at the engine, by percentile. `cpu_s`: CPU
+    time. `rss_bytes`: resident memory.
+    """
 
     pid: Number | None = None
     ready: bool | None = None
@@ -35,7 +40,7 @@ class WorkerStatus:
     restarts: Number | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Return the object in an engine's status."""
+        """Return the JSON object in an engine's status."""
         return {
             "pid": self.pid,
             "ready": self.ready,
@@ -52,7 +57,7 @@ class WorkerStatus:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -74,7 +79,10 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyBrokerStatus:
-    """A key broker, as its host sees it. `keyed`: whether it has the key of the state."""
+    """The status of a key broker, reported by its host.
+
+    `keyed`: whether it has the state key.
+    """
 
     pid: Number | None = None
     ready: bool | None = None
@@ -83,7 +91,7 @@ class KeyBrokerStatus:
     rss_bytes: Number | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Return the object in the status of a key broker's host."""
+        """Return the JSON object in the status of a key broker host."""
         return {
             "pid": self.pid,
             "ready": self.ready,
@@ -94,7 +102,7 @@ class KeyBrokerStatus:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -110,10 +118,11 @@ class KeyBrokerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentStatus:
-    """One process of the host: `gateway`, `engine` or `control`, the key broker's host.
+    """The status of one host process.
 
-    `url`, `waiting`, `simulated`: of a gateway. `workers`: of an engine. `served`, `leads`,
-    `keybroker`: of a key broker's host.
+    `component`: `gateway`, `engine` or `control` (the key broker host). Only gateways have `url`,
+    `waiting` and `simulated`; only engines have `workers`; only key broker hosts have `served`,
+    `leads` and `keybroker`.
     """
 
     component: str
@@ -130,7 +139,7 @@ class ComponentStatus:
     keybroker: KeyBrokerStatus | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the process stores; what is None is left out."""
+        """Return the JSON object that the process stores, without fields that are None."""
         workers, keybroker = self.workers, self.keybroker
         value: dict[str, object] = {
             "component": self.component,
@@ -150,7 +159,7 @@ class ComponentStatus:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -174,19 +183,23 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """Requests in the queue: waiting, claimed and unanswered, and how many may be in it."""
+    """The numbers of requests in the queue.
+
+    `waiting`: not claimed. `in_work`: claimed and not acknowledged. `capacity`: the most that the
+    queue accepts.
+    """
 
     waiting: Number
     in_work: Number
     capacity: Number
 
     def to_json(self) -> dict[str, object]:
-        """Return the object in a cluster's status."""
+        """Return the JSON object in a cluster's status."""
         return {"waiting": self.waiting, "in_work": self.in_work, "capacity": self.capacity}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -200,7 +213,10 @@ class QueueStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterStatus:
-    """What a gateway says of the whole cluster. `reasons`: why it is not ready."""
+    """The status of a whole cluster, as a gateway answers it.
+
+    `reasons`: the reasons why the cluster is not ready.
+    """
 
     deployment: str
     simulated: bool | None
@@ -210,7 +226,7 @@ class ClusterStatus:
     ready: bool
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the gateway answers."""
+        """Return the JSON object that the gateway answers."""
         return {
             "deployment": self.deployment,
             "ready": self.ready,
@@ -222,7 +238,7 @@ class ClusterStatus:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -238,7 +254,7 @@ class ClusterStatus:
 
     @property
     def says_simulated(self) -> bool:
-        """Whether any process of the cluster says that it simulates."""
+        """Whether any process of the cluster reports a simulation."""
         workers = [each.simulated for part in self.components for each in part.workers or ()]
         return True in (self.simulated, *(part.simulated for part in self.components), *workers)
 

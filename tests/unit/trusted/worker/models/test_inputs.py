@@ -104,7 +104,7 @@ def test_brain_floats_are_refused_in_words() -> None:
     """A datatype that numpy lacks is said to be so."""
     spec = tensor_specs(x=(DataType.BF16, [-1]))
     tensor = Tensor(name="x", datatype=DataType.BF16, shape=(1,), data=b"\0\0")
-    _refused("BF16 has no numpy type", tensor, inputs=spec)
+    _refused("BF16 has no numpy dtype", tensor, inputs=spec)
 
 
 @pytest.mark.parametrize("shape", [(2,), (2, 1)])
