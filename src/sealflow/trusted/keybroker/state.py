@@ -1,10 +1,10 @@
-"""Key broker, pure: the sealed state, and the key of it.
+"""Key broker, pure: the sealed state, and the state key sealed for one machine.
 
-The state: `SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest
-log entry, so state and log go together. Spec: docs/spec/keybroker.md, section 5.
+State: `SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest log
+entry, which binds a state to its place in the log.
 
-Its key: `SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key that only this code on this machine can
-have. Spec: docs/spec/keybroker.md, section 5.
+State key: `SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key derived from the platform key.
+Spec: docs/spec/keybroker.md, section 5.
 """
 
 from __future__ import annotations
@@ -54,12 +54,15 @@ _KEYS: Final = (
 STATE_KEY_MAGIC: Final = b"SFW1"
 MACHINE_BYTES: Final = 16
 _WRAPPING_SALT_BYTES: Final = 32
-_HEAD_BYTES: Final = len(STATE_KEY_MAGIC) + MACHINE_BYTES + _WRAPPING_SALT_BYTES
+_WRAPPED_HEAD_BYTES: Final = len(STATE_KEY_MAGIC) + MACHINE_BYTES + _WRAPPING_SALT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """One moment of a key broker. `directory_digest`: of the newest directory, in hex."""
+    """The content of a key broker that outlives its process.
+
+    `directory_version`, `directory_digest`: of the newest directory, the digest in hex.
+    """
 
     now_ms: int
     log: LogHead
@@ -71,7 +74,7 @@ class State:
 
     @classmethod
     def capture(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
-        """Take what is to be kept."""
+        """Return the present state. `version`, `digest`: of the newest directory."""
         return cls(
             now_ms=key_store.now_ms,
             log=log,
@@ -83,7 +86,7 @@ class State:
         )
 
     def seal(self, key: bytes, deployment_digest: str, domain: TrustDomain) -> bytes:
-        """Seal it under the state key, 32 bytes."""
+        """Return the sealed state. `key`: the state key, 32 bytes."""
         text = canonical_json(
             {
                 "now_ms": self.now_ms,
@@ -93,19 +96,19 @@ class State:
                 "directory_version": self.directory_version,
                 "directory_digest": self.directory_digest,
                 "epochs": [epoch.to_json() for epoch in self.epochs],
-                "models": [_as_json(each) for each in self.publications],
+                "models": [_publication_to_json(each) for each in self.publications],
                 "revoked": [each.to_json() for each in self.revoked],
             }
         )
         salt = os.urandom(SALT_BYTES)
         head = _HEAD.pack(MAGIC, bytes.fromhex(deployment_digest), self.log.number, salt)
-        return head + seal_chunked(*_key(key, head, salt, domain), [text])
+        return head + seal_chunked(*_derive_key(key, head, salt, domain), [text])
 
     @classmethod
     def open(cls, blob: bytes, key: bytes, deployment_digest: str, domain: TrustDomain) -> Self:
-        """Open what `seal` made under the same key and settings.
+        """Open a state that was sealed with the same key and deployment settings.
 
-        Raises: OpenError, for whatever reason.
+        Raises: OpenError, which never says why.
         """
         if len(blob) < _HEAD.size:
             raise OpenError
@@ -113,7 +116,7 @@ class State:
         magic, digest, _, salt = _HEAD.unpack(head)
         if magic != MAGIC or digest.hex() != deployment_digest:
             raise OpenError
-        text = open_chunked(*_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
+        text = open_chunked(*_derive_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
         try:
             return cls._parse(text)
         except (MalformedError, BundleError):
@@ -125,28 +128,28 @@ class State:
         require_keys(value, _KEYS, "state")
         head = LogHead(
             log_id=parse_digest(value["history"]),
-            number=_count(value["log_number"]),
+            number=_number(value["log_number"]),
             digest=parse_digest(value["log_digest"]),
         )
         return cls(
             now_ms=time_ms(value["now_ms"]),
             log=head,
-            directory_version=_count(value["directory_version"]),
+            directory_version=_number(value["directory_version"]),
             directory_digest=parse_digest(value["directory_digest"]),
             epochs=list_of(value["epochs"], EpochKey.from_json, MAX_EPOCHS + 2, "epochs"),
-            publications=list_of(value["models"], _publication, MAX_MODELS, "models"),
+            publications=list_of(value["models"], _publication_from_json, MAX_MODELS, "models"),
             revoked=list_of(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
         )
 
 
-def _key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
+def _derive_key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
     context = hashlib.sha256(domain.label("state context") + head).digest()
     info = domain.label("state key") + context
     derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(key)
     return derived, context
 
 
-def _as_json(publication: Publication) -> dict[str, object]:
+def _publication_to_json(publication: Publication) -> dict[str, object]:
     workers = publication.workers
     return {
         "statement": b64encode(publication.statement.to_bytes()).decode(),
@@ -157,7 +160,7 @@ def _as_json(publication: Publication) -> dict[str, object]:
     }
 
 
-def _publication(value: object) -> Publication:
+def _publication_from_json(value: object) -> Publication:
     if not isinstance(value, dict):
         raise MalformedError("state: a model is not an object")
     keys = ("statement", "signer", "content_key", "workers", "issued_ms")
@@ -174,37 +177,37 @@ def _publication(value: object) -> Publication:
     )
 
 
-def _count(value: object) -> int:
+def _number(value: object) -> int:
     if not is_integer(value) or value < 0:
-        raise MalformedError("state: not a number from 0")
+        raise MalformedError("state: a number is not an integer of at least 0")
     return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateKey:
-    """What opens the state of one log, and the least number that the state may have."""
+    """The key that opens the states of one log. `number`: the lowest that a state may have."""
 
     key: bytes = field(repr=False)
     log_id: str
     number: int
 
     def wrap(self, platform_key: bytes, domain: TrustDomain) -> bytes:
-        """Seal it for this machine."""
+        """Return the state key sealed under this machine's platform key."""
         salt = os.urandom(_WRAPPING_SALT_BYTES)
         head = STATE_KEY_MAGIC + machine_id(platform_key, domain) + salt
         return head + seal_chunked(*_wrapping_key(platform_key, head, domain), [self.to_bytes()])
 
     @classmethod
     def unwrap(cls, wrapped: bytes, platform_key: bytes, domain: TrustDomain) -> Self:
-        """Open what `wrap` made on this machine.
+        """Open a state key that was sealed under the same platform key.
 
-        Raises: OpenError, for whatever reason.
+        Raises: OpenError, which never says why.
         """
-        head = wrapped[:_HEAD_BYTES]
-        if len(head) < _HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
+        head = wrapped[:_WRAPPED_HEAD_BYTES]
+        if len(head) < _WRAPPED_HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
             raise OpenError
         text = open_chunked(
-            *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_HEAD_BYTES:]
+            *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_WRAPPED_HEAD_BYTES:]
         )
         try:
             return cls.from_bytes(text)
@@ -212,7 +215,7 @@ class StateKey:
             raise OpenError from None
 
     def to_bytes(self) -> bytes:
-        """Write it, to be sealed."""
+        """Return the key, log id and number as canonical JSON, in clear."""
         return canonical_json(
             {
                 "key": b64encode(self.key).decode(),
@@ -223,7 +226,7 @@ class StateKey:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse what `to_bytes` returned.
 
         Raises: MalformedError.
         """
@@ -231,17 +234,19 @@ class StateKey:
         require_keys(value, ("key", "history", "number"), "state key")
         key, number = base64_bytes(value["key"], KEY_BYTES, "state key"), value["number"]
         if len(key) != KEY_BYTES or not is_integer(number) or number < 0:
-            raise MalformedError("state key: no key, or no number")
+            raise MalformedError(
+                f"state key: the key is not {KEY_BYTES} bytes, or the number is not at least 0"
+            )
         return cls(key=key, log_id=parse_digest(value["history"]), number=number)
 
 
 def new_state_key() -> bytes:
-    """Draw the key of a new log."""
+    """Return 32 random bytes, the state key of a new log."""
     return os.urandom(KEY_BYTES)
 
 
 def machine_id(platform_key: bytes, domain: TrustDomain) -> bytes:
-    """Name a machine for its host, without a word about its key; 16 bytes."""
+    """Return 16 bytes that identify a machine to its host without revealing its platform key."""
     info = domain.label("machine id")
     return HKDF(algorithm=SHA256(), length=MACHINE_BYTES, salt=None, info=info).derive(platform_key)
 
