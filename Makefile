@@ -10,7 +10,7 @@ PARALLEL = -n $(JOBS) --dist loadfile
 CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*,src/sealflow/package/*,src/sealflow/documents/*
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs fuzz audit lock newcomer clean
+.PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs site fuzz audit lock newcomer clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,7 +25,7 @@ flink: python ## Make .venv-flink: Apache Flink, Java and the host's code
 	@$(SETUP) dev flink
 
 tools: python # All environments and programs that the tests use.
-	@$(SETUP) dev flink audit helm wheels
+	@$(SETUP) dev flink audit site helm wheels
 
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -39,7 +39,7 @@ fmt: setup ## Format
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/python tools/english.py
 
 types: setup
 	@$(BIN)/mypy
@@ -78,6 +78,10 @@ docs: setup ## Write docs/tcb.md and the chart's README anew
 	@$(BIN)/python tools/tcb.py
 	@$(BIN)/python tools/chart_readme.py
 
+site: setup ## Build the documentation site into build/site; asks no network
+	@$(SETUP) site
+	@$(BIN)/python tools/build_site.py
+
 FUZZ_S ?= 300
 fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 or 3.12)
 	@$(SETUP) fuzz
@@ -98,7 +102,7 @@ audit: python ## Look for known vulnerabilities of all that is pinned; asks an a
 	@$(PYTHON) tools/audit.py $(AUDIT)
 
 clean: ## Delete what make made
-	@rm -rf $(VENV) .venv-flink .venv-audit .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache build dist
+	@rm -rf $(VENV) .venv-flink .venv-audit .venv-site .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache .cache build dist
 
 # The contract tests also run over a system Redis; without one they say that they skip.
 .PHONY: system-redis

@@ -29,6 +29,7 @@ ORDER = {
     "fuzz": ("dev",),
     "flink": ("host",),
     "audit": (),
+    "site": (),
     "helm": (),
     "build": (),
 }

@@ -131,7 +131,7 @@ def page() -> str:
 
 
 _HEAD: Final = """\
-# What runs inside the wall
+# What runs inside an enclave
 
 Written by `make docs` from the import statements of the two trusted processes; do not edit. Counted
 are lines that hold code: no blank lines, comments or docstrings. The core is what clients run too,

@@ -1,4 +1,4 @@
-"""What runs inside the wall is known: which modules, which packages, how many lines."""
+"""What runs inside the enclave is known: which modules, which packages, how many lines."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def write(rows: list[Row]) -> None:
         "# What dies, and what becomes of the requests",
         "",
         "Written by `make chaos`. In flight: requests without an answer when the fault came. Wrong",
-        "and twice: answers that were not exactly the one that their request was owed. Recovery:",
+        "and twice: answers that were not the one right answer to their request. Recovery:",
         "from the fault to the end of the longest pause between two answers after it, on two cores",
         "that run everything, the load too.",
         "",

@@ -70,7 +70,7 @@ class Cluster:
         self.store.create(BY_NAME[kind], namespace, each)
 
     def add_secrets(self) -> None:
-        """Add what `sealflow keys --kubernetes` would."""
+        """Add what `sealflow keys make --kubernetes` would."""
         for name in SECRETS:
             self.add("Secret", f"{RELEASE}-{name}")
         self.add("Secret", "sealflow-simulated-platform")
@@ -187,7 +187,7 @@ def test_missing_secrets(cluster: Cluster) -> None:
     cluster.add("Secret", f"{RELEASE}-gateway-tls")
     with pytest.raises(HelmError) as caught:
         cluster.install(Release(values=QUICK))
-    assert "sealflow keys --kubernetes" in str(caught.value)
+    assert "sealflow keys make --kubernetes" in str(caught.value)
     assert f"{RELEASE}-broker-password" in str(caught.value)
     assert f"{RELEASE}-gateway-tls," not in str(caught.value)
     assert cluster.names("StatefulSet") == set()

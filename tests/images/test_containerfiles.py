@@ -104,7 +104,7 @@ def test_no_secret_in_a_layer(name: str) -> None:
 
 
 def test_enclaves_copy_the_core_alone() -> None:
-    """Of our code, the enclaves' image copies what may be inside the wall, by name."""
+    """Of our code, the enclaves' image copies what may be inside the enclave, by name."""
     assert core() == CORE
 
 

@@ -26,7 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {name: (closure.LISTS / f"{name}.txt").read_text(encoding="utf-8") for name in lock.ORDER}
 PINS = {name: closure.read_list(text) for name, text in TEXTS.items()}
 METADATA = closure.read_metadata()
-ENVIRONMENTS = {".venv": "dev", ".venv-audit": "audit", ".venv-flink": "flink"}
+ENVIRONMENTS = {
+    ".venv": "dev",
+    ".venv-audit": "audit",
+    ".venv-flink": "flink",
+    ".venv-site": "site",
+}
 TRUSTED = {
     "cffi",
     "cryptography",
@@ -155,7 +160,7 @@ def test_shared_releases() -> None:
 
 
 def test_trusted_releases() -> None:
-    """What runs inside the wall is these packages, each of which is in the tools' list as well."""
+    """What runs inside the enclave is these packages, each of which is in the tools' list as well."""
     assert {pin.name for pin in PINS["trusted"]} == TRUSTED
     for part in lock.PARTS:
         assert {pin.release for pin in PINS[part]} <= {pin.release for pin in PINS["dev"]}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DEV = ROOT / ".venv"
 AUDIT = ROOT / ".venv-audit"
 FLINK = ROOT / ".venv-flink"
+SITE = ROOT / ".venv-site"
 WHEELS = TOOLS / "wheels"
 OLD_PIPS = sorted((ROOT / "tests" / "setup").glob("pip-*.txt"))
 
@@ -102,6 +103,14 @@ def _audit() -> None:
                 install(AUDIT, ["audit"], needed_mib=100)
 
 
+def _site() -> None:
+    with _once(SITE, "bin/python", [LISTS / "site.txt"]) as due:
+        if due:
+            with _step(".venv-site: the generator of the documentation site"):
+                make_environment(SITE, pythons.THIS)
+                install(SITE, ["site"], needed_mib=100)
+
+
 def _helm() -> None:
     with _once(TOOLS, "helm", [LISTS / "helm.txt", Path(helm.__file__)]) as due:
         if due:
@@ -125,6 +134,7 @@ _STEPS = {
     "dev": _dev,
     "flink": _flink,
     "audit": _audit,
+    "site": _site,
     "helm": _helm,
     "wheels": _wheels,
     "fuzz": _fuzz,

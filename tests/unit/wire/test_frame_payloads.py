@@ -94,7 +94,7 @@ def test_what_is_out_of_range_is_refused(changes: dict[str, Any], reason: str) -
 
 @pytest.mark.parametrize("name", list(BOOT))
 def test_nothing_may_be_missing(name: str) -> None:
-    """There are no defaults inside the wall."""
+    """There are no defaults inside the enclave."""
     settings = {key: value for key, value in BOOT.items() if key != name}
     with pytest.raises(MalformedError, match="BOOT"):
         WorkerBoot.from_bytes(json.dumps(settings).encode())

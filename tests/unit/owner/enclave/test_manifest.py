@@ -148,7 +148,7 @@ def test_same_commit_same_manifest(place: Path, manifest: Mapping[str, Any]) -> 
 
 
 def test_changed_code_changes_the_manifest(place: Path, manifest: Mapping[str, Any]) -> None:
-    """A changed line inside the wall changes the manifest; one outside does not."""
+    """A changed line inside the enclave changes the manifest; one outside does not."""
     package = next((place / "enclaves" / "lib").glob("python*/site-packages")) / "sealflow"
     outside, inside = package / "host" / "service.py", package / "trusted" / "port.py"
     for path, same in ((outside, True), (inside, False)):
