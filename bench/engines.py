@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, LocalCluster, sealflow
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "engines.json"
@@ -40,7 +40,7 @@ PARTS = {
 }
 
 
-def cpu_s(cluster: RunningCluster) -> dict[str, float]:
+def cpu_s(cluster: LocalCluster) -> dict[str, float]:
     """Return the CPU seconds that a cluster's processes have used so far, by part."""
     found: dict[str, float] = dict.fromkeys((*PARTS, "rest"), 0.0)
     for process in psutil.Process(cluster.process.pid).children(recursive=True):
@@ -55,7 +55,7 @@ def cpu_s(cluster: RunningCluster) -> dict[str, float]:
     return found
 
 
-def turn(cluster: RunningCluster, load: str, count: int) -> dict[str, Any]:
+def turn(cluster: LocalCluster, load: str, count: int) -> dict[str, Any]:
     """Serve `count` requests; return duration, throughput and CPU ms per request by part."""
     before, started = cpu_s(cluster), time.monotonic()
     arguments = ("bench", "--home", str(cluster.home), "-n", str(count), "--json", *LOADS[load])
@@ -70,7 +70,7 @@ def turn(cluster: RunningCluster, load: str, count: int) -> dict[str, Any]:
     }
 
 
-def idle_cores(cluster: RunningCluster, seconds: float) -> float:
+def idle_cores(cluster: LocalCluster, seconds: float) -> float:
     """Return how many cores the JVMs use without requests."""
     before = cpu_s(cluster)["JVMs"]
     time.sleep(seconds)
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--idle-s", type=float, default=20)
     options = parser.parse_args()
     counts = {"photos": options.photos, "tensors": options.tensors}
-    clusters = {name: RunningCluster(TINY, LITE0, options=flags) for name, flags in ENGINES.items()}
+    clusters = {name: LocalCluster(TINY, LITE0, options=flags) for name, flags in ENGINES.items()}
     try:
         for load, count in counts.items():
             for cluster in clusters.values():

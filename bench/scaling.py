@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from bench.cluster import RESULTS, TINY, cluster, write_results
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:

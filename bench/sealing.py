@@ -21,11 +21,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.cluster import ROOT, write_results
 from sealflow.attest.intel.verify import verify_intel_quote
+from sealflow.owner import ModelRef
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import IncomingCall, OutgoingCall, Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import Envelope
-from sealflow.wire.ids import ModelRef, RequestId
+from sealflow.wire.ids import RequestId
 
 if TYPE_CHECKING:
     from collections.abc import Callable

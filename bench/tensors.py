@@ -22,12 +22,12 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from bench.cluster import TINY, cluster, cpu_s, write_results
+from sealflow.owner import load_policy
 from sealflow.owner.client import inference
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.http.steps import HttpResponse
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.owner.trust import directory_refresh
-from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.envelope import MEDIA_TYPE
 

@@ -1,4 +1,4 @@
-"""Rooms of the source: few files in each, a docstring that says what it is, and tests beside it."""
+"""Rooms of the source: few files in each, and a docstring that says what it is."""
 
 from __future__ import annotations
 
@@ -34,13 +34,3 @@ def test_docstring(room: Path) -> None:
     first, _, rest = docstring.partition("\n\n")
     assert first.endswith(".")
     assert re.search(r"\b[Mm]ay import\b|one call|one run", rest), rest
-
-
-def test_unit_tests_lie_as_the_source_does() -> None:
-    """Every folder of unit tests is a room."""
-    found = {
-        path.parent.relative_to(ROOT / "tests" / "unit").as_posix()
-        for path in (ROOT / "tests" / "unit").rglob("test_*.py")
-    }
-    rooms = {path.relative_to(SOURCE).as_posix() for path in ROOMS}
-    assert found - rooms == set()

@@ -9,30 +9,30 @@ import valkey
 
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
-from tests.support.enclaves.hosted_enclaves import TwoEnclaves
-from tests.support.queue.server import Server
+from tests.support.enclaves.hosted_enclaves import HostedEnclaves
+from tests.support.queue.server import QueueServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def site() -> Iterator[TwoEnclaves]:
+def site() -> Iterator[HostedEnclaves]:
     """A key broker process; workers are started by the tests."""
-    with TwoEnclaves(settings={"replay_capacity": 50}) as running:
+    with HostedEnclaves(settings={"replay_capacity": 50}) as running:
         yield running
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[QueueServer]:
     """A Valkey server."""
-    running = Server(wheel_server())
+    running = QueueServer(wheel_server())
     yield running
     running.remove()
 
 
 @pytest.fixture
-def streams(server: Server) -> Iterator[RedisStreams]:
+def streams(server: QueueServer) -> Iterator[RedisStreams]:
     """The queue on it."""
     found = RedisStreams(server.url)
     yield found
@@ -40,7 +40,7 @@ def streams(server: Server) -> Iterator[RedisStreams]:
 
 
 @pytest.fixture
-def raw(server: Server) -> Iterator[Any]:
+def raw(server: QueueServer) -> Iterator[Any]:
     """The broker as its operator has it."""
     with valkey.Valkey.from_url(server.url) as client:
         yield client

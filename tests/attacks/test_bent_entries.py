@@ -13,15 +13,15 @@ from sealflow.errors import RefusalCode, RefusedError
 from sealflow.openinfer.tensor import DataType
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import MAX_FRAME_BYTES
-from tests.support.cluster.local_cluster import TINY, RunningCluster
-from tests.support.enclaves.hosted_enclaves import result
+from tests.support.cluster.local_cluster import TINY, LocalCluster
+from tests.support.enclaves.hosted_enclaves import read_result
 from tests.support.models import onnx_models
-from tests.support.models.served_models import onnx_manifest, specs
+from tests.support.models.served_models import onnx_manifest, tensor_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.enclaves.hosted_enclaves import TwoEnclaves
+    from tests.support.enclaves.hosted_enclaves import HostedEnclaves
 
 KEYS = Keyspace(deployment="sealflow")
 X = {"x": [[1.0, 2.0, 3.0, 4.0]]}
@@ -30,22 +30,22 @@ LARGEST = 512 * 2**20
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[RunningCluster]:
+def cluster() -> Iterator[LocalCluster]:
     """A cluster with one worker; none of its processes may end."""
-    with RunningCluster(TINY, options=("--workers", "1")) as running:
+    with LocalCluster(TINY, options=("--workers", "1")) as running:
         pids = running.all_pids()
         yield running
         assert running.all_pids() == pids
 
 
 @pytest.fixture
-def raw(cluster: RunningCluster) -> Iterator[Any]:
+def raw(cluster: LocalCluster) -> Iterator[Any]:
     """The broker as its operator has it."""
     with valkey.Valkey.from_url(cluster.facts["broker_url"]) as client:
         yield client
 
 
-def still_serves(cluster: RunningCluster, raw: Any) -> None:
+def still_serves(cluster: LocalCluster, raw: Any) -> None:
     """A client is answered, also one that comes anew, and nothing bent is left in the way."""
     with cluster.client() as client:
         client.verify()
@@ -57,7 +57,7 @@ def still_serves(cluster: RunningCluster, raw: Any) -> None:
 
 
 @pytest.mark.parametrize("stream", [KEYS.requests, KEYS.control])
-def test_60_bent_entries(cluster: RunningCluster, raw: Any, stream: str) -> None:
+def test_60_bent_entries(cluster: LocalCluster, raw: Any, stream: str) -> None:
     """Missing, unknown, doubled, binary and empty fields stop neither engine nor key broker."""
     inbox = KEYS.inbox(secrets.token_hex(8))
     for fields in (
@@ -78,7 +78,7 @@ def test_60_bent_entries(cluster: RunningCluster, raw: Any, stream: str) -> None
 
 
 @pytest.mark.parametrize("stream", [KEYS.requests, KEYS.control])
-def test_60_largest_value(cluster: RunningCluster, raw: Any, stream: str) -> None:
+def test_60_largest_value(cluster: LocalCluster, raw: Any, stream: str) -> None:
     """A value of 512 MB is refused, and neither engine, worker nor key broker ends by it."""
     inbox = KEYS.inbox(secrets.token_hex(8))
     raw.xadd(stream, {"e": bytes(LARGEST), "c": b"c", "r": inbox})
@@ -87,7 +87,7 @@ def test_60_largest_value(cluster: RunningCluster, raw: Any, stream: str) -> Non
     still_serves(cluster, raw)
 
 
-def test_60_more_than_a_frame(cluster: RunningCluster, raw: Any) -> None:
+def test_60_more_than_a_frame(cluster: LocalCluster, raw: Any) -> None:
     """Entries that are as large as may be, and together more than a frame, are all answered."""
     inbox = KEYS.inbox(secrets.token_hex(8))
     pipeline = raw.pipeline(transaction=True)
@@ -98,7 +98,7 @@ def test_60_more_than_a_frame(cluster: RunningCluster, raw: Any) -> None:
     still_serves(cluster, raw)
 
 
-def test_60_too_large(cluster: RunningCluster, raw: Any) -> None:
+def test_60_too_large(cluster: LocalCluster, raw: Any) -> None:
     """A queue client whose request is over the limit is told so, though nobody parsed it."""
     rows = np.ones((2 * 2**20, 4), np.float32)
     with cluster.queue() as queue:
@@ -109,13 +109,13 @@ def test_60_too_large(cluster: RunningCluster, raw: Any) -> None:
     still_serves(cluster, raw)
 
 
-def test_60_large_replies(site: TwoEnclaves) -> None:
+def test_60_large_replies(site: HostedEnclaves) -> None:
     """Small requests whose replies together are more than a frame are answered; no worker ends."""
     wide = 2 * 2**20
     manifest = onnx_manifest(
         "wide",
-        inputs=specs(x=(DataType.FP32, [-1, 1])),
-        outputs=specs(y=(DataType.FP32, [-1, wide])),
+        inputs=tensor_specs(x=(DataType.FP32, [-1, 1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, wide])),
         max_batch=64,
     )
     site.publish_model(manifest, onnx_models.linear(np.ones((1, wide), np.float32)))
@@ -124,4 +124,4 @@ def test_60_large_replies(site: TwoEnclaves) -> None:
     replies = worker.serve(call.envelope for call in calls)
     assert sum(map(len, replies)) > MAX_FRAME_BYTES
     for call, reply in zip(calls, replies, strict=True):
-        assert result(call, reply).tensors["y"].shape == (1, wide)
+        assert read_result(call, reply).tensors["y"].shape == (1, wide)

@@ -16,35 +16,35 @@ from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json, parse_object
-from tests.support.cluster.published_service import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, PublishedService
 
 if TYPE_CHECKING:
     from sealflow.documents.directory import Directory
 
 
 @pytest.fixture(scope="module")
-def service() -> Published:
+def service() -> PublishedService:
     """A service whose directory passes."""
-    made = Published.create()
+    made = PublishedService.create()
     verify_directory(made.document(), made.policy, NOW_MS)
     return made
 
 
-def code(service: Published, document: bytes, now_ms: int = NOW_MS) -> str:
+def code(service: PublishedService, document: bytes, now_ms: int = NOW_MS) -> str:
     """Examine what must be refused; gives the error's code."""
     with pytest.raises(EvidenceError) as caught:
         verify_directory(document, service.policy, now_ms)
     return caught.value.code
 
 
-def signed(service: Published, payload: bytes) -> bytes:
+def signed(service: PublishedService, payload: bytes) -> bytes:
     """Publish any payload with a good signature of the key broker."""
     signature = service.signing.sign(TrustDomain.SIMULATED.label("directory") + payload)
     whole = SignedDirectory(payload=payload, signature=signature, evidence=service.evidence())
     return whole.to_bytes()
 
 
-def adopt_all(service: Published, *directories: Directory) -> str:
+def adopt_all(service: PublishedService, *directories: Directory) -> str:
     """Let one client adopt directories until one is refused; gives the error's code."""
     session = ServiceSession(service.policy, clock_ms=lambda: NOW_MS)
     with pytest.raises(EvidenceError) as caught:
@@ -53,7 +53,7 @@ def adopt_all(service: Published, *directories: Directory) -> str:
     return caught.value.code
 
 
-def test_31_flipped_bits(service: Published) -> None:
+def test_31_flipped_bits(service: PublishedService) -> None:
     """Every flipped byte of payload and signature is refused."""
     good = SignedDirectory.from_bytes(service.document())
     for name in ("payload", "signature"):
@@ -66,7 +66,7 @@ def test_31_flipped_bits(service: Published) -> None:
             assert code(service, document) == "directory_signature"
 
 
-def test_32_rollback_fork_expiry(service: Published) -> None:
+def test_32_rollback_fork_expiry(service: PublishedService) -> None:
     """An older version, a second one of the same number, a broken chain and an old one fail."""
     first = service.directory(version=5)
     older = service.directory(version=4)
@@ -83,7 +83,7 @@ def test_32_rollback_fork_expiry(service: Published) -> None:
     assert code(service, service.document(early)) == "directory_early"
 
 
-def test_33_epoch_rollback(service: Published) -> None:
+def test_33_epoch_rollback(service: PublishedService) -> None:
     """Keys of an epoch that is over are not sealed to, and an older directory does not return."""
     first = service.directory(version=5)
     over = replace(
@@ -101,7 +101,7 @@ def test_33_epoch_rollback(service: Published) -> None:
     assert adopt_all(service, first, over, first) == "directory_rollback"
 
 
-def test_34_kid_of_another_key(service: Published) -> None:
+def test_34_kid_of_another_key(service: PublishedService) -> None:
     """A kid that is not the hash of its suite and key is refused."""
     directory = service.directory()
     other = OpeningKey.generate(Suite.SIMULATED_X25519).sealing
@@ -115,7 +115,7 @@ def test_34_kid_of_another_key(service: Published) -> None:
     assert SealingKey(suite=key.suite, public=key.public).key_id == key.kid
 
 
-def test_35_unknown_field(service: Published) -> None:
+def test_35_unknown_field(service: PublishedService) -> None:
     """A field that nobody knows, one that is twice there and one that is missing are refused."""
     value = dict(parse_object(service.directory().to_bytes(), "directory"))
     assert code(service, signed(service, canonical_json({**value, "new": 1}))) == "directory"
@@ -125,7 +125,7 @@ def test_35_unknown_field(service: Published) -> None:
     assert code(service, signed(service, canonical_json(value))) == "directory"
 
 
-def test_36_retired_signer(service: Published) -> None:
+def test_36_retired_signer(service: PublishedService) -> None:
     """A signature of any other key than the one in the evidence is refused."""
     stranger = replace(service, signing=Ed25519PrivateKey.generate())
     document = SignedDirectory.sign(
@@ -138,7 +138,7 @@ def test_36_retired_signer(service: Published) -> None:
     assert code(service, hardware) == "directory_signature"
 
 
-def test_37_tampered_settings(service: Published) -> None:
+def test_37_tampered_settings(service: PublishedService) -> None:
     """Other settings of the deployment than the policy's are refused, wherever they stand."""
     other = service.evidence(service.bound(manifest_digest="cd" * 32))
     with pytest.raises(PolicyError) as caught:
@@ -152,7 +152,7 @@ def test_37_tampered_settings(service: Published) -> None:
     assert Deployment.from_bytes(changed).digest != service.site.deployment.digest
 
 
-def test_38_mixed_worlds(service: Published) -> None:
+def test_38_mixed_worlds(service: PublishedService) -> None:
     """A key of real hardware's world in a simulated directory is refused."""
     real = OpeningKey.generate(Suite.XWING).sealing
     directory = service.directory()

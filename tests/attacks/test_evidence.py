@@ -15,16 +15,22 @@ from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError, MalformedError
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
-from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, evidence_of
-from tests.support.attestation.hardware_samples import GENUINE, QUOTES, REPORTS, judge, sample
+from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, make_evidence
+from tests.support.attestation.hardware_samples import (
+    GENUINE,
+    QUOTES,
+    REPORTS,
+    appraise_sample,
+    read_sample,
+)
 from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
     SNP,
     TDX,
-    but,
+    change_requirements,
     codes,
     policy,
     sgx_codes,
@@ -47,13 +53,13 @@ def refused(evidence: Evidence, wanted: Any, now_ms: int = NOW_MS) -> str:
 
 def test_01_old_nonce() -> None:
     """Evidence made for an earlier challenge is refused."""
-    lab = Lab()
+    lab = DcapAuthority()
     assert codes(sgx_evidence(lab), policy(SGX, lab.root_der), nonce="ee" * 32) == ["nonce"]
 
 
 def test_02_report_data() -> None:
     """One flipped bit anywhere in the claims parts them from the quote."""
-    lab = Lab()
+    lab = DcapAuthority()
     good = sgx_evidence(lab)
     wanted = policy(SGX, lab.root_der)
     for at in range(0, len(good.bound), 7):
@@ -67,7 +73,7 @@ def test_02_report_data() -> None:
 
 def test_03_role_confusion() -> None:
     """A worker's evidence does not pass for a key broker's, nor under its label."""
-    lab = Lab()
+    lab = DcapAuthority()
     wanted = policy(SGX, lab.root_der, role=Role.KEY_BROKER)
     assert codes(sgx_evidence(lab), wanted) == ["role"]
     good = sgx_evidence(lab)
@@ -78,24 +84,27 @@ def test_03_role_confusion() -> None:
 
 def test_04_other_deployment() -> None:
     """Evidence of another deployment is refused."""
-    lab = Lab()
+    lab = DcapAuthority()
     wanted = policy(SGX, lab.root_der, deployment="another")
     assert codes(sgx_evidence(lab), wanted) == ["deployment"]
 
 
 def test_05_debug_enclave() -> None:
     """A debug enclave is refused, simulated or real, by the library or by our checks."""
-    for lab, body in ((Lab(), sgx_body(attributes=7)), (Lab(tee="TDX"), tdx_body(attributes=1))):
+    for lab, body in (
+        (DcapAuthority(), sgx_body(attributes=7)),
+        (DcapAuthority(tee="TDX"), tdx_body(attributes=1)),
+    ):
         with pytest.raises(EvidenceError, match="quote"):
             verify_intel_quote(lab.quote(body), lab.collateral(), lab.root_der, NOW_S)
     for name in (each for each in QUOTES if "debug" in each):
         with pytest.raises(EvidenceError, match="quote"):
-            judge(name)
+            appraise_sample(name)
 
 
 def test_06_debug_quoting_enclave() -> None:
     """A debug quoting enclave is refused."""
-    lab = Lab(qe_attributes=0x13)
+    lab = DcapAuthority(qe_attributes=0x13)
     assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
 
 
@@ -105,7 +114,7 @@ def test_07_attributes() -> None:
         assert sgx_codes(SGX, attributes=attributes) == ["attributes"]
     assert sgx_codes(SGX, xfrm=0x03 | 1 << 40) == ["xfrm"]
     assert sgx_codes(SGX, misc_select=1 << 5) == ["misc_select"]
-    lab = Lab(tee="TDX")
+    lab = DcapAuthority(tee="TDX")
     assert refused(tdx_evidence(lab, attributes=1 << 28 | 1 << 29), policy(TDX, lab.root_der)) == (
         "quote"
     )
@@ -114,7 +123,7 @@ def test_07_attributes() -> None:
 def test_08_other_code() -> None:
     """Other code, signer, product or an older release is refused; the verdict lists all of it."""
     found = sgx_codes(
-        but(SGX, signers=frozenset({"22" * 32}), product_id=1, min_svn=2),
+        change_requirements(SGX, signers=frozenset({"22" * 32}), product_id=1, min_svn=2),
         measurement=b"\x12" * 32,
         signer=b"\x23" * 32,
         product_id=9,
@@ -128,26 +137,26 @@ def test_08_other_code() -> None:
 def test_09_tcb_status(status: TcbStatus) -> None:
     """No status but UpToDate passes a policy that does not name it; revoked passes none."""
     if status is not TcbStatus.UP_TO_DATE:
-        assert sgx_codes(SGX, Lab(tcb_status=status)) == ["tcb_status"]
-    lab = Lab(tcb_status="Revoked")
+        assert sgx_codes(SGX, DcapAuthority(tcb_status=status)) == ["tcb_status"]
+    lab = DcapAuthority(tcb_status="Revoked")
     assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
 
 
 def test_10_advisories() -> None:
     """An advisory that no policy names is refused."""
-    assert sgx_codes(SGX, Lab(advisories=("INTEL-SA-00615",))) == ["advisories"]
+    assert sgx_codes(SGX, DcapAuthority(advisories=("INTEL-SA-00615",))) == ["advisories"]
 
 
 @pytest.mark.parametrize("name", ["pck", "middle", "tcb"])
 def test_11_revoked_certificates(name: str) -> None:
     """A revoked platform key, intermediate or TCB signer is refused."""
-    lab = Lab(revoked=frozenset({name}))
+    lab = DcapAuthority(revoked=frozenset({name}))
     assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
 
 
 def test_12_collateral_window() -> None:
     """Collateral counts from its first to its last second, and not one longer."""
-    lab = Lab(tcb_age_s=DAY_S - 100, life_s=2 * DAY_S)
+    lab = DcapAuthority(tcb_age_s=DAY_S - 100, life_s=2 * DAY_S)
     evidence, wanted = sgx_evidence(lab), policy(SGX, lab.root_der)
     first_s, end_s = NOW_S - DAY_S + 100, NOW_S + DAY_S
     for good_s in (first_s, end_s - 1):
@@ -156,24 +165,24 @@ def test_12_collateral_window() -> None:
         assert refused(evidence, wanted, 1000 * bad_s) == "quote"
     for name in GENUINE[:3]:
         with pytest.raises(EvidenceError):
-            judge(name, at_s=1)
+            appraise_sample(name, at_s=1)
 
 
 def test_13_older_evaluation() -> None:
     """Older collateral that has not expired is refused by evaluation number and by age."""
-    wanted = but(SGX, min_tcb_evaluation=21, max_collateral_age_s=DAY_S - 1)
+    wanted = change_requirements(SGX, min_tcb_evaluation=21, max_collateral_age_s=DAY_S - 1)
     assert sgx_codes(wanted) == ["tcb_evaluation", "collateral_age"]
 
 
 def test_14_wrong_root() -> None:
     """A root of one's own is refused, and so is a simulation under a production policy."""
-    lab = Lab()
+    lab = DcapAuthority()
     assert refused(sgx_evidence(lab), policy(SGX, lab.but(root="mine").root_der)) == "quote"
     production = Policy(
         role=Role.WORKER, tee=Tee.SGX, deployment="test", manifest_digest=MANIFEST, requirements=SGX
     )
     assert refused(sgx_evidence(lab), production) == "world"
-    lying = evidence_of(
+    lying = make_evidence(
         bound_claims(tee=Tee.SGX), lambda data: lab.quote(sgx_body(data)), lab.collateral()
     )
     assert refused(lying, production) == "quote"
@@ -181,16 +190,16 @@ def test_14_wrong_root() -> None:
 
 def test_15_collateral_of_another() -> None:
     """Collateral of another platform model, or of another kind of TEE, is refused."""
-    for lab in (Lab(fmspc="5f0000000000"), Lab(info_id="TDX")):
+    for lab in (DcapAuthority(fmspc="5f0000000000"), DcapAuthority(info_id="TDX")):
         assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
-    sgx, tdx = Lab(), Lab(tee="TDX")
-    mixed = evidence_of(bound_claims(), lambda data: sgx.quote(sgx_body(data)), tdx.collateral())
+    sgx, tdx = DcapAuthority(), DcapAuthority(tee="TDX")
+    mixed = make_evidence(bound_claims(), lambda data: sgx.quote(sgx_body(data)), tdx.collateral())
     assert refused(mixed, policy(SGX, sgx.root_der)) == "quote"
 
 
 def test_16_bent_quotes() -> None:
     """Truncated, lengthened and oversized quotes are refused before anything is read from them."""
-    lab = Lab()
+    lab = DcapAuthority()
     good = sgx_evidence(lab)
     wanted = policy(SGX, lab.root_der)
     for quote in (*(good.quote[:cut] for cut in range(0, len(good.quote), 97)), good.quote + b"x"):
@@ -206,18 +215,18 @@ def test_16_bent_quotes() -> None:
 def test_17_other_chains() -> None:
     """Swapped, missing and surplus certificates and other certification types are refused."""
     for lab in (
-        Lab(chain=("middle", "pck", "root")),
-        Lab(chain=("pck", "root")),
-        Lab(chain=("tcb", "middle", "root")),
-        Lab(certification=1),
-        Lab(certification=6),
+        DcapAuthority(chain=("middle", "pck", "root")),
+        DcapAuthority(chain=("pck", "root")),
+        DcapAuthority(chain=("tcb", "middle", "root")),
+        DcapAuthority(certification=1),
+        DcapAuthority(certification=6),
     ):
         assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
 
 
 def test_18_bent_collateral() -> None:
     """Duplicate keys, huge numbers, deep nesting and other nonsense in collateral are refused."""
-    lab = Lab()
+    lab = DcapAuthority()
     text = lab.collateral()
     for collateral in (
         text[:-1] + b', "tcb_info": "{}"}',
@@ -254,12 +263,12 @@ def test_20_no_policy() -> None:
     parameter = inspect.signature(appraise).parameters["policy"]
     assert parameter.default is inspect.Parameter.empty
     with pytest.raises((TypeError, AttributeError)):
-        appraise(sgx_evidence(Lab()), None, NOW_MS)  # type: ignore[arg-type]  # the attack
+        appraise(sgx_evidence(DcapAuthority()), None, NOW_MS)  # type: ignore[arg-type]  # the attack
 
 
 def test_21_two_encodings() -> None:
     """Two encodings of one quote are one identity: the signed part names it, not the bytes."""
-    lab = Lab()
+    lab = DcapAuthority()
     plain = lab.quote(sgx_body())
     padded = plain + bytes(64)
     one, two = (
@@ -273,13 +282,13 @@ def test_21_two_encodings() -> None:
 def test_nothing_passes_by_accident() -> None:
     """What every attack here changes is good before it is changed."""
     for lab, evidence, wanted in (
-        (Lab(), sgx_evidence(Lab()), SGX),
+        (DcapAuthority(), sgx_evidence(DcapAuthority()), SGX),
         (
-            Lab(tee="TDX"),
-            evidence_of(
+            DcapAuthority(tee="TDX"),
+            make_evidence(
                 bound_claims(),
-                lambda data: Lab(tee="TDX").quote(tdx_body(data)),
-                Lab(tee="TDX").collateral(),
+                lambda data: DcapAuthority(tee="TDX").quote(tdx_body(data)),
+                DcapAuthority(tee="TDX").collateral(),
             ),
             TDX,
         ),
@@ -288,4 +297,4 @@ def test_nothing_passes_by_accident() -> None:
         assert approval.valid_until_ms > NOW_MS + timedelta(days=1) / timedelta(milliseconds=1)
     amd = snp_authority(NOW_S)
     appraise(snp_evidence(amd), policy(SNP, amd.root()), NOW_MS, nonce=NONCE)
-    assert sample(GENUINE[0])
+    assert read_sample(GENUINE[0])

@@ -11,15 +11,15 @@ import pytest
 
 from sealflow.attest.evidence import BoundClaims, Role
 from sealflow.documents.grant import open_grant
-from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import OpenError, RefusalCode
+from sealflow.owner import RevokedKind
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.key_release import CHALLENGE_LIFE_MS
 from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
 from tests.support.attestation.deployments import simulated_deployment
-from tests.support.trusted.lease_host import NOW_MS, Host, identity
-from tests.support.trusted.worker import Worker, a_call, negation
+from tests.support.trusted.lease_host import NOW_MS, LeaseHost, make_identity
+from tests.support.trusted.worker import Worker, negation_model, seal_call
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def host() -> Host:
+def host() -> LeaseHost:
     """A key broker with one model, and a host that carries for it."""
-    made = Host(simulated_deployment(NOW_MS))
+    made = LeaseHost(simulated_deployment(NOW_MS))
     made.pack("first")
     return made
 
 
-def ask(host: Host, **request: Any) -> dict[str, Any]:
+def ask(host: LeaseHost, **request: Any) -> dict[str, Any]:
     """Ask the key broker."""
     answer: dict[str, Any] = json.loads(host.broker.answer(json.dumps(request).encode()))
     return answer
 
 
-def challenge(host: Host) -> tuple[str, str]:
+def challenge(host: LeaseHost) -> tuple[str, str]:
     """A new challenge: id and nonce."""
     answer = ask(host, op="challenge")
     return answer["challenge"], answer["nonce"]
 
 
-def enroll(host: Host, number: str, evidence: Evidence) -> dict[str, Any]:
+def enroll(host: LeaseHost, number: str, evidence: Evidence) -> dict[str, Any]:
     """Answer a challenge."""
     return ask(host, op="enroll", challenge=number, evidence=evidence.to_json())
 
 
 def opened(
-    host: Host, worker: EnclaveIdentity, answer: dict[str, Any], nonce: str, bound: bytes
+    host: LeaseHost, worker: EnclaveIdentity, answer: dict[str, Any], nonce: str, bound: bytes
 ) -> Grant:
     """Open a grant as a worker does."""
     return open_grant(
@@ -66,7 +66,7 @@ def opened(
     )
 
 
-def granted(host: Host, worker: EnclaveIdentity) -> tuple[dict[str, Any], str, bytes]:
+def granted(host: LeaseHost, worker: EnclaveIdentity) -> tuple[dict[str, Any], str, bytes]:
     """Enroll a worker; gives the answer, the nonce and the claims."""
     number, nonce = challenge(host)
     evidence = worker.evidence(nonce)
@@ -75,26 +75,26 @@ def granted(host: Host, worker: EnclaveIdentity) -> tuple[dict[str, Any], str, b
     return answer, nonce, evidence.bound
 
 
-def test_22_another_workers_grant(host: Host) -> None:
+def test_22_another_workers_grant(host: LeaseHost) -> None:
     """A grant does not open with another worker's key, though it is genuine too."""
-    answer, nonce, bound = granted(host, identity(host.made, Role.WORKER))
-    thief = identity(host.made, Role.WORKER)
+    answer, nonce, bound = granted(host, make_identity(host.made, Role.WORKER))
+    thief = make_identity(host.made, Role.WORKER)
     with pytest.raises(OpenError):
         opened(host, thief, answer, nonce, bound)
 
 
-def test_23_replayed_grant(host: Host) -> None:
+def test_23_replayed_grant(host: LeaseHost) -> None:
     """An old grant does not answer a new challenge, so that a lease cannot be stretched with it."""
-    worker = identity(host.made, Role.WORKER)
+    worker = make_identity(host.made, Role.WORKER)
     old, _, _ = granted(host, worker)
     _, nonce = challenge(host)
     with pytest.raises(OpenError):
         opened(host, worker, old, nonce, worker.evidence(nonce).bound)
 
 
-def test_24_nonces(host: Host) -> None:
+def test_24_nonces(host: LeaseHost) -> None:
     """A challenge is good once, soon, for its own nonce, at the key broker that drew it."""
-    worker = identity(host.made, Role.WORKER)
+    worker = make_identity(host.made, Role.WORKER)
     number, nonce = challenge(host)
     evidence = worker.evidence(nonce)
     assert "grant" in enroll(host, number, evidence)
@@ -104,9 +104,9 @@ def test_24_nonces(host: Host) -> None:
     assert enroll(host, "00" * 16, evidence)["error"]["code"] == "unknown_challenge"
 
 
-def test_24_kept_back(host: Host) -> None:
+def test_24_kept_back(host: LeaseHost) -> None:
     """Evidence that a host keeps back for two minutes is refused, and a second before is not."""
-    worker = identity(host.made, Role.WORKER)
+    worker = make_identity(host.made, Role.WORKER)
     for wait_ms, word in ((CHALLENGE_LIFE_MS - 1, "grant"), (CHALLENGE_LIFE_MS, "error")):
         number, nonce = challenge(host)
         evidence = worker.evidence(nonce)
@@ -116,24 +116,27 @@ def test_24_kept_back(host: Host) -> None:
     assert answer["error"]["code"] == "unknown_challenge"
     number, nonce = challenge(host)
     host.broker.advance(host.clock.advance(host.clock.now_ms + CHALLENGE_LIFE_MS))
-    joiner = identity(host.made, Role.KEY_BROKER).evidence(nonce).to_json()
+    joiner = make_identity(host.made, Role.KEY_BROKER).evidence(nonce).to_json()
     answer = ask(host, op="join", challenge=number, evidence=joiner)
     assert answer["error"]["code"] == "unknown_challenge"
 
 
-def test_24_other_session(host: Host) -> None:
+def test_24_other_session(host: LeaseHost) -> None:
     """A challenge of another key broker, or of the one before a restart, is unknown here."""
     number, nonce = challenge(host)
-    evidence = identity(host.made, Role.WORKER).evidence(nonce)
+    evidence = make_identity(host.made, Role.WORKER).evidence(nonce)
     host.restart_broker()
     assert enroll(host, number, evidence)["error"]["code"] == "unknown_challenge"
     number, _ = challenge(host)
     assert enroll(host, number, evidence)["error"]["code"] == "policy"
 
 
-def test_25_relay(host: Host) -> None:
+def test_25_relay(host: LeaseHost) -> None:
     """Who relays a genuine worker's evidence gets a grant that only that worker opens."""
-    victim, relay = identity(host.made, Role.WORKER), OpeningKey.generate(Suite.SIMULATED_XWING)
+    victim, relay = (
+        make_identity(host.made, Role.WORKER),
+        OpeningKey.generate(Suite.SIMULATED_XWING),
+    )
     number, nonce = challenge(host)
     evidence = victim.evidence(nonce)
     answer = enroll(host, number, evidence)
@@ -143,10 +146,10 @@ def test_25_relay(host: Host) -> None:
         opened(host, replace(victim, opening=relay), answer, nonce, evidence.bound)
 
 
-def test_26_swapped_key(host: Host) -> None:
+def test_26_swapped_key(host: LeaseHost) -> None:
     """The attacker's key in a genuine worker's claims parts them from the quote."""
     number, nonce = challenge(host)
-    evidence = identity(host.made, Role.WORKER).evidence(nonce)
+    evidence = make_identity(host.made, Role.WORKER).evidence(nonce)
     mine = OpeningKey.generate(Suite.SIMULATED_XWING).sealing.public
     bound = replace(BoundClaims.from_bytes(evidence.bound), sealing_key=mine).to_bytes()
     answer = enroll(host, number, replace(evidence, bound=bound))
@@ -154,27 +157,27 @@ def test_26_swapped_key(host: Host) -> None:
     assert "report_data" in answer["error"]["detail"]
 
 
-def test_27_wrong_role(host: Host) -> None:
+def test_27_wrong_role(host: LeaseHost) -> None:
     """Content keys go to workers: a genuine key broker gets no worker's grant, nor the reverse."""
     number, nonce = challenge(host)
-    broker = identity(host.made, Role.KEY_BROKER)
+    broker = make_identity(host.made, Role.KEY_BROKER)
     assert enroll(host, number, broker.evidence(nonce))["error"]["code"] == "policy"
     number, nonce = challenge(host)
-    evidence = identity(host.made, Role.WORKER).evidence(nonce).to_json()
+    evidence = make_identity(host.made, Role.WORKER).evidence(nonce).to_json()
     answer = ask(host, op="join", challenge=number, evidence=evidence)
     assert answer["error"]["code"] == "policy"
 
 
-def test_28_stale_settings(host: Host) -> None:
+def test_28_stale_settings(host: LeaseHost) -> None:
     """A genuine worker that was measured with other settings of the deployment gets nothing."""
     other = replace(host.made, deployment=replace(host.made.deployment, lease_s=7200))
     number, nonce = challenge(host)
-    answer = enroll(host, number, identity(other, Role.WORKER).evidence(nonce))
+    answer = enroll(host, number, make_identity(other, Role.WORKER).evidence(nonce))
     assert answer["error"]["code"] == "policy"
     assert "manifest_digest" in answer["error"]["detail"]
 
 
-def test_29_older_state(host: Host) -> None:
+def test_29_older_state(host: LeaseHost) -> None:
     """A worker that knew a newer state leaves a key broker that was started with an older one."""
     host.pack("second")
 
@@ -187,15 +190,15 @@ def test_29_older_state(host: Host) -> None:
     assert caught.value.code is Fatal.KEY_BROKER_ROLLED_BACK
 
 
-def test_30_revoked_worker(host: Host) -> None:
+def test_30_revoked_worker(host: LeaseHost) -> None:
     """A revoked worker is not granted again, and what it holds ends with its lease."""
-    worker = identity(host.made, Role.WORKER)
+    worker = make_identity(host.made, Role.WORKER)
     granted(host, worker)
     assert "error" not in host.revoke(RevokedKind.WORKER, worker.instance)
     number, nonce = challenge(host)
     answer = enroll(host, number, worker.evidence(nonce))
     assert (answer["error"]["code"], "revoked" in answer["error"]["detail"]) == ("evidence", True)
-    serving = Worker().serve(negation(), lease_ms=20_000)
+    serving = Worker().serve(negation_model(), lease_ms=20_000)
     serving.clock.advance(20_000)
-    outside = serving.send(a_call(negation()).envelope).finish()
+    outside = serving.send(seal_call(negation_model()).envelope).finish()
     assert outside.refusal(0) is RefusalCode.UNAVAILABLE

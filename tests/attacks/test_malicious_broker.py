@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import OpenError, RefusalCode, UnavailableError
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import GROUP, Keyspace
 from sealflow.wire.envelope import Envelope, encode_refusal
-from tests.support.sealing.sealed_sessions import pair, parsed
-from tests.support.trusted.worker import Worker, a_call, negation
+from tests.support.sealing.sealed_sessions import parse_envelope, start_session
+from tests.support.trusted.worker import Worker, negation_model, seal_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 KEYS = Keyspace(deployment="test")
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[StreamTransport]:
+def client(server: QueueServer) -> Iterator[StreamTransport]:
     """An owner on the queue."""
     transport = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
     yield transport
@@ -47,7 +47,7 @@ def claimed(streams: RedisStreams) -> list[bytes]:
 def test_61_delivered_again(streams: RedisStreams, client: StreamTransport) -> None:
     """An entry that two engines get is answered twice; its sender opens one answer and no more."""
     streams.ensure_group(KEYS.requests)
-    both = pair()
+    both = start_session()
     call = both.call()
     assert client.submit([(call.request_id, call.envelope)], capacity=9) == [True]
     [first] = streams.claim(KEYS.requests, "one", 1, 0)
@@ -55,7 +55,7 @@ def test_61_delivered_again(streams: RedisStreams, client: StreamTransport) -> N
     assert (first.entry_id, second.attempt) == (second.entry_id, 2)
     for delivery in (first, second):
         streams.answer(KEYS.requests, [(delivery, both.answer(delivery.envelope))])
-    replies = [parsed(envelope) for _, envelope in client.receive(0)]
+    replies = [parse_envelope(envelope) for _, envelope in client.receive(0)]
     assert len(replies) == 2
     call.open_reply(replies[0])
     with pytest.raises(OpenError):
@@ -74,7 +74,7 @@ def test_62_stream_recreated(streams: RedisStreams, client: StreamTransport, raw
 
 def test_63_injected_replies(client: StreamTransport, raw: Any) -> None:
     """Replies that the broker makes up or takes from elsewhere do not open, and end nothing."""
-    both, stranger = pair(), pair()
+    both, stranger = start_session(), start_session()
     call = both.call()
     [inbox] = [f"{KEYS.inbox('x')[:-1]}{client._inbox.rpartition(':')[2]}"]
     genuine = both.answer(call.envelope)
@@ -83,7 +83,7 @@ def test_63_injected_replies(client: StreamTransport, raw: Any) -> None:
     foreign = stranger.answer(stranger.call().envelope)
     for envelope in (bytes(flipped), foreign, genuine):
         raw.xadd(inbox, {"e": envelope, "c": call.request_id})
-    *forged, last = [parsed(envelope) for _, envelope in client.receive(0)]
+    *forged, last = [parse_envelope(envelope) for _, envelope in client.receive(0)]
     for reply in forged:
         with pytest.raises(OpenError):
             call.open_reply(reply)
@@ -107,8 +107,8 @@ def test_64_poison(streams: RedisStreams, client: StreamTransport, raw: Any) -> 
 def test_65_group_reset(streams: RedisStreams, client: StreamTransport, raw: Any) -> None:
     """A consumer group set back delivers again; workers answer a second time with `replayed`."""
     streams.ensure_group(KEYS.requests)
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     client.submit([(call.request_id, call.envelope)], capacity=9)
     first = claimed(streams)
     raw.xgroup_setid(KEYS.requests, GROUP, "0-0")
@@ -121,7 +121,7 @@ def test_65_group_reset(streams: RedisStreams, client: StreamTransport, raw: Any
     assert claimed(streams) == [call.envelope]
 
 
-def test_66_stalled(server: Server, client: StreamTransport) -> None:
+def test_66_stalled(server: QueueServer, client: StreamTransport) -> None:
     """A broker that stops answering is an error in bounded time, and nothing is sent twice."""
     server._process.send_signal(19)  # SIGSTOP
     timer = threading.Timer(60, server._process.send_signal, (18,))

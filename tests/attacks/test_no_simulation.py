@@ -21,7 +21,7 @@ from sealflow.owner.enclave.manifest import ManifestTemplate
 from sealflow.wire.frames import FrameKind
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.deployments import simulated_deployment
-from tests.support.attestation.evidence import MANIFEST, bound_claims, evidence_of
+from tests.support.attestation.evidence import MANIFEST, bound_claims, make_evidence
 from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
 
 SRC = Path(__file__).parents[2] / "src"
@@ -100,7 +100,7 @@ def test_73_verdicts(inside: Path) -> None:
     """
     platform = simulated_deployment(1000 * NOW_S).platform
     evidence = [
-        evidence_of(
+        make_evidence(
             bound_claims(tee=tee),
             lambda data: platform.quote(bytes.fromhex("11" * 32), data),
             platform.collateral,

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError, UnavailableError
+from sealflow.owner import Revoked, RevokedKind
 from sealflow.owner.client.inference import infer
 from sealflow.owner.http.steps import HttpRequest, HttpResponse
 from sealflow.trusted.worker.serving.keyring import ReplayFilter
 from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import new_request_id
-from tests.support.enclaves.hosted_enclaves import NOW_MS, refusal
+from tests.support.enclaves.hosted_enclaves import NOW_MS, read_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.owner import InferResult
-    from tests.support.enclaves.hosted_enclaves import HostedWorker, TwoEnclaves
+    from tests.support.enclaves.hosted_enclaves import HostedEnclaves, HostedWorker
 
 CAPACITY = 50
 """Ids that the workers of `site` remember for each key."""
@@ -36,7 +36,7 @@ REWRITTEN = HttpResponse(
 
 
 def through_proxy(
-    site: TwoEnclaves,
+    site: HostedEnclaves,
     worker: HostedWorker,
     rewrite: Callable[[bytes], HttpResponse],
     *,
@@ -73,7 +73,7 @@ def given(answer: HttpResponse, _: bytes) -> HttpResponse:
     return answer
 
 
-def test_70_rewriting_proxy(site: TwoEnclaves) -> None:
+def test_70_rewriting_proxy(site: HostedEnclaves) -> None:
     """What a proxy writes in place of a reply is never taken for one; its status does not count."""
     worker = site.worker()
     site.call()
@@ -93,7 +93,7 @@ def test_70_rewriting_proxy(site: TwoEnclaves) -> None:
     np.testing.assert_array_equal(found.outputs["y"], -np.ones((1, 4)))
 
 
-def test_70_rewritten_refusal(site: TwoEnclaves) -> None:
+def test_70_rewritten_refusal(site: HostedEnclaves) -> None:
     """A proxy that hides why a request was refused cannot keep a client at a key that is over."""
     worker = site.worker()
     kid = site.call().header.key_id
@@ -103,7 +103,7 @@ def test_70_rewritten_refusal(site: TwoEnclaves) -> None:
     hidden = []
 
     def hide(reply: bytes) -> HttpResponse:
-        if (code := refusal(reply)) is not None:
+        if (code := read_refusal(reply)) is not None:
             hidden.append(code)
             return REWRITTEN
         return HttpResponse(status=200, headers=SEALED, body=reply)
@@ -116,7 +116,7 @@ def test_70_rewritten_refusal(site: TwoEnclaves) -> None:
         through_proxy(site, worker, partial(given, page), directory=page, timeout_s=1.0)
 
 
-def test_75_full_replay_memory(site: TwoEnclaves) -> None:
+def test_75_full_replay_memory(site: HostedEnclaves) -> None:
     """A worker process whose memory of ids is full refuses, forgets nothing, and recovers in time.
 
     Ids of far deadlines stay until their key goes.

@@ -13,13 +13,13 @@ import pytest
 from sealflow.errors import OpenError, RefusalCode
 from sealflow.wire.envelope import PREFIX_LENGTH, Envelope, encode_refusal
 from tests.support.enclaves.hosted_enclaves import LIMIT
-from tests.support.sealing.sealed_sessions import pair, parsed
-from tests.support.trusted.worker import Worker, a_call, negation
+from tests.support.sealing.sealed_sessions import parse_envelope, start_session
+from tests.support.trusted.worker import Worker, negation_model, seal_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.enclaves.hosted_enclaves import TwoEnclaves
+    from tests.support.enclaves.hosted_enclaves import HostedEnclaves
 
 SALT, COMMITMENT, TAG, CHUNK = 24, 32, 16, 16 * 1024
 ROWS = 5000
@@ -66,7 +66,7 @@ def flipped(envelope: bytes, at: int) -> bytes:
     return bytes(changed)
 
 
-def test_49_one_answer(site: TwoEnclaves) -> None:
+def test_49_one_answer(site: HostedEnclaves) -> None:
     """A worker process answers whatever does not open with the same bytes, wherever it fails.
 
     Changed, taken from another request or session, or sealed to a header that is not this one.
@@ -81,8 +81,8 @@ def test_49_one_answer(site: TwoEnclaves) -> None:
     ]
     start = len(Envelope.from_bytes(envelope, max_body_bytes=LIMIT).prefix_and_header)
     bent.append(envelope[:start] + other.envelope[start:])
-    stranger = pair()
-    foreign = parsed(stranger.call(binary=bytes(100)).envelope)
+    stranger = start_session()
+    foreign = parse_envelope(stranger.call(binary=bytes(100)).envelope)
     for name, value in (
         (b'"sid":"', call.header.session_id),
         (b'"deadline_ms":', str(call.header.deadline_ms)),
@@ -102,7 +102,7 @@ def test_49_one_answer(site: TwoEnclaves) -> None:
 
 def test_49_one_error() -> None:
     """A reply that does not open is one error with one text, and nothing stands behind it."""
-    both = pair()
+    both = start_session()
     call = both.call()
     reply = both.answer(call.envelope, binary=bytes(3 * CHUNK))
     texts = set()
@@ -110,12 +110,12 @@ def test_49_one_error() -> None:
         len(Envelope.from_bytes(reply, max_body_bytes=LIMIT).prefix_and_header), len(reply), 301
     ):
         with pytest.raises(OpenError) as caught:
-            call.open_reply(parsed(flipped(reply, at)))
+            call.open_reply(parse_envelope(flipped(reply, at)))
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
         texts.add(str(caught.value))
     assert texts == {str(OpenError())}
-    call.open_reply(parsed(reply))
+    call.open_reply(parse_envelope(reply))
 
 
 def test_49_same_steps() -> None:
@@ -123,8 +123,8 @@ def test_49_same_steps() -> None:
 
     Comparing tags and commitments in constant time is the library's; that it is asked is shown.
     """
-    model = negation()
-    call = a_call(model, np.ones((ROWS, 4), np.float32))
+    model = negation_model()
+    call = seal_call(model, np.ones((ROWS, 4), np.float32))
     refused(flipped(call.envelope, len(call.envelope) - 1))
     for name, where in Parts.of(call.envelope).each():
         steps = {steps_of(flipped(call.envelope, at)) for at in where[:: max(1, len(where) // 32)]}
@@ -133,8 +133,8 @@ def test_49_same_steps() -> None:
 
 def refused(envelope: bytes) -> None:
     """Have a worker that knows the session refuse an envelope."""
-    model = negation()
-    worker = Worker().serve(model).send(a_call(model).envelope, envelope)
+    model = negation_model()
+    worker = Worker().serve(model).send(seal_call(model).envelope, envelope)
     assert worker.finish().refusal(1) is RefusalCode.NOT_OPENED
 
 

@@ -11,15 +11,21 @@ from sealflow.errors import BundleError, RefusalCode
 from sealflow.package.container import UnverifiedPackage, _file_key
 from sealflow.seal.chunked import seal_chunked
 from sealflow.wire.domain import TrustDomain
-from tests.support.enclaves.hosted_enclaves import result
+from tests.support.enclaves.hosted_enclaves import read_result
 from tests.support.models import onnx_models
-from tests.support.models.served_models import SIGNER, example, loader, onnx_manifest, packed
+from tests.support.models.served_models import (
+    SIGNER,
+    make_loader,
+    onnx_manifest,
+    pack_model,
+    read_example,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.enclaves.hosted_enclaves import TwoEnclaves
-    from tests.support.models.served_models import Packed
+    from tests.support.enclaves.hosted_enclaves import HostedEnclaves
+    from tests.support.models.served_models import PackedModel
 
 FILES = {
     "model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4)),
@@ -27,9 +33,9 @@ FILES = {
 }
 
 
-def labelled(files: Mapping[str, bytes] = FILES) -> Packed:
+def labelled(files: Mapping[str, bytes] = FILES) -> PackedModel:
     """A package with a model and its labels."""
-    return packed(onnx_manifest(labels="labels.txt"), files)
+    return pack_model(onnx_manifest(labels="labels.txt"), files)
 
 
 def sealed_files(package: bytes) -> dict[str, bytes]:
@@ -46,12 +52,12 @@ def with_files(package: bytes, **changed: bytes) -> bytes:
     return head + b"".join((files | changed).values())
 
 
-def refused(of: Packed, package: bytes) -> str:
+def refused(of: PackedModel, package: bytes) -> str:
     """Load in the place of a package what must not become a model; gives the error's text.
 
     No model runtime was even started, so nobody has parsed any of it.
     """
-    loading = loader()
+    loading = make_loader()
     with pytest.raises(BundleError) as caught:
         loading.load_package(
             bytearray(package), of.digest, SIGNER, of.content_key, TrustDomain.SIMULATED
@@ -60,7 +66,7 @@ def refused(of: Packed, package: bytes) -> str:
     return str(caught.value)
 
 
-def test_57_older_package(site: TwoEnclaves) -> None:
+def test_57_older_package(site: HostedEnclaves) -> None:
     """A host that answers the wish for a new version with the old one gets no model loaded."""
     worker = site.worker()
     [old] = site.packages.values()
@@ -80,12 +86,12 @@ def test_57_older_package(site: TwoEnclaves) -> None:
     worker.await_event("enrolled")
     call = site.call("m:2")
     [reply] = worker.serve([call.envelope])
-    np.testing.assert_array_equal(result(call, reply).outputs["y"], np.ones((1, 4)))
+    np.testing.assert_array_equal(read_result(call, reply).outputs["y"], np.ones((1, 4)))
 
 
 def test_57_other_package() -> None:
     """Another package of the same owner, and one that was changed or cut anywhere, is refused."""
-    tiny, other = packed(*example("tiny")), labelled()
+    tiny, other = pack_model(*read_example("tiny")), labelled()
     refused(tiny, other.package)
     for at in range(0, len(tiny.package), max(1, len(tiny.package) // 200)):
         changed = bytearray(tiny.package)

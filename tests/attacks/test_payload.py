@@ -19,8 +19,14 @@ from sealflow.trusted.worker.models.image_headers import read_size
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json
 from tests.support.models import onnx_models
-from tests.support.models.served_models import SIGNER, example, loader, onnx_manifest, packed
-from tests.support.trusted.worker import Worker, a_call, floats, negation
+from tests.support.models.served_models import (
+    SIGNER,
+    make_loader,
+    onnx_manifest,
+    pack_model,
+    read_example,
+)
+from tests.support.trusted.worker import Worker, floats, negation_model, seal_call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,8 +86,8 @@ def test_54_not_a_number() -> None:
         text = request()[0].replace(b"0.0", word)
         with pytest.raises(MalformedError):
             decode_request(text, b"")
-    model = negation()
-    call = a_call(model, floats([[np.nan, np.inf, -np.inf, 0]]))
+    model = negation_model()
+    call = seal_call(model, floats([[np.nan, np.inf, -np.inf, 0]]))
     outside = Worker().serve(model).send(call.envelope).finish()
     assert outside.response(0, call).output("y") is not None
 
@@ -92,7 +98,7 @@ def test_55_pickle() -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(ModelError):
-        packed(onnx_manifest(), {"model.onnx": buffer.getvalue()}).load(loader())
+        pack_model(onnx_manifest(), {"model.onnx": buffer.getvalue()}).load(make_loader())
     for name in ("model.pt", "model.pkl", "model.npy"):
         with pytest.raises(MalformedError):
             replace(onnx_manifest(), file=name)
@@ -114,7 +120,7 @@ def test_58_outside_files(tmp_path: Path) -> None:
     for path in (str(secret), "weights", "../weights"):
         files = {"model.onnx": onnx_models.with_outside_weights(path)}
         with pytest.raises(ModelError):
-            packed(onnx_manifest(), files).load(loader())
+            pack_model(onnx_manifest(), files).load(make_loader())
     for path in ("../x.onnx", "/x.onnx", "a/../../x.onnx", ".x.onnx", "a//x.onnx", "a\\x.onnx"):
         with pytest.raises(MalformedError):
             check_path(path)
@@ -122,9 +128,9 @@ def test_58_outside_files(tmp_path: Path) -> None:
 
 def test_59_time_of_use() -> None:
     """What was checked is what is used: the package is one buffer, and it is gone afterwards."""
-    tiny = packed(*example("tiny"))
+    tiny = pack_model(*read_example("tiny"))
     package = bytearray(tiny.package)
-    model = loader().load_package(
+    model = make_loader().load_package(
         package, tiny.digest, SIGNER, tiny.content_key, TrustDomain.SIMULATED
     )
     assert not package

@@ -21,10 +21,10 @@ from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.trusted.worker.serving.arrivals import ClockTick
 from sealflow.wire.envelope import MEDIA_TYPE, encode_refusal
 from sealflow.wire.ids import RequestId, new_request_id
-from tests.support.cluster.published_service import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, PublishedService
 from tests.support.sealing.gcm_collision import chunk_of_two_keys
-from tests.support.sealing.sealed_sessions import pair, parsed
-from tests.support.trusted.worker import KEY, OTHER_KEY, Worker, a_call, negation
+from tests.support.sealing.sealed_sessions import parse_envelope, start_session
+from tests.support.trusted.worker import KEY, OTHER_KEY, Worker, negation_model, seal_call
 
 CHUNK = 16 * 1024
 VECTORS = Path(__file__).parents[1] / "vectors" / "wycheproof"
@@ -32,7 +32,7 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "wycheproof"
 
 def test_39_truncated() -> None:
     """A request cut at any byte, and a body cut at any chunk's border, does not open."""
-    both = pair(Suite.X25519)
+    both = start_session(Suite.X25519)
     data = both.call(binary=b"tensor").envelope
     for cut in range(len(data)):
         with pytest.raises((OpenError, MalformedError)):
@@ -45,9 +45,9 @@ def test_39_truncated() -> None:
 
 def test_40_header_bytes() -> None:
     """Every flipped byte of prefix, header and key blob is refused."""
-    both = pair(Suite.X25519)
+    both = start_session(Suite.X25519)
     data = both.call().envelope
-    body = len(parsed(data).body)
+    body = len(parse_envelope(data).body)
     for at in range(len(data) - body):
         changed = bytearray(data)
         changed[at] ^= 1
@@ -57,8 +57,8 @@ def test_40_header_bytes() -> None:
 
 def test_41_bodies_swapped() -> None:
     """The body of one request does not open under the header of another of its session."""
-    both = pair()
-    one, two = (parsed(both.call(text=text).envelope) for text in (b'{"a":1}', b'{"b":1}'))
+    both = start_session()
+    one, two = (parse_envelope(both.call(text=text).envelope) for text in (b'{"a":1}', b'{"b":1}'))
     assert len(one.body) == len(two.body)
     start = bytes(one.prefix_and_header) + bytes(one.key_blob)
     with pytest.raises(OpenError):
@@ -67,29 +67,29 @@ def test_41_bodies_swapped() -> None:
 
 def test_42_replies_swapped() -> None:
     """A reply opens for its own request only: not another's, another session's or client's."""
-    both, stranger = pair(), pair()
+    both, stranger = start_session(), start_session()
     call, other, foreign = both.call(), both.call(), stranger.call()
     reply = both.answer(call.envelope)
     for wrong in (other, foreign):
         with pytest.raises(OpenError):
-            wrong.open_reply(parsed(reply))
-    call.open_reply(parsed(reply))
+            wrong.open_reply(parse_envelope(reply))
+    call.open_reply(parse_envelope(reply))
 
 
 def test_43_reflection() -> None:
     """A request is no reply, and a reply no request."""
-    both = pair()
+    both = start_session()
     call = both.call()
     with pytest.raises(OpenError):
-        call.open_reply(parsed(call.envelope))
+        call.open_reply(parse_envelope(call.envelope))
     with pytest.raises(MalformedError):
         both.open(both.answer(call.envelope))
 
 
 def test_44_replayed() -> None:
     """A worker takes a request once; after its deadline or its key's end nobody takes it."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     outside = Worker().serve(model).send(call.envelope, call.envelope).finish()
     assert outside.refusal(1) is RefusalCode.REPLAYED
     late = Worker().serve(model)
@@ -112,18 +112,22 @@ def test_45_kid_confusion() -> None:
             if opener is not sealer:
                 with pytest.raises(OpenError):
                     SessionSecrets(1).open_or_recall(opener, session.session_id, session.key_blob)
-    outside = Worker().serve(negation(), keys=(OTHER_KEY,)).send(a_call(negation()).envelope)
+    outside = (
+        Worker()
+        .serve(negation_model(), keys=(OTHER_KEY,))
+        .send(seal_call(negation_model()).envelope)
+    )
     assert outside.finish().refusal(0) is RefusalCode.UNKNOWN_KEY
 
 
 def test_46_suite_downgrade() -> None:
     """Another suite in the prefix than the key's own is refused."""
-    data = bytearray(a_call(negation()).envelope)
+    data = bytearray(seal_call(negation_model()).envelope)
     assert data[6:8] == int(KEY.suite).to_bytes(2)
     for suite in Suite:
         if suite is not KEY.suite:
             data[6:8] = int(suite).to_bytes(2)
-            outside = Worker().serve(negation()).send(bytes(data)).finish()
+            outside = Worker().serve(negation_model()).send(bytes(data)).finish()
             assert outside.refusal(0) is RefusalCode.NOT_OPENED
 
 
@@ -207,7 +211,7 @@ def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.Mo
     """
     time = Waiting()
     monkeypatch.setattr("sealflow.owner.client.inference.time", time)
-    published = Published.create()
+    published = PublishedService.create()
     session = ServiceSession(published.policy, clock_ms=lambda: NOW_MS)
     document = published.document(published.with_model())
     steps = infer(
@@ -233,23 +237,25 @@ def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.Mo
     assert caught.value.code is code
     assert MAX_ATTEMPTS <= len(sent) <= most
     assert time.now_s < 1000 + MAX_AWAY_S + 3
-    assert {parsed(each).suite for each in sent} == {Suite.SIMULATED_XWING}
+    assert {parse_envelope(each).suite for each in sent} == {Suite.SIMULATED_XWING}
 
 
 def test_50_lengths() -> None:
     """On the wire there are the sizes of buckets only."""
-    both = pair(Suite.X25519)
-    lengths = {len(parsed(both.call(binary=bytes(size)).envelope).body) for size in range(4000)}
+    both = start_session(Suite.X25519)
+    lengths = {
+        len(parse_envelope(both.call(binary=bytes(size)).envelope).body) for size in range(4000)
+    }
     assert len(lengths) < 110
     assert all(padded_length(size) <= size * 1.13 for size in range(512, 100_000, 37))
 
 
 def test_51_nonce_reuse() -> None:
     """Two requests never share id or ciphertext, though all else is the same."""
-    both = pair(Suite.X25519)
+    both = start_session(Suite.X25519)
     calls = [both.call(b"{}") for _ in range(200)]
     assert len({call.request_id for call in calls}) == 200
-    assert len({bytes(parsed(call.envelope).body) for call in calls}) == 200
+    assert len({bytes(parse_envelope(call.envelope).body) for call in calls}) == 200
     assert len({new_request_id() for _ in range(10_000)}) == 10_000
     call = both.call()
     opened = both.open(call.envelope)

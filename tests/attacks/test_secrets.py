@@ -18,15 +18,14 @@ from sealflow.errors import ConfigError, InvalidInputError
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
+from sealflow.owner import OwnerKey, create_owner_key, load_owner_key, load_policy
 from sealflow.owner.client.inference import open_answer
-from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
-from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, MEDIA_TYPE, Envelope
-from tests.support.cluster.local_cluster import TINY, RunningCluster
-from tests.support.cluster.published_service import Published
+from tests.support.cluster.local_cluster import TINY, LocalCluster
+from tests.support.cluster.published_service import PublishedService
 from tests.support.enclaves.enclave_process import EnclaveProcess
 
 if TYPE_CHECKING:
@@ -36,12 +35,12 @@ PRIVATE = {"owner.key", "simulated-platform.json"}
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[RunningCluster]:
+def cluster() -> Iterator[LocalCluster]:
     """A cluster on a machine that would write images of crashed processes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
-        running = RunningCluster(TINY, options=("--workers", "1"))
+        running = LocalCluster(TINY, options=("--workers", "1"))
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
     yield running
@@ -66,7 +65,7 @@ def test_72_key_files(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="chmod 600"):
             load_owner_key(path)
     key = OwnerKey.generate(TrustDomain.SIMULATED)
-    published = Published.create()
+    published = PublishedService.create()
     grant = published.vault.grant(lambda _: True, "0f" * 32, 1)
     for seed, shown in (
         (key.signing_seed, repr(key)),
@@ -77,7 +76,7 @@ def test_72_key_files(tmp_path: Path) -> None:
         assert repr(seed) not in shown
 
 
-def test_72_core_dumps(cluster: RunningCluster) -> None:
+def test_72_core_dumps(cluster: LocalCluster) -> None:
     """No process leaves an image of its memory, and none can be made to: the limit stays 0."""
     for pid in (cluster.process.pid, *cluster.all_pids()):
         assert core_limits(pid) == ["0", "0"]
@@ -88,7 +87,7 @@ def test_72_core_dumps(cluster: RunningCluster) -> None:
             assert core_limits(process.process.pid) == ["0", "0"]
 
 
-def test_72_lying_about(cluster: RunningCluster) -> None:
+def test_72_lying_about(cluster: LocalCluster) -> None:
     """Keys and plaintext are in no log, no command line, no environment and no file of the host."""
     owner = load_owner_key(cluster.home / "owner.key")
     canary = f"canary-{secrets.token_hex(16)}"
@@ -122,11 +121,11 @@ def test_72_lying_about(cluster: RunningCluster) -> None:
         assert not [each for each in needles if each in content], place
 
 
-def refuse_inside(cluster: RunningCluster, canary: str) -> None:
+def refuse_inside(cluster: LocalCluster, canary: str) -> None:
     """Have a worker refuse a request whose input has the canary for a name."""
     session = ServiceSession(load_policy(cluster.policy))
     session.accept(session.verify_directory(httpx.get(f"{cluster.url}/v1/directory").content))
-    request = InferRequest(inputs=(from_numpy(canary, Published.create().tensor()),))
+    request = InferRequest(inputs=(from_numpy(canary, PublishedService.create().tensor()),))
     parts = content_parts(ContentKind.INFER, *encode_request(request))
     call = session.seal_request(session.model("tiny"), parts, timeout_s=30)
     answer = httpx.post(
@@ -141,7 +140,7 @@ def refuse_inside(cluster: RunningCluster, canary: str) -> None:
         )
 
 
-def test_72_open_files(cluster: RunningCluster) -> None:
+def test_72_open_files(cluster: LocalCluster) -> None:
     """The folder is the owner's alone, and so is every file in it with a key or a secret."""
     assert stat.S_IMODE(cluster.home.stat().st_mode) == 0o700
     found = {

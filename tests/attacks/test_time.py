@@ -12,27 +12,32 @@ import numpy as np
 import pytest
 
 from sealflow.documents.directory import SignedDirectory
-from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import DeliveryTracker
+from sealflow.owner import BrokerAddress, Revoked, RevokedKind
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.owner.trust.session import ServiceSession
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import Envelope, ReplyHeader
-from tests.support.enclaves.hosted_enclaves import LIMIT, NOW_MS, TwoEnclaves, refusal, result
+from tests.support.enclaves.hosted_enclaves import (
+    LIMIT,
+    NOW_MS,
+    HostedEnclaves,
+    read_refusal,
+    read_result,
+)
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import RedisStreams
     from tests.support.enclaves.hosted_enclaves import HostedWorker
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 KEYS = Keyspace(deployment="test")
 EPOCH_MS, GRACE_MS = 3_600_000, 900_000
 
 
-def later(site: TwoEnclaves, worker: HostedWorker, by_ms: int) -> None:
+def later(site: HostedEnclaves, worker: HostedWorker, by_ms: int) -> None:
     """Let time pass for everybody, in steps as hosts do, so that leases are renewed."""
     for _ in range(-(-by_ms // 600_000)):
         version = site.session.verify_directory(site.document).report.directory.version
@@ -42,7 +47,7 @@ def later(site: TwoEnclaves, worker: HostedWorker, by_ms: int) -> None:
             worker.await_event("enrolled")
 
 
-def issued_ms(site: TwoEnclaves) -> int:
+def issued_ms(site: HostedEnclaves) -> int:
     """When the published directory says that it was issued."""
     payload = SignedDirectory.from_bytes(site.document).payload
     issued: int = json.loads(payload)["issued_ms"]
@@ -57,7 +62,7 @@ def served(step: DeliveryTracker, worker: HostedWorker) -> None:
 
 
 def test_67_old_checkpoint(
-    site: TwoEnclaves, server: Server, streams: RedisStreams, raw: Any
+    site: HostedEnclaves, server: QueueServer, streams: RedisStreams, raw: Any
 ) -> None:
     """What a queue or job restored from long ago brings back meets a destroyed key, everywhere.
 
@@ -78,7 +83,7 @@ def test_67_old_checkpoint(
     raw.xdel(KEYS.requests, raw.xrange(KEYS.requests)[1][0])
     served(step, worker)
     [(_, reply)] = client.receive(0)
-    np.testing.assert_array_equal(result(answered, reply).outputs["y"], -np.ones((1, 4)))
+    np.testing.assert_array_equal(read_result(answered, reply).outputs["y"], -np.ones((1, 4)))
     later(site, worker, EPOCH_MS + GRACE_MS)
     site.restart_key_broker(site.states[-1], site.now_ms)
     for each in (worker, site.worker()):
@@ -86,10 +91,10 @@ def test_67_old_checkpoint(
             raw.xadd(KEYS.requests, fields)
         served(step, each)
         replies = [reply for _, reply in client.receive(0)]
-        assert [refusal(reply) for reply in replies] == [RefusalCode.UNKNOWN_KEY] * 2
+        assert [read_refusal(reply) for reply in replies] == [RefusalCode.UNKNOWN_KEY] * 2
         for call, reply in zip((answered, forgotten), replies, strict=True):
             with pytest.raises(RefusedError):
-                result(call, reply)
+                read_result(call, reply)
     client.close()
 
 
@@ -99,7 +104,7 @@ def test_69_rotation() -> None:
     One request is served at once, one after the longest time that it may lie in the queue.
     """
     residence_s = 15
-    with TwoEnclaves(
+    with HostedEnclaves(
         epoch_s=60, grace_s=20, residence_s=residence_s, clock_skew_s=5, lease_s=60, directory_s=20
     ) as site:
         worker = site.worker()
@@ -110,7 +115,9 @@ def test_69_rotation() -> None:
             kids.add(now.header.key_id)
             due = [now, *([queued.pop(0)] if len(queued) > residence_s else [])]
             for call, reply in zip(due, worker.serve(each.envelope for each in due), strict=True):
-                np.testing.assert_array_equal(result(call, reply).outputs["y"], -np.ones((1, 4)))
+                np.testing.assert_array_equal(
+                    read_result(call, reply).outputs["y"], -np.ones((1, 4))
+                )
                 answers += 1
             site.pass_time(1000)
             worker.tick()
@@ -118,7 +125,7 @@ def test_69_rotation() -> None:
     assert len(kids) == 5
 
 
-def test_71_back(site: TwoEnclaves) -> None:
+def test_71_back(site: HostedEnclaves) -> None:
     """A clock that goes back brings back no id, no deadline, no key and no older directory."""
     worker = site.worker()
     seen, late = site.call(), site.call(timeout_s=30)
@@ -137,7 +144,7 @@ def test_71_back(site: TwoEnclaves) -> None:
     assert issued_ms(site) >= before > NOW_MS + EPOCH_MS
 
 
-def test_71_frozen(site: TwoEnclaves) -> None:
+def test_71_frozen(site: HostedEnclaves) -> None:
     """A clock that stands still stretches a lease, but nothing new is sealed to who lives on it.
 
     Ids stay seen, the client's own clock ends the directory, and a revoked worker has no key of
@@ -159,7 +166,7 @@ def test_71_frozen(site: TwoEnclaves) -> None:
     assert worker.refusals(site.call().envelope, at_ms=NOW_MS) == [RefusalCode.UNKNOWN_KEY]
 
 
-def test_71_leap(site: TwoEnclaves) -> None:
+def test_71_leap(site: HostedEnclaves) -> None:
     """A clock that leaps ends keys early and is not believed: service is denied, no more."""
     worker = site.worker()
     call = site.call()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.chaos.slow_model import write_slow_model
 from tests.chaos.table import Row, write
 from tests.support.cluster.flink import installed_flink
-from tests.support.cluster.local_cluster import RunningCluster
+from tests.support.cluster.local_cluster import LocalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +39,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(engine: str, model: Path) -> Iterator[RunningCluster]:
+def cluster(engine: str, model: Path) -> Iterator[LocalCluster]:
     """A cluster of two workers, which the tests of a module break and mend."""
     if engine == "flink":
         installed_flink()
     options = ("--workers", "2", "--queue-capacity", "5000", *ENGINES[engine])
-    with RunningCluster(model, options=options) as running:
+    with LocalCluster(model, options=options) as running:
         yield running
 
 
@@ -54,11 +54,3 @@ def rows() -> Iterator[list[Row]]:
     found: list[Row] = []
     yield found
     write(found)
-
-
-def whole(status: dict[str, Any]) -> bool:
-    """Say whether both workers serve the model and nothing is owed."""
-    workers = [each for part in status["components"] for each in part.get("workers", ())]
-    ready = [each for each in workers if each["ready"] and each["models"]]
-    queue = status["queue"]
-    return bool(status["ready"] and len(ready) >= 2 and not queue["waiting"] + queue["in_work"])

@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sealflow.owner import InferResult
 
@@ -155,3 +155,11 @@ def by_gateway(
                 await asyncio.sleep(1 / RATE)
 
     return lambda load, ending: asyncio.run(run(load, ending))
+
+
+def is_whole(status: dict[str, Any]) -> bool:
+    """Say whether both workers serve the model and nothing is owed."""
+    workers = [each for part in status["components"] for each in part.get("workers", ())]
+    ready = [each for each in workers if each["ready"] and each["models"]]
+    queue = status["queue"]
+    return bool(status["ready"] and len(ready) >= 2 and not queue["waiting"] + queue["in_work"])

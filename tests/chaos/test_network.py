@@ -17,11 +17,9 @@ from sealflow.errors import SealflowError
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.local.flink_cluster import FlinkCluster
 from sealflow.local.home import ClusterHome
-from sealflow.owner import AsyncClient, Client, QueueClient
-from sealflow.owner.models.packing import pack_folder
-from tests.chaos.conftest import whole
+from sealflow.owner import AsyncClient, Client, QueueClient, pack_folder
 from tests.chaos.hosts import Network
-from tests.chaos.load import Load, Running, by_gateway, by_queue
+from tests.chaos.load import Load, Running, by_gateway, by_queue, is_whole
 from tests.chaos.table import Row
 from tests.support.cluster.flink import installed_flink
 
@@ -71,7 +69,7 @@ class Spread:
         else:
             self._start_flink()
         self.on_client(lambda: self._publish(model))
-        self.await_status(whole)
+        self.await_status(is_whole)
 
     def on_client(self, action: Callable[[], T]) -> T:
         """Do something on the client's host."""
@@ -239,4 +237,4 @@ def test_a_host_is_cut_off(spread: Spread, victim: str, rows: list[Row]) -> None
         )
     )
     load.demand_all()
-    spread.await_status(whole)
+    spread.await_status(is_whole)

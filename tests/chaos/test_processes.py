@@ -11,14 +11,13 @@ import psutil
 import pytest
 
 from sealflow.owner import AsyncClient
-from tests.chaos.conftest import whole
-from tests.chaos.load import Load, Running, by_gateway, by_queue
+from tests.chaos.load import Load, Running, by_gateway, by_queue, is_whole
 from tests.chaos.table import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.cluster.local_cluster import RunningCluster
+    from tests.support.cluster.local_cluster import LocalCluster
 
 PAUSE_S = 5.0
 SETTLE_S = 120.0
@@ -46,7 +45,7 @@ each_victim = pytest.mark.parametrize(
 )
 
 
-def _victim(cluster: RunningCluster, engine: str, victim: str) -> int:
+def _victim(cluster: LocalCluster, engine: str, victim: str) -> int:
     # One that was killed by the test before may still be on its way back.
     until = time.monotonic() + SETTLE_S
     while not (found := cluster.pids((EVERYWHERE | OF_ENGINE[engine])[victim])):
@@ -55,7 +54,7 @@ def _victim(cluster: RunningCluster, engine: str, victim: str) -> int:
     return found[0]
 
 
-def _driven(cluster: RunningCluster, victim: str) -> Running:
+def _driven(cluster: LocalCluster, victim: str) -> Running:
     """Load by the gateway where the gateway is the victim, else straight onto the queue."""
     if victim == "gateway":
         return Running(
@@ -64,16 +63,14 @@ def _driven(cluster: RunningCluster, victim: str) -> Running:
     return Running(by_queue(cluster.queue))
 
 
-def _check(
-    cluster: RunningCluster, running: Running, row: Callable[[Load, int, float], Row]
-) -> None:
+def _check(cluster: LocalCluster, running: Running, row: Callable[[Load, int, float], Row]) -> None:
     """Let the load go on a while, end it, and demand every answer; then a whole cluster."""
     fault_at_s, in_flight = time.monotonic(), running.load.in_flight
     time.sleep(MORE_S)
     load = running.finish()
     row(load, in_flight, fault_at_s)
     load.demand_all()
-    cluster.await_status(whole, SETTLE_S)
+    cluster.await_status(is_whole, SETTLE_S)
 
 
 @pytest.fixture
@@ -91,7 +88,7 @@ def row(rows: list[Row], engine: str, victim: str, request: pytest.FixtureReques
 
 @each_victim
 def test_killed(
-    cluster: RunningCluster, engine: str, victim: str, row: Callable[[Load, int, float], Row]
+    cluster: LocalCluster, engine: str, victim: str, row: Callable[[Load, int, float], Row]
 ) -> None:
     """A process that dies at once is replaced, and what it held is answered by others."""
     pid = _victim(cluster, engine, victim)
@@ -105,7 +102,7 @@ def test_killed(
 
 @each_victim
 def test_paused(
-    cluster: RunningCluster, engine: str, victim: str, row: Callable[[Load, int, float], Row]
+    cluster: LocalCluster, engine: str, victim: str, row: Callable[[Load, int, float], Row]
 ) -> None:
     """A process that stands still for a while goes on as if nothing had been."""
     pid = _victim(cluster, engine, victim)

@@ -14,10 +14,9 @@ import valkey
 
 from sealflow.errors import EvidenceError
 from sealflow.owner import AsyncClient
-from tests.chaos.conftest import whole
-from tests.chaos.load import Running, by_gateway, by_queue
+from tests.chaos.load import Running, by_gateway, by_queue, is_whole
 from tests.chaos.table import Row
-from tests.support.cluster.local_cluster import RunningCluster
+from tests.support.cluster.local_cluster import LocalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,7 @@ SKEW_S = 100
 
 
 @contextmanager
-def _measured(rows: list[Row], cluster: RunningCluster, running: Running, fault: str) -> Any:
+def _measured(rows: list[Row], cluster: LocalCluster, running: Running, fault: str) -> Any:
     """Break something inside; then demand an answer to every request, and a whole cluster."""
     fault_at_s, in_flight = time.monotonic(), running.load.in_flight
     yield
@@ -36,13 +35,13 @@ def _measured(rows: list[Row], cluster: RunningCluster, running: Running, fault:
     load = running.finish()
     rows.append(Row.of(load, "local", fault, in_flight=in_flight, fault_at_s=fault_at_s))
     load.demand_all()
-    cluster.await_status(whole)
+    cluster.await_status(is_whole)
 
 
 def test_the_queue_is_full(model: Path, rows: list[Row]) -> None:
     """With room for 300 of 1,200 requests, senders are told to wait and all are answered."""
     options = ("--workers", "2", "--queue-capacity", "300")
-    with RunningCluster(model, options=options) as cluster:
+    with LocalCluster(model, options=options) as cluster:
         running = Running(
             by_gateway(lambda: AsyncClient(cluster.url, policy=cluster.policy, connections=2000))
         )
@@ -52,7 +51,7 @@ def test_the_queue_is_full(model: Path, rows: list[Row]) -> None:
 
 def test_the_memory_of_the_broker_is_full(model: Path, rows: list[Row]) -> None:
     """A broker without memory takes and answers nothing; with memory again it loses nothing."""
-    with RunningCluster(model, options=("--workers", "2")) as cluster:
+    with LocalCluster(model, options=("--workers", "2")) as cluster:
         running = Running(by_queue(cluster.queue))
         broker: Any = valkey.Valkey.from_url(cluster.facts["broker_url"])
         before = broker.config_get("maxmemory")["maxmemory"]
@@ -78,7 +77,7 @@ def small_disk() -> Iterator[Path]:
 
 def test_the_disk_of_the_broker_is_full(model: Path, rows: list[Row], small_disk: Path) -> None:
     """A broker that cannot write its log takes nothing; with room again it loses nothing."""
-    with RunningCluster(model, options=("--workers", "2"), home=small_disk) as cluster:
+    with LocalCluster(model, options=("--workers", "2"), home=small_disk) as cluster:
         running = Running(by_queue(cluster.queue))
         filler = small_disk / "broker" / "filler"
         with _measured(rows, cluster, running, "broker's disk full"):
@@ -101,7 +100,7 @@ def test_the_clock_jumps(
     clock.write_text("0")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "clock"))
     monkeypatch.setenv("SKEWED_CLOCK", str(clock))
-    with RunningCluster(model, options=("--workers", "2")) as cluster:
+    with LocalCluster(model, options=("--workers", "2")) as cluster:
         running = Running(by_queue(cluster.queue))
         with _measured(rows, cluster, running, f"clock {SKEW_S} s ahead and back"):
             clock.write_text(str(SKEW_S))

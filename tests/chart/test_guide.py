@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chart.test_helm import LOG, checked
 from tests.support.chart.guide_commands import commands
+from tests.support.chart.helm_cluster import BENCHMARK_LOG, check_strictly
 from tests.support.chart.rendering import NAMESPACE, ROOT, TOOLS
 from tests.support.kubernetes.api.kubeconfig import write_kubeconfig
 from tests.support.kubernetes.api.server import ApiServer
@@ -36,8 +36,8 @@ def shell(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A folder like a checkout, and the environment of a shell there."""
     for name in ("deploy", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
-    store = Store(checked)
-    api = ApiServer(store, lambda namespace, name: LOG)
+    store = Store(check_strictly)
+    api = ApiServer(store, lambda namespace, name: BENCHMARK_LOG)
     controllers = InstantControllers(store, lambda pod: "Succeeded")
     config = write_kubeconfig(tmp_path / "kubeconfig", api, NAMESPACE)
     try:

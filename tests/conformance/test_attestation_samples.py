@@ -17,18 +17,19 @@ from sealflow.attest.reports import (
     TcbStatus,
     TdxReport,
 )
-from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError
+from sealflow.owner import Requirements
 from tests.support.attestation.hardware_samples import (
     GENUINE,
     INDEX,
     QUOTES,
     REJECTED,
     REPORTS,
+    appraise_sample,
     endorsements,
-    judge,
-    sample,
-    seconds,
+    parse_seconds,
+    read_sample,
 )
 
 STRICT = Requirements(measurements=frozenset({"00" * 32}))
@@ -37,14 +38,14 @@ STRICT = Requirements(measurements=frozenset({"00" * 32}))
 @pytest.mark.parametrize("name", GENUINE)
 def test_genuine_quotes(name: str) -> None:
     """A genuine quote gives what is recorded of its code, its platform and its report data."""
-    entry, genuine = QUOTES[name], judge(name)
+    entry, genuine = QUOTES[name], appraise_sample(name)
     report, platform = genuine.report, genuine.platform
     assert isinstance(platform, IntelPlatform)
     assert platform.tcb_status == entry["expect"]["tcb_status"]
     assert list(platform.advisories) == entry["expect"]["advisory_ids"]
     collateral = INDEX["collateral"][entry["collateral"]]
     assert platform.tcb_evaluation == collateral["tcb_evaluation_data_number"]
-    assert platform.collateral_expires_s == seconds(collateral["valid_to"])
+    assert platform.collateral_expires_s == parse_seconds(collateral["valid_to"])
     assert report.report_data.hex() == entry["report_data"]
     if entry["tee"] == "SGX":
         assert isinstance(report, SgxReport)
@@ -72,7 +73,7 @@ def test_genuine_quotes(name: str) -> None:
 @pytest.mark.parametrize("name", GENUINE)
 def test_strict_policy(name: str) -> None:
     """A strict policy refuses each of them for what the recorded strict verdict names."""
-    platform = judge(name).platform
+    platform = appraise_sample(name).platform
     assert isinstance(platform, IntelPlatform)
     codes = {each.code for each in check_intel(platform, STRICT, 1000 * QUOTES[name]["verify_at"])}
     verdict = QUOTES[name]["expect"]["strict_policy"]
@@ -86,14 +87,14 @@ def test_strict_policy(name: str) -> None:
 @pytest.mark.parametrize("name", REJECTED)
 def test_rejected_quotes(name: str) -> None:
     """A quote that was recorded as rejected is rejected for the recorded reason."""
-    quote = sample(name)
+    quote = read_sample(name)
     if name == "tdx-v4-nomatchingtcb.quote":
         # This one carries a note of its makers behind its end, which we refuse before all else.
         with pytest.raises(EvidenceError, match="something follows it"):
-            judge(name)
+            appraise_sample(name)
         quote = quote[: quote.index(b"\nextra bytes")]
     with pytest.raises(EvidenceError) as caught:
-        judge(name, quote=quote)
+        appraise_sample(name, quote=quote)
     recorded: str = QUOTES[name]["expect"]["error"]
     assert str(caught.value) == "quote: " + recorded.removeprefix("Verification failed: ")
 
@@ -102,38 +103,38 @@ def test_rejected_quotes(name: str) -> None:
 def test_window(name: str) -> None:
     """A genuine quote is refused one second outside of its collateral's validity."""
     window = INDEX["collateral"][QUOTES[name]["collateral"]]
-    first_s, last_s = seconds(window["valid_from"]), seconds(window["valid_to"])
+    first_s, last_s = parse_seconds(window["valid_from"]), parse_seconds(window["valid_to"])
     for inside_s in (first_s, last_s - 1):
-        judge(name, at_s=inside_s)
+        appraise_sample(name, at_s=inside_s)
     for outside_s in (first_s - 1, last_s + 1):
         with pytest.raises(EvidenceError):
-            judge(name, at_s=outside_s)
+            appraise_sample(name, at_s=outside_s)
 
 
 def test_padding() -> None:
     """Zeros behind a quote, as some clouds pad it, change neither verdict nor identity."""
     name = "tdx-v4-uptodate.quote"
-    quote = sample(name).rstrip(b"\0")
-    assert judge(name, quote=quote.ljust(8000, b"\0")) == judge(name)
+    quote = read_sample(name).rstrip(b"\0")
+    assert appraise_sample(name, quote=quote.ljust(8000, b"\0")) == appraise_sample(name)
 
 
 @pytest.mark.parametrize("name", GENUINE)
 def test_flipped_bits(name: str) -> None:
     """No flipped bit in the signed part of a genuine quote is accepted."""
-    quote = sample(name)
+    quote = read_sample(name)
     for at in range(0, 48 + 384, 23):
         changed = bytearray(quote)
         changed[at] ^= 1
         with pytest.raises(EvidenceError):
-            judge(name, quote=bytes(changed))
+            appraise_sample(name, quote=bytes(changed))
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_snp_reports(name: str) -> None:
     """A report of real hardware verifies under AMD's root and gives what is recorded of it."""
     entry = REPORTS[name]
-    at_s = seconds(entry["leaf_valid"][0]) + 1
-    genuine = verify_amd_report(sample(name), endorsements(name).to_bytes(), None, at_s)
+    at_s = parse_seconds(entry["leaf_valid"][0]) + 1
+    genuine = verify_amd_report(read_sample(name), endorsements(name).to_bytes(), None, at_s)
     report, platform = genuine.report, genuine.platform
     assert isinstance(report, SnpReport)
     assert isinstance(platform, AmdPlatform)
@@ -149,7 +150,7 @@ def test_snp_reports(name: str) -> None:
     reported = bytes.fromhex(entry["reported_tcb"])
     assert report.reported_tcb["microcode"] == reported[0 if reported[7] < reported[0] else 7]
     assert not platform.revocations_checked
-    assert platform.collateral_expires_s == seconds(entry["leaf_valid"][1])
+    assert platform.collateral_expires_s == parse_seconds(entry["leaf_valid"][1])
 
 
 @pytest.mark.parametrize(
@@ -162,8 +163,8 @@ def test_snp_reports(name: str) -> None:
 )
 def test_snp_policy(name: str, codes: list[str]) -> None:
     """The debug guest and the guest at another privilege level are refused, and only they."""
-    at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
-    report = verify_amd_report(sample(name), endorsements(name).to_bytes(), None, at_s).report
+    at_s = parse_seconds(REPORTS[name]["leaf_valid"][0]) + 1
+    report = verify_amd_report(read_sample(name), endorsements(name).to_bytes(), None, at_s).report
     assert isinstance(report, SnpReport)
     wanted = SnpRequirements(min_tcb={"snp": 5})
     found = check_snp(report, wanted, {PlatformFlag.SMT_ENABLED})
@@ -173,26 +174,26 @@ def test_snp_policy(name: str, codes: list[str]) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_snp_dates(name: str) -> None:
     """A report is refused one second outside of its certificate's validity."""
-    first_s, last_s = map(seconds, REPORTS[name]["leaf_valid"])
+    first_s, last_s = map(parse_seconds, REPORTS[name]["leaf_valid"])
     for outside_s in (first_s - 1, last_s + 1):
         with pytest.raises(EvidenceError, match="certificate"):
-            verify_amd_report(sample(name), endorsements(name).to_bytes(), None, outside_s)
+            verify_amd_report(read_sample(name), endorsements(name).to_bytes(), None, outside_s)
 
 
 def test_snp_chains_of_others() -> None:
     """A report is refused under the certificate of another chip, and of another kind of key."""
-    at_s = seconds("2025-01-01T00:00:00+00:00")
+    at_s = parse_seconds("2025-01-01T00:00:00+00:00")
     for name in REPORTS:
         for other in REPORTS.keys() - {name}:
             with pytest.raises(EvidenceError):
-                verify_amd_report(sample(name), endorsements(other).to_bytes(), None, at_s)
+                verify_amd_report(read_sample(name), endorsements(other).to_bytes(), None, at_s)
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_snp_flipped_bits(name: str) -> None:
     """No flipped bit in the signed part, nor in the signature, is accepted."""
-    report, collateral = sample(name), endorsements(name).to_bytes()
-    at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
+    report, collateral = read_sample(name), endorsements(name).to_bytes()
+    at_s = parse_seconds(REPORTS[name]["leaf_valid"][0]) + 1
     for at in range(0, 0x2A0 + 144, 13):
         changed = bytearray(report)
         changed[at] ^= 1

@@ -11,8 +11,8 @@ import pytest
 
 from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.policy import SimulationPolicy, appraise
-from sealflow.attest.requirements import Requirements
 from sealflow.errors import EvidenceError, PolicyError
+from sealflow.owner import Requirements
 from sealflow.wire.domain import TrustDomain
 
 FILE = Path(__file__).parents[1] / "vectors" / "attestation.json"

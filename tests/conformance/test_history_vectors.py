@@ -14,8 +14,7 @@ from sealflow.attest.evidence import Role
 from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.log import EntryKind
 from sealflow.errors import EvidenceError
-from sealflow.owner.audit.log_audit import audit_log
-from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
+from sealflow.owner import ReceiptProof, audit_log, verify_receipt
 from sealflow.owner.trust.pin import PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
 

@@ -12,7 +12,7 @@ import pytest
 
 from sealflow.documents.grant import Grant, open_grant
 from sealflow.errors import BundleError, OpenError
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, parse_suite

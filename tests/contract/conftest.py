@@ -8,9 +8,9 @@ import pytest
 
 from sealflow.host.broker.embedded_server import wheel_server
 from sealflow.host.broker.redis_streams import RedisStreams
-from tests.support.cluster.engines import ENGINES, Engine
+from tests.support.cluster.engines import ENGINES, EngineCluster
 from tests.support.cluster.flink import installed_flink
-from tests.support.queue.server import Server, system_redis
+from tests.support.queue.server import QueueServer, system_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +23,15 @@ def binary(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def server(binary: str) -> Iterator[Server]:
+def server(binary: str) -> Iterator[QueueServer]:
     """A running server."""
-    running = Server(binary)
+    running = QueueServer(binary)
     yield running
     running.remove()
 
 
 @pytest.fixture
-def streams(server: Server) -> Iterator[RedisStreams]:
+def streams(server: QueueServer) -> Iterator[RedisStreams]:
     """The queue on it."""
     found = RedisStreams(server.url)
     yield found
@@ -39,25 +39,25 @@ def streams(server: Server) -> Iterator[RedisStreams]:
 
 
 @pytest.fixture(scope="module")
-def local() -> Iterator[Engine]:
+def local() -> Iterator[EngineCluster]:
     """A cluster with the local engine."""
-    running = Engine("local")
+    running = EngineCluster("local")
     yield running
     running.cluster.stop()
 
 
 @pytest.fixture(scope="module")
-def flink() -> Iterator[Engine]:
+def flink() -> Iterator[EngineCluster]:
     """A cluster with a JobManager and two TaskManagers, of one file: some tests end its job."""
     installed_flink()
-    running = Engine("flink")
+    running = EngineCluster("flink")
     yield running
     running.cluster.stop()
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request: pytest.FixtureRequest) -> EngineCluster:
     """Each of the two, whole."""
-    running: Engine = request.getfixturevalue(request.param)
+    running: EngineCluster = request.getfixturevalue(request.param)
     running.await_whole()
     return running

@@ -18,7 +18,7 @@ from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, client_tls
 from sealflow.local.supervisor import Supervisor
 from tests.support.chart.flink_pods import FlinkPods
 from tests.support.chart.rendering import NAMESPACE, Object, Release, render
-from tests.support.cluster.engines import Engine, await_ended, free_port
+from tests.support.cluster.engines import EngineCluster, await_ended, free_port
 from tests.support.cluster.flink import installed_flink
 from tests.support.kubernetes.node.controllers import BY_NAME
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(400)
 
 
-def named_engine(flink: Engine, folder: Path, name: str) -> Path:
+def named_engine(flink: EngineCluster, folder: Path, name: str) -> Path:
     """Give a file of the engine's settings under another name."""
     settings = (flink.cluster.home / "run" / "engine.toml").read_text()
     path = folder / "engine.toml"
@@ -37,7 +37,7 @@ def named_engine(flink: Engine, folder: Path, name: str) -> Path:
     return path
 
 
-def await_serving(flink: Engine, name: str) -> None:
+def await_serving(flink: EngineCluster, name: str) -> None:
     """Wait until the worker of a named engine is ready."""
 
     def ready(status: dict[str, Any]) -> bool:
@@ -53,7 +53,7 @@ def rendered(folder: Path, **values: Object) -> list[Object]:
     return render(Release(presets=("nonsgx", "ha"), values=values), folder)
 
 
-def test_alone(flink: Engine, tmp_path: Path) -> None:
+def test_alone(flink: EngineCluster, tmp_path: Path) -> None:
     """It ends with its job, as do all processes."""
     home, cluster, install = flink.cluster.home, Supervisor(), installed_flink()
     engine, job = named_engine(flink, tmp_path, "alone"), tmp_path / "job.toml"
@@ -79,7 +79,7 @@ def test_alone(flink: Engine, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def pods(flink: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkPods]:
+def pods(flink: EngineCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkPods]:
     """The chart's, of the preset for high availability, in place of the cluster's own job."""
     flink.flink("cancel")
     folder = tmp_path_factory.mktemp("ha")
@@ -101,7 +101,7 @@ def pods(flink: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fl
     flink.await_whole()
 
 
-def test_a_standby_takes_over(flink: Engine, pods: FlinkPods) -> None:
+def test_a_standby_takes_over(flink: EngineCluster, pods: FlinkPods) -> None:
     """The leader is killed under load: the other goes on with its job, and no request is lost."""
     first, jobs = pods.leader(), pods.jobs()
     assert len(jobs) == 1
@@ -111,7 +111,9 @@ def test_a_standby_takes_over(flink: Engine, pods: FlinkPods) -> None:
     flink.serve(100)
 
 
-def test_other_settings_are_another_job(flink: Engine, pods: FlinkPods, tmp_path: Path) -> None:
+def test_other_settings_are_another_job(
+    flink: EngineCluster, pods: FlinkPods, tmp_path: Path
+) -> None:
     """After an upgrade the new leader does not go on with the job of before."""
     before, jobs = pods.leader(), pods.jobs()
     pods.take_settings(rendered(tmp_path, taskmanager={"replicas": 2}))

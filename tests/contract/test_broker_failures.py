@@ -6,16 +6,16 @@ import pytest
 
 from sealflow.errors import QueueFullError, UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
-from tests.support.queue.server import Server
-from tests.support.queue.streams import INBOX, STREAM, inbox_of, raw_client, submit
+from tests.support.queue.server import QueueServer
+from tests.support.queue.streams import INBOX, STREAM, inbox_of, raw_client, submit_envelope
 
 
-def test_a_killed_server_keeps_what_it_held(server: Server, streams: RedisStreams) -> None:
+def test_a_killed_server_keeps_what_it_held(server: QueueServer, streams: RedisStreams) -> None:
     """Requests, what is in work and replies survive; meanwhile everything says unavailable."""
     streams.ensure_group(STREAM)
-    submit(server, b"one", b"two", b"three")
+    submit_envelope(server, b"one", b"two", b"three")
     held = streams.claim(STREAM, "a", 2, 0)
     streams.answer(STREAM, [(held[0], b"reply")])
     server.kill()
@@ -32,7 +32,7 @@ def test_a_killed_server_keeps_what_it_held(server: Server, streams: RedisStream
 
 def test_a_full_memory_is_a_full_queue(binary: str) -> None:
     """The server refuses rather than evicts, and that is said as what it is."""
-    server = Server(binary, max_memory_bytes=8 * 2**20)
+    server = QueueServer(binary, max_memory_bytes=8 * 2**20)
     try:
         transport = StreamTransport(BrokerAddress(url=server.url), "test")
         entries = [(f"{n:032x}", bytes(2**20)) for n in range(12)]
@@ -48,7 +48,7 @@ def test_a_full_memory_is_a_full_queue(binary: str) -> None:
         server.remove()
 
 
-def test_no_room_for_an_answer(server: Server, streams: RedisStreams) -> None:
+def test_no_room_for_an_answer(server: QueueServer, streams: RedisStreams) -> None:
     """A broker without memory for an answer still owes its request, and stores it later."""
     raw = raw_client(server)
     streams.ensure_group(STREAM)

@@ -21,8 +21,8 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
 from sealflow.operator.components import ClusterNames
 from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, write_tree
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from tests.support.queue.server import system_redis
 

@@ -15,10 +15,10 @@ from tests.support.queue.streams import raw_client
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
-def test_the_embedded_server_is_private(server: Server) -> None:
+def test_the_embedded_server_is_private(server: QueueServer) -> None:
     """Folder and socket belong to this user alone, and no port is open."""
     assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((server.folder / SOCKET_NAME).stat().st_mode) == 0o700

@@ -15,9 +15,9 @@ import pytest
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.local.flink_cluster import client_tls
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
-from tests.support.cluster.engines import Engine, await_ended
+from tests.support.cluster.engines import EngineCluster, await_ended
 from tests.support.cluster.flink import installed_flink
 
 # JVMs start slowly on a machine that does much else.
@@ -29,7 +29,7 @@ def _kill(pids: list[int], number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
-def test_each_request_is_answered_once(engine: Engine) -> None:
+def test_each_request_is_answered_once(engine: EngineCluster) -> None:
     """Many requests come back right, and both workers had a share."""
     before = {worker["pid"]: worker["served"] for worker in engine.workers()}
     engine.serve(1000)
@@ -38,7 +38,7 @@ def test_each_request_is_answered_once(engine: Engine) -> None:
     )
 
 
-def test_workers_killed(engine: Engine) -> None:
+def test_workers_killed(engine: EngineCluster) -> None:
     """Requests in work go to new workers, and the restarts are counted."""
     before = engine.cluster.worker_pids()
     engine.serve(1500, lambda: _kill(before))
@@ -47,7 +47,7 @@ def test_workers_killed(engine: Engine) -> None:
     assert all(worker["restarts"] >= 1 for worker in engine.workers())
 
 
-def test_the_supervising_process_killed(engine: Engine) -> None:
+def test_the_supervising_process_killed(engine: EngineCluster) -> None:
     """Its worker ends with it, and what it owed is answered by its successor."""
     supervisor, *_ = engine.supervisors()
     orphans = [child.pid for child in psutil.Process(supervisor).children(recursive=True)]
@@ -57,7 +57,7 @@ def test_the_supervising_process_killed(engine: Engine) -> None:
     engine.await_whole()
 
 
-def test_refusals_are_counted(engine: Engine) -> None:
+def test_refusals_are_counted(engine: EngineCluster) -> None:
     """An envelope that is none is refused by a worker, which the status says."""
     before = sum(worker["refused"] for worker in engine.workers())
     transport = StreamTransport(BrokerAddress(url=engine.cluster.facts["broker_url"]), "sealflow")
@@ -68,7 +68,7 @@ def test_refusals_are_counted(engine: Engine) -> None:
     )
 
 
-def test_a_paused_worker_is_waited_for(engine: Engine) -> None:
+def test_a_paused_worker_is_waited_for(engine: EngineCluster) -> None:
     """A worker that stands still for a while keeps what it was given, and loses nothing."""
     (worker, *_) = engine.cluster.worker_pids()
     _kill([worker], signal.SIGSTOP)
@@ -80,7 +80,7 @@ def test_a_paused_worker_is_waited_for(engine: Engine) -> None:
     engine.serve(1000, resume)
 
 
-def test_metrics_of_subtasks(flink: Engine) -> None:
+def test_metrics_of_subtasks(flink: EngineCluster) -> None:
     """Flink's REST interface gives each subtask's figures; requests add up to what was sent."""
     flink.await_whole()
     rest, job = flink.rest(), flink.running_job()
@@ -104,7 +104,7 @@ def test_metrics_of_subtasks(flink: Engine) -> None:
     assert "RUNNING" in flink.flink("status")
 
 
-def test_rest_wants_a_certificate(flink: Engine) -> None:
+def test_rest_wants_a_certificate(flink: EngineCluster) -> None:
     """Without the cluster's certificate nobody gets an answer, not even the web UI's page."""
     url = flink.cluster.facts["flink"]["url"]
     tls = client_tls(Path(flink.cluster.facts["flink"]["tls"]))
@@ -129,7 +129,7 @@ def test_rest_wants_a_certificate(flink: Engine) -> None:
         FlinkRest(url.replace("https", "http"), None).overview()
 
 
-def test_stopping_answers_what_is_in_work(flink: Engine) -> None:
+def test_stopping_answers_what_is_in_work(flink: EngineCluster) -> None:
     """Stop with a savepoint in the middle: all processes of the job end; the next job goes on."""
     flink.await_whole()
     pids = [*flink.supervisors(), *flink.cluster.worker_pids()]
@@ -144,7 +144,7 @@ def test_stopping_answers_what_is_in_work(flink: Engine) -> None:
     flink.await_whole()
 
 
-def test_cancelling_with_workers_that_hang(flink: Engine, tmp_path: Path) -> None:
+def test_cancelling_with_workers_that_hang(flink: EngineCluster, tmp_path: Path) -> None:
     """No process is left, although the workers stand still; an engine that cannot serve says why.
 
     The next job answers what was in work.
@@ -162,7 +162,7 @@ def test_cancelling_with_workers_that_hang(flink: Engine, tmp_path: Path) -> Non
     flink.await_whole()
 
 
-def test_a_taskmanager_killed(flink: Engine) -> None:
+def test_a_taskmanager_killed(flink: EngineCluster) -> None:
     """Its subtask and worker end; a new TaskManager takes the subtask; all is answered."""
     pid = flink.cluster.pids("TaskManagerRunner")[0]
     children = [child.pid for child in psutil.Process(pid).children(recursive=True)]
@@ -172,7 +172,7 @@ def test_a_taskmanager_killed(flink: Engine) -> None:
     flink.await_whole()
 
 
-def test_the_jobmanager_killed(flink: Engine) -> None:
+def test_the_jobmanager_killed(flink: EngineCluster) -> None:
     """A new JobManager is given the job again; all is answered and nothing is left over."""
     (pid,) = flink.cluster.pids("StandaloneSessionClusterEntrypoint")
     before = [*flink.supervisors(), *flink.cluster.worker_pids()]
@@ -182,7 +182,7 @@ def test_the_jobmanager_killed(flink: Engine) -> None:
     assert flink.rest().job(flink.running_job())["state"] == "RUNNING"
 
 
-def test_an_engine_that_cannot_serve_says_why(flink: Engine, tmp_path: Path) -> None:
+def test_an_engine_that_cannot_serve_says_why(flink: EngineCluster, tmp_path: Path) -> None:
     """Workers that no policy accepts end the job's attempt, and Flink shows the reason."""
     flink.await_whole()
     assert flink.flink("cancel").endswith(" CANCELED")
@@ -224,7 +224,7 @@ def test_flinks_environment_opens_nothing() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_no_orphans_when_the_start_is_killed(engine: Engine) -> None:
+def test_no_orphans_when_the_start_is_killed(engine: EngineCluster) -> None:
     """`kill -9` of `sealflow up` takes all processes along, JVMs too. Must be the last test."""
     pids = engine.cluster.all_pids()
     assert len(pids) >= 6

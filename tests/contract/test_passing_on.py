@@ -13,23 +13,23 @@ import valkey
 from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import MAX_HOPS, DeliveryTracker, published_models
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import Envelope, RefusalHeader, encode_refusal
-from tests.support.cluster.gateway import DIGEST, KEYS, call
+from tests.support.cluster.gateway import DIGEST, KEYS, seal_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 REFUSED = encode_refusal(RefusalCode.UNKNOWN_MODEL, None)
 PUBLISHED = frozenset({DIGEST})
 
 
 @pytest.fixture
-def owner(server: Server) -> Iterator[StreamTransport]:
+def owner(server: QueueServer) -> Iterator[StreamTransport]:
     """Who sends requests."""
     transport = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
     yield transport
@@ -37,13 +37,13 @@ def owner(server: Server) -> Iterator[StreamTransport]:
 
 
 @pytest.fixture
-def raw(server: Server) -> Iterator[Any]:
+def raw(server: QueueServer) -> Iterator[Any]:
     """The server, as anybody reaches it."""
     with valkey.Valkey.from_url(server.url) as client:
         yield client
 
 
-def consumer(server: Server, streams: RedisStreams, name: str) -> DeliveryTracker:
+def consumer(server: QueueServer, streams: RedisStreams, name: str) -> DeliveryTracker:
     """One consumer of the queue, who knows what is published."""
     streams.ensure_group(KEYS.requests)
     config = EngineConfig(
@@ -78,11 +78,11 @@ def code(reply: bytes) -> RefusalCode:
 
 
 def test_another_worker_has_it(
-    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any
 ) -> None:
     """It gets the request as it was sent, and the sender its answer, once."""
     without, having = (consumer(server, streams, name) for name in ("without", "having"))
-    asked = call()
+    asked = seal_call()
     owner.submit([("id", asked.envelope)], capacity=9)
     assert turn(without, REFUSED) == 1
     assert raw.xlen(KEYS.requests) == 1
@@ -96,11 +96,11 @@ def test_another_worker_has_it(
 
 
 def test_nobody_has_it(
-    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any
 ) -> None:
     """After so many passes the sender is told, and nothing is left."""
     steps = [consumer(server, streams, str(number)) for number in range(2)]
-    owner.submit([("id", call().envelope)], capacity=9)
+    owner.submit([("id", seal_call().envelope)], capacity=9)
     ((entry, fields),) = raw.xrange(KEYS.requests)
     # As after most of its passes, which take their time.
     raw.xadd(KEYS.requests, fields | {b"h": str(MAX_HOPS - 3)})
@@ -116,11 +116,11 @@ def test_nobody_has_it(
 
 @pytest.mark.parametrize("case", ["not published", "no envelope", "another refusal", "its worker"])
 def test_what_stays(
-    server: Server, streams: RedisStreams, owner: StreamTransport, case: str
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, case: str
 ) -> None:
     """Models that are nowhere, other refusals, and what a worker ended with are answered."""
     step = consumer(server, streams, "one")
-    owner.submit([("id", b"none" if case == "no envelope" else call().envelope)], capacity=9)
+    owner.submit([("id", b"none" if case == "no envelope" else seal_call().envelope)], capacity=9)
     reply = REFUSED
     match case:
         case "not published":
@@ -138,11 +138,11 @@ def test_what_stays(
     "hops", [str(MAX_HOPS).encode(), b"9999999999999999999", b"-1", b"x", b"", "²".encode()]
 )
 def test_senders_that_count_themselves(
-    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any, hops: bytes
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any, hops: bytes
 ) -> None:
     """Who writes a number of passes, or nonsense, only has fewer of them."""
     step = consumer(server, streams, "one")
-    owner.submit([("id", call().envelope)], capacity=9)
+    owner.submit([("id", seal_call().envelope)], capacity=9)
     ((entry, fields),) = raw.xrange(KEYS.requests)
     raw.xdel(KEYS.requests, entry)
     raw.xadd(KEYS.requests, {**fields, b"h": hops})
@@ -151,11 +151,11 @@ def test_senders_that_count_themselves(
 
 
 def test_a_full_broker(
-    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any
 ) -> None:
     """What there is no room for is passed on when there is; until then it is owed."""
     step = consumer(server, streams, "one")
-    owner.submit([("id", call().envelope)], capacity=9)
+    owner.submit([("id", seal_call().envelope)], capacity=9)
     items = step.next_batch(1)
     raw.config_set("maxmemory", 1)
     step.accept_replies([(slot, REFUSED) for slot, _ in items])
@@ -167,12 +167,12 @@ def test_a_full_broker(
 
 
 def test_a_flood_for_others(
-    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any
 ) -> None:
     """A consumer keeps no more of it than a worker may hold, owes all that it keeps, loses none."""
     step = consumer(server, streams, "one")
     ids = [str(number) for number in range(80)]
-    owner.submit([(each, call().envelope) for each in ids], capacity=99)
+    owner.submit([(each, seal_call().envelope) for each in ids], capacity=99)
     for _ in range(20):
         assert step.in_work <= 32
         if step.wait_for_room(0.01):
@@ -187,11 +187,11 @@ def test_a_flood_for_others(
 
 
 def test_a_worker_that_ends_meanwhile(
-    server: Server, streams: RedisStreams, owner: StreamTransport, raw: Any
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any
 ) -> None:
     """What waits to be passed on was answered by that worker, so it is no suspect."""
     step = consumer(server, streams, "one")
-    owner.submit([("id", call().envelope)], capacity=9)
+    owner.submit([("id", seal_call().envelope)], capacity=9)
     items = step.next_batch(1)
     raw.config_set("maxmemory", 1)
     step.accept_replies([(slot, REFUSED) for slot, _ in items])

@@ -21,8 +21,8 @@ from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Envelope, encode_refusal
-from tests.support.cluster.published_service import LOG, Published
-from tests.support.trusted.worker import INSTANCE, negation, worker_identity
+from tests.support.cluster.published_service import LOG, PublishedService
+from tests.support.trusted.worker import INSTANCE, negation_model, worker_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from sealflow.documents.receipt import SignedReceipt
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.owner import InferResult
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 KEYS = Keyspace(deployment="test")
-MODEL = negation("m")
+MODEL = negation_model("m")
 
 
 class Service:
@@ -43,7 +43,7 @@ class Service:
         """Publish."""
         self._streams = streams
         now_ms = time.time_ns() // 1_000_000
-        self.published = Published.create(now_ms)
+        self.published = PublishedService.create(now_ms)
         plain = self.published.with_model()
         model = replace(plain.models[0], digest=MODEL.digest)
         directory = replace(plain, models=(model,))
@@ -90,7 +90,7 @@ def service(streams: RedisStreams) -> Service:
 
 
 @pytest.fixture
-def queue(server: Server, service: Service) -> Iterator[QueueClient]:
+def queue(server: QueueServer, service: Service) -> Iterator[QueueClient]:
     """A client of it."""
     with QueueClient(server.url, policy=service.published.policy) as client:
         yield client

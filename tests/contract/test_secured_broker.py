@@ -21,11 +21,11 @@ from sealflow.host.broker.embedded_server import wait_ready
 from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
 from sealflow.streams.connection import require_access
 from sealflow.streams.keys import Keyspace
-from tests.support.network.certificate_authority import Authority, Pair
+from tests.support.network.certificate_authority import CertificateAuthority, CertificatePair
 from tests.support.queue.server import system_redis
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Secured:
 
     address: BrokerAddress
     folder: Path
-    stranger: Pair
+    stranger: CertificatePair
     other_root: Path
 
 
@@ -78,7 +78,7 @@ class Secured:
 def secured() -> Iterator[Secured]:
     """A server that listens with TLS only and asks for a password and a certificate."""
     folder = Path(tempfile.mkdtemp(prefix="sf-"))
-    authority, other = Authority(folder / "ca"), Authority(folder / "other")
+    authority, other = CertificateAuthority(folder / "ca"), CertificateAuthority(folder / "other")
     server, client = authority.issue("server", host="localhost"), authority.issue("engine")
     password, port = folder / "password", free_port()
     password.write_text("first\n")

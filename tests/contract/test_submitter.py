@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sealflow.host.broker.redis_streams import RedisStreams
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 STREAM = Keyspace(deployment="test").requests
 
 
 @pytest.fixture
-async def submitter(server: Server) -> AsyncIterator[Submitter]:
+async def submitter(server: QueueServer) -> AsyncIterator[Submitter]:
     """A submitter with its inbox."""
     found = Submitter(server.url, "test", "gateway-1")
     await found.start()
@@ -80,7 +80,7 @@ async def test_one_correlation_twice(submitter: Submitter, streams: RedisStreams
 
 
 async def test_the_broker_away_and_back(
-    submitter: Submitter, server: Server, streams: RedisStreams
+    submitter: Submitter, server: QueueServer, streams: RedisStreams
 ) -> None:
     """New submits fail while it is away; who waits already gets the answer afterwards."""
     waiting = submitter.submit(STREAM, b"before", b"before", capacity=9)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.streams.address import BrokerAddress
+from sealflow.owner import BrokerAddress
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
-from tests.support.cluster.local_cluster import TINY, RunningCluster
+from tests.support.cluster.local_cluster import TINY, LocalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +36,9 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[RunningCluster]:
+def cluster() -> Iterator[LocalCluster]:
     """A cluster whose key broker enrolls workers."""
-    with RunningCluster(TINY, options=("--workers", "1")) as running:
+    with LocalCluster(TINY, options=("--workers", "1")) as running:
         yield running
 
 
@@ -48,7 +48,7 @@ class Untethered:
     The holder stands for the process that feeds it.
     """
 
-    def __init__(self, cluster: RunningCluster) -> None:
+    def __init__(self, cluster: LocalCluster) -> None:
         """Start worker and holder, and give the worker its settings."""
         self._broker = RedisStreams(BrokerAddress(url=cluster.facts["broker_url"]))
         reads, self._writes = os.pipe()
@@ -120,7 +120,7 @@ def _drain(worker: Untethered) -> None:
 
 
 @pytest.mark.parametrize("until", [FrameKind.CONTROL, FrameKind.READY, FrameKind.WANT])
-def test_it_ends_with_its_input(cluster: RunningCluster, until: FrameKind) -> None:
+def test_it_ends_with_its_input(cluster: LocalCluster, until: FrameKind) -> None:
     """While it enrolls, when it is ready, while it waits for a model: the end of the pipe ends it.
 
     Another process held the pipe and was killed; no signal came from the kernel.
@@ -134,7 +134,7 @@ def test_it_ends_with_its_input(cluster: RunningCluster, until: FrameKind) -> No
         assert worker.process.wait(30) == 0
 
 
-def test_it_ends_after_a_pause(cluster: RunningCluster) -> None:
+def test_it_ends_after_a_pause(cluster: LocalCluster) -> None:
     """One that stood still when its input ended ends as soon as it runs again."""
     with Untethered(cluster) as worker:
         worker.await_frame(FrameKind.READY)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.local_cluster import LITE0, TINY, RunningCluster
+from tests.support.cluster.local_cluster import LITE0, TINY, LocalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,13 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[RunningCluster]:
+def cluster() -> Iterator[LocalCluster]:
     """A cluster with the two example models."""
-    with RunningCluster(TINY, LITE0) as running:
+    with LocalCluster(TINY, LITE0) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def policy(cluster: RunningCluster) -> Path:
+def policy(cluster: LocalCluster) -> Path:
     """The policy of its clients."""
     return cluster.policy

@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 
 from sealflow.errors import InvalidInputError, MalformedError, OpenError, RefusalCode, RefusedError
+from sealflow.owner import ModelRef, load_policy
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.client.result import read_result
-from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader
-from sealflow.wire.ids import ModelRef
-from tests.support.cluster.local_cluster import PHOTOS, RunningCluster
+from tests.support.cluster.local_cluster import PHOTOS, LocalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +33,7 @@ PHOTO = (PHOTOS / "coffee.jpg").read_bytes()
 
 
 @pytest.fixture
-def session(cluster: RunningCluster) -> ServiceSession:
+def session(cluster: LocalCluster) -> ServiceSession:
     """A verified session, to seal requests by hand."""
     session = ServiceSession(load_policy(cluster.policy))
     session.accept(session.verify_directory(httpx.get(f"{cluster.url}/v1/directory").content))
@@ -42,7 +41,7 @@ def session(cluster: RunningCluster) -> ServiceSession:
 
 
 @pytest.fixture(autouse=True)
-def _still_serving(cluster: RunningCluster) -> Iterator[None]:
+def _still_serving(cluster: LocalCluster) -> Iterator[None]:
     """After each test, the same workers still answer."""
     before = cluster.worker_pids()
     yield
@@ -57,7 +56,7 @@ def _call(session: ServiceSession, *, timeout_s: float = 20.0) -> OutgoingCall:
     return session.seal_request(model, parts, timeout_s=timeout_s)
 
 
-def _post(cluster: RunningCluster, body: bytes, **headers: str) -> httpx.Response:
+def _post(cluster: LocalCluster, body: bytes, **headers: str) -> httpx.Response:
     sent = {"content-type": MEDIA_TYPE, **headers}
     return httpx.post(f"{cluster.url}/v1/envelopes", content=body, headers=sent, timeout=60)
 
@@ -68,7 +67,7 @@ def _refusal(response: httpx.Response) -> RefusalCode:
     return header.code
 
 
-def test_truncated_envelopes(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_truncated_envelopes(cluster: LocalCluster, session: ServiceSession) -> None:
     """Every cut is refused as malformed, at once."""
     envelope = _call(session).envelope
     for length in (0, 1, 15, 16, 100, len(envelope) // 2, len(envelope) - 1):
@@ -77,7 +76,7 @@ def test_truncated_envelopes(cluster: RunningCluster, session: ServiceSession) -
         assert _refusal(response) is RefusalCode.MALFORMED
 
 
-def test_flipped_bits(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_flipped_bits(cluster: LocalCluster, session: ServiceSession) -> None:
     """No flipped bit gives an answer that opens; each gets one code of the closed list."""
     source = random.Random(3)  # noqa: S311 - places to flip
     call = _call(session)
@@ -93,7 +92,7 @@ def test_flipped_bits(cluster: RunningCluster, session: ServiceSession) -> None:
             _refusal(response)
 
 
-def test_oversized_envelopes(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_oversized_envelopes(cluster: LocalCluster, session: ServiceSession) -> None:
     """A body over the limit is refused before it is read; so is one that lies about its length."""
     response = _post(cluster, bytes(17 * 2**20))
     assert response.status_code == 413
@@ -103,7 +102,7 @@ def test_oversized_envelopes(cluster: RunningCluster, session: ServiceSession) -
     assert _refusal(_post(cluster, bytes(lying))) is RefusalCode.TOO_LARGE
 
 
-def test_a_replayed_envelope(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_a_replayed_envelope(cluster: LocalCluster, session: ServiceSession) -> None:
     """However often an envelope comes, each worker opens it once at most."""
     envelope = _call(session).envelope
     answers = [_post(cluster, envelope) for _ in range(12)]
@@ -112,7 +111,7 @@ def test_a_replayed_envelope(cluster: RunningCluster, session: ServiceSession) -
     assert {_refusal(each) for each in answers if each.status_code != 200} == {RefusalCode.REPLAYED}
 
 
-def test_an_expired_envelope(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_an_expired_envelope(cluster: LocalCluster, session: ServiceSession) -> None:
     """A request whose deadline has passed is refused without being opened."""
     call = _call(session, timeout_s=0.05)
     time.sleep(0.1)
@@ -121,7 +120,7 @@ def test_an_expired_envelope(cluster: RunningCluster, session: ServiceSession) -
     assert _refusal(response) is RefusalCode.EXPIRED
 
 
-def test_an_unknown_model(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_an_unknown_model(cluster: LocalCluster, session: ServiceSession) -> None:
     """A model that is not served is refused, by name and by digest."""
     assert session.report is not None
     key = session.report.directory.keys[0]
@@ -141,7 +140,7 @@ def test_an_unknown_model(cluster: RunningCluster, session: ServiceSession) -> N
         assert _refusal(response) is RefusalCode.UNKNOWN_MODEL
 
 
-def test_an_unknown_key(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_an_unknown_key(cluster: LocalCluster, session: ServiceSession) -> None:
     """A request sealed to somebody else's key is refused."""
     stranger = OpeningKey.generate(Suite.SIMULATED_XWING)
     tiny = session.model("tiny")
@@ -156,7 +155,7 @@ def test_an_unknown_key(cluster: RunningCluster, session: ServiceSession) -> Non
     assert _refusal(response) is RefusalCode.UNKNOWN_KEY
 
 
-def test_nonsense_inside_the_seal(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_nonsense_inside_the_seal(cluster: LocalCluster, session: ServiceSession) -> None:
     """What opens but is no infer request is answered with a sealed error."""
     tiny = session.model("tiny")
     for parts in ([b""], [b"\1\0\0\0\2{}"], [b"\2\0\0\0\2{}"], [b"\1\0\0\0\1{"], [bytes(1000)]):
@@ -197,13 +196,13 @@ def _bomb() -> bytes:
     ],
     ids=["empty", "text", "truncated", "bomb", "gif"],
 )
-def test_bad_images(cluster: RunningCluster, image: bytes, says: str) -> None:
+def test_bad_images(cluster: LocalCluster, image: bytes, says: str) -> None:
     """The sealed answer names the image and what is wrong with it."""
     with cluster.client() as client, pytest.raises(InvalidInputError, match=says):
         client.infer(MODEL, image=image)
 
 
-def test_one_bad_image_among_good_ones(cluster: RunningCluster) -> None:
+def test_one_bad_image_among_good_ones(cluster: LocalCluster) -> None:
     """Others in flight at the same time are answered right."""
     images = [PHOTO, b"bad", PHOTO, PHOTO[:500], PHOTO]
     with cluster.client() as client:
@@ -217,7 +216,7 @@ def test_one_bad_image_among_good_ones(cluster: RunningCluster) -> None:
     ]
 
 
-def test_unusual_photos(cluster: RunningCluster) -> None:
+def test_unusual_photos(cluster: LocalCluster) -> None:
     """Grey, transparent, tiny, long and large images are answered like any other."""
     source = np.random.default_rng(5)
     shapes = [(1, 1, 3), (40, 900, 3), (300, 200), (64, 64, 4), (3000, 2000, 3)]
@@ -242,7 +241,7 @@ def test_unusual_photos(cluster: RunningCluster) -> None:
     ids=["dtype", "size", "rank", "empty", "name", "rows"],
 )
 def test_bad_tensors(
-    cluster: RunningCluster, tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]],
+    cluster: LocalCluster, tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]],
     says: str,
 ) -> None:  # fmt: skip
     """Datatype, shape, name and size are said: what was expected and what came."""
@@ -250,7 +249,7 @@ def test_bad_tensors(
         client.infer("tiny", tensors=tensors)
 
 
-def test_other_requests_of_the_gateway(cluster: RunningCluster) -> None:
+def test_other_requests_of_the_gateway(cluster: LocalCluster) -> None:
     """Wrong paths, methods, content types and control requests are told what to do."""
     url = cluster.url
     assert httpx.get(f"{url}/nothing").status_code == 404
@@ -267,7 +266,7 @@ def test_other_requests_of_the_gateway(cluster: RunningCluster) -> None:
     assert httpx.put(f"{url}/v1/packages/{'zz' * 32}", content=b"x").status_code == 400
 
 
-def test_the_reply_belongs_to_its_request(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_the_reply_belongs_to_its_request(cluster: LocalCluster, session: ServiceSession) -> None:
     """A genuine reply opens with its own call only, and only once."""
     first, second = _call(session), _call(session)
     reply = Envelope.from_bytes(_post(cluster, first.envelope).content, max_body_bytes=2**20)
@@ -280,7 +279,7 @@ def test_the_reply_belongs_to_its_request(cluster: RunningCluster, session: Serv
         second.open_reply(Envelope.from_bytes(first.envelope, max_body_bytes=2**20))
 
 
-def test_asynchronous_submit_and_fetch(cluster: RunningCluster, session: ServiceSession) -> None:
+def test_asynchronous_submit_and_fetch(cluster: LocalCluster, session: ServiceSession) -> None:
     """`Prefer: respond-async` gives a location that gives the reply, also twice; others are 404."""
     call = _call(session)
     accepted = _post(cluster, call.envelope, prefer="respond-async")

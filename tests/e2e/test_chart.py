@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support.chart.installed_release import Site
+from tests.support.chart.installed_release import InstalledRelease
 from tests.support.chart.release_checks import (
     BENCH,
     SERVED,
+    await_true,
+    can_reach,
     finish,
-    loaded,
+    loaded_models,
     publish,
-    reaches,
-    replace,
-    spoiled,
-    status,
-    until,
+    read_status,
+    replace_pod,
+    spoil_request,
 )
-from tests.support.chart.rendering import NAMESPACE, RELEASE, HelmError, merged
+from tests.support.chart.rendering import NAMESPACE, RELEASE, HelmError, merge_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,27 +43,27 @@ PORTS: Final = {"broker": 6379, "gateway": 8470}
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def site() -> Iterator[InstalledRelease]:
     """A release of the local engine, with a published model that all workers have loaded."""
     folder = Path(tempfile.mkdtemp(prefix="sf-"))
     folder.chmod(0o755)
-    found = Site(folder)
+    found = InstalledRelease(folder)
     try:
         found.prepare()
         found.helm("install", release=found.values(LOCAL))
         publish(found)
         try:
-            until(lambda: loaded(found) == 2)
+            await_true(lambda: loaded_models(found) == 2)
         except AssertionError:
             logs = [pod.logs() for pod in found.node.pods("taskmanager")]
-            pytest.fail("\n".join([json.dumps(status(found)), *logs]))
+            pytest.fail("\n".join([json.dumps(read_status(found)), *logs]))
         yield found
     finally:
         found.close()
         shutil.rmtree(folder)
 
 
-def test_the_benchmark_pod(site: Site) -> None:
+def test_the_benchmark_pod(site: InstalledRelease) -> None:
     """`helm test` runs the benchmark to its line, with every answer right."""
     try:
         said = site.helm("test", "--logs")
@@ -74,7 +74,7 @@ def test_the_benchmark_pod(site: Site) -> None:
     assert served[1] == "100"
 
 
-def test_network_policies_hold(site: Site) -> None:
+def test_network_policies_hold(site: InstalledRelease) -> None:
     """A neighbour reaches the gateway alone, a worker's pod the broker, a stranger nothing."""
     label = "app.kubernetes.io/component"
     own = {"app.kubernetes.io/name": "sealflow", "app.kubernetes.io/instance": RELEASE}
@@ -84,17 +84,17 @@ def test_network_policies_hold(site: Site) -> None:
         "benchmark": (site.guest({**own, label: "benchmark"}), {"gateway"}),
     }
     broker = site.node.pods("broker")[0].address
-    until(lambda: reaches(guests["worker"][0], broker, PORTS["broker"]))
+    await_true(lambda: can_reach(guests["worker"][0], broker, PORTS["broker"]))
     for guest, expected in guests.values():
         found = {
             component
             for component, port in PORTS.items()
-            if reaches(guest, site.node.pods(component)[0].address, port)
+            if can_reach(guest, site.node.pods(component)[0].address, port)
         }
         assert found == expected
 
 
-def test_pods_are_confined(site: Site) -> None:
+def test_pods_are_confined(site: InstalledRelease) -> None:
     """Inside, nobody is root, has a capability, may gain one, or can write to the root."""
     for component in ("broker", "keybroker", "gateway", "taskmanager"):
         for pod in site.node.pods(component):
@@ -111,7 +111,7 @@ def test_pods_are_confined(site: Site) -> None:
             assert b"password" not in variables
 
 
-def test_pods_killed_under_load(site: Site) -> None:
+def test_pods_killed_under_load(site: InstalledRelease) -> None:
     """A worker's pod, the key broker's and the broker's are killed: every answer still comes."""
     load = site.sealflow(site.owner, *BENCH, "-n300", "--rate=10")
     for component in ("taskmanager", "keybroker", "broker"):
@@ -120,18 +120,18 @@ def test_pods_killed_under_load(site: Site) -> None:
         time.sleep(1)
         assert load.poll() is None, "the load ended before the kill"
         site.kill(pod)
-        until(lambda pod=pod, before=before: pod.restarts > before and pod.ready)  # type: ignore[misc]
+        await_true(lambda pod=pod, before=before: pod.restarts > before and pod.ready)  # type: ignore[misc]
     said = finish(load)
     assert SERVED.search(said), said
-    until(lambda: loaded(site) == 2)
+    await_true(lambda: loaded_models(site) == 2)
 
 
-def test_an_upgrade_under_load(site: Site) -> None:
+def test_an_upgrade_under_load(site: InstalledRelease) -> None:
     """`helm upgrade` replaces every gateway and worker pod while requests come: none is lost."""
     before = {pod.address for name in ("gateway", "taskmanager") for pod in site.node.pods(name)}
     changed = {"gateway": {"settings": {"max_wait_s": 100}}, "engine": {"settings": {"window": 16}}}
     load = site.sealflow(site.owner, *BENCH, "-n400", "--rate=8")
-    site.helm("upgrade", release=site.values(merged(LOCAL, changed)))
+    site.helm("upgrade", release=site.values(merge_values(LOCAL, changed)))
     after = {pod.address for name in ("gateway", "taskmanager") for pod in site.node.pods(name)}
     assert not before & after
     assert len(after) == 4
@@ -175,7 +175,7 @@ COMPONENTS: Final = {"platform": "taskmanager", "engine": "taskmanager", "contro
 
 
 @pytest.fixture(scope="module")
-def other(site: Site) -> Path:
+def other(site: InstalledRelease) -> Path:
     """A folder with keys and a trial of another deployment."""
     folder = site.folder / "other"
     site.run("sealflow", "init", str(folder / "trial"))
@@ -186,7 +186,7 @@ def other(site: Site) -> Path:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_secret(site: Site, other: Path, name: str) -> None:
+def test_a_wrong_secret(site: InstalledRelease, other: Path, name: str) -> None:
     """A pod whose Secret is wrong says so in one line, and comes back when it is right again."""
     place, key, wrong, reason = WRONG[name]
     if wrong is not None and (other / wrong).is_file():
@@ -196,9 +196,9 @@ def test_a_wrong_secret(site: Site, other: Path, name: str) -> None:
     component = COMPONENTS.get(owner, owner)
     pod = site.node.pods(component)[0]
     before = len(pod.logs())
-    with spoiled(site, full, key, wrong):
+    with spoil_request(site, full, key, wrong):
         site.kill(pod)
-        until(lambda: re.search(reason, pod.logs()[before:]) is not None)
-        until(lambda: pod.restarts >= 2)
-    replace(site, pod)
-    until(lambda: loaded(site) == 2)
+        await_true(lambda: re.search(reason, pod.logs()[before:]) is not None)
+        await_true(lambda: pod.restarts >= 2)
+    replace_pod(site, pod)
+    await_true(lambda: loaded_models(site) == 2)

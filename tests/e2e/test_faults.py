@@ -16,12 +16,11 @@ import psutil
 import pytest
 
 from sealflow.errors import SealflowError
-from sealflow.owner import InferResult
+from sealflow.owner import InferResult, load_policy
 from sealflow.owner.client.request import request_parts
-from sealflow.owner.trust.policy_file import load_policy
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.envelope import MEDIA_TYPE
-from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, LocalCluster, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +32,7 @@ ESPRESSO = 967
 
 
 def _push_and_pull(
-    cluster: RunningCluster, count: int, meanwhile: Callable[[int], None]
+    cluster: LocalCluster, count: int, meanwhile: Callable[[int], None]
 ) -> dict[str, Any]:
     """Queue photos, take all outcomes; `meanwhile` is told how many came so far."""
     outcomes: dict[str, Any] = {}
@@ -76,12 +75,12 @@ def _ready(status: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module")
 def cluster() -> Any:
     """A cluster for these tests alone, as they break it."""
-    with RunningCluster(TINY, LITE0) as running:
+    with LocalCluster(TINY, LITE0) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _whole_again(cluster: RunningCluster) -> Any:
+def _whole_again(cluster: LocalCluster) -> Any:
     """Before and after each test all parts run and serve."""
     yield
     cluster.await_status(_ready)
@@ -98,26 +97,26 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def test_workers_killed_in_mid_batch(cluster: RunningCluster) -> None:
+def test_workers_killed_in_mid_batch(cluster: LocalCluster) -> None:
     """Every request is answered right, once, although all workers die in the middle."""
     kill = _Once(20, lambda: _kill(cluster.worker_pids()))
     assert _all_right(_push_and_pull(cluster, 150, kill))
 
 
-def test_a_worker_killed_again_and_again(cluster: RunningCluster) -> None:
+def test_a_worker_killed_again_and_again(cluster: LocalCluster) -> None:
     """Requests that only happened to be there when a worker died are not set aside."""
     for after in (5, 5):
         kill = _Once(after, lambda: _kill(cluster.worker_pids()[:1]))
         assert _all_right(_push_and_pull(cluster, 60, kill))
 
 
-def test_the_broker_gone_and_back(cluster: RunningCluster) -> None:
+def test_the_broker_gone_and_back(cluster: LocalCluster) -> None:
     """A killed broker comes back with what it held; the clients only wait."""
     kill = _Once(20, lambda: _kill(cluster.pids("valkey-server") or cluster.pids("redis-server")))
     assert _all_right(_push_and_pull(cluster, 150, kill))
 
 
-def test_the_broker_gone_while_clients_use_the_gateway(cluster: RunningCluster) -> None:
+def test_the_broker_gone_while_clients_use_the_gateway(cluster: LocalCluster) -> None:
     """Requests through the gateway are retried until the broker is there again."""
     with cluster.client() as client, ThreadPoolExecutor(8) as pool:
         first = [pool.submit(client.infer, MODEL, image=PHOTO, timeout_s=60) for _ in range(8)]
@@ -127,7 +126,7 @@ def test_the_broker_gone_while_clients_use_the_gateway(cluster: RunningCluster) 
     assert all(result.top[0].index == ESPRESSO for result in results)
 
 
-def test_the_gateway_killed(cluster: RunningCluster) -> None:
+def test_the_gateway_killed(cluster: LocalCluster) -> None:
     """It is started again, and clients come through."""
     _kill(cluster.pids("sealflow.host.gateway"))
     with cluster.client() as client:
@@ -141,7 +140,7 @@ def test_the_gateway_killed(cluster: RunningCluster) -> None:
                 time.sleep(0.2)
 
 
-def test_the_key_broker_killed(cluster: RunningCluster) -> None:
+def test_the_key_broker_killed(cluster: LocalCluster) -> None:
     """A new key broker gets the models again; workers enroll anew; requests go on."""
     before = cluster.pids("sealflow.trusted.keybroker")
     _kill(before)
@@ -158,7 +157,7 @@ def test_the_key_broker_killed(cluster: RunningCluster) -> None:
     assert result.top[0].index == ESPRESSO
 
 
-def test_the_engine_killed(cluster: RunningCluster) -> None:
+def test_the_engine_killed(cluster: LocalCluster) -> None:
     """No worker outlives it; its successor takes over what it owed."""
     workers = cluster.worker_pids()
     kill = _Once(20, lambda: _kill(cluster.pids("sealflow.host.engine")))
@@ -175,7 +174,7 @@ def _alive(pid: int) -> bool:
 
 def test_a_full_queue(tmp_path: Path) -> None:
     """What does not fit gets 429 with Retry-After; what fits is answered when workers go on."""
-    with RunningCluster(TINY, options=("--queue-capacity", "4", "--workers", "1")) as small:
+    with LocalCluster(TINY, options=("--queue-capacity", "4", "--workers", "1")) as small:
         session = ServiceSession(load_policy(small.policy))
         session.accept(session.verify_directory(httpx.get(f"{small.url}/v1/directory").content))
         model = session.model("tiny")
@@ -205,7 +204,7 @@ def test_a_full_queue(tmp_path: Path) -> None:
 
 def test_ending_answers_what_is_in_work() -> None:
     """SIGTERM answers requests in flight and in the queue, then all processes end, with code 0."""
-    cluster = RunningCluster(LITE0)
+    cluster = LocalCluster(LITE0)
     pids = cluster.all_pids()
     workers = cluster.worker_pids()
     with cluster.client() as client, ThreadPoolExecutor(6) as pool:
@@ -227,7 +226,7 @@ def test_ending_answers_what_is_in_work() -> None:
 
 def test_no_orphans_when_the_start_is_killed() -> None:
     """`kill -9` of `sealflow up` takes every process along."""
-    cluster = RunningCluster(TINY)
+    cluster = LocalCluster(TINY)
     pids = cluster.all_pids()
     assert len(pids) >= 6
     cluster.kill()
@@ -265,7 +264,7 @@ def test_what_cannot_start_says_why(tmp_path: Path) -> None:
     assert "broker URL" in says
 
 
-def test_an_engine_that_cannot_serve_ends(cluster: RunningCluster, tmp_path: Path) -> None:
+def test_an_engine_that_cannot_serve_ends(cluster: LocalCluster, tmp_path: Path) -> None:
     """Workers that no policy accepts do not stay up unready: the engine ends with the reason."""
     deployment = json.loads((cluster.home / "deployment.json").read_text())
     deployment["worker"]["measurements"] = ["00" * 32]

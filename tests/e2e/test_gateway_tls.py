@@ -9,8 +9,8 @@ import pytest
 
 from sealflow.errors import UnavailableError
 from sealflow.owner import AsyncClient, Client
-from tests.support.cluster.local_cluster import TINY, RunningCluster
-from tests.support.network.certificate_authority import Authority
+from tests.support.cluster.local_cluster import TINY, LocalCluster
+from tests.support.network.certificate_authority import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,22 +20,22 @@ X = {"x": [[1.0, 2.0, 3.0, 4.0]]}
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
     """Who signs the gateway's certificate."""
-    return Authority(tmp_path_factory.mktemp("ca"))
+    return CertificateAuthority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="module")
-def secured(authority: Authority) -> Iterator[RunningCluster]:
+def secured(authority: CertificateAuthority) -> Iterator[LocalCluster]:
     """A cluster whose gateway speaks TLS alone."""
     pair = authority.issue("gateway", host="localhost")
     files = ("--tls-certificate", str(pair.certificate), "--tls-key", str(pair.key))
     root = ("--host", "localhost", "--tls-ca", str(authority.root))
-    with RunningCluster(TINY, options=(*files, *root)) as running:
+    with LocalCluster(TINY, options=(*files, *root)) as running:
         yield running
 
 
-async def test_both_clients(secured: RunningCluster, authority: Authority) -> None:
+async def test_both_clients(secured: LocalCluster, authority: CertificateAuthority) -> None:
     """With the root, threads and event loops are served."""
     assert secured.url.startswith("https://localhost:")
     with Client(secured.url, policy=secured.policy, ca=authority.root) as client:
@@ -44,9 +44,9 @@ async def test_both_clients(secured: RunningCluster, authority: Authority) -> No
         assert (await other.infer("tiny", tensors=X)).simulated
 
 
-def test_another_root(secured: RunningCluster, tmp_path: Path) -> None:
+def test_another_root(secured: LocalCluster, tmp_path: Path) -> None:
     """A certificate of another root is not taken, nor is the system's word for this one."""
-    for ca in (Authority(tmp_path / "other").root, None):
+    for ca in (CertificateAuthority(tmp_path / "other").root, None):
         with (
             Client(secured.url, policy=secured.policy, ca=ca) as client,
             pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"),
@@ -54,7 +54,7 @@ def test_another_root(secured: RunningCluster, tmp_path: Path) -> None:
             client.verify()
 
 
-def test_another_name(secured: RunningCluster, authority: Authority) -> None:
+def test_another_name(secured: LocalCluster, authority: CertificateAuthority) -> None:
     """The certificate is good for its name alone."""
     url = secured.url.replace("localhost", "127.0.0.1")
     with (
@@ -64,7 +64,7 @@ def test_another_name(secured: RunningCluster, authority: Authority) -> None:
         client.verify()
 
 
-def test_plain_http(secured: RunningCluster) -> None:
+def test_plain_http(secured: LocalCluster) -> None:
     """Who does not speak TLS gets no answer."""
     with pytest.raises(httpx.HTTPError):
         httpx.get(secured.url.replace("https", "http") + "/v1/directory", timeout=10)

@@ -15,16 +15,13 @@ import pytest
 from sealflow.cli.owner.audit import read_records
 from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
-from sealflow.owner import InputQueue, OutputQueue
-from sealflow.owner.audit.log_audit import audit_log
-from sealflow.owner.trust.policy_file import load_policy
-from tests.support.cluster.local_cluster import TINY, RunningCluster, sealflow
+from sealflow.owner import InputQueue, OutputQueue, audit_log, load_policy
+from tests.support.cluster.local_cluster import TINY, LocalCluster, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sealflow.owner import Client
-    from sealflow.owner.audit.log_audit import AuditedLog
+    from sealflow.owner import AuditedLog, Client
 
 X = {"x": [[1.0, 2.0, 3.0, 4.0]]}
 SHORT = {
@@ -41,7 +38,7 @@ def _times(times: dict[str, int]) -> tuple[str, ...]:
     return tuple(word for name, s in times.items() for word in ("--time", f"{name}={s}"))
 
 
-def _log(cluster: RunningCluster) -> AuditedLog:
+def _log(cluster: LocalCluster) -> AuditedLog:
     with cluster.client() as client:
         return audit_log(client.log(), load_policy(cluster.policy))
 
@@ -56,7 +53,7 @@ def _run(*arguments: str) -> str:
 
 def test_keys_rotate_under_load_and_no_request_is_lost() -> None:
     """Many short epochs pass under continuous load; every request is answered at the first try."""
-    with RunningCluster(TINY, options=_times(SHORT)) as cluster, cluster.client() as client:
+    with LocalCluster(TINY, options=_times(SHORT)) as cluster, cluster.client() as client:
         first = {key.kid for key in client.verify().directory.keys}
         answered = 0
 
@@ -95,7 +92,7 @@ def _leader(status: dict[str, Any]) -> dict[str, Any]:
 
 def test_another_key_broker_takes_over() -> None:
     """The leading instance dies with its host; models, keys and history go on in the other."""
-    with RunningCluster(options=("--keybrokers", "2")) as cluster, cluster.client() as client:
+    with LocalCluster(options=("--keybrokers", "2")) as cluster, cluster.client() as client:
         _publish_tiny(cluster)
         leader = _leader(cluster.await_status(_two))
         before = client.verify()
@@ -139,7 +136,7 @@ def _infer(client: Client) -> bool:
     return bool(client.infer("tiny", tensors=X, timeout_s=60).tensors)
 
 
-def _publish_tiny(cluster: RunningCluster) -> None:
+def _publish_tiny(cluster: LocalCluster) -> None:
     _run("model", "publish", str(TINY), "--home", str(cluster.home))
 
 
@@ -150,7 +147,7 @@ def test_receipts_prove_years_later(tmp_path: Path) -> None:
     """
     photo = TINY.parent / "photos" / "coffee.jpg"
     receipts, log_file, policy = tmp_path / "r.jsonl", tmp_path / "log.jsonl", tmp_path / "p.toml"
-    with RunningCluster(TINY.parent / "efficientnet-lite0") as cluster:
+    with LocalCluster(TINY.parent / "efficientnet-lite0") as cluster:
         home = ("--home", str(cluster.home))
         said = _run("infer", str(photo), "--receipt", str(receipts), *home, "--json")
         assert json.loads(said)["top"][0]["index"] == 967
@@ -190,7 +187,7 @@ def test_receipts_prove_years_later(tmp_path: Path) -> None:
 
 def test_a_restarted_cluster_goes_on_and_revocations_stay() -> None:
     """Keys, history and revocations outlive all processes; owners need not publish again."""
-    with RunningCluster(TINY) as cluster, cluster.client() as client:
+    with LocalCluster(TINY) as cluster, cluster.client() as client:
         home = ("--home", str(cluster.home))
         before = client.verify().directory
         worker = next(_log(cluster).entries_of_kind(EntryKind.GRANT)).body["instance"]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.support.chart.guide_commands import commands
-from tests.support.chart.installed_release import Site
+from tests.support.chart.installed_release import InstalledRelease
 from tests.support.chart.release_checks import (
     BENCH,
     SERVED,
+    await_true,
+    can_reach,
     finish,
-    loaded,
-    reaches,
-    replace,
-    spoiled,
-    until,
+    loaded_models,
+    replace_pod,
+    spoil_request,
 )
 from tests.support.chart.rendering import NAMESPACE, RELEASE, HelmError
 from tests.support.kubernetes.node.controllers import BY_NAME
@@ -39,7 +39,7 @@ UPGRADE: Final = f"helm upgrade {RELEASE}"
 class Walk:
     """Follows the guide in the owner's folder; what runs on is stopped in the end."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: InstalledRelease) -> None:
         """Stand at its beginning."""
         self.site = site
         self.said: dict[str, str] = {}
@@ -78,7 +78,7 @@ def walk() -> Iterator[Walk]:
     """The guide as far as its section on upgrades."""
     folder = Path(tempfile.mkdtemp(prefix="sf-"))
     folder.chmod(0o755)
-    found = Walk(Site(folder))
+    found = Walk(InstalledRelease(folder))
     try:
         for command in commands():
             if command.startswith(UPGRADE):
@@ -96,7 +96,7 @@ def walk() -> Iterator[Walk]:
 
 
 @pytest.fixture
-def site(walk: Walk) -> Site:
+def site(walk: Walk) -> InstalledRelease:
     """The release that the walk has made."""
     return walk.site
 
@@ -109,42 +109,42 @@ def test_the_walk(walk: Walk) -> None:
     assert served[1] == "1000"
     assert "gateway" in walk.told("sealflow status")
     assert "RUNNING" in walk.told("sealflow flink status")
-    assert loaded(walk.site) == 1
+    assert loaded_models(walk.site) == 1
 
 
-def page(site: Site, *options: str) -> str:
+def page(site: InstalledRelease, *options: str) -> str:
     """Fetch the web UI's first page on the owner's machine; empty when it is refused."""
     words = ("curl", "--silent", "--cacert", "keys/keys/submit/ca.crt", *options)
     return finish(site.start(site.owner, *words, f"https://localhost:{WEB_UI}/"))
 
 
-def test_the_web_ui(site: Site, walk: Walk) -> None:
+def test_the_web_ui(site: InstalledRelease, walk: Walk) -> None:
     """It answers on 8081 through its Service, to who has the certificate, and to no neighbour."""
     assert f"-> {WEB_UI}" in walk.said[f"kubectl port-forward service/{RELEASE}-jobmanager 8081"]
     own = ("--cert", "keys/keys/submit/tls.crt", "--key", "keys/keys/submit/tls.key")
     assert "Apache Flink Web Dashboard" in page(site, *own)
     assert page(site) == ""
     service = site.node.hosts()[f"{RELEASE}-jobmanager"]
-    assert not reaches(site.owner, service, WEB_UI)
+    assert not can_reach(site.owner, service, WEB_UI)
     names = ("name", "instance", "component")
     labels = zip(names, ("sealflow", RELEASE, "taskmanager"), strict=True)
     worker = site.guest({f"app.kubernetes.io/{name}": value for name, value in labels})
-    until(lambda: reaches(worker, service, WEB_UI))
+    await_true(lambda: can_reach(worker, service, WEB_UI))
 
 
-def test_a_taskmanager_killed_under_load(site: Site) -> None:
+def test_a_taskmanager_killed_under_load(site: InstalledRelease) -> None:
     """Its pod comes back, its subtask goes on, and every answer comes."""
     load = site.sealflow(site.owner, *BENCH, "-n200", "--rate=8")
     (pod,) = site.node.pods("taskmanager")
     time.sleep(3)
     assert load.poll() is None, "the load ended before the kill"
     site.kill(pod)
-    until(lambda: pod.restarts == 1 and pod.ready)
+    await_true(lambda: pod.restarts == 1 and pod.ready)
     said = finish(load)
     assert SERVED.search(said), said
 
 
-def test_an_upgrade_under_load(site: Site) -> None:
+def test_an_upgrade_under_load(site: InstalledRelease) -> None:
     """A second TaskManager, and with it a new job in a new JobManager: no request is lost."""
     (before,) = site.node.pods("jobmanager")
     load = site.sealflow(site.owner, *BENCH, "-n400", "--rate=8")
@@ -155,7 +155,7 @@ def test_an_upgrade_under_load(site: Site) -> None:
     assert len(site.node.pods("taskmanager")) == 2
     said = finish(load)
     assert SERVED.search(said), said
-    until(lambda: loaded(site) == 2)
+    await_true(lambda: loaded_models(site) == 2)
 
 
 @pytest.mark.parametrize(
@@ -165,16 +165,16 @@ def test_an_upgrade_under_load(site: Site) -> None:
         ("taskmanager-password", "keystore", "keystore.p12 does not open with the password in "),
     ],
 )
-def test_a_wrong_secret(site: Site, secret: str, key: str, reason: str) -> None:
+def test_a_wrong_secret(site: InstalledRelease, secret: str, key: str, reason: str) -> None:
     """A TaskManager whose Secret is wrong says why, and comes back when it is right again."""
     pods = site.node.pods("taskmanager")
     pod = pods[0]
     before = len(pod.logs())
-    with spoiled(site, f"{RELEASE}-{secret}", key, "wrong"):
+    with spoil_request(site, f"{RELEASE}-{secret}", key, "wrong"):
         site.kill(pod)
-        until(lambda: reason in pod.logs()[before:])
-    replace(site, pod)
-    until(lambda: loaded(site) == len(pods))
+        await_true(lambda: reason in pod.logs()[before:])
+    replace_pod(site, pod)
+    await_true(lambda: loaded_models(site) == len(pods))
 
 
 def test_the_rest_of_the_walk(walk: Walk) -> None:
@@ -183,7 +183,7 @@ def test_the_rest_of_the_walk(walk: Walk) -> None:
     for command in commands()[names.index(True) :]:
         walk.go(command)
     benchmark = f"{RELEASE}-benchmark"
-    until(lambda: [pod.name for pod in walk.site.node.all()] == [benchmark])
+    await_true(lambda: [pod.name for pod in walk.site.node.all()] == [benchmark])
     store = walk.site.store
     assert store.all(BY_NAME["Deployment"], NAMESPACE) == []
     assert store.all(BY_NAME["Secret"], NAMESPACE) != []

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from sealflow.errors import ModelError, RefusalCode, RefusedError
-from tests.support.cluster.local_cluster import RunningCluster
+from tests.support.cluster.local_cluster import LocalCluster
 from tests.support.models import onnx_models
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _answered(client: Client, times: int) -> bool:
 def test_requests_that_want_too_much_memory(model: Path) -> None:
     """Each is refused by the worker, sealed; the worker stays and answers all others."""
     options = ("--workers", "1", "--worker-memory", "768")
-    with RunningCluster(model, options=options) as cluster, cluster.client() as client:
+    with LocalCluster(model, options=options) as cluster, cluster.client() as client:
         workers = cluster.worker_pids()
         assert _answered(client, 1)
         with ThreadPoolExecutor(16) as pool:
@@ -89,7 +89,7 @@ def test_requests_that_want_too_much_memory(model: Path) -> None:
 def test_a_request_that_has_workers_killed(model: Path) -> None:
     """Where the kernel ends each worker that gets it, it is set aside, and it alone."""
     options = ("--workers", "1", "--worker-memory", "8192")
-    with RunningCluster(model, options=options) as cluster, cluster.client() as client:
+    with LocalCluster(model, options=options) as cluster, cluster.client() as client:
         killed = []
         ended = threading.Event()
 

@@ -13,7 +13,7 @@ import pytest
 
 from sealflow.errors import PolicyError, SealflowError
 from sealflow.owner import Client
-from tests.support.cluster.local_cluster import TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import TINY, LocalCluster, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +23,9 @@ INPUT = {"x": np.zeros((1, 4), np.float32)}
 
 
 @pytest.fixture(scope="module")
-def small() -> Iterator[RunningCluster]:
+def small() -> Iterator[LocalCluster]:
     """A cluster with one model."""
-    with RunningCluster(TINY, options=("--workers", "1")) as running:
+    with LocalCluster(TINY, options=("--workers", "1")) as running:
         yield running
 
 
@@ -38,7 +38,7 @@ def variant(tmp_path: Path, name: str) -> Path:
     return folder
 
 
-def publish(cluster: RunningCluster, folder: Path, policy: Path) -> dict[str, Any]:
+def publish(cluster: LocalCluster, folder: Path, policy: Path) -> dict[str, Any]:
     """Publish by the command, under a policy file; gives the model as the directory has it."""
     command = sealflow(
         "model", "publish", str(folder), "--home", str(cluster.home), "--policy", str(policy)
@@ -49,21 +49,21 @@ def publish(cluster: RunningCluster, folder: Path, policy: Path) -> dict[str, An
     return found
 
 
-def with_worker(cluster: RunningCluster, path: Path, measurement: str) -> Path:
+def with_worker(cluster: LocalCluster, path: Path, measurement: str) -> Path:
     """The cluster's policy, with a demand on workers."""
     worker = f'\n[worker]\nmeasurements = ["{measurement}"]\nmax_collateral_age_s = 34560000\n'
     path.write_text(cluster.policy.read_text() + worker)
     return path
 
 
-def measured(cluster: RunningCluster) -> str:
+def measured(cluster: LocalCluster) -> str:
     """The workers' measurement, from the settings."""
     settings = json.loads((cluster.home / "deployment.json").read_text())
     found: str = settings["worker"]["measurements"][0]
     return found
 
 
-def test_owner_who_accepts(small: RunningCluster, tmp_path: Path) -> None:
+def test_owner_who_accepts(small: LocalCluster, tmp_path: Path) -> None:
     """An owner's demand that the workers meet is in the directory, and the model is served."""
     policy = with_worker(small, tmp_path / "owner.toml", measured(small))
     assert publish(small, variant(tmp_path, "guarded"), policy)["workers"] is not None
@@ -72,7 +72,7 @@ def test_owner_who_accepts(small: RunningCluster, tmp_path: Path) -> None:
         assert client.infer("guarded", tensors=INPUT, timeout_s=30).simulated
 
 
-def test_owner_who_refuses(small: RunningCluster, tmp_path: Path) -> None:
+def test_owner_who_refuses(small: LocalCluster, tmp_path: Path) -> None:
     """A model goes to no worker that its owner's policy does not accept."""
     policy = with_worker(small, tmp_path / "owner.toml", "00" * 32)
     assert publish(small, variant(tmp_path, "withheld"), policy)["workers"] is not None
@@ -91,7 +91,7 @@ def test_owner_who_refuses(small: RunningCluster, tmp_path: Path) -> None:
         client.infer("withheld", tensors=INPUT, timeout_s=3)
 
 
-def test_client_with_models(small: RunningCluster, tmp_path: Path) -> None:
+def test_client_with_models(small: LocalCluster, tmp_path: Path) -> None:
     """A client whose policy names packages sends to those, and never to another."""
     with small.client() as client:
         digests = {each.name: each.digest for each in client.verify().directory.models}
@@ -108,7 +108,7 @@ def test_client_with_models(small: RunningCluster, tmp_path: Path) -> None:
                 assert [each.code for each in caught.value.mismatches] == ["model"]
 
 
-def test_other_clusters_policy(small: RunningCluster, tmp_path: Path) -> None:
+def test_other_clusters_policy(small: LocalCluster, tmp_path: Path) -> None:
     """A policy for other code and settings names all that differs, and nothing is sent."""
     text = small.policy.read_text()
     policy = tomllib.loads(text)

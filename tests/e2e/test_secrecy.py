@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sealflow.owner.models.owner_key import load_owner_key
-from sealflow.owner.models.packing import pack_folder
-from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster
-from tests.support.hosts.process_memory import found
+from sealflow.owner import load_owner_key, pack_folder
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, LocalCluster
+from tests.support.hosts.process_memory import find_in_memory
 from tests.support.models.onnx_models import linear
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def test_no_host_process_holds_plaintext(tmp_path: Path) -> None:
     weights, label = _floats(64), f"label{secrets.token_hex(12)}"
     comment, row = secrets.token_bytes(32), _floats(8)
     folder = _canary_model(tmp_path / "model", weights, label)
-    with RunningCluster(LITE0, TINY) as cluster:
+    with LocalCluster(LITE0, TINY) as cluster:
         owner = load_owner_key(cluster.home / "owner.key")
         needles = {
             "image": comment,
@@ -99,12 +98,14 @@ def test_no_host_process_holds_plaintext(tmp_path: Path) -> None:
             try:
                 cluster.await_status(lambda status: _served(status) > 20)
                 hits = {
-                    name: found(pid, needles)
+                    name: find_in_memory(pid, needles)
                     for name in HOST_PROCESSES
                     for pid in cluster.pids(name)
                 }
                 assert len(hits) == len(HOST_PROCESSES)
-                inside = set().union(*(found(pid, needles) for pid in cluster.worker_pids()))
+                inside = set().union(
+                    *(find_in_memory(pid, needles) for pid in cluster.worker_pids())
+                )
             finally:
                 stop.set()
                 load_once.join()

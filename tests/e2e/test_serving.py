@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sealflow.errors import ConfigError, InvalidInputError
 from sealflow.owner import InferResult, InputQueue, OutputQueue
-from tests.support.cluster.local_cluster import PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import PHOTOS, TINY, LocalCluster, sealflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def _truth(session: ort.InferenceSession, rows: NDArray[np.float32]) -> NDArray[
     return found
 
 
-def test_photos_are_classified_right(cluster: RunningCluster) -> None:
+def test_photos_are_classified_right(cluster: LocalCluster) -> None:
     """Each example photo gets its class first, with its label, marked as simulated."""
     with cluster.client() as client:
         for name, wanted in EXPECTED.items():
@@ -48,7 +48,7 @@ def test_photos_are_classified_right(cluster: RunningCluster) -> None:
             assert str(result.model) == f"{MODEL}:1"
 
 
-def test_several_images_in_one_request(cluster: RunningCluster) -> None:
+def test_several_images_in_one_request(cluster: LocalCluster) -> None:
     """A batch of images comes back row by row, in order."""
     with cluster.client() as client:
         result = client.infer(MODEL, image=[PHOTOS / name for name in EXPECTED], top_k=1)
@@ -56,7 +56,7 @@ def test_several_images_in_one_request(cluster: RunningCluster) -> None:
     assert found == [wanted["index"] for wanted in EXPECTED.values()]
 
 
-def test_tensors_in_and_out(cluster: RunningCluster, tiny: ort.InferenceSession) -> None:
+def test_tensors_in_and_out(cluster: LocalCluster, tiny: ort.InferenceSession) -> None:
     """Arrays go in and come out as numpy, equal to the same model run here; lists are cast."""
     rows = np.random.default_rng(1).normal(size=(7, 4)).astype(np.float32)
     with cluster.client() as client:
@@ -66,7 +66,7 @@ def test_tensors_in_and_out(cluster: RunningCluster, tiny: ort.InferenceSession)
         assert listed.shape == (1, 3)
 
 
-async def test_asyncio(cluster: RunningCluster) -> None:
+async def test_asyncio(cluster: LocalCluster) -> None:
     """The asynchronous client answers many at once, each in its place."""
     async with cluster.async_client() as client:
         names = list(EXPECTED) * 4
@@ -79,7 +79,7 @@ async def test_asyncio(cluster: RunningCluster) -> None:
     ]
 
 
-def test_queue_style(cluster: RunningCluster, tiny: ort.InferenceSession) -> None:
+def test_queue_style(cluster: LocalCluster, tiny: ort.InferenceSession) -> None:
     """Cluster Serving's way: enqueue by id, query one id, dequeue the rest."""
     with cluster.queue() as queue:
         photos, tensors = InputQueue(queue, MODEL), InputQueue(queue, "tiny")
@@ -108,7 +108,7 @@ def test_queue_style(cluster: RunningCluster, tiny: ort.InferenceSession) -> Non
     seed=st.integers(0, 2**32 - 1),
 )
 def test_each_request_gets_its_own_rows(
-    cluster: RunningCluster,
+    cluster: LocalCluster,
     tiny: ort.InferenceSession,
     sizes: list[int],
     photos: list[str],
@@ -132,7 +132,7 @@ def test_each_request_gets_its_own_rows(
     asyncio.run(run())
 
 
-def _run(cluster: RunningCluster, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(cluster: LocalCluster, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         sealflow(*arguments, "--home", str(cluster.home)),
         capture_output=True,
@@ -142,7 +142,7 @@ def _run(cluster: RunningCluster, *arguments: str) -> subprocess.CompletedProces
     )
 
 
-def test_command_line(cluster: RunningCluster) -> None:
+def test_command_line(cluster: LocalCluster) -> None:
     """`verify`, `infer`, `status` and `model list` say the same things as JSON."""
     proved = json.loads(_run(cluster, "verify", "--json").stdout)
     assert proved["verified"]
@@ -158,7 +158,7 @@ def test_command_line(cluster: RunningCluster) -> None:
     assert len(listed) == 2
 
 
-def test_benchmark(cluster: RunningCluster, tmp_path: Path) -> None:
+def test_benchmark(cluster: LocalCluster, tmp_path: Path) -> None:
     """It pushes, pulls and checks all, ends with the headline, and draws."""
     plot = tmp_path / "plot.png"
     arguments = ("bench", "-n", "30", "-i", str(PHOTOS), "--plot", str(plot))
@@ -178,7 +178,7 @@ def test_benchmark(cluster: RunningCluster, tmp_path: Path) -> None:
     assert paced["served"] == 20
 
 
-def test_errors_of_the_command_line(cluster: RunningCluster, tmp_path: Path) -> None:
+def test_errors_of_the_command_line(cluster: LocalCluster, tmp_path: Path) -> None:
     """A wrong path, model or home ends with one line that says what to do, and its exit code."""
     absent = _run(cluster, "infer", "absent.jpg")
     assert absent.returncode == 2
@@ -193,14 +193,14 @@ def test_errors_of_the_command_line(cluster: RunningCluster, tmp_path: Path) -> 
     assert "sealflow up" in nowhere.stderr
 
 
-def test_a_second_cluster_in_the_same_home_is_refused(cluster: RunningCluster) -> None:
+def test_a_second_cluster_in_the_same_home_is_refused(cluster: LocalCluster) -> None:
     """`up` says that one runs there already."""
     second = _run(cluster, "up", "--port", "0")
     assert second.returncode == 2
     assert "already" in second.stderr
 
 
-def test_wrong_arguments_of_the_client(cluster: RunningCluster) -> None:
+def test_wrong_arguments_of_the_client(cluster: LocalCluster) -> None:
     """Unreadable files and unknown inputs are named before anything is sent."""
     with cluster.client() as client:
         with pytest.raises(ConfigError, match=r"absent\.jpg"):

@@ -17,7 +17,7 @@ from tests.support.cluster.local_cluster import PHOTOS, sealflow
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.cluster.local_cluster import RunningCluster
+    from tests.support.cluster.local_cluster import LocalCluster
 
 MARK = "SIMULATED TEE: nothing is protected from whoever runs these machines"
 WORSE = {
@@ -26,7 +26,7 @@ WORSE = {
 }
 
 
-def run(cluster: RunningCluster, *arguments: object, **environment: str) -> Any:
+def run(cluster: LocalCluster, *arguments: object, **environment: str) -> Any:
     """Run a command against the cluster, with its output piped."""
     command = sealflow(*map(str, arguments), "--home", str(cluster.home))
     return subprocess.run(
@@ -34,7 +34,7 @@ def run(cluster: RunningCluster, *arguments: object, **environment: str) -> Any:
     )
 
 
-def on_terminal(cluster: RunningCluster, *arguments: object, **environment: str) -> bytes:
+def on_terminal(cluster: LocalCluster, *arguments: object, **environment: str) -> bytes:
     """Run a command on a terminal and give all that it printed."""
     leader, follower = pty.openpty()
     command = sealflow(*map(str, arguments), "--home", str(cluster.home))
@@ -54,7 +54,7 @@ def on_terminal(cluster: RunningCluster, *arguments: object, **environment: str)
 
 
 @pytest.fixture
-def strict(cluster: RunningCluster, tmp_path: Path) -> Path:
+def strict(cluster: LocalCluster, tmp_path: Path) -> Path:
     """A policy that the cluster does not meet in two ways."""
     text = cluster.policy.read_text()
     for pattern, replacement in WORSE.values():
@@ -65,7 +65,7 @@ def strict(cluster: RunningCluster, tmp_path: Path) -> Path:
     return path
 
 
-def test_report(cluster: RunningCluster) -> None:
+def test_report(cluster: LocalCluster) -> None:
     """The report says who sees what, what was proved and what was not; piped, without colour."""
     done = run(cluster, "verify", cluster.url)
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_report(cluster: RunningCluster) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def test_machines(cluster: RunningCluster) -> None:
+def test_machines(cluster: LocalCluster) -> None:
     """With --json, one object says the same."""
     value = json.loads(run(cluster, "verify", "--json").stdout)
     assert (value["verified"], value["simulated"], value["tee"]) == (True, True, "simulated")
@@ -91,7 +91,7 @@ def test_machines(cluster: RunningCluster) -> None:
     assert value["not_proved"]
 
 
-def test_mismatches(cluster: RunningCluster, strict: Path) -> None:
+def test_mismatches(cluster: LocalCluster, strict: Path) -> None:
     """Everything that differs stands in a table and in the JSON, and the exit code is 3."""
     done = run(cluster, "verify", "--policy", strict)
     assert done.returncode == 3
@@ -107,7 +107,7 @@ def test_mismatches(cluster: RunningCluster, strict: Path) -> None:
     assert all(each["expected"] and each["got"] and each["hint"] for each in value["mismatches"])
 
 
-def test_no_first_byte(cluster: RunningCluster, strict: Path) -> None:
+def test_no_first_byte(cluster: LocalCluster, strict: Path) -> None:
     """A client whose policy is not met sends no request: workers serve no more than before."""
 
     def served() -> int:
@@ -129,7 +129,7 @@ def test_no_first_byte(cluster: RunningCluster, strict: Path) -> None:
     ],
 )
 def test_exit_codes(
-    cluster: RunningCluster, arguments: tuple[str, ...], code: int, words: str
+    cluster: LocalCluster, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     """A missing policy and a service that is away have exit codes of their own."""
     done = run(cluster, "verify", *arguments)
@@ -137,7 +137,7 @@ def test_exit_codes(
     assert words in done.stderr
 
 
-def test_colour(cluster: RunningCluster, strict: Path) -> None:
+def test_colour(cluster: LocalCluster, strict: Path) -> None:
     """Terminals get colour, unless NO_COLOR is set; then no command has any."""
     terminal = {"TERM": "xterm-256color", "COLUMNS": "80"}
     assert b"\x1b[" in on_terminal(cluster, "verify", **terminal)
@@ -152,7 +152,7 @@ def test_colour(cluster: RunningCluster, strict: Path) -> None:
         assert not re.search(rb"\x1b\[[\d;]*3\d[;m]", printed), printed
 
 
-def test_every_screen(cluster: RunningCluster) -> None:
+def test_every_screen(cluster: LocalCluster) -> None:
     """A simulation is marked by every command, in words and in JSON."""
     photo = PHOTOS / "coffee.jpg"
     bench = ("bench", "-n", "2", "-i", photo, "-m", "efficientnet-lite0")
@@ -164,7 +164,7 @@ def test_every_screen(cluster: RunningCluster) -> None:
         assert json.loads(machine.stdout.splitlines()[-1])["simulated"] is True, command
 
 
-def test_every_answer(cluster: RunningCluster) -> None:
+def test_every_answer(cluster: LocalCluster) -> None:
     """The gateway marks every answer of a simulation, also errors."""
     for method, path in (
         ("GET", "/v1/status"),

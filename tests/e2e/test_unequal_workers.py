@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, LocalCluster, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,9 @@ def _workers(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def unequal(tmp_path: Path) -> Iterator[RunningCluster]:
+def unequal(tmp_path: Path) -> Iterator[LocalCluster]:
     """One worker with two models; beside it an engine whose two workers have but one of them."""
-    with RunningCluster(TINY, LITE0, options=("--workers", "1")) as cluster:
+    with LocalCluster(TINY, LITE0, options=("--workers", "1")) as cluster:
         (whole,) = _workers(cluster.status())
         (tiny,) = (each for each in whole["models"] if each["name"] == "tiny")
         name = f"{tiny['digest']}.sealed"
@@ -69,7 +69,7 @@ def unequal(tmp_path: Path) -> Iterator[RunningCluster]:
             engine.wait(30)
 
 
-def test_every_request_is_answered(unequal: RunningCluster) -> None:
+def test_every_request_is_answered(unequal: LocalCluster) -> None:
     """Two of three workers lack the photos' model, all are busy, and a client notices nothing."""
 
     def ask(client: Client, number: int) -> bool:

@@ -14,21 +14,22 @@ from sealflow.attest.evidence import Evidence
 from sealflow.errors import SealflowError
 from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
-from sealflow.openinfer.tensor import DataType, Tensor
+from sealflow.openinfer.tensor import DataType
+from sealflow.owner import Tensor
 from sealflow.owner.trust.report import verify_directory
 from sealflow.package.container import UnverifiedPackage
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.strict_json import canonical_json, parse_object
-from tests.support.cluster.published_service import NOW_MS, Published
-from tests.support.models.served_models import SIGNER, example, packed
-from tests.support.sealing.sealed_sessions import pair
+from tests.support.cluster.published_service import NOW_MS, PublishedService
+from tests.support.models.served_models import SIGNER, pack_model, read_example
+from tests.support.sealing.sealed_sessions import start_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SERVICE = Published.create()
+SERVICE = PublishedService.create()
 ROOT = TrustRoot(insecure_root=SERVICE.site.platform.root_der)
-BOTH = pair()
+BOTH = start_session()
 
 
 def envelope(data: bytes) -> None:
@@ -80,7 +81,7 @@ def _seeds() -> dict[Callable[[bytes], None], list[bytes]]:
         infer_request: [len(text).to_bytes(2) + text + b"".join(map(bytes, parts))],
         evidence: [canonical_json(good)],
         quote: [b64decode(str(good["quote"]))],
-        bundle: [packed(*example("tiny")).package],
+        bundle: [pack_model(*read_example("tiny")).package],
         directory: [SERVICE.document(), SERVICE.document(SERVICE.with_model())],
     }
 

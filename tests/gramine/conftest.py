@@ -7,17 +7,17 @@ of Debian's and no package of PyPI has them, so that `make test` leaves this fol
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.cluster.local_cluster import sealflow
+from tests.support.enclaves.gramine_builds import LOAD, Build, SignedEnclaves
 from tests.support.enclaves.gramine_direct import launcher
 from tests.support.enclaves.gramine_installation import (
     ROLES,
-    Place,
+    EnclaveFolder,
     gramine_folder,
     missing_programs,
     run,
@@ -26,9 +26,6 @@ from tests.support.enclaves.gramine_installation import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-LOAD = {"threads": 1, "models": 10, "weights-mib": 170}
-"""What the simulated enclaves are sized for, and then given."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,36 +43,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         pytest.exit(missing, returncode=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """What one build of the images' enclaves gives: manifests and measurements, by role."""
-
-    manifests: dict[str, bytes]
-    measured: dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """A place with enclaves, built twice from nothing and signed with two keys; the second stays.
-
-    `shipped`: the signed manifests of the templates as they are. `simulated`: manifests with the
-    simulated TEE left in, for `LOAD`. `launch`: what starts these, for an engine.
-    """
-
-    place: Place
-    keys: tuple[Path, Path]
-    builds: tuple[Build, Build]
-    shipped: Path
-    simulated: Path
-    launch: Path
-
-
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def site() -> Iterator[SignedEnclaves]:
     """Build enclaves of this checkout."""
     with tempfile.TemporaryDirectory(prefix="sf-gramine-", dir="/tmp") as name:
         folder = Path(name)
-        place = Place(folder)
+        place = EnclaveFolder(folder)
         keys = (folder / "first.pem", folder / "second.pem")
         builds = []
         for key in keys:
@@ -91,7 +64,7 @@ def site() -> Iterator[Site]:
         flags = [f"--{name}={value}" for name, value in LOAD.items()]
         place.build(*flags, templates=simulating_templates(folder / "templates"))
         simulated = place.keep("simulated")
-        yield Site(
+        yield SignedEnclaves(
             place=place,
             keys=keys,
             builds=(builds[0], builds[1]),

@@ -17,16 +17,21 @@ import pytest
 from sealflow.wire.frames import FrameKind
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.enclaves.enclave_process import keybroker_boot, now_ms, worker_boot
-from tests.support.enclaves.gramine_direct import direct, plainly, probing_manifest, replaced
+from tests.support.enclaves.gramine_direct import (
+    probing_manifest,
+    replace_file,
+    run_in_gramine,
+    run_without_gramine,
+)
 from tests.support.enclaves.gramine_installation import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.gramine.conftest import Site
-    from tests.support.enclaves.gramine_direct import Ended
-    from tests.support.enclaves.gramine_installation import Place
+    from tests.support.enclaves.gramine_builds import SignedEnclaves
+    from tests.support.enclaves.gramine_direct import ProcessResult
+    from tests.support.enclaves.gramine_installation import EnclaveFolder
 
 TAKEN_OVER = 77
 ATTACK = f"import os; os._exit({TAKEN_OVER})\n"
@@ -53,29 +58,29 @@ def boot() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def application(site: Site) -> Path:
+def application(site: SignedEnclaves) -> Path:
     """The key broker with the simulation left in."""
     return site.simulated / "keybroker"
 
 
-def unharmed(ended: Ended) -> bool:
+def unharmed(ended: ProcessResult) -> bool:
     """Whether a key broker came up, said nothing but that, and ended with its input."""
     return ended.code == 0 and [kind for kind, _ in ended.frames] == [FrameKind.READY]
 
 
-def refused(ended: Ended) -> bool:
+def refused(ended: ProcessResult) -> bool:
     """Whether it ended by itself before it was up, without the host's code having run."""
     came_up = ended.said.startswith(b"SF") and FrameKind.READY in [k for k, _ in ended.frames]
     return ended.code not in (0, TAKEN_OVER) and not came_up
 
 
-def test_unharmed(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_unharmed(site: SignedEnclaves, application: Path, boot: dict[str, Any]) -> None:
     """Without an attack it comes up and ends in good order, with Gramine and without."""
-    assert unharmed(direct(application, boot))
-    assert unharmed(plainly(site.place, boot))
+    assert unharmed(run_in_gramine(application, boot))
+    assert unharmed(run_without_gramine(site.place, boot))
 
 
-def port(place: Place) -> Path:
+def port(place: EnclaveFolder) -> Path:
     """A module of ours that every enclave imports."""
     return place.packages / "sealflow" / "trusted" / "port.py"
 
@@ -85,7 +90,7 @@ def bytecode(source: Path) -> Path:
     return source.with_name("__pycache__") / cache_from_source(source.name).rpartition("/")[2]
 
 
-TRUSTED: dict[str, Callable[[Place], Path]] = {
+TRUSTED: dict[str, Callable[[EnclaveFolder], Path]] = {
     "our source": port,
     "a native library": lambda place: next(
         place.packages.glob("cryptography/hazmat/bindings/_rust*.so")
@@ -96,7 +101,9 @@ TRUSTED: dict[str, Callable[[Place], Path]] = {
 
 
 @pytest.mark.parametrize("file", TRUSTED)
-def test_a_changed_byte(site: Site, application: Path, boot: dict[str, Any], file: str) -> None:
+def test_a_changed_byte(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], file: str
+) -> None:
     """With one byte of a trusted file changed, or its last one gone, the enclave does not start.
 
     A simulated key broker hashes its own source, so that it opens that too.
@@ -105,11 +112,11 @@ def test_a_changed_byte(site: Site, application: Path, boot: dict[str, Any], fil
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     for bent in (bytes(content), path.read_bytes()[:-1]):
-        with replaced(path, bent):
-            assert refused(direct(application, boot)), file
+        with replace_file(path, bent):
+            assert refused(run_in_gramine(application, boot)), file
 
 
-REPLACED: dict[str, Callable[[Place], dict[Path, bytes | None]]] = {
+REPLACED: dict[str, Callable[[EnclaveFolder], dict[Path, bytes | None]]] = {
     "a module": lambda place: {port(place): ATTACK.encode(), bytecode(port(place)): None},
     "a module that shadows": lambda place: {
         place.stdlib / "cryptography" / "__init__.py": ATTACK.encode()
@@ -122,56 +129,62 @@ REPLACED: dict[str, Callable[[Place], dict[Path, bytes | None]]] = {
 
 
 @pytest.mark.parametrize("attack", REPLACED)
-def test_replaced_modules(site: Site, application: Path, boot: dict[str, Any], attack: str) -> None:
+def test_replaced_modules(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], attack: str
+) -> None:
     """Code of the host's in the place of ours runs without Gramine, and never within it."""
     with ExitStack() as stack:
         for path, content in REPLACED[attack](site.place).items():
-            stack.enter_context(replaced(path, content))
-        assert plainly(site.place, boot).code == TAKEN_OVER
-        assert refused(direct(application, boot))
+            stack.enter_context(replace_file(path, content))
+        assert run_without_gramine(site.place, boot).code == TAKEN_OVER
+        assert refused(run_in_gramine(application, boot))
 
 
 @pytest.mark.parametrize("content", [b"", ATTACK.encode()], ids=["damaged", "replaced"])
-def test_bytecode(site: Site, application: Path, boot: dict[str, Any], content: bytes) -> None:
+def test_bytecode(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], content: bytes
+) -> None:
     """Bytecode that is not the trusted one is passed over: the trusted source runs in its place."""
     path = bytecode(port(site.place))
     code = marshal.dumps(compile(content, "port.py", "exec"))
-    with replaced(path, path.read_bytes()[:16] + code):
-        assert not unharmed(plainly(site.place, boot))
-        assert unharmed(direct(application, boot))
+    with replace_file(path, path.read_bytes()[:16] + code):
+        assert not unharmed(run_without_gramine(site.place, boot))
+        assert unharmed(run_in_gramine(application, boot))
 
 
-def test_a_swapped_library(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_a_swapped_library(site: SignedEnclaves, application: Path, boot: dict[str, Any]) -> None:
     """A library that is trusted under another name is not taken for the one that is asked for."""
     library = TRUSTED["a native library"](site.place)
     other = next(site.place.packages.glob("_cffi_backend*.so"))
-    with replaced(library, other.read_bytes()):
-        assert refused(direct(application, boot))
+    with replace_file(library, other.read_bytes()):
+        assert refused(run_in_gramine(application, boot))
 
 
 def test_a_library_in_the_place_of_a_module(
-    site: Site, application: Path, boot: dict[str, Any]
+    site: SignedEnclaves, application: Path, boot: dict[str, Any]
 ) -> None:
     """A native library beside a module of ours goes before it, and cannot be opened."""
     suffix = next(site.place.packages.glob("_cffi_backend*.so")).name.partition(".")[2]
-    with replaced(port(site.place).with_name(f"port.{suffix}"), b"\x7fELF"):
-        assert refused(direct(application, boot))
+    with replace_file(port(site.place).with_name(f"port.{suffix}"), b"\x7fELF"):
+        assert refused(run_in_gramine(application, boot))
 
 
-def test_added_files_without_effect(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_added_files_without_effect(
+    site: SignedEnclaves, application: Path, boot: dict[str, Any]
+) -> None:
     """What Python runs at its start, if it finds it, it does not find in an enclave."""
     added = site.place.packages / "added.pth"
-    with replaced(added, ATTACK.encode()):
-        assert plainly(site.place, boot).code == TAKEN_OVER
-        assert unharmed(direct(application, boot))
+    with replace_file(added, ATTACK.encode()):
+        assert run_without_gramine(site.place, boot).code == TAKEN_OVER
+        assert unharmed(run_in_gramine(application, boot))
 
 
-def test_a_hidden_file(site: Site, application: Path, boot: dict[str, Any]) -> None:
+def test_a_hidden_file(site: SignedEnclaves, application: Path, boot: dict[str, Any]) -> None:
     """A trusted file that the host hides is missed; Python's own spare one is trusted as well."""
-    with replaced(port(site.place), None), replaced(bytecode(port(site.place)), None):
-        assert refused(direct(application, boot))
-    with replaced(next(site.place.stdlib.glob("lib-dynload/_hashlib.*.so")), None):
-        assert unharmed(direct(application, boot))
+    with replace_file(port(site.place), None), replace_file(bytecode(port(site.place)), None):
+        assert refused(run_in_gramine(application, boot))
+    with replace_file(next(site.place.stdlib.glob("lib-dynload/_hashlib.*.so")), None):
+        assert unharmed(run_in_gramine(application, boot))
 
 
 def hostile(tmp_path: Path) -> dict[str, str]:
@@ -183,12 +196,12 @@ def hostile(tmp_path: Path) -> dict[str, str]:
 
 
 def test_environment_and_arguments(
-    site: Site, application: Path, boot: dict[str, Any], tmp_path: Path
+    site: SignedEnclaves, application: Path, boot: dict[str, Any], tmp_path: Path
 ) -> None:
     """Neither environment nor arguments of the host's do anything, whatever they would do."""
     environment = hostile(tmp_path)
-    assert plainly(site.place, boot, environment=environment).code == TAKEN_OVER
-    assert unharmed(direct(application, boot, "-c", ATTACK, environment=environment))
+    assert run_without_gramine(site.place, boot, environment=environment).code == TAKEN_OVER
+    assert unharmed(run_in_gramine(application, boot, "-c", ATTACK, environment=environment))
 
 
 PROBE = """
@@ -211,7 +224,7 @@ print(json.dumps({
 """
 
 
-def test_what_an_enclave_sees(site: Site, tmp_path: Path) -> None:
+def test_what_an_enclave_sees(site: SignedEnclaves, tmp_path: Path) -> None:
     """Of its host an enclave has what its manifest says: nothing of its settings, no other file.
 
     The manifest is the one that is shipped, but for the code that looks around.
@@ -232,8 +245,8 @@ def test_what_an_enclave_sees(site: Site, tmp_path: Path) -> None:
         ("/tmp/new", "wb"): None,  # noqa: S108 - inside the enclave
     }
     probe = probing_manifest(manifest, PROBE.replace("OPENED", repr(list(places))))
-    with replaced(added, b"of the host"):
-        ended = direct(probe, None, "argument", environment=hostile(tmp_path))
+    with replace_file(added, b"of the host"):
+        ended = run_in_gramine(probe, None, "argument", environment=hostile(tmp_path))
     assert ended.code == 0
     seen = json.loads(ended.said)
     assert seen["argv"] == ["-c"]
@@ -247,7 +260,9 @@ def test_what_an_enclave_sees(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_shipped_enclaves_hold_no_simulation(site: Site, role: str, boot: dict[str, Any]) -> None:
+def test_shipped_enclaves_hold_no_simulation(
+    site: SignedEnclaves, role: str, boot: dict[str, Any]
+) -> None:
     """As shipped, an enclave that is told to be simulated says `tee`.
 
     First the host has put the simulation where it would have to lie; then nobody has, as in images.
@@ -256,7 +271,7 @@ def test_shipped_enclaves_hold_no_simulation(site: Site, role: str, boot: dict[s
     first = {"worker": worker_boot, "keybroker": keybroker_boot}[role]
     settings = first(made.deployment.to_bytes(), made.platform.to_bytes(), now_ms())
     refusal = [(FrameKind.FATAL, b"tee")]
-    ended = direct(site.shipped / role, settings)
+    ended = run_in_gramine(site.shipped / role, settings)
     assert (ended.code, ended.frames) == (1, refusal)
     ours = site.place.packages / "sealflow"
     inside = [
@@ -267,6 +282,6 @@ def test_shipped_enclaves_hold_no_simulation(site: Site, role: str, boot: dict[s
     with ExitStack() as stack:
         for source in inside:
             for path in (source, bytecode(source)):
-                stack.enter_context(replaced(path, None))
-        ended = direct(site.shipped / role, settings)
+                stack.enter_context(replace_file(path, None))
+        ended = run_in_gramine(site.shipped / role, settings)
     assert (ended.code, ended.frames) == (1, refusal)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.enclaves.enclave_folders import TEMPLATES
-from tests.support.enclaves.gramine_direct import replaced
+from tests.support.enclaves.gramine_direct import replace_file
 from tests.support.enclaves.gramine_installation import ROLES, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.gramine.conftest import Site
+    from tests.support.enclaves.gramine_builds import SignedEnclaves
 
 SAME_IN_BOTH = {
     "mr_enclave": "measurement",
@@ -27,14 +27,14 @@ SAME_IN_BOTH = {
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_gramine_accepts_the_manifest(site: Site, role: str) -> None:
+def test_gramine_accepts_the_manifest(site: SignedEnclaves, role: str) -> None:
     """Gramine's own check knows every word of a manifest, before and after it is signed."""
     for suffix in ("manifest", "manifest.sgx"):
         run("gramine-manifest-check", site.shipped / f"{role}.{suffix}")
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_gramine_reads_the_same(site: Site, role: str) -> None:
+def test_gramine_reads_the_same(site: SignedEnclaves, role: str) -> None:
     """Gramine reads the same values from a signature as we do."""
     signature = site.shipped / f"{role}.sig"
     theirs = json.loads(run("gramine-sgx-sigstruct-view", "--output-format=json", signature))
@@ -44,7 +44,7 @@ def test_gramine_reads_the_same(site: Site, role: str) -> None:
     assert ours["debug"] is False
 
 
-def test_same_commit_same_measurement(site: Site) -> None:
+def test_same_commit_same_measurement(site: SignedEnclaves) -> None:
     """Two builds from nothing with two keys differ in MRSIGNER alone, to the last byte."""
     first, second = site.builds
     assert first.manifests == second.manifests
@@ -56,18 +56,18 @@ def test_same_commit_same_measurement(site: Site) -> None:
     assert len(signers) == 1
 
 
-def measured(site: Site, *options: str) -> dict[str, str]:
+def measured(site: SignedEnclaves, *options: str) -> dict[str, str]:
     """Build and sign with the second key; gives each MRENCLAVE."""
     site.place.build(*options)
     return {role: each["measurement"] for role, each in site.place.sign(site.keys[1]).items()}
 
 
-def shipped(site: Site) -> dict[str, str]:
+def shipped(site: SignedEnclaves) -> dict[str, str]:
     """Give each MRENCLAVE of the enclaves as they are shipped."""
     return {role: each["measurement"] for role, each in site.builds[1].measured.items()}
 
 
-def differing(site: Site, found: dict[str, str]) -> set[str]:
+def differing(site: SignedEnclaves, found: dict[str, str]) -> set[str]:
     """Give the roles whose MRENCLAVE is not the shipped one."""
     return {role for role, measurement in shipped(site).items() if found[role] != measurement}
 
@@ -81,11 +81,11 @@ def differing(site: Site, found: dict[str, str]) -> set[str]:
         ("attest/policy.py", set(ROLES)),
     ],
 )
-def test_changed_code(site: Site, file: str, roles: set[str]) -> None:
+def test_changed_code(site: SignedEnclaves, file: str, roles: set[str]) -> None:
     """One changed byte of code gives another MRENCLAVE, to the enclaves that run it alone."""
     source = site.place.packages / "sealflow" / file
     content = source.read_bytes()
-    with replaced(source, content[:-1] + b" "):
+    with replace_file(source, content[:-1] + b" "):
         assert differing(site, measured(site)) == roles
 
 
@@ -99,7 +99,7 @@ def test_changed_code(site: Site, file: str, roles: set[str]) -> None:
     ],
     ids=["nothing", "threads", "models", "weights"],
 )
-def test_changed_sizes(site: Site, options: tuple[str, ...], roles: set[str]) -> None:
+def test_changed_sizes(site: SignedEnclaves, options: tuple[str, ...], roles: set[str]) -> None:
     """Another number of threads or another size gives another MRENCLAVE; the same, the same."""
     assert differing(site, measured(site, *options)) == roles
 
@@ -113,7 +113,7 @@ def test_changed_sizes(site: Site, options: tuple[str, ...], roles: set[str]) ->
     ],
     ids=["environment", "svn", "argument"],
 )
-def test_changed_template(site: Site, tmp_path: Path, given: str, instead: str) -> None:
+def test_changed_template(site: SignedEnclaves, tmp_path: Path, given: str, instead: str) -> None:
     """What a template fixes is measured too: each variable, each argument, the release."""
     templates = tmp_path / "templates"
     templates.mkdir()

@@ -15,26 +15,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.intel.verify import verify_intel_quote
-from sealflow.attest.requirements import Requirements
 from sealflow.documents.directory import SignedDirectory
+from sealflow.owner import Requirements
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.quote_bodies import sgx_body
 from tests.support.enclaves.attestation_files import AttestationFiles
 from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
-from tests.support.enclaves.gramine_direct import attesting_manifest, direct
+from tests.support.enclaves.gramine_direct import attesting_manifest, run_in_gramine
 from tests.support.enclaves.gramine_installation import ROLES, program
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tests.gramine.conftest import Site
+    from tests.support.enclaves.gramine_builds import SignedEnclaves
 
 NOW_MS = 1000 * NOW_S
-LAB = Lab()
+LAB = DcapAuthority()
 
 
 def settings(role: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def settings(role: str) -> dict[str, Any]:
     return boot(deployment, None, NOW_MS)
 
 
-def played(site: Site, device: Path, role: str) -> EnclaveProcess:
+def played(site: SignedEnclaves, device: Path, role: str) -> EnclaveProcess:
     """Start a shipped enclave whose /dev/attestation is a folder."""
     application = attesting_manifest(site.shipped / f"{role}.manifest", device)
     command = (str(program("gramine-direct")), str(application))
@@ -61,14 +61,14 @@ def quote(asked: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_sgx(site: Site, role: str) -> None:
+def test_no_sgx(site: SignedEnclaves, role: str) -> None:
     """Without an enclave around it, it says `tee`."""
-    ended = direct(site.shipped / role, settings(role))
+    ended = run_in_gramine(site.shipped / role, settings(role))
     assert (ended.code, ended.frames) == (1, [(FrameKind.FATAL, b"tee")])
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_dcap(site: Site, tmp_path: Path, role: str) -> None:
+def test_no_dcap(site: SignedEnclaves, tmp_path: Path, role: str) -> None:
     """An enclave that Gramine may not attest says `not_dcap`."""
     with (
         AttestationFiles(tmp_path, quote, kind=b"none"),
@@ -77,7 +77,7 @@ def test_no_dcap(site: Site, tmp_path: Path, role: str) -> None:
         assert process.expect(FrameKind.FATAL) == b"not_dcap"
 
 
-def test_key_broker(site: Site, tmp_path: Path) -> None:
+def test_key_broker(site: SignedEnclaves, tmp_path: Path) -> None:
     """It finds out which collateral it needs, and publishes evidence that verifies."""
     with (
         AttestationFiles(tmp_path, quote) as files,
@@ -96,7 +96,7 @@ def test_key_broker(site: Site, tmp_path: Path) -> None:
     assert genuine.report.report_data == bound
 
 
-def test_worker(site: Site, tmp_path: Path) -> None:
+def test_worker(site: SignedEnclaves, tmp_path: Path) -> None:
     """It finds out which collateral it needs, then looks for the key broker."""
     with (
         AttestationFiles(tmp_path, quote),

@@ -18,11 +18,9 @@ import numpy as np
 import psutil
 import pytest
 
-from sealflow.owner.audit.log_audit import audit_log
-from sealflow.owner.audit.receipt_proof import verify_receipt
-from sealflow.owner.trust.policy_file import load_policy
-from tests.gramine.conftest import LOAD
-from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, RunningCluster
+from sealflow.owner import audit_log, load_policy, verify_receipt
+from tests.support.cluster.local_cluster import LITE0, PHOTOS, TINY, LocalCluster
+from tests.support.enclaves.gramine_builds import LOAD
 from tests.support.models import onnx_models
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.owner import Client
-    from tests.gramine.conftest import Site
+    from tests.support.enclaves.gramine_builds import SignedEnclaves
 
 MODEL = "efficientnet-lite0"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((PHOTOS / "expected.json").read_text())
@@ -63,7 +61,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def options(site: Site, runtime: str) -> tuple[str, ...]:
+def options(site: SignedEnclaves, runtime: str) -> tuple[str, ...]:
     """How a cluster is started whose enclaves run under Gramine."""
     return ("--workers=1", f"--runtime={runtime}", f"--enclaves={site.launch}")
 
@@ -93,13 +91,13 @@ def write_large_model(folder: Path, weights_mib: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(options: tuple[str, ...], models: list[Path]) -> Iterator[RunningCluster]:
+def cluster(options: tuple[str, ...], models: list[Path]) -> Iterator[LocalCluster]:
     """A cluster under Gramine."""
-    with RunningCluster(*models, options=options) as running:
+    with LocalCluster(*models, options=options) as running:
         yield running
 
 
-def enclaves(cluster: RunningCluster, role: str) -> list[int]:
+def enclaves(cluster: LocalCluster, role: str) -> list[int]:
     """Give the processes that Gramine runs as this role."""
     return cluster.pids("/gramine/direct/loader", f"/simulated/{role}")
 
@@ -116,7 +114,7 @@ def logits(client: Client) -> NDArray[Any]:
     return np.concatenate([result.outputs["logits"] for result in results])
 
 
-def test_photos_are_classified_as_without_gramine(cluster: RunningCluster, runtime: str) -> None:
+def test_photos_are_classified_as_without_gramine(cluster: LocalCluster, runtime: str) -> None:
     """The same scores come from the same photos, to the last bit, with and without Gramine."""
     assert len(enclaves(cluster, "worker")) == len(enclaves(cluster, "keybroker")) == 1
     assert cluster.pids("sealflow.trusted.") == []
@@ -127,11 +125,11 @@ def test_photos_are_classified_as_without_gramine(cluster: RunningCluster, runti
         (wanted["index"], wanted["label"]) for wanted in EXPECTED.values()
     ]
     plain = ("--workers=1", f"--runtime={runtime}")
-    with RunningCluster(LITE0, options=plain) as other, other.client() as client:
+    with LocalCluster(LITE0, options=plain) as other, other.client() as client:
         np.testing.assert_array_equal(found, logits(client))
 
 
-def test_receipts_are_signed(cluster: RunningCluster) -> None:
+def test_receipts_are_signed(cluster: LocalCluster) -> None:
     """A receipt from inside verifies by the key broker's log."""
     with cluster.client() as client:
         result = client.infer(MODEL, image=PHOTO, receipt=True)
@@ -141,7 +139,9 @@ def test_receipts_are_signed(cluster: RunningCluster) -> None:
     assert verified.receipt.request_id == result.request_id
 
 
-def test_sizes_suffice_under_load(site: Site, cluster: RunningCluster, models: list[Path]) -> None:
+def test_sizes_suffice_under_load(
+    site: SignedEnclaves, cluster: LocalCluster, models: list[Path]
+) -> None:
     """All models and hundreds of photos at once need no more threads and memory than there are."""
     (worker,) = enclaves(cluster, "worker")
     loaded = cluster.await_status(lambda status: len(serving(status)) == len(models))
@@ -158,7 +158,7 @@ def test_sizes_suffice_under_load(site: Site, cluster: RunningCluster, models: l
         assert psutil.Process(pid).rlimit(psutil.RLIMIT_AS) == (limit, limit)
 
 
-def test_killed_enclaves_are_replaced(cluster: RunningCluster) -> None:
+def test_killed_enclaves_are_replaced(cluster: LocalCluster) -> None:
     """Kill worker and key broker at once; what waits is answered by those that come after them."""
     before = enclaves(cluster, "worker") + enclaves(cluster, "keybroker")
     with cluster.client() as client, ThreadPoolExecutor(8) as pool:
@@ -176,7 +176,7 @@ def test_killed_enclaves_are_replaced(cluster: RunningCluster) -> None:
 
 def test_ending_answers_what_is_in_work(options: tuple[str, ...]) -> None:
     """SIGTERM to the cluster: what waits is answered, then all enclaves end by themselves."""
-    cluster = RunningCluster(LITE0, options=options)
+    cluster = LocalCluster(LITE0, options=options)
     pids = cluster.all_pids()
     (worker,) = enclaves(cluster, "worker")
     with cluster.client() as client, ThreadPoolExecutor(6) as pool:

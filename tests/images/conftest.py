@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hosts.image_store import PACKAGES, ROOT, Store
+from tests.support.hosts.image_store import PACKAGES, ROOT, ImageStore
 from tools.images import IMAGES, version
 
 if TYPE_CHECKING:
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def store() -> Iterator[Store]:
+def store() -> Iterator[ImageStore]:
     """Give the place of images."""
     missing = [name for name in PACKAGES if shutil.which(name) is None]
     if missing:
         pytest.fail(f"not installed: {', '.join(missing)}; `make e2e-images` does it")
-    store = Store.at(ROOT / ".images")
+    store = ImageStore.at(ROOT / ".images")
     yield store
     store.run("podman", "image", "unmount", "--all", "--force")
 
 
 @pytest.fixture(scope="session")
-def images(store: Store) -> dict[str, str]:
+def images(store: ImageStore) -> dict[str, str]:
     """Build all images; gives their names by ours."""
     store.build()
     return {name: f"localhost/sealflow/{name}:{version()}" for name in IMAGES}

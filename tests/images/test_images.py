@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.hosts.image_store import Store
+    from tests.support.hosts.image_store import ImageStore
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 
@@ -55,7 +55,7 @@ def pinned(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_user(store: Store, images: dict[str, str], name: str) -> None:
+def test_user(store: ImageStore, images: dict[str, str], name: str) -> None:
     """An image runs as a user that is nobody, and none of its programs makes that one root."""
     assert store.inspect(images[name])["User"] == "10001:10001"
     assert store.inside(images[name], "id", "-u").strip() == "10001"
@@ -70,7 +70,7 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_build_tools(store: Store, images: dict[str, str], name: str) -> None:
+def test_no_build_tools(store: ImageStore, images: dict[str, str], name: str) -> None:
     """An image brings nothing to build or install programs with."""
     root = store.mount(images[name])
     folders = [root / "usr/bin", root / "usr/local/bin", root / "usr/sbin"]
@@ -83,7 +83,7 @@ def test_no_build_tools(store: Store, images: dict[str, str], name: str) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_imports(store: Store, images: dict[str, str], name: str) -> None:
+def test_imports(store: ImageStore, images: dict[str, str], name: str) -> None:
     """All that an image's processes import is there, without a file being written."""
     program = f"import {IMPORTS[name]}; import sealflow; print(sealflow.__version__)"
     options = ("--tmpfs=/tmp",) if name == "flink" else ()
@@ -91,19 +91,19 @@ def test_imports(store: Store, images: dict[str, str], name: str) -> None:
     assert printed.split()[-1] == __version__
 
 
-def test_command(store: Store, images: dict[str, str]) -> None:
+def test_command(store: ImageStore, images: dict[str, str]) -> None:
     """`sealflow` is the host image's command."""
     assert store.inside(images["host"], "sealflow", "--version").strip().endswith(__version__)
     assert "Usage: sealflow" in store.inside(images["host"], "sealflow", "--help")
 
 
-def test_java(store: Store, images: dict[str, str]) -> None:
+def test_java(store: ImageStore, images: dict[str, str]) -> None:
     """The Flink image has a Java that runs, and the scripts that the chart calls."""
     command = 'test -x "$FLINK_HOME/bin/jobmanager.sh" && "$JAVA_HOME/bin/java" -version 2>&1'
     assert "21." in store.inside(images["flink"], "sh", "-c", command, options=("--tmpfs=/tmp",))
 
 
-def test_only_what_is_inside_the_wall(store: Store, images: dict[str, str]) -> None:
+def test_only_what_is_inside_the_wall(store: ImageStore, images: dict[str, str]) -> None:
     """The enclaves' environment holds the pinned packages and the core, and no other code."""
     root = store.mount(images["enclaves"])
     found = {each.lower() for each in distributions(root, "/opt/sealflow/enclaves")}
@@ -119,7 +119,7 @@ def test_only_what_is_inside_the_wall(store: Store, images: dict[str, str]) -> N
     ("name", "prefix"), [("host", "/opt/sealflow/host"), ("flink", "/opt/flink")]
 )
 def test_host_environments_open_nothing(
-    store: Store, images: dict[str, str], name: str, prefix: str
+    store: ImageStore, images: dict[str, str], name: str, prefix: str
 ) -> None:
     """The operator's environments have no model runtime; Flink's has nothing that opens seals."""
     found = distributions(store.mount(images[name]), prefix)
@@ -131,7 +131,7 @@ def test_host_environments_open_nothing(
         assert "cryptography" not in found
 
 
-def test_worker_waits_for_a_frame(store: Store, images: dict[str, str]) -> None:
+def test_worker_waits_for_a_frame(store: ImageStore, images: dict[str, str]) -> None:
     """A worker without its first frame ends with the word for that, and nothing else."""
     confined = ("--interactive", "--network=none", "--read-only")
     done = store.attempt("podman", "run", "--rm", *confined, images["enclaves"])
@@ -139,7 +139,7 @@ def test_worker_waits_for_a_frame(store: Store, images: dict[str, str]) -> None:
     assert done.stdout.endswith("boot")
 
 
-def test_cluster(store: Store, images: dict[str, str]) -> None:
+def test_cluster(store: ImageStore, images: dict[str, str]) -> None:
     """A whole cluster in a read-only container of the host image classifies photos."""
     examples = f"--volume={ROOT / 'examples'}:/examples:ro"
     limits = ("--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=all", "--network=none")
@@ -162,7 +162,7 @@ def test_cluster(store: Store, images: dict[str, str]) -> None:
         store.run("podman", "rm", "--force", "--time=20", container)
 
 
-def await_line(store: Store, container: str, text: str) -> None:
+def await_line(store: ImageStore, container: str, text: str) -> None:
     """Wait until a container has printed something.
 
     Fails the test when the container ends or two minutes pass.
@@ -180,7 +180,7 @@ def await_line(store: Store, container: str, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def manifests(
-    store: Store, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    store: ImageStore, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """Render the manifests in an image build, twice, from enclaves that were built twice."""
     folder = tmp_path_factory.mktemp("gramine")
@@ -238,7 +238,7 @@ def test_same_commit_same_measurement(manifests: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sbom(store: Store, images: dict[str, str], name: str) -> None:
+def test_sbom(store: ImageStore, images: dict[str, str], name: str) -> None:
     """The bill of materials of an image names its Debian packages and its Python packages."""
     bill: dict[str, Any] = json.loads(json.dumps(sbom(store.mount(images[name]), name, version())))
     urls = {component["purl"] for component in bill["components"]}

@@ -15,7 +15,7 @@ from tests.setup.loopback import closed_port, index, proxy
 from tests.setup.wheels import make_wheel
 
 if TYPE_CHECKING:
-    from tests.setup.conftest import Stages
+    from tests.setup.stages import Stages
 
 LISTED = {"lx-alpha": "1.0", "lx-beta": "1.0"}
 UNSHARED = ("unshare", "--user", "--map-root-user", "--mount")

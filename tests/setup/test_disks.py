@@ -14,7 +14,7 @@ from tests.setup.loopback import index
 
 if TYPE_CHECKING:
     from tests.setup.checkout import Checkout
-    from tests.setup.conftest import Stages
+    from tests.setup.stages import Stages
 
 UNSHARED = ("unshare", "--user", "--map-root-user", "--mount")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from tests.setup.conftest import Stages
+    from tests.setup.stages import Stages
 
 LISTED = {"lx-alpha": "1.0", "lx-beta": "1.0"}
 STEP = ".venv-audit: pip-audit … "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.setup.conftest import Stages
+    from tests.setup.stages import Stages
 
 LISTED = {"lx-alpha": "1.0", "lx-beta": "1.0"}
 

@@ -14,7 +14,7 @@ from tests.setup.wheels import make_wheel, pin
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.setup.conftest import Stages
+    from tests.setup.stages import Stages
 
 LOGIN = "joe:s3cret"
 

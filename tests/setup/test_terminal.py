@@ -13,7 +13,7 @@ import pytest
 from tests.setup.loopback import index
 
 if TYPE_CHECKING:
-    from tests.setup.conftest import Stages
+    from tests.setup.stages import Stages
 
 SAVE, BACK = "\x1b7", "\x1b8\x1b[K"
 

@@ -6,31 +6,31 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.scripted_service import PlayedService, negated
-from tests.support.queue.server import Server
+from tests.support.cluster.scripted_service import ScriptedService, negated
+from tests.support.queue.server import QueueServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(scope="module")
-def queue() -> Iterator[Server]:
+def queue() -> Iterator[QueueServer]:
     """A running queue."""
-    running = Server()
+    running = QueueServer()
     yield running
     running.remove()
 
 
 @pytest.fixture(scope="module")
-def played(queue: Server) -> Iterator[PlayedService]:
+def played(queue: QueueServer) -> Iterator[ScriptedService]:
     """A service with the model m."""
-    running = PlayedService(queue)
+    running = ScriptedService(queue)
     yield running
     running.close()
 
 
 @pytest.fixture
-def service(played: PlayedService) -> PlayedService:
+def service(played: ScriptedService) -> ScriptedService:
     """The same, which answers y = -x and has seen no request yet."""
     played.script = [negated]
     played.seen.clear()

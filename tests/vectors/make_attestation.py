@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Evidence, Role, Tee, report_data
 from sealflow.wire.domain import TrustDomain
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
-from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, evidence_of
+from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, make_evidence
 from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE, sgx_body, tdx_body
 from tests.support.attestation.snp_authority import GUEST_POLICY, snp_authority
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).parent
-SGX, TDX, AMD = Lab(), Lab(tee="TDX"), snp_authority(NOW_S)
+SGX, TDX, AMD = DcapAuthority(), DcapAuthority(tee="TDX"), snp_authority(NOW_S)
 OLD = SGX.but(tcb_status="OutOfDate")
 SGX_POLICY: dict[str, Any] = {"measurements": ["11" * 32], "signers": ["22" * 32], "min_svn": 1}
 TDX_POLICY: dict[str, Any] = {
@@ -80,7 +80,7 @@ def case(  # noqa: PLR0913 - each is a field of the vector
     }
 
 
-def sgx(lab: Lab = SGX, **body: Any) -> Evidence:
+def sgx(lab: DcapAuthority = SGX, **body: Any) -> Evidence:
     """Evidence of an SGX enclave."""
     return _evidence(lambda data: lab.quote(sgx_body(data, **body)))
 
@@ -96,7 +96,7 @@ def snp(**body: Any) -> Evidence:
 
 
 def _evidence(quote: Callable[[bytes], bytes]) -> Evidence:
-    return evidence_of(bound_claims(role=Role.KEY_BROKER), quote, b"")
+    return make_evidence(bound_claims(role=Role.KEY_BROKER), quote, b"")
 
 
 def altered(evidence: Evidence, **changes: Any) -> Evidence:

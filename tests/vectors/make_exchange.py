@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sealflow.errors import RefusalCode
+from sealflow.owner import ModelRef
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import Envelope, Kind, encode_refusal, encode_start
-from sealflow.wire.ids import ModelRef, RequestId, parse_request_id
+from sealflow.wire.ids import RequestId, parse_request_id
 
 HERE = Path(__file__).parent
 DIGEST = "d1" * 32

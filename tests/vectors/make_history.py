@@ -9,9 +9,9 @@ import json
 from base64 import b64encode
 from pathlib import Path
 
-from sealflow.documents.revocation import RevokedKind
+from sealflow.owner import RevokedKind
 from tests.support.sealing.receipts import ReceiptService
-from tests.support.trusted.keybroker import OPERATOR, made
+from tests.support.trusted.keybroker import OPERATOR, keybroker_deployment
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     log = service.broker.log()
     line = proof.to_bytes().decode()
     value = {
-        "deployment": b64encode(made().deployment.to_bytes()).decode(),
+        "deployment": b64encode(keybroker_deployment().deployment.to_bytes()).decode(),
         "log": records,
         "log_digests": list(log.digests),
         "directory_pinned": b64encode(pinned).decode(),

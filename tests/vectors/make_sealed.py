@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sealflow.attest.evidence import Role
-from sealflow.attest.requirements import Requirements
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey, Requirements
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.state import machine_id
 from sealflow.wire.domain import TrustDomain
 from tests.support.models.served_models import onnx_manifest
-from tests.support.trusted.keybroker import NOW_MS, Instance, identity, made
+from tests.support.trusted.keybroker import (
+    NOW_MS,
+    KeyBrokerInstance,
+    keybroker_deployment,
+    make_identity,
+)
 
 FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
 
@@ -73,7 +77,7 @@ def _package(domain: TrustDomain) -> dict[str, Any]:
 
 
 def _grant() -> dict[str, Any]:
-    broker, worker = Instance().lead(), identity(Role.WORKER)
+    broker, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
     digest = broker.publish("m")["digest"]
     answer = broker.enroll(worker)
     return {
@@ -86,19 +90,19 @@ def _grant() -> dict[str, Any]:
         "signature": answer["signature"],
         "keys": [key.kid for key in broker.directory.keys],
         "models": [digest],
-        "lease_ms": NOW_MS + 1000 * made().deployment.lease_s,
+        "lease_ms": NOW_MS + 1000 * keybroker_deployment().deployment.lease_s,
         "history": broker.directory.log_id,
         "directory_version": broker.directory.version,
     }
 
 
 def _state() -> dict[str, Any]:
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     digest = broker.publish("m")["digest"]
     assert broker.leading is not None
     key, platform_key = broker.leading.state_key, broker.identity.platform_key
     return {
-        "deployment_digest": made().deployment.digest,
+        "deployment_digest": keybroker_deployment().deployment.digest,
         "key": key.key.hex(),
         "history": key.log_id,
         "number": key.number,

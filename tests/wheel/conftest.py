@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,15 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support.hosts.python_environments import ROOT, Uv, pins
+from tests.support.hosts.python_environments import ROOT, Uv, build_distributions, read_pins
 from tools.setup.pythons import find_flink_python, flink_note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from tests.support.hosts.python_environments import Environment
-
-    Make = Callable[..., Environment]
+    from tests.support.hosts.python_environments import Environment, MakeEnvironment
 
 DOWNLOADS_S: Final = 900
 """For the first run on a machine, which fills uv's cache."""
@@ -36,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the wheel and the source archive, built from this checkout."""
     folder = tmp_path_factory.mktemp("dist")
-    build(ROOT, folder, "wheel", "sdist")
+    build_distributions(ROOT, folder, "wheel", "sdist")
     return folder
 
 
@@ -47,16 +44,8 @@ def wheel(dist: Path) -> Path:
     return found
 
 
-def build(source: Path, folder: Path, *targets: str) -> None:
-    """Build targets of a source folder, as every builder of packages does, without isolation."""
-    for target in targets:
-        command = (sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder))
-        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="session")
-def make(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+def make(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeEnvironment]:
     """Make an environment with an extra, or without one for "", once."""
     uv = Uv()
     made: dict[tuple[str, str], Environment] = {}
@@ -67,7 +56,7 @@ def make(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make
             what = (
                 f"sealflow[{extra}] @ {wheel.as_uri()}" if extra else f"sealflow @ {wheel.as_uri()}"
             )
-            listed = pins("flink.txt" if extra == "flink" else "constraints.txt")
+            listed = read_pins("flink.txt" if extra == "flink" else "constraints.txt")
             made[extra, python] = uv.make(folder, python, what, listed)
         return made[extra, python]
 

@@ -12,10 +12,10 @@ from tests.support.chart.rendering import run_helm
 from tests.support.hosts.python_environments import ROOT
 
 if TYPE_CHECKING:
-    from tests.wheel.conftest import Make
+    from tests.support.hosts.python_environments import MakeEnvironment
 
 
-def test_help(make: Make, place: Path) -> None:
+def test_help(make: MakeEnvironment, place: Path) -> None:
     """The command line explains itself."""
     done = make("").run("--help", cwd=place)
     assert (done.code, done.err) == (0, "")
@@ -38,14 +38,14 @@ def test_help(make: Make, place: Path) -> None:
     ids=" ".join,
 )
 def test_commands_that_need_an_extra(
-    make: Make, place: Path, words: tuple[str, ...], extra: str
+    make: MakeEnvironment, place: Path, words: tuple[str, ...], extra: str
 ) -> None:
     """A command without its libraries says in one sentence which extra to install."""
     refusal = make("").run(*words, cwd=place).refusal
     assert refusal.endswith(f" is not installed: run pip install 'sealflow[{extra}]'")
 
 
-def test_the_sdk(make: Make, place: Path) -> None:
+def test_the_sdk(make: MakeEnvironment, place: Path) -> None:
     """A program that imports a client without its libraries reads the same sentence."""
     program = "import sealflow.owner\nfrom sealflow.owner import Client"
     done = make("").python("-c", program, cwd=place)
@@ -55,7 +55,7 @@ def test_the_sdk(make: Make, place: Path) -> None:
     assert last.endswith(" is not installed: run pip install 'sealflow[client]'")
 
 
-def test_a_module_of_nobodys(make: Make, place: Path) -> None:
+def test_a_module_of_nobodys(make: MakeEnvironment, place: Path) -> None:
     """A module that no extra has stays an error of Python, with its traceback."""
     program = (
         "from sealflow.cli import main\n"
@@ -67,7 +67,7 @@ def test_a_module_of_nobodys(make: Make, place: Path) -> None:
     assert done.err.splitlines()[-1] == "ModuleNotFoundError: No module named 'sealflow.cli.cow'"
 
 
-def test_the_chart(make: Make, place: Path) -> None:
+def test_the_chart(make: MakeEnvironment, place: Path) -> None:
     """`sealflow chart` writes the chart that the repository has."""
     (said,) = make("").run("chart", "chart", "--json", cwd=place).json
     chart = ROOT / "deploy" / "chart"
@@ -78,7 +78,7 @@ def test_the_chart(make: Make, place: Path) -> None:
     )
 
 
-def test_the_chart_renders(make: Make, place: Path) -> None:
+def test_the_chart_renders(make: MakeEnvironment, place: Path) -> None:
     """Helm finds nothing wrong with the written chart, and renders it with the trial's settings."""
     make("").run("chart", "chart", cwd=place)
     make("client").run("init", "trial", cwd=place)
@@ -89,7 +89,7 @@ def test_the_chart_renders(make: Make, place: Path) -> None:
     assert "kind: Deployment" in shown
 
 
-def test_modules_run_isolated(make: Make, place: Path) -> None:
+def test_modules_run_isolated(make: MakeEnvironment, place: Path) -> None:
     """The command line also runs as a module, in Python's isolated mode."""
     done = make("").python("-m", "sealflow.cli.main", "example", "list", "--json", cwd=place)
     assert set(json.loads(done.out)) == {"classifier", "tiny"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.wheel.conftest import Make
+    from tests.support.hosts.python_environments import MakeEnvironment
 
 PUBLIC = (
     "import sealflow.owner\n"
@@ -16,14 +16,14 @@ PUBLIC = (
 )
 
 
-def test_imports(make: Make, place: Path) -> None:
+def test_imports(make: MakeEnvironment, place: Path) -> None:
     """Every public name of the SDK imports."""
     done = make("client").python("-c", PUBLIC, cwd=place)
     assert (done.code, done.err) == (0, "")
     assert int(done.out) > 0
 
 
-def test_a_model_is_packed(make: Make, place: Path) -> None:
+def test_a_model_is_packed(make: MakeEnvironment, place: Path) -> None:
     """A model owner makes keys and settings, packs a model and inspects the package, offline."""
     client = make("client")
     assert client.run("example", "tiny", "tiny", cwd=place).code == 0
@@ -34,7 +34,7 @@ def test_a_model_is_packed(make: Make, place: Path) -> None:
     assert "tiny" in str(seen)
 
 
-def test_an_operators_keys(make: Make, place: Path) -> None:
+def test_an_operators_keys(make: MakeEnvironment, place: Path) -> None:
     """The operator's desk makes keys, passwords and certificates for a release."""
     client = make("client")
     names = ("--release", "demo", "--namespace", "serving", "--kubernetes")
@@ -43,7 +43,7 @@ def test_an_operators_keys(make: Make, place: Path) -> None:
     assert (place / "keys" / "keys" / "keys.yaml").is_file()
 
 
-def test_policies_and_nobody_there(make: Make, place: Path) -> None:
+def test_policies_and_nobody_there(make: MakeEnvironment, place: Path) -> None:
     """A policy is checked, and a service that does not run is said in one sentence."""
     client = make("client")
     client.run("init", ".sealflow", cwd=place)
@@ -53,7 +53,7 @@ def test_policies_and_nobody_there(make: Make, place: Path) -> None:
         assert "no cluster runs in .sealflow" in client.run(*words, cwd=place).refusal
 
 
-def test_a_cluster_is_the_servers_job(make: Make, place: Path) -> None:
+def test_a_cluster_is_the_servers_job(make: MakeEnvironment, place: Path) -> None:
     """`sealflow up` starts nothing here, and names the extra that it needs."""
     refusal = make("client").run("up", cwd=place).refusal
     assert refusal.endswith("run pip install 'sealflow[server]'")

@@ -10,8 +10,7 @@ from email.parser import Parser
 from typing import TYPE_CHECKING, Final
 
 from sealflow import __version__
-from tests.support.hosts.python_environments import ROOT
-from tests.wheel.conftest import build
+from tests.support.hosts.python_environments import ROOT, build_distributions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +86,7 @@ def test_from_the_source_archive(dist: Path, wheel: Path, tmp_path: Path) -> Non
     with tarfile.open(archive) as packed:
         packed.extractall(tmp_path / "source", filter="data")
     (source,) = (tmp_path / "source").iterdir()
-    build(source, tmp_path, "wheel")
+    build_distributions(source, tmp_path, "wheel")
     (again,) = tmp_path.glob("*.whl")
     assert names(again) == names(wheel)
     assert again.read_bytes() == wheel.read_bytes()

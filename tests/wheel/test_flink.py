@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.wheel.test_serving import ask
+from tests.wheel.service_checks import check_service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.wheel.conftest import Make
+    from tests.support.hosts.python_environments import MakeEnvironment
 
 OPENERS = (
     "sealflow.seal.exchange",
@@ -20,14 +20,14 @@ OPENERS = (
 )
 
 
-def test_operators(make: Make, python_of_flink: str, place: Path) -> None:
+def test_operators(make: MakeEnvironment, python_of_flink: str, place: Path) -> None:
     """The job's module and the program that submits it import."""
     program = "import sealflow.host.engine.flink.submit"
     done = make("flink", python_of_flink).python("-c", program, cwd=place)
     assert (done.code, done.err) == (0, "")
 
 
-def test_nothing_opens_messages(make: Make, python_of_flink: str, place: Path) -> None:
+def test_nothing_opens_messages(make: MakeEnvironment, python_of_flink: str, place: Path) -> None:
     """What opens or makes sealed messages cannot be imported: its cryptography is not there."""
     flink = make("flink", python_of_flink)
     for module in OPENERS:
@@ -35,13 +35,15 @@ def test_nothing_opens_messages(make: Make, python_of_flink: str, place: Path) -
         assert done.err.splitlines()[-1] == "ModuleNotFoundError: No module named 'cryptography'"
 
 
-def test_an_environment_of_its_own(make: Make, python_of_flink: str, place: Path) -> None:
+def test_an_environment_of_its_own(
+    make: MakeEnvironment, python_of_flink: str, place: Path
+) -> None:
     """A command that needs more says that it belongs into another environment than Flink's."""
     refusal = make("flink", python_of_flink).run("verify", cwd=place).refusal
     assert "'sealflow[client]' in another environment" in refusal
 
 
-def test_no_flink(make: Make, place: Path) -> None:
+def test_no_flink(make: MakeEnvironment, place: Path) -> None:
     """Without Flink's environment, `up --engine flink` says how to make one."""
     done = make("server").run("up", "--engine", "flink", "--port", "0", cwd=place)
     assert done.code == 2
@@ -50,11 +52,11 @@ def test_no_flink(make: Make, place: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_up(make: Make, python_of_flink: str, place: Path) -> None:
+def test_up(make: MakeEnvironment, python_of_flink: str, place: Path) -> None:
     """`sealflow up --engine flink` serves with Flink's environment beside the server's."""
     server, flink = make("server"), make("flink", python_of_flink)
     server.run("example", "classifier", "ex", cwd=place)
     options = ("--flink-venv", str(flink.folder), "--taskmanagers", "1", "--flink-ui-port", "0")
     with server.up(place, "--model", "ex/model", "--engine", "flink", *options) as facts:
         assert facts["flink"]["url"].startswith("https://")
-        ask(make("client"), place / "ex", place)
+        check_service(make("client"), place / "ex", place)

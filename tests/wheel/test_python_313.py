@@ -11,12 +11,12 @@ from tests.support.hosts.python_environments import find_python
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.wheel.conftest import Make
+    from tests.support.hosts.python_environments import MakeEnvironment
 
 pytestmark = pytest.mark.e2e
 
 
-def test_all(make: Make, place: Path) -> None:
+def test_all(make: MakeEnvironment, place: Path) -> None:
     """On Python 3.13 the extra `all` serves a model and benchmarks it."""
     python = find_python("3.13")
     if python is None:

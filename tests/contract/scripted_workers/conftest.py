@@ -6,33 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.streams.address import BrokerAddress
-from tests.support.cluster.scripted_worker import KEYS, Engine
-from tests.support.queue.server import Server
+from tests.support.cluster.scripted_worker import KEYS, EngineProcess
+from tests.support.queue.server import QueueServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    Start = Callable[..., "Engine"]
+    from tests.support.cluster.scripted_worker import StartEngine
 
 
 @pytest.fixture(scope="module")
-def queue() -> Iterator[Server]:
+def queue() -> Iterator[QueueServer]:
     """A running queue."""
-    running = Server()
+    running = QueueServer()
     yield running
     running.remove()
 
 
 @pytest.fixture
-def start(tmp_path: Path, queue: Server) -> Iterator[Start]:
+def start(tmp_path: Path, queue: QueueServer) -> Iterator[StartEngine]:
     """Start engines that end with the test."""
-    engines: list[Engine] = []
+    engines: list[EngineProcess] = []
 
-    def run(player: str, **settings: Any) -> Engine:
-        engines.append(Engine(tmp_path / str(len(engines)), queue, player, **settings))
+    def run(player: str, **settings: Any) -> EngineProcess:
+        engines.append(EngineProcess(tmp_path / str(len(engines)), queue, player, **settings))
         return engines[-1]
 
     yield run
@@ -44,7 +44,7 @@ def start(tmp_path: Path, queue: Server) -> Iterator[Start]:
 
 
 @pytest.fixture
-def owner(queue: Server) -> Iterator[StreamTransport]:
+def owner(queue: QueueServer) -> Iterator[StreamTransport]:
     """Somebody who sends requests."""
     transport = StreamTransport(BrokerAddress(url=queue.url), "test")
     yield transport

@@ -9,13 +9,13 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import Envelope, RefusalHeader
-from tests.support.cluster.gateway import PlayedEngine
+from tests.support.cluster.gateway import ScriptedEngine
 from tests.support.cluster.scripted_worker import ANSWERING, KEYS
 
 if TYPE_CHECKING:
     from sealflow.owner.queue.transport import StreamTransport
-    from tests.contract.scripted_workers.conftest import Start
-    from tests.support.queue.server import Server
+    from tests.support.cluster.scripted_worker import StartEngine
+    from tests.support.queue.server import QueueServer
 
 
 def await_answers(owner: StreamTransport, count: int) -> dict[str, bytes]:
@@ -35,7 +35,7 @@ def refused(reply: bytes) -> RefusalCode:
     return header.code
 
 
-def test_answers_are_stored(start: Start, owner: StreamTransport) -> None:
+def test_answers_are_stored(start: StartEngine, owner: StreamTransport) -> None:
     """What a worker answers reaches who asked, by slot; SIGTERM then ends all, cleanly."""
     engine = start(ANSWERING)
     owner.submit([(f"id-{n}", b"%d" % n) for n in range(50)], capacity=100)
@@ -43,7 +43,7 @@ def test_answers_are_stored(start: Start, owner: StreamTransport) -> None:
     assert engine.stop() == 0
 
 
-def test_answers_to_nothing(start: Start, owner: StreamTransport) -> None:
+def test_answers_to_nothing(start: StartEngine, owner: StreamTransport) -> None:
     """Answers to slots that nobody has, and second answers, are nobody's."""
     start("""
 ready()
@@ -70,7 +70,7 @@ until(FrameKind.BOOT)
         ("sys.stdout.buffer.write(b'SF\\\\1'); sys.stdout.buffer.flush(); sys.exit()", "its head"),
     ],
 )
-def test_workers_out_of_step(start: Start, wrong: str, says: str) -> None:
+def test_workers_out_of_step(start: StartEngine, wrong: str, says: str) -> None:
     """A worker that says what it may not is ended, with the reason in the log, and replaced."""
     engine = start(f"{wrong}\ntime.sleep(600)")
     engine.await_log("worker ended")
@@ -78,7 +78,7 @@ def test_workers_out_of_step(start: Start, wrong: str, says: str) -> None:
     assert engine.stop() == 0
 
 
-def test_poison(start: Start, owner: StreamTransport, queue: Server) -> None:
+def test_poison(start: StartEngine, owner: StreamTransport, queue: QueueServer) -> None:
     """A request that ends every worker is set aside; those in hand with it are tried alone."""
     start("""
 ready()
@@ -93,7 +93,7 @@ while True:
     found = await_answers(owner, 5)
     assert refused(found.pop("poison")) is RefusalCode.UNDELIVERABLE
     assert found == {name: f"re:{name}".encode() for name in "abcd"}
-    played = PlayedEngine(queue)
+    played = ScriptedEngine(queue)
     assert played.streams.depth(KEYS.dead_letters(KEYS.requests)).waiting == 1
     queue.delete(KEYS.dead_letters(KEYS.requests))
     played.close()

@@ -5,22 +5,22 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.support.cluster.gateway import PlayedEngine
+from tests.support.cluster.gateway import ScriptedEngine
 from tests.support.cluster.scripted_worker import KEYS
 
 if TYPE_CHECKING:
-    from tests.contract.scripted_workers.conftest import Start
-    from tests.support.queue.server import Server
+    from tests.support.cluster.scripted_worker import StartEngine
+    from tests.support.queue.server import QueueServer
 
 
-def test_the_key_broker_is_asked(start: Start, queue: Server) -> None:
+def test_the_key_broker_is_asked(start: StartEngine, queue: QueueServer) -> None:
     """A worker's request goes to the key broker and its answer comes back; silence is no answer."""
     engine = start("""
 send(FrameKind.CONTROL, b"who are you")
 say(answer=until(FrameKind.CONTROL).decode())
 until(FrameKind.BOOT)
 """)
-    played = PlayedEngine(queue)
+    played = ScriptedEngine(queue)
     delivery = played.take(KEYS.control)
     assert delivery.envelope == b"who are you"
     played.answer(delivery, b"it is me", KEYS.control)
@@ -28,7 +28,7 @@ until(FrameKind.BOOT)
     engine.await_log('"enclave_answer": "it is me"')
 
 
-def test_packages_are_sent(start: Start) -> None:
+def test_packages_are_sent(start: StartEngine) -> None:
     """A package comes in pieces, whole; one that is not there, or empty, is said to be absent."""
     engine = start("""
 from sealflow.wire.frames import decode_chunk
@@ -50,7 +50,7 @@ until(FrameKind.BOOT)
     engine.await_log('"enclave_package": 3, "enclave_bytes": 0')
 
 
-def test_events_of_any_form(start: Start) -> None:
+def test_events_of_any_form(start: StartEngine) -> None:
     """What a worker reports is logged under names of its own, and nonsense ends nothing."""
     engine = start("""
 for payload in (b"", b"[", b"[1]", b"\\xff", b'{"event":"forged","level":"x"}'):
@@ -63,7 +63,7 @@ until(FrameKind.BOOT)
     assert "worker ended" not in engine.log
 
 
-def test_packages_folder_that_is_gone(start: Start) -> None:
+def test_packages_folder_that_is_gone(start: StartEngine) -> None:
     """A folder that went away is said, and the worker hears that the package is absent."""
     engine = start("""
 time.sleep(0.5)

@@ -33,7 +33,7 @@ QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lab:
+class DcapAuthority:
     """One platform with its collateral; every field is a knob, `at_s` the time of everything."""
 
     tee: str = "SGX"
@@ -59,7 +59,7 @@ class Lab:
     chain: tuple[str, ...] = ("pck", "middle", "root")
     changes: dict[str, Any] = field(default_factory=dict)
 
-    def but(self, **changes: Any) -> Lab:
+    def but(self, **changes: Any) -> DcapAuthority:
         """The same lab with other knobs."""
         return replace(self, **changes)
 

@@ -10,7 +10,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.authority import create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey
 from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:

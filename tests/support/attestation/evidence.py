@@ -33,7 +33,9 @@ def bound_claims(**changes: Any) -> BoundClaims:
     return BoundClaims(**values)
 
 
-def evidence_of(bound: BoundClaims, quote: Callable[[bytes], bytes], collateral: bytes) -> Evidence:
+def make_evidence(
+    bound: BoundClaims, quote: Callable[[bytes], bytes], collateral: bytes
+) -> Evidence:
     """Evidence whose quote, made by `quote` from report data, commits to the claims."""
     encoded = bound.to_bytes()
     return Evidence(
@@ -44,7 +46,7 @@ def evidence_of(bound: BoundClaims, quote: Callable[[bytes], bytes], collateral:
     )
 
 
-def changed(encoded: bytes, **changes: Any) -> bytes:
+def change_json(encoded: bytes, **changes: Any) -> bytes:
     """JSON with other values; None takes a key away."""
     value = {**json.loads(encoded), **changes}
     absent = {key for key, each in changes.items() if each is None}

@@ -26,7 +26,7 @@ GENUINE = [name for name, each in QUOTES.items() if each["expect"]["verdict"] !=
 REJECTED = sorted(QUOTES.keys() - set(GENUINE))
 
 
-def sample(name: str) -> bytes:
+def read_sample(name: str) -> bytes:
     """Read a file and check that it is the one that was recorded."""
     content = (FOLDER / name).read_bytes()
     entry = QUOTES.get(name) or INDEX["collateral"].get(name)
@@ -35,12 +35,14 @@ def sample(name: str) -> bytes:
     return content
 
 
-def judge(name: str, *, at_s: int | None = None, quote: bytes | None = None) -> VerifiedReport:
+def appraise_sample(
+    name: str, *, at_s: int | None = None, quote: bytes | None = None
+) -> VerifiedReport:
     """Verify an Intel sample at its recorded time."""
     entry = QUOTES[name]
     return verify_intel_quote(
-        sample(name) if quote is None else quote,
-        sample(entry["collateral"]),
+        read_sample(name) if quote is None else quote,
+        read_sample(entry["collateral"]),
         None,
         entry["verify_at"] if at_s is None else at_s,
     )
@@ -49,15 +51,15 @@ def judge(name: str, *, at_s: int | None = None, quote: bytes | None = None) -> 
 def endorsements(name: str) -> Endorsements:
     """Gather what belongs to an SNP sample; none of them came with a revocation list."""
     entry = REPORTS[name]
-    middle, root = x509.load_pem_x509_certificates(sample(entry["chain"]))
+    middle, root = x509.load_pem_x509_certificates(read_sample(entry["chain"]))
     return Endorsements(
-        leaf=sample(entry["leaf"]),
+        leaf=read_sample(entry["leaf"]),
         intermediate=middle.public_bytes(Encoding.DER),
         root=root.public_bytes(Encoding.DER),
         crl=b"",
     )
 
 
-def seconds(moment: str) -> int:
+def parse_seconds(moment: str) -> int:
     """Read a time of the index."""
     return int(datetime.fromisoformat(moment).timestamp())

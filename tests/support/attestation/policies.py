@@ -11,9 +11,9 @@ from sealflow.attest.policy import SimulationPolicy, appraise
 from sealflow.attest.reports import PlatformFlag
 from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
 from sealflow.errors import PolicyError
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
-from tests.support.attestation.evidence import MANIFEST, bound_claims, evidence_of
+from tests.support.attestation.evidence import MANIFEST, bound_claims, make_evidence
 from tests.support.attestation.quote_bodies import sgx_body, tdx_body
 from tests.support.attestation.snp_authority import SnpAuthority, snp_authority
 
@@ -47,16 +47,16 @@ def policy(requirements: Requirements, root: bytes, **changes: Any) -> Simulatio
     return SimulationPolicy(requirements=requirements, insecure_root=root, **values)
 
 
-def sgx_evidence(lab: Lab, **body: Any) -> Evidence:
+def sgx_evidence(lab: DcapAuthority, **body: Any) -> Evidence:
     """Evidence of an SGX enclave."""
-    return evidence_of(
+    return make_evidence(
         bound_claims(), lambda data: lab.quote(sgx_body(data, **body)), lab.collateral()
     )
 
 
-def tdx_evidence(lab: Lab, **body: Any) -> Evidence:
+def tdx_evidence(lab: DcapAuthority, **body: Any) -> Evidence:
     """Evidence of a trust domain."""
-    return evidence_of(
+    return make_evidence(
         bound_claims(), lambda data: lab.quote(tdx_body(data, **body)), lab.collateral()
     )
 
@@ -64,7 +64,7 @@ def tdx_evidence(lab: Lab, **body: Any) -> Evidence:
 def snp_evidence(amd: SnpAuthority, crl: bytes | None = None, **body: Any) -> Evidence:
     """Evidence of an SNP guest."""
     collateral = amd.endorsements(crl=crl).to_bytes()
-    return evidence_of(bound_claims(), lambda data: amd.report(data, **body), collateral)
+    return make_evidence(bound_claims(), lambda data: amd.report(data, **body), collateral)
 
 
 def codes(evidence: Evidence, wanted: SimulationPolicy, nonce: str | None = None) -> list[str]:
@@ -78,15 +78,17 @@ def codes(evidence: Evidence, wanted: SimulationPolicy, nonce: str | None = None
     return [mismatch.code for mismatch in caught.value.mismatches]
 
 
-def sgx_codes(requirements: Requirements, lab: Lab | None = None, **body: Any) -> list[str]:
+def sgx_codes(
+    requirements: Requirements, lab: DcapAuthority | None = None, **body: Any
+) -> list[str]:
     """Judge an SGX enclave that must be refused."""
-    lab = lab or Lab()
+    lab = lab or DcapAuthority()
     return codes(sgx_evidence(lab, **body), policy(requirements, lab.root_der))
 
 
 def tdx_codes(requirements: Requirements, **body: Any) -> list[str]:
     """Judge a trust domain that must be refused."""
-    lab = Lab(tee="TDX")
+    lab = DcapAuthority(tee="TDX")
     return codes(tdx_evidence(lab, **body), policy(requirements, lab.root_der))
 
 
@@ -96,7 +98,7 @@ def snp_codes(requirements: Requirements, crl: bytes | None = None, **body: Any)
     return codes(snp_evidence(amd, crl, **body), policy(requirements, amd.root()))
 
 
-def but(requirements: Requirements, **changes: Any) -> Requirements:
+def change_requirements(requirements: Requirements, **changes: Any) -> Requirements:
     """The same demands with others in their place."""
     names = Requirements.__dataclass_fields__
     return Requirements(**{name: getattr(requirements, name) for name in names} | changes)

@@ -46,7 +46,7 @@ measurements = ["{"11" * 32}"]
 """
 
 
-def written(tmp_path: Path, text: str | bytes) -> Path:
+def write_policy_file(tmp_path: Path, text: str | bytes) -> Path:
     """A policy file."""
     path = tmp_path / "policy.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())

@@ -15,7 +15,7 @@ from tests.support.kubernetes.api.kubeconfig import write_kubeconfig
 from tests.support.kubernetes.api.server import ApiServer
 from tests.support.kubernetes.api.store import Store
 from tests.support.kubernetes.node.controllers import BY_NAME
-from tests.support.network.certificate_authority import Authority
+from tests.support.network.certificate_authority import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ class FlinkPods:
         for each in objects:
             if each["kind"] in {"ServiceAccount", "Role", "RoleBinding"}:
                 self.store.create(BY_NAME[each["kind"]], NAMESPACE, each)
-        authority = Authority(folder / "api")
+        authority = CertificateAuthority(folder / "api")
         pair = authority.issue("api", host="127.0.0.1")
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(pair.certificate, pair.key)

@@ -22,7 +22,7 @@ from tests.support.chart.rendering import (
     TOOLS,
     HelmError,
     Release,
-    merged,
+    merge_values,
 )
 from tests.support.chart.schemas import check_object
 from tests.support.kubernetes.api.kubeconfig import write_kubeconfig
@@ -33,7 +33,7 @@ from tests.support.kubernetes.node.controllers import BY_NAME
 from tests.support.kubernetes.node.node import Node
 from tests.support.kubernetes.node.pod_network import NAMESPACES, Network, within
 from tests.support.kubernetes.node.service_accounts import ServiceAccounts
-from tests.support.network.certificate_authority import Authority
+from tests.support.network.certificate_authority import CertificateAuthority
 
 if TYPE_CHECKING:
     from tests.support.kubernetes.node.pods import Pod
@@ -42,7 +42,7 @@ _START_S: Final = 200
 _API_PORT: Final = 6443
 
 
-class Site:
+class InstalledRelease:
     """A cluster without objects, and a folder like a checkout, where the owner works."""
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +77,7 @@ class Site:
             "deployment": {"settings": self.home.deployment.read_text()},
             "benchmark": {"policy": self.home.policy.read_text(), "count": 100, "concurrency": 8},
         }
-        return Release(values=merged(own, more))
+        return Release(values=merge_values(own, more))
 
     def helm(self, verb: str, *arguments: str, release: Release | None = None) -> str:
         """Run helm here.
@@ -159,7 +159,7 @@ class Site:
 
     def _inner_api(self) -> ApiServer:
         name, address = self.node.guest({"app": "apiserver"}, _API_PORT)
-        authority = Authority(self.folder / "api")
+        authority = CertificateAuthority(self.folder / "api")
         pair = authority.issue("api", host=address)
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(pair.certificate, pair.key)

@@ -1,4 +1,4 @@
-"""What an owner does with a release on a `Site`, and sees of it."""
+"""What an owner does with a release on an `InstalledRelease`, and sees of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.kubernetes.node.pod_network import NAMESPACES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.chart.installed_release import Site
+    from tests.support.chart.installed_release import InstalledRelease
     from tests.support.kubernetes.node.pods import Pod
 
 SERVED: Final = re.compile(r"^Served (\d+) images in [\d.]+ sec, e2e throughput is", re.MULTILINE)
@@ -26,7 +26,7 @@ BENCH: Final = ("bench", "--images", str(ROOT / "examples" / "photos"), "--concu
 _PUBLISH: Final = ("model", "publish", str(ROOT / "examples" / "efficientnet-lite0"))
 
 
-def until(done: Callable[[], bool], within_s: float = 60) -> None:
+def await_true(done: Callable[[], bool], within_s: float = 60) -> None:
     """Wait for something to come true."""
     end_s = time.monotonic() + within_s
     while not done():
@@ -39,7 +39,7 @@ def finish(process: subprocess.Popen[str], within_s: float = 150) -> str:
     return process.communicate(timeout=within_s)[0]
 
 
-def publish(site: Site) -> None:
+def publish(site: InstalledRelease) -> None:
     """Publish the example's model, once the key broker is there."""
     end_s = time.monotonic() + 60
     while not (said := finish(site.sealflow(site.owner, *_PUBLISH))).startswith("published"):
@@ -47,24 +47,26 @@ def publish(site: Site) -> None:
         time.sleep(1)
 
 
-def status(site: Site) -> dict[str, Any]:
+def read_status(site: InstalledRelease) -> dict[str, Any]:
     """Ask the gateway what all processes say; empty when it cannot be asked."""
     said = finish(site.sealflow(site.owner, "status", "--json"))
     found: dict[str, Any] = json.loads(said) if said.startswith("{") else {"components": []}
     return found
 
 
-def loaded(site: Site) -> int:
+def loaded_models(site: InstalledRelease) -> int:
     """Count workers with a model."""
     return sum(
         bool(worker["ready"] and worker["models"])
-        for component in status(site)["components"]
+        for component in read_status(site)["components"]
         for worker in component.get("workers") or ()
     )
 
 
 @contextmanager
-def spoiled(site: Site, secret: str, key: str, value: str | None) -> Iterator[None]:
+def spoil_request(
+    site: InstalledRelease, secret: str, key: str, value: str | None
+) -> Iterator[None]:
     """Have a wrong value under a key of a Secret, or none, for a while."""
     kind = BY_NAME["Secret"]
     kept = site.store.get(kind, NAMESPACE, secret)["data"]
@@ -76,13 +78,13 @@ def spoiled(site: Site, secret: str, key: str, value: str | None) -> Iterator[No
         site.store.merge(kind, NAMESPACE, secret, {"data": kept})
 
 
-def replace(site: Site, pod: Pod) -> None:
+def replace_pod(site: InstalledRelease, pod: Pod) -> None:
     """Delete a pod, as a person would who has mended what it needs; another takes its place."""
     site.store.delete(BY_NAME["Pod"], NAMESPACE, pod.name)
-    until(pod.ended.is_set)
+    await_true(pod.ended.is_set)
 
 
-def reaches(guest: str, address: str, port: int) -> bool:
+def can_reach(guest: str, address: str, port: int) -> bool:
     """Say whether a TCP connection comes about from a guest's network."""
     script = f"import socket; socket.create_connection(('{address}', {port}), 1).close()"
     command = ("nsenter", f"--net={NAMESPACES / guest}", "python3", "-c", script)

@@ -38,7 +38,7 @@ class Release:
         """The command line of `helm template` and `helm install` alike."""
         given: list[Path] = [CHART / f"values-{name}.yaml" for name in self.presets]
         settings = REAL if "sgx" in self.presets else SIMULATED
-        own = merged(
+        own = merge_values(
             {"deployment": {"settings": settings}, "benchmark": {"policy": 'role = "keybroker"\n'}},
             self.values,
         )
@@ -137,13 +137,13 @@ COMBINATIONS: Final = {
 }
 
 
-def merged(base: Object, changes: Object) -> Object:
+def merge_values(base: Object, changes: Object) -> Object:
     """Lay `changes` over `base`, in depth."""
     result = dict(base)
     for key, value in changes.items():
         below = result.get(key)
         both = isinstance(value, dict) and isinstance(below, dict)
-        result[key] = merged(below, value) if both and isinstance(below, dict) else value
+        result[key] = merge_values(below, value) if both and isinstance(below, dict) else value
     return result
 
 

@@ -14,7 +14,7 @@ import psutil
 from sealflow.host.engine.flink.rest import FlinkRest
 from sealflow.local.flink_cluster import client_tls
 from sealflow.owner import InferResult
-from tests.support.cluster.local_cluster import TINY, RunningCluster, sealflow
+from tests.support.cluster.local_cluster import TINY, LocalCluster, sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,13 +27,13 @@ SUPERVISORS = {"local": "sealflow.host.engine", "flink": "pyflink.fn_execution.b
 ROW = np.array([[0.5, -1, 2, 0]], np.float32)
 
 
-class Engine:
+class EngineCluster:
     """A cluster with one kind of engine."""
 
     def __init__(self, kind: str) -> None:
         """Start it with two workers."""
         self.kind = kind
-        self.cluster = RunningCluster(TINY, options=ENGINES[kind])
+        self.cluster = LocalCluster(TINY, options=ENGINES[kind])
         with self.cluster.client() as client:
             self.truth = client.infer("tiny", tensors={"x": ROW}).outputs["probabilities"]
 

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.owner import ModelRef
 from sealflow.seal.exchange import OutgoingCall, Session, SessionSecrets, open_request
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader
-from sealflow.wire.ids import ModelRef, RequestId
+from sealflow.wire.ids import RequestId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sealflow.errors import RefusalCode
     from sealflow.host.broker.redis_streams import Delivery
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 KEYS = Keyspace(deployment="test")
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
@@ -34,10 +37,10 @@ INSTANCE = RequestId("ab" * 16)
 START_S = 60.0
 
 
-class RunningGateway:
+class GatewayProcess:
     """`python -m sealflow.host.gateway` on a free port."""
 
-    def __init__(self, queue: Server, **settings: str | float | bool) -> None:
+    def __init__(self, queue: QueueServer, **settings: str | float | bool) -> None:
         """Start it and wait until it listens; `settings` are those of its file."""
         folder = queue.folder / f"gateway-{secrets.token_hex(4)}"
         folder.mkdir()
@@ -111,10 +114,10 @@ def start_gateway(config: Any, log: Any, settings: dict[str, Any]) -> subprocess
         )
 
 
-class PlayedEngine:
+class ScriptedEngine:
     """Takes requests off the queue and answers them, as the test says."""
 
-    def __init__(self, queue: Server) -> None:
+    def __init__(self, queue: QueueServer) -> None:
         """Read the queue."""
         self.streams = RedisStreams(queue.url)
         self.streams.ensure_group(KEYS.requests)
@@ -156,7 +159,7 @@ class PlayedEngine:
         self.streams.close()
 
 
-def call(*, timeout_s: float = 30.0, size: int = 10) -> OutgoingCall:
+def seal_call(*, timeout_s: float = 30.0, size: int = 10) -> OutgoingCall:
     """Seal a request with so many bytes of content."""
     return SESSION.seal_request(
         ModelRef(name="m", version="1"),
@@ -166,15 +169,26 @@ def call(*, timeout_s: float = 30.0, size: int = 10) -> OutgoingCall:
     )
 
 
-def opened(outgoing: OutgoingCall, response: httpx.Response) -> bytes:
+def open_answer(outgoing: OutgoingCall, response: httpx.Response) -> bytes:
     """What a sealed answer holds."""
     _, content = outgoing.open_reply(Envelope.from_bytes(response.content, max_body_bytes=2**24))
     return bytes(content.binary)
 
 
-def refusal(response: httpx.Response) -> RefusalCode:
+def read_refusal(response: httpx.Response) -> RefusalCode:
     """The code of an answer that is a refusal envelope."""
     assert response.headers["content-type"] == MEDIA_TYPE, response.text
     header = Envelope.from_bytes(response.content, max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     return header.code
+
+
+def await_answer(
+    ask: Callable[[], httpx.Response], good: Callable[[httpx.Response], bool]
+) -> httpx.Response:
+    """Ask until the answer is good: what is read of the broker may be a second old."""
+    until = time.monotonic() + 20
+    while not good(answer := ask()):
+        assert time.monotonic() < until, answer.text
+        time.sleep(0.05)
+    return answer

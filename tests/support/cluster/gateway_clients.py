@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROW = np.array([[1, -2, 3, 4]], np.float32)
 
 
-class Asker(Protocol):
+class GatewayClient(Protocol):
     """One client, whichever."""
 
     def verify(self) -> Any:
@@ -40,7 +40,7 @@ class Asker(Protocol):
         ...
 
 
-class InThreads:
+class ThreadedClient:
     """The client for programs without an event loop."""
 
     def __init__(self, url: str, policy: Any, **options: Any) -> None:
@@ -64,7 +64,7 @@ class InThreads:
         self.client.close()
 
 
-class InALoop:
+class AsyncioClient:
     """The client for asyncio, in a loop of its own."""
 
     def __init__(self, url: str, policy: Any, **options: Any) -> None:

@@ -31,7 +31,7 @@ def sealflow(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-c", "from sealflow.cli.main import main; main()", *arguments)
 
 
-class RunningCluster:
+class LocalCluster:
     """`sealflow up` in a process of its own, with a home under /tmp whose paths are short."""
 
     def __init__(

@@ -26,7 +26,7 @@ NOW_MS = 1_790_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedService:
     """A key broker with known keys, in a simulated deployment."""
 
     site: SimulatedDeployment

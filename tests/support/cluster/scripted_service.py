@@ -12,13 +12,13 @@ from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.openinfer.binary import decode_request, encode_response
 from sealflow.openinfer.messages import InferResponse, TopClass
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
-from sealflow.openinfer.tensor import Tensor
+from sealflow.owner import Tensor
 from sealflow.seal.content import ContentKind, content_parts, error_parts
 from sealflow.seal.exchange import IncomingCall, SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.envelope import Envelope, encode_refusal
 from sealflow.wire.ids import RequestId
-from tests.support.cluster.published_service import LOG, Published
+from tests.support.cluster.published_service import LOG, PublishedService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import Delivery
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.envelope import RequestHeader
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
-    Answer = Callable[["PlayedService", Delivery], bytes | None]
+    Answer = Callable[["ScriptedService", Delivery], bytes | None]
 
 KEYS = Keyspace(deployment="test")
 INSTANCE = RequestId("ab" * 16)
 
 
-class PlayedService:
+class ScriptedService:
     """A key broker's directories and one worker. Requests are answered one by one, by `script`.
 
     Each request takes the next answer of the script, the last one again and again.
     """
 
-    def __init__(self, queue: Server, **times: int) -> None:
+    def __init__(self, queue: QueueServer, **times: int) -> None:
         """Publish a directory with one model, m, and begin to serve; `times` as in settings."""
-        self.published = Published.create(now_ms(), **times)
+        self.published = PublishedService.create(now_ms(), **times)
         self._streams = RedisStreams(queue.url)
         self._streams.ensure_group(KEYS.requests)
         self._secrets = SessionSecrets(64)
@@ -132,7 +132,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def negated(service: PlayedService, delivery: Delivery) -> bytes:
+def negated(service: ScriptedService, delivery: Delivery) -> bytes:
     """Answer y = -x."""
     content = service.opened(delivery).content
     tensor = decode_request(content.text, content.binary).inputs[0]
@@ -145,7 +145,7 @@ def negated(service: PlayedService, delivery: Delivery) -> bytes:
 def negated_after(go: threading.Event) -> Answer:
     """Wait to be told, then answer y = -x."""
 
-    def answer(service: PlayedService, delivery: Delivery) -> bytes:
+    def answer(service: ScriptedService, delivery: Delivery) -> bytes:
         assert go.wait(30)
         return negated(service, delivery)
 
@@ -155,7 +155,7 @@ def negated_after(go: threading.Event) -> Answer:
 def labelled(*labels: str) -> Answer:
     """Answer with classes, best first."""
 
-    def answer(service: PlayedService, delivery: Delivery) -> bytes:
+    def answer(service: ScriptedService, delivery: Delivery) -> bytes:
         classes = [
             TopClass(score=1 / (1 + number), index=number, label=label).to_bytes()
             for number, label in enumerate(labels)
@@ -168,14 +168,14 @@ def labelled(*labels: str) -> Answer:
     return answer
 
 
-def silent(service: PlayedService, delivery: Delivery) -> None:
+def silent(service: ScriptedService, delivery: Delivery) -> None:
     """Do not answer."""
 
 
 def refusing(code: RefusalCode) -> Answer:
     """Refuse with a code."""
 
-    def answer(service: PlayedService, delivery: Delivery) -> bytes:
+    def answer(service: ScriptedService, delivery: Delivery) -> bytes:
         header = Envelope.from_bytes(delivery.envelope, max_body_bytes=2**24).request_header
         return encode_refusal(code, header.request_id)
 
@@ -185,13 +185,13 @@ def refusing(code: RefusalCode) -> Answer:
 def failing(code: str, message: str) -> Answer:
     """Answer with a sealed error."""
 
-    def answer(service: PlayedService, delivery: Delivery) -> bytes:
+    def answer(service: ScriptedService, delivery: Delivery) -> bytes:
         return service.sealed(delivery, error_parts(code, message))
 
     return answer
 
 
-def forged(service: PlayedService, delivery: Delivery) -> bytes:
+def forged(service: ScriptedService, delivery: Delivery) -> bytes:
     """Answer with a reply one bit of which was changed on the way."""
     reply = bytearray(negated(service, delivery))
     reply[-1] ^= 1

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
-    Start = Callable[..., "Engine"]
-
+    StartEngine = Callable[..., "EngineProcess"]
 
 KEYS = Keyspace(deployment="test")
 PLAYER = f"""#!{sys.executable}
@@ -58,10 +57,10 @@ while True:
 """
 
 
-class Engine:
+class EngineProcess:
     """`python -m sealflow.host.engine` with one worker."""
 
-    def __init__(self, folder: Path, queue: Server, player: str, **settings: Any) -> None:
+    def __init__(self, folder: Path, queue: QueueServer, player: str, **settings: Any) -> None:
         """Start it; its workers run `player`."""
         (folder / "enclaves" / "bin").mkdir(parents=True)
         (folder / "packages").mkdir()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.support.enclaves.gramine_installation import Place
+    from tests.support.enclaves.gramine_installation import EnclaveFolder
 
 
 def probing_manifest(manifest: Path, code: str) -> Path:
@@ -71,7 +71,7 @@ def launcher(folder: Path, manifests: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class ProcessResult:
     """A trusted process that has ended. `said`: whatever came out of its standard output."""
 
     code: int
@@ -92,21 +92,21 @@ class Ended:
         return found
 
 
-def direct(
+def run_in_gramine(
     application: Path,
     boot: Mapping[str, Any] | None = None,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
-) -> Ended:
+) -> ProcessResult:
     """Run a manifest, given without suffix, to its end; its input is a BOOT frame, or none."""
     return _finished(
         (str(program("gramine-direct")), str(application), *arguments), boot, environment
     )
 
 
-def plainly(
-    place: Place, boot: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
-) -> Ended:
+def run_without_gramine(
+    place: EnclaveFolder, boot: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
+) -> ProcessResult:
     """Run the same key broker without Gramine, as it is started in `nonsgx` mode."""
     python = str(place.enclaves / "bin" / "python")
     return _finished((python, "-B", "-m", "sealflow.trusted.keybroker"), boot, environment)
@@ -116,7 +116,7 @@ def _finished(
     command: tuple[str, ...],
     boot: Mapping[str, Any] | None,
     environment: Mapping[str, str] | None,
-) -> Ended:
+) -> ProcessResult:
     done = subprocess.run(
         command,
         input=b"" if boot is None else encode_frame(FrameKind.BOOT, json.dumps(boot).encode()),
@@ -126,11 +126,11 @@ def _finished(
         timeout=100,
         check=False,
     )
-    return Ended(code=done.returncode, said=done.stdout)
+    return ProcessResult(code=done.returncode, said=done.stdout)
 
 
 @contextmanager
-def replaced(path: Path, content: bytes | None) -> Iterator[None]:
+def replace_file(path: Path, content: bytes | None) -> Iterator[None]:
     """Have a file hold something else for a while; None is no such file."""
     before = path.read_bytes() if path.exists() else None
     mode = path.stat().st_mode if path.exists() else 0o644

@@ -70,7 +70,7 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EnclaveFolder:
     """A folder with an interpreter of its own and an environment of enclaves, at fixed paths.
 
     Nothing in it is shared with whatever runs the tests, so that each byte of it can be changed.

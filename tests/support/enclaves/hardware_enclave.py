@@ -14,7 +14,7 @@ from sealflow.attest.evidence import Tee
 from sealflow.trusted.identity import identity
 from sealflow.trusted.identity.hardware_quotes import TsmQuoter
 from sealflow.trusted.process import run_enclave
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.quote_bodies import tdx_body
 from tests.support.enclaves.attestation_devices import TsmFolder
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sealflow.attest.deployment import Deployment
     from sealflow.trusted.identity.hardware_quotes import QuoteSource
 
-LAB = Lab(tee="TDX")
+LAB = DcapAuthority(tee="TDX")
 
 
 def main(module: str, folder: Path) -> None:

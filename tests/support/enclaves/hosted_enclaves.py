@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sealflow.documents.revocation import Revoked
     from sealflow.errors import RefusalCode
-    from sealflow.owner.client.result import InferResult
+    from sealflow.owner import InferResult
     from sealflow.package.manifest import ModelManifest
     from sealflow.seal.exchange import OutgoingCall
 
@@ -40,7 +40,7 @@ LIMIT = 2**24
 class HostedWorker:
     """A worker process; what it asks for is carried as long as its host wants."""
 
-    def __init__(self, site: TwoEnclaves, process: EnclaveProcess) -> None:
+    def __init__(self, site: HostedEnclaves, process: EnclaveProcess) -> None:
         """Speak for `process` to the key broker of `site`."""
         self._site = site
         self.process = process
@@ -73,7 +73,7 @@ class HostedWorker:
 
     def refusals(self, *envelopes: bytes, at_ms: int | None = None) -> list[RefusalCode | None]:
         """Give it envelopes; gives why each was refused in clear, None where it was not."""
-        return [refusal(each) for each in self.serve(envelopes, at_ms=at_ms)]
+        return [read_refusal(each) for each in self.serve(envelopes, at_ms=at_ms)]
 
     def _next(self) -> tuple[FrameKind, bytes]:
         frame = self.process.receive()
@@ -88,7 +88,7 @@ class HostedWorker:
         return kind, payload
 
 
-class TwoEnclaves:
+class HostedEnclaves:
     """A key broker process that leads, with the model y = -x; its workers are made by `worker`."""
 
     def __init__(self, *, settings: dict[str, int] | None = None, **times: int) -> None:
@@ -213,12 +213,12 @@ class TwoEnclaves:
         self._stack.close()
 
 
-def refusal(envelope: bytes) -> RefusalCode | None:
+def read_refusal(envelope: bytes) -> RefusalCode | None:
     """Why an answer refuses in clear; None for a sealed one."""
     header = Envelope.from_bytes(envelope, max_body_bytes=LIMIT).header
     return header.code if isinstance(header, RefusalHeader) else None
 
 
-def result(call: OutgoingCall, reply: bytes) -> InferResult:
+def read_result(call: OutgoingCall, reply: bytes) -> InferResult:
     """Open a reply as a client does."""
     return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT))

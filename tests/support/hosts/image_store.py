@@ -28,13 +28,13 @@ ISOLATION = ("--isolation=chroot", "--network=host", "--pull-never")
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class ImageStore:
     """A place of images of our own, apart from whatever else this machine has."""
 
     environment: dict[str, str]
 
     @classmethod
-    def at(cls, folder: Path) -> Store:
+    def at(cls, folder: Path) -> ImageStore:
         """Make a place in a folder, with a base image."""
         folder.mkdir(exist_ok=True)
         settings, containers = folder / "storage.conf", folder / "containers.conf"
@@ -104,7 +104,7 @@ class Store:
         return Path(self.run("podman", "image", "mount", image).strip())
 
 
-def make_base(store: Store, cache: Path) -> None:
+def make_base(store: ImageStore, cache: Path) -> None:
     """Import a minimal Debian, with this machine's authorities."""
     tar, pip = cache / "base.tar", cache / "pip.conf"
     pip.write_text(f"[global]\ncert = {CERTIFICATES}\n")

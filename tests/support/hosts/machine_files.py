@@ -24,7 +24,7 @@ SGX_MACHINE = {
 """A machine on which enclaves start."""
 
 
-def machine(root: Path, files: Mapping[str, str | None] = SGX_MACHINE) -> Machine:
+def write_machine(root: Path, files: Mapping[str, str | None] = SGX_MACHINE) -> Machine:
     """Write the files of a machine; those whose content is None are left out."""
     for name, content in files.items():
         if content is None:

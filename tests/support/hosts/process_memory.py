@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _PIECE = 2**22
 
 
-def found(pid: int, needles: dict[str, bytes]) -> set[str]:
+def find_in_memory(pid: int, needles: dict[str, bytes]) -> set[str]:
     """Name the needles that stand anywhere in the process's readable memory."""
     overlap = max(map(len, needles.values())) - 1
     hits: set[str] = set()

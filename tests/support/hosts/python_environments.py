@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from tools.setup import installer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    MakeEnvironment = Callable[..., "Environment"]
 
 ROOT = Path(__file__).parents[3]
 BUILD = ROOT / "requirements" / "build.txt"
@@ -59,11 +62,11 @@ class Environment:
         """The installed command."""
         return str(self.folder / "bin" / "sealflow")
 
-    def run(self, *arguments: str, cwd: Path) -> Done:
+    def run(self, *arguments: str, cwd: Path) -> CommandResult:
         """Run `sealflow` in a folder."""
         return self._run((self.sealflow, *arguments), cwd)
 
-    def python(self, *arguments: str, cwd: Path) -> Done:
+    def python(self, *arguments: str, cwd: Path) -> CommandResult:
         """Run this environment's Python, isolated."""
         return self._run((str(self.folder / "bin" / "python"), "-I", *arguments), cwd)
 
@@ -84,15 +87,15 @@ class Environment:
                 process.wait(STOP_S)
 
     @staticmethod
-    def _run(command: tuple[str, ...], cwd: Path) -> Done:
+    def _run(command: tuple[str, ...], cwd: Path) -> CommandResult:
         done = subprocess.run(
             command, cwd=cwd, env=_variables(cwd), capture_output=True, text=True, check=False
         )
-        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+        return CommandResult(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class CommandResult:
     """How a program ended."""
 
     code: int
@@ -114,7 +117,7 @@ class Done:
         return lines[0].removeprefix("error: ")
 
 
-def pins(name: str) -> list[str]:
+def read_pins(name: str) -> list[str]:
     """Return the versions that a list of `requirements` names, without extras and hashes."""
     lines = (ROOT / "requirements" / name).read_text().splitlines()
     named = [line.partition(" \\")[0].partition("==") for line in lines if line[:1].isalnum()]
@@ -136,3 +139,11 @@ def find_python(version: str) -> str | None:
 
 def _variables(cwd: Path) -> dict[str, str]:
     return {"HOME": str(cwd), "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+
+
+def build_distributions(source: Path, folder: Path, *targets: str) -> None:
+    """Build targets of a source folder, as every builder of packages does, without isolation."""
+    for target in targets:
+        command = (sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder))
+        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Tests: ONNX models written by hand, so that tests need no exporter. Source: onnx.proto3."""
+"""ONNX models written by hand, so that tests need no exporter. Source: onnx.proto3."""
 
 from __future__ import annotations
 

@@ -39,21 +39,21 @@ MANIFEST = ModelManifest.from_json(
 FILES = {"model.xml": b"<net/>", "model.bin": b"weights of it", "labels.txt": b""}
 
 
-def packed(files: Mapping[str, bytes] = FILES, owner: OpeningKey = OWNER) -> bytes:
+def pack(files: Mapping[str, bytes] = FILES, owner: OpeningKey = OWNER) -> bytes:
     """A package of the owner's."""
     return seal_package(MANIFEST, files, signing=KEY, sealing=owner.sealing)
 
 
-PACKAGE = packed()
+PACKAGE = pack()
 
 
-def opened(package: bytes | bytearray | memoryview) -> dict[str, bytes]:
+def open_package(package: bytes | bytearray | memoryview) -> dict[str, bytes]:
     """The way of a package through all its checks."""
     verified = UnverifiedPackage.from_bytes(package).verify(SIGNER)
     return verified.open_files(verified.unwrap(OWNER), WORLD)
 
 
-def split(package: bytes) -> tuple[bytes, bytes, bytes]:
+def split_package(package: bytes) -> tuple[bytes, bytes, bytes]:
     """Envelope, wrapped key and encrypted files."""
     parts, at = [], len(MAGIC)
     for _ in range(2):
@@ -63,23 +63,25 @@ def split(package: bytes) -> tuple[bytes, bytes, bytes]:
     return parts[0], parts[1], package[at:]
 
 
-def joined(envelope: bytes, wrapped: bytes, sealed: bytes) -> bytes:
+def join_package(envelope: bytes, wrapped: bytes, sealed: bytes) -> bytes:
     """The package of these parts."""
     lengths = [struct.pack(">I", len(part)) for part in (envelope, wrapped)]
     return b"".join((MAGIC, lengths[0], envelope, lengths[1], wrapped, sealed))
 
 
-def verified() -> Package:
+def verified_package() -> Package:
     """The package with its signature checked."""
     return UnverifiedPackage.from_bytes(PACKAGE).verify(SIGNER)
 
 
-def resigned(change: dict[str, object], place: int = 0) -> bytes:
+def sign_changed(change: dict[str, object], place: int = 0) -> bytes:
     """A package whose owner signed something else about one file."""
-    _, wrapped, sealed = split(PACKAGE)
+    _, wrapped, sealed = split_package(PACKAGE)
     value = json.loads(UnverifiedPackage.from_bytes(PACKAGE)._payload)
     value["predicate"]["resources"][place].update(change)
     digests = [bytes.fromhex(each["digest"]) for each in value["predicate"]["resources"]]
     value["subject"][0]["digest"]["sha256"] = hashlib.sha256(b"".join(digests)).hexdigest()
     payload = canonical_json(value)
-    return joined(encode_envelope(payload, sign_statement(payload, KEY), SIGNER), wrapped, sealed)
+    return join_package(
+        encode_envelope(payload, sign_statement(payload, KEY), SIGNER), wrapped, sealed
+    )

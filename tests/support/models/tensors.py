@@ -1,4 +1,4 @@
-"""Tests: tensors, one by its bytes, or any that the protocol has, for hypothesis."""
+"""Tensors, one by its bytes, or any that the protocol has, for hypothesis."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ CERTIFICATES_ONLY: Final = x509.KeyUsage(
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class CertificatePair:
     """PEM files of a certificate and its key."""
 
     certificate: Path
     key: Path
 
 
-class Authority:
+class CertificateAuthority:
     """Signs certificates into a folder; its own is `ca.pem`."""
 
     def __init__(self, folder: Path) -> None:
@@ -53,14 +53,14 @@ class Authority:
         self.root = folder / "ca.pem"
         self.root.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, *, host: str | None = None) -> Pair:
+    def issue(self, name: str, *, host: str | None = None) -> CertificatePair:
         """Sign a certificate, good for one host, by name or address, or for none."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_named(name), self._name, key, self._key)
         if host is not None:
             names = x509.SubjectAlternativeName([_host(host)])
             builder = builder.add_extension(names, critical=False)
-        pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        pair = CertificatePair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         signed = builder.sign(self._key, hashes.SHA256())
         pair.certificate.write_bytes(signed.public_bytes(Encoding.PEM))
         pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -1,4 +1,4 @@
-"""Tests: small servers that answer by a script, and both HTTP transports to ask them."""
+"""Small servers that answer by a script, and both HTTP transports to ask them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Exchange(Protocol):
         ...
 
 
-class Peer:
+class ScriptedServer:
     """Gives every connection to the next script, in a thread; keeps what was received."""
 
     def __init__(self, *scripts: Script) -> None:
@@ -58,7 +58,7 @@ class Peer:
         assert not self._thread.is_alive()
 
 
-def received(connection: socket.socket) -> bytes:
+def receive_request(connection: socket.socket) -> bytes:
     """Read one request whole."""
     data = b""
     while b"\r\n\r\n" not in data:
@@ -70,23 +70,23 @@ def received(connection: socket.socket) -> bytes:
     return body
 
 
-def answering(*answers: bytes) -> Script:
+def answer_with(*answers: bytes) -> Script:
     """Answer so many requests of one connection, then close it."""
 
     def script(connection: socket.socket) -> None:
         for answer in answers:
-            received(connection)
+            receive_request(connection)
             connection.sendall(answer)
 
     return script
 
 
-def get(timeout_s: float = 10) -> HttpRequest:
+def get_request(timeout_s: float = 10) -> HttpRequest:
     """A plain request."""
     return HttpRequest(method="GET", path="/v1/directory", timeout_s=timeout_s)
 
 
-def all_of(requests: tuple[HttpRequest, ...]) -> Steps[list[HttpResponse]]:
+def send_all(requests: tuple[HttpRequest, ...]) -> Steps[list[HttpResponse]]:
     """A conversation of requests."""
     answers: list[HttpResponse] = []
     for request in requests:
@@ -94,19 +94,19 @@ def all_of(requests: tuple[HttpRequest, ...]) -> Steps[list[HttpResponse]]:
     return answers
 
 
-def in_threads(url: str, *requests: HttpRequest) -> list[HttpResponse]:
+def send_in_threads(url: str, *requests: HttpRequest) -> list[HttpResponse]:
     """Use the transport for threads."""
     with closing(HttpTransport(url, ca=None, connections=2)) as transport:
-        return transport.run_steps(all_of(requests))
+        return transport.run_steps(send_all(requests))
 
 
-def in_a_loop(url: str, *requests: HttpRequest) -> list[HttpResponse]:
+def send_in_loop(url: str, *requests: HttpRequest) -> list[HttpResponse]:
     """Use the transport for event loops."""
 
     async def run() -> list[HttpResponse]:
         transport = AsyncHttpTransport(url, ca=None, connections=2)
         try:
-            return await transport.run_steps(all_of(requests))
+            return await transport.run_steps(send_all(requests))
         finally:
             await transport.close()
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from sealflow.host.broker.embedded_server import SOCKET_NAME
 
 if TYPE_CHECKING:
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
-class ForgetfulProxy:
+class BreakingProxy:
     """Passes commands on to a server, and hangs up instead of passing on the answer to one."""
 
-    def __init__(self, server: Server, word: bytes) -> None:
+    def __init__(self, server: QueueServer, word: bytes) -> None:
         """Listen; `word` is in the command whose answer is lost, once."""
         self._path = str(server.folder / SOCKET_NAME)
         self._word: bytes | None = word

@@ -27,7 +27,7 @@ def system_redis() -> str:
     return found
 
 
-class Server:
+class QueueServer:
     """A server in a folder of its own, which can be killed and started again."""
 
     def __init__(self, binary: str | None = None, *, max_memory_bytes: int = 2**28) -> None:

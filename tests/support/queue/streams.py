@@ -9,25 +9,25 @@ import valkey
 from sealflow.streams.keys import Keyspace
 
 if TYPE_CHECKING:
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 KEYS = Keyspace(deployment="test")
 STREAM = KEYS.requests
 INBOX = KEYS.inbox("reader")
 
 
-def raw_client(server: Server) -> Any:
+def raw_client(server: QueueServer) -> Any:
     """A connection to a server, for looking at what it holds."""
     return valkey.Valkey.from_url(server.url)
 
 
-def submit(server: Server, *envelopes: bytes, inbox: str = INBOX) -> None:
+def submit_envelope(server: QueueServer, *envelopes: bytes, inbox: str = INBOX) -> None:
     """Append requests as a sender would, with the correlations c0, c1 and so on."""
     raw = raw_client(server)
     for number, envelope in enumerate(envelopes):
         raw.xadd(STREAM, {b"e": envelope, b"c": b"c%d" % number, b"r": inbox})
 
 
-def inbox_of(server: Server, name: str = INBOX) -> list[dict[bytes, bytes]]:
+def inbox_of(server: QueueServer, name: str = INBOX) -> list[dict[bytes, bytes]]:
     """What an inbox holds."""
     return [fields for _, fields in raw_client(server).xrange(name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Role
-from sealflow.owner.audit.receipt_proof import ReceiptProof, ReceiptRequest
+from sealflow.owner.audit.receipt_proof import ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
@@ -13,11 +13,12 @@ from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.runner import ReceiptSigner
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import ModelRef
-from tests.support.trusted.keybroker import NOW_MS, Instance, identity
+from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, make_identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealflow.owner import ReceiptProof
     from sealflow.trusted.identity.identity import EnclaveIdentity
 
 
@@ -39,9 +40,9 @@ class ReceiptService:
 
     def __init__(self) -> None:
         """Publish a model, and grant it to a worker."""
-        self.broker = Instance().lead()
+        self.broker = KeyBrokerInstance().lead()
         self.digest: str = self.broker.publish("m")["digest"]
-        self.worker: EnclaveIdentity = identity(Role.WORKER)
+        self.worker: EnclaveIdentity = make_identity(Role.WORKER)
         self.grant = self.broker.grant(self.worker)
         self.clock = HostClock(NOW_MS)
 

@@ -15,13 +15,13 @@ INSTANCE = RequestId("ab" * 16)
 KEYS = {suite: OpeningKey.generate(suite) for suite in Suite}
 
 
-def parsed(data: bytes) -> Envelope:
+def parse_envelope(data: bytes) -> Envelope:
     """Parse with room for the tests."""
     return Envelope.from_bytes(data, max_body_bytes=2**22)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class SessionPair:
     """A client's session and the worker that can open it."""
 
     session: Session
@@ -39,7 +39,7 @@ class Pair:
 
     def open(self, data: bytes) -> IncomingCall:
         """Open a request."""
-        return open_request(parsed(data), self.key, self.secrets)
+        return open_request(parse_envelope(data), self.key, self.secrets)
 
     def answer(self, data: bytes, text: bytes = b"{}", binary: bytes = b"") -> bytes:
         """Open a request and seal a reply."""
@@ -47,7 +47,7 @@ class Pair:
         return self.open(data).seal_reply(parts, model_digest=DIGEST, instance=INSTANCE)
 
 
-def pair(suite: Suite = Suite.XWING) -> Pair:
+def start_session(suite: Suite = Suite.XWING) -> SessionPair:
     """Start a session with the suite's key."""
     key = KEYS[suite]
-    return Pair(session=Session.start(key.sealing), key=key, secrets=SessionSecrets(4))
+    return SessionPair(session=Session.start(key.sealing), key=key, secrets=SessionSecrets(4))

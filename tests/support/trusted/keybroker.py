@@ -1,4 +1,4 @@
-"""Tests: key broker instances; the test plays their host and drives their clock."""
+"""Key broker instances; the test plays their host and drives their clock."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from sealflow.documents.revocation import (
     RevokedKind,
     SignedRevocationOrder,
 )
-from sealflow.owner.audit.log_audit import AuditedLog, audit_log
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import AuditedLog, OwnerKey, audit_log
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
@@ -44,7 +43,7 @@ OPERATOR = OwnerKey.generate(TrustDomain.SIMULATED)
 
 
 @cache
-def made() -> SimulatedDeployment:
+def keybroker_deployment() -> SimulatedDeployment:
     """A deployment with two owners and an operator."""
     plain = simulated_deployment(NOW_MS)
     owners = frozenset({plain.owner.signer, OTHER_OWNER.signer})
@@ -52,11 +51,15 @@ def made() -> SimulatedDeployment:
     return replace(plain, deployment=deployment)
 
 
-def identity(role: Role, platform_key: bytes | None = None) -> EnclaveIdentity:
+def make_identity(role: Role, platform_key: bytes | None = None) -> EnclaveIdentity:
     """An enclave of the deployment; with another platform key, on another machine."""
     signing = Ed25519PrivateKey.generate()
     found = create_identity(
-        role, made().deployment, made().platform.to_bytes(), signing, no_collateral
+        role,
+        keybroker_deployment().deployment,
+        keybroker_deployment().platform.to_bytes(),
+        signing,
+        no_collateral,
     )
     return found if platform_key is None else replace(found, platform_key=platform_key)
 
@@ -67,7 +70,7 @@ class _Silent:
 
 
 @dataclass(slots=True)
-class Instance:
+class KeyBrokerInstance:
     """One instance: it stands by until `lead`."""
 
     platform_key: bytes | None = None
@@ -83,19 +86,19 @@ class Instance:
 
     def __post_init__(self) -> None:
         """Start it."""
-        self.identity = identity(Role.KEY_BROKER, self.platform_key)
+        self.identity = make_identity(Role.KEY_BROKER, self.platform_key)
         journal = EventJournal(cast("FramePort", _Silent()))
         self.standby = Standby(self.identity, self.now_ms, self._take, journal, tuple(self.keys))
 
-    def lead(self, state: bytes = b"") -> Instance:
+    def lead(self, state: bytes = b"") -> KeyBrokerInstance:
         """Have it serve."""
         self.leading = self.standby.lead(state)
         return self
 
-    def successor(self, state: bytes | None = None, **changes: Any) -> Instance:
+    def successor(self, state: bytes | None = None, **changes: Any) -> KeyBrokerInstance:
         """Another process, which goes on with what this one left."""
         keys = changes.pop("keys", self.keys)
-        after = Instance(keys=list(keys), records=list(self.records), **changes)
+        after = KeyBrokerInstance(keys=list(keys), records=list(self.records), **changes)
         return after.lead(self.states[-1] if state is None else state)
 
     def ask(self, op: str, **fields: object) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class Instance:
 
     def log(self) -> AuditedLog:
         """All that was logged, checked."""
-        return audit_log(self.records, made().deployment.policy(Role.KEY_BROKER))
+        return audit_log(self.records, keybroker_deployment().deployment.policy(Role.KEY_BROKER))
 
     def publish(
         self,
@@ -138,8 +141,8 @@ class Instance:
         issued_ms: int = NOW_MS,
     ) -> dict[str, Any]:
         """Have an owner publish a model of its own."""
-        owner = owner or made().owner
-        package = UnverifiedPackage.from_bytes(packed(name, owner)).verify(owner.signer)
+        owner = owner or keybroker_deployment().owner
+        package = UnverifiedPackage.from_bytes(pack_model(name, owner)).verify(owner.signer)
         sealed = seal_publication(
             package,
             package.unwrap(owner.opening),
@@ -151,7 +154,7 @@ class Instance:
 
     def revoke(self, kind: RevokedKind, name: str, key: OwnerKey | None = None) -> dict[str, Any]:
         """Have somebody order a revocation."""
-        key = key or made().owner
+        key = key or keybroker_deployment().owner
         order = RevocationOrder(
             deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer
         )
@@ -195,7 +198,7 @@ class Instance:
 
 
 @cache
-def packed(name: str, owner: OwnerKey) -> bytes:
+def pack_model(name: str, owner: OwnerKey) -> bytes:
     """A package y = -x of an owner."""
     files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
     return seal_package(
@@ -203,6 +206,6 @@ def packed(name: str, owner: OwnerKey) -> bytes:
     )
 
 
-def code(answer: dict[str, Any]) -> str:
+def error_code(answer: dict[str, Any]) -> str:
     """The code of an answer that says what went wrong."""
     return str(answer["error"]["code"])

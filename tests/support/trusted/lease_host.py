@@ -1,4 +1,4 @@
-"""Tests: a host between a worker's lease keeper and a real key broker, all in one thread.
+"""A host between a worker's lease keeper and a real key broker, all in one thread.
 
 The host is the outside world: it hands questions on and answers in, and may do so badly.
 """
@@ -32,7 +32,7 @@ from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, HostClock, Se
 from sealflow.wire.frame_payloads import Event
 from sealflow.wire.frames import FrameKind, decode_batch, encode_chunk
 from tests.support.models import onnx_models
-from tests.support.models.served_models import loader, onnx_manifest
+from tests.support.models.served_models import make_loader, onnx_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def no_collateral(_want: bytes) -> bytes:
     raise AssertionError
 
 
-def identity(made: SimulatedDeployment, role: Role) -> EnclaveIdentity:
+def make_identity(made: SimulatedDeployment, role: Role) -> EnclaveIdentity:
     """An enclave of the deployment."""
     signing = Ed25519PrivateKey.generate()
     return create_identity(role, made.deployment, made.platform.to_bytes(), signing, no_collateral)
@@ -65,7 +65,7 @@ class Silent:
 
 
 @dataclass(slots=True)
-class Host:
+class LeaseHost:
     """Carries between one worker and one key broker; `then` is what happens at each enrollment."""
 
     made: SimulatedDeployment
@@ -89,12 +89,12 @@ class Host:
         self.replace_broker(self.made)
         port = cast("FramePort", self)
         self.messages = HostRequests(port)
-        worker = identity(self.made, Role.WORKER)
+        worker = make_identity(self.made, Role.WORKER)
         self.keeping = LeaseKeeper(
             worker,
             Enrollment(worker, self.messages),
             self.messages,
-            loader(),
+            make_loader(),
             self.arrivals,
             self.clock,
             port,
@@ -111,7 +111,7 @@ class Host:
         self._start_broker(self.made, self.state_keys, self.states[-1] if state is None else state)
 
     def _start_broker(self, made: SimulatedDeployment, keys: list[bytes], state: bytes) -> None:
-        self.broker_identity = identity(made, Role.KEY_BROKER)
+        self.broker_identity = make_identity(made, Role.KEY_BROKER)
         journal = EventJournal(cast("FramePort", Silent()))
         standby = Standby(
             self.broker_identity, self.clock.now_ms, self._take_from_broker, journal, keys

@@ -1,4 +1,4 @@
-"""Tests: the worker's parts and models for them, from envelopes to replies."""
+"""The worker's parts and models for them, from envelopes to replies."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ from sealflow.trusted.worker.threads import SingleThreadLoop
 from sealflow.wire.ids import RequestId
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.models import onnx_models
-from tests.support.models.served_models import Outside, sealed, served, specs
+from tests.support.models.served_models import load_model, tensor_specs
+from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.lease_host import no_collateral
+from tests.support.trusted.recorded_port import RecordedPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.messages import InferResponse
     from sealflow.trusted.worker.models.loader import ServedModel
-
 
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
 OTHER_KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
@@ -75,7 +76,7 @@ class Worker:
     arrivals: ArrivalQueue = field(
         default_factory=lambda: ArrivalQueue(max_items=10_000, max_bytes=2**30)
     )
-    outside: Outside = field(default_factory=Outside)
+    outside: RecordedPort = field(default_factory=RecordedPort)
     slots: int = 0
 
     def serve(
@@ -98,7 +99,7 @@ class Worker:
         assert self.arrivals.offer(EnvelopeBatch(items=items))
         return self
 
-    def finish(self, *, threads: int = 0) -> Outside:
+    def finish(self, *, threads: int = 0) -> RecordedPort:
         """Work until all is answered; every slot has one answer then.
 
         `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
@@ -134,35 +135,35 @@ class Worker:
 
 
 @cache
-def negation(name: str = "negation", **changes: Any) -> ServedModel:
+def negation_model(name: str = "negation", **changes: Any) -> ServedModel:
     """A model y = -x of FP32 [-1, 4]."""
-    return served(onnx_models.elementwise("Neg", sizes=(None, 4)), name, **changes)
+    return load_model(onnx_models.elementwise("Neg", sizes=(None, 4)), name, **changes)
 
 
 @cache
-def weak() -> ServedModel:
+def failing_model() -> ServedModel:
     """Gives 10, 20, 30, 40 for 0 to 3 and fails for anything else."""
-    return served(
+    return load_model(
         onnx_models.picky(),
         "weak",
-        inputs=specs(x=(DataType.INT64, [-1, 1])),
-        outputs=specs(y=(DataType.FP32, [-1, 1])),
+        inputs=tensor_specs(x=(DataType.INT64, [-1, 1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, 1])),
     )
 
 
 @cache
-def open_sized(operator: str, max_batch: int = 8) -> ServedModel:
+def open_sized_model(operator: str, max_batch: int = 8) -> ServedModel:
     """A model y = operator(x) of FP32 of any two sizes."""
-    return served(
+    return load_model(
         onnx_models.elementwise(operator),
         operator.lower(),
-        inputs=specs(x=(DataType.FP32, [-1, -1])),
-        outputs=specs(y=(DataType.FP32, [-1, -1])),
+        inputs=tensor_specs(x=(DataType.FP32, [-1, -1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, -1])),
         max_batch=max_batch,
     )
 
 
-def a_request(values: Any, *, top: int | None = None, id_: str | None = None) -> InferRequest:
+def make_request(values: Any, *, top: int | None = None, id_: str | None = None) -> InferRequest:
     """A request of one input x, for all outputs or the top classes of y."""
     parameters = {} if top is None else {"classification": top}
     outputs = () if top is None else (RequestedOutput(name="y", parameters=parameters),)
@@ -174,15 +175,15 @@ def floats(values: Any) -> NDArray[np.float32]:
     return np.array(values, np.float32)
 
 
-def a_call(
+def seal_call(
     model: ServedModel, values: Any = None, *, deadline_ms: int = DEADLINE_MS
 ) -> OutgoingCall:
     """A sealed request, of 1, 2, 3, 4 unless said otherwise."""
-    request = a_request(floats([[1, 2, 3, 4]] if values is None else values))
-    return sealed(SESSION, model, request, deadline_ms=deadline_ms)
+    request = make_request(floats([[1, 2, 3, 4]] if values is None else values))
+    return seal_request(SESSION, model, request, deadline_ms=deadline_ms)
 
 
-def values_of(response: InferResponse) -> list[Any]:
+def read_values(response: InferResponse) -> list[Any]:
     """The values of a response's y."""
     tensor = response.output("y")
     assert tensor is not None

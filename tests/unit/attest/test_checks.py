@@ -12,14 +12,14 @@ from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
 from sealflow.attest.requirements import SnpRequirements
 from sealflow.errors import PolicyError
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
     SNP,
     TDX,
-    but,
+    change_requirements,
     policy,
     sgx_evidence,
     snp_evidence,
@@ -38,13 +38,13 @@ def fields(evidence: Any, wanted: Any, nonce: str | None = None) -> dict[str, st
 
 def test_all_mismatches() -> None:
     """A verdict lists all that is wrong, each with the policy's key that asked for it, if any."""
-    lab = Lab(
+    lab = DcapAuthority(
         tcb_status="OutOfDate",
         qe_status="OutOfDate",
         advisories=("INTEL-SA-00001",),
         flags=("smt_enabled",),
     )
-    wanted = but(
+    wanted = change_requirements(
         SGX,
         measurements=frozenset({"12" * 32}),
         signers=frozenset({"23" * 32}),
@@ -81,10 +81,12 @@ def test_all_mismatches() -> None:
 
 def test_fields_of_virtual_machines() -> None:
     """So do mismatches of trust domains and of SNP guests."""
-    lab, amd = Lab(tee="TDX"), snp_authority(NOW_S)
+    lab, amd = DcapAuthority(tee="TDX"), snp_authority(NOW_S)
     evidence = tdx_evidence(lab, config=(b"\1" * 48, ZERO48, ZERO48))
     assert fields(evidence, policy(TDX, lab.root_der)) == {"mr_config_id": "tdx.mr_config_id"}
-    assert fields(tdx_evidence(lab), policy(but(TDX, tdx=None), lab.root_der)) == {"tee": "tdx"}
+    assert fields(tdx_evidence(lab), policy(change_requirements(TDX, tdx=None), lab.root_der)) == {
+        "tee": "tdx"
+    }
     asked = replace(SNP, platform_flags=frozenset(), snp=SnpRequirements(min_tcb={"snp": 255}))
     found = fields(snp_evidence(amd, vmpl=1, host_data=b"\1" * 32), policy(asked, amd.root()))
     assert {code: field for code, field in found.items() if code != "tcb"} == {
@@ -93,7 +95,10 @@ def test_fields_of_virtual_machines() -> None:
         "platform_flags": "platform_flags",
         **{code: "snp.min_tcb.snp" for code, field in found.items() if "min_tcb" in field},
     }
-    assert fields(snp_evidence(amd), policy(but(SNP, snp=None), amd.root()))["tee"] == "snp"
+    assert (
+        fields(snp_evidence(amd), policy(change_requirements(SNP, snp=None), amd.root()))["tee"]
+        == "snp"
+    )
 
 
 def test_mismatches() -> None:

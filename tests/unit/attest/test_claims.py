@@ -11,21 +11,27 @@ from sealflow.attest.evidence import Evidence
 from sealflow.attest.policy import Approval, appraise
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
 from tests.support.attestation.evidence import bound_claims
-from tests.support.attestation.policies import NOW_MS, SGX, but, policy, sgx_evidence
+from tests.support.attestation.policies import (
+    NOW_MS,
+    SGX,
+    change_requirements,
+    policy,
+    sgx_evidence,
+)
 
 
 def test_claims() -> None:
     """What was proved has this form for machines."""
-    lab = Lab(
+    lab = DcapAuthority(
         tcb_status="SWHardeningNeeded",
         advisories=("INTEL-SA-00615",),
         tcb_age_s=2 * DAY_S,
         life_s=10 * DAY_S,
     )
-    wanted = but(
+    wanted = change_requirements(
         SGX,
         tcb_statuses=frozenset({TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED}),
         advisories=frozenset({"INTEL-SA-00615"}),
@@ -50,7 +56,7 @@ def test_claims() -> None:
 
 def test_binding() -> None:
     """A quote counts for the claims that it was made for, to the bit, and for nothing else."""
-    lab = Lab()
+    lab = DcapAuthority()
     good = sgx_evidence(lab)
     other = bound_claims(signing_key=b"x" * 32).to_bytes()
     stolen = Evidence(tee=good.tee, quote=good.quote, bound=other, collateral=good.collateral)
@@ -64,7 +70,7 @@ def test_binding() -> None:
 
 def test_proofs_cannot_be_made() -> None:
     """Claims and approvals cannot be made by hand."""
-    lab = Lab()
+    lab = DcapAuthority()
     claims = verify_evidence(sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS)
     with pytest.raises(TypeError, match="verify"):
         Claims(

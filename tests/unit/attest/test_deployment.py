@@ -15,7 +15,7 @@ from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.deployments import simulated_deployment
-from tests.support.attestation.evidence import changed
+from tests.support.attestation.evidence import change_json
 from tests.support.attestation.policies import SGX, TDX
 
 OWNER = "0a" * 32
@@ -82,7 +82,7 @@ def test_contradictions(changes: dict[str, Any], why: str) -> None:
 def test_broken_deployments(changes: dict[str, Any]) -> None:
     """Settings with a wrong or missing field do not parse."""
     with pytest.raises(MalformedError) as caught:
-        Deployment.from_bytes(changed(deployment().to_bytes(), **changes))
+        Deployment.from_bytes(change_json(deployment().to_bytes(), **changes))
     assert "one form" not in str(caught.value)
 
 

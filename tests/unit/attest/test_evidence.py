@@ -16,8 +16,8 @@ from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
-from tests.support.attestation.evidence import bound_claims, changed
-from tests.support.attestation.hardware_samples import QUOTES, sample
+from tests.support.attestation.evidence import bound_claims, change_json
+from tests.support.attestation.hardware_samples import QUOTES, read_sample
 
 
 @pytest.mark.parametrize("tee", list(Tee))
@@ -53,7 +53,7 @@ def test_bound_claims(tee: Tee, role: Role) -> None:
 def test_broken_bound_claims(changes: dict[str, Any]) -> None:
     """Bound claims of another protocol, with a wrong, missing or unknown field do not parse."""
     with pytest.raises(MalformedError):
-        BoundClaims.from_bytes(changed(bound_claims().to_bytes(), **changes))
+        BoundClaims.from_bytes(change_json(bound_claims().to_bytes(), **changes))
 
 
 def test_report_data() -> None:
@@ -91,7 +91,7 @@ def test_broken_evidence(changes: dict[str, Any]) -> None:
     """Evidence with a wrong, missing, unknown or too large part does not parse."""
     whole = Evidence(tee=Tee.SGX, quote=b"q", bound=b"b", collateral=b"c").to_json()
     with pytest.raises(MalformedError):
-        Evidence.from_json(json.loads(changed(json.dumps(whole).encode(), **changes)))
+        Evidence.from_json(json.loads(change_json(json.dumps(whole).encode(), **changes)))
     with pytest.raises(MalformedError):
         Evidence.from_json([])
 
@@ -102,9 +102,9 @@ def test_quote_of_other_hardware() -> None:
     entry = QUOTES[name]
     evidence = Evidence(
         tee=Tee.SGX,
-        quote=sample(name),
+        quote=read_sample(name),
         bound=bound_claims(tee=Tee.SGX).to_bytes(),
-        collateral=sample(entry["collateral"]),
+        collateral=read_sample(entry["collateral"]),
     )
     with pytest.raises(EvidenceError, match="the quote is of tdx, not of sgx"):
         verify_evidence(evidence, TrustRoot(), 1000 * entry["verify_at"])

@@ -14,9 +14,14 @@ from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
-from tests.support.attestation.hardware_samples import REPORTS, endorsements, sample, seconds
+from tests.support.attestation.hardware_samples import (
+    REPORTS,
+    endorsements,
+    parse_seconds,
+    read_sample,
+)
 from tests.support.attestation.quote_bodies import sgx_body, tdx_body
 from tests.support.attestation.snp_authority import snp_authority
 
@@ -51,7 +56,7 @@ def mutated(data: bytes, seed: int, count: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("tee", ["SGX", "TDX"])
 def test_quotes(tee: str) -> None:
     """Broken quotes are refused or mean the same, and the question to the host is strict too."""
-    lab = Lab(tee=tee)
+    lab = DcapAuthority(tee=tee)
     quote = lab.quote(sgx_body() if tee == "SGX" else tdx_body(service_td=bytes(48)))
     collateral, root = lab.collateral(), lab.root_der
     good = verify_intel_quote(quote, collateral, root, NOW_S)
@@ -64,7 +69,7 @@ def test_quotes(tee: str) -> None:
 
 def test_collateral() -> None:
     """Broken collateral is refused or means the same."""
-    lab = Lab()
+    lab = DcapAuthority()
     quote, collateral = lab.quote(sgx_body()), lab.collateral()
     good = verify_intel_quote(quote, collateral, lab.root_der, NOW_S)
     for each in mutated(collateral, 2, 800):
@@ -74,7 +79,7 @@ def test_collateral() -> None:
 
 def test_revocation_lists() -> None:
     """A broken revocation list of Intel's is refused before and by the library."""
-    lab = Lab()
+    lab = DcapAuthority()
     quote = lab.quote(sgx_body())
     crl = bytes.fromhex(json.loads(lab.collateral())["pck_crl"])
     for each in mutated(crl, 3, 600):
@@ -109,7 +114,9 @@ def test_real_certificates(part: str) -> None:
     """Broken certificates of real processors are refused under AMD's own root."""
     name = "snp-milan.report"
     good = endorsements(name)
-    at_s = seconds(REPORTS[name]["leaf_valid"][0]) + 1
+    at_s = parse_seconds(REPORTS[name]["leaf_valid"][0]) + 1
     for each in mutated(getattr(good, part), 6, 300):
         with pytest.raises(EvidenceError):
-            verify_amd_report(sample(name), replace(good, **{part: each}).to_bytes(), None, at_s)
+            verify_amd_report(
+                read_sample(name), replace(good, **{part: each}).to_bytes(), None, at_s
+            )

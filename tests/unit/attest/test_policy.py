@@ -12,15 +12,15 @@ from sealflow.attest.policy import Policy, appraise
 from sealflow.attest.requirements import DAY_S
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
-from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, evidence_of
+from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, make_evidence
 from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
     SNP,
     TDX,
-    but,
+    change_requirements,
     codes,
     policy,
     sgx_evidence,
@@ -33,7 +33,7 @@ from tests.support.attestation.snp_authority import snp_authority
 
 def test_sgx() -> None:
     """An enclave that meets the policy is approved until its collateral is too old."""
-    lab = Lab()
+    lab = DcapAuthority()
     approval = appraise(sgx_evidence(lab), policy(SGX, lab.root_der), NOW_MS, nonce=NONCE)
     claims = approval.claims
     assert (claims.domain, tee_of_report(claims.report)) == (TrustDomain.SIMULATED, Tee.SGX)
@@ -41,13 +41,13 @@ def test_sgx() -> None:
     assert (claims.tcb_status, claims.advisories) == ("UpToDate", ())
     assert claims.to_json()["form"] == "sgx"
     assert approval.valid_until_ms == NOW_MS + 29 * DAY_S * 1000
-    short = policy(but(SGX, max_collateral_age_s=2 * DAY_S), lab.root_der)
+    short = policy(change_requirements(SGX, max_collateral_age_s=2 * DAY_S), lab.root_der)
     assert appraise(sgx_evidence(lab), short, NOW_MS).valid_until_ms == NOW_MS + DAY_S * 1000
 
 
 def test_tdx() -> None:
     """A trust domain that meets the policy is approved."""
-    lab = Lab(tee="TDX")
+    lab = DcapAuthority(tee="TDX")
     claims = appraise(tdx_evidence(lab), policy(TDX, lab.root_der), NOW_MS).claims
     assert (tee_of_report(claims.report), claims.measurement, claims.signer) == (
         Tee.TDX,
@@ -78,13 +78,13 @@ def test_snp() -> None:
 )
 def test_bound(changes: dict[str, Any], code: str) -> None:
     """An enclave of another role, deployment or settings is refused."""
-    lab = Lab()
+    lab = DcapAuthority()
     assert codes(sgx_evidence(lab), policy(SGX, lab.root_der, **changes)) == [code]
 
 
 def test_nonce() -> None:
     """Evidence made for another challenge is refused where freshness counts."""
-    lab = Lab()
+    lab = DcapAuthority()
     assert codes(sgx_evidence(lab), policy(SGX, lab.root_der), nonce="00" * 32) == ["nonce"]
 
 
@@ -105,11 +105,11 @@ def test_classes() -> None:
         manifest_digest=MANIFEST,
         requirements=SGX,
     )
-    lab = Lab()
+    lab = DcapAuthority()
     with pytest.raises(EvidenceError, match="world"):
         appraise(sgx_evidence(lab), production, NOW_MS)
     hardware = bound_claims(tee=Tee.SGX)
-    evidence = evidence_of(hardware, lambda data: lab.quote(sgx_body(data)), lab.collateral())
+    evidence = make_evidence(hardware, lambda data: lab.quote(sgx_body(data)), lab.collateral())
     with pytest.raises(EvidenceError, match="quote"):
         appraise(evidence, production, NOW_MS)
     with pytest.raises(EvidenceError, match="world"):

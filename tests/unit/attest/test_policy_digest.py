@@ -8,21 +8,28 @@ from sealflow.attest.claims import TrustRoot
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, appraise, policy_digest
 from sealflow.wire.strict_json import canonical_json
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.evidence import MANIFEST, NONCE
-from tests.support.attestation.policies import NOW_MS, SGX, TDX, but, policy, sgx_evidence
+from tests.support.attestation.policies import (
+    NOW_MS,
+    SGX,
+    TDX,
+    change_requirements,
+    policy,
+    sgx_evidence,
+)
 
 
 def test_policy_digest() -> None:
     """Every demand of a policy changes its digest."""
-    root = Lab().root_der
+    root = DcapAuthority().root_der
     policies = [
         policy(SGX, root),
         policy(SGX, b"other"),
         policy(SGX, root, role=Role.KEY_BROKER),
         policy(SGX, root, deployment="other"),
         policy(SGX, root, models={"m": frozenset({"aa" * 32})}),
-        policy(but(SGX, min_svn=1), root),
+        policy(change_requirements(SGX, min_svn=1), root),
         policy(TDX, root),
     ]
     assert len(set(map(policy_digest, policies))) == len(policies)
@@ -35,7 +42,7 @@ def test_policy_digest() -> None:
 
 def test_policy_digests() -> None:
     """A policy is named by all that it says."""
-    lab = Lab()
+    lab = DcapAuthority()
     models = {"m": frozenset({"b" * 64, "a" * 64})}
     whole: dict[str, object] = {
         "role": "worker",

@@ -9,10 +9,10 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 
-def test_no_cluster(run: Run, tmp_path: Path) -> None:
+def test_no_cluster(run: RunCommand, tmp_path: Path) -> None:
     """Without a cluster in the home, each command says how to start one or to name another."""
     for words in (("status",), ("verify",), ("infer", "x.jpg"), ("model", "list")):
         done = run(*words, "--home", tmp_path)
@@ -22,7 +22,7 @@ def test_no_cluster(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"pid": 1}', '{"pid": "x", "url": "y"}'])
-def test_damaged_notes_of_a_cluster(run: Run, tmp_path: Path, text: str) -> None:
+def test_damaged_notes_of_a_cluster(run: RunCommand, tmp_path: Path, text: str) -> None:
     """What no running cluster wrote counts as none."""
     (tmp_path / "cluster.json").write_text(text)
     done = run("status", "--home", tmp_path)
@@ -30,21 +30,23 @@ def test_damaged_notes_of_a_cluster(run: Run, tmp_path: Path, text: str) -> None
     assert "no cluster runs in" in done.err
 
 
-def test_absent_policy(run: Run, reach: tuple[str, ...], tmp_path: Path) -> None:
+def test_absent_policy(run: RunCommand, reach: tuple[str, ...], tmp_path: Path) -> None:
     """A policy that is not there is named."""
     done = run("verify", *reach[:2], "--policy", tmp_path / "absent.toml")
     assert done.code == 2
     assert "absent.toml" in done.err
 
 
-def test_nobody_there(run: Run, reach: tuple[str, ...]) -> None:
+def test_nobody_there(run: RunCommand, reach: tuple[str, ...]) -> None:
     """A gateway that is not there: exit code 6, and what to look at."""
     done = run("verify", "--url", "http://127.0.0.1:1", *reach[2:])
     assert done.code == 6
     assert "check that it runs (sealflow status)" in done.err
 
 
-def test_options_of_the_broker_alone(run: Run, reach: tuple[str, ...], tmp_path: Path) -> None:
+def test_options_of_the_broker_alone(
+    run: RunCommand, reach: tuple[str, ...], tmp_path: Path
+) -> None:
     """A password without a broker is no use, and is said to be."""
     done = run("verify", *reach, "--broker-password-file", tmp_path / "x")
     assert done.code == 2

@@ -16,7 +16,7 @@ from tests.support.cluster.local_cluster import sealflow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 
 def leaves(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -35,7 +35,7 @@ ALL = dict(leaves(cli))
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_every_command(run: Run, words: tuple[str, ...]) -> None:
+def test_every_command(run: RunCommand, words: tuple[str, ...]) -> None:
     """Every command explains itself and all its options, and speaks JSON."""
     command = ALL[words]
     shown = run(*words, "--help")
@@ -48,7 +48,7 @@ def test_every_command(run: Run, words: tuple[str, ...]) -> None:
     assert any("--json" in parameter.opts for parameter in command.params)
 
 
-def test_commands_are_listed(run: Run) -> None:
+def test_commands_are_listed(run: RunCommand) -> None:
     """The first help lists every command in a line."""
     shown = run("--help").out
     for name, (_, text) in COMMANDS.items():
@@ -66,7 +66,7 @@ def test_commands_are_listed(run: Run) -> None:
         (("revoke", "cow", "x"), "'cow' is not one of"),
     ],
 )
-def test_wrong_usage(run: Run, words: tuple[str, ...], says: str) -> None:
+def test_wrong_usage(run: RunCommand, words: tuple[str, ...], says: str) -> None:
     """Wrong usage exits with 2, says what is wrong, and how to get help."""
     done = run(*words)
     assert (done.code, done.out) == (2, "")

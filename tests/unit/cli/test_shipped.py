@@ -18,7 +18,7 @@ from tests.support.cluster.local_cluster import LITE0, PHOTOS, ROOT, TINY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 CHART = ROOT / "deploy" / "chart"
 MIB = 2**20
@@ -41,7 +41,7 @@ def small_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_classifier(run: Run, tmp_path: Path) -> None:
+def test_classifier(run: RunCommand, tmp_path: Path) -> None:
     """The classifier's model and photos are those of the repository, and the next steps follow."""
     folder = tmp_path / "new" / "it's here"
     shown = run("example", "classifier", folder)
@@ -53,7 +53,7 @@ def test_classifier(run: Run, tmp_path: Path) -> None:
         assert f"sealflow {command.format(quoted)}" in shown.out
 
 
-def test_tiny(run: Run, tmp_path: Path) -> None:
+def test_tiny(run: RunCommand, tmp_path: Path) -> None:
     """The tiny model comes without the program that made it."""
     said = run("example", "tiny", tmp_path, "--json").json
     files = contents(TINY)
@@ -62,13 +62,13 @@ def test_tiny(run: Run, tmp_path: Path) -> None:
     assert sorted(said["files"]) == sorted(str(tmp_path / "model" / name) for name in files)
 
 
-def test_list(run: Run) -> None:
+def test_list(run: RunCommand) -> None:
     """The list names each example that can be written, and nothing else."""
     assert set(run("example", "list", "--json").json) == {"classifier", "tiny"}
     assert len(run("example", "list").out.splitlines()) == 2
 
 
-def test_chart(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chart(run: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chart is the repository's, also when it is written into the working directory."""
     monkeypatch.chdir(tmp_path)
     shown = run("chart", ".")
@@ -78,7 +78,9 @@ def test_chart(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("words", [("chart",), ("example", "classifier"), ("example", "tiny")])
-def test_a_folder_that_is_not_empty(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_a_folder_that_is_not_empty(
+    run: RunCommand, tmp_path: Path, words: tuple[str, ...]
+) -> None:
     """A folder with anything in it is refused, and stays as it was."""
     (tmp_path / "mine").write_text("x")
     done = run(*words, tmp_path)
@@ -87,7 +89,7 @@ def test_a_folder_that_is_not_empty(run: Run, tmp_path: Path, words: tuple[str, 
     assert contents(tmp_path) == {"mine": b"x"}
 
 
-def test_a_full_disk(run: Run, tmp_path: Path) -> None:
+def test_a_full_disk(run: RunCommand, tmp_path: Path) -> None:
     """A copy that breaks off is said in one sentence, and takes with it every folder it made."""
     folder = tmp_path / "a" / "b"
     with small_files():
@@ -97,14 +99,14 @@ def test_a_full_disk(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_with_a_folder(run: Run, tmp_path: Path) -> None:
+def test_a_full_disk_with_a_folder(run: RunCommand, tmp_path: Path) -> None:
     """A folder that was there before stays, empty as it was."""
     with small_files():
         assert run("example", "classifier", tmp_path).code == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made(run: Run, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made(run: RunCommand, tmp_path: Path) -> None:
     """A path through a file is said in one sentence."""
     (tmp_path / "file").touch()
     done = run("chart", tmp_path / "file" / "chart")

@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.gateway import RunningGateway
-from tests.support.network.http_peers import Peer, in_a_loop, in_threads
+from tests.support.cluster.gateway import GatewayProcess
+from tests.support.network.http_peers import ScriptedServer, send_in_loop, send_in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.cluster.scripted_service import PlayedService
+    from tests.support.cluster.scripted_service import ScriptedService
     from tests.support.network.http_peers import Exchange, Script
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
 @pytest.fixture(scope="module")
-def gateway(queue: Server, played: PlayedService) -> Iterator[RunningGateway]:
+def gateway(queue: QueueServer, played: ScriptedService) -> Iterator[GatewayProcess]:
     """A gateway on it, which sees the directory from its start."""
-    with RunningGateway(queue) as running:
+    with GatewayProcess(queue) as running:
         yield running
 
 
-@pytest.fixture(params=[in_threads, in_a_loop], ids=["threads", "loop"])
+@pytest.fixture(params=[send_in_threads, send_in_loop], ids=["threads", "loop"])
 def exchange(request: pytest.FixtureRequest) -> Exchange:
     """Either transport."""
     chosen: Exchange = request.param
@@ -32,12 +32,12 @@ def exchange(request: pytest.FixtureRequest) -> Exchange:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Peer]]:
+def serve() -> Iterator[Callable[..., ScriptedServer]]:
     """Start servers that end with the test."""
-    servers: list[Peer] = []
+    servers: list[ScriptedServer] = []
 
-    def start(*scripts: Script) -> Peer:
-        servers.append(Peer(*scripts))
+    def start(*scripts: Script) -> ScriptedServer:
+        servers.append(ScriptedServer(*scripts))
         return servers[-1]
 
     yield start

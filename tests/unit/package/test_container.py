@@ -16,10 +16,10 @@ from tests.support.models.package_parts import (
     OWNER,
     PACKAGE,
     SIGNER,
-    joined,
-    opened,
-    packed,
-    split,
+    join_package,
+    open_package,
+    pack,
+    split_package,
 )
 
 
@@ -30,7 +30,7 @@ def test_a_package_opens_to_its_files(suite: Suite, size: int) -> None:
     owner = OpeningKey.generate(suite)
     files = {**FILES, "model.bin": bytes(range(256)) * 800}
     files["model.bin"] = files["model.bin"][:size]
-    package = UnverifiedPackage.from_bytes(bytearray(packed(files, owner))).verify(SIGNER)
+    package = UnverifiedPackage.from_bytes(bytearray(pack(files, owner))).verify(SIGNER)
     assert package.manifest == MANIFEST
     assert package.signer == SIGNER
     content_key = package.unwrap(owner)
@@ -48,9 +48,9 @@ def test_packing_tells_how_far_it_is() -> None:
 
 def test_two_packings_share_nothing() -> None:
     """Each has a content key and a name of its own, and looks like noise."""
-    first, second = UnverifiedPackage.from_bytes(PACKAGE), UnverifiedPackage.from_bytes(packed())
+    first, second = UnverifiedPackage.from_bytes(PACKAGE), UnverifiedPackage.from_bytes(pack())
     assert first.digest != second.digest
-    assert split(PACKAGE)[2] != split(packed())[2]
+    assert split_package(PACKAGE)[2] != split_package(pack())[2]
     assert b"weights of it" not in PACKAGE
 
 
@@ -58,7 +58,7 @@ def test_two_packings_share_nothing() -> None:
 def test_a_package_has_exactly_the_manifests_files(names: list[str]) -> None:
     """Nothing is left out or smuggled in."""
     with pytest.raises(BundleError):
-        packed(dict.fromkeys(names, b""))
+        pack(dict.fromkeys(names, b""))
 
 
 def test_every_flipped_byte_is_refused() -> None:
@@ -67,7 +67,7 @@ def test_every_flipped_byte_is_refused() -> None:
         changed = bytearray(PACKAGE)
         changed[at] ^= 1 << at % 8
         with pytest.raises((BundleError, OpenError, MalformedError)):
-            opened(changed)
+            open_package(changed)
             pytest.fail(f"byte {at} does not count")
 
 
@@ -92,10 +92,10 @@ def test_another_signer_or_digest_is_refused() -> None:
 
 def test_a_signature_by_somebody_else_in_the_signers_name_is_refused() -> None:
     """The key id in the envelope proves nothing."""
-    envelope, wrapped, sealed = split(PACKAGE)
+    envelope, wrapped, sealed = split_package(PACKAGE)
     payload = UnverifiedPackage.from_bytes(PACKAGE)._payload
     forged = encode_envelope(payload, sign_statement(payload, Ed25519PrivateKey.generate()), SIGNER)
     assert len(forged) == len(envelope)
-    unverified = UnverifiedPackage.from_bytes(joined(forged, wrapped, sealed))
+    unverified = UnverifiedPackage.from_bytes(join_package(forged, wrapped, sealed))
     with pytest.raises(BundleError, match="signature"):
         unverified.verify(SIGNER)

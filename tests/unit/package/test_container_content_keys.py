@@ -13,10 +13,10 @@ from tests.support.models.package_parts import (
     PACKAGE,
     SIGNER,
     WORLD,
-    joined,
-    packed,
-    split,
-    verified,
+    join_package,
+    pack,
+    split_package,
+    verified_package,
 )
 
 
@@ -24,15 +24,15 @@ from tests.support.models.package_parts import (
 def test_a_wrong_content_key_opens_nothing(key: bytes) -> None:
     """The statement commits to the right one."""
     with pytest.raises(OpenError):
-        verified().open_files(key, WORLD)
+        verified_package().open_files(key, WORLD)
 
 
 def test_the_right_content_key_opens_nothing_in_another_world() -> None:
     """What is simulated never counts as hardware."""
-    key = verified().unwrap(OWNER)
+    key = verified_package().unwrap(OWNER)
     assert content_key_id(key, TrustDomain.HARDWARE) != content_key_id(key, TrustDomain.SIMULATED)
     with pytest.raises(OpenError):
-        verified().open_files(key, TrustDomain.HARDWARE)
+        verified_package().open_files(key, TrustDomain.HARDWARE)
 
 
 def test_only_the_packing_owner_unwraps() -> None:
@@ -42,15 +42,15 @@ def test_only_the_packing_owner_unwraps() -> None:
         OpeningKey(suite=Suite.X25519, seed=OWNER.seed),
     ):
         with pytest.raises(OpenError):
-            verified().unwrap(other)
+            verified_package().unwrap(other)
 
 
 def test_a_wrapped_key_of_another_package_is_refused() -> None:
     """It is bound to the digest of its own."""
-    envelope, _, sealed = split(PACKAGE)
-    _, other, _ = split(packed())
-    package = UnverifiedPackage.from_bytes(joined(envelope, other, sealed)).verify(SIGNER)
+    envelope, _, sealed = split_package(PACKAGE)
+    _, other, _ = split_package(pack())
+    package = UnverifiedPackage.from_bytes(join_package(envelope, other, sealed)).verify(SIGNER)
     with pytest.raises(OpenError):
         package.unwrap(OWNER)
     with pytest.raises(OpenError):
-        package.open_files(verified().unwrap(OWNER), WORLD)
+        package.open_files(verified_package().unwrap(OWNER), WORLD)

@@ -10,20 +10,20 @@ import pytest
 from sealflow.errors import BundleError
 from sealflow.package.container import MAGIC, MAX_WRAPPED_KEY_BYTES, UnverifiedPackage
 from sealflow.package.statement import MAX_STATEMENT_BYTES
-from tests.support.models.package_parts import PACKAGE, joined, resigned, split
+from tests.support.models.package_parts import PACKAGE, join_package, sign_changed, split_package
 
 
 @pytest.mark.parametrize("size", [1, 2**32 - 1, 2**32 - 14, 2**32, 2**63])
 def test_an_announced_huge_file_allocates_nothing(size: int) -> None:
     """What a statement says about sizes is compared with what is there."""
-    package = resigned({"size": size})
+    package = sign_changed({"size": size})
     _refused_for_little(package)
 
 
 @pytest.mark.parametrize("length", [2**32 - 1, 2**31, MAX_STATEMENT_BYTES * 2])
 def test_an_announced_huge_part_allocates_nothing(length: int) -> None:
     """Lengths over their limits or over the end are refused."""
-    envelope, _, _ = split(PACKAGE)
+    envelope, _, _ = split_package(PACKAGE)
     announced = struct.pack(">I", length)
     _refused_for_little(MAGIC + announced)
     _refused_for_little(MAGIC + announced + bytes(100))
@@ -32,11 +32,11 @@ def test_an_announced_huge_part_allocates_nothing(length: int) -> None:
 
 def test_parts_have_limits_even_when_they_are_there() -> None:
     """Nobody makes a reader parse megabytes of statement or unwrap a long key."""
-    envelope, _, sealed = split(PACKAGE)
+    envelope, _, sealed = split_package(PACKAGE)
     large = bytes(MAX_STATEMENT_BYTES * 2)
     for package in (
-        joined(large, b"", b""),
-        joined(envelope, bytes(MAX_WRAPPED_KEY_BYTES + 1), sealed),
+        join_package(large, b"", b""),
+        join_package(envelope, bytes(MAX_WRAPPED_KEY_BYTES + 1), sealed),
     ):
         with pytest.raises(BundleError, match="limit"):
             UnverifiedPackage.from_bytes(package)

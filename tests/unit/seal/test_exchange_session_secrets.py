@@ -8,12 +8,12 @@ from sealflow.errors import OpenError
 from sealflow.seal.exchange import Session, SessionSecrets
 from sealflow.seal.keys import Suite
 from sealflow.wire.ids import KeyId
-from tests.support.sealing.sealed_sessions import pair
+from tests.support.sealing.sealed_sessions import start_session
 
 
 def test_a_planted_session_blob_does_not_poison_the_memory_of_secrets() -> None:
     """Another client's blob under the same session id is another entry."""
-    both, attacker = pair(), pair()
+    both, attacker = start_session(), start_session()
     blob = attacker.key.sealing.seal(b"x" * 32, b"whatever")
     with pytest.raises(OpenError):
         both.secrets.open_or_recall(both.key, both.session.session_id, blob)
@@ -22,7 +22,7 @@ def test_a_planted_session_blob_does_not_poison_the_memory_of_secrets() -> None:
 
 def test_a_session_secret_of_the_wrong_length_is_refused() -> None:
     """Only 32 bytes are a secret."""
-    both = pair(Suite.X25519)
+    both = start_session(Suite.X25519)
     info = b"sealflow/1 session\0"
     for part in (both.key.sealing.key_id, both.session.session_id):
         info += len(part).to_bytes(4) + part.encode()
@@ -34,7 +34,7 @@ def test_a_session_secret_of_the_wrong_length_is_refused() -> None:
 
 def test_the_memory_of_secrets_is_bounded_and_forgets_with_its_key() -> None:
     """Least recently used sessions go first; a destroyed key takes all of its sessions along."""
-    both = pair(Suite.X25519)
+    both = start_session(Suite.X25519)
     secrets = SessionSecrets(2)
     for _ in range(3):
         other = Session.start(both.key.sealing)
@@ -49,7 +49,7 @@ def test_the_memory_of_secrets_is_bounded_and_forgets_with_its_key() -> None:
 
 def test_the_least_recently_used_secret_goes_first() -> None:
     """A secret that is remembered is the very same, and using it keeps it."""
-    both = pair(Suite.X25519)
+    both = start_session(Suite.X25519)
     secrets = SessionSecrets(2)
     first, second, third = (Session.start(both.key.sealing) for _ in range(3))
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tests.support.kubernetes.api.store import Object
 
 
-def chosen(each: Object, query: dict[str, str]) -> bool:
+def select_objects(each: Object, query: dict[str, str]) -> bool:
     """Say whether a request's label and field selectors mean an object."""
     labels = each["metadata"].get("labels") or {}
     for term in filter(None, query.get("labelSelector", "").split(",")):

@@ -15,7 +15,7 @@ from tests.support.kubernetes.api.access import Access
 from tests.support.kubernetes.api.discovery import discovery
 from tests.support.kubernetes.api.kinds import KINDS, Kind
 from tests.support.kubernetes.api.port_forwarding import forward
-from tests.support.kubernetes.api.selectors import chosen
+from tests.support.kubernetes.api.selectors import select_objects
 from tests.support.kubernetes.api.status_objects import bookmark, failure
 from tests.support.kubernetes.api.store import Object, StatusError, Store
 
@@ -185,7 +185,9 @@ class _Requests(BaseHTTPRequestHandler):
             return None
         with self.api.store.changed:
             items = [
-                each for each in self.api.store.all(kind, namespace) if chosen(each, self._query)
+                each
+                for each in self.api.store.all(kind, namespace)
+                if select_objects(each, self._query)
             ]
             version = str(self.api.store.version)
         return {
@@ -228,7 +230,7 @@ class _Requests(BaseHTTPRequestHandler):
         if name:
             return self.api.store.delete(kind, namespace, name)
         for each in self.api.store.all(kind, namespace):
-            if chosen(each, self._query):
+            if select_objects(each, self._query):
                 self.api.store.delete(kind, namespace, each["metadata"]["name"])
         return {"apiVersion": "v1", "kind": "Status", "status": "Success"}
 
@@ -254,7 +256,7 @@ class _Requests(BaseHTTPRequestHandler):
             seen = seen or store.version
             at = len(store.events) if initial else 0
         for each in initial:
-            if chosen(each, self._query):
+            if select_objects(each, self._query):
                 self._event("ADDED", each)
         if self._query.get("sendInitialEvents") == "true":
             self._event("BOOKMARK", bookmark(kind, seen))
@@ -269,7 +271,7 @@ class _Requests(BaseHTTPRequestHandler):
                     version > seen
                     and each["kind"] == kind.name
                     and namespace in {"", metadata.get("namespace", "")}
-                    and chosen(each, self._query)
+                    and select_objects(each, self._query)
                 ):
                     self._event(event, each)
         self.close_connection = True

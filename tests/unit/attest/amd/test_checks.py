@@ -16,7 +16,7 @@ from tests.support.attestation.policies import (
     NOW_MS,
     SNP,
     TDX,
-    but,
+    change_requirements,
     policy,
     snp_codes,
     snp_evidence,
@@ -27,10 +27,10 @@ from tests.support.attestation.snp_authority import GUEST_POLICY, snp_authority
 
 def test_no_table() -> None:
     """Virtual machines pass no policy that says nothing of their registers and firmware."""
-    plain = but(TDX, tdx=None)
+    plain = change_requirements(TDX, tdx=None)
     assert tdx_codes(plain) == ["tee"]
-    assert snp_codes(but(SNP, snp=None)) == ["tee"]
-    assert snp_codes(but(SNP, snp=None), b"") == ["tee", "revocations"]
+    assert snp_codes(change_requirements(SNP, snp=None)) == ["tee"]
+    assert snp_codes(change_requirements(SNP, snp=None), b"") == ["tee", "revocations"]
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,23 @@ def test_snp_state(body: dict[str, Any], code: str) -> None:
 def test_snp_demands() -> None:
     """Firmware, id key, guest version, SMT and revocations are judged by the policy's demands."""
     high = SnpRequirements(min_tcb={"snp": 9, "fmc": 1})
-    assert snp_codes(but(SNP, snp=high)) == [
+    assert snp_codes(change_requirements(SNP, snp=high)) == [
         "reported_tcb",
         "committed_tcb",
         "reported_tcb",
         "committed_tcb",
     ]
-    assert snp_codes(but(SNP, signers=frozenset({"07" * 48}))) == ["signer"]
-    assert snp_codes(but(SNP, min_svn=6)) == ["svn"]
-    assert snp_codes(but(SNP, platform_flags=frozenset())) == ["platform_flags"]
-    assert snp_codes(but(SNP, product_id=1)) == ["product_id"]
+    assert snp_codes(change_requirements(SNP, signers=frozenset({"07" * 48}))) == ["signer"]
+    assert snp_codes(change_requirements(SNP, min_svn=6)) == ["svn"]
+    assert snp_codes(change_requirements(SNP, platform_flags=frozenset())) == ["platform_flags"]
+    assert snp_codes(change_requirements(SNP, product_id=1)) == ["product_id"]
     assert snp_codes(SNP, b"") == ["revocations"]
     amd = snp_authority(NOW_S)
-    without = policy(but(SNP, snp=SnpRequirements(insecure_no_revocations=True)), amd.root())
+    without = policy(
+        change_requirements(SNP, snp=SnpRequirements(insecure_no_revocations=True)), amd.root()
+    )
     appraise(snp_evidence(amd, b""), without, NOW_MS)
-    no_smt = policy(but(SNP, platform_flags=frozenset()), amd.root())
+    no_smt = policy(change_requirements(SNP, platform_flags=frozenset()), amd.root())
     appraise(snp_evidence(amd, guest_policy=1 << 17), no_smt, NOW_MS)
 
 
@@ -77,7 +79,7 @@ def test_host_data() -> None:
     """Host data that a policy names is accepted."""
     amd = snp_authority(NOW_S)
     named = SnpRequirements(host_data=frozenset({"01" * 32}), vmpl=2)
-    wanted = policy(but(SNP, snp=named), amd.root())
+    wanted = policy(change_requirements(SNP, snp=named), amd.root())
     claims = appraise(snp_evidence(amd, host_data=b"\1" * 32, vmpl=2), wanted, NOW_MS).claims
     assert isinstance(claims.report, SnpReport)
     assert list(check_snp(claims.report, named, {PlatformFlag.SMT_ENABLED})) == []

@@ -12,8 +12,15 @@ from sealflow.attest.intel.checks import check_sgx
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import SgxReport
 from sealflow.attest.requirements import DAY_S
-from tests.support.attestation.dcap_authority import Lab
-from tests.support.attestation.policies import NOW_MS, SGX, but, policy, sgx_codes, sgx_evidence
+from tests.support.attestation.dcap_authority import DcapAuthority
+from tests.support.attestation.policies import (
+    NOW_MS,
+    SGX,
+    change_requirements,
+    policy,
+    sgx_codes,
+    sgx_evidence,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +36,7 @@ from tests.support.attestation.policies import NOW_MS, SGX, but, policy, sgx_cod
 )
 def test_sgx_code(changes: dict[str, Any], code: str) -> None:
     """Other code, signer, product, an older release or older collateral is refused."""
-    assert sgx_codes(but(SGX, **changes)) == [code]
+    assert sgx_codes(change_requirements(SGX, **changes)) == [code]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def test_sgx_state(body: dict[str, Any], code: str) -> None:
 
 def test_signer_only() -> None:
     """Any code of a signer passes where a policy says so by an insecure option, and only then."""
-    wanted = but(
+    wanted = change_requirements(
         SGX,
         measurements=frozenset(),
         signers=frozenset({"22" * 32}),
@@ -63,7 +70,7 @@ def test_signer_only() -> None:
         min_svn=1,
         insecure_signer_only=True,
     )
-    lab = Lab()
+    lab = DcapAuthority()
     appraise(sgx_evidence(lab, measurement=b"\x99" * 32), policy(wanted, lab.root_der), NOW_MS)
     assert sgx_codes(wanted, signer=b"\x23" * 32) == ["signer"]
     assert sgx_codes(wanted, product_id=2) == ["product_id"]
@@ -80,7 +87,7 @@ def test_signer_only() -> None:
 )
 def test_sgx_without_library(changes: dict[str, Any], code: str) -> None:
     """What the library refuses first is refused by our own checks too."""
-    lab = Lab()
+    lab = DcapAuthority()
     report = verify_evidence(
         sgx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS
     ).report

@@ -12,8 +12,15 @@ from sealflow.attest.intel.checks import check_tdx
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import TdxReport
 from sealflow.attest.requirements import TdxRequirements
-from tests.support.attestation.dcap_authority import Lab
-from tests.support.attestation.policies import NOW_MS, TDX, but, policy, tdx_codes, tdx_evidence
+from tests.support.attestation.dcap_authority import DcapAuthority
+from tests.support.attestation.policies import (
+    NOW_MS,
+    TDX,
+    change_requirements,
+    policy,
+    tdx_codes,
+    tdx_evidence,
+)
 from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE
 
 
@@ -33,8 +40,8 @@ def test_host_settings(name: str) -> None:
     assert tdx_codes(TDX, config=config) == [name]
     assert TDX.tdx is not None
     named = TdxRequirements(registers={**TDX.tdx.registers, name: frozenset({"09" * 48})})
-    lab = Lab(tee="TDX")
-    wanted = policy(but(TDX, tdx=named), lab.root_der)
+    lab = DcapAuthority(tee="TDX")
+    wanted = policy(change_requirements(TDX, tdx=named), lab.root_der)
     appraise(tdx_evidence(lab, config=config), wanted, NOW_MS)
 
 
@@ -45,11 +52,11 @@ def test_unchecked_registers() -> None:
         registers=TDX.tdx.registers, insecure_unchecked_registers=frozenset({"rtmr0"})
     )
     registers = (b"\x66" * 48, b"\x41" * 48, b"\x42" * 48, bytes(48))
-    lab = Lab(tee="TDX")
-    wanted = policy(but(TDX, tdx=free), lab.root_der)
+    lab = DcapAuthority(tee="TDX")
+    wanted = policy(change_requirements(TDX, tdx=free), lab.root_der)
     appraise(tdx_evidence(lab, registers=registers), wanted, NOW_MS)
     others = (*registers[:1], b"\x66" * 48, *registers[2:])
-    assert tdx_codes(but(TDX, tdx=free), registers=others) == ["rtmr1"]
+    assert tdx_codes(change_requirements(TDX, tdx=free), registers=others) == ["rtmr1"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_tdx_state(body: dict[str, Any], code: str) -> None:
 )
 def test_tdx_without_library(changes: dict[str, Any], code: str) -> None:
     """What the library refuses first is refused by our own checks too."""
-    lab = Lab(tee="TDX")
+    lab = DcapAuthority(tee="TDX")
     report = verify_evidence(
         tdx_evidence(lab), TrustRoot(insecure_root=lab.root_der), NOW_MS
     ).report

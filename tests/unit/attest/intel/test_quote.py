@@ -7,7 +7,7 @@ import pytest
 from sealflow.attest.intel.quote import split_quote
 from sealflow.errors import MalformedError
 from sealflow.trusted.identity.hardware_quotes import unverified_report_data
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.quote_bodies import sgx_body, tdx_body
 from tests.support.attestation.snp_authority import snp_authority
@@ -15,20 +15,20 @@ from tests.support.attestation.snp_authority import snp_authority
 
 def test_layout() -> None:
     """Quotes are cut into parts without a verifier; what is cut too short is refused."""
-    lab = Lab()
+    lab = DcapAuthority()
     quote = lab.quote(sgx_body(b"\7" * 64))
     parts = split_quote(quote)
     assert (parts.version, parts.tdx, len(parts.signed)) == (3, False, 432)
     assert unverified_report_data(quote) == b"\7" * 64
     assert unverified_report_data(snp_authority(NOW_S).report(b"\5" * 64)) == b"\5" * 64
-    tdx = Lab(tee="TDX").quote(tdx_body(b"\6" * 64, service_td=bytes(48)))
+    tdx = DcapAuthority(tee="TDX").quote(tdx_body(b"\6" * 64, service_td=bytes(48)))
     assert (split_quote(tdx).version, len(split_quote(tdx).signed)) == (5, 702)
     assert unverified_report_data(tdx) == b"\6" * 64
 
 
 def test_shortest_quote() -> None:
     """A quote ends with its signature's length at the earliest."""
-    quote = Lab().quote(sgx_body())
+    quote = DcapAuthority().quote(sgx_body())
     assert split_quote(quote[:432] + bytes(4)).signed == quote[:432]
     with pytest.raises(MalformedError, match="within its body"):
         split_quote(quote[:435])

@@ -13,10 +13,10 @@ from sealflow.attest.reports import SgxReport, TcbStatus, TdxReport
 from sealflow.errors import EvidenceError
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE, ZERO48, sgx_body, tdx_body
-from tests.support.attestation.quote_verdicts import SGX, TDX, platform, refused
+from tests.support.attestation.quote_verdicts import SGX, TDX, refusal_text, verified_platform
 
 if TYPE_CHECKING:
-    from tests.support.attestation.dcap_authority import Lab
+    from tests.support.attestation.dcap_authority import DcapAuthority
 
 
 def test_sgx_fields() -> None:
@@ -79,9 +79,9 @@ def test_tdx_fields(service_td: bytes | None) -> None:
 
 @pytest.mark.parametrize("lab", [SGX, TDX], ids=["SGX", "TDX"])
 @pytest.mark.parametrize("status", [each for each in TcbStatus if "Relaunch" not in each])
-def test_statuses(lab: Lab, status: TcbStatus) -> None:
+def test_statuses(lab: DcapAuthority, status: TcbStatus) -> None:
     """Every status that Intel gives is handed on as a value that policies judge."""
-    assert platform(lab.but(tcb_status=status.value)).tcb_status is status
+    assert verified_platform(lab.but(tcb_status=status.value)).tcb_status is status
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_relaunch(now: str, status: TcbStatus) -> None:
     """A trust domain that was launched before its platform's update has a status of its own."""
     lab = TDX.but(tcb_status=now, older_status="OutOfDate")
     quote = lab.quote(tdx_body(service_td=ZERO48, launched_svn=4))
-    assert platform(lab, quote).tcb_status is status
+    assert verified_platform(lab, quote).tcb_status is status
 
 
 @pytest.mark.parametrize("status", ["Revoked", "uptodate", "OK", "SW_HARDENING_NEEDED", ""])
 def test_unknown_statuses(status: str) -> None:
     """A revoked platform, and a status that nobody knows, are refused."""
-    assert refused(SGX.but(tcb_status=status))
-    assert refused(SGX.but(qe_status=status))
+    assert refusal_text(SGX.but(tcb_status=status))
+    assert refusal_text(SGX.but(qe_status=status))
 
 
 def test_quoting_enclave_status() -> None:
@@ -110,7 +110,7 @@ def test_quoting_enclave_status() -> None:
     lab = SGX.but(
         qe_status="OutOfDate", advisories=("INTEL-SA-00001",), qe_advisories=("INTEL-SA-00002",)
     )
-    found = platform(lab)
+    found = verified_platform(lab)
     assert found.qe_status is TcbStatus.OUT_OF_DATE
     assert found.tcb_status is TcbStatus.OUT_OF_DATE
     assert set(found.advisories) == {"INTEL-SA-00001", "INTEL-SA-00002"}
@@ -118,14 +118,14 @@ def test_quoting_enclave_status() -> None:
 
 def test_evaluation_number() -> None:
     """The lower evaluation number of TCB info and QE identity counts."""
-    assert platform(SGX.but(evaluation=20, qe_evaluation=17)).tcb_evaluation == 17
-    assert platform(SGX.but(evaluation=16, qe_evaluation=17)).tcb_evaluation == 16
+    assert verified_platform(SGX.but(evaluation=20, qe_evaluation=17)).tcb_evaluation == 17
+    assert verified_platform(SGX.but(evaluation=16, qe_evaluation=17)).tcb_evaluation == 16
 
 
 @pytest.mark.parametrize("flags", [(), ("smt_enabled",), ("dynamic_platform", "cached_keys")])
 def test_flags(flags: tuple[str, ...]) -> None:
     """The platform's flags are handed on as values that policies judge."""
-    assert platform(SGX.but(flags=flags)).flags == set(flags)
+    assert verified_platform(SGX.but(flags=flags)).flags == set(flags)
 
 
 def library_claims() -> dict[str, Any]:

@@ -11,25 +11,25 @@ from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError
 from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
 from tests.support.attestation.quote_bodies import sgx_body, tdx_body
-from tests.support.attestation.quote_verdicts import SGX, TDX, platform, refused
+from tests.support.attestation.quote_verdicts import SGX, TDX, refusal_text, verified_platform
 
 if TYPE_CHECKING:
-    from tests.support.attestation.dcap_authority import Lab
+    from tests.support.attestation.dcap_authority import DcapAuthority
 
 
 @pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
 def test_age(part: str) -> None:
     """The oldest part of the collateral makes its age, however new the others are."""
     lab = SGX.but(**{part: 20 * DAY_S})
-    assert platform(lab).collateral_issued_s == NOW_S - 20 * DAY_S
+    assert verified_platform(lab).collateral_issued_s == NOW_S - 20 * DAY_S
 
 
 @pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
 def test_future(part: str) -> None:
     """Collateral with a part from the future is refused until that time has come."""
     lab = SGX.but(**{part: -10})
-    assert refused(lab)
-    assert platform(lab, at_s=NOW_S + 10).collateral_issued_s <= NOW_S + 10
+    assert refusal_text(lab)
+    assert verified_platform(lab, at_s=NOW_S + 10).collateral_issued_s <= NOW_S + 10
 
 
 @pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
@@ -37,27 +37,27 @@ def test_expiry(part: str) -> None:
     """Collateral with an expired part is refused, and says so a second before."""
     lab = SGX.but(**{part: 29 * DAY_S})
     last_s = NOW_S + DAY_S
-    assert platform(lab, at_s=last_s - 1).collateral_expires_s == last_s
-    assert refused(lab, at_s=last_s + 1)
+    assert verified_platform(lab, at_s=last_s - 1).collateral_expires_s == last_s
+    assert refusal_text(lab, at_s=last_s + 1)
 
 
 @pytest.mark.parametrize("name", ["pck", "middle", "tcb"])
 @pytest.mark.parametrize("lab", [SGX, TDX], ids=["SGX", "TDX"])
-def test_revoked(lab: Lab, name: str) -> None:
+def test_revoked(lab: DcapAuthority, name: str) -> None:
     """A revoked certificate anywhere in the chains is refused."""
-    assert "certificate chain" in refused(lab.but(revoked=frozenset({name})))
+    assert "certificate chain" in refusal_text(lab.but(revoked=frozenset({name})))
 
 
 @pytest.mark.parametrize("field", [{"fmspc": "5e0000000001"}, {"info_id": "TDX"}])
 def test_collateral_of_others(field: dict[str, str]) -> None:
     """Collateral of other machines or of another TEE is refused."""
-    assert refused(SGX.but(**field))
+    assert refusal_text(SGX.but(**field))
 
 
 def test_collateral_of_another_tee() -> None:
     """SGX collateral does not judge a trust domain, nor the other way round."""
-    assert refused(SGX, TDX.quote(tdx_body()))
-    assert refused(TDX, SGX.quote(sgx_body()))
+    assert refusal_text(SGX, TDX.quote(tdx_body()))
+    assert refusal_text(TDX, SGX.quote(sgx_body()))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_collateral_of_another_tee() -> None:
 )
 def test_broken_collateral(changes: dict[str, object]) -> None:
     """Collateral that does not parse or is not signed is refused."""
-    assert refused(SGX.but(changes=changes))
+    assert refusal_text(SGX.but(changes=changes))
 
 
 def test_duplicate_keys() -> None:
@@ -88,7 +88,7 @@ def test_duplicate_keys() -> None:
     lab = SGX.but(
         changes={"tcb_info": '{"id":"SGX","id":"TDX","issueDate":"2026-09-01T00:00:00Z"}'}
     )
-    assert refused(lab).startswith("collateral: ")
+    assert refusal_text(lab).startswith("collateral: ")
 
 
 @pytest.mark.parametrize("collateral", [b"", b"\xff", b"{}", b"[]", b"<html></html>"])
@@ -102,4 +102,4 @@ def test_swapped_signatures() -> None:
     """Signed parts of two collaterals cannot be mixed."""
     old = json.loads(SGX.but(tcb_status="OutOfDate").collateral())
     mixed = SGX.but(changes={"tcb_info_signature": old["tcb_info_signature"]})
-    assert refused(mixed)
+    assert refusal_text(mixed)

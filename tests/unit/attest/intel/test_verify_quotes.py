@@ -11,30 +11,30 @@ from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE, ZERO48, sgx_body, tdx_body
-from tests.support.attestation.quote_verdicts import SGX, TDX, platform, refused
+from tests.support.attestation.quote_verdicts import SGX, TDX, refusal_text, verified_platform
 
 if TYPE_CHECKING:
-    from tests.support.attestation.dcap_authority import Lab
+    from tests.support.attestation.dcap_authority import DcapAuthority
 
 
 def test_roots() -> None:
     """A chain that ends in another root is refused, also one that claims to be Intel's."""
-    assert refused(SGX, SGX.but(root="another").quote(sgx_body()))
+    assert refusal_text(SGX, SGX.but(root="another").quote(sgx_body()))
     with pytest.raises(EvidenceError):
         verify_intel_quote(SGX.quote(sgx_body()), SGX.collateral(), None, NOW_S)
 
 
 def test_debug() -> None:
     """A debug enclave, trust domain or quoting enclave is refused by the verifier itself."""
-    assert "Debug" in refused(SGX, SGX.quote(sgx_body(attributes=0x07)))
-    assert "Debug" in refused(TDX, TDX.quote(tdx_body(attributes=SEPT_VE_DISABLE | 1)))
-    assert refused(SGX.but(qe_attributes=0x13))
+    assert "Debug" in refusal_text(SGX, SGX.quote(sgx_body(attributes=0x07)))
+    assert "Debug" in refusal_text(TDX, TDX.quote(tdx_body(attributes=SEPT_VE_DISABLE | 1)))
+    assert refusal_text(SGX.but(qe_attributes=0x13))
 
 
 @pytest.mark.parametrize("certification", [1, 2, 3, 4, 6, 7])
 def test_certification(certification: int) -> None:
     """Only quotes that bring their certificates are accepted."""
-    assert refused(SGX.but(certification=certification))
+    assert refusal_text(SGX.but(certification=certification))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_certification(certification: int) -> None:
 )
 def test_chains(chain: tuple[str, ...]) -> None:
     """Certificates in another order, missing or of another purpose are refused."""
-    assert refused(SGX.but(chain=chain))
+    assert refusal_text(SGX.but(chain=chain))
 
 
 def test_unverified_root_copy() -> None:
@@ -56,11 +56,11 @@ def test_unverified_root_copy() -> None:
 
 
 @pytest.mark.parametrize("lab", [SGX, TDX], ids=["SGX", "TDX"])
-def test_trailing(lab: Lab) -> None:
+def test_trailing(lab: DcapAuthority) -> None:
     """Zeros may follow a quote, for clouds pad them; anything else may not."""
     quote = lab.quote(tdx_body() if lab is TDX else sgx_body())
-    assert platform(lab, quote + bytes(900)) == platform(lab, quote)
-    assert "something follows it" in refused(lab, quote + b"\0\1")
+    assert verified_platform(lab, quote + bytes(900)) == verified_platform(lab, quote)
+    assert "something follows it" in refusal_text(lab, quote + b"\0\1")
 
 
 def test_truncated() -> None:
@@ -68,26 +68,26 @@ def test_truncated() -> None:
     for lab, body in ((SGX, sgx_body()), (TDX, tdx_body()), (TDX, tdx_body(service_td=ZERO48))):
         quote = lab.quote(body)
         for length in range(0, len(quote), 97):
-            assert refused(lab, quote[:length] or b"\0")
+            assert refusal_text(lab, quote[:length] or b"\0")
 
 
 def test_versions() -> None:
     """Quotes of other versions, TEEs, algorithms and bodies are refused."""
-    assert "version" in refused(SGX, SGX.quote(sgx_body(), version=4))
-    assert "version" in refused(TDX, TDX.quote(tdx_body(), version=3))
-    assert refused(SGX, SGX.quote(sgx_body(), algorithm=3))
+    assert "version" in refusal_text(SGX, SGX.quote(sgx_body(), version=4))
+    assert "version" in refusal_text(TDX, TDX.quote(tdx_body(), version=3))
+    assert refusal_text(SGX, SGX.quote(sgx_body(), algorithm=3))
     other_tee = bytearray(SGX.quote(sgx_body()))
     other_tee[4] = 0x82
-    assert "neither" in refused(SGX, bytes(other_tee))
+    assert "neither" in refusal_text(SGX, bytes(other_tee))
     extended = TDX.quote(tdx_body(service_td=ZERO48) + bytes(100))
-    assert "TDX 1.0 and 1.5" in refused(TDX, extended)
+    assert "TDX 1.0 and 1.5" in refusal_text(TDX, extended)
 
 
 def test_lengths() -> None:
     """A length within a quote that goes over its end is refused, however large."""
     quote = bytearray(SGX.quote(sgx_body()))
     struct.pack_into("<I", quote, 48 + 384, 0xFFFFFFFF)
-    assert "ends within its signature" in refused(SGX, bytes(quote))
+    assert "ends within its signature" in refusal_text(SGX, bytes(quote))
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_lengths() -> None:
 )
 def test_trust_domains(body: bytes) -> None:
     """What makes a trust domain open to its host is refused by the verifier itself."""
-    assert refused(TDX, TDX.quote(body))
+    assert refusal_text(TDX, TDX.quote(body))

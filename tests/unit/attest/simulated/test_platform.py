@@ -15,7 +15,7 @@ from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import SimulatedPlatform
 from sealflow.errors import MalformedError
 from tests.support.attestation.dcap_certificates import NOW_S
-from tests.support.attestation.evidence import bound_claims, changed, evidence_of
+from tests.support.attestation.evidence import bound_claims, change_json, make_evidence
 
 NOW_MS = 1000 * NOW_S
 
@@ -27,7 +27,7 @@ def test_simulated_platform() -> None:
     root = TrustRoot(insecure_root=platform.root_der)
     for each in (platform, again):
         quote = partial(each.quote, b"\1" * 32)
-        evidence = evidence_of(bound_claims(), quote, each.collateral)
+        evidence = make_evidence(bound_claims(), quote, each.collateral)
         assert verify_evidence(evidence, root, NOW_MS).measurement == "01" * 32
 
 
@@ -35,7 +35,7 @@ def test_simulated_platform() -> None:
 def test_simulated_statuses(status: str) -> None:
     """A simulated platform can be told what its collateral says of it."""
     platform = create_platform(NOW_MS, tcb_status=status)
-    evidence = evidence_of(
+    evidence = make_evidence(
         bound_claims(), lambda data: platform.quote(bytes(32), data), platform.collateral
     )
     root = TrustRoot(insecure_root=platform.root_der)
@@ -48,7 +48,7 @@ def test_simulated_statuses(status: str) -> None:
 def test_broken_platforms(changes: dict[str, Any]) -> None:
     """A platform's file with a wrong key or an unknown field does not parse."""
     with pytest.raises(MalformedError):
-        SimulatedPlatform.from_bytes(changed(create_platform(NOW_MS).to_bytes(), **changes))
+        SimulatedPlatform.from_bytes(change_json(create_platform(NOW_MS).to_bytes(), **changes))
 
 
 def test_measurements() -> None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.cluster.scripted_service import PlayedService, failing, labelled
+from tests.support.cluster.scripted_service import ScriptedService, failing, labelled
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 
 def test_bench(
-    run: Run, reach: tuple[str, ...], service: PlayedService, photos: list[str], queue: Any
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str], queue: Any
 ) -> None:
     """The benchmark checks all answers, by either way, and ends with the headline or a document."""
     service.script = [labelled("cat")]
@@ -31,7 +31,7 @@ def test_bench(
 
 
 def test_bench_that_finds_wrong_answers(
-    run: Run, reach: tuple[str, ...], service: PlayedService, photos: list[str]
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
 ) -> None:
     """Wrong and failed answers are shown, and the exit code is 5."""
     service.script = [
@@ -56,9 +56,9 @@ def test_bench_that_finds_wrong_answers(
     ],
 )
 def test_bench_without_work(
-    run: Run,
+    run: RunCommand,
     reach: tuple[str, ...],
-    service: PlayedService,
+    service: ScriptedService,
     photos: list[str],
     arguments: tuple[str, ...],
     says: str,

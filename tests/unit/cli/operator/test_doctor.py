@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from sealflow.cli.operator.doctor import doctor
 from sealflow.host.doctor.network import QCNL
-from tests.support.hosts.machine_files import SGX_MACHINE, machine
-from tests.support.network.certificate_authority import Authority
+from tests.support.hosts.machine_files import SGX_MACHINE, write_machine
+from tests.support.network.certificate_authority import CertificateAuthority
 from tests.support.network.web_server import WebServer
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def look(root: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 def test_trial_machine(tmp_path: Path) -> None:
     """A machine without SGX is good enough for trials, with a warning."""
-    code, said = look(machine(tmp_path, {"proc/meminfo": "MemAvailable: 9000000 kB\n"}).root)
+    code, said = look(write_machine(tmp_path, {"proc/meminfo": "MemAvailable: 9000000 kB\n"}).root)
     assert code == 0
     assert (said["warn"], said["fail"]) == (1, 0)
     assert said["findings"][0]["check"] == "sgx"
@@ -40,7 +40,7 @@ def test_trial_machine(tmp_path: Path) -> None:
 
 def test_sgx_machine(tmp_path: Path) -> None:
     """What fails for enclaves exits with 1, and every failure has a fix."""
-    code, said = look(machine(tmp_path).root, "--sgx-mode=sgx")
+    code, said = look(write_machine(tmp_path).root, "--sgx-mode=sgx")
     failures = {each["check"] for each in said["findings"] if each["verdict"] == "fail"}
     assert code == 1
     assert failures == {"aesm", "pccs"}
@@ -50,7 +50,7 @@ def test_sgx_machine(tmp_path: Path) -> None:
 def test_make_links(tmp_path: Path) -> None:
     """The old links are made when they are asked for, and only then."""
     files = {**SGX_MACHINE, "dev/sgx/enclave": None, "dev/sgx/provision": None}
-    root = machine(tmp_path, files).root
+    root = write_machine(tmp_path, files).root
     look(root, "--sgx-mode=sgx")
     assert not (root / "dev/sgx").exists()
     _, said = look(root, "--sgx-mode=sgx", "--make-links")
@@ -62,7 +62,7 @@ def test_make_links(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["nonsgx", "sgx"])
 def test_table(tmp_path: Path, mode: str) -> None:
     """People get a table with verdicts, checks and fixes."""
-    root = machine(tmp_path, {}).root
+    root = write_machine(tmp_path, {}).root
     done = CliRunner().invoke(doctor, [f"--root={root}", f"--sgx-mode={mode}"])
     assert "warn" in done.stdout
     assert "Intel" in done.stdout
@@ -70,13 +70,13 @@ def test_table(tmp_path: Path, mode: str) -> None:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
+def authority(tmp_path: Path) -> CertificateAuthority:
     """The operator's own authority."""
-    return Authority(tmp_path / "authority")
+    return CertificateAuthority(tmp_path / "authority")
 
 
 @pytest.fixture
-def private_pccs(authority: Authority) -> Iterator[str]:
+def private_pccs(authority: CertificateAuthority) -> Iterator[str]:
     """A PCCS whose certificate no system knows the root of; gives its address."""
     pair = authority.issue("pccs", host="localhost")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -90,9 +90,11 @@ def _pccs(said: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def test_root_of_a_private_pccs(tmp_path: Path, authority: Authority, private_pccs: str) -> None:
+def test_root_of_a_private_pccs(
+    tmp_path: Path, authority: CertificateAuthority, private_pccs: str
+) -> None:
     """With the root that the settings have as `ca_file` it passes; without, the fix names it."""
-    root = machine(tmp_path).root
+    root = write_machine(tmp_path).root
     sgx = ("--sgx-mode=sgx", f"--pccs={private_pccs}")
     found = _pccs(look(root, *sgx, f"--pccs-ca={authority.root}")[1])
     assert (found["verdict"], found["detail"]) == ("pass", f"{private_pccs} answers")
@@ -104,17 +106,17 @@ def test_root_of_a_private_pccs(tmp_path: Path, authority: Authority, private_pc
 
 def test_another_root(tmp_path: Path, private_pccs: str) -> None:
     """A certificate of somebody else fails, and so does a name that it does not have."""
-    root = machine(tmp_path).root
-    other = Authority(tmp_path / "other").root
+    root = write_machine(tmp_path).root
+    other = CertificateAuthority(tmp_path / "other").root
     found = _pccs(look(root, "--sgx-mode=sgx", f"--pccs={private_pccs}", f"--pccs-ca={other}")[1])
     assert found["verdict"] == "fail"
     assert "--pccs-ca" in found["fix"]
 
 
-def test_another_name(tmp_path: Path, authority: Authority, private_pccs: str) -> None:
+def test_another_name(tmp_path: Path, authority: CertificateAuthority, private_pccs: str) -> None:
     """The address must have a name that the certificate has."""
     address = private_pccs.replace("localhost", "127.0.0.1")
-    root = machine(tmp_path).root
+    root = write_machine(tmp_path).root
     arguments = ("--sgx-mode=sgx", f"--pccs={address}", f"--pccs-ca={authority.root}")
     found = _pccs(look(root, *arguments)[1])
     assert found["verdict"] == "fail"
@@ -122,13 +124,13 @@ def test_another_name(tmp_path: Path, authority: Authority, private_pccs: str) -
 
 
 def test_a_root_goes_before_what_the_machine_says(
-    tmp_path: Path, authority: Authority, private_pccs: str
+    tmp_path: Path, authority: CertificateAuthority, private_pccs: str
 ) -> None:
     """A machine that takes any certificate is asked for the right one when a root is given."""
     text = f"PCCS_URL={private_pccs}\nUSE_SECURE_CERT=FALSE\n"
-    root = machine(tmp_path, {**SGX_MACHINE, QCNL: text}).root
+    root = write_machine(tmp_path, {**SGX_MACHINE, QCNL: text}).root
     assert _pccs(look(root, "--sgx-mode=sgx")[1])["verdict"] == "pass"
-    other = Authority(tmp_path / "other").root
+    other = CertificateAuthority(tmp_path / "other").root
     for ca, verdict in ((other, "fail"), (authority.root, "pass")):
         assert _pccs(look(root, "--sgx-mode=sgx", f"--pccs-ca={ca}")[1])["verdict"] == verdict
 
@@ -138,6 +140,6 @@ def test_a_root_that_is_none(tmp_path: Path, private_pccs: str) -> None:
     nonsense = tmp_path / "ca.pem"
     nonsense.write_text("nonsense")
     arguments = ("--sgx-mode=sgx", f"--pccs={private_pccs}", f"--pccs-ca={nonsense}")
-    found = _pccs(look(machine(tmp_path).root, *arguments)[1])
+    found = _pccs(look(write_machine(tmp_path).root, *arguments)[1])
     assert found["verdict"] == "fail"
     assert f"{nonsense} holds no certificate" in found["detail"]

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.cluster.gateway import RunningGateway
-    from tests.unit.cli.conftest import Run
-
+    from tests.support.cluster.command_line import RunCommand
+    from tests.support.cluster.gateway import GatewayProcess
 
 GOOD: dict[str, Any] = {
     "deployment": "test",
@@ -58,7 +57,7 @@ def answering() -> Iterator[Callable[[int, bytes], str]]:
         server.stop()
 
 
-def test_status(run: Run, reach: tuple[str, ...], gateway: RunningGateway) -> None:
+def test_status(run: RunCommand, reach: tuple[str, ...], gateway: GatewayProcess) -> None:
     """A table for people, with what is missing; one document for machines."""
     shown = run("status", *reach)
     assert "not ready: no worker is ready" in " ".join(shown.out.split())
@@ -67,7 +66,7 @@ def test_status(run: Run, reach: tuple[str, ...], gateway: RunningGateway) -> No
 
 
 def test_status_of_a_whole_cluster(
-    run: Run, tmp_path: Path, answering: Callable[[int, bytes], str]
+    run: RunCommand, tmp_path: Path, answering: Callable[[int, bytes], str]
 ) -> None:
     """Every process has a row: what it is, how it does, what it serves."""
     url = answering(200, json.dumps(GOOD).encode())
@@ -120,7 +119,7 @@ def changed(**changes: Any) -> bytes:
     ],
 )
 def test_status_of_what_is_none(
-    run: Run,
+    run: RunCommand,
     tmp_path: Path,
     answering: Callable[[int, bytes], str],
     status: int,
@@ -135,7 +134,9 @@ def test_status_of_what_is_none(
     assert says in done.err
 
 
-def test_hostile_status(run: Run, tmp_path: Path, answering: Callable[[int, bytes], str]) -> None:
+def test_hostile_status(
+    run: RunCommand, tmp_path: Path, answering: Callable[[int, bytes], str]
+) -> None:
     """What a host says of itself cannot steer the terminal of who looks."""
     evil = "\x1b]0;owned\x07\x1b[2J"
     body = changed(deployment=evil, components=[{"component": evil, "instance": evil}])

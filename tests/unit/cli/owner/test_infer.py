@@ -13,7 +13,7 @@ import pytest
 from sealflow.errors import RefusalCode
 from tests.support.cluster.local_cluster import sealflow
 from tests.support.cluster.scripted_service import (
-    PlayedService,
+    ScriptedService,
     failing,
     labelled,
     refusing,
@@ -21,13 +21,14 @@ from tests.support.cluster.scripted_service import (
 )
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Run
-
+    from tests.support.cluster.command_line import RunCommand
 
 SIMULATED = "SIMULATED"
 
 
-def test_infer(run: Run, reach: tuple[str, ...], service: PlayedService, photos: list[str]) -> None:
+def test_infer(
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
+) -> None:
     """Each image has its table; a warning on standard error says that it was a simulation."""
     service.script = [labelled("tabby cat", "coffee mug")]
     shown = run("infer", *photos, *reach)
@@ -40,7 +41,7 @@ def test_infer(run: Run, reach: tuple[str, ...], service: PlayedService, photos:
 
 
 def test_infer_as_json(
-    run: Run, reach: tuple[str, ...], service: PlayedService, photos: list[str]
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
 ) -> None:
     """One document for one image, a line for each of several, and nothing on standard error."""
     service.script = [labelled("tabby cat")]
@@ -57,7 +58,7 @@ def test_infer_as_json(
 
 
 def test_infer_with_a_failure(
-    run: Run, reach: tuple[str, ...], service: PlayedService, photos: list[str]
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
 ) -> None:
     """One image that fails does not hide the others; the exit code is that of its error."""
     service.script = [failing("invalid_input", "no picture"), labelled("tabby cat")]
@@ -71,7 +72,7 @@ def test_infer_with_a_failure(
 
 
 def test_what_a_model_says_steers_no_terminal(
-    run: Run, reach: tuple[str, ...], service: PlayedService, photos: list[str]
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
 ) -> None:
     """Neither labels nor errors of a model's owner reach the terminal as control sequences."""
     service.script = [labelled("\x1b[2Jcat[bold]")]
@@ -86,9 +87,9 @@ def test_what_a_model_says_steers_no_terminal(
     ("code", "exit_code"), [(RefusalCode.NOT_OPENED, 4), (RefusalCode.EXPIRED, 6)]
 )
 def test_refusals(
-    run: Run,
+    run: RunCommand,
     reach: tuple[str, ...],
-    service: PlayedService,
+    service: ScriptedService,
     photos: list[str],
     code: RefusalCode,
     exit_code: int,
@@ -100,7 +101,7 @@ def test_refusals(
     assert shown.err.startswith(f"{photos[0]}: ")
 
 
-def test_infer_what_is_not_there(run: Run, reach: tuple[str, ...]) -> None:
+def test_infer_what_is_not_there(run: RunCommand, reach: tuple[str, ...]) -> None:
     """A missing file is named; so is a model that is not served."""
     absent = run("infer", "absent.jpg", *reach)
     assert (absent.code, "image absent.jpg: No such file" in absent.err) == (2, True)
@@ -109,7 +110,7 @@ def test_infer_what_is_not_there(run: Run, reach: tuple[str, ...]) -> None:
 
 
 def test_receipts_that_cannot_be_kept(
-    run: Run, reach: tuple[str, ...], service: PlayedService, photos: list[str]
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
 ) -> None:
     """A file that cannot be written is said before anything is asked."""
     shown = run("infer", photos[0], "--receipt", "/nowhere/receipts", *reach)
@@ -120,7 +121,7 @@ def test_receipts_that_cannot_be_kept(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(
-    reach: tuple[str, ...], service: PlayedService, photos: list[str], number: int
+    reach: tuple[str, ...], service: ScriptedService, photos: list[str], number: int
 ) -> None:
     """Ctrl-C and SIGTERM end a command at once, though its requests would wait for minutes."""
     service.script = [silent]

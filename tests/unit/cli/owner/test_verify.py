@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.owner.trust.policy_file import write_policy
-from tests.support.cluster.published_service import Published
-from tests.support.cluster.scripted_service import PlayedService, now_ms
+from tests.support.cluster.published_service import PublishedService
+from tests.support.cluster.scripted_service import ScriptedService, now_ms
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.cli.conftest import Run
+    from tests.support.cluster.command_line import RunCommand
 
 
-def test_verify(run: Run, reach: tuple[str, ...], service: PlayedService) -> None:
+def test_verify(run: RunCommand, reach: tuple[str, ...], service: ScriptedService) -> None:
     """The report says loudly that this is a simulation; as JSON it is one document."""
     shown = run("verify", *reach)
     assert shown.code == 0
@@ -27,15 +27,17 @@ def test_verify(run: Run, reach: tuple[str, ...], service: PlayedService) -> Non
     assert said.err == ""
 
 
-def test_verify_by_address(run: Run, reach: tuple[str, ...], service: PlayedService) -> None:
+def test_verify_by_address(
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService
+) -> None:
     """The gateway can be named without an option, too."""
     assert run("verify", reach[1], *reach[2:], "--json").json["url"] == reach[1]
 
 
-def test_verify_refuses(run: Run, reach: tuple[str, ...], tmp_path: Path) -> None:
+def test_verify_refuses(run: RunCommand, reach: tuple[str, ...], tmp_path: Path) -> None:
     """A service of another policy: exit code 3, what not to do, and the reason as JSON."""
     policy = tmp_path / "other.toml"
-    write_policy(policy, Published.create(now_ms()).policy)
+    write_policy(policy, PublishedService.create(now_ms()).policy)
     shown = run("verify", *reach[:2], "--policy", policy)
     assert shown.code == 3
     assert "NOT VERIFIED" in shown.out

@@ -11,7 +11,7 @@ from sealflow.errors import WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
 from tests.support.attestation.pccs_answers import pccs_answers
 from tests.support.attestation.quote_bodies import sgx_body
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LAB = Lab(tcb_age_s=20 * DAY_S, qe_age_s=20 * DAY_S, crl_age_s=20 * DAY_S)
+LAB = DcapAuthority(tcb_age_s=20 * DAY_S, qe_age_s=20 * DAY_S, crl_age_s=20 * DAY_S)
 WANT = b'{"ca":"platform","fmspc":"5e0000000000","tee":"sgx"}'
 
 

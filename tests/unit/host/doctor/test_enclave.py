@@ -8,7 +8,7 @@ import pytest
 
 from sealflow.host.doctor import enclave
 from sealflow.host.doctor.finding import Finding, Verdict
-from tests.support.hosts.machine_files import SGX_FLAGS, SGX_MACHINE, machine
+from tests.support.hosts.machine_files import SGX_FLAGS, SGX_MACHINE, write_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ WELL: dict[str, str | None] = {
 
 def look(root: Path, files: Mapping[str, str | None] = WELL) -> dict[str, Finding]:
     """Look at everything of SGX on a machine."""
-    here = machine(root, files)
+    here = write_machine(root, files)
     found: Iterable[Finding] = (
         *enclave.processor(here),
         *enclave.devices(here),
@@ -95,7 +95,7 @@ def test_links(tmp_path: Path) -> None:
     """Missing old names are a warning; they can be made, once, and lead to the devices."""
     files = {**WELL, "dev/sgx/enclave": None, "dev/sgx/provision": None}
     assert look(tmp_path, files)["/dev/sgx"].verdict is Verdict.WARN
-    here = machine(tmp_path, {})
+    here = write_machine(tmp_path, {})
     assert enclave.make_links(here) == ["/dev/sgx/enclave", "/dev/sgx/provision"]
     assert (tmp_path / "dev/sgx/enclave").resolve() == tmp_path / "dev/sgx_enclave"
     assert enclave.make_links(here) == []
@@ -104,7 +104,7 @@ def test_links(tmp_path: Path) -> None:
 
 def test_no_links_without_devices(tmp_path: Path) -> None:
     """Where no device is, no link is made."""
-    assert enclave.make_links(machine(tmp_path, {})) == []
+    assert enclave.make_links(write_machine(tmp_path, {})) == []
     assert not (tmp_path / "dev").exists()
 
 
@@ -124,7 +124,7 @@ def sign(folder: Path, size: str) -> Path:
 def test_epc(tmp_path: Path, size: str, workers: int, verdict: Verdict) -> None:
     """Protected memory must hold all workers and the key broker."""
     enclaves = sign(tmp_path / "enclaves", size)
-    found = {e.check: e for e in enclave.memory(machine(tmp_path, WELL), enclaves, workers)}
+    found = {e.check: e for e in enclave.memory(write_machine(tmp_path, WELL), enclaves, workers)}
     assert found["signed enclaves"].verdict is Verdict.PASS
     assert found["epc"].verdict is verdict
     assert (found["epc"].fix != "") is (verdict is Verdict.FAIL)
@@ -140,6 +140,6 @@ def test_unsigned(tmp_path: Path, broken: str) -> None:
     """A folder without two readable, signed manifests fails."""
     enclaves = sign(tmp_path / "enclaves", "1G")
     (enclaves / "worker.manifest.sgx").write_text(broken)
-    found = {e.check: e for e in enclave.memory(machine(tmp_path, WELL), enclaves, 1)}
+    found = {e.check: e for e in enclave.memory(write_machine(tmp_path, WELL), enclaves, 1)}
     assert found["signed enclaves"].verdict is Verdict.FAIL
     assert "sealflow enclave build" in found["signed enclaves"].fix

@@ -14,7 +14,7 @@ import pytest
 
 from sealflow.host.doctor import network
 from sealflow.host.doctor.finding import Verdict
-from tests.support.hosts.machine_files import machine
+from tests.support.hosts.machine_files import write_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ QCNL = {
 def test_pccs_of_the_machine(tmp_path: Path, form: str) -> None:
     """The PCCS that Intel's library is set to, in either form, is asked for its revocation list."""
     with serving() as (url, asked):
-        here = machine(tmp_path, {network.QCNL: QCNL[form].format(url)})
+        here = write_machine(tmp_path, {network.QCNL: QCNL[form].format(url)})
         first, clock = network.pccs(here, None)
     assert (first.check, first.verdict) == ("pccs", Verdict.PASS)
     assert clock.verdict is Verdict.PASS
@@ -85,14 +85,14 @@ def test_pccs_of_the_machine(tmp_path: Path, form: str) -> None:
 def test_pccs_that_was_named(tmp_path: Path) -> None:
     """An address on the command line goes before the machine's."""
     with serving() as (url, asked):
-        here = machine(tmp_path, {network.QCNL: QCNL["old"].format(NOWHERE)})
+        here = write_machine(tmp_path, {network.QCNL: QCNL["old"].format(NOWHERE)})
         assert next(network.pccs(here, f"{url}/v4")).verdict is Verdict.PASS
     assert asked == ["/v4/rootcacrl"]
 
 
 def test_no_pccs(tmp_path: Path) -> None:
     """No address, one that nobody listens at, one that is none and one that errs all fail."""
-    here = machine(tmp_path, {})
+    here = write_machine(tmp_path, {})
     (found,) = network.pccs(here, None)
     assert "no PCCS is named" in found.detail
     for url in (NOWHERE, "ftp://127.0.0.1/", "localhost"):

@@ -14,7 +14,7 @@ from sealflow.host.enclave.sgx import missing_for_sgx
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 from sealflow.host.settings import load_settings
-from tests.support.hosts.machine_files import SGX_MACHINE, machine
+from tests.support.hosts.machine_files import SGX_MACHINE, write_machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def test_plain_without_python(tmp_path: Path) -> None:
 
 def test_sgx(tmp_path: Path) -> None:
     """With SGX, Gramine starts the signed manifest."""
-    here = machine(tmp_path / "root")
+    here = write_machine(tmp_path / "root")
     found = config(tmp_path, "sgx", sgx_mode="sgx", enclaves_dir=str(signed(tmp_path)))
     gramine, name = enclave_command(found, "worker", here)
     assert gramine.endswith("/usr/bin/gramine-sgx")
@@ -72,7 +72,7 @@ def test_sgx(tmp_path: Path) -> None:
 def test_sgx_unsigned(tmp_path: Path) -> None:
     """An enclave that nobody signed is not signed at start."""
     enclaves = signed(tmp_path)
-    here = machine(tmp_path / "root")
+    here = write_machine(tmp_path / "root")
     found = config(tmp_path, "sgx", sgx_mode="sgx", enclaves_dir=str(enclaves))
     with pytest.raises(ConfigError, match=r"keybroker.manifest.sgx is missing: .* image is built"):
         enclave_command(found, "keybroker", here)
@@ -105,7 +105,7 @@ LACKS: dict[str, tuple[dict[str, str | None], str]] = {
 def test_no_sgx(tmp_path: Path, lack: str) -> None:
     """A machine without SGX refuses, and says what it lacks."""
     changes, reason = LACKS[lack]
-    here = machine(tmp_path / "root", {**SGX_MACHINE, **changes})
+    here = write_machine(tmp_path / "root", {**SGX_MACHINE, **changes})
     assert reason in missing_for_sgx(here)[0]
     found = config(tmp_path, "sgx", sgx_mode="sgx", enclaves_dir=str(signed(tmp_path)))
     with pytest.raises(ConfigError) as refused:
@@ -116,7 +116,7 @@ def test_no_sgx(tmp_path: Path, lack: str) -> None:
 
 def test_complete_machine(tmp_path: Path) -> None:
     """A machine with all of it lacks nothing."""
-    assert missing_for_sgx(machine(tmp_path)) == []
+    assert missing_for_sgx(write_machine(tmp_path)) == []
 
 
 @pytest.mark.parametrize(("tee", "mode"), [("sgx", "nonsgx"), ("simulated", "sgx")])

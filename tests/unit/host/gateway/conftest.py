@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.gateway import PlayedEngine, RunningGateway
+from tests.support.cluster.gateway import GatewayProcess, ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
 @pytest.fixture(scope="module")
-def gateway(queue: Server) -> Iterator[RunningGateway]:
+def gateway(queue: QueueServer) -> Iterator[GatewayProcess]:
     """A gateway whose bounds are small."""
-    with RunningGateway(
+    with GatewayProcess(
         queue,
         packages_dir=str(queue.folder / "packages"),
         max_body_bytes=2**20,
@@ -34,9 +34,9 @@ def gateway(queue: Server) -> Iterator[RunningGateway]:
 
 
 @pytest.fixture
-def engine(queue: Server) -> Iterator[PlayedEngine]:
+def engine(queue: QueueServer) -> Iterator[ScriptedEngine]:
     """What takes requests off the queue; what it leaves there is deleted."""
-    played = PlayedEngine(queue)
+    played = ScriptedEngine(queue)
     yield played
     played.close()
 

@@ -9,7 +9,7 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope
-from tests.support.cluster.gateway import PlayedEngine, RunningGateway, call, refusal
+from tests.support.cluster.gateway import GatewayProcess, ScriptedEngine, read_refusal, seal_call
 
 if TYPE_CHECKING:
     import socket
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 POST = f"POST /v1/envelopes HTTP/1.1\r\nhost: x\r\ncontent-type: {MEDIA_TYPE}\r\n".encode()
 
 
-def exchange(gateway: RunningGateway, *pieces: bytes) -> bytes:
+def exchange(gateway: GatewayProcess, *pieces: bytes) -> bytes:
     """Send pieces over one connection; gives all that comes until the gateway closes it."""
     with gateway.raw() as connection:
         send(connection, pieces)
@@ -63,18 +63,18 @@ def body_of(answer: bytes) -> bytes:
     ],
     ids=["text", "tls", "negative", "two-lengths", "smuggled", "coding", "header"],
 )
-def test_broken_requests(gateway: RunningGateway, request_: bytes) -> None:
+def test_broken_requests(gateway: GatewayProcess, request_: bytes) -> None:
     """What is no HTTP, or could be read in two ways, is answered with 400, and that is the end."""
     assert exchange(gateway, request_).startswith(b"HTTP/1.1 400 ")
 
 
-def test_broken_chunks(gateway: RunningGateway, engine: PlayedEngine) -> None:
+def test_broken_chunks(gateway: GatewayProcess, engine: ScriptedEngine) -> None:
     """A body whose framing breaks off is never queued."""
     exchange(gateway, POST + b"transfer-encoding: chunked\r\n\r\nzz\r\nhello")
     assert engine.waiting() == 0
 
 
-def test_chunked_body(gateway: RunningGateway) -> None:
+def test_chunked_body(gateway: GatewayProcess) -> None:
     """A body without an announced length is read to its end."""
     chunks = b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     answer = exchange(gateway, POST, chunks)
@@ -82,28 +82,28 @@ def test_chunked_body(gateway: RunningGateway) -> None:
     assert Envelope.from_bytes(body_of(answer), max_body_bytes=0).header.request_id is None
 
 
-def test_announced_too_large(gateway: RunningGateway) -> None:
+def test_announced_too_large(gateway: GatewayProcess) -> None:
     """A length over the limit is refused before anything of the body came."""
     answer = exchange(gateway, POST + b"content-length: 999999999999999\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in answer
 
 
-def test_chunks_without_end(gateway: RunningGateway) -> None:
+def test_chunks_without_end(gateway: GatewayProcess) -> None:
     """A body that goes on and on is cut at the limit."""
     piece = b"10000\r\n" + bytes(2**16) + b"\r\n"
     answer = exchange(gateway, POST, b"transfer-encoding: chunked\r\n\r\n", *[piece] * 40)
     assert answer.startswith(b"HTTP/1.1 413 ") or answer == b""
 
 
-def test_body_over_the_limit(gateway: RunningGateway) -> None:
+def test_body_over_the_limit(gateway: GatewayProcess) -> None:
     """An envelope whose body is over the limit is refused as too large."""
-    response = gateway.post(call(size=2**20 + 1).envelope)
-    assert (response.status_code, refusal(response)) == (413, RefusalCode.TOO_LARGE)
+    response = gateway.post(seal_call(size=2**20 + 1).envelope)
+    assert (response.status_code, read_refusal(response)) == (413, RefusalCode.TOO_LARGE)
     assert response.headers["connection"] == "close"
 
 
-def test_slow_body(gateway: RunningGateway) -> None:
+def test_slow_body(gateway: GatewayProcess) -> None:
     """A body that does not come is waited for as long as configured, then 408."""
     answer = exchange(gateway, POST + b"content-length: 100\r\n\r\nabc")
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -114,12 +114,12 @@ def test_slow_body(gateway: RunningGateway) -> None:
 @pytest.mark.parametrize(
     "start", [b"", b"GET /v2/health/live HT", b"GET / HTTP/1.1\r\nhost: x\r\n"]
 )
-def test_slow_headers(gateway: RunningGateway, start: bytes) -> None:
+def test_slow_headers(gateway: GatewayProcess, start: bytes) -> None:
     """A connection on which no request becomes whole is closed."""
     assert exchange(gateway, start) == b""
 
 
-def test_slow_headers_of_a_second_request(gateway: RunningGateway) -> None:
+def test_slow_headers_of_a_second_request(gateway: GatewayProcess) -> None:
     """The bound holds for every request of a connection."""
     whole = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
     answer = exchange(gateway, whole + b"GET /v2/hea")
@@ -127,7 +127,7 @@ def test_slow_headers_of_a_second_request(gateway: RunningGateway) -> None:
     assert answer.endswith(b'{"live":true}')
 
 
-def test_requests_in_one_piece(gateway: RunningGateway) -> None:
+def test_requests_in_one_piece(gateway: GatewayProcess) -> None:
     """Requests that are sent without waiting are answered in order."""
     live = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
     absent = b"GET /absent HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
@@ -167,7 +167,7 @@ def endless_path() -> Iterable[bytes]:
     "flood", [endless_headers, endless_header, endless_trailer, endless_path],
     ids=["many", "one", "trailer", "path"],
 )  # fmt: skip
-def test_floods_of_headers(gateway: RunningGateway, flood: type[Iterable[bytes]]) -> None:
+def test_floods_of_headers(gateway: GatewayProcess, flood: type[Iterable[bytes]]) -> None:
     """Headers without end are cut off long before they fill the memory."""
     before = memory_bytes(gateway, anew=True)
     answer = exchange(gateway, *flood())
@@ -175,7 +175,7 @@ def test_floods_of_headers(gateway: RunningGateway, flood: type[Iterable[bytes]]
     assert memory_bytes(gateway) - before < 16 * 2**20
 
 
-def memory_bytes(gateway: RunningGateway, *, anew: bool = False) -> int:
+def memory_bytes(gateway: GatewayProcess, *, anew: bool = False) -> int:
     """The most memory that the gateway has had; `anew`: from now on."""
     process = Path(f"/proc/{gateway.process.pid}")
     if anew:

@@ -15,14 +15,14 @@ import pytest
 
 from sealflow.errors import RefusalCode
 from tests.support.cluster.gateway import (
-    PlayedEngine,
-    RunningGateway,
-    call,
-    opened,
-    refusal,
+    GatewayProcess,
+    ScriptedEngine,
+    open_answer,
+    read_refusal,
+    seal_call,
     start_gateway,
 )
-from tests.support.queue.server import Server
+from tests.support.queue.server import QueueServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,9 @@ GOOD = {"deployment": "test", "broker_url": "unix:///nowhere.sock", "port": 0}
 
 
 @pytest.fixture
-def own_queue() -> Iterator[Server]:
+def own_queue() -> Iterator[QueueServer]:
     """A queue that a test may kill."""
-    running = Server()
+    running = QueueServer()
     yield running
     running.remove()
 
@@ -103,13 +103,13 @@ def test_absent_settings(tmp_path: Path) -> None:
     assert done.stderr == f"error: {path}: No such file or directory\n"
 
 
-def test_broker_away_and_back(own_queue: Server) -> None:
+def test_broker_away_and_back(own_queue: QueueServer) -> None:
     """Without its broker a gateway says so, in bounded time, and serves again once it is back."""
-    with RunningGateway(own_queue) as gateway:
+    with GatewayProcess(own_queue) as gateway:
         assert gateway.http.get("/v1/log/0").status_code == 200
         own_queue.kill()
-        response = gateway.post(call().envelope)
-        assert (response.status_code, refusal(response)) == (503, RefusalCode.UNAVAILABLE)
+        response = gateway.post(seal_call().envelope)
+        assert (response.status_code, read_refusal(response)) == (503, RefusalCode.UNAVAILABLE)
         assert int(response.headers["retry-after"]) >= 1
         for path in ("/v1/log/0", "/v1/status", "/v2/health/ready", f"/v1/envelopes/{'ab' * 16}"):
             answer = gateway.http.get(path)
@@ -120,18 +120,18 @@ def test_broker_away_and_back(own_queue: Server) -> None:
         assert asked.status_code == 503
         assert gateway.http.get("/v2/health/live").status_code == 200
         own_queue.start()
-        engine = PlayedEngine(own_queue)
-        later = gateway.post(call(timeout_s=5).envelope, prefer="respond-async")
+        engine = ScriptedEngine(own_queue)
+        later = gateway.post(seal_call(timeout_s=5).envelope, prefer="respond-async")
         assert later.status_code == 202
         engine.close()
 
 
-def test_directory_without_the_broker(own_queue: Server) -> None:
+def test_directory_without_the_broker(own_queue: QueueServer) -> None:
     """The last directory goes on being served: clients can tell by its signature how old it is."""
-    engine = PlayedEngine(own_queue)
+    engine = ScriptedEngine(own_queue)
     engine.streams.set("{sealflow:test}:directory", b"{}")
     engine.close()
-    with RunningGateway(own_queue) as gateway:
+    with GatewayProcess(own_queue) as gateway:
         assert gateway.http.get("/v1/directory").content == b"{}"
         own_queue.kill()
         time.sleep(1.1)  # A directory is read anew after a second.
@@ -140,17 +140,17 @@ def test_directory_without_the_broker(own_queue: Server) -> None:
 
 def test_full_memory(pool: ThreadPoolExecutor) -> None:
     """A broker whose memory is full is a full queue, for both kinds of requests."""
-    small = Server(max_memory_bytes=2**22)
+    small = QueueServer(max_memory_bytes=2**22)
     try:
-        with RunningGateway(small) as gateway:
+        with GatewayProcess(small) as gateway:
             codes = []
             for _ in range(12):
-                response = gateway.post(call(size=2**20).envelope, prefer="respond-async")
+                response = gateway.post(seal_call(size=2**20).envelope, prefer="respond-async")
                 if response.status_code != 202:
-                    codes.append((response.status_code, refusal(response)))
+                    codes.append((response.status_code, read_refusal(response)))
             assert set(codes) == {(429, RefusalCode.OVERLOADED)}
-            waited = gateway.post(call(size=2**20).envelope)
-            assert (waited.status_code, refusal(waited)) == (429, RefusalCode.OVERLOADED)
+            waited = gateway.post(seal_call(size=2**20).envelope)
+            assert (waited.status_code, read_refusal(waited)) == (429, RefusalCode.OVERLOADED)
             assert int(waited.headers["retry-after"]) == 5
     finally:
         small.remove()
@@ -158,15 +158,15 @@ def test_full_memory(pool: ThreadPoolExecutor) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_drains(
-    queue: Server,
-    gateway: RunningGateway,
-    engine: PlayedEngine,
+    queue: QueueServer,
+    gateway: GatewayProcess,
+    engine: ScriptedEngine,
     pool: ThreadPoolExecutor,
     number: int,
 ) -> None:
     """Who waits when the signal comes is answered; newcomers find nobody; nothing is left."""
-    others, gateway = gateway, RunningGateway(queue)
-    asked = call()
+    others, gateway = gateway, GatewayProcess(queue)
+    asked = seal_call()
     answer = pool.submit(gateway.post, asked.envelope)
     delivery = engine.take()
     os.kill(gateway.process.pid, number)
@@ -175,35 +175,37 @@ def test_drains(
         while time.monotonic() < until:
             httpx.get(f"{gateway.url}/v2/health/live")
     engine.answer(delivery, engine.sealed(delivery.envelope))
-    assert opened(asked, answer.result()) == b"the answer"
+    assert open_answer(asked, answer.result()) == b"the answer"
     assert gateway.stop() == 0
     assert engine.streams.depth(delivery.reply_to).waiting == 0
     assert gateway.url not in others.http.get("/v1/status").text
 
 
-def test_drain_is_bounded(queue: Server, engine: PlayedEngine, pool: ThreadPoolExecutor) -> None:
+def test_drain_is_bounded(
+    queue: QueueServer, engine: ScriptedEngine, pool: ThreadPoolExecutor
+) -> None:
     """Who is still not answered in the end is told to try again."""
-    gateway = RunningGateway(queue, drain_s=0.5)
-    answer = pool.submit(gateway.post, call().envelope)
+    gateway = GatewayProcess(queue, drain_s=0.5)
+    answer = pool.submit(gateway.post, seal_call().envelope)
     engine.take()
     assert gateway.stop() == 0
-    assert (answer.result().status_code, refusal(answer.result())) == (
+    assert (answer.result().status_code, read_refusal(answer.result())) == (
         503,
         RefusalCode.UNAVAILABLE,
     )
     assert answer.result().headers["connection"] == "close"
 
 
-def test_ends_without_the_broker(own_queue: Server) -> None:
+def test_ends_without_the_broker(own_queue: QueueServer) -> None:
     """SIGTERM ends a gateway whose broker is away, too."""
-    gateway = RunningGateway(own_queue, drain_s=1)
+    gateway = GatewayProcess(own_queue, drain_s=1)
     own_queue.kill()
     assert gateway.stop() == 0
 
 
-def test_connections_are_bounded(own_queue: Server) -> None:
+def test_connections_are_bounded(own_queue: QueueServer) -> None:
     """More connections than configured are answered with 503 at once; a free place is used."""
-    with RunningGateway(own_queue, max_connections=3) as gateway:
+    with GatewayProcess(own_queue, max_connections=3) as gateway:
         held = [gateway.raw() for _ in range(3)]
         full = httpx.get(f"{gateway.url}/v2/health/live")
         assert full.status_code == 503
@@ -215,9 +217,9 @@ def test_connections_are_bounded(own_queue: Server) -> None:
             assert time.monotonic() < until
 
 
-def test_log_of_requests(own_queue: Server) -> None:
+def test_log_of_requests(own_queue: QueueServer) -> None:
     """With `log_requests` each request is one line, with neither its path's nor its body's text."""
-    with RunningGateway(own_queue, log_requests=True) as gateway:
+    with GatewayProcess(own_queue, log_requests=True) as gateway:
         gateway.http.get("/secret-path?token=secret-token")
         gateway.post(b"secret-body")
     lines = [line for line in gateway.log.read_text().splitlines() if '"request"' in line]

@@ -10,13 +10,13 @@ import pytest
 
 from sealflow.attest.evidence import Role
 from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest
-from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, MalformedError
+from sealflow.owner import RevokedKind
 from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
 from sealflow.wire.domain import TrustDomain
 from tests.support.sealing.receipts import PARTS, REPLY, ReceiptService
-from tests.support.trusted.keybroker import NOW_MS, OPERATOR, identity
+from tests.support.trusted.keybroker import NOW_MS, OPERATOR, make_identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def test_other_contents_are_refused() -> None:
 def test_what_the_log_does_not_vouch_for_is_refused() -> None:
     """Another worker, another signer, another model, key, deployment or time."""
     receipt = Receipt.from_bytes(proof().signed.text)
-    stranger = identity(Role.WORKER)
+    stranger = make_identity(Role.WORKER)
     _refused("receipt_worker", _signed(dataclasses.replace(receipt, instance=stranger.instance)))
     _refused("receipt_signature", _signed(receipt, stranger))
     late = service().grant.lease_ms

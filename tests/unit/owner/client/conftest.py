@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.gateway_clients import Asker, InALoop, InThreads
+from tests.support.cluster.gateway_clients import AsyncioClient, GatewayClient, ThreadedClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.cluster.gateway import RunningGateway
+    from tests.support.cluster.gateway import GatewayProcess
     from tests.support.cluster.scripted_service import (
-        PlayedService,
+        ScriptedService,
     )
 
 
-@pytest.fixture(params=[InThreads, InALoop], ids=["threads", "loop"])
+@pytest.fixture(params=[ThreadedClient, AsyncioClient], ids=["threads", "loop"])
 def asker(
-    request: pytest.FixtureRequest, gateway: RunningGateway, service: PlayedService
-) -> Iterator[Asker]:
+    request: pytest.FixtureRequest, gateway: GatewayProcess, service: ScriptedService
+) -> Iterator[GatewayClient]:
     """Either client, which trusts the service."""
-    made: Asker = request.param(gateway.url, service.published.policy)
+    made: GatewayClient = request.param(gateway.url, service.published.policy)
     yield made
     made.close()

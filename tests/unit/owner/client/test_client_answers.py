@@ -9,11 +9,11 @@ import pytest
 
 from sealflow.errors import InvalidInputError, ModelError
 from sealflow.owner import InferResult
-from tests.support.cluster.gateway_clients import ROW, Asker
-from tests.support.cluster.scripted_service import PlayedService, failing, negated, now_ms
+from tests.support.cluster.gateway_clients import ROW, GatewayClient
+from tests.support.cluster.scripted_service import ScriptedService, failing, negated, now_ms
 
 
-def test_an_answer(asker: Asker, service: PlayedService) -> None:
+def test_an_answer(asker: GatewayClient, service: ScriptedService) -> None:
     """The result is the worker's, says which model made it, and that it was a simulation."""
     result = asker.infer()
     np.testing.assert_array_equal(result.outputs["y"], -ROW)
@@ -24,7 +24,7 @@ def test_an_answer(asker: Asker, service: PlayedService) -> None:
     assert result.request_id == service.asked[0].request_id
 
 
-def test_many(asker: Asker, service: PlayedService) -> None:
+def test_many(asker: GatewayClient, service: ScriptedService) -> None:
     """Each of many requests gets its own answer; one that fails does not end the others."""
     service.script = [negated, failing("model_failed", "too hot"), negated]
     rows = [ROW * number for number in range(6)]
@@ -37,7 +37,7 @@ def test_many(asker: Asker, service: PlayedService) -> None:
         np.testing.assert_array_equal(value.outputs["y"], -rows[index])
 
 
-def test_many_at_a_time(asker: Asker, service: PlayedService) -> None:
+def test_many_at_a_time(asker: GatewayClient, service: ScriptedService) -> None:
     """Answers that come in any order are told apart."""
     rows = [ROW * number for number in range(20)]
     found = asker.many(rows, concurrency=8)
@@ -47,7 +47,7 @@ def test_many_at_a_time(asker: Asker, service: PlayedService) -> None:
     assert len(found) == 20
 
 
-def test_sealed_errors(asker: Asker, service: PlayedService) -> None:
+def test_sealed_errors(asker: GatewayClient, service: ScriptedService) -> None:
     """What a worker says inside the seal is raised, with its words, and not tried again."""
     service.script = [failing("invalid_input", "x has 5 columns, not 4")]
     with pytest.raises(InvalidInputError, match="x has 5 columns, not 4"):
@@ -59,7 +59,7 @@ def test_sealed_errors(asker: Asker, service: PlayedService) -> None:
     assert len(service.seen) == 2
 
 
-def test_deadline_goes_along(asker: Asker, service: PlayedService) -> None:
+def test_deadline_goes_along(asker: GatewayClient, service: ScriptedService) -> None:
     """Workers learn how long the client waits, so that nobody works for those who left."""
     asker.infer(timeout_s=7)
     left_ms = service.asked[0].deadline_ms - now_ms()
@@ -75,7 +75,7 @@ def test_deadline_goes_along(asker: Asker, service: PlayedService) -> None:
         ([[1, 2], [3]], "tensor x: "),
     ],
 )
-def test_wrong_input(asker: Asker, service: PlayedService, rows: Any, says: str) -> None:
+def test_wrong_input(asker: GatewayClient, service: ScriptedService, rows: Any, says: str) -> None:
     """What cannot fit the model is said here, and never sent."""
     with pytest.raises(InvalidInputError, match=says):
         asker.infer(rows)

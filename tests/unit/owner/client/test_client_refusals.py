@@ -18,16 +18,16 @@ from sealflow.errors import (
     RefusedError,
 )
 from sealflow.wire.envelope import Envelope
-from tests.support.cluster.gateway_clients import ROW, Asker, InThreads
-from tests.support.cluster.published_service import Published
-from tests.support.cluster.scripted_service import PlayedService, negated, now_ms, refusing
+from tests.support.cluster.gateway_clients import ROW, GatewayClient, ThreadedClient
+from tests.support.cluster.published_service import PublishedService
+from tests.support.cluster.scripted_service import ScriptedService, negated, now_ms, refusing
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import Delivery
-    from tests.support.cluster.gateway import RunningGateway
+    from tests.support.cluster.gateway import GatewayProcess
 
 
-def await_served(gateway: RunningGateway, text: bytes) -> None:
+def await_served(gateway: GatewayProcess, text: bytes) -> None:
     """Wait until a gateway, which keeps the directory for a second, has a newer one."""
     until = time.monotonic() + 20
     while gateway.http.get("/v1/directory").content != text:
@@ -44,7 +44,9 @@ def await_served(gateway: RunningGateway, text: bytes) -> None:
         RefusalCode.UNDELIVERABLE,
     ],
 )
-def test_refusals_that_stay(asker: Asker, service: PlayedService, code: RefusalCode) -> None:
+def test_refusals_that_stay(
+    asker: GatewayClient, service: ScriptedService, code: RefusalCode
+) -> None:
     """A refusal that another try would meet again is raised at once, by its code and meaning."""
     service.script = [refusing(code)]
     with pytest.raises(RefusedError, match=code.meaning) as caught:
@@ -54,7 +56,9 @@ def test_refusals_that_stay(asker: Asker, service: PlayedService, code: RefusalC
 
 
 @pytest.mark.parametrize("code", [RefusalCode.REPLAYED, RefusalCode.OVERLOADED])
-def test_refusals_that_pass(asker: Asker, service: PlayedService, code: RefusalCode) -> None:
+def test_refusals_that_pass(
+    asker: GatewayClient, service: ScriptedService, code: RefusalCode
+) -> None:
     """A passing refusal costs another try, sealed anew: nothing is ever sent twice."""
     service.script = [refusing(code), refusing(code), negated]
     np.testing.assert_array_equal(asker.infer().outputs["y"], -ROW)
@@ -62,7 +66,7 @@ def test_refusals_that_pass(asker: Asker, service: PlayedService, code: RefusalC
     assert len({each.envelope for each in service.seen}) == 3
 
 
-def test_refusals_without_end(asker: Asker, service: PlayedService) -> None:
+def test_refusals_without_end(asker: GatewayClient, service: ScriptedService) -> None:
     """A host that always refuses is not asked forever."""
     service.script = [refusing(RefusalCode.REPLAYED)]
     with pytest.raises(RefusedError):
@@ -70,19 +74,19 @@ def test_refusals_without_end(asker: Asker, service: PlayedService) -> None:
     assert len(service.seen) == 5
 
 
-def test_full_for_too_long(asker: Asker, service: PlayedService) -> None:
+def test_full_for_too_long(asker: GatewayClient, service: ScriptedService) -> None:
     """Whoever finds the service full until the time is over is told so."""
     service.script = [refusing(RefusalCode.OVERLOADED)]
     with pytest.raises(DeadlineError, match=r"no reply within 1 s; .*add workers"):
         asker.infer(timeout_s=1)
 
 
-def test_a_new_key(asker: Asker, service: PlayedService) -> None:
+def test_a_new_key(asker: GatewayClient, service: ScriptedService) -> None:
     """Once the workers' key is gone, the client looks for the new one until it finds it."""
     asker.infer()
     old = service.asked[0].key_id
 
-    def strict(service: PlayedService, delivery: Delivery) -> bytes | None:
+    def strict(service: ScriptedService, delivery: Delivery) -> bytes | None:
         if (
             Envelope.from_bytes(delivery.envelope, max_body_bytes=2**24).request_header.key_id
             == old
@@ -99,12 +103,12 @@ def test_a_new_key(asker: Asker, service: PlayedService) -> None:
     assert len(suites) == 1
 
 
-def bad_directories(service: PlayedService) -> dict[str, bytes]:
+def bad_directories(service: ScriptedService) -> dict[str, bytes]:
     """What nobody who trusts the service's directory may take for a newer one."""
     good, text = service.directory, service.text
     at = text.index(b'"payload"') + 40
     past_ms = now_ms() - 10**9
-    stranger = Published.create(now_ms())
+    stranger = PublishedService.create(now_ms())
     sign = service.published.document
     return {
         "text": b"{}",
@@ -115,12 +119,12 @@ def bad_directories(service: PlayedService) -> dict[str, bytes]:
     }
 
 
-def test_retries_do_not_weaken(service: PlayedService, gateway: RunningGateway) -> None:
+def test_retries_do_not_weaken(service: ScriptedService, gateway: GatewayProcess) -> None:
     """A refusal cannot talk a client into a directory that it would not have taken before."""
     service.renew()
     await_served(gateway, service.text)
     good = service.directory
-    asker = InThreads(gateway.url, service.published.policy)
+    asker = ThreadedClient(gateway.url, service.published.policy)
     asker.infer()
     service.script = [refusing(RefusalCode.UNKNOWN_KEY)]
     for kind, text in bad_directories(service).items():

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sealflow.attest.evidence import Role
-from sealflow.attest.requirements import Requirements
 from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.owner import Requirements
 from sealflow.owner.enclave.signing import SIGNER, enclave_signer, sign
 from sealflow.owner.enclave.sigstruct import EnclaveMeasurement
 from tests.support.enclaves.enclave_folders import sigstruct

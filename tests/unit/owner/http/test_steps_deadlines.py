@@ -18,8 +18,8 @@ from sealflow.owner import AsyncClient, Client
 from sealflow.owner.http.gateway_api import fetch_records
 from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, send, with_deadline
 from sealflow.owner.http.transport import HttpTransport
-from tests.support.cluster.published_service import Published
-from tests.support.network.certificate_authority import Authority
+from tests.support.cluster.published_service import PublishedService
+from tests.support.network.certificate_authority import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class Gateway:
 @pytest.fixture(scope="module")
 def policy() -> object:
     """The policy of a service that never answers."""
-    return Published.create().policy
+    return PublishedService.create().policy
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_verify_and_infer_in_a_loop(gateway: Gateway, policy: object) -> None:
 
 def test_by_tls(tmp_path: Path) -> None:
     """What drips may be encrypted."""
-    authority = Authority(tmp_path)
+    authority = CertificateAuthority(tmp_path)
     pair = authority.issue("gateway", host="localhost")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pair.certificate, pair.key)

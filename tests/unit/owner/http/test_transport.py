@@ -12,30 +12,37 @@ import pytest
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.http.steps import HttpRequest, send
 from sealflow.owner.http.transport import HttpTransport
-from tests.support.network.http_peers import OK, answering, get, received
+from tests.support.network.http_peers import OK, answer_with, get_request, receive_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.network.http_peers import Exchange, Peer
+    from tests.support.network.http_peers import Exchange, ScriptedServer
 
 
-def test_one_connection_for_many(exchange: Exchange, serve: Callable[..., Peer]) -> None:
+def test_one_connection_for_many(exchange: Exchange, serve: Callable[..., ScriptedServer]) -> None:
     """Requests one after the other share a connection."""
-    server = serve(answering(OK, OK, OK))
-    assert [each.body for each in exchange(server.url, get(), get(), get())] == [b"ok"] * 3
+    server = serve(answer_with(OK, OK, OK))
+    assert [
+        each.body for each in exchange(server.url, get_request(), get_request(), get_request())
+    ] == [b"ok"] * 3
     assert server.served == 1
 
 
-def test_after_a_close(exchange: Exchange, serve: Callable[..., Peer]) -> None:
+def test_after_a_close(exchange: Exchange, serve: Callable[..., ScriptedServer]) -> None:
     """A connection that the gateway says it closes is not used again."""
     closing_answer = OK.replace(b"OK\r\n", b"OK\r\nconnection: close\r\n")
-    server = serve(answering(closing_answer), answering(OK))
-    assert [each.status for each in exchange(server.url, get(), get())] == [200, 200]
+    server = serve(answer_with(closing_answer), answer_with(OK))
+    assert [each.status for each in exchange(server.url, get_request(), get_request())] == [
+        200,
+        200,
+    ]
 
 
-def test_large_bodies(exchange: Exchange, serve: Callable[..., Peer], tmp_path: Path) -> None:
+def test_large_bodies(
+    exchange: Exchange, serve: Callable[..., ScriptedServer], tmp_path: Path
+) -> None:
     """Bodies of megabytes, of memory or of a file, arrive whole, and so do answers."""
     content = bytes(range(256)) * 12_000
     file = tmp_path / "package"
@@ -43,7 +50,7 @@ def test_large_bodies(exchange: Exchange, serve: Callable[..., Peer], tmp_path: 
 
     def echo(connection: socket.socket) -> None:
         for _ in range(2):
-            body = received(connection)
+            body = receive_request(connection)
             head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body)
 
@@ -53,7 +60,7 @@ def test_large_bodies(exchange: Exchange, serve: Callable[..., Peer], tmp_path: 
     assert [each.body for each in exchange(server.url, *asked)] == [content, content]
 
 
-def test_refused_before_the_end(exchange: Exchange, serve: Callable[..., Peer]) -> None:
+def test_refused_before_the_end(exchange: Exchange, serve: Callable[..., ScriptedServer]) -> None:
     """The answer of a gateway that reads no more than the head is taken all the same."""
     refusal = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -73,19 +80,21 @@ def test_refused_before_the_end(exchange: Exchange, serve: Callable[..., Peer]) 
 
 
 @pytest.mark.parametrize("answer", [b"", OK[:-1], b"nonsense\r\n\r\n"])
-def test_broken_answers(exchange: Exchange, serve: Callable[..., Peer], answer: bytes) -> None:
+def test_broken_answers(
+    exchange: Exchange, serve: Callable[..., ScriptedServer], answer: bytes
+) -> None:
     """No answer, half of one, or nonsense: each says which gateway, and where to look."""
     # One of the libraries asks again by itself when there is no answer.
-    server = serve(*[answering(answer)] * 2)
+    server = serve(*[answer_with(answer)] * 2)
     with pytest.raises(UnavailableError, match=f"gateway {server.url}: .*sealflow status"):
-        exchange(server.url, get())
+        exchange(server.url, get_request())
 
 
-def test_silence(exchange: Exchange, serve: Callable[..., Peer]) -> None:
+def test_silence(exchange: Exchange, serve: Callable[..., ScriptedServer]) -> None:
     """A gateway that never answers is given up when the time is over."""
     server = serve(lambda connection: connection.recv(65536) and connection.recv(1))
     with pytest.raises(UnavailableError, match=r"no answer in time|timed out"):
-        exchange(server.url, get(timeout_s=0.2))
+        exchange(server.url, get_request(timeout_s=0.2))
 
 
 def test_nobody_there(exchange: Exchange) -> None:
@@ -93,7 +102,7 @@ def test_nobody_there(exchange: Exchange) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with pytest.raises(UnavailableError, match=f"gateway http://127.0.0.1:{port}: "):
-        exchange(f"http://127.0.0.1:{port}", get())
+        exchange(f"http://127.0.0.1:{port}", get_request())
 
 
 def test_absent_file(exchange: Exchange, tmp_path: Path) -> None:
@@ -103,23 +112,23 @@ def test_absent_file(exchange: Exchange, tmp_path: Path) -> None:
         exchange("http://127.0.0.1:1", missing)
 
 
-def test_connections_are_bounded(serve: Callable[..., Peer]) -> None:
+def test_connections_are_bounded(serve: Callable[..., ScriptedServer]) -> None:
     """Who finds all connections in use waits for one, at most for its own time."""
     asked, go = threading.Event(), threading.Event()
 
     def slow(connection: socket.socket) -> None:
-        received(connection)
+        receive_request(connection)
         asked.set()
         go.wait(10)
         connection.sendall(OK)
 
     server = serve(slow)
     with closing(HttpTransport(server.url, ca=None, connections=1)) as transport:
-        first = threading.Thread(target=transport.run_steps, args=(send(get()),))
+        first = threading.Thread(target=transport.run_steps, args=(send(get_request()),))
         first.start()
         asked.wait(10)
         with pytest.raises(UnavailableError, match="all connections are in use"):
-            transport.run_steps(send(get(timeout_s=0.1)))
+            transport.run_steps(send(get_request(timeout_s=0.1)))
         go.set()
         first.join()
 

@@ -12,7 +12,7 @@ import pytest
 from sealflow.errors import UnavailableError
 from sealflow.owner.http.async_transport import AsyncHttpTransport
 from sealflow.owner.http.steps import HttpRequest, send
-from tests.support.network.http_peers import Peer, get, in_threads
+from tests.support.network.http_peers import ScriptedServer, get_request, send_in_threads
 
 if TYPE_CHECKING:
     import socket
@@ -48,14 +48,16 @@ def dripping(start: bytes, drop: bytes) -> Script:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("part", DRIPPED)
-def test_an_answer_that_drips(exchange: Exchange, serve: Callable[..., Peer], part: str) -> None:
+def test_an_answer_that_drips(
+    exchange: Exchange, serve: Callable[..., ScriptedServer], part: str
+) -> None:
     """Each read is quick and the answer has no end: the request's time is for all of it."""
     server = serve(dripping(*DRIPPED[part]))
     with pytest.raises(UnavailableError, match=r"in time|timed out|sealflow status"):
-        exchange(server.url, get(timeout_s=0.3))
+        exchange(server.url, get_request(timeout_s=0.3))
 
 
-class Sipping(Peer):
+class Sipping(ScriptedServer):
     """Reads a request drop by drop until told to stop."""
 
     def __init__(self) -> None:
@@ -86,7 +88,7 @@ def large(request: pytest.FixtureRequest, tmp_path: Path) -> HttpRequest:
 def test_a_body_that_is_read_drop_by_drop(large: HttpRequest) -> None:
     """What is sent counts too."""
     with closing(Sipping()) as server, pytest.raises(UnavailableError):
-        in_threads(server.url, large)
+        send_in_threads(server.url, large)
 
 
 @pytest.mark.timeout(20)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sealflow.errors import BundleError, ConfigError
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey
 from sealflow.owner.models.packing import (
     MAX_RECIPE_BYTES,
     TEMPLATE,

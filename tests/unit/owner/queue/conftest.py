@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.cluster.scripted_service import (
-        PlayedService,
+        ScriptedService,
     )
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
 @pytest.fixture
-def client(queue: Server, service: PlayedService) -> Iterator[QueueClient]:
+def client(queue: QueueServer, service: ScriptedService) -> Iterator[QueueClient]:
     """A client that trusts the service."""
     with QueueClient(queue.url, policy=service.published.policy) as made:
         yield made

@@ -10,25 +10,25 @@ import pytest
 
 from sealflow.errors import QueueFullError, RefusalCode, UnavailableError
 from sealflow.owner import QueueClient
-from tests.support.cluster.scripted_service import PlayedService, negated_after, refusing
+from tests.support.cluster.scripted_service import ScriptedService, negated_after, refusing
 from tests.support.queue.requests import ask, check, outcomes
-from tests.support.queue.server import Server
+from tests.support.queue.server import QueueServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def mortal() -> Iterator[tuple[Server, PlayedService]]:
+def mortal() -> Iterator[tuple[QueueServer, ScriptedService]]:
     """A queue that the test may kill, and the service on it."""
-    own = Server()
-    service = PlayedService(own)
+    own = QueueServer()
+    service = ScriptedService(own)
     yield own, service
     service.close()
     own.remove()
 
 
-def test_broker_away(mortal: tuple[Server, PlayedService]) -> None:
+def test_broker_away(mortal: tuple[QueueServer, ScriptedService]) -> None:
     """Without its broker a client says which one, not that the queue is full."""
     own, service = mortal
     with QueueClient(own.url, policy=service.published.policy) as client:
@@ -42,7 +42,7 @@ def test_broker_away(mortal: tuple[Server, PlayedService]) -> None:
         assert len(client) == 0
 
 
-def test_broker_away_and_back(mortal: tuple[Server, PlayedService]) -> None:
+def test_broker_away_and_back(mortal: tuple[QueueServer, ScriptedService]) -> None:
     """What waits while the broker is away is answered when it is back; nothing comes twice."""
     own, service = mortal
     go = threading.Event()
@@ -62,7 +62,7 @@ def test_broker_away_and_back(mortal: tuple[Server, PlayedService]) -> None:
             check(name, outcome)
 
 
-def test_broker_away_before_a_second_try(mortal: tuple[Server, PlayedService]) -> None:
+def test_broker_away_before_a_second_try(mortal: tuple[QueueServer, ScriptedService]) -> None:
     """A refused request that finds no broker to go to again ends with that, in its time."""
     own, service = mortal
     service.script = [refusing(RefusalCode.REPLAYED)]

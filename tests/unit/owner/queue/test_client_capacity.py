@@ -9,14 +9,14 @@ import pytest
 
 from sealflow.errors import QueueFullError
 from sealflow.owner import QueueClient
-from tests.support.cluster.scripted_service import PlayedService, negated_after
+from tests.support.cluster.scripted_service import ScriptedService, negated_after
 from tests.support.queue.requests import ask, check, outcomes
 
 if TYPE_CHECKING:
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
-def test_full_queue(queue: Server, service: PlayedService) -> None:
+def test_full_queue(queue: QueueServer, service: ScriptedService) -> None:
     """Whoever finds the queue full until the time is over is told; what was queued is answered."""
     go = threading.Event()
     service.script = [negated_after(go)]
@@ -30,7 +30,7 @@ def test_full_queue(queue: Server, service: PlayedService) -> None:
         check("ccc", client.query("ccc", timeout_s=20))
 
 
-def test_room_comes_by_itself(queue: Server, service: PlayedService) -> None:
+def test_room_comes_by_itself(queue: QueueServer, service: ScriptedService) -> None:
     """Many more requests than the queue holds go through it, while answers are taken."""
     with QueueClient(queue.url, policy=service.published.policy, capacity=3) as client:
         names = ["x" * length for length in range(1, 41)]

@@ -13,7 +13,7 @@ from sealflow.errors import DeadlineError, InvalidInputError, ModelError
 from sealflow.owner import InputQueue, OutputQueue, QueueClient
 from tests.support.cluster.gateway_clients import ROW
 from tests.support.cluster.scripted_service import (
-    PlayedService,
+    ScriptedService,
     failing,
     negated,
     negated_after,
@@ -22,7 +22,7 @@ from tests.support.cluster.scripted_service import (
 from tests.support.queue.requests import ask, check, outcomes
 
 if TYPE_CHECKING:
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
 
 def test_each_id_gets_its_own(client: QueueClient) -> None:
@@ -63,7 +63,7 @@ def test_ids_in_use(client: QueueClient) -> None:
         client.query("a")
 
 
-def test_not_there_yet(client: QueueClient, service: PlayedService) -> None:
+def test_not_there_yet(client: QueueClient, service: ScriptedService) -> None:
     """A query that comes too early gives nothing, and takes nothing away."""
     go = threading.Event()
     service.script = [negated_after(go)]
@@ -75,7 +75,7 @@ def test_not_there_yet(client: QueueClient, service: PlayedService) -> None:
     check("a", client.query("a", timeout_s=20))
 
 
-def test_errors_of_one_request(client: QueueClient, service: PlayedService) -> None:
+def test_errors_of_one_request(client: QueueClient, service: ScriptedService) -> None:
     """What a worker says of one request ends that one alone; `query` raises it."""
     service.script = [failing("invalid_input", "no good"), negated, failing("crash", "it fell")]
     ask(client, "a", "bb", "ccc")
@@ -86,7 +86,7 @@ def test_errors_of_one_request(client: QueueClient, service: PlayedService) -> N
     assert isinstance(found["ccc"], ModelError)
 
 
-def test_silence(client: QueueClient, service: PlayedService) -> None:
+def test_silence(client: QueueClient, service: ScriptedService) -> None:
     """A request that nobody answers ends with its time, and says what to do."""
     service.script = [silent]
     ask(client, "a", timeout_s=0.3)
@@ -95,7 +95,7 @@ def test_silence(client: QueueClient, service: PlayedService) -> None:
     assert len(client) == 0
 
 
-def test_inbox_is_left_empty(queue: Server, service: PlayedService) -> None:
+def test_inbox_is_left_empty(queue: QueueServer, service: ScriptedService) -> None:
     """A client that is closed leaves no inbox behind, also with answers that nobody took."""
     with QueueClient(queue.url, policy=service.published.policy) as client:
         ask(client, "a", "bb")

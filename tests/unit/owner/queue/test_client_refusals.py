@@ -16,8 +16,8 @@ from sealflow.errors import (
     SealflowError,
     UnavailableError,
 )
-from tests.support.cluster.published_service import Published
-from tests.support.cluster.scripted_service import PlayedService, negated, now_ms, refusing
+from tests.support.cluster.published_service import PublishedService
+from tests.support.cluster.scripted_service import ScriptedService, negated, now_ms, refusing
 from tests.support.queue.requests import ask, check, outcomes
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("code", [RefusalCode.REPLAYED, RefusalCode.OVERLOADED])
-def test_refusals_that_pass(client: QueueClient, service: PlayedService, code: RefusalCode) -> None:
+def test_refusals_that_pass(
+    client: QueueClient, service: ScriptedService, code: RefusalCode
+) -> None:
     """A refused request is sealed anew, and its sender sees its answer alone."""
     service.script = [refusing(code), refusing(code), negated]
     ask(client, "a")
@@ -46,7 +48,7 @@ def test_refusals_that_pass(client: QueueClient, service: PlayedService, code: R
 )
 def test_refusals_that_stay(
     client: QueueClient,
-    service: PlayedService,
+    service: ScriptedService,
     code: RefusalCode,
     error: type[SealflowError],
     tries: int,
@@ -59,7 +61,7 @@ def test_refusals_that_stay(
     assert len(service.seen) == tries
 
 
-def test_a_new_key(client: QueueClient, service: PlayedService) -> None:
+def test_a_new_key(client: QueueClient, service: ScriptedService) -> None:
     """Once the workers' key is gone, the request is sealed anew to the one in force."""
     ask(client, "a")
     client.query("a", timeout_s=20)
@@ -71,11 +73,11 @@ def test_a_new_key(client: QueueClient, service: PlayedService) -> None:
     assert service.asked[-1].key_id != old
 
 
-def test_a_refusal_does_not_weaken(client: QueueClient, service: PlayedService) -> None:
+def test_a_refusal_does_not_weaken(client: QueueClient, service: ScriptedService) -> None:
     """A stranger's directory is the outcome of the refused request, and costs no other one."""
-    stranger = Published.create(now_ms())
+    stranger = PublishedService.create(now_ms())
 
-    def turn(service: PlayedService, delivery: Delivery) -> bytes | None:
+    def turn(service: ScriptedService, delivery: Delivery) -> bytes | None:
         service.publish_text(stranger.document(stranger.with_model()))
         return refusing(RefusalCode.UNKNOWN_KEY)(service, delivery)
 
@@ -90,11 +92,11 @@ def test_a_refusal_does_not_weaken(client: QueueClient, service: PlayedService) 
     assert len(service.seen) == 2
 
 
-def test_what_cannot_be_sent_again(client: QueueClient, service: PlayedService) -> None:
+def test_what_cannot_be_sent_again(client: QueueClient, service: ScriptedService) -> None:
     """A request that was refused and cannot be sealed anew has an outcome: that error."""
     good = service.directory
 
-    def withdraw(service: PlayedService, delivery: Delivery) -> bytes | None:
+    def withdraw(service: ScriptedService, delivery: Delivery) -> bytes | None:
         service.directory = replace(good, models=())
         service.renew()
         return refusing(RefusalCode.UNKNOWN_MODEL)(service, delivery)

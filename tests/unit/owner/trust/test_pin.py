@@ -10,21 +10,22 @@ import pytest
 from sealflow.attest.evidence import Role
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import ConfigError, EvidenceError, PolicyError
-from sealflow.owner.audit.log_audit import audit_log, describe
+from sealflow.owner import audit_log
+from sealflow.owner.audit.log_audit import describe
 from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.domain import TrustDomain
-from tests.support.trusted.keybroker import NOW_MS, Instance, made
+from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, keybroker_deployment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-POLICY = made().deployment.policy(Role.KEY_BROKER)
+POLICY = keybroker_deployment().deployment.policy(Role.KEY_BROKER)
 
 
-def _published(count: int = 6) -> tuple[Instance, list[bytes]]:
+def _published(count: int = 6) -> tuple[KeyBrokerInstance, list[bytes]]:
     """An instance and its directories so far, as published."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     documents = [broker.document]
     for number in range(count):
         broker.publish(f"m{number}")
@@ -68,7 +69,7 @@ def test_older_directories_are_refused_over_a_restart(tmp_path: Path) -> None:
 def test_expired_directories_are_refused() -> None:
     """And those from the future."""
     broker, documents = _published(0)
-    life_ms = 1000 * made().deployment.directory_s
+    life_ms = 1000 * keybroker_deployment().deployment.directory_s
     _adopt(_session(at_ms=NOW_MS + life_ms - 1), documents[0])
     _refused("directory_expired", _session(at_ms=NOW_MS + life_ms), documents[0])
     _refused("directory_early", _session(at_ms=NOW_MS - 300_001), broker.document)
@@ -76,7 +77,7 @@ def test_expired_directories_are_refused() -> None:
 
 def test_a_fork_is_refused() -> None:
     """Two directories of one version, or a successor of another one than was seen."""
-    first = Instance().lead()
+    first = KeyBrokerInstance().lead()
     first.publish("m0")
     fork = first.successor()
     first.publish("m1")
@@ -89,7 +90,7 @@ def test_a_fork_is_refused() -> None:
 
 def test_a_fork_that_skips_versions_is_found_by_the_log() -> None:
     """The log of the fork does not lead from what was pinned; without any log it goes unseen."""
-    first = Instance().lead()
+    first = KeyBrokerInstance().lead()
     fork = first.successor()
     first.publish("m1")
     session = _session()
@@ -121,14 +122,14 @@ def test_skipped_versions_are_linked_by_the_log() -> None:
 def test_a_new_history_is_refused() -> None:
     """A key broker that lost its state, or whose host hides it, is not the one that was pinned."""
     session = _session()
-    _adopt(session, Instance().lead().document)
-    _refused("directory_history", session, Instance().lead().document)
+    _adopt(session, KeyBrokerInstance().lead().document)
+    _refused("directory_history", session, KeyBrokerInstance().lead().document)
 
 
 def test_a_pin_of_other_settings_does_not_count(tmp_path: Path) -> None:
     """New settings come with a new policy, and so with a new history."""
     path = tmp_path / "client.pin"
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     _adopt(_session(path), broker.document)
     pin = PinnedDirectory.from_bytes(path.read_bytes())
     path.write_bytes(replace(pin, manifest_digest="0" * 64, log_id="0" * 64).to_bytes())
@@ -148,7 +149,7 @@ def test_a_pin_that_does_not_parse_is_said(tmp_path: Path, content: bytes) -> No
 def test_a_pin_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     """Rather than to forget."""
     with pytest.raises(ConfigError, match=r"client\.pin"):
-        _adopt(_session(tmp_path / "none" / "client.pin"), Instance().lead().document)
+        _adopt(_session(tmp_path / "none" / "client.pin"), KeyBrokerInstance().lead().document)
 
 
 def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_a_log_that_was_touched_is_refused() -> None:
     _audit_fails("log_chain", [*records[:2], records[3], records[2], *records[4:]])
     _audit_fails("log_chain", [*records[:-1], records[-1][:-1]])
     _audit_fails("log_chain", [b"{}"])
-    other = Instance().lead()
+    other = KeyBrokerInstance().lead()
     _audit_fails("log_chain", [*records, *other.records])
     head, number = broker.log().head, len(records)
     forged = LogEntry(

@@ -11,7 +11,14 @@ from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.reports import TcbStatus
 from sealflow.errors import ConfigError
 from sealflow.owner.trust.policy_file import load_policy, load_policy_file, write_policy
-from tests.support.attestation.policy_files import SGX, SIMULATED, SNP, TDX, policies, written
+from tests.support.attestation.policy_files import (
+    SGX,
+    SIMULATED,
+    SNP,
+    TDX,
+    policies,
+    write_policy_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +38,7 @@ def test_round_trip(tmp_path: Path, number: int) -> None:
 @pytest.mark.parametrize(("text", "tee"), [(SGX, Tee.SGX), (TDX, Tee.TDX), (SNP, Tee.SNP)])
 def test_short(tmp_path: Path, text: str, tee: Tee) -> None:
     """A file says as little as this; the rest is strict."""
-    policy = load_policy(written(tmp_path, text))
+    policy = load_policy(write_policy_file(tmp_path, text))
     assert isinstance(policy, Policy)
     assert policy.tee is tee
     wanted = policy.requirements
@@ -44,20 +51,20 @@ def test_short(tmp_path: Path, text: str, tee: Tee) -> None:
 
 def test_simulated(tmp_path: Path) -> None:
     """A simulation's policy is of a class of its own."""
-    found = load_policy_file(written(tmp_path, SIMULATED))
+    found = load_policy_file(write_policy_file(tmp_path, SIMULATED))
     assert isinstance(found.keybroker, SimulationPolicy)
     assert found.simulated
-    assert not load_policy_file(written(tmp_path, SGX)).simulated
+    assert not load_policy_file(write_policy_file(tmp_path, SGX)).simulated
 
 
 def test_workers(tmp_path: Path) -> None:
     """An owner's file says what workers must prove too."""
     worker = f'[worker]\nmeasurements = ["{"44" * 32}"]\n'
-    found = load_policy_file(written(tmp_path, SGX + worker))
+    found = load_policy_file(write_policy_file(tmp_path, SGX + worker))
     assert found.worker is not None
     assert found.worker.measurements == {"44" * 32}
     with pytest.raises(ConfigError, match="64 hex digits"):
-        load_policy_file(written(tmp_path, SGX + worker.replace("44" * 32, "44" * 48)))
+        load_policy_file(write_policy_file(tmp_path, SGX + worker.replace("44" * 32, "44" * 48)))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,7 @@ def test_workers(tmp_path: Path) -> None:
 def test_no_toml(tmp_path: Path, text: bytes) -> None:
     """What is no TOML, or far too long, is said."""
     with pytest.raises(ConfigError, match=r"policy\.toml"):
-        load_policy(written(tmp_path, text))
+        load_policy(write_policy_file(tmp_path, text))
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sealflow.errors import ConfigError
 from sealflow.owner.trust.policy_file import load_policy
-from tests.support.attestation.policy_files import SGX, SNP, TDX, written
+from tests.support.attestation.policy_files import SGX, SNP, TDX, write_policy_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 def test_mistakes(tmp_path: Path, old: str, new: str, why: str) -> None:
     """A mistake is said with the file, the key and what would be right."""
     assert old in SGX
-    path = written(tmp_path, SGX.replace(old, new))
+    path = write_policy_file(tmp_path, SGX.replace(old, new))
     with pytest.raises(ConfigError, match=re.escape(why)) as caught:
         load_policy(path)
     assert str(caught.value).startswith(f"{path}: ")
@@ -92,4 +92,4 @@ def test_mistakes(tmp_path: Path, old: str, new: str, why: str) -> None:
 def test_mistakes_with_virtual_machines(tmp_path: Path, text: str, why: str) -> None:
     """Tables of other hardware, and missing ones of one's own, are said."""
     with pytest.raises(ConfigError, match=why):
-        load_policy(written(tmp_path, text))
+        load_policy(write_policy_file(tmp_path, text))

@@ -6,7 +6,7 @@ import pytest
 
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.trust.session import SESSION_MS, SESSION_REQUESTS, ServiceSession
-from tests.support.cluster.published_service import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, PublishedService
 
 
 class Client:
@@ -15,7 +15,7 @@ class Client:
     def __init__(self) -> None:
         """Fetch the directory."""
         self.now_ms = NOW_MS
-        self.published = Published.create(epoch_s=86_400, directory_s=80_000)
+        self.published = PublishedService.create(epoch_s=86_400, directory_s=80_000)
         self.session = ServiceSession(self.published.policy, clock_ms=lambda: self.now_ms)
         document = self.published.document(self.published.with_model())
         self.session.accept(self.session.verify_directory(document))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner.trust.report import TrustReport, verify_directory
+from sealflow.owner.trust.report import verify_directory
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
-from tests.support.cluster.published_service import NOW_MS, Published
+from tests.support.cluster.published_service import NOW_MS, PublishedService
+
+if TYPE_CHECKING:
+    from sealflow.owner import TrustReport
 
 
 def report() -> TrustReport:
     """A report on a simulated service."""
-    published = Published.create()
+    published = PublishedService.create()
     return verify_directory(published.document(), published.policy, NOW_MS)[0]
 
 

@@ -25,7 +25,7 @@ from sealflow.trusted.identity.hardware_quotes import (
 from sealflow.trusted.identity.simulated_quotes import SimulatedQuoter
 from sealflow.trusted.port import FatalError
 from sealflow.wire.frame_payloads import Fatal
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.quote_bodies import sgx_body, tdx_body
 from tests.support.attestation.snp_authority import snp_authority
@@ -34,8 +34,8 @@ from tests.support.enclaves.attestation_devices import GramineFolder, TsmFolder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SGX = Lab()
-TDX = Lab(tee="TDX")
+SGX = DcapAuthority()
+TDX = DcapAuthority(tee="TDX")
 
 
 def sgx_quote(report_data: bytes) -> bytes:

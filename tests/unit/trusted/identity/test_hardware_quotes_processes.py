@@ -16,7 +16,7 @@ from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
 from tests.support.attestation.pccs_answers import pccs_answers
 from tests.support.enclaves.enclave_process import EnclaveProcess, keybroker_boot, worker_boot
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW_MS = 1000 * NOW_S
-LAB = Lab(tee="TDX", tcb_age_s=20 * DAY_S, qe_age_s=20 * DAY_S, crl_age_s=20 * DAY_S)
-NEWER = Lab(tee="TDX")
+LAB = DcapAuthority(tee="TDX", tcb_age_s=20 * DAY_S, qe_age_s=20 * DAY_S, crl_age_s=20 * DAY_S)
+NEWER = DcapAuthority(tee="TDX")
 
 
 def settings() -> bytes:

@@ -23,7 +23,7 @@ from sealflow.trusted.port import FatalError, FramePort
 from sealflow.trusted.process import load_identity
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind, encode_frame
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.attestation.quote_bodies import sgx_body, tdx_body
@@ -72,7 +72,7 @@ def establish_on(
 @pytest.mark.parametrize("tee", [Tee.SGX, Tee.TDX])
 def test_hardware(tmp_path: Path, tee: Tee) -> None:
     """On hardware the host is asked once for what verifies the quotes, and it travels with them."""
-    lab = Lab(tee=tee.value.upper())
+    lab = DcapAuthority(tee=tee.value.upper())
     asked: list[dict[str, Any]] = []
 
     def fetch(want: bytes) -> bytes:
@@ -117,7 +117,7 @@ def test_hardware(tmp_path: Path, tee: Tee) -> None:
 
 def test_no_collateral(tmp_path: Path) -> None:
     """A host without collateral ends the enclave with that reason."""
-    lab = Lab()
+    lab = DcapAuthority()
     with (
         GramineFolder(tmp_path, lambda data: lab.quote(sgx_body(data))),
         pytest.raises(FatalError) as caught,
@@ -136,7 +136,7 @@ def test_no_quote(tmp_path: Path, answer: bytes) -> None:
 
 def test_quote_lost_later(tmp_path: Path) -> None:
     """Hardware that stops giving quotes is an error for a while, or the end where one is needed."""
-    lab = Lab()
+    lab = DcapAuthority()
     alive = [True]
 
     def answer(data: bytes) -> bytes:

@@ -8,19 +8,19 @@ import pytest
 
 from sealflow.errors import MalformedError
 from sealflow.trusted.identity.identity import wanted_collateral
-from tests.support.attestation.dcap_authority import Lab
+from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.quote_bodies import ZERO48, sgx_body, tdx_body
 
 
 @pytest.mark.parametrize(
     ("lab", "body", "tee"),
     [
-        (Lab(), sgx_body(), "sgx"),
-        (Lab(tee="TDX"), tdx_body(), "tdx"),
-        (Lab(tee="TDX"), tdx_body(service_td=ZERO48), "tdx"),
+        (DcapAuthority(), sgx_body(), "sgx"),
+        (DcapAuthority(tee="TDX"), tdx_body(), "tdx"),
+        (DcapAuthority(tee="TDX"), tdx_body(service_td=ZERO48), "tdx"),
     ],
 )
-def test_wanted_collateral(lab: Lab, body: bytes, tee: str) -> None:
+def test_wanted_collateral(lab: DcapAuthority, body: bytes, tee: str) -> None:
     """An enclave asks for the collateral of its own machine and TEE."""
     found = json.loads(wanted_collateral(lab.quote(body)))
     assert found == {"tee": tee, "fmspc": "5e0000000000", "ca": found["ca"]}
@@ -29,6 +29,6 @@ def test_wanted_collateral(lab: Lab, body: bytes, tee: str) -> None:
 
 def test_wanted_without_certificates() -> None:
     """A quote that brings no certificate does not say which collateral goes with it."""
-    quote = Lab(chain=()).quote(sgx_body())
+    quote = DcapAuthority(chain=()).quote(sgx_body())
     with pytest.raises(MalformedError, match="no PCK certificate"):
         wanted_collateral(quote)

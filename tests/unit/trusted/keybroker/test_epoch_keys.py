@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevokedKind
 from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKeys
-from tests.support.trusted.keybroker import NOW_MS, Instance, identity, made
+from tests.support.trusted.keybroker import (
+    NOW_MS,
+    KeyBrokerInstance,
+    keybroker_deployment,
+    make_identity,
+)
 
-DEPLOYMENT = made().deployment
+DEPLOYMENT = keybroker_deployment().deployment
 EPOCH_MS, GRACE_MS = 1000 * DEPLOYMENT.epoch_s, 1000 * DEPLOYMENT.grace_s
 
 
@@ -56,7 +61,7 @@ def test_whatever_happens_one_key_is_in_force(steps: list[int], data: st.DataObj
 
 def test_a_revoked_worker_gets_nothing_and_knows_no_later_key() -> None:
     """All keys that it was granted are retired at once, and still open what was queued."""
-    broker, worker = Instance().lead(), identity(Role.WORKER)
+    broker, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
     known = {key.opening.sealing.key_id for key in broker.grant(worker).keys}
     assert "error" not in broker.revoke(RevokedKind.WORKER, worker.instance)
     active = [key for key in broker.directory.keys if key.not_before_ms <= NOW_MS < key.retire_ms]
@@ -64,16 +69,16 @@ def test_a_revoked_worker_gets_nothing_and_knows_no_later_key() -> None:
     assert not known & {key.kid for key in active}
     assert known <= {key.kid for key in broker.directory.keys}
     assert broker.enroll(worker)["error"]["code"] == "evidence"
-    broker.grant(identity(Role.WORKER))
+    broker.grant(make_identity(Role.WORKER))
 
 
 def test_a_revoked_key_is_gone() -> None:
     """From the directory, from later grants, and from the state."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     kid = broker.directory.keys[0].kid
     broker.revoke(RevokedKind.KEY, kid)
     after = broker.successor()
     for each in (broker, after):
         assert kid not in {key.kid for key in each.directory.keys}
-        granted = each.grant(identity(Role.WORKER))
+        granted = each.grant(make_identity(Role.WORKER))
         assert kid not in {key.opening.sealing.key_id for key in granted.keys}

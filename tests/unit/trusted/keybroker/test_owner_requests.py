@@ -13,38 +13,38 @@ from sealflow.documents.revocation import (
     RevokedKind,
     SignedRevocationOrder,
 )
-from sealflow.owner.models.owner_key import OwnerKey
+from sealflow.owner import OwnerKey
 from sealflow.package.publication import requirements_digest
 from sealflow.wire.domain import TrustDomain
 from tests.support.trusted.keybroker import (
     NOW_MS,
     OPERATOR,
     OTHER_OWNER,
-    Instance,
-    code,
-    identity,
-    made,
+    KeyBrokerInstance,
+    error_code,
+    keybroker_deployment,
+    make_identity,
 )
 
 STRANGER = OwnerKey.generate(TrustDomain.SIMULATED)
-STRICTER = dataclasses.replace(made().deployment.worker, min_svn=1)
+STRICTER = dataclasses.replace(keybroker_deployment().deployment.worker, min_svn=1)
 IMPOSSIBLE = Requirements(measurements=frozenset({"0" * 64}))
 
 
-def _models(broker: Instance) -> set[str]:
-    return {model.ref.name for model in broker.grant(identity(Role.WORKER)).models}
+def _models(broker: KeyBrokerInstance) -> set[str]:
+    return {model.ref.name for model in broker.grant(make_identity(Role.WORKER)).models}
 
 
 def test_a_worker_gets_the_models_whose_owner_accepts_it() -> None:
     """What one owner demands is no other owner's business."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     broker.publish("open")
     broker.publish("strict", owner=OTHER_OWNER, workers=STRICTER)
     broker.publish("closed", owner=OTHER_OWNER, workers=IMPOSSIBLE)
     assert _models(broker) == {"open", "strict"}
     listed = {model.name: (model.owner, model.workers) for model in broker.directory.models}
     assert listed == {
-        "open": (made().owner.signer, None),
+        "open": (keybroker_deployment().owner.signer, None),
         "strict": (OTHER_OWNER.signer, requirements_digest(STRICTER)),
         "closed": (OTHER_OWNER.signer, requirements_digest(IMPOSSIBLE)),
     }
@@ -54,7 +54,7 @@ def test_a_worker_gets_the_models_whose_owner_accepts_it() -> None:
 
 def test_an_owner_changes_its_demands_and_old_ones_do_not_come_back() -> None:
     """The later publication of a package counts, whatever the host repeats."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     broker.publish("m", issued_ms=NOW_MS)
     broker.publish("m", workers=IMPOSSIBLE, issued_ms=NOW_MS + 1)
     assert _models(broker) == set()
@@ -65,15 +65,15 @@ def test_an_owner_changes_its_demands_and_old_ones_do_not_come_back() -> None:
 
 def test_demands_of_other_hardware_are_refused() -> None:
     """They could never be met, or mean something else."""
-    broker = Instance().lead()
-    assert code(broker.ask("publish", sealed="AA==")) == "not_opened"
-    assert code(broker.publish("m", owner=STRANGER)) == "not_an_owner"
+    broker = KeyBrokerInstance().lead()
+    assert error_code(broker.ask("publish", sealed="AA==")) == "not_opened"
+    assert error_code(broker.publish("m", owner=STRANGER)) == "not_an_owner"
     assert broker.directory.models == ()
 
 
 def test_who_may_revoke_what() -> None:
     """Owners their own models, owners and operators workers and keys, strangers nothing."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     digest = broker.publish("m")["digest"]
     unknown = "cd" * 32
     kid = broker.directory.keys[-1].kid
@@ -84,18 +84,18 @@ def test_who_may_revoke_what() -> None:
         (RevokedKind.KEY, kid, STRANGER),
         (RevokedKind.WORKER, "ab" * 16, STRANGER),
     ):
-        assert code(broker.revoke(kind, name, key)) == "not_allowed"
+        assert error_code(broker.revoke(kind, name, key)) == "not_allowed"
     assert broker.directory.revoked == ()
     assert "error" not in broker.revoke(RevokedKind.KEY, kid, OTHER_OWNER)
     assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
     assert "error" not in broker.revoke(RevokedKind.MODEL, unknown, OPERATOR)
-    assert code(broker.publish("m")) == "revoked"
+    assert error_code(broker.publish("m")) == "revoked"
     assert _models(broker) == set()
 
 
 def test_an_order_that_comes_twice_changes_nothing() -> None:
     """A host can repeat it as often as it likes."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     broker.revoke(RevokedKind.WORKER, "ab" * 16)
     version, records = broker.directory.version, len(broker.records)
     assert broker.revoke(RevokedKind.WORKER, "ab" * 16)["version"] == version
@@ -104,36 +104,36 @@ def test_an_order_that_comes_twice_changes_nothing() -> None:
 
 def test_a_forged_order_is_refused() -> None:
     """Its signature is over what it revokes, where, and who says so."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     target = Revoked(kind=RevokedKind.WORKER, id="ab" * 16)
     order = RevocationOrder(deployment="test", revoked=target, signer=OPERATOR.signer)
     forged = SignedRevocationOrder.sign(order, STRANGER.signing, TrustDomain.SIMULATED)
-    assert code(broker.ask("revoke", **forged.to_json())) == "order_signature"
+    assert error_code(broker.ask("revoke", **forged.to_json())) == "order_signature"
     elsewhere = dataclasses.replace(order, deployment="other")
     signed = SignedRevocationOrder.sign(elsewhere, OPERATOR.signing, TrustDomain.SIMULATED)
-    assert code(broker.ask("revoke", **signed.to_json())) == "malformed"
+    assert error_code(broker.ask("revoke", **signed.to_json())) == "malformed"
     answer = broker.ask("revoke", order="e30=", signature="AA==")
-    assert code(answer) == "malformed"
-    assert code(broker.ask("revoke", order="AA==", signature=1)) == "malformed"
+    assert error_code(answer) == "malformed"
+    assert error_code(broker.ask("revoke", order="AA==", signature=1)) == "malformed"
 
 
 def test_refusals_do_not_fill_the_log() -> None:
     """Strangers may ask as often as they like; the next directory says how many were left out."""
-    broker = Instance().lead()
-    other = identity(Role.KEY_BROKER)
+    broker = KeyBrokerInstance().lead()
+    other = make_identity(Role.KEY_BROKER)
     for _ in range(70):
-        assert code(broker.enroll(other)) == "policy"
+        assert error_code(broker.enroll(other)) == "policy"
     assert len(list(broker.log().entries_of_kind(EntryKind.VERDICT))) == 64
-    broker.tick(1000 * made().deployment.directory_s)
+    broker.tick(1000 * keybroker_deployment().deployment.directory_s)
     *_, last = broker.log().entries_of_kind(EntryKind.DIRECTORY)
     assert last.body["unlogged_refusals"] == 6
 
 
 def test_fresh_evidence_is_given_for_a_nonce() -> None:
     """An owner that asks with its own nonce gets evidence with that nonce."""
-    broker = Instance().lead()
+    broker = KeyBrokerInstance().lead()
     answer = broker.ask("evidence", nonce="ab" * 32)
     assert set(answer) == {"evidence"}
-    assert code(broker.ask("evidence", nonce="short")) == "malformed"
-    assert code(broker.ask("evidence")) == "malformed"
-    assert code(broker.ask("nothing")) == "unknown_op"
+    assert error_code(broker.ask("evidence", nonce="short")) == "malformed"
+    assert error_code(broker.ask("evidence")) == "malformed"
+    assert error_code(broker.ask("nothing")) == "unknown_op"

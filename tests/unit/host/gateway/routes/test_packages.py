@@ -1,4 +1,4 @@
-"""Requests to the key broker, and model packages on disk, by way of a gateway."""
+"""Model packages on disk, by way of a gateway."""
 
 from __future__ import annotations
 
@@ -8,34 +8,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.gateway import KEYS, PlayedEngine, RunningGateway
+from tests.support.cluster.gateway import GatewayProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import ThreadPoolExecutor
 
     import httpx
 
-    from tests.support.queue.server import Server
+    from tests.support.queue.server import QueueServer
 
-JSON = {"content-type": "application/json"}
 DIGEST = "0a" * 32
 
 
-def control(gateway: RunningGateway, text: bytes = b'{"op":"describe"}') -> httpx.Response:
-    """Ask the key broker."""
-    return gateway.http.post("/v1/control", content=text, headers=JSON)
-
-
 def put(
-    gateway: RunningGateway, content: bytes | Iterator[bytes], name: str = DIGEST
+    gateway: GatewayProcess, content: bytes | Iterator[bytes], name: str = DIGEST
 ) -> httpx.Response:
     """Store a package."""
     return gateway.http.put(f"/v1/packages/{name}", content=content)
 
 
 @pytest.fixture
-def shelf(gateway: RunningGateway, queue: Server) -> Iterator[Path]:
+def shelf(gateway: GatewayProcess, queue: QueueServer) -> Iterator[Path]:
     """The folder of packages; empty in the end."""
     folder = Path(queue.folder) / "packages"
     yield folder
@@ -43,63 +36,7 @@ def shelf(gateway: RunningGateway, queue: Server) -> Iterator[Path]:
         each.unlink()
 
 
-def test_the_key_broker_answers(
-    gateway: RunningGateway, engine: PlayedEngine, pool: ThreadPoolExecutor
-) -> None:
-    """What it is asked and what it says pass through unchanged."""
-    answer = pool.submit(control, gateway, b'{"op": "x",  "n": 1}')
-    delivery = engine.take(KEYS.control)
-    assert delivery.envelope == b'{"op": "x",  "n": 1}'
-    engine.answer(delivery, b'{"error": {"code": "no"}}', KEYS.control)
-    assert answer.result().status_code == 200
-    assert answer.result().content == b'{"error": {"code": "no"}}'
-
-
-def test_the_key_broker_is_silent(gateway: RunningGateway, engine: PlayedEngine) -> None:
-    """No answer in time is 504 that names the process to look at."""
-    answer = control(gateway)
-    assert answer.status_code == 504
-    assert "control process" in answer.json()["error"]
-
-
-def test_the_key_broker_is_busy(
-    gateway: RunningGateway, engine: PlayedEngine, pool: ThreadPoolExecutor
-) -> None:
-    """Requests to it are bounded by themselves, not by those to workers."""
-    waiting = [pool.submit(control, gateway) for _ in range(2)]
-    taken = [engine.take(KEYS.control) for _ in waiting]
-    busy = control(gateway)
-    assert busy.status_code == 429
-    assert int(busy.headers["retry-after"]) >= 1
-    for delivery in taken:
-        engine.answer(delivery, b"{}", KEYS.control)
-
-
-@pytest.mark.parametrize(
-    "text", [b"", b"[", b"[]", b"7", b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b"[" * 100_000]
-)
-def test_control_requests_that_are_none(gateway: RunningGateway, text: bytes) -> None:
-    """What is no JSON object never comes to the key broker."""
-    answer = control(gateway, text)
-    assert answer.status_code == 400
-    assert "send one JSON object" in answer.json()["error"]
-
-
-def test_control_requests_of_other_types(gateway: RunningGateway) -> None:
-    """A form or a text is told what to send, before it is read."""
-    answer = gateway.http.post("/v1/control", data={"op": "describe"})
-    assert answer.status_code == 415
-    assert "application/json" in answer.json()["error"]
-
-
-def test_control_requests_too_large(gateway: RunningGateway) -> None:
-    """A control request is at most a mebibyte."""
-    answer = control(gateway, b'{"a": "' + b"x" * 2**20 + b'"}')
-    assert answer.status_code == 413
-    assert str(2**20) in answer.json()["error"]
-
-
-def test_packages(gateway: RunningGateway, shelf: Path) -> None:
+def test_packages(gateway: GatewayProcess, shelf: Path) -> None:
     """Packages are stored whole and private, and listed by digest; a new one replaces the old."""
     assert gateway.http.get("/v1/packages").json() == {"packages": []}
     assert put(gateway, b"b" * 1000, "0b" * 32).json() == {"digest": "0b" * 32, "bytes": 1000}
@@ -112,7 +49,7 @@ def test_packages(gateway: RunningGateway, shelf: Path) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_packages_too_large(gateway: RunningGateway, shelf: Path, *, announced: bool) -> None:
+def test_packages_too_large(gateway: GatewayProcess, shelf: Path, *, announced: bool) -> None:
     """A package over the limit leaves nothing behind, whether its length was announced or not."""
     content = bytes(2**20 + 1)
     pieces = iter([content[:1000], content[1000:]])
@@ -122,7 +59,7 @@ def test_packages_too_large(gateway: RunningGateway, shelf: Path, *, announced: 
     assert list(shelf.iterdir()) == []
 
 
-def test_package_that_breaks_off(gateway: RunningGateway, shelf: Path) -> None:
+def test_package_that_breaks_off(gateway: GatewayProcess, shelf: Path) -> None:
     """An upload whose client leaves in the middle is thrown away; what was there stays."""
     put(gateway, b"whole")
     with gateway.raw() as connection:
@@ -137,14 +74,14 @@ def test_package_that_breaks_off(gateway: RunningGateway, shelf: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["zz" * 32, "0A" * 32, "", "0a", "..%2f..%2fetc", "%00" * 64])
-def test_names_of_no_package(gateway: RunningGateway, shelf: Path, name: str) -> None:
+def test_names_of_no_package(gateway: GatewayProcess, shelf: Path, name: str) -> None:
     """Only a digest names a package: nothing is written anywhere else."""
     answer = put(gateway, b"x", name)
     assert answer.status_code in (400, 404)
     assert list(shelf.iterdir()) == []
 
 
-def test_disk_that_refuses(gateway: RunningGateway, shelf: Path) -> None:
+def test_disk_that_refuses(gateway: GatewayProcess, shelf: Path) -> None:
     """A package that cannot be put in its place is a failure of this side, to be tried again."""
     (shelf / f"{DIGEST}.sealed").mkdir()
     try:
@@ -155,9 +92,9 @@ def test_disk_that_refuses(gateway: RunningGateway, shelf: Path) -> None:
     assert "could not be stored" in answer.json()["error"]
 
 
-def test_without_a_folder(queue: Server) -> None:
+def test_without_a_folder(queue: QueueServer) -> None:
     """A gateway without a folder has no packages, and says how to give it one."""
-    with RunningGateway(queue) as plain:
+    with GatewayProcess(queue) as plain:
         for answer in (put(plain, b"x"), plain.http.get("/v1/packages")):
             assert answer.status_code == 404
             assert "packages_dir" in answer.json()["error"]

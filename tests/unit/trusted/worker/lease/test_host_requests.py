@@ -8,12 +8,12 @@ from sealflow.errors import MalformedError, UnavailableError
 from sealflow.trusted.worker.lease import host_requests
 from sealflow.trusted.worker.lease.host_requests import ClosedError, HostRequests
 from sealflow.wire.frames import FrameKind, encode_chunk
-from tests.support.models.served_models import Outside
+from tests.support.trusted.recorded_port import RecordedPort
 
 DIGEST = "ab" * 32
 
 
-class Answering(Outside):
+class Answering(RecordedPort):
     """A host that answers each question with frames made beforehand."""
 
     def __init__(self, *answers: tuple[FrameKind, bytes] | None) -> None:

@@ -21,7 +21,7 @@ from sealflow.wire.frame_payloads import Event, Fatal
 from sealflow.wire.frames import FrameKind
 from sealflow.wire.ids import ModelRef
 from tests.support.attestation.deployments import SimulatedDeployment, simulated_deployment
-from tests.support.trusted.lease_host import NOW_MS, Host, identity
+from tests.support.trusted.lease_host import NOW_MS, LeaseHost, make_identity
 
 
 @cache
@@ -35,7 +35,7 @@ def _nothing() -> None:
 
 def test_a_worker_serves_what_it_is_granted() -> None:
     """Keys at once, each model as soon as it is loaded; the host is told what is ready."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     digest = host.pack("first")
     first, second = host.run()
     assert host.events == [Event.MODEL_LOADED, Event.ENROLLED]
@@ -57,7 +57,7 @@ def test_a_worker_serves_what_it_is_granted() -> None:
     ]
 
 
-def _directory_keys(host: Host) -> set[str]:
+def _directory_keys(host: LeaseHost) -> set[str]:
     signed = SignedDirectory.from_bytes(host.document)
     public = host.broker_identity.signing.public_key().public_bytes_raw()
     directory = signed.verify_signature(public, _made().deployment.tee.domain)
@@ -66,7 +66,7 @@ def _directory_keys(host: Host) -> set[str]:
 
 def test_a_new_publication_is_taken_up() -> None:
     """A newer directory makes the worker ask again; what it has already is not fetched again."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     first = host.pack("first")
 
     def publish() -> None:
@@ -82,7 +82,7 @@ def test_a_new_publication_is_taken_up() -> None:
 
 def test_an_old_directory_changes_nothing() -> None:
     """What is known already is no news, and the worker waits on until the lease is due."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     host.pack("first")
     lease_ms = 1000 * _made().deployment.lease_s
 
@@ -100,7 +100,7 @@ def test_an_old_directory_changes_nothing() -> None:
 
 def test_the_lease_is_renewed() -> None:
     """Time alone brings a new grant, with a later end and the models that are there already."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     host.pack("first")
     lease_ms = 1000 * _made().deployment.lease_s
 
@@ -116,7 +116,7 @@ def test_the_lease_is_renewed() -> None:
 
 def test_a_missing_package_is_asked_for_again() -> None:
     """A host that has it a moment later serves it then."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     digest = host.pack("first")
     package = host.packages.pop(digest)
     host.run(partial(host.packages.__setitem__, digest, package))
@@ -126,7 +126,7 @@ def test_a_missing_package_is_asked_for_again() -> None:
 
 def test_a_damaged_package_does_not_stop_the_others() -> None:
     """The host is told which it was; it is not asked for again until something changes."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     bad, good = host.pack("bad"), host.pack("good")
     package = host.packages[bad]
     host.packages[bad] = package[:-1] + bytes([package[-1] ^ 1])
@@ -140,7 +140,7 @@ def test_a_damaged_package_does_not_stop_the_others() -> None:
 
 def test_a_restarted_key_broker_goes_on() -> None:
     """It grants the same keys and models again: the worker loads nothing anew."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     host.pack("first")
 
     def restart() -> None:
@@ -157,11 +157,11 @@ def test_a_restarted_key_broker_goes_on() -> None:
 def test_a_key_broker_with_an_older_state_ends_the_worker() -> None:
     """Nor with another history: whoever started it can take nothing back."""
     for back in (lambda host: host.restart_broker(host.states[0]), _replace):
-        host = Host(_made())
+        host = LeaseHost(_made())
         host.pack("first")
         host.pack("second")
 
-        def roll_back(back: Any = back, host: Host = host) -> None:
+        def roll_back(back: Any = back, host: LeaseHost = host) -> None:
             back(host)
             host.tell()
 
@@ -170,13 +170,13 @@ def test_a_key_broker_with_an_older_state_ends_the_worker() -> None:
         assert caught.value.code is Fatal.KEY_BROKER_ROLLED_BACK
 
 
-def _replace(host: Host) -> None:
+def _replace(host: LeaseHost) -> None:
     host.replace_broker(_made())
 
 
 def test_a_revoked_model_is_dropped() -> None:
     """What is no longer granted is no longer served."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     digest = host.pack("first")
 
     def revoke() -> None:
@@ -192,7 +192,7 @@ def test_a_revoked_model_is_dropped() -> None:
 
 def test_a_key_broker_that_is_away_is_asked_again() -> None:
     """It may start after its workers."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     host.pack("first")
     host.away = 2
     host.run(_nothing, _nothing)
@@ -212,7 +212,7 @@ def _no_grant(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize("damage", [_swap_grant, _no_grant])
 def test_a_grant_of_nobody_is_not_taken(damage: Any) -> None:
     """What a host writes in the key broker's name is refused, and asked for again."""
-    host = Host(_made(), damage=damage)
+    host = LeaseHost(_made(), damage=damage)
     host.pack("first")
 
     def repair() -> None:
@@ -232,14 +232,14 @@ def test_errors_of_the_key_broker_are_for_a_while() -> None:
             value.clear()
             value["error"] = error
 
-        host = Host(_made(), damage=fail)
+        host = LeaseHost(_made(), damage=fail)
         host.run()
         assert host.events == [Event.KEY_BROKER_UNREACHABLE]
 
 
 def test_a_key_broker_of_another_platform_ends_the_worker() -> None:
     """Whoever cannot prove what the policy asks for is not asked for keys."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     host.replace_broker(simulated_deployment(NOW_MS))
     with pytest.raises(FatalError) as caught:
         host.run()
@@ -254,7 +254,7 @@ def test_evidence_that_does_not_parse_ends_the_worker() -> None:
         value["evidence"] = {}
 
     with pytest.raises(FatalError) as caught:
-        Host(_made(), damage=spoil).run()
+        LeaseHost(_made(), damage=spoil).run()
     assert caught.value.code is Fatal.KEY_BROKER_UNTRUSTED
 
 
@@ -263,7 +263,7 @@ def test_a_worker_that_is_not_approved_ends() -> None:
     made = _made()
     other = dataclasses.replace(made.deployment.worker, measurements=frozenset({"0" * 64}))
     deployment = dataclasses.replace(made.deployment, worker=other)
-    host = Host(dataclasses.replace(made, deployment=deployment))
+    host = LeaseHost(dataclasses.replace(made, deployment=deployment))
     with pytest.raises(FatalError) as caught:
         host.run()
     assert caught.value.code is Fatal.NOT_APPROVED
@@ -271,11 +271,11 @@ def test_a_worker_that_is_not_approved_ends() -> None:
 
 def test_closing_ends_the_conversation() -> None:
     """A worker whose host is gone stops asking, also in the middle."""
-    host = Host(_made())
+    host = LeaseHost(_made())
     host.messages.close()
     host.keeping.keep_lease()
     assert host.events == []
-    closed = Host(_made())
+    closed = LeaseHost(_made())
     closed.keeping.close()
     closed.keeping.keep_lease()
     assert closed.frames == []
@@ -283,8 +283,8 @@ def test_closing_ends_the_conversation() -> None:
 
 def test_news_are_told_from_noise() -> None:
     """A directory is news if it is later, or of another key broker, or no directory at all."""
-    host = Host(_made())
-    worker = identity(_made(), Role.WORKER)
+    host = LeaseHost(_made())
+    worker = make_identity(_made(), Role.WORKER)
     enrollment = Enrollment(worker, HostRequests(host))  # type: ignore[arg-type]
     signing_key = host.broker_identity.signing.public_key().public_bytes_raw()
     keybroker = VerifiedKeyBroker(signing_key=signing_key, valid_until_ms=NOW_MS)

@@ -16,11 +16,11 @@ from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.trusted.worker.models.images import ImagePreparation
 from sealflow.trusted.worker.models.inputs import MAX_PREPARED_BYTES, MAX_ROWS, prepare
-from tests.support.models.served_models import onnx_manifest, specs
+from tests.support.models.served_models import onnx_manifest, tensor_specs
 
 IMAGE = cv2.imencode(".png", np.full((9, 9, 3), 200, np.uint8))[1].tobytes()
 RECIPE = ImagePreprocessing(input="x", width=4, height=4)
-PIXELS = specs(x=(DataType.FP32, [-1, 3, 4, 4]))
+PIXELS = tensor_specs(x=(DataType.FP32, [-1, 3, 4, 4]))
 
 
 def _prepared(
@@ -57,7 +57,7 @@ def test_tensors_become_arrays() -> None:
 
 def test_a_model_without_batches_has_one_row() -> None:
     """Sizes then mean what the model says, and inputs may differ in all of them."""
-    inputs = specs(x=(DataType.FP32, [2, 4]), z=(DataType.INT64, []))
+    inputs = tensor_specs(x=(DataType.FP32, [2, 4]), z=(DataType.INT64, []))
     five = from_numpy("z", np.array(5))
     arrays, rows = _prepared(five, _x(2, 4), inputs=inputs, max_batch=1)
     assert rows == 1
@@ -68,7 +68,7 @@ def test_names_must_be_the_models() -> None:
     """Missing and unknown inputs are answered with both lists."""
     _refused("model m:1 takes the inputs ['x']; the request has ['X']", _x(1, 4, name="X"))
     _refused("the request has ['x', 'z']", _x(1, 4), _x(1, 4, name="z"))
-    two = specs(x=(DataType.FP32, [-1]), z=(DataType.FP32, [-1]))
+    two = tensor_specs(x=(DataType.FP32, [-1]), z=(DataType.FP32, [-1]))
     _refused("takes the inputs ['x', 'z']; the request has ['x']", _x(1), inputs=two)
 
 
@@ -95,14 +95,14 @@ def test_rows_are_bounded_and_equal() -> None:
     _refused("this has 4097", _x(MAX_ROWS + 1, 4))
     _refused("this has 0", from_numpy("x", np.array(1, np.float32)))
     assert _prepared(_x(MAX_ROWS, 4))[1] == MAX_ROWS
-    two = specs(x=(DataType.FP32, [-1]), z=(DataType.FP32, [-1]))
+    two = tensor_specs(x=(DataType.FP32, [-1]), z=(DataType.FP32, [-1]))
     reason = "all inputs need the same number of rows (first size); they have {'x': 2, 'z': 3}"
     _refused(reason, _x(2), _x(3, name="z"), inputs=two)
 
 
 def test_brain_floats_are_refused_in_words() -> None:
     """A datatype that numpy lacks is said to be so."""
-    spec = specs(x=(DataType.BF16, [-1]))
+    spec = tensor_specs(x=(DataType.BF16, [-1]))
     tensor = Tensor(name="x", datatype=DataType.BF16, shape=(1,), data=b"\0\0")
     _refused("BF16 has no numpy type", tensor, inputs=spec)
 
@@ -147,7 +147,7 @@ def test_no_images_are_refused() -> None:
 
 def test_a_fixed_number_of_images_is_said() -> None:
     """A model that takes one image at a time says so."""
-    one = specs(x=(DataType.FP32, [1, 3, 4, 4]))
+    one = tensor_specs(x=(DataType.FP32, [1, 3, 4, 4]))
     settings: dict[str, Any] = {"recipe": RECIPE, "inputs": one, "max_batch": 1}
     _refused("2 images; the model takes 1 at a time", Tensor.of_bytes("x", [IMAGE] * 2), **settings)
     assert _prepared(Tensor.of_bytes("x", [IMAGE]), **settings)[0]["x"].shape == (1, 3, 4, 4)
@@ -156,7 +156,7 @@ def test_a_fixed_number_of_images_is_said() -> None:
 def test_images_are_bounded_by_what_they_become() -> None:
     """Small files that make large rows are counted as rows before one of them is decoded."""
     recipe = ImagePreprocessing(input="x", width=2048, height=2048)
-    inputs = specs(x=(DataType.FP32, [-1, 3, 2048, 2048]))
+    inputs = tensor_specs(x=(DataType.FP32, [-1, 3, 2048, 2048]))
     most = MAX_PREPARED_BYTES // (3 * 2048 * 2048 * 4)
     tensor = Tensor.of_bytes("x", [b""] * (most + 1))
     _refused(

@@ -21,13 +21,13 @@ from sealflow.package.preprocessing import ClassificationPostprocessing
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
-    Packed,
-    example,
-    loader,
+    PackedModel,
+    load_model,
+    make_loader,
     onnx_manifest,
-    packed,
-    served,
-    specs,
+    pack_model,
+    read_example,
+    tensor_specs,
 )
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ NEGATION = onnx_models.elementwise("Neg", sizes=(None, 4))
 
 
 @cache
-def _tiny() -> Packed:
-    return packed(*example("tiny"))
+def _tiny() -> PackedModel:
+    return pack_model(*read_example("tiny"))
 
 
 @cache
@@ -67,7 +67,7 @@ def _serialized(model: Any) -> dict[str, bytes]:
 
 
 def _openvino_manifest(name: str = "m") -> ModelManifest:
-    outputs = specs(y=(DataType.FP32, [-1, 2]))
+    outputs = tensor_specs(y=(DataType.FP32, [-1, 2]))
     return onnx_manifest(name, format=ModelFormat.OPENVINO, file="model.xml", outputs=outputs)
 
 
@@ -93,7 +93,7 @@ def _expected_tiny(values: NDArray[np.float32]) -> NDArray[np.float32]:
 @RUNTIMES
 def test_the_tiny_example_answers(runtime: RuntimeName) -> None:
     """Both runtimes give the same numbers for one row and for many."""
-    model = _tiny().load(loader(runtime))
+    model = _tiny().load(make_loader(runtime))
     assert (model.runtime, str(model.ref), model.digest) == (runtime, "tiny:1", _tiny().digest)
     assert (model.max_rows, model.batched, model.labels) == (64, True, ("a", "b", "c"))
     for rows in (1, 5, 64):
@@ -104,21 +104,21 @@ def test_the_tiny_example_answers(runtime: RuntimeName) -> None:
 
 def test_onnx_runtime_is_the_default_for_onnx() -> None:
     """Auto takes the runtime that the format is named after."""
-    assert _tiny().load(loader()).runtime is RuntimeName.ONNX
+    assert _tiny().load(make_loader()).runtime is RuntimeName.ONNX
 
 
 def test_the_workers_batch_bounds_the_manifests() -> None:
     """A smaller figure counts, a larger one does not."""
-    assert _tiny().load(loader(max_batch=3)).max_rows == 3
-    assert _tiny().load(loader(max_batch=1000)).max_rows == 64
-    one = _tiny().load(loader(max_batch=1))
+    assert _tiny().load(make_loader(max_batch=3)).max_rows == 3
+    assert _tiny().load(make_loader(max_batch=1000)).max_rows == 64
+    one = _tiny().load(make_loader(max_batch=1))
     assert (one.max_rows, one.batched) == (1, True)
 
 
 @pytest.mark.parametrize("runtime", [None, *RuntimeName])
 def test_an_openvino_model_runs_on_openvino(runtime: RuntimeName | None) -> None:
     """Its format leaves no choice."""
-    model = packed(_openvino_manifest(), _openvino_model()).load(loader(runtime))
+    model = pack_model(_openvino_manifest(), _openvino_model()).load(make_loader(runtime))
     assert model.runtime is RuntimeName.OPENVINO
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     weights = np.arange(8, dtype=np.float32).reshape(4, 2)
@@ -127,10 +127,10 @@ def test_an_openvino_model_runs_on_openvino(runtime: RuntimeName | None) -> None
 
 def test_one_loading_serves_several_models_of_both_kinds() -> None:
     """Models beside each other do not disturb each other."""
-    loading = loader()
-    negation = served(NEGATION, "negation", loading=loading)
-    relu = served(onnx_models.elementwise("Relu", sizes=(None, 4)), "relu", loading=loading)
-    other = packed(_openvino_manifest("other"), _openvino_model()).load(loading)
+    loading = make_loader()
+    negation = load_model(NEGATION, "negation", loading=loading)
+    relu = load_model(onnx_models.elementwise("Relu", sizes=(None, 4)), "relu", loading=loading)
+    other = pack_model(_openvino_manifest("other"), _openvino_model()).load(loading)
     values = np.array([[-1, 2, -3, 4]], np.float32)
     assert _answer(negation, values).tolist() == [[1, -2, 3, -4]]
     assert _answer(relu, values).tolist() == [[0, 2, 0, 4]]
@@ -142,40 +142,58 @@ def _does_not_load(
     reason: str, manifest: ModelManifest, files: dict[str, bytes], runtime: RuntimeName
 ) -> None:
     with pytest.raises(BundleError, match=reason):
-        packed(manifest, files).load(loader(runtime))
+        pack_model(manifest, files).load(make_loader(runtime))
 
 
 def test_labels_must_be_as_many_as_classes() -> None:
     """A list one short would name every class wrongly."""
-    manifest, files = example("tiny")
+    manifest, files = read_example("tiny")
     with pytest.raises(BundleError, match="labels: 2 names for the 3 classes of probabilities"):
-        packed(manifest, {**files, "labels.txt": b"a\nb\n"}).load(loader())
+        pack_model(manifest, {**files, "labels.txt": b"a\nb\n"}).load(make_loader())
 
 
 def test_labels_without_a_recipe_or_a_number_of_classes_are_taken() -> None:
     """Only what can be compared is compared."""
     files = {"model.onnx": onnx_models.elementwise("Neg"), "labels.txt": b"a\nb\n"}
     open_ended: dict[str, Any] = {
-        "inputs": specs(x=(DataType.FP32, [-1, -1])),
-        "outputs": specs(y=(DataType.FP32, [-1, -1])),
+        "inputs": tensor_specs(x=(DataType.FP32, [-1, -1])),
+        "outputs": tensor_specs(y=(DataType.FP32, [-1, -1])),
         "labels": "labels.txt",
     }
     for recipe in (None, ClassificationPostprocessing(output="y")):
         manifest = onnx_manifest(classification=recipe, **open_ended)
-        assert packed(manifest, files).load(loader()).labels == ("a", "b")
+        assert pack_model(manifest, files).load(make_loader()).labels == ("a", "b")
 
 
 @RUNTIMES
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"inputs": specs(z=(DataType.FP32, [-1, 4]))}, r"inputs are \['x'\], .* says \['z'\]"),
-        ({"outputs": specs(z=(DataType.FP32, [-1, 4]))}, r"outputs are \['y'\], .* says \['z'\]"),
-        ({"inputs": specs(x=(DataType.FP64, [-1, 4]))}, "input x is FP32, the manifest says FP64"),
-        ({"outputs": specs(y=(DataType.INT8, [-1, 4]))}, "output y is FP32, .* says INT8"),
-        ({"inputs": specs(x=(DataType.FP32, [-1, 5]))}, r"input x is \[-1, 4\], .* says \[-1, 5\]"),
-        ({"inputs": specs(x=(DataType.FP32, [-1, -1]))}, r"x is \[-1, 4\], .* says \[-1, -1\]"),
-        ({"outputs": specs(y=(DataType.FP32, [-1]))}, r"output y is \[-1, 4\], .* says \[-1\]"),
+        (
+            {"inputs": tensor_specs(z=(DataType.FP32, [-1, 4]))},
+            r"inputs are \['x'\], .* says \['z'\]",
+        ),
+        (
+            {"outputs": tensor_specs(z=(DataType.FP32, [-1, 4]))},
+            r"outputs are \['y'\], .* says \['z'\]",
+        ),
+        (
+            {"inputs": tensor_specs(x=(DataType.FP64, [-1, 4]))},
+            "input x is FP32, the manifest says FP64",
+        ),
+        ({"outputs": tensor_specs(y=(DataType.INT8, [-1, 4]))}, "output y is FP32, .* says INT8"),
+        (
+            {"inputs": tensor_specs(x=(DataType.FP32, [-1, 5]))},
+            r"input x is \[-1, 4\], .* says \[-1, 5\]",
+        ),
+        (
+            {"inputs": tensor_specs(x=(DataType.FP32, [-1, -1]))},
+            r"x is \[-1, 4\], .* says \[-1, -1\]",
+        ),
+        (
+            {"outputs": tensor_specs(y=(DataType.FP32, [-1]))},
+            r"output y is \[-1, 4\], .* says \[-1\]",
+        ),
     ],
 )
 def test_the_manifest_must_be_the_models(
@@ -189,10 +207,10 @@ def test_the_manifest_must_be_the_models(
 def test_the_manifest_may_fix_a_size_that_is_open(runtime: RuntimeName) -> None:
     """Clients are then told, and held to, the fixed size."""
     fixed: dict[str, Any] = {
-        "inputs": specs(x=(DataType.FP32, [2, 4])),
-        "outputs": specs(y=(DataType.FP32, [2, 4])),
+        "inputs": tensor_specs(x=(DataType.FP32, [2, 4])),
+        "outputs": tensor_specs(y=(DataType.FP32, [2, 4])),
     }
-    model = served(NEGATION, loading=loader(runtime), max_batch=1, **fixed)
+    model = load_model(NEGATION, loading=make_loader(runtime), max_batch=1, **fixed)
     assert _answer(model, np.ones((2, 4), np.float32)).tolist() == [[-1] * 4] * 2
     with pytest.raises(InvalidInputError, match="does not fit"):
         _answer(model, np.ones((3, 4), np.float32))
@@ -237,7 +255,8 @@ def test_datatypes_that_no_request_can_hold_are_refused() -> None:
     """ONNX has datatypes that the protocol or numpy lacks."""
     model = onnx_models.identity(onnx_models.BFLOAT16, sizes=(None, 4))
     manifest = onnx_manifest(
-        inputs=specs(x=(DataType.BF16, [-1, 4])), outputs=specs(y=(DataType.BF16, [-1, 4]))
+        inputs=tensor_specs(x=(DataType.BF16, [-1, 4])),
+        outputs=tensor_specs(y=(DataType.BF16, [-1, 4])),
     )
     for runtime in RuntimeName:
         _does_not_load("no request can hold", manifest, {"model.onnx": model}, runtime)
@@ -276,9 +295,9 @@ def test_a_model_that_does_not_run_is_refused_when_it_loads(runtime: RuntimeName
 
 def test_a_model_of_open_sizes_is_not_warmed_up() -> None:
     """No size of ours need fit it; any of the request's does."""
-    model = served(
+    model = load_model(
         onnx_models.elementwise("Neg"),
-        inputs=specs(x=(DataType.FP32, [-1, -1])),
-        outputs=specs(y=(DataType.FP32, [-1, -1])),
+        inputs=tensor_specs(x=(DataType.FP32, [-1, -1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, -1])),
     )
     assert _answer(model, np.ones((1, 7), np.float32)).tolist() == [[-1] * 7]

@@ -13,22 +13,22 @@ from sealflow.errors import BundleError
 from sealflow.wire.domain import TrustDomain
 from tests.support.models.served_models import (
     SIGNER,
-    Packed,
-    example,
-    loader,
-    packed,
+    PackedModel,
+    make_loader,
+    pack_model,
+    read_example,
 )
 
 
 @cache
-def _tiny() -> Packed:
-    return packed(*example("tiny"))
+def _tiny() -> PackedModel:
+    return pack_model(*read_example("tiny"))
 
 
 def test_the_package_is_emptied_once_it_was_read() -> None:
     """The ciphertext does not stay beside the model."""
     package = bytearray(_tiny().package)
-    loader().load_package(
+    make_loader().load_package(
         package, _tiny().digest, SIGNER, _tiny().content_key, TrustDomain.SIMULATED
     )
     assert not package
@@ -44,7 +44,7 @@ def _refused(reason: str, **changes: Any) -> None:
         **changes,
     }
     with pytest.raises(BundleError, match=reason) as caught:
-        loader().load_package(**granted)
+        make_loader().load_package(**granted)
     assert caught.value.code == "bundle"
 
 

@@ -19,13 +19,13 @@ from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
     EXAMPLES,
-    Packed,
-    example,
-    loader,
+    PackedModel,
+    load_model,
+    make_loader,
     onnx_manifest,
-    packed,
-    served,
-    specs,
+    pack_model,
+    read_example,
+    tensor_specs,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ NEGATION = onnx_models.elementwise("Neg", sizes=(None, 4))
 
 
 @cache
-def _tiny() -> Packed:
-    return packed(*example("tiny"))
+def _tiny() -> PackedModel:
+    return pack_model(*read_example("tiny"))
 
 
 def _answer(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDArray[Any]:
@@ -54,11 +54,11 @@ def _answer(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDAr
 @RUNTIMES
 def test_a_failing_run_leaves_the_model_usable(runtime: RuntimeName) -> None:
     """Who sends sizes that do not go together never gets the answer before; the next gets one."""
-    model = served(
+    model = load_model(
         onnx_models.sum_and_difference(),
-        loading=loader(runtime),
-        inputs=specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
-        outputs=specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4])),
+        loading=make_loader(runtime),
+        inputs=tensor_specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
+        outputs=tensor_specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4])),
         max_batch=1,
     )
     two, three = np.ones((2, 4), np.float32), np.ones((3, 4), np.float32)
@@ -72,7 +72,7 @@ def test_a_failing_run_leaves_the_model_usable(runtime: RuntimeName) -> None:
 @RUNTIMES
 def test_answers_do_not_change_afterwards(runtime: RuntimeName) -> None:
     """What one request was given stays its own when the next one runs."""
-    model = _tiny().load(loader(runtime))
+    model = _tiny().load(make_loader(runtime))
     first = model.run({"x": np.zeros((2, 4), np.float32)}, ["probabilities"])[0]
     before = first.copy()
     model.run({"x": np.full((2, 4), 9, np.float32)}, ["probabilities"])
@@ -82,19 +82,19 @@ def test_answers_do_not_change_afterwards(runtime: RuntimeName) -> None:
 @RUNTIMES
 def test_integers_index(runtime: RuntimeName) -> None:
     """64-bit integers are those that both runtimes mean."""
-    model = served(
+    model = load_model(
         onnx_models.picky(),
-        loading=loader(runtime),
-        inputs=specs(x=(DataType.INT64, [-1, 1])),
-        outputs=specs(y=(DataType.FP32, [-1, 1])),
+        loading=make_loader(runtime),
+        inputs=tensor_specs(x=(DataType.INT64, [-1, 1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, 1])),
     )
     assert _answer(model, np.array([[1], [3]])).tolist() == [[20], [40]]
 
 
 def test_text_reaches_the_model_as_text() -> None:
     """BYTES are UTF-8 for ONNX Runtime, in and out; other bytes are refused."""
-    text = specs(x=(DataType.BYTES, [-1, 2])), specs(y=(DataType.BYTES, [-1, 2]))
-    model = served(
+    text = tensor_specs(x=(DataType.BYTES, [-1, 2])), tensor_specs(y=(DataType.BYTES, [-1, 2]))
+    model = load_model(
         onnx_models.identity(onnx_models.STRING, sizes=(None, 2)), inputs=text[0], outputs=text[1]
     )
     words = np.array([["a", "b'c'"], ["", "grün"]], object)
@@ -118,11 +118,11 @@ KINDS = {
 def test_other_datatypes_go_through(runtime: RuntimeName, datatype: DataType) -> None:
     """What comes in comes out, without a change of datatype or value."""
     shape = [-1, 3]
-    model = served(
+    model = load_model(
         onnx_models.identity(KINDS[datatype], sizes=(None, 3)),
-        loading=loader(runtime),
-        inputs=specs(x=(datatype, shape)),
-        outputs=specs(y=(datatype, shape)),
+        loading=make_loader(runtime),
+        inputs=tensor_specs(x=(datatype, shape)),
+        outputs=tensor_specs(y=(datatype, shape)),
     )
     tensor = Tensor(name="x", datatype=datatype, shape=(1, 3), data=_ones(datatype))
     request = InferRequest(inputs=(tensor,))
@@ -138,11 +138,11 @@ def _ones(datatype: DataType) -> bytes:
 @RUNTIMES
 def test_outputs_come_in_the_order_asked_for(runtime: RuntimeName) -> None:
     """The manifest's order, the model's and the request's are three different things."""
-    model = served(
+    model = load_model(
         onnx_models.sum_and_difference(),
-        loading=loader(runtime),
-        inputs=specs(b=(DataType.FP32, [-1, 4]), a=(DataType.FP32, [-1, 4])),
-        outputs=specs(difference=(DataType.FP32, [-1, 4]), sum=(DataType.FP32, [-1, 4])),
+        loading=make_loader(runtime),
+        inputs=tensor_specs(b=(DataType.FP32, [-1, 4]), a=(DataType.FP32, [-1, 4])),
+        outputs=tensor_specs(difference=(DataType.FP32, [-1, 4]), sum=(DataType.FP32, [-1, 4])),
     )
     tensors = tuple(from_numpy(name, np.full((1, 4), 5, np.float32)) for name in ("a", "b"))
     asked = (RequestedOutput(name="sum"), RequestedOutput(name="difference"))
@@ -170,7 +170,7 @@ def test_top_classes_follow_the_recipe() -> None:
 
     def model(recipe: ClassificationPostprocessing | None) -> ServedModel:
         manifest = onnx_manifest(labels="labels.txt", classification=recipe)
-        return packed(manifest, files).load(loader())
+        return pack_model(manifest, files).load(make_loader())
 
     best, second = _top(model(ClassificationPostprocessing(output="y", softmax=True)), scores)
     assert (best.label, best.index, second.label) == ("c", 2, "a")
@@ -184,13 +184,13 @@ def test_top_classes_follow_the_recipe() -> None:
 def test_labels_belong_to_the_output_of_the_recipe() -> None:
     """Another output's classes have numbers only."""
     manifest = onnx_manifest(
-        inputs=specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
-        outputs=specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4])),
+        inputs=tensor_specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
+        outputs=tensor_specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4])),
         labels="labels.txt",
         classification=ClassificationPostprocessing(output="sum", softmax=True),
     )
     files = {"model.onnx": onnx_models.sum_and_difference(), "labels.txt": b"a\nb\nc\nd\n"}
-    model = packed(manifest, files).load(loader())
+    model = pack_model(manifest, files).load(make_loader())
     scores = np.array([[1, 2, 3, 4]], np.float32)
     assert [each.label for each in _top(model, scores, "sum")] == ["d", "c"]
     assert _top(model, scores, "difference") == [
@@ -210,7 +210,7 @@ def photos() -> dict[str, Any]:
 @RUNTIMES
 def test_photographs_are_recognised(runtime: RuntimeName, photos: dict[str, Any]) -> None:
     """The real model says what is on each photograph, whichever runtime it runs on."""
-    model = packed(*example("efficientnet-lite0")).load(loader(runtime, max_batch=1))
+    model = pack_model(*read_example("efficientnet-lite0")).load(make_loader(runtime, max_batch=1))
     images = Tensor.of_bytes("images", [image for image, _ in photos.values()])
     asked = RequestedOutput(name="logits", parameters={"classification": 5})
     request = InferRequest(inputs=(images,), outputs=(asked,))
@@ -228,10 +228,10 @@ def test_photographs_are_recognised(runtime: RuntimeName, photos: dict[str, Any]
 
 def test_images_of_other_datatypes_are_prepared_for_the_input() -> None:
     """A model of UINT8 pixels is given UINT8."""
-    model = served(
+    model = load_model(
         onnx_models.identity(2, sizes=(None, 2, 2, 3)),
-        inputs=specs(x=(DataType.UINT8, [-1, 2, 2, 3])),
-        outputs=specs(y=(DataType.UINT8, [-1, 2, 2, 3])),
+        inputs=tensor_specs(x=(DataType.UINT8, [-1, 2, 2, 3])),
+        outputs=tensor_specs(y=(DataType.UINT8, [-1, 2, 2, 3])),
         image=ImagePreprocessing.from_json(
             {"input": "x", "width": 2, "height": 2, "layout": "NHWC"}
         ),
@@ -245,12 +245,12 @@ def test_images_of_other_datatypes_are_prepared_for_the_input() -> None:
 
 def test_the_workers_pixel_limit_reaches_the_decoder() -> None:
     """What the worker was started with bounds every image."""
-    loading = loader(max_pixels=1000)
-    model = served(
+    loading = make_loader(max_pixels=1000)
+    model = load_model(
         onnx_models.identity(onnx_models.FLOAT, sizes=(None, 3, 2, 2)),
         loading=loading,
-        inputs=specs(x=(DataType.FP32, [-1, 3, 2, 2])),
-        outputs=specs(y=(DataType.FP32, [-1, 3, 2, 2])),
+        inputs=tensor_specs(x=(DataType.FP32, [-1, 3, 2, 2])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, 3, 2, 2])),
         image=ImagePreprocessing(input="x", width=2, height=2),
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()

@@ -19,12 +19,11 @@ from tests.support.models import onnx_models
 from tests.support.models.served_models import (
     ANY,
     any_negation,
-    job,
-    loader,
-    rows_job,
-    served,
-    specs,
+    load_model,
+    make_loader,
+    tensor_specs,
 )
+from tests.support.trusted.jobs import make_job, make_rows_job
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,11 +45,11 @@ def _matrices() -> list[tuple[ServedModel, NDArray[np.float32]]]:
     for number, max_batch in enumerate([3, 8, 1]):
         weights = np.random.default_rng(number).integers(-9, 10, (4, 2)).astype(np.float32)
         rows = [-1] if max_batch > 1 else [2]
-        model = served(
+        model = load_model(
             onnx_models.linear(weights),
             f"linear{number}",
-            inputs=specs(x=(DataType.FP32, [*rows, 4])),
-            outputs=specs(y=(DataType.FP32, [*rows, 2])),
+            inputs=tensor_specs(x=(DataType.FP32, [*rows, 4])),
+            outputs=tensor_specs(y=(DataType.FP32, [*rows, 2])),
             max_batch=max_batch,
         )
         models.append((model, weights))
@@ -74,7 +73,7 @@ def test_every_job_gets_exactly_its_own_rows(
         size = rows if model.batched else 2
         values = np.random.default_rng(seed).integers(-99, 100, (size, 4)).astype(np.float32)
         request = InferRequest(inputs=(from_numpy("x", values),))
-        waiting.put(job(model, request, slot)[0])
+        waiting.put(make_job(model, request, slot)[0])
         expected[slot] = values @ weights
     waiting.close()
     while (batch := waiting.take_batch()) is not None:
@@ -87,16 +86,18 @@ def test_every_job_gets_exactly_its_own_rows(
 
 def test_several_inputs_and_outputs_stay_together() -> None:
     """All inputs are stacked alike, and the outputs asked for come in their order."""
-    inputs = specs(a=(DataType.FP32, [-1, 2]), b=(DataType.FP32, [-1, 2]))
-    outputs = specs(sum=(DataType.FP32, [-1, 2]), difference=(DataType.FP32, [-1, 2]))
-    model = served(onnx_models.sum_and_difference(2), inputs=inputs, outputs=outputs, max_batch=4)
+    inputs = tensor_specs(a=(DataType.FP32, [-1, 2]), b=(DataType.FP32, [-1, 2]))
+    outputs = tensor_specs(sum=(DataType.FP32, [-1, 2]), difference=(DataType.FP32, [-1, 2]))
+    model = load_model(
+        onnx_models.sum_and_difference(2), inputs=inputs, outputs=outputs, max_batch=4
+    )
     jobs = []
     for rows in (1, 3):
         a = np.full((rows, 2), 10 * rows, np.float32)
         b = np.full((rows, 2), rows, np.float32)
         # The order in which a request names its inputs is its own affair.
         tensors = (from_numpy("b", b), from_numpy("a", a))[:: 1 if rows == 1 else -1]
-        jobs.append(job(model, InferRequest(inputs=tensors))[0])
+        jobs.append(make_job(model, InferRequest(inputs=tensors))[0])
     assert jobs[0].group == jobs[1].group
     one, three = run_batch(jobs, ["difference", "sum"])
     assert [array.tolist() for array in one] == [[[9, 9]], [[11, 11]]]
@@ -106,15 +107,15 @@ def test_several_inputs_and_outputs_stay_together() -> None:
 def test_a_smaller_batch_may_be_set_for_the_worker() -> None:
     """The worker's bound goes before the manifest's; larger requests are cut into slices."""
     inputs, outputs = ANY
-    model = served(
+    model = load_model(
         onnx_models.elementwise("Neg"),
-        loading=loader(max_batch=2),
+        loading=make_loader(max_batch=2),
         inputs=inputs,
         outputs=outputs,
         max_batch=8,
     )
     assert (model.max_rows, model.batched) == (2, True)
-    five = rows_job(model, 5)
+    five = make_rows_job(model, 5)
     ((found,),) = run_batch([five], ["y"])
     assert np.array_equal(found, -five.inputs["x"])
 
@@ -122,21 +123,21 @@ def test_a_smaller_batch_may_be_set_for_the_worker() -> None:
 def test_a_batched_model_that_mixes_rows_is_found_out() -> None:
     """An output without a row for every row could be anyone's, so nobody gets it."""
     inputs, outputs = ANY
-    model = served(onnx_models.doubled(0), inputs=inputs, outputs=outputs, max_batch=8)
-    jobs = [rows_job(model, 1), rows_job(model, 2)]
+    model = load_model(onnx_models.doubled(0), inputs=inputs, outputs=outputs, max_batch=8)
+    jobs = [make_rows_job(model, 1), make_rows_job(model, 2)]
     with pytest.raises(ModelError, match=r"output y: shape \[6, 2\] for a batch of 3 rows"):
         run_batch(jobs, ["y"])
 
 
 def test_a_model_that_fails_says_so() -> None:
     """The runtime's exception does not come through as it is."""
-    model = served(
+    model = load_model(
         onnx_models.picky(),
-        inputs=specs(x=(DataType.INT64, [-1, 1])),
-        outputs=specs(y=(DataType.FP32, [-1, 1])),
+        inputs=tensor_specs(x=(DataType.INT64, [-1, 1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, 1])),
     )
-    good = job(model, InferRequest(inputs=(from_numpy("x", np.array([[2]])),)))[0]
-    bad = job(model, InferRequest(inputs=(from_numpy("x", np.array([[9]])),)))[0]
+    good = make_job(model, InferRequest(inputs=(from_numpy("x", np.array([[2]])),)))[0]
+    bad = make_job(model, InferRequest(inputs=(from_numpy("x", np.array([[9]])),)))[0]
     with pytest.raises(ModelError, match="the model failed"):
         run_batch([good, bad], ["y"])
     assert run_batch([good], ["y"])[0][0].tolist() == [[30]]
@@ -144,4 +145,4 @@ def test_a_model_that_fails_says_so() -> None:
 
 def test_a_job_does_not_show_what_it_holds() -> None:
     """Inputs are not part of a repr."""
-    assert "array" not in repr(rows_job(any_negation("a", 4), 1))
+    assert "array" not in repr(make_rows_job(any_negation("a", 4), 1))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 from sealflow.trusted.worker.serving.batching import BatchQueue, Job
-from tests.support.models.served_models import any_negation, rows_job
+from tests.support.models.served_models import any_negation
+from tests.support.trusted.jobs import make_rows_job
 
 
 def _waiting(*jobs: Job, max_wait_ms: int = 0) -> BatchQueue:
@@ -28,14 +29,16 @@ def test_jobs_are_taken_together_up_to_the_models_batch() -> None:
     """First come, first taken; a request is never split over two batches."""
     model = any_negation("a", 4)
     rows = [1, 2, 1, 3, 2, 4, 1]
-    waiting = _waiting(*[rows_job(model, each, slot=slot) for slot, each in enumerate(rows)])
+    waiting = _waiting(*[make_rows_job(model, each, slot=slot) for slot, each in enumerate(rows)])
     assert _rest(waiting) == [[0, 1, 2], [3], [4], [5], [6]]
 
 
 def test_nobody_is_overtaken() -> None:
     """A small request does not slip past a large one that waits before it."""
     model = any_negation("a", 4)
-    waiting = _waiting(*[rows_job(model, each, slot=slot) for slot, each in enumerate([3, 4, 1])])
+    waiting = _waiting(
+        *[make_rows_job(model, each, slot=slot) for slot, each in enumerate([3, 4, 1])]
+    )
     assert _rest(waiting) == [[0], [1], [2]]
 
 
@@ -43,7 +46,9 @@ def test_other_shapes_make_other_batches() -> None:
     """Rows of different lengths cannot be stacked."""
     model = any_negation("a", 8)
     widths = [2, 3, 2, 3]
-    waiting = _waiting(*[rows_job(model, 1, width, slot=slot) for slot, width in enumerate(widths)])
+    waiting = _waiting(
+        *[make_rows_job(model, 1, width, slot=slot) for slot, width in enumerate(widths)]
+    )
     assert _rest(waiting) == [[0, 2], [1, 3]]
 
 
@@ -51,28 +56,28 @@ def test_models_take_turns() -> None:
     """A model with a long queue does not keep the others waiting."""
     busy, quiet = any_negation("a", 2), any_negation("b", 2)
     assert busy.digest != quiet.digest
-    jobs = [rows_job(busy, 1, slot=slot) for slot in range(6)]
-    jobs += [rows_job(quiet, 1, slot=slot) for slot in (6, 7, 8)]
+    jobs = [make_rows_job(busy, 1, slot=slot) for slot in range(6)]
+    jobs += [make_rows_job(quiet, 1, slot=slot) for slot in (6, 7, 8)]
     assert _rest(_waiting(*jobs)) == [[0, 1], [6, 7], [2, 3], [8], [4, 5]]
 
 
 def test_models_without_batches_run_one_by_one() -> None:
     """Requests stay apart in the order in which they came."""
     model = any_negation("one", 1)
-    jobs = [rows_job(model, rows, slot=slot) for slot, rows in enumerate([1, 1, 5])]
+    jobs = [make_rows_job(model, rows, slot=slot) for slot, rows in enumerate([1, 1, 5])]
     assert _rest(_waiting(*jobs)) == [[0], [1], [2]]
 
 
 def test_a_job_over_the_batch_goes_alone() -> None:
     """It is cut into slices when it runs, not refused."""
     model = any_negation("a", 4)
-    jobs = [rows_job(model, rows, slot=slot) for slot, rows in enumerate([9, 1, 1])]
+    jobs = [make_rows_job(model, rows, slot=slot) for slot, rows in enumerate([9, 1, 1])]
     assert _rest(_waiting(*jobs)) == [[0], [1, 2]]
 
 
 def test_closing_keeps_what_waits() -> None:
     """After the close the jobs still come, then None for ever."""
-    waiting = _waiting(rows_job(any_negation("a", 4), 1, slot=3))
+    waiting = _waiting(make_rows_job(any_negation("a", 4), 1, slot=3))
     assert _rest(waiting) == [[3]]
     assert waiting.take_batch() is None
 
@@ -87,7 +92,7 @@ def test_taking_waits_for_a_job() -> None:
 
     thread = threading.Thread(target=take)
     thread.start()
-    first = rows_job(any_negation("a", 4), 1)
+    first = make_rows_job(any_negation("a", 4), 1)
     waiting.put(first)
     waiting.close()
     thread.join(30)
@@ -97,7 +102,7 @@ def test_taking_waits_for_a_job() -> None:
 def test_jobs_are_bounded_in_number() -> None:
     """A full hand-over makes the putting thread wait: no batch can hold more than the bound."""
     model = any_negation("a", 8)
-    jobs = [rows_job(model, 1, slot=slot) for slot in range(20)]
+    jobs = [make_rows_job(model, 1, slot=slot) for slot in range(20)]
     waiting = BatchQueue(max_jobs=3, max_bytes=2**30, max_wait_ms=0)
     _put_and_take(waiting, jobs, most=3)
 
@@ -106,7 +111,7 @@ def test_jobs_are_bounded_in_bytes() -> None:
     """What the jobs hold counts too; the one that is over by itself is let in alone."""
     model = any_negation("a", 8)
     widths = [10, 10, 10, 10, 10, 10, 10]
-    jobs = [rows_job(model, 1, width, slot=slot) for slot, width in enumerate(widths)]
+    jobs = [make_rows_job(model, 1, width, slot=slot) for slot, width in enumerate(widths)]
     assert [each.weight for each in jobs] == [40] * 7
     _put_and_take(BatchQueue(max_jobs=100, max_bytes=99, max_wait_ms=0), jobs, most=2)
     _put_and_take(BatchQueue(max_jobs=100, max_bytes=39, max_wait_ms=0), jobs, most=1)
@@ -135,7 +140,7 @@ def test_waiting_for_company_ends_with_a_full_batch() -> None:
     found: list[list[Job] | None] = []
     thread = threading.Thread(target=lambda: found.append(waiting.take_batch()))
     thread.start()
-    jobs = [rows_job(model, 1) for _ in range(4)]
+    jobs = [make_rows_job(model, 1) for _ in range(4)]
     for each in jobs:
         waiting.put(each)
     thread.join(30)
@@ -146,7 +151,7 @@ def test_waiting_for_company_ends_when_nothing_more_fits() -> None:
     """A full hand-over cannot bring company, so the batch starts."""
     model = any_negation("a", 8)
     waiting = BatchQueue(max_jobs=2, max_bytes=2**30, max_wait_ms=100_000)
-    jobs = [rows_job(model, 1) for _ in range(2)]
+    jobs = [make_rows_job(model, 1) for _ in range(2)]
     for each in jobs:
         waiting.put(each)
     assert waiting.take_batch() == jobs
@@ -155,7 +160,7 @@ def test_waiting_for_company_ends_when_nothing_more_fits() -> None:
 def test_waiting_for_company_ends_with_the_close() -> None:
     """At the end nobody waits for what cannot come."""
     waiting = _waiting(max_wait_ms=100_000)
-    first = rows_job(any_negation("a", 4), 1)
+    first = make_rows_job(any_negation("a", 4), 1)
     found: list[list[Job] | None] = []
     thread = threading.Thread(target=lambda: found.append(waiting.take_batch()))
     thread.start()
@@ -167,5 +172,5 @@ def test_waiting_for_company_ends_with_the_close() -> None:
 
 def test_waiting_for_company_ends_in_time() -> None:
     """Who gets no company goes alone."""
-    first = rows_job(any_negation("a", 4), 1)
+    first = make_rows_job(any_negation("a", 4), 1)
     assert _waiting(first, max_wait_ms=1).take_batch() == [first]

@@ -14,7 +14,7 @@ from sealflow.trusted.worker.serving.arrivals import ClockTick, ServingUpdate
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
 from sealflow.wire.envelope import Envelope, Kind, RefusalHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
-from tests.support.models.served_models import sealed
+from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.worker import (
     DEADLINE_MS,
     KEY,
@@ -23,12 +23,12 @@ from tests.support.trusted.worker import (
     OTHER_KEY,
     SESSION,
     Worker,
-    a_call,
-    a_request,
     floats,
-    negation,
-    open_sized,
-    values_of,
+    make_request,
+    negation_model,
+    open_sized_model,
+    read_values,
+    seal_call,
 )
 
 if TYPE_CHECKING:
@@ -74,15 +74,15 @@ FAILURES: list[tuple[RefusalCode, dict[str, Any]]] = [
 @pytest.mark.parametrize("first", range(len(FAILURES)))
 def test_the_first_failure_is_the_one_answered(first: int) -> None:
     """What is wrong in every way from some check on is refused by that check."""
-    model = negation()
-    genuine = a_call(model)
+    model = negation_model()
+    genuine = seal_call(model)
     wrong: dict[str, Any] = {}
     for _, change in FAILURES[first:]:
         wrong |= change
     # The id was seen before, and the body opens nowhere.
     bad = _crafted(model, genuine.request_id, **wrong)
     outside = Worker().serve(model).send(genuine.envelope, bad).finish()
-    assert values_of(outside.response(0, genuine)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(0, genuine)) == [[-1, -2, -3, -4]]
     assert outside.refusal(1) is FAILURES[first][0]
     header = Envelope.from_bytes(outside.replies[1], max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
@@ -99,7 +99,7 @@ def test_the_first_failure_is_the_one_answered(first: int) -> None:
 )
 def test_name_version_and_digest_must_all_fit(change: dict[str, Any]) -> None:
     """A model that was replaced under its name does not answer for the one before."""
-    model = negation()
+    model = negation_model()
     bad = _crafted(model, new_request_id(), **change)
     outside = Worker().serve(model).send(bad).finish()
     assert outside.refusal(0) is RefusalCode.UNKNOWN_MODEL
@@ -108,38 +108,38 @@ def test_name_version_and_digest_must_all_fit(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cut", [0, 3, 15, 16, 100, -1])
 def test_what_is_no_envelope_is_malformed(cut: int) -> None:
     """Bytes that end early name no request, so the refusal names none."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     outside = Worker().serve(model).send(call.envelope[:cut], call.envelope).finish()
     assert outside.refusal(0) is RefusalCode.MALFORMED
     header = Envelope.from_bytes(outside.replies[0], max_body_bytes=0).header
     assert isinstance(header, RefusalHeader)
     assert header.request_id is None
-    assert values_of(outside.response(1, call)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(1, call)) == [[-1, -2, -3, -4]]
 
 
 def test_a_reply_is_no_request() -> None:
     """What a worker wrote cannot be sent to a worker."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     reply = Worker().serve(model).send(call.envelope).finish().replies[0]
     assert Worker().serve(model).send(reply).finish().refusal(0) is RefusalCode.MALFORMED
 
 
 def test_large_requests_are_refused_by_their_prefix() -> None:
     """The limit is the worker's, and nothing is opened to find out."""
-    model = negation()
-    small, large = a_call(model), a_call(model, np.zeros((200, 4)))
+    model = negation_model()
+    small, large = seal_call(model), seal_call(model, np.zeros((200, 4)))
     worker = Worker(max_body_bytes=2000).serve(model)
     outside = worker.send(small.envelope, large.envelope).finish()
-    assert values_of(outside.response(0, small)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(0, small)) == [[-1, -2, -3, -4]]
     assert outside.refusal(1) is RefusalCode.TOO_LARGE
 
 
 def test_every_changed_byte_is_refused() -> None:
     """No part of a sealed request can be changed on its way."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     changed = []
     for at in range(len(call.envelope)):
         copy = bytearray(call.envelope)
@@ -149,13 +149,15 @@ def test_every_changed_byte_is_refused() -> None:
     codes = {outside.refusal(slot) for slot in range(len(changed))}
     assert RefusalCode.NOT_OPENED in codes
     # All of them changed the same genuine request, which is still to be answered.
-    assert values_of(outside.response(len(changed), call)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(len(changed), call)) == [[-1, -2, -3, -4]]
 
 
 def test_a_session_sealed_to_another_key_does_not_open() -> None:
     """A blob moved to another key's name opens nothing."""
-    model = negation()
-    call = sealed(Session.start(OTHER_KEY.sealing), model, a_request(floats([[1, 2, 3, 4]])))
+    model = negation_model()
+    call = seal_request(
+        Session.start(OTHER_KEY.sealing), model, make_request(floats([[1, 2, 3, 4]]))
+    )
     other = OTHER_KEY.sealing.key_id.encode()
     moved = call.envelope.replace(other, KEY.sealing.key_id.encode())
     outside = Worker().serve(model).send(moved).finish()
@@ -164,7 +166,7 @@ def test_a_session_sealed_to_another_key_does_not_open() -> None:
 
 def test_content_that_is_nonsense_is_malformed() -> None:
     """Who seals something else than a message learns so in clear, like any broken format."""
-    model = negation()
+    model = negation_model()
     for part in (b"", b"\xff\0\0\0\2{}", b"\1\0\0\1\0{}"):
         call = SESSION.seal_request(model.ref, model.digest, [part], deadline_ms=DEADLINE_MS)
         outside = Worker().serve(model).send(call.envelope).finish()
@@ -173,48 +175,48 @@ def test_content_that_is_nonsense_is_malformed() -> None:
 
 def test_a_request_is_taken_once() -> None:
     """A copy is refused, in the same frame, a later one, and after a new grant."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     worker = Worker().serve(model).send(call.envelope, call.envelope).send(call.envelope)
     outside = worker.serve(model).send(call.envelope).finish()
-    assert values_of(outside.response(0, call)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(0, call)) == [[-1, -2, -3, -4]]
     assert {outside.refusal(slot) for slot in (1, 2, 3)} == {RefusalCode.REPLAYED}
 
 
 def test_a_forged_request_uses_up_nothing() -> None:
     """Who copies an id without the secret cannot keep its owner out."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     forged = _crafted(model, call.request_id)
     outside = Worker().serve(model).send(forged, call.envelope).finish()
     assert outside.refusal(0) is RefusalCode.NOT_OPENED
-    assert values_of(outside.response(1, call)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(1, call)) == [[-1, -2, -3, -4]]
 
 
 def test_a_full_memory_of_ids_refuses() -> None:
     """Rather than forget an id, new requests are turned away; those seen stay replays."""
-    model = negation()
-    calls = [a_call(model) for _ in range(3)]
+    model = negation_model()
+    calls = [seal_call(model) for _ in range(3)]
     worker = Worker(replay_capacity=2).serve(model)
     outside = worker.send(*(call.envelope for call in calls), calls[0].envelope).finish()
-    assert values_of(outside.response(1, calls[1])) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(1, calls[1])) == [[-1, -2, -3, -4]]
     assert outside.refusal(2) is RefusalCode.OVERLOADED
     assert outside.refusal(3) is RefusalCode.REPLAYED
 
 
 def test_deadlines_are_kept_to_the_millisecond() -> None:
     """A request may be taken at its deadline and not after."""
-    model = negation()
-    calls = [a_call(model, deadline_ms=each) for each in (NOW_MS, NOW_MS - 1)]
+    model = negation_model()
+    calls = [seal_call(model, deadline_ms=each) for each in (NOW_MS, NOW_MS - 1)]
     outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
-    assert values_of(outside.response(0, calls[0])) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(0, calls[0])) == [[-1, -2, -3, -4]]
     assert outside.refusal(1) is RefusalCode.EXPIRED
 
 
 def test_without_keys_nothing_is_served() -> None:
     """Before the first grant, and after the lease, a client is told to come back."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     assert Worker().send(call.envelope).finish().refusal(0) is RefusalCode.UNAVAILABLE
     worker = Worker().serve(model, lease_ms=NOW_MS)
     assert worker.send(call.envelope).finish().refusal(0) is RefusalCode.UNAVAILABLE
@@ -222,8 +224,8 @@ def test_without_keys_nothing_is_served() -> None:
 
 def test_keys_are_destroyed_in_time() -> None:
     """A request to a key that is over is refused as unknown while another key is held."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     worker = Worker()
     keys = [
         HeldEpochKey(opening=KEY, destroy_ms=NOW_MS),
@@ -235,8 +237,8 @@ def test_keys_are_destroyed_in_time() -> None:
 
 def test_time_alone_ends_the_lease() -> None:
     """A tick after the lease is enough: no request need come to make the keys go."""
-    model = negation()
-    call = a_call(model)
+    model = negation_model()
+    call = seal_call(model)
     worker = Worker().serve(model, lease_ms=NOW_MS + 1)
     worker.clock.advance(NOW_MS + 1)
     worker.arrivals.put(ClockTick())
@@ -245,11 +247,11 @@ def test_time_alone_ends_the_lease() -> None:
 
 def test_what_is_no_longer_granted_is_no_longer_served() -> None:
     """A new grant without a model or key ends them."""
-    model, other = negation(), open_sized("Abs")
-    calls = [a_call(model), a_call(model), a_call(other)]
+    model, other = negation_model(), open_sized_model("Abs")
+    calls = [seal_call(model), seal_call(model), seal_call(other)]
     worker = Worker().serve(model, other).send(calls[0].envelope)
     worker.serve(other).send(calls[1].envelope)
     outside = worker.serve(other, keys=(OTHER_KEY,)).send(calls[2].envelope).finish()
-    assert values_of(outside.response(0, calls[0])) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(0, calls[0])) == [[-1, -2, -3, -4]]
     assert outside.refusal(1) is RefusalCode.UNKNOWN_MODEL
     assert outside.refusal(2) is RefusalCode.UNKNOWN_KEY

@@ -18,7 +18,14 @@ from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.support.models import onnx_models
-from tests.support.models.served_models import example, loader, packed, sealed, served, specs
+from tests.support.models.served_models import (
+    load_model,
+    make_loader,
+    pack_model,
+    read_example,
+    tensor_specs,
+)
+from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.worker import (
     DEADLINE_MS,
     INSTANCE,
@@ -26,13 +33,13 @@ from tests.support.trusted.worker import (
     NOW_MS,
     SESSION,
     Worker,
-    a_call,
-    a_request,
+    failing_model,
     floats,
-    negation,
-    open_sized,
-    values_of,
-    weak,
+    make_request,
+    negation_model,
+    open_sized_model,
+    read_values,
+    seal_call,
 )
 
 if TYPE_CHECKING:
@@ -41,13 +48,13 @@ if TYPE_CHECKING:
 
 def test_a_good_request_is_answered() -> None:
     """The reply opens with the call and names the request, the model and the worker."""
-    model = negation()
-    call = sealed(SESSION, model, a_request(floats([[1, -2, 0, 4]]), id_="mine"))
+    model = negation_model()
+    call = seal_request(SESSION, model, make_request(floats([[1, -2, 0, 4]]), id_="mine"))
     outside = Worker().serve(model).send(call.envelope).finish()
     reply = Envelope.from_bytes(outside.replies[0], max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     response = outside.response(0, call)
     assert (response.model_name, response.model_version, response.id) == ("negation", "1", "mine")
-    assert values_of(response) == [[-1, 2, 0, -4]]
+    assert read_values(response) == [[-1, 2, 0, -4]]
     header = reply.header
     assert header.request_id == call.request_id
     assert (header.instance, header.simulated) == (INSTANCE, True)  # type: ignore[union-attr]
@@ -57,48 +64,48 @@ def test_a_good_request_is_answered() -> None:
 
 def test_a_reply_opens_for_its_own_call_only() -> None:
     """Swapped by a host, two replies open for nobody."""
-    model = negation()
-    calls = [a_call(model), a_call(model)]
+    model = negation_model()
+    calls = [seal_call(model), seal_call(model)]
     outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
     for slot, call in enumerate(reversed(calls)):
         with pytest.raises(OpenError):
             outside.response(slot, call)
     for slot, call in enumerate(calls):
-        assert values_of(outside.response(slot, call)) == [[-1, -2, -3, -4]]
+        assert read_values(outside.response(slot, call)) == [[-1, -2, -3, -4]]
 
 
 def test_post_quantum_requests_are_answered() -> None:
     """The suite is the key's affair."""
-    model, key = negation(), OpeningKey.generate(Suite.SIMULATED_XWING)
-    call = sealed(Session.start(key.sealing), model, a_request(floats([[1, 1, 1, 1]])))
+    model, key = negation_model(), OpeningKey.generate(Suite.SIMULATED_XWING)
+    call = seal_request(Session.start(key.sealing), model, make_request(floats([[1, 1, 1, 1]])))
     outside = Worker().serve(model, keys=(KEY, key)).send(call.envelope).finish()
-    assert values_of(outside.response(0, call)) == [[-1, -1, -1, -1]]
+    assert read_values(outside.response(0, call)) == [[-1, -1, -1, -1]]
 
 
 def test_requests_of_many_sessions_and_sizes_share_a_batch() -> None:
     """Owners do not notice each other: each gets the rows that it sent."""
-    model = negation()
+    model = negation_model()
     calls = {}
     for number in range(12):
         values = floats(np.full((1 + number % 3, 4), number))
-        call = sealed(Session.start(KEY.sealing), model, a_request(values))
+        call = seal_request(Session.start(KEY.sealing), model, make_request(values))
         calls[number] = (call, (-values).tolist())
     outside = Worker().serve(model).send(*(call.envelope for call, _ in calls.values())).finish()
     assert len(outside.frames) < 12
     for slot, (call, expected) in calls.items():
-        assert values_of(outside.response(slot, call)) == expected
+        assert read_values(outside.response(slot, call)) == expected
 
 
 def test_several_models_are_served_beside_each_other() -> None:
     """A request is answered by the model and version that it names."""
-    first, second = negation(), negation("negation", version="2")
-    third = open_sized("Abs")
-    calls = [a_call(model, [[-1, 2, -3, 4]]) for model in (first, second, third, first)]
+    first, second = negation_model(), negation_model("negation", version="2")
+    third = open_sized_model("Abs")
+    calls = [seal_call(model, [[-1, 2, -3, 4]]) for model in (first, second, third, first)]
     worker = Worker().serve(first, second, third)
     outside = worker.send(*(call.envelope for call in calls)).finish()
     answers = [outside.response(slot, call) for slot, call in enumerate(calls)]
     assert [answer.model_version for answer in answers] == ["1", "2", "1", "1"]
-    assert [values_of(answer) for answer in answers] == [
+    assert [read_values(answer) for answer in answers] == [
         [[1, -2, 3, -4]],
         [[1, -2, 3, -4]],
         [[1, 2, 3, 4]],
@@ -108,10 +115,10 @@ def test_several_models_are_served_beside_each_other() -> None:
 
 def test_only_the_outputs_asked_for_come_back() -> None:
     """Requests that ask for different things still run together."""
-    outputs = specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4]))
-    model = served(
+    outputs = tensor_specs(sum=(DataType.FP32, [-1, 4]), difference=(DataType.FP32, [-1, 4]))
+    model = load_model(
         onnx_models.sum_and_difference(),
-        inputs=specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
+        inputs=tensor_specs(a=(DataType.FP32, [-1, 4]), b=(DataType.FP32, [-1, 4])),
         outputs=outputs,
     )
     inputs = tuple(from_numpy(name, np.ones((1, 4), np.float32)) for name in ("a", "b"))
@@ -121,7 +128,7 @@ def test_only_the_outputs_asked_for_come_back() -> None:
             InferRequest(inputs=inputs, outputs=tuple(RequestedOutput(name=each) for each in names))
             for names in asked
         ]
-        calls = [sealed(SESSION, model, request) for request in requests]
+        calls = [seal_request(SESSION, model, request) for request in requests]
         outside = Worker().serve(model).send(*(call.envelope for call in calls)).finish()
         found = [
             tuple(tensor.name for tensor in outside.response(slot, call).outputs)
@@ -133,11 +140,11 @@ def test_only_the_outputs_asked_for_come_back() -> None:
 
 def test_top_classes_are_given_with_labels() -> None:
     """The example answers with the names of its classes."""
-    model = packed(*example("tiny")).load(loader(max_batch=2))
+    model = pack_model(*read_example("tiny")).load(make_loader(max_batch=2))
     asked = RequestedOutput(name="probabilities", parameters={"classification": 2})
     tensor = from_numpy("x", floats([[1, 0, 0, 0], [0, 0, 0, 3]]))
-    call = sealed(SESSION, model, InferRequest(inputs=(tensor,), outputs=(asked,)))
-    whole = sealed(SESSION, model, InferRequest(inputs=(tensor,)))
+    call = seal_request(SESSION, model, InferRequest(inputs=(tensor,), outputs=(asked,)))
+    whole = seal_request(SESSION, model, InferRequest(inputs=(tensor,)))
     outside = Worker().serve(model).send(call.envelope, whole.envelope).finish()
     (found,) = outside.response(0, call).outputs
     (scores,) = outside.response(1, whole).outputs
@@ -154,12 +161,12 @@ def test_top_classes_are_given_with_labels() -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_full_hand_over_only_slows_down(threads: int) -> None:
     """With room for one job, one thread or two still get through everything."""
-    model = negation()
-    calls = [a_call(model, [[number] * 4]) for number in range(20)]
+    model = negation_model()
+    calls = [seal_call(model, [[number] * 4]) for number in range(20)]
     worker = Worker(max_jobs=1).serve(model)
     outside = worker.send(*(call.envelope for call in calls)).finish(threads=threads)
     for slot, call in enumerate(calls):
-        assert values_of(outside.response(slot, call)) == [[-slot] * 4]
+        assert read_values(outside.response(slot, call)) == [[-slot] * 4]
 
 
 REFUSALS = {
@@ -181,7 +188,7 @@ def _made(model: ServedModel, action: str, index: int) -> list[tuple[bytes, Expe
     name = "z" if action == "bad name" else "x"
     request = InferRequest(inputs=(from_numpy(name, np.array([[value]])),))
     deadline_ms = NOW_MS - 1 if action == "expired" else DEADLINE_MS
-    call = sealed(SESSION, model, request, deadline_ms=deadline_ms)
+    call = seal_request(SESSION, model, request, deadline_ms=deadline_ms)
     data = call.envelope
     if action == "copy":
         return [(data, ("good", index, call)), (data, (action, index, call))]
@@ -203,7 +210,7 @@ def test_every_slot_is_answered_once_as_it_deserves(
     frames: list[list[tuple[str, int]]], threads: int
 ) -> None:
     """Whatever comes in whatever frames, each slot has its own answer and no other."""
-    model = weak()
+    model = failing_model()
     worker = Worker(max_jobs=3).serve(model)
     expected: list[Expected] = []
     for frame in frames:
@@ -213,7 +220,7 @@ def test_every_slot_is_answered_once_as_it_deserves(
     outside = worker.finish(threads=threads)
     for slot, (action, index, call) in enumerate(expected):
         if action == "good":
-            assert values_of(outside.response(slot, call)) == [[10.0 * (index + 1)]]
+            assert read_values(outside.response(slot, call)) == [[10.0 * (index + 1)]]
         elif action == "bad index":
             assert outside.error(slot, call)[0] == "model_failed"
         elif action == "bad name":
@@ -230,8 +237,8 @@ def test_nothing_to_do_ends_all_threads(threads: int) -> None:
 
 def test_one_thread_runs_a_batch_as_soon_as_it_is_full() -> None:
     """With one thread, what came later waits for a full batch, not the other way round."""
-    model = negation(max_batch=2)
-    calls = [a_call(model) for _ in range(5)]
+    model = negation_model(max_batch=2)
+    calls = [seal_call(model) for _ in range(5)]
     worker = Worker().serve(model)
     for call in calls:
         worker.send(call.envelope)

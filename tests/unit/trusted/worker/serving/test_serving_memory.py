@@ -19,15 +19,16 @@ from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.trusted.worker.serving.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
-from tests.support.models.served_models import job, loader, rows_job, sealed, served, specs
+from tests.support.models.served_models import load_model, make_loader, tensor_specs
+from tests.support.trusted.jobs import make_job, make_rows_job, seal_request
 from tests.support.trusted.worker import (
     SESSION,
     Worker,
-    a_call,
-    a_request,
-    negation,
-    open_sized,
-    values_of,
+    make_request,
+    negation_model,
+    open_sized_model,
+    read_values,
+    seal_call,
 )
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def _room(more_bytes: int) -> Iterator[None]:
 
 def _expanding(runtime: RuntimeName) -> ServedModel:
     """Gives each row as often as `n` says, in the largest of the batch."""
-    return served(
+    return load_model(
         onnx_models.expanding(),
-        loading=loader(runtime),
-        inputs=specs(x=(DataType.FP32, [-1, 1]), n=(DataType.INT64, [-1, 1])),
-        outputs=specs(y=(DataType.FP32, [-1, -1])),
+        loading=make_loader(runtime),
+        inputs=tensor_specs(x=(DataType.FP32, [-1, 1]), n=(DataType.INT64, [-1, 1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, -1])),
         max_batch=8,
     )
 
@@ -72,7 +73,7 @@ def _request(times: int) -> InferRequest:
 
 
 def _call(model: ServedModel, times: int) -> OutgoingCall:
-    return sealed(SESSION, model, _request(times))
+    return seal_request(SESSION, model, _request(times))
 
 
 @pytest.mark.parametrize("runtime", RuntimeName)
@@ -86,8 +87,8 @@ def test_a_request_that_expands_fails_alone(runtime: RuntimeName, times: int) ->
         outside = worker.finish()
     code, message = outside.error(1, calls[1])
     assert (code, "memory" in message or "bad_alloc" in message) == ("model_failed", True), message
-    assert values_of(outside.response(0, calls[0])) == [[7, 7]]
-    assert values_of(outside.response(2, calls[2])) == [[7, 7, 7]]
+    assert read_values(outside.response(0, calls[0])) == [[7, 7]]
+    assert read_values(outside.response(2, calls[2])) == [[7, 7, 7]]
 
 
 @pytest.mark.parametrize("runtime", RuntimeName)
@@ -97,7 +98,7 @@ def test_nothing_is_kept_of_a_large_run(runtime: RuntimeName) -> None:
     before = _data_bytes()
     # OpenVINO has two buffers for outputs.
     for times in (50_000_000, 1, 1):
-        ((found,),) = run_batch([job(model, _request(times))[0]], ["y"])
+        ((found,),) = run_batch([make_job(model, _request(times))[0]], ["y"])
         assert found.shape == (1, times)
         del found
     assert _data_bytes() - before < 64 * MIB
@@ -105,14 +106,14 @@ def test_nothing_is_kept_of_a_large_run(runtime: RuntimeName) -> None:
 
 def test_slices_stop_when_their_outputs_are_too_large() -> None:
     """Each slice is small; together they would take 1 GiB, for a reply that nobody could send."""
-    model = served(
+    model = load_model(
         onnx_models.linear(np.ones((1, 2**16), np.float32)),
-        inputs=specs(x=(DataType.FP32, [-1, 1])),
-        outputs=specs(y=(DataType.FP32, [-1, 2**16])),
+        inputs=tensor_specs(x=(DataType.FP32, [-1, 1])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, 2**16])),
         max_batch=8,
     )
     with pytest.raises(InvalidInputError, match=f"over {MAX_OUTPUT_BYTES} bytes"):
-        run_batch([rows_job(model, 4096, width=1)], ["y"])
+        run_batch([make_rows_job(model, 4096, width=1)], ["y"])
     expanding = _expanding(RuntimeName.ONNX)
     many = InferRequest(
         inputs=(
@@ -121,8 +122,8 @@ def test_slices_stop_when_their_outputs_are_too_large() -> None:
         )
     )
     with _room(512 * MIB), pytest.raises(InvalidInputError, match="ask for fewer rows"):
-        run_batch([job(expanding, many)[0]], ["y"])
-    ((found,),) = run_batch([rows_job(model, 256, width=1)], ["y"])
+        run_batch([make_job(expanding, many)[0]], ["y"])
+    ((found,),) = run_batch([make_rows_job(model, 256, width=1)], ["y"])
     assert found.shape == (256, 2**16)
 
 
@@ -134,39 +135,39 @@ def test_a_reply_that_cannot_be_sealed() -> None:
         worker = Worker(max_body_bytes=120 * MIB).serve(model)
         outside = worker.send(*(call.envelope for call in calls)).finish()
     assert outside.error(0, calls[0]) == ("model_failed", NO_MEMORY)
-    assert values_of(outside.response(1, calls[1])) == [[7, 7]]
+    assert read_values(outside.response(1, calls[1])) == [[7, 7]]
 
 
 def test_inputs_that_cannot_be_prepared() -> None:
     """A small image that becomes a large tensor is refused, sealed."""
     side = 4096
-    model = served(
+    model = load_model(
         onnx_models.identity(onnx_models.FLOAT, sizes=(None, 3, side, side)),
-        inputs=specs(x=(DataType.FP32, [-1, 3, side, side])),
-        outputs=specs(y=(DataType.FP32, [-1, 3, side, side])),
+        inputs=tensor_specs(x=(DataType.FP32, [-1, 3, side, side])),
+        outputs=tensor_specs(y=(DataType.FP32, [-1, 3, side, side])),
         image=ImagePreprocessing(input="x", width=side, height=side),
         max_batch=1,
     )
     image = cv2.imencode(".png", np.full((2, 2, 3), 7, np.uint8))[1].tobytes()
-    call = sealed(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
-    good = a_call(negation())
+    call = seal_request(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
+    good = seal_call(negation_model())
     with _room(100 * MIB):
-        worker = Worker().serve(model, negation()).send(call.envelope, good.envelope)
+        worker = Worker().serve(model, negation_model()).send(call.envelope, good.envelope)
         outside = worker.finish()
     assert outside.error(0, call) == ("model_failed", NO_MEMORY)
-    assert values_of(outside.response(1, good)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(1, good)) == [[-1, -2, -3, -4]]
 
 
 def test_a_request_that_cannot_be_opened_now() -> None:
     """Nothing of it was read, so it is refused in clear and may be sent again."""
-    model = open_sized("Abs")
-    large = sealed(SESSION, model, a_request(np.ones((1, 16 * MIB), np.float32)))
-    good = a_call(negation())
+    model = open_sized_model("Abs")
+    large = seal_request(SESSION, model, make_request(np.ones((1, 16 * MIB), np.float32)))
+    good = seal_call(negation_model())
     with _room(32 * MIB):
-        worker = Worker(max_body_bytes=96 * MIB).serve(model, negation())
+        worker = Worker(max_body_bytes=96 * MIB).serve(model, negation_model())
         outside = worker.send(large.envelope, good.envelope).finish()
     assert outside.refusal(0) is RefusalCode.OVERLOADED
-    assert values_of(outside.response(1, good)) == [[-1, -2, -3, -4]]
+    assert read_values(outside.response(1, good)) == [[-1, -2, -3, -4]]
 
 
 def test_many_small_elements_take_little_more_than_their_bytes() -> None:
