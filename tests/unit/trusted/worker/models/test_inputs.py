@@ -92,8 +92,8 @@ def test_the_shape_must_fit() -> None:
 def test_rows_are_bounded_and_equal() -> None:
     """A request has at least one row, not too many, and as many in every input."""
     _refused("a request must have 1 to 4096 rows (first size of its tensors), not 0", _x(0, 4))
-    _refused("this has 4097", _x(MAX_ROWS + 1, 4))
-    _refused("this has 0", from_numpy("x", np.array(1, np.float32)))
+    _refused("not 4097", _x(MAX_ROWS + 1, 4))
+    _refused("not 0", from_numpy("x", np.array(1, np.float32)))
     assert _prepared(_x(MAX_ROWS, 4))[1] == MAX_ROWS
     two = tensor_specs(x=(DataType.FP32, [-1]), z=(DataType.FP32, [-1]))
     reason = "all inputs need the same number of rows (first size); they have {'x': 2, 'z': 3}"
