@@ -48,7 +48,7 @@ arch: setup
 	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
 unit: setup
-	@$(PYTEST) $(PARALLEL) -x tests/unit tests/images tests/conformance tests/architecture tests/setup/test_lists.py
+	@$(PYTEST) $(PARALLEL) -x tests/unit tests/images tests/conformance tests/architecture tests/docs tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(PYTEST) tests/e2e
@@ -74,8 +74,9 @@ coverage: tools system-redis ## Run all tests; the core is covered whole, the re
 bench: setup ## Compare the cluster with an in-process loop; writes bench/results
 	@$(BIN)/python -m bench.compare
 
-docs: setup ## Write docs/tcb.md and the chart's README anew
+docs: setup ## Write docs/tcb.md, the Python reference and the chart's README anew
 	@$(BIN)/python tools/tcb.py
+	@$(BIN)/python tools/python_reference.py
 	@$(BIN)/python tools/chart_readme.py
 
 site: setup ## Build the documentation site into build/site; asks no network

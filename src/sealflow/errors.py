@@ -16,6 +16,8 @@ SealflowError
     ├── QueueFullError          admission refused; nothing was queued
     ├── DeadlineError           no reply in time
     └── WorkerGoneError         the enclave process ended
+
+Every error has a stable `code` for programs and a `hint` for people: docs/reference/errors.md.
 """
 
 from __future__ import annotations
@@ -26,108 +28,306 @@ from typing import Final
 
 
 class SealflowError(Exception):
-    """Any error that Sealflow raises on purpose."""
+    """Any error that Sealflow raises on purpose. The message says what is wrong, and where.
+
+    Attributes:
+        code: A stable word for programs, of the list in docs/reference/errors.md.
+        hint: The next step, as a sentence for people.
+
+    Example:
+        >>> try:
+        ...     client.infer("cow", image="cat.jpg")
+        ... except SealflowError as error:
+        ...     print(error.code)
+        invalid_input
+    """
+
+    code: str = "error"
+    hint: str = "Report this error with its message: it is a defect."
+
+    def to_json(self) -> dict[str, object]:
+        """Return code, message and hint for machines.
+
+        Returns:
+            `code`, `error` (the message) and `hint`, each a string.
+        """
+        return {"code": self.code, "error": str(self), "hint": self.hint}
 
 
 class ConfigError(SealflowError):
-    """A setting, file or environment is wrong; the message says where and what to do."""
+    """A setting, a file or the environment is wrong; the message says where and what to do.
+
+    Example:
+        >>> try:
+        ...     load_policy("absent.toml")
+        ... except ConfigError as error:
+        ...     print(error.code)
+        config
+    """
+
+    code = "config"
+    hint = "Correct the file, option or setting that the message names, then run it again."
 
 
 class MalformedError(SealflowError):
-    """Bytes from a peer break the format; `what` names the first rule broken."""
+    """Bytes from a peer, or a value, break a format; the message names the first rule broken.
+
+    Example:
+        >>> try:
+        ...     ModelRef(name="tiny", version="not a version")
+        ... except MalformedError as error:
+        ...     print(error)
+        name is not well formed
+    """
+
+    code = "malformed"
+    hint = "Use clients and a service of the same release, and read files as they were written."
 
 
 class EnvelopeTooLargeError(MalformedError):
-    """An envelope's body is over the configured limit."""
+    """An envelope's body is over the configured limit.
+
+    Args:
+        body_bytes: Size of the body in bytes.
+        max_body_bytes: The limit in bytes.
+
+    Example:
+        >>> print(EnvelopeTooLargeError(70_000_000, 67_108_864))
+        envelope: body of 70000000 bytes is over the limit 67108864
+    """
+
+    code = "envelope_too_large"
+    hint = "Send less in one request, such as fewer or smaller images."
 
     def __init__(self, body_bytes: int, max_body_bytes: int) -> None:
-        """Say both sizes."""
         super().__init__(f"envelope: body of {body_bytes} bytes is over the limit {max_body_bytes}")
 
 
 class OpenError(SealflowError):
-    """A sealed message did not open. One constant message: the reason would be an oracle."""
+    """A sealed message did not open. One constant message: the reason would be an oracle.
+
+    Example:
+        >>> print(OpenError())
+        the sealed message does not open
+    """
+
+    code = "open_failed"
+    hint = "Send the request again; if this stays, somebody on the way changes messages."
 
     def __init__(self) -> None:
-        """Take nothing, so that nothing can leak."""
         super().__init__("the sealed message does not open")
 
 
 class VerificationError(SealflowError):
-    """The other side did not prove what the policy asks for."""
+    """The other side did not prove what the policy asks for. Nothing was sent to it.
+
+    Either an `EvidenceError` or a `PolicyError`.
+
+    Example:
+        >>> try:
+        ...     Client("http://127.0.0.1:8470", policy="other.toml").verify()
+        ... except VerificationError as error:
+        ...     print(error.code)
+        policy
+    """
+
+    code = "verification"
+    hint = "Send nothing there; ask the operator what runs, and the owner what should."
 
 
 class EvidenceError(VerificationError):
-    """Evidence, a signature or a directory is not genuine, not current or not bound."""
+    """Evidence, a signature or a directory is not genuine, not current or not bound.
+
+    Args:
+        code: A stable word, such as `quote_signature`: docs/reference/errors.md.
+        detail: What is wrong, for people.
+
+    Example:
+        >>> try:
+        ...     audit_log([b"not a log"], load_policy(".sealflow/client.toml"))
+        ... except EvidenceError as error:
+        ...     print(error.code)
+        log_chain
+    """
+
+    code = "evidence"
 
     def __init__(self, code: str, detail: str) -> None:
-        """Keep `code` (a stable word such as `quote_signature`) and a sentence for people."""
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        family = code.partition("_")[0]
+        self.hint = _EVIDENCE_HINTS.get(code) or _EVIDENCE_HINTS.get(family, self.hint)
 
 
 class PolicyError(VerificationError):
-    """Genuine evidence that the policy does not accept; lists all mismatches."""
+    """Genuine evidence that the policy does not accept.
+
+    Args:
+        mismatches: Every difference, not only the first.
+
+    Example:
+        >>> try:
+        ...     Client("http://127.0.0.1:8470", policy="other.toml").verify()
+        ... except PolicyError as error:
+        ...     print([mismatch.code for mismatch in error.mismatches])
+        ['measurement']
+    """
+
+    code = "policy"
 
     def __init__(self, mismatches: tuple[Mismatch, ...]) -> None:
-        """Keep every mismatch as a value."""
         super().__init__("; ".join(str(mismatch) for mismatch in mismatches))
         self.mismatches = mismatches
+        if mismatches:
+            self.hint = "; ".join(dict.fromkeys(mismatch.hint for mismatch in mismatches))
+
+    def to_json(self) -> dict[str, object]:
+        """Return code, message, hint and all mismatches for machines.
+
+        Returns:
+            As `SealflowError.to_json`, with `mismatches`: a list of `Mismatch.to_json`.
+        """
+        found = super().to_json()
+        return {**found, "mismatches": [mismatch.to_json() for mismatch in self.mismatches]}
 
 
 class RefusedError(SealflowError):
-    """The service refused in clear text. Unauthenticated: a hint, never a proof."""
+    """The service refused in clear text. Anyone on the way can do so: a hint, never a proof.
+
+    Args:
+        code: Why, of the closed list in docs/spec/envelope.md, section 5.
+
+    Example:
+        >>> print(RefusedError(RefusalCode.UNKNOWN_MODEL).hint)
+        Name a model and a version that `sealflow model list` shows.
+    """
+
+    code: RefusalCode
 
     def __init__(self, code: RefusalCode) -> None:
-        """Keep the code of the closed list (docs/spec/envelope.md, section 5)."""
         super().__init__(f"{code.value}: {code.meaning}")
         self.code = code
+        self.hint = code.hint
 
 
 class ModelError(SealflowError):
-    """The model could not answer; `code` is stable, the message is for people."""
+    """The model could not answer; the worker said so, sealed.
+
+    Example:
+        >>> try:
+        ...     client.infer("tiny", tensors={"x": [[1.0, 2.0]]})
+        ... except ModelError as error:
+        ...     print(error.code)
+        invalid_input
+    """
 
     code = "model_failed"
+    hint = "Try another input; if the model fails on it too, tell the model's owner."
 
 
 class InvalidInputError(ModelError):
-    """The request does not fit the model: wrong name, dtype, shape, size or image."""
+    """The request does not fit the model: wrong name, datatype, shape, size or image.
+
+    Example:
+        >>> try:
+        ...     client.infer("tiny", tensors={"y": [[1.0, 2.0, 3.0, 4.0]]})
+        ... except InvalidInputError as error:
+        ...     print(error)
+        model tiny has no input 'y': it takes x
+    """
 
     code = "invalid_input"
+    hint = "Correct the input; `client.verify().models` says what each model takes."
 
 
 class BundleError(ModelError):
-    """A model package is broken, forged, too large or of an unsupported format."""
+    """A model package is broken, forged, too large or of an unsupported format.
+
+    Example:
+        >>> try:
+        ...     client.publish(b"not a package", load_owner_key(".sealflow/owner.key"))
+        ... except BundleError as error:
+        ...     print(error.code)
+        bundle
+    """
 
     code = "bundle"
+    hint = "Pack the model anew with `sealflow model pack`, with your own owner's key."
 
 
 class UnavailableError(SealflowError):
-    """Temporary: try again after `retry_after_s` seconds."""
+    """Temporary: try again after `retry_after_s` seconds.
+
+    Args:
+        what: What is not available.
+        retry_after_s: How long to wait before the next try, in seconds.
+
+    Example:
+        >>> try:
+        ...     Client("http://127.0.0.1:9", policy=".sealflow/client.toml").verify()
+        ... except UnavailableError as error:
+        ...     print(error.retry_after_s)
+        1.0
+    """
+
+    code = "unavailable"
+    hint = "Try again in some seconds; `sealflow status` shows what runs."
 
     def __init__(self, what: str, *, retry_after_s: float = 1.0) -> None:
-        """Keep how long to wait before trying again."""
         super().__init__(what)
         self.retry_after_s = retry_after_s
 
 
 class QueueFullError(UnavailableError):
-    """The queue is at its bound; nothing was queued."""
+    """The queue is at its bound; nothing was queued.
+
+    Example:
+        >>> print(QueueFullError("the queue stayed full").code)
+        queue_full
+    """
+
+    code = "queue_full"
+    hint = "Take results, or send fewer requests at once; the operator can add workers."
 
 
 class DeadlineError(UnavailableError):
-    """No reply arrived within the deadline. The request may still be processed."""
+    """No reply arrived within the deadline. The request may still be processed.
+
+    Example:
+        >>> try:
+        ...     client.infer("tiny", tensors={"x": [[1.0, 2.0, 3.0, 4.0]]}, timeout_s=0.0)
+        ... except DeadlineError as error:
+        ...     print(error.code)
+        deadline
+    """
+
+    code = "deadline"
+    hint = "Raise timeout_s, or try again; `sealflow status` shows how long the queue is."
 
 
 class WorkerGoneError(UnavailableError):
-    """The enclave process ended; the requests it held are delivered again."""
+    """An enclave process ended. Raised on the operator's machines, never to a client.
+
+    The requests that it held are delivered to another worker.
+
+    Example:
+        >>> print(WorkerGoneError("worker 3 ended").code)
+        worker_gone
+    """
+
+    code = "worker_gone"
+    hint = "Wait: its requests are delivered again; the engine's log says why it ended."
 
 
-class RefusalCode(enum.Enum):
+class RefusalCode(enum.StrEnum):
     """Why a request was answered without being opened. Spec: envelope.md, section 5.
 
     A refusal is not authenticated, so a client treats it as a hint.
+
+    Example:
+        >>> RefusalCode("replayed").meaning
+        'this request id was seen before'
     """
 
     MALFORMED = "malformed"
@@ -143,30 +343,76 @@ class RefusalCode(enum.Enum):
 
     @property
     def meaning(self) -> str:
-        """What it means, for people."""
+        """What it means, as a clause for people."""
         return _MEANINGS[self]
+
+    @property
+    def hint(self) -> str:
+        """The next step, as a sentence for people."""
+        return _REFUSAL_HINTS[self]
 
 
 _MEANINGS: Final = {
     RefusalCode.MALFORMED: "the envelope breaks the format",
     RefusalCode.TOO_LARGE: "the envelope is over the size limit",
-    RefusalCode.UNKNOWN_KEY: "the key is unknown or expired: refresh the directory",
+    RefusalCode.UNKNOWN_KEY: "the key is unknown or expired",
     RefusalCode.UNKNOWN_MODEL: "no such model and version is served here",
     RefusalCode.EXPIRED: "the deadline passed before a worker took the request",
-    RefusalCode.REPLAYED: "this request id was seen before: seal the request anew",
+    RefusalCode.REPLAYED: "this request id was seen before",
     RefusalCode.NOT_OPENED: "the envelope does not open",
-    RefusalCode.OVERLOADED: "a bound is reached: try again later",
-    RefusalCode.UNDELIVERABLE: "no worker survived this request: it was set aside",
-    RefusalCode.UNAVAILABLE: "no worker can serve now: try again later",
+    RefusalCode.OVERLOADED: "a bound is reached",
+    RefusalCode.UNDELIVERABLE: "no worker survived this request: it was dead-lettered",
+    RefusalCode.UNAVAILABLE: "no worker can serve now",
 }
+_REFUSAL_HINTS: Final = {
+    RefusalCode.MALFORMED: "Use a client of the service's release.",
+    RefusalCode.TOO_LARGE: EnvelopeTooLargeError.hint,
+    RefusalCode.UNKNOWN_KEY: "Try again: the client first fetches the current keys.",
+    RefusalCode.UNKNOWN_MODEL: "Name a model and a version that `sealflow model list` shows.",
+    RefusalCode.EXPIRED: "Raise timeout_s; the operator can add workers.",
+    RefusalCode.REPLAYED: "Send the request again: the client seals it anew.",
+    RefusalCode.NOT_OPENED: OpenError.hint,
+    RefusalCode.OVERLOADED: QueueFullError.hint,
+    RefusalCode.UNDELIVERABLE: "Do not send this input again before the model's owner tried it.",
+    RefusalCode.UNAVAILABLE: UnavailableError.hint,
+}
+
+_CLOCK_HINT: Final = "Check this machine's clock; then ask whether the key broker runs."
+_PIN_HINT: Final = "Send nothing, keep the pin file, and ask the operator which history is true."
+_FRESH_HINT: Final = "Ask the operator to renew the collateral; check this machine's clock."
+_LOG_HINT: Final = "Fetch the whole log anew; if that fails too, keep both copies and ask why."
+_EVIDENCE_HINTS: Final = {
+    "world": "Use the policy of this deployment: hardware and simulation never mix.",
+    "collateral": _FRESH_HINT,
+    "revocations": _FRESH_HINT,
+    "directory_early": _CLOCK_HINT,
+    "directory_expired": _CLOCK_HINT,
+    "directory_fork": _PIN_HINT,
+    "directory_history": _PIN_HINT,
+    "directory_rollback": _PIN_HINT,
+    "log": _LOG_HINT,
+    "order": _LOG_HINT,
+    "receipt_missing": "Ask the operator for workers of a release that signs receipts.",
+    "receipt": "Do not accept it; check that the log is whole and of the same deployment.",
+}
+"""By code, or by its first word; for other codes, the hint of every VerificationError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mismatch:
-    """What differs, and what can be done about it.
+    """One difference between what a policy demands and what the service proved.
 
-    `code`: a stable word, of the list in docs/spec/attestation.md. `field`: the key of the policy
-    that asks for it; empty for what no policy can allow.
+    Attributes:
+        code: A stable word, of the lists in docs/spec/attestation.md, section 4.
+        field: The key of the policy that asks for it; empty for what no policy can allow.
+        expected: What the policy demands.
+        got: What the service proved.
+        hint: The next step, for people.
+
+    Example:
+        >>> found = Mismatch(code="svn", field="min_svn", expected="3", got="2", hint="update it")
+        >>> print(found)
+        svn: expected 3, got 2; update it
     """
 
     code: str
@@ -180,7 +426,11 @@ class Mismatch:
         return f"{self.code}: expected {self.expected}, got {self.got}; {self.hint}"
 
     def to_json(self) -> dict[str, object]:
-        """Return it for machines."""
+        """Return all fields for machines.
+
+        Returns:
+            The fields by their names, each a string.
+        """
         return {
             "code": self.code,
             "field": self.field,

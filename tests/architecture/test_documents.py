@@ -11,6 +11,7 @@ import pytest
 
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.gateway.config import GatewayConfig
+from sealflow.host.gateway.service import GatewayService
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 
 if TYPE_CHECKING:
@@ -64,6 +65,15 @@ def named(page: str, *headings: str) -> set[str]:
 def test_settings(config: type[BrokerSettings], page: str, headings: list[str]) -> None:
     """A process's page lists all of its settings, and no other."""
     assert named(page, *headings) == set(config.__struct_fields__)
+
+
+def test_routes() -> None:
+    """The gateway's page lists all of its routes, and no other."""
+    config = GatewayConfig(deployment="shop", broker_url="unix:///nowhere")
+    routes = GatewayService(config, url="http://127.0.0.1:8470").gateway.routes
+    page = (ROOT / "docs" / "reference" / "gateway.md").read_text().split("\n## ")[0]
+    listed = set(re.findall(r"\b((?:GET|POST|PUT) /[\w/{}]+)", page))
+    assert listed == {f"{each.method} {each.path}" for each in routes}
 
 
 def test_make_targets() -> None:

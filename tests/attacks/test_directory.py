@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
-from sealflow.owner.trust.report import verify_directory
 from sealflow.owner.trust.session import ServiceSession
+from sealflow.owner.trust.verified_service import verify_directory
 from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json, parse_object
@@ -75,7 +75,7 @@ def test_32_rollback_fork_expiry(service: PublishedService) -> None:
     assert adopt_all(service, first, older) == "directory_rollback"
     assert adopt_all(service, first, twin) == "directory_fork"
     assert adopt_all(service, first, stranger) == "directory_fork"
-    restarted = service.directory(version=6, history="bb" * 32)
+    restarted = service.directory(version=6, log_id="bb" * 32)
     assert adopt_all(service, first, restarted) == "directory_history"
     late_ms = first.expires_ms
     assert code(service, service.document(first), late_ms) == "directory_expired"

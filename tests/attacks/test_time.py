@@ -40,10 +40,10 @@ EPOCH_MS, GRACE_MS = 3_600_000, 900_000
 def later(site: HostedEnclaves, worker: HostedWorker, by_ms: int) -> None:
     """Let time pass for everybody, in steps as hosts do, so that leases are renewed."""
     for _ in range(-(-by_ms // 600_000)):
-        version = site.session.verify_directory(site.document).report.directory.version
+        version = site.session.verify_directory(site.document).verified.directory.version
         site.pass_time(600_000)
         worker.tick()
-        if site.session.verify_directory(site.document).report.directory.version != version:
+        if site.session.verify_directory(site.document).verified.directory.version != version:
             worker.await_event("enrolled")
 
 

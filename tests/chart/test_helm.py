@@ -89,7 +89,7 @@ def test_missing_secrets(cluster: HelmCluster) -> None:
     cluster.add("Secret", f"{RELEASE}-gateway-tls")
     with pytest.raises(HelmError) as caught:
         cluster.install(Release(values=QUICK))
-    assert "sealflow keys --kubernetes" in str(caught.value)
+    assert "sealflow keys make --kubernetes" in str(caught.value)
     assert f"{RELEASE}-broker-password" in str(caught.value)
     assert f"{RELEASE}-gateway-tls," not in str(caught.value)
     assert cluster.names("StatefulSet") == set()

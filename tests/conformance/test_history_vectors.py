@@ -13,9 +13,8 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role
 from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.log import EntryKind
-from sealflow.errors import EvidenceError
+from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner import ReceiptProof, audit_log, verify_receipt
-from sealflow.owner.trust.pin import PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
 
 VECTORS: dict[str, Any] = json.loads(
@@ -40,16 +39,15 @@ def test_logs_that_must_be_refused(code: str) -> None:
     assert caught.value.code == code
 
 
-def test_the_directories() -> None:
+def test_the_directories(tmp_path: Path) -> None:
     """They verify at their time, are in the log, and the log links them."""
     documents = [b64decode(VECTORS[f"directory_{name}"]) for name in ("pinned", "newest")]
     payload = SignedDirectory.from_bytes(documents[0]).payload
     issued_ms = json.loads(payload)["issued_ms"]
-    session = ServiceSession(POLICY, clock_ms=lambda: issued_ms + 2000)
+    pin = tmp_path / "client.pin"
+    session = ServiceSession(POLICY, pin=pin, clock_ms=lambda: issued_ms + 2000)
     first = session.accept(session.verify_directory(documents[0]))
-    audit_log(RECORDS, POLICY).require_pinned(
-        PinnedDirectory.from_directory(first.directory, payload)
-    )
+    audit_log(RECORDS, POLICY).require_pinned(pin)
     candidate = session.verify_directory(documents[1])
     gap = candidate.gap
     records = [] if gap is None else RECORDS[gap.after + 1 : gap.until + 1]
@@ -61,6 +59,9 @@ def test_the_receipt() -> None:
     log = audit_log(RECORDS, POLICY)
     found = verify_receipt(ReceiptProof.from_bytes(VECTORS["receipt"].encode()), log)
     assert str(found.receipt.model) == "m:1"
+    for line in VECTORS["malformed_receipts"].values():
+        with pytest.raises(MalformedError, match="at_ms is not a time"):
+            verify_receipt(ReceiptProof.from_bytes(line.encode()), log)
     for code, line in VECTORS["reject_receipts"].items():
         with pytest.raises(EvidenceError) as caught:
             verify_receipt(ReceiptProof.from_bytes(line.encode()), log)

@@ -11,8 +11,9 @@ from typing import Any, Self
 import pytest
 
 from sealflow.documents.grant import Grant, open_grant
-from sealflow.errors import BundleError, OpenError
+from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.owner import OwnerKey
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, parse_suite
@@ -63,11 +64,11 @@ def package(request: pytest.FixtureRequest) -> PackageVector:
 def test_package(package: PackageVector) -> None:
     """It has its digest, signer, manifest and files, and its owner finds the content key in it."""
     values, owner = package.values, package.owner
-    assert (owner.signer, int(owner.opening.suite)) == (values["signer"], values["suite"])
+    assert (owner.signer, int(opening_key(owner).suite)) == (values["signer"], values["suite"])
     verified = UnverifiedPackage.from_bytes(b64decode(values["package"])).verify(owner.signer)
     assert verified.digest == values["digest"]
     assert verified.manifest.to_bytes().decode() == values["manifest"]
-    assert verified.unwrap(owner.opening).hex() == values["content_key"]
+    assert verified.unwrap(opening_key(owner)).hex() == values["content_key"]
     files = {name: b64decode(text) for name, text in values["files"].items()}
     assert package.opened(values["package"]) == files
 
@@ -90,6 +91,15 @@ def test_publication(package: PackageVector) -> None:
     assert found.issued_ms == values["publication_issued_ms"]
     assert found.workers is not None
     assert found.workers.to_json() == values["publication_workers"]
+
+
+def test_publications_to_reject(package: PackageVector) -> None:
+    """They open, but a time in them is out of bounds."""
+    seed = bytes.fromhex(package.values["keybroker_seed"])
+    keybroker = OpeningKey(suite=parse_suite(package.values["suite"]), seed=seed)
+    for sealed in package.values["reject_publications"].values():
+        with pytest.raises(MalformedError, match="is not a time"):
+            open_publication(b64decode(sealed), keybroker)
 
 
 def granted(**changes: Any) -> Grant:
@@ -121,6 +131,13 @@ def test_grant() -> None:
                     {"worker_seed": "00" * 32}):  # fmt: skip
         with pytest.raises(OpenError):
             granted(**changes)
+
+
+@pytest.mark.parametrize("name", VECTORS["reject_grants"])
+def test_grants_to_reject(name: str) -> None:
+    """They open, but a time in them is out of bounds."""
+    with pytest.raises(MalformedError, match="is not a time"):
+        granted(**VECTORS["reject_grants"][name])
 
 
 def test_state() -> None:

@@ -17,8 +17,7 @@ from sealflow.owner import InputQueue, OutputQueue, QueueClient
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
-from sealflow.trusted.worker.serving.arrivals import HostClock
-from sealflow.trusted.worker.serving.runner import ReceiptSigner
+from sealflow.trusted.worker.serving.runner import add_receipt
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Envelope, encode_refusal
 from tests.support.cluster.published_service import LOG, PublishedService
@@ -51,7 +50,7 @@ class Service:
         streams.set(KEYS.directory, self.published.document(directory))
         grant = self.published.vault.grant(lambda _: True, LOG.log_id, 1)
         self._openings = {key.opening.sealing.key_id: key.opening for key in grant.keys}
-        self._receipts = ReceiptSigner(worker_identity(), HostClock(now_ms))
+        self._now_ms = now_ms
 
     def answer(self, *, leave_out: bool = False, instead: SignedReceipt | None = None) -> None:
         """Take one request and answer it."""
@@ -65,7 +64,9 @@ class Service:
         plain = content_parts(ContentKind.INFER, *encode_response(response))
         parts: Sequence[bytes | memoryview] = plain
         if not leave_out:
-            parts = self._receipts.attach(call, MODEL, plain)
+            parts = add_receipt(
+                call, MODEL.digest, plain, identity=worker_identity(), at_ms=self._now_ms
+            )
         if instead is not None:
             parts = receipt_parts(plain, instead)
         reply = call.seal_reply(parts, model_digest=MODEL.digest, instance=INSTANCE)

@@ -24,6 +24,8 @@ PAGES: Final = sorted(build_site.navigation())
 TARGETS: Final = set(
     re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 )
+OTHER_NAMES: Final = {"False", "True", "drain_s", "stale_after_s", "strict_json", "unverified_"}
+"""Names that pages for developers have beside those of classes and functions."""
 FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -159,3 +161,22 @@ def test_a_wrong_option() -> None:
     assert commands("A=1 true && sealflow up --model \\\n x # y\n") == [
         ["sealflow", "up", "--model", "x"]
     ]
+
+
+@cache
+def classes_and_functions() -> frozenset[str]:
+    """Return the names of all classes, functions and constants of the source."""
+    pattern = re.compile(r"^ *(?:class|(?:async )?def) (\w+)|^(\w+)(?:: Final)? = ", re.MULTILINE)
+    folders = ("src", "tests", "tools")
+    texts = (
+        path.read_text(encoding="utf-8") for each in folders for path in (ROOT / each).rglob("*.py")
+    )
+    return frozenset(name for text in texts for pair in pattern.findall(text) for name in pair)
+
+
+@pytest.mark.parametrize("page", [each for each in PAGES if each.startswith("docs/develop/")])
+def test_names(page: str) -> None:
+    """Classes, functions and constants that a page for developers names are in the source."""
+    named = re.findall(r"`(_?[A-Z]\w+|\w+\(\)|_\w+|[a-z]+_\w+)[(`]", prose(page))
+    known = classes_and_functions() | OTHER_NAMES
+    assert {each.removesuffix("()") for each in named} - known == set()

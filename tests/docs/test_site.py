@@ -26,7 +26,7 @@ LOADING: Final = {"audio", "embed", "iframe", "img", "link", "object", "script",
 def pages() -> list[Path]:
     """Build the site; return its pages."""
     if not build_site.GENERATOR.exists():
-        pytest.skip("no .venv-site here: make tools")
+        pytest.skip("no .venv-site here: make site")
     possible = (
         shutil.which("unshare")
         and not subprocess.run(
@@ -91,12 +91,12 @@ def test_no_other_host(pages: list[Path]) -> None:
 
 
 def test_links_of_the_site(pages: list[Path]) -> None:
-    """Every link of the built pages leads to a file of the site."""
+    """Every link, picture and script of the built pages is a file of the site."""
     missing = [
         (page.name, each)
         for page in pages
         if page.name != "404.html"
-        for each in addresses(page).followed
+        for each in (*addresses(page).followed, *addresses(page).fetched)
         if not re.match(r"[a-z]+:|//|#", each)
         and not (page.parent / each.partition("#")[0]).resolve().exists()
     ]

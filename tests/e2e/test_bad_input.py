@@ -122,8 +122,8 @@ def test_an_expired_envelope(cluster: LocalCluster, session: ServiceSession) -> 
 
 def test_an_unknown_model(cluster: LocalCluster, session: ServiceSession) -> None:
     """A model that is not served is refused, by name and by digest."""
-    assert session.report is not None
-    key = session.report.directory.keys[0]
+    assert session.verified is not None
+    key = session.verified.directory.keys[0]
     from sealflow.seal.keys import SealingKey
 
     sealing = Session.start(SealingKey(suite=key.suite, public=key.public))

@@ -94,7 +94,7 @@ def test_owner_who_refuses(small: LocalCluster, tmp_path: Path) -> None:
 def test_client_with_models(small: LocalCluster, tmp_path: Path) -> None:
     """A client whose policy names packages sends to those, and never to another."""
     with small.client() as client:
-        digests = {each.name: each.digest for each in client.verify().directory.models}
+        digests = {each.name: each.digest for each in client.verify().models}
     for digest, fits in ((digests["tiny"], True), ("00" * 32, False)):
         path = tmp_path / f"{fits}.toml"
         path.write_text(f'models = {{ tiny = ["{digest}"] }}\n' + small.policy.read_text())

@@ -16,7 +16,7 @@ from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.tensor import DataType
 from sealflow.owner import Tensor
-from sealflow.owner.trust.report import verify_directory
+from sealflow.owner.trust.verified_service import verify_directory
 from sealflow.package.container import UnverifiedPackage
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.strict_json import canonical_json, parse_object

@@ -134,7 +134,7 @@ def test_receipts_are_signed(cluster: LocalCluster) -> None:
     with cluster.client() as client:
         result = client.infer(MODEL, image=PHOTO, receipt=True)
         assert result.receipt is not None
-        log = audit_log(client.log(), load_policy(cluster.policy))
+        log = audit_log(client.fetch_log(), load_policy(cluster.policy))
     verified = verify_receipt(result.receipt, log)
     assert verified.receipt.request_id == result.request_id
 

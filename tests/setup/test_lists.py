@@ -160,7 +160,7 @@ def test_shared_releases() -> None:
 
 
 def test_trusted_releases() -> None:
-    """What runs inside the enclave is these packages, each of which is in the tools' list as well."""
+    """Enclaves hold these packages, each of which is in the tools' list as well."""
     assert {pin.name for pin in PINS["trusted"]} == TRUSTED
     for part in lock.PARTS:
         assert {pin.release for pin in PINS[part]} <= {pin.release for pin in PINS["dev"]}

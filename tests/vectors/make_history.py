@@ -6,10 +6,11 @@ Run from the repository's root: `python -m tests.vectors.make_history`.
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 from sealflow.owner import RevokedKind
+from sealflow.wire.strict_json import canonical_json
 from tests.support.sealing.receipts import ReceiptService
 from tests.support.trusted.keybroker import OPERATOR, keybroker_deployment
 
@@ -36,6 +37,7 @@ def main() -> None:
             "log_chain": records[:3] + records[4:],
             "log_signature": [*records[:-1], _with_signature(records[-1], records[-2])],
         },
+        "malformed_receipts": _malformed_receipts(line),
         "reject_receipts": {
             "receipt_content": line.replace(proof.salt, "00" * 32),
             "receipt_signature": json.dumps(
@@ -45,6 +47,20 @@ def main() -> None:
     }
     path = Path(__file__).parent / "history.json"
     path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def _malformed_receipts(line: str) -> dict[str, str]:
+    """Change the time in a receipt; its form is refused before its signature is checked."""
+    value = json.loads(line)
+    receipt = json.loads(b64decode(value["receipt"]))
+    return {
+        name: json.dumps(
+            value | {"receipt": b64encode(canonical_json(receipt | {"at_ms": at_ms})).decode()},
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+        for name, at_ms in (("at_ms over 2^53-1", 2**53), ("at_ms below 0", -1))
+    }
 
 
 def _with_signature(record: str, other: str) -> str:

@@ -1,4 +1,4 @@
-"""Writes sealed.json, once: packages, publications, a grant, a state and its key.
+"""Writes sealed.json: packages, publications, a grant, a state and its key. What is there stays.
 
 Run from the repository's root: `python -m tests.vectors.make_sealed`.
 """
@@ -6,17 +6,21 @@ Run from the repository's root: `python -m tests.vectors.make_sealed`.
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
 from sealflow.attest.evidence import Role
+from sealflow.attest.policy import appraise
 from sealflow.owner import OwnerKey, Requirements
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
-from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.seal.enclave import seal_to_enclave
+from sealflow.seal.keys import OpeningKey, Suite, parse_suite
 from sealflow.trusted.keybroker.state import machine_id
 from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json, parse_object
 from tests.support.models.served_models import onnx_manifest
 from tests.support.trusted.keybroker import (
     NOW_MS,
@@ -29,29 +33,36 @@ FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
 
 
 def main() -> None:
-    """Make one of each."""
-    value = {
-        "packages": {domain.name.lower(): _package(domain) for domain in TrustDomain},
-        "grant": _grant(),
-        "state": _state(),
-    }
+    """Make what is missing."""
     path = Path(__file__).parent / "sealed.json"
+    value: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    makers = {
+        "packages": lambda: {domain.name.lower(): _package(domain) for domain in TrustDomain},
+        "grant": _grant,
+        "state": _state,
+        "reject_grants": _reject_grants,
+    }
+    value |= {name: make() for name, make in makers.items() if name not in value}
+    for package in value["packages"].values():
+        if "reject_publications" not in package:
+            package["reject_publications"] = _reject_publications(package)
     path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def _package(domain: TrustDomain) -> dict[str, Any]:
     owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.for_domain(domain))
     manifest = onnx_manifest(labels="labels.txt")
-    package = seal_package(manifest, FILES, signing=owner.signing, sealing=owner.opening.sealing)
+    sealing = opening_key(owner).sealing
+    package = seal_package(manifest, FILES, signing=owner.signing, sealing=sealing)
     verified = UnverifiedPackage.from_bytes(package).verify(owner.signer)
-    content_key = verified.unwrap(owner.opening)
+    content_key = verified.unwrap(opening_key(owner))
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
     publication = seal_publication(
         verified, content_key, keybroker.sealing, workers=workers, issued_ms=NOW_MS
     )
     files = len(package) - sum(map(len, verified._sealed.values()))
     return {
-        "suite": int(owner.opening.suite),
+        "suite": int(opening_key(owner).suite),
         "owner_signing_seed": owner.signing_seed.hex(),
         "owner_sealing_seed": owner.sealing_seed.hex(),
         "signer": owner.signer,
@@ -93,6 +104,57 @@ def _grant() -> dict[str, Any]:
         "lease_ms": NOW_MS + 1000 * keybroker_deployment().deployment.lease_s,
         "history": broker.directory.log_id,
         "directory_version": broker.directory.version,
+    }
+
+
+def _reject_grants() -> dict[str, dict[str, Any]]:
+    """Seal and sign grants that are malformed inside."""
+    instance, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
+    nonce, signing = "5a" * 32, instance.identity.signing
+    evidence = worker.evidence(nonce)
+    policy = keybroker_deployment().deployment.policy(Role.WORKER)
+    approval = appraise(evidence, policy, NOW_MS, nonce=nonce)
+    key = {"suite": int(worker.opening.suite), "seed": "A" * 43 + "=", "destroy_ms": 1}
+    grant = {
+        "keys": [key],
+        "models": [],
+        "lease_ms": 1,
+        "history": "00" * 32,
+        "directory_version": 1,
+    }
+    malformed = {
+        "lease_ms over 2^53-1": grant | {"lease_ms": 2**53},
+        "lease_ms below 0": grant | {"lease_ms": -1},
+        "destroy_ms over 2^53-1": grant | {"keys": [key | {"destroy_ms": 2**53}]},
+    }
+    rejects = {}
+    for name, value in malformed.items():
+        sealed, signature = seal_to_enclave(canonical_json(value), approval, signing, "grant")
+        rejects[name] = {
+            "suite": int(worker.opening.suite),
+            "worker_seed": worker.opening.seed.hex(),
+            "bound": evidence.bound.decode(),
+            "nonce": nonce,
+            "signer": signing.public_key().public_bytes_raw().hex(),
+            "grant": _text(sealed),
+            "signature": _text(signature),
+        }
+    return rejects
+
+
+def _reject_publications(values: dict[str, Any]) -> dict[str, str]:
+    """Seal publications that are malformed inside."""
+    seed, suite = bytes.fromhex(values["keybroker_seed"]), parse_suite(values["suite"])
+    keybroker = OpeningKey(suite=suite, seed=seed)
+    label = suite.domain.label("publish")
+    inside = parse_object(keybroker.open(b64decode(values["publication"]), label), "publication")
+    malformed = {
+        "issued_ms over 2^53-1": inside | {"issued_ms": 2**53},
+        "issued_ms below 0": inside | {"issued_ms": -1},
+    }
+    return {
+        name: _text(keybroker.sealing.seal(canonical_json(value), label))
+        for name, value in malformed.items()
     }
 
 

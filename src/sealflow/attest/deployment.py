@@ -15,12 +15,13 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import parse_digest, parse_name
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
+_MAX_SIGNERS: Final = MAX_DEPLOYMENT_BYTES // 64
 TIMES: Final = {
     "epoch_s": (5, 7 * 86_400),
     "grace_s": (2, 2 * 86_400),
@@ -138,24 +139,19 @@ class Deployment:
         """
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
-        value = parse_object(text, "deployment")
-        require_keys(value, (*_KEYS, *TIMES), "deployment")
-        root = value["insecure_simulated_root"]
-        try:
-            tee = Tee(value["tee"])  # type: ignore[arg-type]  # any object may be asked for
-        except ValueError as error:
-            raise MalformedError("deployment: unknown tee") from error
+        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES))
+        simulated = fields.get("insecure_simulated_root") is not None
         deployment = cls(
-            name=parse_name(value["deployment"]),
-            tee=tee,
-            owners=_signers(value, "owners"),
-            operators=_signers(value, "operators"),
-            keybroker=Requirements.from_json(value["keybroker"], "deployment: keybroker"),
-            worker=Requirements.from_json(value["worker"], "deployment: worker"),
+            name=fields.read("deployment", parse_name),
+            tee=fields.word("tee", Tee),
+            owners=frozenset(fields.list_of("owners", parse_digest, _MAX_SIGNERS)),
+            operators=frozenset(fields.list_of("operators", parse_digest, _MAX_SIGNERS)),
+            keybroker=Requirements.from_json(fields.get("keybroker"), "deployment: keybroker"),
+            worker=Requirements.from_json(fields.get("worker"), "deployment: worker"),
             insecure_simulated_root=(
-                None if root is None else base64_bytes(root, _MAX_ROOT_BYTES, "simulated root")
+                fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES) if simulated else None
             ),
-            **{name: _seconds(value[name], name) for name in TIMES},
+            **{name: fields.integer(name) for name in TIMES},
         )
         if deployment.to_bytes() != text:
             raise MalformedError("deployment: not in its one form")
@@ -171,16 +167,3 @@ _KEYS: Final = (
     "worker",
     "insecure_simulated_root",
 )
-
-
-def _signers(value: dict[str, object], name: str) -> frozenset[str]:
-    found = value[name]
-    if not isinstance(found, list):
-        raise MalformedError(f"deployment: {name} is not a list")
-    return frozenset(map(parse_digest, found))
-
-
-def _seconds(value: object, name: str) -> int:
-    if not is_integer(value):
-        raise MalformedError(f"deployment: {name} is not an integer")
-    return value

@@ -12,12 +12,11 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from sealflow.errors import MalformedError
 from sealflow.wire.domain import TrustDomain, length_prefixed
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
-from sealflow.wire.ids import RequestId, parse_digest, parse_name, parse_request_id
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.ids import RequestId, parse_name, parse_request_id
+from sealflow.wire.strict_json import canonical_json
 
 PROTOCOL: Final = "sealflow/1"
 MAX_QUOTE_BYTES: Final = 16 * 1024
@@ -27,7 +26,12 @@ SIGNING_KEY_BYTES: Final = 32
 
 
 class Tee(enum.StrEnum):
-    """What kind of trusted execution environment made the quote."""
+    """The kind of trusted execution environment that makes a quote.
+
+    Example:
+        >>> Tee("snp").domain is TrustDomain.HARDWARE
+        True
+    """
 
     SGX = "sgx"
     TDX = "tdx"
@@ -41,7 +45,12 @@ class Tee(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """What an enclave is for; a worker cannot pass as a key broker."""
+    """What an enclave is for; a worker cannot pass as a key broker.
+
+    Example:
+        >>> load_policy(".sealflow/client.toml").role
+        <Role.KEY_BROKER: 'keybroker'>
+    """
 
     WORKER = "worker"
     KEY_BROKER = "keybroker"
@@ -91,30 +100,23 @@ class BoundClaims:
 
         Raises: MalformedError.
         """
-        value = parse_object(bound, "bound claims")
-        require_keys(value, (*_TEXTS, "sealing_suite"), "bound claims")
-        texts = {name: _text(value[name], name) for name in _TEXTS}
-        suite = value["sealing_suite"]
-        if texts["protocol"] != PROTOCOL or not is_integer(suite):
-            raise MalformedError(f"bound claims: not of protocol {PROTOCOL}")
-        signing_key = base64_bytes(texts["signing_key"], SIGNING_KEY_BYTES, "signing_key")
+        fields = Fields.from_bytes(bound, "bound claims", _KEYS)
+        if fields.text("protocol") != PROTOCOL:
+            raise fields.malformed("protocol", f"is not {PROTOCOL}")
+        signing_key = fields.base64("signing_key", SIGNING_KEY_BYTES)
         if len(signing_key) != SIGNING_KEY_BYTES:
-            raise MalformedError("bound claims: signing_key is not an Ed25519 public key")
-        try:
-            role, tee = Role(texts["role"]), Tee(texts["tee"])
-        except ValueError as error:
-            raise MalformedError("bound claims: unknown role or tee") from error
+            raise fields.malformed("signing_key", "is not an Ed25519 public key")
         return cls(
-            role=role,
-            tee=tee,
-            deployment=parse_name(texts["deployment"]),
-            instance=parse_request_id(texts["instance"]),
-            nonce=parse_digest(texts["nonce"]),
-            manifest_digest=parse_digest(texts["manifest_digest"]),
-            sealing_suite=suite,
-            sealing_key=base64_bytes(texts["sealing_key"], MAX_KEY_BYTES, "sealing_key"),
+            role=fields.word("role", Role),
+            tee=fields.word("tee", Tee),
+            deployment=fields.read("deployment", parse_name),
+            instance=fields.read("instance", parse_request_id),
+            nonce=fields.digest("nonce"),
+            manifest_digest=fields.digest("manifest_digest"),
+            sealing_suite=fields.integer("sealing_suite"),
+            sealing_key=fields.base64("sealing_key", MAX_KEY_BYTES),
             signing_key=signing_key,
-            software=texts["software"][:64],
+            software=fields.text("software")[:64],
         )
 
 
@@ -142,18 +144,12 @@ class Evidence:
 
         Raises: MalformedError.
         """
-        if not isinstance(value, dict):
-            raise MalformedError("evidence: not a JSON object")
-        require_keys(value, ("tee", "quote", "bound", "collateral"), "evidence")
-        try:
-            tee = Tee(value["tee"])
-        except ValueError as error:
-            raise MalformedError("evidence: unknown tee") from error
+        fields = Fields(value, "evidence", ("tee", "quote", "bound", "collateral"))
         return cls(
-            tee=tee,
-            quote=base64_bytes(value["quote"], MAX_QUOTE_BYTES, "quote"),
-            bound=base64_bytes(value["bound"], MAX_BOUND_BYTES, "bound"),
-            collateral=base64_bytes(value["collateral"], MAX_COLLATERAL_BYTES, "collateral"),
+            tee=fields.word("tee", Tee),
+            quote=fields.base64("quote", MAX_QUOTE_BYTES),
+            bound=fields.base64("bound", MAX_BOUND_BYTES),
+            collateral=fields.base64("collateral", MAX_COLLATERAL_BYTES),
         )
 
 
@@ -163,7 +159,7 @@ def report_data(bound: bytes, role: Role, domain: TrustDomain) -> bytes:
     return hashlib.sha512(whole).digest()
 
 
-_TEXTS: Final = (
+_KEYS: Final = (
     "deployment",
     "instance",
     "manifest_digest",
@@ -171,13 +167,8 @@ _TEXTS: Final = (
     "protocol",
     "role",
     "sealing_key",
+    "sealing_suite",
     "signing_key",
     "software",
     "tee",
 )
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise MalformedError(f"bound claims: {name} is not a string")
-    return value

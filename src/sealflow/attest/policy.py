@@ -28,11 +28,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What an enclave of real hardware must prove.
+    """What an enclave of real hardware must prove. Mostly read from a file by `load_policy`.
 
-    `models`: accepted package digests by model name; empty leaves them to the deployment's owners.
+    Attributes:
+        role: What the enclave is for.
+        tee: Its hardware, not `Tee.SIMULATED`.
+        deployment: The name of its deployment.
+        manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
+        requirements: What code and platform must be.
+        models: Accepted package digests by model name; empty leaves models to the deployment's
+            owners.
 
-    Raises: MalformedError for a simulated TEE, and for requirements of other hardware.
+    Raises:
+        MalformedError: The TEE is simulated, or the requirements are those of other hardware.
+
+    Example:
+        >>> policy = Policy(
+        ...     role=Role.KEY_BROKER,
+        ...     tee=Tee.SGX,
+        ...     deployment="clinic",
+        ...     manifest_digest="ab" * 32,
+        ...     requirements=Requirements(measurements=frozenset({"cd" * 32})),
+        ... )
+        >>> describe_policy(policy)[0].text
+        'An SGX enclave on Intel hardware, in production mode.'
     """
 
     role: Role
@@ -48,15 +67,23 @@ class Policy:
             raise MalformedError("a simulation needs a policy of its own, with its root")
         self.requirements.require_fit(self.tee)
 
-    @property
-    def root(self) -> TrustRoot:
-        """The makers' own roots."""
-        return TrustRoot()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationPolicy:
-    """What a simulated enclave must prove. Accepting one protects nothing from the operator."""
+    """What a simulated enclave must prove. Accepting one protects nothing from the operator.
+
+    Attributes:
+        role: What the enclave is for.
+        deployment: The name of its deployment.
+        manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
+        requirements: What code and platform must be.
+        insecure_root: The simulated platform's root certificate, DER.
+        models: As in `Policy`.
+
+    Example:
+        >>> load_policy(".sealflow/client.toml").tee
+        <Tee.SIMULATED: 'simulated'>
+    """
 
     role: Role
     deployment: str
@@ -67,13 +94,15 @@ class SimulationPolicy:
 
     @property
     def tee(self) -> Tee:
-        """Always the simulation."""
+        """Always `Tee.SIMULATED`."""
         return Tee.SIMULATED
 
-    @property
-    def root(self) -> TrustRoot:
-        """The simulated platform's own root."""
-        return TrustRoot(insecure_root=self.insecure_root)
+
+def trust_root(policy: Policy | SimulationPolicy) -> TrustRoot:
+    """Return whose signatures count: the makers' own roots, or the simulated platform's."""
+    return TrustRoot(
+        insecure_root=policy.insecure_root if isinstance(policy, SimulationPolicy) else None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +132,7 @@ def appraise(
 
     Raises: EvidenceError, or PolicyError with all mismatches.
     """
-    claims = verify_evidence(evidence, policy.root, now_ms)
+    claims = verify_evidence(evidence, trust_root(policy), now_ms)
     mismatches = tuple(_mismatches(claims, policy, now_ms, nonce))
     if mismatches:
         raise PolicyError(mismatches)
@@ -118,7 +147,7 @@ def appraise(
 
 def policy_digest(policy: Policy | SimulationPolicy) -> str:
     """Name a policy in logs and reports: SHA-256 of all it says, in hex."""
-    root = policy.root.insecure_root or b""
+    root = trust_root(policy).insecure_root or b""
     whole = canonical_json(
         {
             "role": policy.role.value,

@@ -20,7 +20,12 @@ TCB_PARTS: Final = ("fmc", "bootloader", "tee", "snp", "microcode")
 
 
 class TcbStatus(enum.StrEnum):
-    """Intel's verdict on a platform's microcode and configuration, spelled as in collateral."""
+    """Intel's verdict on a platform's microcode and configuration, spelled as in collateral.
+
+    Example:
+        >>> TcbStatus("OutOfDate").out_of_date
+        True
+    """
 
     UP_TO_DATE = "UpToDate"
     SW_HARDENING_NEEDED = "SWHardeningNeeded"
@@ -41,7 +46,12 @@ _OUT_OF_DATE: Final = frozenset({TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CO
 
 
 class PlatformFlag(enum.StrEnum):
-    """Properties of a machine that a policy must allow by name."""
+    """Properties of a machine that a policy must allow by name.
+
+    Example:
+        >>> PlatformFlag("smt_enabled")
+        <PlatformFlag.SMT_ENABLED: 'smt_enabled'>
+    """
 
     DYNAMIC_PLATFORM = "dynamic_platform"
     """Packages (processors) can be added to the machine."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from sealflow.attest.evidence import Tee
 from sealflow.attest.reports import TCB_PARTS, TDX_REGISTERS, PlatformFlag, TcbStatus
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import flag, number, require_table, texts
+from sealflow.wire.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,40 +45,36 @@ _NAMES: Final = (
 )
 
 
-def measurements(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
-    """Read a list of measurements, of 64 (SHA-256) or 96 (SHA-384) lower-case hex digits.
-
-    Raises: MalformedError.
-    """
-    found = texts(value, name, what)
+def _matching(fields: Fields, name: str, pattern: re.Pattern[str], expected: str) -> frozenset[str]:
+    found = fields.texts(name)
     for each in found:
-        if _MEASUREMENT.fullmatch(each) is None:
-            raise MalformedError(
-                f"{what}: {name} holds {each[:20]!r}, not 64 or 96 lower-case hex digits"
-            )
+        if pattern.fullmatch(each) is None:
+            raise fields.malformed(name, f"holds {each[:20]!r}, not {expected}")
     return frozenset(found)
 
 
-def advisories(value: Mapping[str, object], name: str, what: str) -> frozenset[str]:
-    """Read a list of Intel's advisory ids.
-
-    Raises: MalformedError.
-    """
-    found = texts(value, name, what)
-    for each in found:
-        if _ADVISORY.fullmatch(each) is None:
-            raise MalformedError(f"{what}: {name} holds {each[:20]!r}, not like INTEL-SA-00615")
-    return frozenset(found)
+def _measurements(fields: Fields, name: str) -> frozenset[str]:
+    """Read digests by SHA-256 or SHA-384 in hex."""
+    return _matching(fields, name, _MEASUREMENT, "64 or 96 lower-case hex digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TdxRequirements:
-    """Demands on a trust domain.
+    """Demands on a TDX guest.
 
-    `registers`: accepted values by the names of `TDX_REGISTERS`; one without values must be zero.
-    `insecure_unchecked_registers`: those that may hold anything.
+    Attributes:
+        registers: Accepted values by register: `rtmr0` to `rtmr3`, `mr_config_id`, `mr_owner`,
+            `mr_owner_config`. 96 hex digits each; a register without values must be zero.
+        insecure_unchecked_registers: Registers that may hold anything.
 
-    Raises: MalformedError when firmware, kernel or command line would go unchecked by mistake.
+    Raises:
+        MalformedError: Firmware, kernel or command line (`rtmr0` to `rtmr2`) would go unchecked by
+            mistake.
+
+    Example:
+        >>> values = {name: frozenset({"ab" * 48}) for name in ("rtmr0", "rtmr1", "rtmr2")}
+        >>> TdxRequirements(registers=values).to_json()["rtmr3"]
+        []
     """
 
     registers: Mapping[str, frozenset[str]]
@@ -94,7 +90,11 @@ class TdxRequirements:
                 )
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         return {
             **{name: sorted(self.registers.get(name, ())) for name in TDX_REGISTERS},
             "insecure_unchecked_registers": sorted(self.insecure_unchecked_registers),
@@ -102,17 +102,25 @@ class TdxRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: What it is, for messages, such as `policy: keybroker`.
+
+        Returns:
+            The requirements.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
-        table = require_table(value, what, (*TDX_REGISTERS, "insecure_unchecked_registers"))
-        unchecked = frozenset(texts(table, "insecure_unchecked_registers", what))
+        fields = Fields(value, what, (), (*TDX_REGISTERS, "insecure_unchecked_registers"))
+        unchecked = frozenset(fields.texts("insecure_unchecked_registers"))
         if not unchecked <= set(TDX_REGISTERS):
             known = ", ".join(TDX_REGISTERS)
-            raise MalformedError(f"{what}: insecure_unchecked_registers may hold {known}")
+            raise fields.malformed("insecure_unchecked_registers", f"may hold {known}")
         return cls(
-            registers={name: measurements(table, name, what) for name in TDX_REGISTERS},
+            registers={name: _measurements(fields, name) for name in TDX_REGISTERS},
             insecure_unchecked_registers=unchecked,
         )
 
@@ -121,10 +129,17 @@ class TdxRequirements:
 class SnpRequirements:
     """Demands on an SEV-SNP guest and its processor.
 
-    `min_tcb`: lowest versions by the names of `TCB_PARTS`, of what the processor reports and of
-    what it committed to never roll back. `host_data`: accepted values; empty demands zeros.
-    `vmpl`: the privilege level of the guest that asked. `insecure_no_revocations`: whether to do
-    without AMD's revocation list.
+    Attributes:
+        min_tcb: Lowest version of each part, 0 to 255, by name: `fmc`, `bootloader`, `tee`, `snp`,
+            `microcode`. Counts for what the processor reports and for what it committed to never
+            roll back.
+        host_data: Accepted values, 64 hex digits each; empty demands zeros.
+        vmpl: Privilege level of the guest that asked, 0 to 3.
+        insecure_no_revocations: Whether to do without AMD's revocation list.
+
+    Example:
+        >>> SnpRequirements(min_tcb={"snp": 8}).to_json()["min_tcb"]["snp"]
+        8
     """
 
     min_tcb: Mapping[str, int] = field(default_factory=dict)
@@ -133,7 +148,11 @@ class SnpRequirements:
     insecure_no_revocations: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         return {
             "min_tcb": {name: self.min_tcb.get(name, 0) for name in TCB_PARTS},
             "host_data": sorted(self.host_data),
@@ -143,61 +162,108 @@ class SnpRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: What it is, for messages, such as `policy: keybroker`.
+
+        Returns:
+            The requirements.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
         names = ("min_tcb", "host_data", "vmpl", "insecure_no_revocations")
-        table = require_table(value, what, names)
-        tcb = require_table(table.get("min_tcb", {}), f"{what}.min_tcb", TCB_PARTS)
+        fields = Fields(value, what, (), names)
+        tcb = fields.nested("min_tcb", (), TCB_PARTS)
         return cls(
-            min_tcb={
-                name: number(tcb, name, f"{what}.min_tcb", 0, _MAX_AMD_SVN) for name in TCB_PARTS
-            },
-            host_data=measurements(table, "host_data", what),
-            vmpl=number(table, "vmpl", what, 0, _MAX_VMPL),
-            insecure_no_revocations=flag(table, "insecure_no_revocations", what),
+            min_tcb={name: tcb.integer(name, most=_MAX_AMD_SVN, default=0) for name in TCB_PARTS},
+            host_data=_measurements(fields, "host_data"),
+            vmpl=fields.integer("vmpl", most=_MAX_VMPL, default=0),
+            insecure_no_revocations=fields.flag("insecure_no_revocations"),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutOfDateException:
-    """Leave to use an out-of-date platform for a while. `until`: the last day, in UTC."""
+class OutOfDateWaiver:
+    """Permission to use an out-of-date platform until a day. It counts in its last 30 days alone.
+
+    Attributes:
+        until: The last day, in UTC.
+        reason: Why, in 1 to 200 characters.
+
+    Example:
+        >>> from datetime import date
+        >>> waiver = OutOfDateWaiver(until=date(2027, 1, 31), reason="new microcode is late")
+        >>> waiver.to_json()["until"]
+        '2027-01-31'
+    """
 
     until: date
     reason: str
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         return {"until": self.until.isoformat(), "reason": self.reason}
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: What it is, for messages, such as `policy: keybroker`.
+
+        Returns:
+            The waiver.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
-        table = require_table(value, what, (), ("until", "reason"))
-        until, reason = table["until"], table["reason"]
-        if not isinstance(reason, str) or not 0 < len(reason) <= _MAX_REASON:
-            raise MalformedError(f"{what}: reason is not a sentence of at most {_MAX_REASON} signs")
+        fields = Fields(value, what, ("until", "reason"))
+        until, reason = fields.text("until"), fields.text("reason")
+        if not 0 < len(reason) <= _MAX_REASON:
+            raise fields.malformed("reason", f"is not a sentence of at most {_MAX_REASON} signs")
         try:
-            day = date.fromisoformat(until)  # type: ignore[arg-type]  # any object may be given
-        except (TypeError, ValueError) as error:
-            raise MalformedError(f'{what}: until is not a day like "2026-12-31"') from error
+            day = date.fromisoformat(until)
+        except ValueError as error:
+            raise fields.malformed("until", 'is not a day like "2026-12-31"') from error
         return cls(until=day, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """Demands on one kind of enclave.
+    """Demands on one kind of enclave: its code and its platform.
 
-    `measurements`: accepted MRENCLAVE, MRTD or launch digests, in hex. `signers`: accepted
-    MRSIGNER values or digests of id keys, empty for any. `advisories`: ids accepted although the
-    platform has them. `platform_flags`: accepted although the platform has them.
-    `insecure_signer_only`: any code of the signers with product id and lowest svn will do.
+    The keys of a policy file's `keybroker` and `worker` tables (docs/reference/policy-files.md).
 
-    Raises: MalformedError for demands that anything or nothing could meet.
+    Attributes:
+        measurements: Accepted MRENCLAVE, MRTD or launch digests: 64 hex digits for SGX, 96 for TDX
+            and SNP.
+        signers: Accepted MRSIGNER values or digests of id keys; empty accepts any.
+        product_id: The signer's number of the product, 0 to 65,535; None accepts any. SGX only.
+        min_svn: Lowest security version of the code, 0 to 65,535.
+        tcb_statuses: Accepted verdicts of Intel. None of them may be out of date.
+        advisories: Intel's advisories that are accepted although the platform has them.
+        max_collateral_age_s: Largest age of Intel's or AMD's collateral, in seconds.
+        min_tcb_evaluation: Lowest number of Intel's TCB evaluation.
+        platform_flags: Properties of the machine that are accepted.
+        tdx: Further demands; for TDX only, and needed there.
+        snp: Further demands; for SNP only, and needed there.
+        insecure_signer_only: Accept any code of `signers` with `product_id` and `min_svn`.
+        insecure_out_of_date: Accept an out-of-date platform until a day.
+
+    Raises:
+        MalformedError: Anything, or nothing, could meet the demands.
+
+    Example:
+        >>> workers = Requirements(measurements=frozenset({"ab" * 32}), min_svn=3)
+        >>> workers.require_fit(Tee.SGX)
     """
 
     measurements: frozenset[str]
@@ -212,7 +278,7 @@ class Requirements:
     tdx: TdxRequirements | None = None
     snp: SnpRequirements | None = None
     insecure_signer_only: bool = False
-    insecure_out_of_date: OutOfDateException | None = None
+    insecure_out_of_date: OutOfDateWaiver | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, or what never fails."""
@@ -230,9 +296,13 @@ class Requirements:
             )
 
     def require_fit(self, tee: Tee) -> None:
-        """Refuse demands that are those of other hardware.
+        """Check that the demands are those of this hardware.
 
-        Raises: MalformedError.
+        Args:
+            tee: The hardware; a simulation can meet any.
+
+        Raises:
+            MalformedError: A measurement has another length, or a table is of other hardware.
         """
         if tee is Tee.SIMULATED:
             return
@@ -248,7 +318,11 @@ class Requirements:
             raise MalformedError(f"product_id and insecure_signer_only are of sgx, not of {tee}")
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold."""
+        """Return the table that deployments and policy files hold.
+
+        Returns:
+            Its keys with strings, numbers, booleans, lists and tables.
+        """
         exception = self.insecure_out_of_date
         return {
             "measurements": sorted(self.measurements),
@@ -268,59 +342,47 @@ class Requirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` gives; all may be absent but what says whose code is accepted.
+        """Read what `to_json` returns; all may be absent but what says whose code is accepted.
 
-        Raises: MalformedError.
+        Args:
+            value: The table.
+            what: What it is, for messages, such as `policy: keybroker`.
+
+        Returns:
+            The requirements.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
         """
-        table = require_table(value, what, _NAMES)
+        fields = Fields(value, what, (), _NAMES)
+        product_id = fields.integer("product_id", most=_MAX_SVN, default=0)
         try:
             return cls(
-                measurements=measurements(table, "measurements", what),
-                signers=measurements(table, "signers", what),
-                product_id=(
-                    number(table, "product_id", what, 0, _MAX_SVN)
-                    if "product_id" in table
-                    else None
+                measurements=_measurements(fields, "measurements"),
+                signers=_measurements(fields, "signers"),
+                product_id=product_id if "product_id" in fields else None,
+                min_svn=fields.integer("min_svn", most=_MAX_SVN, default=0),
+                tcb_statuses=fields.words("tcb_statuses", TcbStatus)
+                or frozenset({TcbStatus.UP_TO_DATE}),
+                advisories=_matching(fields, "advisories", _ADVISORY, "like INTEL-SA-00615"),
+                max_collateral_age_s=fields.integer(
+                    "max_collateral_age_s", most=_MAX_AGE_S, default=30 * DAY_S
                 ),
-                min_svn=number(table, "min_svn", what, 0, _MAX_SVN),
-                tcb_statuses=_statuses(table, what),
-                advisories=advisories(table, "advisories", what),
-                max_collateral_age_s=number(
-                    table, "max_collateral_age_s", what, 30 * DAY_S, _MAX_AGE_S
-                ),
-                min_tcb_evaluation=number(table, "min_tcb_evaluation", what, 0, 2**31),
-                platform_flags=_flags(table, what),
-                tdx=_optional(table, "tdx", what, TdxRequirements.from_json),
-                snp=_optional(table, "snp", what, SnpRequirements.from_json),
-                insecure_signer_only=flag(table, "insecure_signer_only", what),
+                min_tcb_evaluation=fields.integer("min_tcb_evaluation", most=2**31, default=0),
+                platform_flags=fields.words("platform_flags", PlatformFlag),
+                tdx=_optional(fields, "tdx", what, TdxRequirements.from_json),
+                snp=_optional(fields, "snp", what, SnpRequirements.from_json),
+                insecure_signer_only=fields.flag("insecure_signer_only"),
                 insecure_out_of_date=_optional(
-                    table, "insecure_out_of_date", what, OutOfDateException.from_json
+                    fields, "insecure_out_of_date", what, OutOfDateWaiver.from_json
                 ),
             )
         except MalformedError as error:
             raise MalformedError(_prefixed(what, str(error))) from error
 
 
-def _statuses(table: Mapping[str, object], what: str) -> frozenset[TcbStatus]:
-    try:
-        named = frozenset(map(TcbStatus, texts(table, "tcb_statuses", what)))
-    except ValueError as error:
-        raise MalformedError(f"{what}: tcb_statuses may hold {', '.join(TcbStatus)}") from error
-    return named or frozenset({TcbStatus.UP_TO_DATE})
-
-
-def _flags(table: Mapping[str, object], what: str) -> frozenset[PlatformFlag]:
-    try:
-        return frozenset(map(PlatformFlag, texts(table, "platform_flags", what)))
-    except ValueError as error:
-        known = ", ".join(PlatformFlag)
-        raise MalformedError(f"{what}: platform_flags may hold {known}") from error
-
-
-def _optional(
-    table: Mapping[str, object], name: str, what: str, read: Callable[[object, str], T]
-) -> T | None:
-    return read(table[name], f"{what}.{name}") if name in table else None
+def _optional(fields: Fields, name: str, what: str, read: Callable[[object, str], T]) -> T | None:
+    return read(fields.get(name), f"{what}.{name}") if name in fields else None
 
 
 def _prefixed(what: str, message: str) -> str:

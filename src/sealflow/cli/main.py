@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from sealflow import __version__
-from sealflow.cli.screen import strip_control_characters
+from sealflow.cli.screen import print_error
 from sealflow.errors import (
     ConfigError,
     ModelError,
@@ -114,22 +114,25 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; every error of ours ends as one clear line and an exit code.
+    """Run the command line; every error of ours ends as two lines, or as JSON, and an exit code.
 
     Keys and plaintext are in this process: it leaves no image of its memory when it crashes.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Commands say it themselves, once.
-    logging.getLogger("sealflow.owner.client.result").setLevel(logging.ERROR)
+    logging.getLogger("sealflow.owner.simulation").setLevel(logging.ERROR)
     # https://no-color.org; click by itself looks only at whether this is a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
         cli(prog_name="sealflow", color=color)
     except SealflowError as error:
-        # Some of it may be a peer's words: one line, which steers no terminal.
-        line = strip_control_characters(f"error: {error}").replace("\n", " ")
-        click.secho(line, fg="red", err=True, color=color)
-        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+        print_error(error, as_json="--json" in sys.argv, color=color)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: SealflowError) -> int:
+    """Return the exit code of a command that ends with an error."""
+    return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+    from sealflow.errors import SealflowError
+
 SIMULATED: Final = "SIMULATED TEE: nothing is protected from whoever runs these machines"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -32,6 +34,18 @@ def strip_control_characters(text: str) -> str:
 def print_json(value: object) -> None:
     """Print one JSON object on one line."""
     click.echo(json.dumps(value))
+
+
+def print_error(error: SealflowError, *, as_json: bool, color: bool | None = None) -> None:
+    """Print an error in a line and its hint in another, and both as JSON for programs.
+
+    Some of it may be a peer's words: no line break in them, and nothing that steers a terminal.
+    """
+    if as_json:
+        print_json(error.to_json())
+    for line, style in ((f"error: {error}", "red"), (f"hint: {error.hint}", "yellow")):
+        shown = strip_control_characters(line).replace("\n", " ")
+        click.secho(shown, fg=style, err=True, color=color)
 
 
 def print_table(table: RenderableType) -> None:

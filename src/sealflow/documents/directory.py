@@ -16,9 +16,9 @@ from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import TensorSpec
 from sealflow.seal.keys import SealingKey, Suite, parse_suite
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import base64_bytes, json_object, list_of, time_ms
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_KEYS: Final = 64
 MAX_MODELS: Final = 1024
+_MAX_SPECS: Final = 64
 _MAX_PUBLIC_BYTES: Final = 4096
 _MODEL_KEYS: Final = (
     "name",
@@ -44,11 +45,23 @@ MAX_DIRECTORY_BYTES: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryModel:
-    """One version of a model that workers serve, as callers need to know it.
+    """One version of a model that a service answers for.
 
-    `default`: whether it answers to the name alone. `image`: the input that takes JPEG or PNG.
-    `owner`: the Ed25519 public key, in hex, of who published it. `workers`: the digest of what its
-    owner demands of workers beyond the deployment's own demands; None for nothing more.
+    Attributes:
+        name: Its name.
+        version: Its version.
+        digest: SHA-256 of its package, 64 hex digits.
+        owner: The Ed25519 public key of the owner that published it, 64 hex digits.
+        workers: SHA-256 of the owner's demands on workers, 64 hex digits; None for no demands
+            beyond the deployment's own.
+        default: Whether this version answers to the name alone.
+        inputs: The tensors that it takes.
+        outputs: The tensors that it gives.
+        image: The name of the input that takes JPEG or PNG files; None if it takes none.
+
+    Example:
+        >>> [model.image for model in client.verify().models if model.name == "tiny"]
+        [None]
     """
 
     name: str
@@ -62,7 +75,11 @@ class DirectoryModel:
     image: str | None
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the payload holds."""
+        """Return the object that the directory holds.
+
+        Returns:
+            The attributes by their names.
+        """
         return {
             "name": self.name,
             "version": self.version,
@@ -77,25 +94,28 @@ class DirectoryModel:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The model.
+
+        Raises:
+            MalformedError: A key is unknown, missing or of the wrong form.
         """
-        item = json_object(value, "directory model")
-        require_keys(item, _MODEL_KEYS, "directory model")
-        default, image, workers = item["default"], item["image"], item["workers"]
-        if not isinstance(default, bool) or not isinstance(image, str | None):
-            raise MalformedError("directory model: default or image is of the wrong type")
+        fields = Fields(value, "model", _MODEL_KEYS)
         return cls(
-            name=parse_name(item["name"]),
-            version=parse_name(item["version"]),
-            digest=parse_digest(item["digest"]),
-            owner=parse_digest(item["owner"]),
-            workers=None if workers is None else parse_digest(workers),
-            default=default,
-            inputs=list_of(item["inputs"], TensorSpec.from_json, MAX_KEYS, "inputs"),
-            outputs=list_of(item["outputs"], TensorSpec.from_json, MAX_KEYS, "outputs"),
-            image=image,
+            name=fields.read("name", parse_name),
+            version=fields.read("version", parse_name),
+            digest=fields.digest("digest"),
+            owner=fields.digest("owner"),
+            workers=fields.read_optional("workers", parse_digest),
+            default=fields.flag("default"),
+            inputs=fields.list_of("inputs", TensorSpec.from_json, _MAX_SPECS),
+            outputs=fields.list_of("outputs", TensorSpec.from_json, _MAX_SPECS),
+            image=None if fields.get("image") is None else fields.text("image"),
         )
 
 
@@ -130,20 +150,19 @@ class DirectoryKey:
 
         Raises: MalformedError, also when the key's name is not its hash.
         """
-        item = json_object(value, "directory key")
-        keys = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
-        require_keys(item, keys, "directory key")
-        public = base64_bytes(item["public"], _MAX_PUBLIC_BYTES, "public key")
-        sealing = SealingKey(suite=parse_suite(item["suite"]), public=public)
-        if parse_key_id(item["kid"]) != sealing.key_id:
-            raise MalformedError("directory key: its id is not the hash of the key")
+        names = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
+        fields = Fields(value, "key", names)
+        public = fields.base64("public", _MAX_PUBLIC_BYTES)
+        sealing = SealingKey(suite=fields.read("suite", parse_suite), public=public)
+        if fields.read("kid", parse_key_id) != sealing.key_id:
+            raise fields.malformed("kid", "is not the hash of the key")
         return cls(
             kid=sealing.key_id,
             suite=sealing.suite,
             public=public,
-            not_before_ms=time_ms(item["not_before_ms"]),
-            retire_ms=time_ms(item["retire_ms"]),
-            destroy_ms=time_ms(item["destroy_ms"]),
+            not_before_ms=fields.time_ms("not_before_ms"),
+            retire_ms=fields.time_ms("retire_ms"),
+            destroy_ms=fields.time_ms("destroy_ms"),
         )
 
 
@@ -194,22 +213,20 @@ class Directory:
 
         Raises: MalformedError.
         """
-        value = parse_object(payload, "directory")
-        require_keys(value, _KEYS, "directory")
-        previous = value["previous"]
+        fields = Fields.from_bytes(payload, "directory", _KEYS)
         return cls(
-            deployment=parse_name(value["deployment"]),
-            log_id=parse_digest(value["history"]),
-            log_number=_count(value, "log_number"),
-            log_digest=parse_digest(value["log_digest"]),
-            version=_count(value, "version"),
-            previous=None if previous is None else parse_digest(previous),
-            issued_ms=time_ms(value["issued_ms"]),
-            expires_ms=time_ms(value["expires_ms"]),
-            manifest_digest=parse_digest(value["manifest_digest"]),
-            models=list_of(value["models"], DirectoryModel.from_json, MAX_MODELS, "models"),
-            keys=list_of(value["keys"], DirectoryKey.from_json, MAX_KEYS, "keys"),
-            revoked=list_of(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
+            deployment=fields.read("deployment", parse_name),
+            log_id=fields.digest("history"),
+            log_number=fields.integer("log_number"),
+            log_digest=fields.digest("log_digest"),
+            version=fields.integer("version"),
+            previous=fields.read_optional("previous", parse_digest),
+            issued_ms=fields.time_ms("issued_ms"),
+            expires_ms=fields.time_ms("expires_ms"),
+            manifest_digest=fields.digest("manifest_digest"),
+            models=fields.list_of("models", DirectoryModel.from_json, MAX_MODELS),
+            keys=fields.list_of("keys", DirectoryKey.from_json, MAX_KEYS),
+            revoked=fields.list_of("revoked", Revoked.from_json, MAX_REVOKED),
         )
 
 
@@ -245,15 +262,13 @@ class SignedDirectory:
         Raises: MalformedError.
         """
         if len(document) > 2 * MAX_DIRECTORY_BYTES:
-            raise MalformedError("published directory: too large")
-        value = parse_object(document, "published directory")
-        require_keys(value, ("directory", "evidence"), "published directory")
-        signed = _entry(value["directory"], "published directory")
-        require_keys(signed, ("payload", "signature"), "published directory")
+            raise MalformedError("published document: too large")
+        fields = Fields.from_bytes(document, "published document", ("directory", "evidence"))
+        signed = fields.nested("directory", ("payload", "signature"))
         return cls(
-            payload=base64_bytes(signed["payload"], MAX_DIRECTORY_BYTES, "directory payload"),
-            signature=base64_bytes(signed["signature"], SIGNATURE_BYTES, "directory signature"),
-            evidence=Evidence.from_json(value["evidence"]),
+            payload=signed.base64("payload", MAX_DIRECTORY_BYTES),
+            signature=signed.base64("signature", SIGNATURE_BYTES),
+            evidence=fields.read("evidence", Evidence.from_json),
         )
 
     @property
@@ -295,16 +310,3 @@ _KEYS: Final = (
     "keys",
     "revoked",
 )
-
-
-def _entry(value: object, what: str) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise MalformedError(f"{what}: not a JSON object")
-    return value
-
-
-def _count(value: dict[str, object], name: str) -> int:
-    number = value[name]
-    if not is_integer(number) or number < 0:
-        raise MalformedError(f"directory: {name} is not a number from 0")
-    return number

@@ -10,9 +10,9 @@ from sealflow.errors import MalformedError
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import open_sealed, seal_to_enclave
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
-from sealflow.wire.fields import base64_bytes
-from sealflow.wire.ids import ModelRef, parse_digest, parse_name
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.ids import ModelRef
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -87,15 +87,14 @@ class Grant:
 
     @classmethod
     def _parse(cls, text: bytes, domain: TrustDomain) -> Self:
-        value = parse_object(text, "grant")
         names = ("keys", "models", "lease_ms", "history", "directory_version")
-        require_keys(value, names, "grant")
+        fields = Fields.from_bytes(text, "grant", names)
         return cls(
-            keys=tuple(_key(each, domain) for each in _list(value["keys"])),
-            models=tuple(map(_model, _list(value["models"]))),
-            lease_ms=_number(value["lease_ms"]),
-            log_id=parse_digest(value["history"]),
-            directory_version=_number(value["directory_version"]),
+            keys=fields.list_of("keys", lambda each: _key(each, domain), _MAX_ITEMS),
+            models=fields.list_of("models", _model, _MAX_ITEMS),
+            lease_ms=fields.time_ms("lease_ms"),
+            log_id=fields.digest("history"),
+            directory_version=fields.integer("directory_version"),
         )
 
 
@@ -122,41 +121,21 @@ def open_grant(
 
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
-    item = _object(value)
-    require_keys(item, ("suite", "seed", "destroy_ms"), "grant")
-    suite = parse_suite(item["suite"])
+    fields = Fields(value, "key", ("suite", "seed", "destroy_ms"))
+    suite = fields.read("suite", parse_suite)
     if suite.domain is not domain:
-        raise MalformedError("grant: a key of another trust domain")
-    seed = base64_bytes(item["seed"], SEED_BYTES, "seed")
+        raise MalformedError("a key of another trust domain")
     return GrantedKey(
-        opening=OpeningKey(suite=suite, seed=seed), destroy_ms=_number(item["destroy_ms"])
+        opening=OpeningKey(suite=suite, seed=fields.base64("seed", SEED_BYTES)),
+        destroy_ms=fields.time_ms("destroy_ms"),
     )
 
 
 def _model(value: object) -> GrantedModel:
-    item = _object(value)
-    require_keys(item, ("name", "version", "digest", "signer", "content_key"), "grant")
+    fields = Fields(value, "model", ("name", "version", "digest", "signer", "content_key"))
     return GrantedModel(
-        ref=ModelRef(name=parse_name(item["name"]), version=parse_name(item["version"])),
-        digest=parse_digest(item["digest"]),
-        signer=parse_digest(item["signer"]),
-        content_key=base64_bytes(item["content_key"], KEY_BYTES, "content key"),
+        ref=ModelRef(name=fields.text("name"), version=fields.text("version")),
+        digest=fields.digest("digest"),
+        signer=fields.digest("signer"),
+        content_key=fields.base64("content_key", KEY_BYTES),
     )
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list) or len(value) > _MAX_ITEMS:
-        raise MalformedError("grant: not a list, or too long")
-    return value
-
-
-def _object(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise MalformedError("grant: not an object")
-    return value
-
-
-def _number(value: object) -> int:
-    if not is_integer(value):
-        raise MalformedError("grant: not an integer")
-    return value

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields, json_object
 from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 MAX_ENTRY_BYTES: Final = 2**20
-_MAX_TIME_MS: Final = 2**53 - 1
 _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
 
 class EntryKind(enum.StrEnum):
-    """What an entry says; its body is described in the spec."""
+    """What an entry says; docs/spec/keybroker.md, section 6, describes the bodies.
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.entries[0].kind is EntryKind.OPENED
+        True
+    """
 
     OPENED = "opened"
     """A key broker instance took over; holds its evidence. The first entry of every log."""
@@ -51,7 +56,20 @@ class EntryKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One entry. `previous`: the digest of the entry before it, None for number 0."""
+    """One entry of the key broker's log.
+
+    Attributes:
+        number: Its place, from 0.
+        previous: The digest of the entry before it, 64 hex digits; None for number 0.
+        at_ms: The key broker's time, in Unix ms.
+        kind: What it says.
+        body: The details, by kind (docs/spec/keybroker.md, section 6).
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.entries[1].previous == log.digests[0]
+        True
+    """
 
     number: int
     previous: str | None
@@ -60,7 +78,11 @@ class LogEntry:
     body: dict[str, object]
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that are hashed and signed."""
+        """Write the bytes that are hashed and signed.
+
+        Returns:
+            JSON in canonical form.
+        """
         return canonical_json(
             {
                 "number": self.number,
@@ -73,30 +95,27 @@ class LogEntry:
 
     @classmethod
     def unverified_from_bytes(cls, text: bytes) -> Self:
-        """Read an entry, in the one form that `to_bytes` writes.
+        """Read an entry without a check of signature and chain; `audit_log` checks both.
 
-        Raises: MalformedError.
+        Args:
+            text: Exactly what `to_bytes` wrote.
+
+        Returns:
+            The entry, of unknown origin.
+
+        Raises:
+            MalformedError: It is not an entry, or not in canonical form.
         """
-        value = parse_object(text, "log entry")
-        require_keys(value, _KEYS, "log entry")
-        number, previous, body = value["number"], value["previous"], value["body"]
-        at_ms = value["at_ms"]
-        if not is_integer(number) or number < 0 or not is_integer(at_ms):
-            raise MalformedError("log entry: number or time is not one")
-        if not 0 <= at_ms <= _MAX_TIME_MS or not isinstance(body, dict):
-            raise MalformedError("log entry: no time, or no body")
+        fields = Fields.from_bytes(text, "log entry", _KEYS)
+        number, previous = fields.integer("number"), fields.read_optional("previous", parse_digest)
         if (previous is None) is not (number == 0):
             raise MalformedError("log entry: only number 0 has none before it")
-        try:
-            kind = EntryKind(str(value["kind"]))
-        except ValueError as error:
-            raise MalformedError("log entry: unknown kind") from error
         entry = cls(
             number=number,
-            previous=None if previous is None else parse_digest(previous),
-            at_ms=at_ms,
-            kind=kind,
-            body=body,
+            previous=previous,
+            at_ms=fields.time_ms("at_ms"),
+            kind=fields.word("kind", EntryKind),
+            body=fields.read("body", json_object),
         )
         if entry.to_bytes() != text:
             raise MalformedError("log entry: not in its one form")
@@ -133,11 +152,10 @@ class SignedEntry:
         """
         if len(record) > 2 * MAX_ENTRY_BYTES:
             raise MalformedError("log record: too large")
-        value = parse_object(record, "log record")
-        require_keys(value, ("entry", "signature"), "log record")
+        fields = Fields.from_bytes(record, "log record", ("entry", "signature"))
         return cls(
-            text=base64_bytes(value["entry"], MAX_ENTRY_BYTES, "log entry"),
-            signature=base64_bytes(value["signature"], SIGNATURE_BYTES, "log signature"),
+            text=fields.base64("entry", MAX_ENTRY_BYTES),
+            signature=fields.base64("signature", SIGNATURE_BYTES),
         )
 
     def digest(self, domain: TrustDomain) -> str:

@@ -11,20 +11,17 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.errors import EvidenceError, MalformedError
+from sealflow.errors import EvidenceError
 from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import (
-    KeyId,
     ModelRef,
-    RequestId,
-    parse_digest,
     parse_key_id,
     parse_name,
     parse_request_id,
 )
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -50,17 +47,34 @@ _KEYS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a worker says that it did. Digests in hex, see `salted_digest`.
+    """A worker's statement of which model answered what. Spec: docs/spec/receipt.md.
 
-    `instance`: the worker. `key_id`: the epoch key that the request was sealed to. `at_ms`: the
-    worker's time, which its host tells it.
+    Attributes:
+        deployment: The name of the deployment.
+        manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
+        instance: The worker's instance id, 32 hex digits.
+        key_id: The id of the epoch key that the request was sealed to.
+        request_id: The id of the sealed request, 32 hex digits.
+        model: The model that answered.
+        model_digest: SHA-256 of its package, 64 hex digits.
+        request_digest: Salted SHA-256 of the request, 64 hex digits.
+        reply_digest: Salted SHA-256 of the reply, 64 hex digits.
+        at_ms: The worker's time in Unix ms, which its host tells it.
+
+    Example:
+        >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
+        >>> proof = client.infer("tiny", tensors=row, receipt=True).receipt
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> receipt = verify_receipt(proof, log).receipt
+        >>> receipt.deployment, str(receipt.model)
+        ('sealflow', 'tiny:1')
     """
 
     deployment: str
     manifest_digest: str
-    instance: RequestId
-    key_id: KeyId
-    request_id: RequestId
+    instance: str
+    key_id: str
+    request_id: str
     model: ModelRef
     model_digest: str
     request_digest: str
@@ -68,7 +82,11 @@ class Receipt:
     at_ms: int
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that are signed."""
+        """Write the bytes that are signed.
+
+        Returns:
+            JSON in canonical form.
+        """
         return canonical_json(
             {
                 "deployment": self.deployment,
@@ -89,62 +107,106 @@ class Receipt:
     def from_bytes(cls, text: bytes) -> Self:
         """Read what `to_bytes` wrote.
 
-        Raises: MalformedError.
+        Args:
+            text: The bytes.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            MalformedError: It is not a receipt.
         """
-        value = parse_object(text, "receipt")
-        require_keys(value, _KEYS, "receipt")
-        at_ms = value["at_ms"]
-        if not is_integer(at_ms) or at_ms < 0:
-            raise MalformedError("receipt: at_ms is not a time")
+        fields = Fields.from_bytes(text, "receipt", _KEYS)
         return cls(
-            deployment=parse_name(value["deployment"]),
-            manifest_digest=parse_digest(value["manifest_digest"]),
-            instance=parse_request_id(value["instance"]),
-            key_id=parse_key_id(value["kid"]),
-            request_id=parse_request_id(value["rid"]),
-            model=ModelRef(name=parse_name(value["model"]), version=parse_name(value["version"])),
-            model_digest=parse_digest(value["model_digest"]),
-            request_digest=parse_digest(value["request_digest"]),
-            reply_digest=parse_digest(value["reply_digest"]),
-            at_ms=at_ms,
+            deployment=fields.read("deployment", parse_name),
+            manifest_digest=fields.digest("manifest_digest"),
+            instance=fields.read("instance", parse_request_id),
+            key_id=fields.read("kid", parse_key_id),
+            request_id=fields.read("rid", parse_request_id),
+            model=ModelRef(name=fields.text("model"), version=fields.text("version")),
+            model_digest=fields.digest("model_digest"),
+            request_digest=fields.digest("request_digest"),
+            reply_digest=fields.digest("reply_digest"),
+            at_ms=fields.time_ms("at_ms"),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedReceipt:
-    """A receipt's bytes and a worker's signature; untrusted before `verify_signature`."""
+    """A receipt's bytes and a worker's signature; `verify_receipt` checks both.
+
+    Attributes:
+        text: The receipt as it was signed.
+        signature: Ed25519, 64 bytes.
+
+    Example:
+        >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
+        >>> signed = client.infer("tiny", tensors=row, receipt=True).receipt.signed
+        >>> Receipt.from_bytes(signed.text).model
+        ModelRef(name='tiny', version='1')
+    """
 
     text: bytes
     signature: bytes
 
     @classmethod
     def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
-        """Sign with the key in the worker's evidence."""
+        """Sign with the key in the worker's evidence.
+
+        Args:
+            receipt: What to sign.
+            key: The worker's private key.
+            domain: Hardware or simulation.
+
+        Returns:
+            The receipt's bytes with the signature.
+        """
         text = receipt.to_bytes()
         return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that travels and is kept."""
+        """Return the object that travels and is kept.
+
+        Returns:
+            `receipt` and `signature`, each in base64.
+        """
         return {
             "receipt": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, object]) -> Self:
-        """Read what `to_json` gives.
+    def from_json(cls, value: object) -> Self:
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The object, with these two keys.
+
+        Returns:
+            The receipt's bytes with the signature, not verified.
+
+        Raises:
+            MalformedError: A key is missing or not base64.
         """
+        fields = Fields(value, "signed receipt", ("receipt", "signature"))
         return cls(
-            text=base64_bytes(value.get("receipt"), MAX_RECEIPT_BYTES, "receipt"),
-            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "receipt signature"),
+            text=fields.base64("receipt", MAX_RECEIPT_BYTES),
+            signature=fields.base64("signature", SIGNATURE_BYTES),
         )
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
-        """Return the receipt that the holder of `signing_key` (Ed25519 public key) signed.
+        """Return the receipt if the holder of a key signed it.
 
-        Raises: EvidenceError, MalformedError.
+        Args:
+            signing_key: The worker's Ed25519 public key, 32 bytes.
+            domain: Hardware or simulation.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            EvidenceError: Somebody else signed (`receipt_signature`).
+            MalformedError: It is not a receipt.
         """
         refusal = EvidenceError("receipt_signature", "the worker did not sign it")
         verify_signature(signing_key, self.signature, domain.label("receipt") + self.text, refusal)
@@ -163,9 +225,8 @@ def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
     """
     if content.kind is not ContentKind.RECEIPT:
         return content, None
-    value = parse_object(content.text, "receipt")
-    require_keys(value, ("receipt", "signature"), "receipt")
-    return inner_content(content), SignedReceipt.from_json(value)
+    signed = SignedReceipt.from_json(parse_object(content.text, "signed receipt"))
+    return inner_content(content), signed
 
 
 def salted_digest(domain: TrustDomain, purpose: str, salt: str, parts: Parts) -> str:

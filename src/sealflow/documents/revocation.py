@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import base64_bytes, json_object
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +30,12 @@ MAX_ORDER_BYTES: Final = 4096
 
 
 class RevokedKind(enum.StrEnum):
-    """What can be revoked."""
+    """What can be revoked.
+
+    Example:
+        >>> RevokedKind("worker")
+        <RevokedKind.WORKER: 'worker'>
+    """
 
     WORKER = "worker"
     """One worker enclave, by its instance id: it gets nothing any more."""
@@ -42,9 +47,19 @@ class RevokedKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Revoked:
-    """One thing that is revoked for good.
+    """One thing that is revoked, or is to be revoked, for good.
 
-    Raises: MalformedError when `id` is not an id of that kind.
+    Attributes:
+        kind: Worker, model or key.
+        id: The worker's instance id (32 hex digits), the digest of the model's package (64), or
+            the id of the epoch key (64, after `sim-` for a simulation).
+
+    Raises:
+        MalformedError: `id` is not an id of that kind.
+
+    Example:
+        >>> Revoked(kind=RevokedKind.WORKER, id="0123456789abcdef" * 2).kind.value
+        'worker'
     """
 
     kind: RevokedKind
@@ -55,22 +70,28 @@ class Revoked:
         _IDS[self.kind](self.id)
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that payloads hold."""
+        """Return it for machines.
+
+        Returns:
+            `kind` and `id`.
+        """
         return {"kind": self.kind.value, "id": self.id}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The value.
+
+        Raises:
+            MalformedError: Kind or id is not valid.
         """
-        item = json_object(value, "revoked")
-        require_keys(item, ("kind", "id"), "revoked")
-        try:
-            kind = RevokedKind(str(item["kind"]))
-        except ValueError as error:
-            raise MalformedError("revoked: kind is not worker, model or key") from error
-        return cls(kind=kind, id=str(item["id"]))
+        fields = Fields(value, "revoked", ("kind", "id"))
+        return cls(kind=fields.word("kind", RevokedKind), id=fields.text("id"))
 
 
 _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
@@ -120,14 +141,15 @@ class SignedRevocationOrder:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, object]) -> Self:
+    def from_json(cls, value: object) -> Self:
         """Read what `to_json` gives.
 
         Raises: MalformedError.
         """
+        fields = Fields(value, "signed order", ("order", "signature"))
         return cls(
-            text=base64_bytes(value.get("order"), MAX_ORDER_BYTES, "order"),
-            signature=base64_bytes(value.get("signature"), SIGNATURE_BYTES, "order signature"),
+            text=fields.base64("order", MAX_ORDER_BYTES),
+            signature=fields.base64("signature", SIGNATURE_BYTES),
         )
 
     def verify_signature(self, domain: TrustDomain) -> RevocationOrder:
@@ -135,12 +157,11 @@ class SignedRevocationOrder:
 
         Raises: MalformedError, EvidenceError.
         """
-        value = parse_object(self.text, "order")
-        require_keys(value, ("deployment", "revoke", "signer"), "order")
+        fields = Fields.from_bytes(self.text, "order", ("deployment", "revoke", "signer"))
         order = RevocationOrder(
-            deployment=parse_name(value["deployment"]),
-            revoked=Revoked.from_json(value["revoke"]),
-            signer=parse_digest(value["signer"]),
+            deployment=fields.read("deployment", parse_name),
+            revoked=fields.read("revoke", Revoked.from_json),
+            signer=fields.digest("signer"),
         )
         if order.to_bytes() != self.text:
             raise MalformedError("order: not in its one form")

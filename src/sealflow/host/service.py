@@ -1,14 +1,15 @@
-"""Host: how a server process starts, logs and is told to stop."""
+"""Host: how a server process starts, logs, is told to stop, and starts its children again."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
+from sealflow.backoff import Backoff
 from sealflow.errors import SealflowError
 from sealflow.host.settings import BrokerSettings, load_argument
 from sealflow.streams.connection import require_access
@@ -18,6 +19,43 @@ if TYPE_CHECKING:
     from types import FrameType
 
 T = TypeVar("T", bound=BrokerSettings)
+
+MAX_FAILURES: Final = 3
+_FIRST_PAUSE_S: Final = 0.5
+_MAX_PAUSE_S: Final = 15.0
+
+
+class RestartPolicy:
+    """When a child process that ended is started again: after 0.5 s, then later, up to 15 s.
+
+    A child that ran for `healthy_s` starts anew with the first pause.
+    """
+
+    def __init__(self, *, healthy_s: float = 30.0) -> None:
+        """Begin with no start at all."""
+        self.restarts = -1
+        self._healthy_s = healthy_s
+        self._backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
+        self._started_s = 0.0
+        self._failures = 0
+
+    def note_start(self, now_s: float) -> None:
+        """Note that the child was started."""
+        self._started_s = now_s
+        self.restarts += 1
+
+    def next_start_s(self, now_s: float, *, failed: bool) -> float | None:
+        """Return when to start the child that has ended; None after three failures in a row.
+
+        `failed`: whether it ended for a reason that another start may not cure.
+        """
+        if now_s - self._started_s > self._healthy_s:
+            self._backoff.reset()
+            self._failures = 0
+        self._failures = self._failures + 1 if failed else 0
+        if self._failures >= MAX_FAILURES:
+            return None
+        return now_s + self._backoff.next_s()
 
 
 def run_service(kind: type[T], run: Callable[[T], None]) -> None:

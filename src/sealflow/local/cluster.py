@@ -263,9 +263,9 @@ class LocalCluster:
         client = self._client
         if client is None or not self._packages:
             return []
-        directory = client.verify().directory
-        have = {model.digest for model in directory.models}
-        have |= {each.id for each in directory.revoked}
+        report = client.verify()
+        have = {model.digest for model in report.models}
+        have |= {each.id for each in report.revoked}
         missing = [digest for digest in self._packages if digest not in have]
         for digest in missing:
             client.publish(self._packages[digest], self._owner)

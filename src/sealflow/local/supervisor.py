@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.backoff import Backoff
 from sealflow.errors import ConfigError, UnavailableError
 from sealflow.host.enclave.die_with_parent import die_with_parent
+from sealflow.host.service import RestartPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 
 _POLL_S: Final = 0.1
-FIRST_PAUSE_S: Final = 0.5
-MAX_PAUSE_S: Final = 15.0
-HEALTHY_S: Final = 30.0
-EARLY_EXITS: Final = 3
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -87,10 +83,8 @@ class ProcessSpec:
 class _Running:
     program: ProcessSpec
     process: subprocess.Popen[bytes]
-    started_s: float
-    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, MAX_PAUSE_S))
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
     due_s: float | None = None
-    exits: int = 0
 
 
 class Supervisor:
@@ -105,11 +99,9 @@ class Supervisor:
 
     def start_process(self, program: ProcessSpec) -> None:
         """Start a program; its output is appended to its log."""
-        process = _spawn(program)
-        started_s = time.monotonic()
-        self._running[program.name] = _Running(
-            program=program, process=process, started_s=started_s
-        )
+        running = _Running(program=program, process=_spawn(program))
+        running.policy.note_start(time.monotonic())
+        self._running[program.name] = running
 
     def pid(self, name: str) -> int:
         """The process id of a program, as it runs now."""
@@ -133,7 +125,8 @@ class Supervisor:
                 self._note_exit(running, now_s)
             if running.due_s is not None and now_s >= running.due_s:
                 running.process = _spawn(running.program)
-                running.started_s, running.due_s = now_s, None
+                running.due_s = None
+                running.policy.note_start(now_s)
                 restarted.append(running.program.name)
         return restarted
 
@@ -151,15 +144,11 @@ class Supervisor:
 
     def _note_exit(self, running: _Running, now_s: float) -> None:
         code = running.process.returncode
-        if now_s - running.started_s > HEALTHY_S:
-            running.exits = 0
-            running.backoff.reset()
-        running.exits += code > 0
-        if running.exits >= EARLY_EXITS:
+        running.due_s = running.policy.next_start_s(now_s, failed=code > 0)
+        if running.due_s is None:
             name, log = running.program.name, running.program.log
             msg = f"{name} exits with code {code} again and again: {last_line(log)} (see {log})"
             raise ConfigError(msg)
-        running.due_s = now_s + running.backoff.next_s()
 
 
 def last_line(log: Path) -> str:

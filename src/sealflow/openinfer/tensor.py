@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import InvalidInputError, MalformedError
-from sealflow.wire.strict_json import is_integer, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,12 +40,19 @@ _RESERVED = frozenset(
 
 
 class DataType(enum.StrEnum):
-    """What one element is. Spec: Open Inference Protocol, "Tensor Data Types"."""
+    """The type of one element. Spec: Open Inference Protocol, "Tensor Data Types".
+
+    Attributes:
+        size: Bytes of one element; None for BYTES, whose elements differ in length.
+        code: The element's code for `struct`; None for BF16 and BYTES.
+
+    Example:
+        >>> DataType("FP32").size
+        4
+    """
 
     size: int | None
-    """Bytes of one element; None when elements differ in length."""
     code: str | None
-    """The element's code for `struct`; None where `struct` has none."""
 
     def __new__(cls, name: str, size: int | None, code: str | None) -> Self:
         """Make a member of the protocol's word, size and code."""
@@ -72,18 +80,32 @@ class DataType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """A named array: little-endian elements in C order.
+    """A named array: little-endian elements in C order. Spec: content.md, 2.
 
-    BYTES elements each follow their length (4 bytes, little-endian). Views are kept, not copied.
+    Attributes:
+        name: 1 to 256 printable characters.
+        datatype: The type of its elements.
+        shape: At most 16 sizes of 0 or more, at most 2^31 - 1 elements in all; `()` is a scalar.
+        data: The elements, in 1 byte each for BOOL (0 or 1). Each element of BYTES follows its
+            length of 4 bytes, little-endian. A view is kept, not copied.
+        parameters: Up to 64 strings, numbers and booleans by name.
 
-    Raises: MalformedError when name, datatype, shape and data do not agree.
+    Raises:
+        MalformedError: Name, datatype, shape and data do not agree.
+
+    Example:
+        >>> import struct
+        >>> data = struct.pack("<4f", 1.0, 2.0, 3.0, 4.0)
+        >>> row = Tensor(name="x", datatype=DataType.FP32, shape=(1, 4), data=data)
+        >>> list(client.infer("tiny", tensors={"x": row}).tensors)
+        ['probabilities']
     """
 
     name: str
     datatype: DataType
     shape: tuple[int, ...]
     data: bytes | memoryview = field(repr=False)
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what does not add up."""
@@ -109,11 +131,25 @@ class Tensor:
         name: str,
         elements: Sequence[bytes | memoryview],
         shape: tuple[int, ...] | None = None,
-        parameters: Mapping[str, Parameter] | None = None,
+        parameters: Mapping[str, str | int | float | bool] | None = None,
     ) -> Tensor:
-        """Make a BYTES tensor, of rank 1 unless a shape is given.
+        """Make a BYTES tensor.
 
-        Raises: MalformedError.
+        Args:
+            name: As `Tensor.name`.
+            elements: The elements in C order.
+            shape: As `Tensor.shape`. Default: one dimension.
+            parameters: As `Tensor.parameters`.
+
+        Returns:
+            The tensor.
+
+        Raises:
+            MalformedError: Shape and number of elements do not agree.
+
+        Example:
+            >>> Tensor.of_bytes("texts", [b"one", b"two"]).shape
+            (2,)
         """
         pieces: list[bytes | memoryview] = []
         for element in elements:
@@ -128,13 +164,28 @@ class Tensor:
         )
 
     def elements(self) -> list[memoryview]:
-        """Return what `each_element` does, in a list: each view takes some 200 bytes."""
+        """Return the elements of a BYTES tensor in a list; each view takes some 200 bytes.
+
+        Returns:
+            The elements in C order, as views.
+
+        Raises:
+            InvalidInputError: The datatype is not BYTES.
+
+        Example:
+            >>> [bytes(element) for element in Tensor.of_bytes("texts", [b"one"]).elements()]
+            [b'one']
+        """
         return list(self.each_element())
 
     def each_element(self) -> Iterator[memoryview]:
-        """Return the elements of a BYTES tensor in C order, as views.
+        """Yield the elements of a BYTES tensor.
 
-        Raises: InvalidInputError for any other datatype.
+        Yields:
+            The elements in C order, as views.
+
+        Raises:
+            InvalidInputError: The datatype is not BYTES.
         """
         if self.datatype is not DataType.BYTES:
             raise InvalidInputError(f"tensor {self.name}: is {self.datatype}, not BYTES")
@@ -246,9 +297,19 @@ def _check_bytes(data: bytes | memoryview, elements: int, name: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """What a model takes or gives under one name; -1 stands for any size.
+    """What a model takes or gives under one name.
 
-    Raises: MalformedError when it is not a valid specification.
+    Attributes:
+        name: 1 to 256 printable characters.
+        datatype: The type of the elements.
+        shape: At most 16 sizes; -1 stands for any size.
+
+    Raises:
+        MalformedError: Name or shape is not of that form.
+
+    Example:
+        >>> client.verify().models[0].inputs[0].shape
+        (-1, 4)
     """
 
     name: str
@@ -264,9 +325,13 @@ class TensorSpec:
         element_count(tuple(map(abs, self.shape)), self.name)
 
     def check(self, tensor: Tensor) -> None:
-        """Refuse a tensor that does not fit.
+        """Check that a tensor fits.
 
-        Raises: InvalidInputError.
+        Args:
+            tensor: The tensor.
+
+        Raises:
+            InvalidInputError: Its name, datatype or shape does not fit. The message says which.
         """
         if tensor.name != self.name:
             msg = f"tensor {tensor.name}: {self.name} is wanted here"
@@ -281,21 +346,29 @@ class TensorSpec:
             raise InvalidInputError(msg)
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that manifests and directories hold."""
+        """Return the object that manifests and directories hold.
+
+        Returns:
+            `name`, `datatype` and `shape`.
+        """
         return {"name": self.name, "datatype": self.datatype.value, "shape": list(self.shape)}
 
     @classmethod
     def from_json(cls, value: object) -> TensorSpec:
-        """Read what `to_json` gives.
+        """Read what `to_json` returns.
 
-        Raises: MalformedError.
+        Args:
+            value: The object.
+
+        Returns:
+            The specification.
+
+        Raises:
+            MalformedError: The object is not a valid specification.
         """
-        if not isinstance(value, dict):
-            msg = "tensor specification: not a JSON object"
-            raise MalformedError(msg)
-        require_keys(value, ("name", "datatype", "shape"), "tensor specification")
+        fields = Fields(value, "tensor specification", ("name", "datatype", "shape"))
         return cls(
-            name=check_name(value["name"], "tensor specification"),
-            datatype=parse_datatype(value["datatype"]),
-            shape=parse_shape(value["shape"]),
+            name=check_name(fields.get("name"), "tensor specification"),
+            datatype=fields.read("datatype", parse_datatype),
+            shape=fields.read("shape", parse_shape),
         )

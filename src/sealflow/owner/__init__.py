@@ -12,11 +12,27 @@ from typing import TYPE_CHECKING, Final
 from sealflow.extras import install_advice
 
 if TYPE_CHECKING:
+    from sealflow.attest.evidence import Role as Role
+    from sealflow.attest.evidence import Tee as Tee
+    from sealflow.attest.policy import Policy as Policy
+    from sealflow.attest.policy import SimulationPolicy as SimulationPolicy
+    from sealflow.attest.reports import PlatformFlag as PlatformFlag
+    from sealflow.attest.reports import TcbStatus as TcbStatus
+    from sealflow.attest.requirements import OutOfDateWaiver as OutOfDateWaiver
     from sealflow.attest.requirements import Requirements as Requirements
+    from sealflow.attest.requirements import SnpRequirements as SnpRequirements
+    from sealflow.attest.requirements import TdxRequirements as TdxRequirements
+    from sealflow.documents.directory import DirectoryModel as DirectoryModel
+    from sealflow.documents.log import EntryKind as EntryKind
+    from sealflow.documents.log import LogEntry as LogEntry
+    from sealflow.documents.receipt import Receipt as Receipt
+    from sealflow.documents.receipt import SignedReceipt as SignedReceipt
     from sealflow.documents.revocation import Revoked as Revoked
     from sealflow.documents.revocation import RevokedKind as RevokedKind
+    from sealflow.errors import BundleError as BundleError
     from sealflow.errors import ConfigError as ConfigError
     from sealflow.errors import DeadlineError as DeadlineError
+    from sealflow.errors import EnvelopeTooLargeError as EnvelopeTooLargeError
     from sealflow.errors import EvidenceError as EvidenceError
     from sealflow.errors import InvalidInputError as InvalidInputError
     from sealflow.errors import MalformedError as MalformedError
@@ -30,7 +46,10 @@ if TYPE_CHECKING:
     from sealflow.errors import SealflowError as SealflowError
     from sealflow.errors import UnavailableError as UnavailableError
     from sealflow.errors import VerificationError as VerificationError
+    from sealflow.errors import WorkerGoneError as WorkerGoneError
+    from sealflow.openinfer.tensor import DataType as DataType
     from sealflow.openinfer.tensor import Tensor as Tensor
+    from sealflow.openinfer.tensor import TensorSpec as TensorSpec
     from sealflow.owner.audit.log_audit import AuditedLog as AuditedLog
     from sealflow.owner.audit.log_audit import audit_log as audit_log
     from sealflow.owner.audit.receipt_proof import ReceiptProof as ReceiptProof
@@ -38,6 +57,8 @@ if TYPE_CHECKING:
     from sealflow.owner.audit.receipt_proof import verify_receipt as verify_receipt
     from sealflow.owner.client.async_client import AsyncClient as AsyncClient
     from sealflow.owner.client.client import Client as Client
+    from sealflow.owner.client.request import Image as Image
+    from sealflow.owner.client.request import Tensors as Tensors
     from sealflow.owner.client.result import InferResult as InferResult
     from sealflow.owner.client.result import Label as Label
     from sealflow.owner.client.result import Outcome as Outcome
@@ -45,50 +66,81 @@ if TYPE_CHECKING:
     from sealflow.owner.models.owner_key import create_owner_key as create_owner_key
     from sealflow.owner.models.owner_key import load_owner_key as load_owner_key
     from sealflow.owner.models.packing import pack_folder as pack_folder
-    from sealflow.owner.queue.client import InputQueue as InputQueue
-    from sealflow.owner.queue.client import OutputQueue as OutputQueue
     from sealflow.owner.queue.client import QueueClient as QueueClient
+    from sealflow.owner.queue.queues import InputQueue as InputQueue
+    from sealflow.owner.queue.queues import OutputQueue as OutputQueue
+    from sealflow.owner.trust.policy_file import TrustPolicy as TrustPolicy
     from sealflow.owner.trust.policy_file import load_policy as load_policy
+    from sealflow.owner.trust.policy_text import PolicyLine as PolicyLine
     from sealflow.owner.trust.policy_text import describe_policy as describe_policy
     from sealflow.owner.trust.report import TrustReport as TrustReport
+    from sealflow.owner.trust.trust_text import ProvenFact as ProvenFact
+    from sealflow.owner.trust.trust_text import Visibility as Visibility
     from sealflow.streams.address import BrokerAddress as BrokerAddress
+    from sealflow.wire.domain import TrustDomain as TrustDomain
     from sealflow.wire.ids import ModelRef as ModelRef
 
 __all__ = [
     "AsyncClient",
     "AuditedLog",
     "BrokerAddress",
+    "BundleError",
     "Client",
     "ConfigError",
+    "DataType",
     "DeadlineError",
+    "DirectoryModel",
+    "EntryKind",
+    "EnvelopeTooLargeError",
     "EvidenceError",
+    "Image",
     "InferResult",
     "InputQueue",
     "InvalidInputError",
     "Label",
+    "LogEntry",
     "MalformedError",
     "Mismatch",
     "ModelError",
     "ModelRef",
     "OpenError",
+    "OutOfDateWaiver",
     "Outcome",
     "OutputQueue",
     "OwnerKey",
+    "PlatformFlag",
+    "Policy",
     "PolicyError",
+    "PolicyLine",
+    "ProvenFact",
     "QueueClient",
     "QueueFullError",
+    "Receipt",
     "ReceiptProof",
     "RefusalCode",
     "RefusedError",
     "Requirements",
     "Revoked",
     "RevokedKind",
+    "Role",
     "SealflowError",
+    "SignedReceipt",
+    "SimulationPolicy",
+    "SnpRequirements",
+    "TcbStatus",
+    "TdxRequirements",
+    "Tee",
     "Tensor",
+    "TensorSpec",
+    "Tensors",
+    "TrustDomain",
+    "TrustPolicy",
     "TrustReport",
     "UnavailableError",
     "VerificationError",
     "VerifiedReceipt",
+    "Visibility",
+    "WorkerGoneError",
     "audit_log",
     "create_owner_key",
     "describe_policy",
@@ -102,37 +154,63 @@ _MODULES: Final = {
     "AsyncClient": "sealflow.owner.client.async_client",
     "AuditedLog": "sealflow.owner.audit.log_audit",
     "BrokerAddress": "sealflow.streams.address",
+    "BundleError": "sealflow.errors",
     "Client": "sealflow.owner.client.client",
     "ConfigError": "sealflow.errors",
+    "DataType": "sealflow.openinfer.tensor",
     "DeadlineError": "sealflow.errors",
+    "DirectoryModel": "sealflow.documents.directory",
+    "EntryKind": "sealflow.documents.log",
+    "EnvelopeTooLargeError": "sealflow.errors",
     "EvidenceError": "sealflow.errors",
+    "Image": "sealflow.owner.client.request",
     "InferResult": "sealflow.owner.client.result",
-    "InputQueue": "sealflow.owner.queue.client",
+    "InputQueue": "sealflow.owner.queue.queues",
     "InvalidInputError": "sealflow.errors",
     "Label": "sealflow.owner.client.result",
+    "LogEntry": "sealflow.documents.log",
     "MalformedError": "sealflow.errors",
     "Mismatch": "sealflow.errors",
     "ModelError": "sealflow.errors",
     "ModelRef": "sealflow.wire.ids",
     "OpenError": "sealflow.errors",
+    "OutOfDateWaiver": "sealflow.attest.requirements",
     "Outcome": "sealflow.owner.client.result",
-    "OutputQueue": "sealflow.owner.queue.client",
+    "OutputQueue": "sealflow.owner.queue.queues",
     "OwnerKey": "sealflow.owner.models.owner_key",
+    "PlatformFlag": "sealflow.attest.reports",
+    "Policy": "sealflow.attest.policy",
     "PolicyError": "sealflow.errors",
+    "PolicyLine": "sealflow.owner.trust.policy_text",
+    "ProvenFact": "sealflow.owner.trust.trust_text",
     "QueueClient": "sealflow.owner.queue.client",
     "QueueFullError": "sealflow.errors",
+    "Receipt": "sealflow.documents.receipt",
     "ReceiptProof": "sealflow.owner.audit.receipt_proof",
     "RefusalCode": "sealflow.errors",
     "RefusedError": "sealflow.errors",
     "Requirements": "sealflow.attest.requirements",
     "Revoked": "sealflow.documents.revocation",
     "RevokedKind": "sealflow.documents.revocation",
+    "Role": "sealflow.attest.evidence",
     "SealflowError": "sealflow.errors",
+    "SignedReceipt": "sealflow.documents.receipt",
+    "SimulationPolicy": "sealflow.attest.policy",
+    "SnpRequirements": "sealflow.attest.requirements",
+    "TcbStatus": "sealflow.attest.reports",
+    "TdxRequirements": "sealflow.attest.requirements",
+    "Tee": "sealflow.attest.evidence",
     "Tensor": "sealflow.openinfer.tensor",
+    "TensorSpec": "sealflow.openinfer.tensor",
+    "Tensors": "sealflow.owner.client.request",
+    "TrustDomain": "sealflow.wire.domain",
+    "TrustPolicy": "sealflow.owner.trust.policy_file",
     "TrustReport": "sealflow.owner.trust.report",
     "UnavailableError": "sealflow.errors",
     "VerificationError": "sealflow.errors",
     "VerifiedReceipt": "sealflow.owner.audit.receipt_proof",
+    "Visibility": "sealflow.owner.trust.trust_text",
+    "WorkerGoneError": "sealflow.errors",
     "audit_log": "sealflow.owner.audit.log_audit",
     "create_owner_key": "sealflow.owner.models.owner_key",
     "describe_policy": "sealflow.owner.trust.policy_text",

@@ -8,17 +8,14 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from sealflow.errors import BundleError, MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.package.preprocessing import ClassificationPostprocessing, ImagePreprocessing
-from sealflow.wire.fields import enum_member, integer, json_object
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import ModelRef, parse_name
-from sealflow.wire.strict_json import canonical_json, require_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from sealflow.wire.strict_json import canonical_json
 
 MANIFEST_NAME: Final = "manifest.json"
 MAX_BATCH: Final = 1024
@@ -123,25 +120,20 @@ class ModelManifest:
 
         Raises: MalformedError.
         """
-        table = json_object(value, "manifest")
         required = ("name", "version", "format", "file", "inputs", "outputs", "max_batch")
-        require_keys(table, required, "manifest", _OPTIONAL)
-        labels, image = table.get("labels"), table.get("image")
-        classification = table.get("classification")
+        fields = Fields(value, "manifest", required, _OPTIONAL)
         return cls(
-            name=parse_name(table["name"]),
-            version=parse_name(table["version"]),
-            format=enum_member(ModelFormat, table["format"], "manifest: format"),
-            file=check_path(table["file"]),
-            labels=None if labels is None else check_path(labels),
-            inputs=_specs(table["inputs"], "inputs"),
-            outputs=_specs(table["outputs"], "outputs"),
-            max_batch=integer(table["max_batch"], "manifest: max_batch"),
-            image=None if image is None else ImagePreprocessing.from_json(image),
-            classification=(
-                None
-                if classification is None
-                else ClassificationPostprocessing.from_json(classification)
+            name=fields.read("name", parse_name),
+            version=fields.read("version", parse_name),
+            format=fields.word("format", ModelFormat),
+            file=fields.read("file", check_path),
+            labels=fields.read_optional("labels", check_path),
+            inputs=fields.list_of("inputs", TensorSpec.from_json, MAX_SPECS),
+            outputs=fields.list_of("outputs", TensorSpec.from_json, MAX_SPECS),
+            max_batch=fields.integer("max_batch", least=1, most=MAX_BATCH),
+            image=fields.read_optional("image", ImagePreprocessing.from_json),
+            classification=fields.read_optional(
+                "classification", ClassificationPostprocessing.from_json
             ),
         )
 
@@ -211,11 +203,3 @@ def _check_specs(specs: tuple[TensorSpec, ...], what: str) -> None:
     if not 0 < len(specs) <= MAX_SPECS or len({spec.name for spec in specs}) != len(specs):
         msg = f"manifest: {what} are not 1 to {MAX_SPECS} of different names"
         raise MalformedError(msg)
-
-
-def _specs(value: object, what: str) -> tuple[TensorSpec, ...]:
-    if not isinstance(value, list):
-        msg = f"manifest: {what} are not a list"
-        raise MalformedError(msg)
-    make: Callable[[object], TensorSpec] = TensorSpec.from_json
-    return tuple(map(make, value))

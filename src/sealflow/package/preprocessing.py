@@ -9,8 +9,8 @@ from typing import Final
 
 from sealflow.errors import MalformedError
 from sealflow.openinfer.tensor import check_name
-from sealflow.wire.fields import enum_member, integer, json_object
-from sealflow.wire.strict_json import is_integer, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import is_integer
 
 MAX_IMAGE_SIDE: Final = 8192
 CHANNELS: Final = 3
@@ -100,19 +100,18 @@ class ImagePreprocessing:
 
         Raises: MalformedError.
         """
-        table = json_object(value, "image")
         optional = ("crop", "resize", "layout", "channels", "mean", "scale")
-        require_keys(table, ("input", "width", "height"), "image", optional)
+        fields = Fields(value, "image", ("input", "width", "height"), optional)
         return cls(
-            input=check_name(table["input"], "image: input"),
-            width=integer(table["width"], "image: width"),
-            height=integer(table["height"], "image: height"),
-            crop=_number(table.get("crop", 1.0), "image: crop"),
-            resize=enum_member(Resize, table.get("resize", Resize.BICUBIC), "image: resize"),
-            layout=enum_member(Layout, table.get("layout", Layout.NCHW), "image: layout"),
-            channels=enum_member(Channels, table.get("channels", Channels.RGB), "image: channels"),
-            mean=_per_channel(table.get("mean", [0.0] * CHANNELS), "image: mean"),
-            scale=_per_channel(table.get("scale", [1.0] * CHANNELS), "image: scale"),
+            input=check_name(fields.get("input"), "image: input"),
+            width=fields.integer("width"),
+            height=fields.integer("height"),
+            crop=_number(fields.get("crop", 1.0), "image: crop"),
+            resize=fields.word("resize", Resize, Resize.BICUBIC),
+            layout=fields.word("layout", Layout, Layout.NCHW),
+            channels=fields.word("channels", Channels, Channels.RGB),
+            mean=_per_channel(fields.get("mean", [0.0] * CHANNELS), "image: mean"),
+            scale=_per_channel(fields.get("scale", [1.0] * CHANNELS), "image: scale"),
         )
 
 
@@ -133,14 +132,9 @@ class ClassificationPostprocessing:
 
         Raises: MalformedError.
         """
-        table = json_object(value, "classification")
-        require_keys(table, ("output",), "classification", ("softmax",))
-        softmax = table.get("softmax", False)
-        if not isinstance(softmax, bool):
-            msg = "classification: softmax is not true or false"
-            raise MalformedError(msg)
-        output = check_name(table["output"], "classification: output")
-        return cls(output=output, softmax=softmax)
+        fields = Fields(value, "classification", ("output",), ("softmax",))
+        output = check_name(fields.get("output"), "classification: output")
+        return cls(output=output, softmax=fields.flag("softmax"))
 
 
 def _number(value: object, what: str) -> float:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.requirements import Requirements
-from sealflow.errors import MalformedError, OpenError
+from sealflow.errors import OpenError
 from sealflow.package.container import content_key_id
-from sealflow.package.statement import Statement, statement_digest, verify_statement
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.package.statement import (
+    MAX_STATEMENT_BYTES,
+    Statement,
+    statement_digest,
+    verify_statement,
+)
+from sealflow.seal.chunked import KEY_BYTES
+from sealflow.seal.signing import SIGNATURE_BYTES
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.package.container import Package
@@ -66,14 +73,10 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
     nonsense inside, BundleError for a statement that is not the signer's.
     """
     domain = key.suite.domain
-    value = parse_object(key.open(sealed, domain.label("publish")), "publication")
-    require_keys(value, _KEYS, "publication")
-    payload, signature = _decoded(value["statement"]), _decoded(value["signature"])
-    content_key, signer = _decoded(value["content_key"]), parse_digest(value["signer"])
-    issued_ms, workers = value["issued_ms"], value["workers"]
-    if not is_integer(issued_ms) or issued_ms < 0:
-        raise MalformedError("publication: issued_ms is not a time")
-    statement = verify_statement(payload, signature, signer)
+    fields = Fields.from_bytes(key.open(sealed, domain.label("publish")), "publication", _KEYS)
+    payload, signer = fields.base64("statement", MAX_STATEMENT_BYTES), fields.digest("signer")
+    content_key = fields.base64("content_key", KEY_BYTES)
+    statement = verify_statement(payload, fields.base64("signature", SIGNATURE_BYTES), signer)
     if content_key_id(content_key, domain) != statement.content_key_id:
         raise OpenError
     return Publication(
@@ -81,19 +84,19 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
         digest=statement_digest(payload),
         signer=signer,
         content_key=content_key,
-        workers=None if workers is None else Requirements.from_json(workers, "publication"),
-        issued_ms=issued_ms,
+        workers=fields.read_optional("workers", requirements_of_owner),
+        issued_ms=fields.time_ms("issued_ms"),
     )
+
+
+def requirements_of_owner(value: object) -> Requirements:
+    """Read what an owner demands of workers.
+
+    Raises: MalformedError.
+    """
+    return Requirements.from_json(value, "demands")
 
 
 def requirements_digest(workers: Requirements) -> str:
     """Name what an owner demands of workers, as the directory does."""
     return hashlib.sha256(canonical_json(workers.to_json())).hexdigest()
-
-
-def _decoded(text: object) -> bytes:
-    try:
-        return b64decode(text, validate=True)  # type: ignore[arg-type]  # any object may come
-    except (TypeError, ValueError) as error:
-        msg = "publication: not base64"
-        raise MalformedError(msg) from error

@@ -8,20 +8,18 @@ Spec: docs/spec/bundle.md, section 4.
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import BundleError, MalformedError
 from sealflow.package.manifest import MANIFEST_NAME, ModelManifest
-from sealflow.seal.signing import verify_signature
-from sealflow.wire.fields import integer, json_object
+from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import (
     canonical_json,
-    parse_object,
     parse_object_with_floats,
-    require_keys,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +33,13 @@ MAX_MODEL_BYTES: Final = 4 * 2**30
 
 _TYPE: Final = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
+_PREDICATE: Final = (
+    "serialization",
+    "resources",
+    "sealflow_manifest",
+    "sealflow_content_key",
+)
+_MAX_FILES: Final = 4
 _SERIALIZATION: Final = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 
 
@@ -181,12 +186,12 @@ def unverified_decode_envelope(data: bytes) -> tuple[bytes, bytes, str]:
     Raises: BundleError.
     """
     try:
-        value = parse_object(data, "DSSE envelope")
-        require_keys(value, ("payload", "payloadType", "signatures"), "DSSE envelope")
-        entry = json_object(_only(value["signatures"]), "DSSE signature")
-        require_keys(entry, ("keyid", "sig"), "DSSE signature")
-        payload, signature = _decoded(value["payload"]), _decoded(entry["sig"])
-        signer = parse_digest(entry["keyid"])
+        fields = Fields.from_bytes(data, "DSSE envelope", ("payload", "payloadType", "signatures"))
+        payload = fields.base64("payload", MAX_STATEMENT_BYTES)
+        signatures = fields.list_of("signatures", _signature, 1)
+        if not signatures:
+            raise fields.malformed("signatures", "is empty")
+        signature, signer = signatures[0]
     except MalformedError as error:
         raise BundleError(str(error)) from error
     if encode_envelope(payload, signature, signer) != data:
@@ -196,43 +201,25 @@ def unverified_decode_envelope(data: bytes) -> tuple[bytes, bytes, str]:
 
 
 def _statement(value: dict[str, object]) -> Statement:
-    predicate = json_object(value.get("predicate"), "statement: predicate")
-    resources = predicate.get("resources")
-    if not isinstance(resources, list):
-        msg = "statement: resources are not a list"
-        raise MalformedError(msg)
+    fields = Fields(value, "statement", ("_type", "subject", "predicateType", "predicate"))
+    predicate = fields.nested("predicate", _PREDICATE)
     return Statement(
-        manifest=ModelManifest.from_json(predicate.get("sealflow_manifest")),
-        resources=tuple(map(_resource, resources)),
-        content_key_id=parse_digest(predicate.get("sealflow_content_key")),
+        manifest=predicate.read("sealflow_manifest", ModelManifest.from_json),
+        resources=predicate.list_of("resources", _resource, _MAX_FILES),
+        content_key_id=predicate.digest("sealflow_content_key"),
     )
 
 
 def _resource(value: object) -> PackageFile:
-    item = json_object(value, "statement: resource")
-    name, size = item.get("name"), integer(item.get("size"), "statement: size")
-    if not isinstance(name, str) or size < 0:
-        msg = "statement: a resource has no name or no size"
-        raise MalformedError(msg)
-    return PackageFile(name=name, digest=parse_digest(item.get("digest")), size=size)
+    fields = Fields(value, "file", ("name", "algorithm", "digest", "size"))
+    return PackageFile(
+        name=fields.text("name"), digest=fields.digest("digest"), size=fields.integer("size")
+    )
 
 
-def _only(signatures: object) -> object:
-    if not isinstance(signatures, list) or len(signatures) != 1:
-        msg = "DSSE envelope: not one signature"
-        raise MalformedError(msg)
-    return signatures[0]
-
-
-def _decoded(text: object) -> bytes:
-    if not isinstance(text, str):
-        msg = "DSSE envelope: not base64"
-        raise MalformedError(msg)
-    try:
-        return b64decode(text, validate=True)
-    except ValueError as error:
-        msg = "DSSE envelope: not base64"
-        raise MalformedError(msg) from error
+def _signature(value: object) -> tuple[bytes, str]:
+    fields = Fields(value, "signature", ("keyid", "sig"))
+    return fields.base64("sig", SIGNATURE_BYTES), fields.digest("keyid")
 
 
 def _pre_authentication_encoding(payload: bytes) -> bytes:

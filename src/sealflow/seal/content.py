@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sealflow.errors import MalformedError
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 _HEAD: Final = struct.Struct(">BI")
 MAX_MESSAGE_CHARACTERS: Final = 2000
@@ -85,13 +85,8 @@ def parse_error(content: Content) -> tuple[str, str]:
 
     Raises: MalformedError.
     """
-    value = parse_object(content.text, "error reply")
-    require_keys(value, ("code", "message"), "error reply")
-    code, message = value["code"], value["message"]
-    if not isinstance(code, str) or not isinstance(message, str):
-        msg = "error reply: code and message are not strings"
-        raise MalformedError(msg)
-    return code, message
+    fields = Fields.from_bytes(content.text, "error reply", ("code", "message"))
+    return fields.text("code"), fields.text("message")
 
 
 def padded_length(length: int) -> int:
@@ -139,9 +134,8 @@ def split_receipt_request(content: Content) -> tuple[Content, str | None]:
     """
     if content.kind is not ContentKind.RECEIPT:
         return content, None
-    value = parse_object(content.text, "receipt request")
-    require_keys(value, ("salt",), "receipt request")
-    return inner_content(content), parse_digest(value["salt"])
+    salt = Fields.from_bytes(content.text, "receipt request", ("salt",)).digest("salt")
+    return inner_content(content), salt
 
 
 def inner_content(content: Content) -> Content:

@@ -29,13 +29,25 @@ _SENTINEL: Final = ("sentinel", "sentinels")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """A broker's URL and the files that go with it.
+    """The address of a queue's broker, and the files that go with it.
 
-    `url`: see `FORMS`; may carry a user's name, never a password. `password_file`: one line.
-    `ca_file`: PEM of the roots to trust instead of the system's. `certificate_file`, `key_file`:
-    PEM, for brokers that ask for a client certificate.
+    Attributes:
+        url: `unix:///path`, `valkey://host:port`, `valkeys://host:port` (TLS),
+            `sentinel://host:port,host:port/name` or `sentinels://…` (TLS). `redis://` and
+            `rediss://` are other names of the second and third. May hold a user's name, never a
+            password. Default ports: 6379, and 26379 for sentinels.
+        password_file: Path of a file with the password in one line; read at each connection.
+        ca_file: Path of a PEM file with the roots to trust, instead of the system's.
+        certificate_file: Path of a PEM file with the client's certificate, if the broker asks.
+        key_file: Path of a PEM file with its key.
 
-    Raises: ConfigError.
+    Raises:
+        ConfigError: The URL is not of these forms or holds a password, or files do not fit to it.
+
+    Example:
+        >>> address = BrokerAddress(url="valkeys://owner@queue.example", ca_file="ca.pem")
+        >>> address.tls, address.hosts
+        (True, (('queue.example', 6379),))
     """
 
     url: str
@@ -77,19 +89,20 @@ class BrokerAddress:
 
     @property
     def socket_path(self) -> str | None:
-        """The Unix socket, if it is one."""
+        """The path of the Unix socket; None for other addresses."""
         return self._parts.path if self._parts.scheme == "unix" else None
 
     @property
     def sentinel_group(self) -> str | None:
-        """What the sentinels call the group of servers, if sentinels are asked."""
+        """The sentinels' name for the group of servers; None without sentinels."""
         return self._parts.path.strip("/") if self._parts.scheme in _SENTINEL else None
 
     @property
     def hosts(self) -> tuple[tuple[str, int], ...]:
-        """The broker's host and port, or those of its sentinels.
+        """Host and port of the broker, or of each of its sentinels.
 
-        Raises: ConfigError.
+        Raises:
+            ConfigError: The URL holds something else there.
         """
         default = DEFAULT_SENTINEL_PORT if self.sentinel_group else DEFAULT_PORT
         listed = self._parts.netloc.rpartition("@")[2].split(",")
@@ -103,7 +116,15 @@ class BrokerAddress:
         return self.url
 
     def to_json(self) -> dict[str, str]:
-        """Return the fields that are set; `BrokerAddress(**fields)` makes the value again."""
+        """Return the fields that are set.
+
+        Returns:
+            Strings by name; `BrokerAddress(**fields)` makes the value again.
+
+        Example:
+            >>> BrokerAddress(url="unix:///run/queue.sock").to_json()
+            {'url': 'unix:///run/queue.sock'}
+        """
         named = {
             "url": self.url,
             "password_file": self.password_file,
@@ -117,6 +138,9 @@ class BrokerAddress:
         """Return the keyword arguments with which valkey-py connects, for both of its clients.
 
         TLS checks the server's name, which valkey-py does not do unless told.
+
+        Returns:
+            The arguments; `credential_provider` reads the password file when it is called.
         """
         found: dict[str, object] = {}
         name = self._parts.netloc.rpartition("@")[0]

@@ -112,6 +112,8 @@ class FramePort:
 class FatalError(SealflowError):
     """Ends the process; `code` is the payload of its FATAL frame."""
 
+    code: Fatal
+
     def __init__(self, code: Fatal) -> None:
         super().__init__(code.value)
         self.code = code

@@ -31,13 +31,27 @@ def read_length_prefixed(view: memoryview, limit: int) -> tuple[memoryview, memo
 
 
 class TrustDomain(enum.Enum):
-    """Hardware or simulated; the value starts every label: what one made fails in the other."""
+    """Hardware or simulation: nothing that is made in one is accepted in the other.
+
+    The value starts the label of every signature, hash and key (docs/spec/exchange.md).
+
+    Example:
+        >>> OwnerKey.generate(TrustDomain.HARDWARE).domain.name
+        'HARDWARE'
+    """
 
     HARDWARE = b"sealflow/1"
     SIMULATED = b"sealflow-sim/1"
 
     @functools.cache
     def label(self, purpose: str) -> bytes:
-        """The domain separation label for one purpose."""
+        """Return the domain separation label for one purpose.
+
+        Args:
+            purpose: What is signed, hashed or derived, such as `receipt`.
+
+        Returns:
+            The label's bytes, which end with a zero.
+        """
         prefix: bytes = self.value
         return prefix + b" " + purpose.encode() + b"\0"

@@ -12,24 +12,23 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from sealflow.errors import EnvelopeTooLargeError, MalformedError, RefusalCode
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
     RequestId,
     SessionId,
-    parse_digest,
     parse_key_id,
     parse_request_id,
     parse_session_id,
 )
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 MAGIC: Final = b"SFL1"
 PREFIX_LENGTH: Final = 16
 MAX_HEADER_BYTES: Final = 4096
 MAX_KEY_BLOB_BYTES: Final = 2048
 DEFAULT_MAX_BODY_BYTES: Final = 16 * 2**20
-MAX_TIME_MS: Final = 2**53 - 1
 MEDIA_TYPE: Final = "application/vnd.sealflow.envelope"
 
 _PREFIX = struct.Struct(">4sBBHHHI")
@@ -200,50 +199,33 @@ def _decode_header(
 
 
 def _request_header(value: dict[str, object]) -> RequestHeader:
-    require_keys(value, _REQUEST_KEYS, "request header")
-    deadline_ms = value["deadline_ms"]
-    if not is_integer(deadline_ms) or not 0 <= deadline_ms <= MAX_TIME_MS:
-        msg = "request header: deadline_ms is not a time in milliseconds"
-        raise MalformedError(msg)
-    name, version = value["model"], value["version"]
-    if not isinstance(name, str) or not isinstance(version, str):
-        msg = "request header: model and version are not strings"
-        raise MalformedError(msg)
+    fields = Fields(value, "request header", _REQUEST_KEYS)
     return RequestHeader(
-        key_id=parse_key_id(value["kid"]),
-        session_id=parse_session_id(value["sid"]),
-        request_id=parse_request_id(value["rid"]),
-        model=ModelRef(name=name, version=version),
-        model_digest=parse_digest(value["model_digest"]),
-        deadline_ms=deadline_ms,
+        key_id=fields.read("kid", parse_key_id),
+        session_id=fields.read("sid", parse_session_id),
+        request_id=fields.read("rid", parse_request_id),
+        model=ModelRef(name=fields.text("model"), version=fields.text("version")),
+        model_digest=fields.digest("model_digest"),
+        deadline_ms=fields.time_ms("deadline_ms"),
     )
 
 
 def _reply_header(value: dict[str, object]) -> ReplyHeader:
-    require_keys(value, _REPLY_KEYS, "reply header")
-    simulated = value["simulated"]
-    if not isinstance(simulated, bool):
-        msg = "reply header: simulated is not true or false"
-        raise MalformedError(msg)
+    fields = Fields(value, "reply header", _REPLY_KEYS)
     return ReplyHeader(
-        request_id=parse_request_id(value["rid"]),
-        request_digest=parse_digest(value["request_digest"]),
-        key_id=parse_key_id(value["kid"]),
-        model_digest=parse_digest(value["model_digest"]),
-        instance=parse_request_id(value["instance"]),
-        nonce=parse_digest(value["nonce"]),
-        simulated=simulated,
+        request_id=fields.read("rid", parse_request_id),
+        request_digest=fields.digest("request_digest"),
+        key_id=fields.read("kid", parse_key_id),
+        model_digest=fields.digest("model_digest"),
+        instance=fields.read("instance", parse_request_id),
+        nonce=fields.digest("nonce"),
+        simulated=fields.flag("simulated"),
     )
 
 
 def _refusal_header(value: dict[str, object]) -> RefusalHeader:
-    require_keys(value, ("code", "rid"), "refusal header")
-    request_id = value["rid"]
-    try:
-        code = RefusalCode(str(value["code"]))
-    except ValueError as error:
-        msg = "refusal header: unknown code"
-        raise MalformedError(msg) from error
+    fields = Fields(value, "refusal header", ("code", "rid"))
     return RefusalHeader(
-        request_id=None if request_id is None else parse_request_id(request_id), code=code
+        request_id=fields.read_optional("rid", parse_request_id),
+        code=fields.word("code", RefusalCode),
     )

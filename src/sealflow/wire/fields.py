@@ -1,22 +1,171 @@
-"""Core, pure: typed readers for the values of hostile JSON and TOML."""
+"""Core, pure: a typed reader for the fields of hostile JSON objects and TOML tables."""
 
 from __future__ import annotations
 
 import enum
 from base64 import b64decode
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.errors import MalformedError
-from sealflow.wire.strict_json import is_integer, require_keys
+from sealflow.wire.ids import parse_digest
+from sealflow.wire.strict_json import is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection
 
-
-_MAX_ITEMS: Final = 256
-_MAX_TIME_MS: Final = 2**53 - 1
+MAX_TIME_MS: Final = 2**53 - 1
+_MAX_INTEGER: Final = 2**63 - 1
+_MAX_TEXTS: Final = 256
 _T = TypeVar("_T")
-_Word = TypeVar("_Word", bound=enum.StrEnum)
+_Word = TypeVar("_Word", bound=enum.Enum)
+
+
+class Fields:
+    """One object of a peer, read field by field; `what` names the document in every error.
+
+    Every method raises MalformedError. A field that may be absent is listed in `optional`.
+    """
+
+    __slots__ = ("_value", "_what")
+
+    def __init__(
+        self,
+        value: object,
+        what: str,
+        required: Collection[str],
+        optional: Collection[str] = (),
+    ) -> None:
+        """Accept an object with all of `required` and no other fields but `optional`."""
+        if not isinstance(value, dict):
+            raise MalformedError(f"{what}: not a table or JSON object")
+        require_keys(value, required, what, optional)
+        self._value: dict[str, object] = value
+        self._what = what
+
+    @classmethod
+    def from_bytes(
+        cls,
+        text: bytes | memoryview,
+        what: str,
+        required: Collection[str],
+        optional: Collection[str] = (),
+    ) -> Self:
+        """Parse strict JSON without fractions."""
+        return cls(parse_object(text, what), what, required, optional)
+
+    def malformed(self, name: str, problem: str) -> MalformedError:
+        """Return an error that names the document and the field."""
+        return MalformedError(f"{self._what}: {name} {problem}")
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the field is there."""
+        return name in self._value
+
+    def get(self, name: str, default: object = None) -> object:
+        """Return a field as it came, or `default` when it is absent."""
+        return self._value.get(name, default)
+
+    def read(self, name: str, parse: Callable[[object], _T]) -> _T:
+        """Return what `parse` makes of a field."""
+        return self._parsed(name, parse, self._value[name])
+
+    def read_optional(self, name: str, parse: Callable[[object], _T]) -> _T | None:
+        """Return what `parse` makes of a field; None when it is null or absent."""
+        return None if self._value.get(name) is None else self.read(name, parse)
+
+    def text(self, name: str) -> str:
+        """Return a string."""
+        value = self._value[name]
+        if not isinstance(value, str):
+            raise self.malformed(name, "is not a string")
+        return value
+
+    def texts(self, name: str, most: int = _MAX_TEXTS) -> list[str]:
+        """Return a list of strings; absent is empty."""
+        value = self._value.get(name, [])
+        if (
+            not isinstance(value, list)
+            or len(value) > most
+            or not all(isinstance(each, str) for each in value)
+        ):
+            raise self.malformed(name, f"is not a list of at most {most} strings")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Return true or false; absent is false."""
+        value = self._value.get(name, False)
+        if not isinstance(value, bool):
+            raise self.malformed(name, "is neither true nor false")
+        return value
+
+    def integer(
+        self, name: str, *, least: int = 0, most: int = _MAX_INTEGER, default: int | None = None
+    ) -> int:
+        """Return an integer of `least` to `most`."""
+        value = self._value.get(name, default)
+        if not is_integer(value) or not least <= value <= most:
+            raise self.malformed(name, f"is not an integer of {least} to {most}")
+        return value
+
+    def time_ms(self, name: str) -> int:
+        """Return a time in Unix ms, 0 to 2^53-1. Spec: envelope.md, 2.3."""
+        value = self._value[name]
+        if not is_integer(value) or not 0 <= value <= MAX_TIME_MS:
+            raise self.malformed(name, "is not a time in milliseconds")
+        return value
+
+    def digest(self, name: str) -> str:
+        """Return a SHA-256 digest or an Ed25519 key in hex."""
+        return self.read(name, parse_digest)
+
+    def word(self, name: str, words: type[_Word], default: _Word | None = None) -> _Word:
+        """Return one of a closed list of words."""
+        try:
+            return words(self._value.get(name, default))
+        except ValueError as error:
+            raise self.malformed(name, f"is not one of {_listed(words)}") from error
+
+    def words(self, name: str, words: type[_Word]) -> frozenset[_Word]:
+        """Return a set of words of a closed list; absent is empty."""
+        try:
+            return frozenset(map(words, self.texts(name)))
+        except ValueError as error:
+            raise self.malformed(name, f"may hold {_listed(words)}") from error
+
+    def base64(self, name: str, limit: int) -> bytes:
+        """Return at most `limit` bytes."""
+        return base64_bytes(self._value[name], limit, f"{self._what}: {name}")
+
+    def list_of(self, name: str, parse: Callable[[object], _T], most: int) -> tuple[_T, ...]:
+        """Return what `parse` makes of each item of a list of at most `most`."""
+        value = self._value[name]
+        if not isinstance(value, list) or len(value) > most:
+            raise self.malformed(name, f"is not a list of at most {most}")
+        return tuple(self._parsed(name, parse, each) for each in value)
+
+    def nested(self, name: str, required: Collection[str], optional: Collection[str] = ()) -> Self:
+        """Return the reader of an object in a field; absent is an empty object."""
+        return type(self)(self._value.get(name, {}), f"{self._what}.{name}", required, optional)
+
+    def _parsed(self, name: str, parse: Callable[[object], _T], value: object) -> _T:
+        try:
+            return parse(value)
+        except MalformedError as error:
+            raise MalformedError(f"{self._what}: {name}: {error}") from error
+
+
+def _listed(words: type[enum.Enum]) -> str:
+    return ", ".join(str(word.value) for word in words)
+
+
+def json_object(value: object) -> dict[str, object]:
+    """Accept an object with any fields.
+
+    Raises: MalformedError.
+    """
+    if not isinstance(value, dict):
+        raise MalformedError("not a JSON object")
+    return value
 
 
 def base64_bytes(text: object, limit: int, what: str) -> bytes:
@@ -33,107 +182,3 @@ def base64_bytes(text: object, limit: int, what: str) -> bytes:
     if len(found) > limit:
         raise MalformedError(f"{what}: over {limit} bytes")
     return found
-
-
-def require_table(
-    value: object, what: str, optional: tuple[str, ...], required: tuple[str, ...] = ()
-) -> dict[str, object]:
-    """Accept a table with no other keys than these.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(value, dict):
-        raise MalformedError(f"{what}: not a table")
-    require_keys(value, required, what, optional)
-    return value
-
-
-def texts(value: Mapping[str, object], name: str, what: str) -> list[str]:
-    """Read a list of strings; absent is empty.
-
-    Raises: MalformedError.
-    """
-    found = value.get(name, [])
-    if (
-        not isinstance(found, list)
-        or len(found) > _MAX_ITEMS
-        or not all(isinstance(each, str) for each in found)
-    ):
-        raise MalformedError(f"{what}: {name} is not a list of at most {_MAX_ITEMS} strings")
-    return found
-
-
-def number(value: Mapping[str, object], name: str, what: str, default: int, most: int) -> int:
-    """Read an integer of 0 to `most`.
-
-    Raises: MalformedError.
-    """
-    found = value.get(name, default)
-    if not is_integer(found) or not 0 <= found <= most:
-        raise MalformedError(f"{what}: {name} is not an integer of 0 to {most}")
-    return found
-
-
-def flag(value: Mapping[str, object], name: str, what: str) -> bool:
-    """Read true or false; absent is false.
-
-    Raises: MalformedError.
-    """
-    found = value.get(name, False)
-    if not isinstance(found, bool):
-        raise MalformedError(f"{what}: {name} is neither true nor false")
-    return found
-
-
-def list_of(value: object, parse: Callable[[object], _T], most: int, what: str) -> tuple[_T, ...]:
-    """Read a list of at most `most` items.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(value, list) or len(value) > most:
-        raise MalformedError(f"directory: {what} are not a list of at most {most}")
-    return tuple(map(parse, value))
-
-
-def time_ms(value: object) -> int:
-    """Accept a time in Unix ms.
-
-    Raises: MalformedError.
-    """
-    if not is_integer(value) or not 0 <= value <= _MAX_TIME_MS:
-        raise MalformedError("directory: not a time in milliseconds")
-    return value
-
-
-def json_object(value: object, what: str) -> dict[str, object]:
-    """Accept a JSON object.
-
-    Raises: MalformedError.
-    """
-    if not isinstance(value, dict):
-        msg = f"{what}: not a JSON object"
-        raise MalformedError(msg)
-    return value
-
-
-def enum_member(words: type[_Word], value: object, what: str) -> _Word:
-    """Accept one of a closed list of words.
-
-    Raises: MalformedError, naming the list.
-    """
-    try:
-        return words(value)  # type: ignore[arg-type]  # any object may be asked for
-    except ValueError as error:
-        msg = f"{what} is not one of {', '.join(words)}"
-        raise MalformedError(msg) from error
-
-
-def integer(value: object, what: str) -> int:
-    """Accept an integer.
-
-    Raises: MalformedError.
-    """
-    if not is_integer(value):
-        msg = f"{what} is not an integer"
-        raise MalformedError(msg)
-    return value

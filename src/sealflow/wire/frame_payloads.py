@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import MAX_TIME_MS, Fields, base64_bytes
 from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_COLLATERAL_BYTES
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 _NUMBERS: Final = {
-    "now_ms": (0, 2**53 - 1),
+    "now_ms": (0, MAX_TIME_MS),
     "threads": (1, 256),
     "max_batch": (0, 1024),
     "max_wait_ms": (0, 1000),
@@ -63,20 +63,16 @@ class WorkerBoot:
 
         Raises: MalformedError.
         """
-        value = parse_object(payload, "BOOT")
-        require_keys(value, (*_NUMBERS, *_TEXTS), "BOOT")
-        numbers = {name: _number(value[name], name) for name in _NUMBERS}
-        platform, runtime = value["simulated_platform"], value["runtime"]
-        try:
-            chosen = None if runtime == _AUTO else RuntimeName(runtime)  # type: ignore[arg-type]
-        except ValueError as error:
-            msg = "BOOT: runtime is neither onnx nor openvino nor auto"
-            raise MalformedError(msg) from error
+        fields = Fields.from_bytes(payload, "BOOT", (*_NUMBERS, *_TEXTS))
+        automatic = fields.get("runtime") == _AUTO
         return cls(
-            deployment=base64_bytes(value["deployment"], MAX_COLLATERAL_BYTES, "deployment"),
-            simulated_platform=_optional_bytes(platform),
-            runtime=chosen,
-            **numbers,
+            deployment=fields.base64("deployment", MAX_COLLATERAL_BYTES),
+            simulated_platform=_platform(fields),
+            runtime=None if automatic else fields.word("runtime", RuntimeName),
+            **{
+                name: fields.integer(name, least=least, most=most)
+                for name, (least, most) in _NUMBERS.items()
+            },
         )
 
     def to_bytes(self) -> bytes:
@@ -92,18 +88,10 @@ class WorkerBoot:
         )
 
 
-def _number(value: object, name: str) -> int:
-    least, most = _NUMBERS[name]
-    if not is_integer(value) or not least <= value <= most:
-        msg = f"BOOT: {name} is not an integer of {least} to {most}"
-        raise MalformedError(msg)
-    return value
-
-
-def _optional_bytes(value: object) -> bytes | None:
-    if value is None:
+def _platform(fields: Fields) -> bytes | None:
+    if fields.get("simulated_platform") is None:
         return None
-    return base64_bytes(value, MAX_COLLATERAL_BYTES, "simulated_platform")
+    return fields.base64("simulated_platform", MAX_COLLATERAL_BYTES)
 
 
 def _optional_text(value: bytes | None) -> str | None:
@@ -191,19 +179,13 @@ class KeyBrokerBoot:
 
         Raises: MalformedError.
         """
-        value = parse_object(payload, "BOOT")
-        require_keys(value, ("deployment", "simulated_platform", "state_keys", "now_ms"), "BOOT")
-        platform, now_ms = value["simulated_platform"], value["now_ms"]
-        wrapped = value["state_keys"]
-        if not is_integer(now_ms) or now_ms < 0:
-            raise MalformedError("BOOT: now_ms is not a time")
-        if not isinstance(wrapped, list) or len(wrapped) > _MAX_WRAPPED:
-            raise MalformedError(f"BOOT: state_keys are not a list of at most {_MAX_WRAPPED}")
+        names = ("deployment", "simulated_platform", "state_keys", "now_ms")
+        fields = Fields.from_bytes(payload, "BOOT", names)
         return cls(
-            deployment=base64_bytes(value["deployment"], MAX_COLLATERAL_BYTES, "deployment"),
-            platform=_optional_bytes(platform),
-            wrapped=tuple(base64_bytes(each, MAX_SEALED_BYTES, "state key") for each in wrapped),
-            now_ms=now_ms,
+            deployment=fields.base64("deployment", MAX_COLLATERAL_BYTES),
+            platform=_platform(fields),
+            wrapped=fields.list_of("state_keys", _state_key, _MAX_WRAPPED),
+            now_ms=fields.time_ms("now_ms"),
         )
 
     def to_bytes(self) -> bytes:
@@ -216,3 +198,7 @@ class KeyBrokerBoot:
                 "now_ms": self.now_ms,
             }
         )
+
+
+def _state_key(value: object) -> bytes:
+    return base64_bytes(value, MAX_SEALED_BYTES, "state key")

@@ -78,7 +78,16 @@ def parse_name(text: object) -> str:
 class ModelRef:
     """One version of one model.
 
-    Raises: MalformedError when name or version is not a name (see `parse_name`).
+    Attributes:
+        name: 1 to 64 letters, digits, `.`, `_` and `-`, with a letter or digit at both ends.
+        version: Likewise.
+
+    Raises:
+        MalformedError: Name or version is not of that form.
+
+    Example:
+        >>> print(ModelRef(name="tiny", version="1"))
+        tiny:1
     """
 
     name: str
@@ -90,7 +99,7 @@ class ModelRef:
         parse_name(self.version)
 
     def __str__(self) -> str:
-        """Write it the way people do: `name:version`."""
+        """Write it as `name:version`."""
         return f"{self.name}:{self.version}"
 
 

@@ -10,7 +10,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.reports import PlatformFlag, TcbStatus
 from sealflow.attest.requirements import (
-    OutOfDateException,
+    OutOfDateWaiver,
     Requirements,
     SnpRequirements,
     TdxRequirements,
@@ -67,7 +67,7 @@ def policies() -> list[Policy | SimulationPolicy]:
         "max_collateral_age_s": 7 * 86_400,
         "min_tcb_evaluation": 17,
         "platform_flags": frozenset({PlatformFlag.SMT_ENABLED}),
-        "insecure_out_of_date": OutOfDateException(until=date(2026, 12, 31), reason='a "reason"'),
+        "insecure_out_of_date": OutOfDateWaiver(until=date(2026, 12, 31), reason='a "reason"'),
     }
     sgx = Requirements(
         measurements=frozenset({"11" * 32, "12" * 32}),

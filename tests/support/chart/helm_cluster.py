@@ -62,7 +62,7 @@ class HelmCluster:
         self.store.create(BY_NAME[kind], namespace, each)
 
     def add_secrets(self) -> None:
-        """Add what `sealflow keys --kubernetes` would."""
+        """Add what `sealflow keys make --kubernetes` would."""
         for name in SECRETS:
             self.add("Secret", f"{RELEASE}-{name}")
         self.add("Secret", "sealflow-simulated-platform")

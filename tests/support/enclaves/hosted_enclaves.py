@@ -13,6 +13,7 @@ from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
 from sealflow.owner.client.inference import open_answer
 from sealflow.owner.client.request import request_parts
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.owner.models.publish import prepare_publication
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.package.container import seal_package
@@ -156,9 +157,9 @@ class HostedEnclaves:
         """Have the owner publish any model; gives its digest."""
         owner, files = self.made.owner, {manifest.file: model}
         package = seal_package(
-            manifest, files, signing=owner.signing, sealing=owner.opening.sealing
+            manifest, files, signing=owner.signing, sealing=opening_key(owner).sealing
         )
-        bound = self.session.verify_directory(self.document).report.approval.claims.bound
+        bound = self.session.verify_directory(self.document).verified.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
         publication = prepare_publication(package, owner, key)
         answer = self.ask("publish", sealed=b64encode(publication.sealed).decode())

@@ -10,7 +10,7 @@ from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
 from sealflow.trusted.worker.serving.arrivals import HostClock
-from sealflow.trusted.worker.serving.runner import ReceiptSigner
+from sealflow.trusted.worker.serving.runner import add_receipt
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import ModelRef
 from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, make_identity
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 LIMIT = 2**20
 REPLY = content_parts(ContentKind.INFER, b'{"outputs":[]}', [b"\x01\x02"])
 PARTS = content_parts(ContentKind.INFER, b'{"inputs":[]}', [b"\x03" * 100])
-
-
-class NamedModel:
-    """A model of which only the digest matters."""
-
-    def __init__(self, digest: str) -> None:
-        """Take the digest."""
-        self.digest = digest
 
 
 class ReceiptService:
@@ -62,10 +54,15 @@ class ReceiptService:
         incoming = open_request(
             Envelope.from_bytes(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1)
         )
-        receipts = ReceiptSigner(self.worker, self.clock)
         parts: Sequence[bytes | memoryview] = REPLY
         if attach:
-            parts = receipts.attach(incoming, NamedModel(self.digest), REPLY)  # type: ignore[arg-type]
+            parts = add_receipt(
+                incoming,
+                self.digest,
+                REPLY,
+                identity=self.worker,
+                at_ms=self.clock.now_ms,
+            )
         if change is not None:
             parts = change(parts)
         reply = incoming.seal_reply(parts, model_digest=self.digest, instance=self.worker.instance)

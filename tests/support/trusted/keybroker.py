@@ -20,6 +20,7 @@ from sealflow.documents.revocation import (
     SignedRevocationOrder,
 )
 from sealflow.owner import AuditedLog, OwnerKey, audit_log
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
@@ -145,7 +146,7 @@ class KeyBrokerInstance:
         package = UnverifiedPackage.from_bytes(pack_model(name, owner)).verify(owner.signer)
         sealed = seal_publication(
             package,
-            package.unwrap(owner.opening),
+            package.unwrap(opening_key(owner)),
             self.identity.opening.sealing,
             workers=workers,
             issued_ms=issued_ms,
@@ -202,7 +203,7 @@ def pack_model(name: str, owner: OwnerKey) -> bytes:
     """A package y = -x of an owner."""
     files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
     return seal_package(
-        onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing
+        onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).sealing
     )
 
 

@@ -20,6 +20,7 @@ from sealflow.documents.revocation import (
     RevokedKind,
     SignedRevocationOrder,
 )
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.owner.models.publish import prepare_publication
 from sealflow.package.container import seal_package
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
@@ -136,7 +137,7 @@ class LeaseHost:
         owner = self.made.owner
         files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
         package = seal_package(
-            onnx_manifest(name), files, signing=owner.signing, sealing=owner.opening.sealing
+            onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).sealing
         )
         keybroker = self.broker_identity.opening.sealing
         publication = prepare_publication(package, owner, keybroker)

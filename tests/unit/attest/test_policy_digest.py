@@ -6,7 +6,7 @@ import hashlib
 
 from sealflow.attest.claims import TrustRoot
 from sealflow.attest.evidence import Role, Tee
-from sealflow.attest.policy import Policy, appraise, policy_digest
+from sealflow.attest.policy import Policy, appraise, policy_digest, trust_root
 from sealflow.wire.strict_json import canonical_json
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.evidence import MANIFEST, NONCE
@@ -36,7 +36,7 @@ def test_policy_digest() -> None:
     production = Policy(
         role=Role.WORKER, tee=Tee.SGX, deployment="t", manifest_digest=MANIFEST, requirements=SGX
     )
-    assert production.root == TrustRoot()
+    assert trust_root(production) == TrustRoot()
     assert policy_digest(production) != policy_digest(policy(SGX, b"", deployment="t"))
 
 

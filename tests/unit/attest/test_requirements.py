@@ -10,7 +10,7 @@ import pytest
 
 from sealflow.attest.reports import PlatformFlag, TcbStatus
 from sealflow.attest.requirements import (
-    OutOfDateException,
+    OutOfDateWaiver,
     Requirements,
     SnpRequirements,
     TdxRequirements,
@@ -41,7 +41,7 @@ FULL = Requirements(
         vmpl=2,
         insecure_no_revocations=True,
     ),
-    insecure_out_of_date=OutOfDateException(until=date(2026, 12, 31), reason="late microcode"),
+    insecure_out_of_date=OutOfDateWaiver(until=date(2026, 12, 31), reason="late microcode"),
 )
 TABLE: dict[str, Any] = {
     "measurements": ["11" * 32, "12" * 32],

@@ -27,7 +27,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[RunCommand]:
     """Run `sealflow` with arguments."""
-    logger = logging.getLogger("sealflow.owner.client.result")
+    logger = logging.getLogger("sealflow.owner.simulation")
     level = logger.level
 
     def call(*arguments: object) -> CommandResult:

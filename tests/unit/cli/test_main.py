@@ -10,11 +10,12 @@ import click
 import pytest
 
 from sealflow.cli.main import COMMANDS, EXIT_CODES, cli
-from sealflow.errors import SealflowError
+from sealflow.errors import ConfigError, SealflowError
 from tests.support.cluster.local_cluster import sealflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.cluster.command_line import RunCommand
 
@@ -81,6 +82,23 @@ def test_every_error_has_an_exit_code() -> None:
     assert len({code for _, code in EXIT_CODES}) == len(EXIT_CODES)
     for kind in kinds[:-1]:
         assert issubclass(kind, SealflowError)
+
+
+def test_an_error(run: RunCommand, tmp_path: Path) -> None:
+    """An error is two lines for people: what is wrong, and the next step."""
+    done = run("policy", "check", tmp_path / "absent.toml")
+    assert (done.code, done.out) == (2, "")
+    said, hint = done.err.splitlines()
+    assert said.startswith(f"error: no policy at {tmp_path}/absent.toml")
+    assert hint == f"hint: {ConfigError.hint}"
+
+
+def test_an_error_as_json(run: RunCommand, tmp_path: Path) -> None:
+    """With `--json`, the same is one object for programs, with the error's code."""
+    done = run("policy", "check", tmp_path / "absent.toml", "--json")
+    assert done.code == 2
+    assert done.json.keys() == {"code", "error", "hint"}
+    assert (done.json["code"], done.json["hint"]) == ("config", ConfigError.hint)
 
 
 def test_a_quick_start() -> None:

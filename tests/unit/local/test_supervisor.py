@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.local.supervisor import EARLY_EXITS, ProcessSpec, Supervisor, last_line
+from sealflow.host.service import MAX_FAILURES
+from sealflow.local.supervisor import ProcessSpec, Supervisor, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ def test_given_up(cluster: Supervisor, program: Callable[..., ProcessSpec], tmp_
     )
     with pytest.raises(ConfigError, match=said):
         supervised(cluster, lambda _: False)
-    assert (tmp_path / "one.log").read_text().count("trying") == EARLY_EXITS
+    assert (tmp_path / "one.log").read_text().count("trying") == MAX_FAILURES
 
 
 def test_a_program_that_is_not_there(cluster: Supervisor, tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ def test_the_platforms_key_does_not_show() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"runtime": "torch"}, "runtime is neither"),
-        ({"runtime": 1}, "runtime is neither"),
+        ({"runtime": "torch"}, "runtime is not one of onnx, openvino"),
+        ({"runtime": 1}, "runtime is not one of onnx, openvino"),
         ({"threads": 0}, "threads is not an integer of 1 to 256"),
         ({"threads": True}, "threads"),
         ({"threads": "1"}, "threads"),

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sealflow.attest.amd.report import PRODUCTS, Product, ReportKeyKind
 from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.fields import base64_bytes
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,13 +120,12 @@ class Endorsements:
 
         Raises: MalformedError.
         """
-        value = parse_object(collateral, "collateral")
-        require_keys(value, _NAMES, "collateral")
+        fields = Fields.from_bytes(collateral, "collateral", _NAMES)
         return cls(
-            leaf=base64_bytes(value["leaf"], MAX_CERTIFICATE_BYTES, "leaf"),
-            intermediate=base64_bytes(value["intermediate"], MAX_CERTIFICATE_BYTES, "intermediate"),
-            root=base64_bytes(value["root"], MAX_CERTIFICATE_BYTES, "root"),
-            crl=base64_bytes(value["crl"], MAX_CRL_BYTES, "crl"),
+            leaf=fields.base64("leaf", MAX_CERTIFICATE_BYTES),
+            intermediate=fields.base64("intermediate", MAX_CERTIFICATE_BYTES),
+            root=fields.base64("root", MAX_CERTIFICATE_BYTES),
+            crl=fields.base64("crl", MAX_CRL_BYTES),
         )
 
 

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -125,9 +125,8 @@ class SimulatedPlatform:
 
         Raises: MalformedError.
         """
-        value = parse_object(text, "simulated platform")
-        require_keys(value, _KEYS, "simulated platform")
-        parts = {name: base64_bytes(value[name], MAX_COLLATERAL_BYTES, name) for name in _KEYS}
+        fields = Fields.from_bytes(text, "simulated platform", _KEYS)
+        parts = {name: fields.base64(name, MAX_COLLATERAL_BYTES) for name in _KEYS}
         try:
             number = int.from_bytes(parts["attestation_key"])
             key = ec.derive_private_key(number, ec.SECP256R1())

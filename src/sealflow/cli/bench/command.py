@@ -152,18 +152,16 @@ def _work(
     from sealflow.cli.bench.inputs import image_work, tensor_work
     from sealflow.cli.owner.infer import image_model
 
-    directory = client.verify().directory
+    models = client.verify().models
     if not tensor:
         if not images:
             raise ConfigError("give -i with images or a folder of them, or --tensor")
-        return image_work(client, model or image_model(directory), images, top_k)
+        return image_work(client, model or image_model(models), images, top_k)
     name, _, version = (model or "").partition(":")
-    for each in directory.models:
+    for each in models:
         if each.name == name and (each.version == version if version else each.default):
             return tensor_work(client, each)
-    raise ConfigError(
-        f"--tensor needs -m with one of: {', '.join(m.name for m in directory.models)}"
-    )
+    raise ConfigError(f"--tensor needs -m with one of: {', '.join(m.name for m in models)}")
 
 
 def _by_queue(

@@ -38,7 +38,7 @@ def fetch(file: Path, connection: Connection, *, as_json: bool) -> None:
 
     have = read_records(file) if file.exists() else []
     with connection.client() as client:
-        new = client.log(len(have))
+        new = client.fetch_log(len(have))
     audited = audit_log([*have, *new], load_policy(connection.policy))
     with file_errors(f"{file}: cannot write the log"), file.open("ab") as out:
         out.writelines(record + b"\n" for record in new)
@@ -57,12 +57,7 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
     """Check FILE offline: chain, signatures, and the evidence of who wrote it."""
     audited = audited_file(file, policy)
     if pin is not None:
-        from sealflow.owner.trust.pin import DirectoryPin
-
-        pinned = DirectoryPin(pin).pin
-        if pinned is None:
-            raise ConfigError(f"{pin}: there is no pin")
-        audited.require_pinned(pinned)
+        audited.require_pinned(pin)
     facts = {
         "verified": True,
         "simulated": audited.simulated,

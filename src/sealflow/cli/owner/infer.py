@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import (
+    print_error,
     print_json,
     print_table,
     progress,
@@ -19,8 +21,10 @@ from sealflow.errors import ConfigError, SealflowError
 from sealflow.files import file_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sealflow.cli.connection import Connection
-    from sealflow.documents.directory import Directory
+    from sealflow.documents.directory import DirectoryModel
     from sealflow.owner.client.result import InferResult
 
 
@@ -52,7 +56,7 @@ def infer(
         _keep(receipts, [])
     results: dict[Path, InferResult | SealflowError] = {}
     with connection.client() as client:
-        name = model or image_model(client.verify().directory)
+        name = model or image_model(client.verify().models)
         with progress("Inferring", len(images), quiet=as_json) as advance:
             for outcome in client.infer_many(
                 name, images, top_k=top_k, timeout_s=timeout_s, receipt=receipts is not None
@@ -68,15 +72,20 @@ def infer(
         warn_of_simulation(simulated=any(each.simulated for each in found))
     for failed in results.values():
         if isinstance(failed, SealflowError):
+            if as_json:
+                from sealflow.cli.main import exit_code
+
+                print_error(failed, as_json=False)  # the line of its image is the JSON
+                sys.exit(exit_code(failed))
             raise failed
 
 
-def image_model(directory: Directory) -> str:
+def image_model(models: Iterable[DirectoryModel]) -> str:
     """Find the one model that takes images.
 
     Raises: ConfigError when there is none, or more than one.
     """
-    names = sorted({model.name for model in directory.models if model.image is not None})
+    names = sorted({model.name for model in models if model.image is not None})
     if len(names) != 1:
         served = ", ".join(names) or "none: publish one with `sealflow model publish`"
         raise ConfigError(f"say which model with -m; models that take images: {served}")
@@ -96,7 +105,7 @@ def _keep(file: Path, results: list[InferResult | SealflowError]) -> None:
 def _print(image: Path, result: InferResult | SealflowError, *, as_json: bool) -> None:
     if isinstance(result, SealflowError):
         if as_json:
-            print_json({"image": str(image), "error": str(result)})
+            print_json({"image": str(image), **result.to_json()})
         else:
             click.secho(strip_control_characters(f"{image}: {result}"), fg="red", err=True)
         return

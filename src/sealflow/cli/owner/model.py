@@ -57,7 +57,7 @@ def publish(
             data = pack_folder(package, key) if package.is_dir() else package.read_bytes()
             version = client.publish(data, key, workers=workers)
             advance(1)
-        models = client.verify().directory.models
+        models = client.verify().models
     if as_json:
         print_json({"directory_version": version, "models": [each.to_json() for each in models]})
     else:
@@ -77,7 +77,7 @@ def list_models(
     from rich.text import Text
 
     with connection.client() as client:
-        models = client.verify().directory.models
+        models = client.verify().models
     if as_json:
         print_json([each.to_json() for each in models])
         return

@@ -16,7 +16,7 @@ from sealflow.cli.screen import (
     show_simulation,
     strip_control_characters,
 )
-from sealflow.errors import EvidenceError, PolicyError, VerificationError
+from sealflow.errors import PolicyError, VerificationError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,7 @@ def check_policy(file: Path, *, as_json: bool) -> None:
     from sealflow.owner.trust.policy_text import describe_policy
 
     found = load_policy_file(file)
-    lines = describe_policy(found)
+    lines = describe_policy(found.keybroker, found.worker)
     if as_json:
         print_json(
             {
@@ -105,20 +105,14 @@ def verify(connection: Connection, *, as_json: bool) -> None:
 
 
 def _refusal(error: VerificationError) -> dict[str, object]:
-    mismatches = error.mismatches if isinstance(error, PolicyError) else ()
-    return {
-        "verified": False,
-        "code": error.code if isinstance(error, EvidenceError) else "policy",
-        "error": str(error),
-        "mismatches": [each.to_json() for each in mismatches],
-    }
+    return {"verified": False, "mismatches": [], **error.to_json()}
 
 
 def _print_refusal(url: str, error: VerificationError) -> None:
     click.secho(f"NOT VERIFIED  {url}", fg="red", bold=True)
     click.echo("Do not send anything there. Nothing of yours was sent.\n")
     if not isinstance(error, PolicyError):
-        click.echo(strip_control_characters(str(error)))
+        click.echo(strip_control_characters(f"{error}\n{error.hint}"))
         return
     click.echo("The evidence is genuine, and not what the policy demands:")
     table = _table("what", "the policy demands", "the service proved", "what to do")
@@ -129,27 +123,26 @@ def _print_refusal(url: str, error: VerificationError) -> None:
 
 
 def _print(connection: Connection, report: TrustReport) -> None:
-    from sealflow.clock import now_ms, utc_text
-    from sealflow.owner.trust.trust_text import NOT_PROVED, proven_facts, visibility
+    from sealflow.clock import utc_text
 
     show_simulation(simulated=report.simulated)
     word, colour = ("SIMULATION ONLY", "yellow") if report.simulated else ("VERIFIED", "green")
     click.secho(f"{word}  {connection.url}", fg=colour, bold=True)
     click.echo(
-        f"deployment {report.approval.claims.bound.deployment}, by the policy {connection.policy}, "
+        f"deployment {report.deployment}, by the policy {connection.policy}, "
         f"valid until {utc_text(report.valid_until_ms)}"
     )
     who = _table("who can see your data", "", "why")
-    for sight in visibility(simulated=report.simulated):
+    for sight in report.visibility:
         who.add_row(sight.who, "YES" if sight.sees else "no", sight.why)
     proved = _table("proved", "what, and by what")
-    for fact in proven_facts(report.approval.claims, report.directory, now_ms()):
+    for fact in report.proven_facts():
         proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
     open_ends = _table("not proved", "why")
-    for what, why in NOT_PROVED:
+    for what, why in report.not_proved:
         open_ends.add_row(what, why)
     models = _table("model", "takes", "gives", "package")
-    for model in report.directory.models:
+    for model in report.models:
         models.add_row(
             f"{model.name}:{model.version}" + (" (default)" if model.default else ""),
             "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.inputs),

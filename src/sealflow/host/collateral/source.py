@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,8 @@ from sealflow.wire.collateral_request import (
     IntelCollateralRequest,
     parse_collateral_request,
 )
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,18 +57,17 @@ class Cache:
         try:
             if path.stat().st_size > _MAX_BYTES:
                 return None
-            value = parse_object(path.read_bytes(), "cached collateral")
-            require_keys(value, _NAMES, "cached collateral")
-            issued_s, expires_s = value["issued_s"], value["expires_s"]
-            if not is_integer(issued_s) or not is_integer(expires_s):
-                raise MalformedError("cached collateral: no dates")  # noqa: TRY301
-            collateral = b64decode(str(value["collateral"]), validate=True)
+            fields = Fields.from_bytes(path.read_bytes(), "cached collateral", _NAMES)
+            return Fetched(
+                collateral=fields.base64("collateral", _MAX_BYTES),
+                issued_s=fields.integer("issued_s"),
+                expires_s=fields.integer("expires_s"),
+            )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, MalformedError) as error:
+        except (OSError, MalformedError) as error:
             _log.warning("cached collateral cannot be read", path=str(path), error=str(error))
             return None
-        return Fetched(collateral=collateral, issued_s=issued_s, expires_s=expires_s)
 
     def store(self, want: bytes, fetched: Fetched) -> None:
         """Keep collateral; a full disk is logged, for this process has it anyway."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from sealflow.backoff import Backoff
 from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
@@ -25,6 +24,7 @@ from sealflow.host.enclave.relay import Relay
 from sealflow.host.engine.delivery_tracker import DeliveryTracker, published_models
 from sealflow.host.engine.worker_process import WorkerProcess
 from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.host.service import RestartPolicy
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frame_payloads import Fatal, RuntimeName, WorkerBoot
@@ -37,9 +37,6 @@ _log = structlog.get_logger()
 
 STATUS_TTL_MS: Final = 10_000
 _STATUS_S: Final = 2.0
-_FIRST_PAUSE_S: Final = 0.5
-_MAX_PAUSE_S: Final = 15.0
-_HEALTHY_S: Final = 30.0
 _FINISH_S: Final = 10.0
 _FATAL_WORDS: Final = (
     Fatal.BOOT,
@@ -49,7 +46,6 @@ _FATAL_WORDS: Final = (
     Fatal.KEY_BROKER_UNTRUSTED,
     Fatal.NOT_APPROVED,
 )
-_FATAL_STARTS: Final = 3
 
 
 class _PoolSlot:
@@ -58,11 +54,8 @@ class _PoolSlot:
     def __init__(self, tracker: DeliveryTracker) -> None:
         self.tracker = tracker
         self.worker: WorkerProcess | None = None
-        self.started_s = 0.0
         self.due_s = 0.0
-        self.backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
-        self.restarts = -1
-        self.fatal_starts = 0
+        self.policy = RestartPolicy()
 
 
 class WorkerPool:
@@ -138,7 +131,7 @@ class WorkerPool:
     @property
     def restarts(self) -> int:
         """How often a worker was started again."""
-        return sum(max(slot.restarts, 0) for slot in self._slots)
+        return sum(max(slot.policy.restarts, 0) for slot in self._slots)
 
     @property
     def queue_lag(self) -> int:
@@ -200,8 +193,7 @@ class WorkerPool:
             feeding=self._feeding,
             on_change=self._wake.set,
         )
-        slot.started_s = now_s
-        slot.restarts += 1
+        slot.policy.note_start(now_s)
         boot = replace(self._boot, now_ms=now_ms())
         try:
             worker.start(boot.to_bytes())
@@ -213,15 +205,11 @@ class WorkerPool:
         worker.finish(_FINISH_S)
         slot.worker = None
         slot.tracker.worker_ended()
-        if now_s - slot.started_s > _HEALTHY_S:
-            slot.backoff.reset()
-            slot.fatal_starts = 0
-        slot.fatal_starts = slot.fatal_starts + 1 if worker.fatal in _FATAL_WORDS else 0
-        if slot.fatal_starts >= _FATAL_STARTS:
+        due_s = slot.policy.next_start_s(now_s, failed=worker.fatal in _FATAL_WORDS)
+        if due_s is None:
             raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
-        pause_s = slot.backoff.next_s()
-        slot.due_s = now_s + pause_s
-        _log.warning("worker ended", reason=worker.fatal, next_in_s=pause_s)
+        slot.due_s = due_s
+        _log.warning("worker ended", reason=worker.fatal, next_in_s=due_s - now_s)
 
     def _tick(self) -> None:
         try:
@@ -240,7 +228,7 @@ class WorkerPool:
 
     def _report(self) -> None:
         workers = [
-            {**slot.worker.status(), "restarts": slot.restarts}
+            {**slot.worker.status(), "restarts": slot.policy.restarts}
             for slot in self._slots
             if slot.worker is not None
         ]

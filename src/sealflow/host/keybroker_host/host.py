@@ -26,6 +26,7 @@ from sealflow.host.keybroker_host.leader_election import LeaderElection
 from sealflow.host.keybroker_host.process import KeyBrokerProcess
 from sealflow.host.keybroker_host.state_archive import StateArchive
 from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.host.service import RestartPolicy
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.control import UNAVAILABLE
@@ -41,8 +42,7 @@ _BLOCK_MS: Final = 500
 _MAX_PERIOD_S: Final = 2.0
 _STALE_MS: Final = 30_000
 _CLAIM: Final = 16
-_EARLY_S: Final = 10.0
-_EARLY_ENDS: Final = 3
+_HEALTHY_S: Final = 10.0
 _PAUSE_S: Final = 0.5
 
 
@@ -91,19 +91,20 @@ class KeyBrokerHost:
 
         Raises: ConfigError when it ends again and again as soon as it starts.
         """
-        early = 0
+        policy = RestartPolicy(healthy_s=_HEALTHY_S)
         try:
             while not self._stopping.is_set():
-                started_s = time.monotonic()
+                policy.note_start(time.monotonic())
                 reason = self._serve_once()
                 if self._stopping.is_set():
                     return
-                early = early + 1 if time.monotonic() - started_s < _EARLY_S else 0
                 _log.error("key broker ended", reason=reason)
-                if early >= _EARLY_ENDS:
+                now_s = time.monotonic()
+                due_s = policy.next_start_s(now_s, failed=True)
+                if due_s is None:
                     why = FATAL_HINTS.get(reason, reason)
                     raise ConfigError(f"the key broker ends as soon as it starts: {why}")
-                self._stopping.wait(_PAUSE_S)
+                self._stopping.wait(due_s - now_s)
         finally:
             self._withdraw()
 

@@ -6,26 +6,39 @@ in the log itself says so, judged by the auditor's own policy.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import Evidence
-from sealflow.attest.policy import appraise
+from sealflow.attest.policy import appraise, trust_root
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
-from sealflow.errors import EvidenceError, MalformedError, PolicyError
+from sealflow.errors import ConfigError, EvidenceError, MalformedError, PolicyError
+from sealflow.owner.trust.pin import DirectoryPin
 from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sealflow.owner.trust.pin import PinnedDirectory
     from sealflow.owner.trust.policy_file import TrustPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedLog:
-    """A whole log whose chain, signatures and evidence were checked. `digests`: by number."""
+    """A whole log of a key broker, whose chain, signatures and evidence were checked.
+
+    Attributes:
+        domain: Hardware or simulation.
+        entries: All entries, the oldest first.
+        digests: The digest of each entry, which stands for all up to it; 64 hex digits.
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.entries[0].kind, log.simulated
+        (<EntryKind.OPENED: 'opened'>, True)
+    """
 
     domain: TrustDomain
     entries: tuple[LogEntry, ...] = field(repr=False)
@@ -38,23 +51,50 @@ class AuditedLog:
 
     @property
     def log_id(self) -> str:
-        """The digest of the first entry."""
+        """The digest of the first entry, which names the log; 64 hex digits."""
         return self.digests[0]
 
     @property
     def head(self) -> str:
-        """The digest of the newest entry: it stands for the whole log."""
+        """The digest of the newest entry, which stands for the whole log; 64 hex digits."""
         return self.digests[-1]
 
     def entries_of_kind(self, kind: EntryKind) -> Iterator[LogEntry]:
-        """The entries of one kind, oldest first."""
+        """Return the entries of one kind.
+
+        Args:
+            kind: Such as `EntryKind.GRANT`.
+
+        Returns:
+            The entries, the oldest first.
+
+        Example:
+            >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+            >>> len(next(log.entries_of_kind(EntryKind.GRANT)).body["instance"])
+            32
+        """
         return (entry for entry in self.entries if entry.kind is kind)
 
-    def require_pinned(self, pin: PinnedDirectory) -> None:
-        """Check that a directory that a client pinned is in the log.
+    def require_pinned(self, path: str | os.PathLike[str]) -> None:
+        """Check that the directory that a client pinned is in the log.
 
-        Raises: EvidenceError (`log_pin`) when it is not, or not yet.
+        Args:
+            path: The pin file of the client; see `Client`.
+
+        Raises:
+            EvidenceError: It is not in the log, or not yet (`log_pin`).
+            ConfigError: There is no pin file, or it cannot be read.
+
+        Example:
+            >>> url, policy = "http://127.0.0.1:8470", load_policy(".sealflow/client.toml")
+            >>> with Client(url, policy=policy, pin="client.pin") as pinning:
+            ...     report = pinning.verify()
+            ...     log = audit_log(pinning.fetch_log(), policy)
+            >>> log.require_pinned("client.pin")
         """
+        pin = DirectoryPin(Path(path)).pin
+        if pin is None:
+            raise ConfigError(f"{os.fspath(path)}: there is no pin")
         if pin.log_id != self.log_id:
             raise EvidenceError("log_pin", "the pinned directory is of another history")
         if pin.log_number >= len(self.digests):
@@ -70,12 +110,26 @@ class AuditedLog:
 
 
 def audit_log(records: Iterable[bytes], policy: TrustPolicy) -> AuditedLog:
-    """Check a log, all records from number 0 on, by the policy for its key broker.
+    """Check a key broker's log offline, from its first entry on. Spec: keybroker.md, 6.
 
-    Raises: EvidenceError (`log_chain`, `log_signature`, `log_opened`) with the number of the first
-    entry that is wrong, PolicyError when another key broker than the policy's opened it.
+    Args:
+        records: All records from number 0 on, as `Client.fetch_log` returns them.
+        policy: The policy for the key broker that wrote it.
+
+    Returns:
+        The log; every entry of it is genuine.
+
+    Raises:
+        EvidenceError: `log_chain`, `log_signature` or `log_opened`, with the number of the first
+            entry that is wrong; or the evidence in it is not genuine.
+        PolicyError: Another key broker than the policy's opened the log.
+
+    Example:
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> log.head == log.digests[-1]
+        True
     """
-    domain = policy.root.domain
+    domain = trust_root(policy).domain
     entries: list[LogEntry] = []
     digests: list[str] = []
     signing_key = b""

@@ -15,9 +15,8 @@ from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, sp
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.content import content_parts, receipt_request_parts
-from sealflow.wire.fields import base64_bytes
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +34,21 @@ _KEYS: Final = ("receipt", "signature", "salt", "request", "reply")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptProof:
-    """A receipt with request and reply as they were sealed: all that somebody else must be shown.
+    """A receipt with the request and reply that it is about: all that a third party needs.
 
-    `salt`: 64 hex digits; whoever does not have it learns nothing of the contents from the receipt.
+    Whoever sees it sees request and reply.
+
+    Attributes:
+        signed: The receipt's bytes and the worker's signature.
+        salt: 64 hex digits; without it nobody learns anything of the contents from the receipt.
+        request: The request as it was sealed: kind, length, JSON, binary part.
+        reply: The reply as it was sealed.
+
+    Example:
+        >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
+        >>> proof = client.infer("tiny", tensors=row, receipt=True).receipt
+        >>> ReceiptProof.from_bytes(proof.to_bytes()) == proof
+        True
     """
 
     signed: SignedReceipt
@@ -46,7 +57,11 @@ class ReceiptProof:
     reply: bytes = field(repr=False)
 
     def to_bytes(self) -> bytes:
-        """Write it as one line of JSON."""
+        """Write it as one line of JSON.
+
+        Returns:
+            The line, without its end.
+        """
         return canonical_json(
             {
                 **self.signed.to_json(),
@@ -60,21 +75,36 @@ class ReceiptProof:
     def from_bytes(cls, line: bytes) -> Self:
         """Read what `to_bytes` wrote.
 
-        Raises: MalformedError.
+        Args:
+            line: The line, without its end.
+
+        Returns:
+            The proof, not verified; see `verify_receipt`.
+
+        Raises:
+            MalformedError: It is not such a line.
         """
-        value = parse_object(line, "receipt file")
-        require_keys(value, _KEYS, "receipt file")
+        fields = Fields.from_bytes(line, "receipt file", _KEYS)
+        signed = {name: fields.get(name) for name in ("receipt", "signature")}
         return cls(
-            signed=SignedReceipt.from_json(value),
-            salt=parse_digest(value["salt"]),
-            request=base64_bytes(value["request"], MAX_CONTENT_BYTES, "request"),
-            reply=base64_bytes(value["reply"], MAX_CONTENT_BYTES, "reply"),
+            signed=SignedReceipt.from_json(signed),
+            salt=fields.digest("salt"),
+            request=fields.base64("request", MAX_CONTENT_BYTES),
+            reply=fields.base64("reply", MAX_CONTENT_BYTES),
         )
 
     def unverified_receipt(self, domain: TrustDomain) -> Receipt:
-        """The receipt, which is about exactly these contents; who signed it is another question.
+        """Return the receipt if it is about exactly these contents; who signed it is not checked.
 
-        Raises: EvidenceError (`receipt_content`), MalformedError.
+        Args:
+            domain: Hardware or simulation.
+
+        Returns:
+            The receipt, of unknown origin; see `verify_receipt`.
+
+        Raises:
+            EvidenceError: It is about another request or reply (`receipt_content`).
+            MalformedError: It is not a receipt.
         """
         receipt = Receipt.from_bytes(self.signed.text)
         for purpose, content, digest in (
@@ -121,9 +151,19 @@ class ReceiptRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedReceipt:
-    """A receipt that the log vouches for. `grant`: the entry under which the worker served.
+    """A receipt that the log vouches for.
 
-    `revoked`: which of worker, model and key were revoked later, and when.
+    Attributes:
+        receipt: What the worker signed.
+        grant: The log's entry under which the worker served.
+        revoked: Which of worker, model and key were revoked later, each with the time in Unix ms.
+
+    Example:
+        >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
+        >>> proof = client.infer("tiny", tensors=row, receipt=True).receipt
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> verify_receipt(proof, log).revoked
+        ()
     """
 
     receipt: Receipt
@@ -134,9 +174,26 @@ class VerifiedReceipt:
 def verify_receipt(proof: ReceiptProof, log: AuditedLog) -> VerifiedReceipt:
     """Check offline that an attested worker of this log's deployment gave this very answer.
 
-    Raises: EvidenceError: `receipt_content`, `receipt_worker` when the log has no grant for it,
-    `receipt_signature`, `receipt_grant` when the grant was not for this model and key, or was over,
-    `receipt_revoked` when one of them was revoked before. MalformedError.
+    Args:
+        proof: From `InferResult.receipt`, or read from a file.
+        log: A log of the deployment that reaches beyond the time of the receipt.
+
+    Returns:
+        The receipt with the grant that the worker served under.
+
+    Raises:
+        EvidenceError: `receipt_content` if it is about other contents; `receipt_worker` if the log
+            has no grant for the worker; `receipt_signature`; `receipt_grant` if the grant was not
+            for this model and key, or was over; `receipt_revoked` if one of them was revoked
+            before.
+        MalformedError: It is not a receipt.
+
+    Example:
+        >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
+        >>> proof = client.infer("tiny", tensors=row, receipt=True).receipt
+        >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
+        >>> verify_receipt(proof, log).receipt.model
+        ModelRef(name='tiny', version='1')
     """
     receipt = proof.unverified_receipt(log.domain)
     grants = [

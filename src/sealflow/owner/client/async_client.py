@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
 from sealflow.owner.client import inference
+from sealflow.owner.client.inference import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_S
+from sealflow.owner.client.request import split_item
 from sealflow.owner.client.result import Outcome
 from sealflow.owner.http import gateway_api
 from sealflow.owner.http.async_transport import AsyncHttpTransport
@@ -29,12 +30,31 @@ if TYPE_CHECKING:
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.trust.report import TrustReport
 
-DEFAULT_TIMEOUT_S = 30.0
-DEFAULT_CONCURRENCY = 16
-
 
 class AsyncClient:
-    """As `Client`, for asyncio; belongs to one event loop."""
+    """As `Client`, for asyncio: its methods are awaited. Belongs to one event loop.
+
+    Use it in an `async with` block, or await `close`.
+
+    Args:
+        url: As in `Client`.
+        policy: As in `Client`.
+        ca: As in `Client`.
+        pin: As in `Client`.
+        connections: Largest number of connections to the gateway.
+
+    Raises:
+        ConfigError: As `Client`.
+
+    Example:
+        >>> import asyncio
+        >>> url = "http://127.0.0.1:8470"
+        >>> async def classify(photo):
+        ...     async with AsyncClient(url, policy=".sealflow/client.toml") as client:
+        ...         return await client.infer("efficientnet-lite0", image=photo)
+        >>> print(asyncio.run(classify("cat.jpg")).top[0])
+        tiger cat 0.3772
+    """
 
     def __init__(
         self,
@@ -45,20 +65,17 @@ class AsyncClient:
         pin: str | os.PathLike[str] | None = None,
         connections: int = 256,
     ) -> None:
-        """Use the gateway at `url`; see `Client`.
-
-        Raises: ConfigError.
-        """
         self._session = ServiceSession(load_policy(policy), pin=None if pin is None else Path(pin))
         self._transport = AsyncHttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )
 
     async def verify(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
-        """Fetch the service's evidence and directory, and judge them; see `Client.verify`."""
-        return await self._transport.run_steps(
-            directory_refresh.refresh(self._session, timeout_s=timeout_s)
-        )
+        """As `Client.verify`, awaited."""
+        from sealflow.owner.trust.report import TrustReport  # noqa: PLC0415 - loads the verifier
+
+        steps = directory_refresh.refresh(self._session, timeout_s=timeout_s)
+        return TrustReport(await self._transport.run_steps(steps))
 
     async def infer(
         self,
@@ -70,7 +87,7 @@ class AsyncClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
     ) -> InferResult:
-        """Have a model answer one request; see `Client.infer`."""
+        """As `Client.infer`, awaited."""
         return await self._transport.run_steps(
             inference.infer(
                 self._session,
@@ -93,11 +110,11 @@ class AsyncClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
     ) -> AsyncIterator[Outcome]:
-        """Have a model answer many requests; see `Client.infer_many`."""
+        """As `Client.infer_many`, with `async for`; leaving the loop cancels what is on its way."""
         running: set[asyncio.Task[Outcome]] = set()
         try:
             for index, item in enumerate(inputs):
-                one = self._one(index, model, item, top_k, timeout_s, receipt=receipt)
+                one = self._infer_one(index, model, item, top_k, timeout_s, receipt=receipt)
                 running.add(asyncio.create_task(one))
                 if len(running) >= concurrency:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -118,12 +135,7 @@ class AsyncClient:
         *,
         workers: Requirements | None = None,
     ) -> int:
-        """Upload a sealed package, verify the key broker anew, hand the content key over to it.
-
-        `workers`: what workers must prove to get this model, beyond the deployment's own demands.
-        Returns the version of the directory that has the model.
-        Raises: VerificationError before a key was sent; BundleError, UnavailableError.
-        """
+        """As `Client.publish`, awaited."""
         from sealflow.owner.models.publish import publish  # noqa: PLC0415 - owners of models only
 
         return await self._transport.run_steps(
@@ -131,25 +143,17 @@ class AsyncClient:
         )
 
     async def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
-        """Revoke a worker instance, a model package or an epoch key, for good.
-
-        Returns the version of the directory that lists it.
-        Raises: ConfigError when `key` may not, VerificationError, UnavailableError.
-        """
+        """As `Client.revoke`, awaited."""
         from sealflow.owner.models.revoke import revoke  # noqa: PLC0415 - owners of models only
 
         return await self._transport.run_steps(revoke(self._session, revoked, key))
 
-    async def log(self, first: int = 0) -> list[bytes]:
-        """Fetch the records of the key broker's log from number `first` on, as far as served.
-
-        They prove nothing by themselves: see `sealflow.owner.audit.log_audit`.
-        Raises: UnavailableError.
-        """
+    async def fetch_log(self, first: int = 0) -> list[bytes]:
+        """As `Client.fetch_log`, awaited."""
         return await self._transport.run_steps(gateway_api.fetch_log(first))
 
     async def close(self) -> None:
-        """Close all connections."""
+        """As `Client.close`, awaited."""
         await self._transport.close()
 
     async def __aenter__(self) -> Self:
@@ -165,7 +169,7 @@ class AsyncClient:
         """Close all connections."""
         await self.close()
 
-    async def _one(
+    async def _infer_one(
         self,
         index: int,
         model: str,
@@ -175,8 +179,7 @@ class AsyncClient:
         *,
         receipt: bool,
     ) -> Outcome:
-        tensors = item if isinstance(item, Mapping) else None
-        image = None if isinstance(item, Mapping) else item
+        image, tensors = split_item(item)
         try:
             result = await self.infer(
                 model,

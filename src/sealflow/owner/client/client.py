@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
 from sealflow.owner.client import inference
 from sealflow.owner.client.bounded_map import bounded_map
+from sealflow.owner.client.inference import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_S
+from sealflow.owner.client.request import split_item
 from sealflow.owner.client.result import Outcome
 from sealflow.owner.http import gateway_api
 from sealflow.owner.http.transport import HttpTransport
@@ -29,14 +30,29 @@ if TYPE_CHECKING:
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.trust.report import TrustReport
 
-DEFAULT_TIMEOUT_S = 30.0
-DEFAULT_CONCURRENCY = 16
-
 
 class Client:
-    """Verifies a service once, then seals requests that only its verified enclaves can open.
+    """A client of a gateway: verifies the service, seals requests, opens replies.
 
-    Safe to share between threads; a context manager.
+    Only enclaves that meet the policy can open what it sends. Nothing is sent before the first
+    call. Threads may share a client. Use it in a `with` block, or call `close`.
+
+    Args:
+        url: The gateway, as `https://host:port`.
+        policy: What to trust: a policy, or the path of a policy file.
+        ca: Path of a PEM file with the root of the gateway's certificate. Default: the system's
+            roots. TLS hides who asks; what is asked is sealed with or without it.
+        pin: Path of a file that remembers the newest directory, so that an older one is refused
+            after a restart, too. Default: remember it only as long as the client lives.
+        connections: Largest number of connections to the gateway.
+
+    Raises:
+        ConfigError: `url`, policy file, `ca` or `pin` is wrong. The message says which.
+
+    Example:
+        >>> with Client("http://127.0.0.1:8470", policy=".sealflow/client.toml") as client:
+        ...     print(client.infer("efficientnet-lite0", image="cat.jpg").top[0])
+        tiger cat 0.3772
     """
 
     def __init__(
@@ -48,13 +64,6 @@ class Client:
         pin: str | os.PathLike[str] | None = None,
         connections: int = 64,
     ) -> None:
-        """Use the gateway at `url` (`https://host:port`); nothing is sent yet.
-
-        `policy`: what to trust, or the path of a policy file. `ca`: PEM file of the gateway's root;
-        TLS hides who asks, while what is asked is sealed with or without it. `pin`: a file that
-        remembers the newest directory, so that older ones are refused after a restart, too.
-        Raises: ConfigError.
-        """
         self._session = ServiceSession(load_policy(policy), pin=None if pin is None else Path(pin))
         self._transport = HttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
@@ -63,12 +72,29 @@ class Client:
     def verify(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
         """Fetch the service's evidence and directory, and judge them by the policy.
 
-        `infer` does so by itself when it must; this says what was proved. `timeout_s`: in all.
-        Raises: EvidenceError, PolicyError, UnavailableError.
+        The other methods verify by themselves when they must. This one returns the proof.
+
+        Args:
+            timeout_s: Time limit for everything, in seconds.
+
+        Returns:
+            What was proved. `report.simulated` is true if the enclaves are a simulation.
+
+        Raises:
+            PolicyError: The evidence is genuine, but not what the policy asks for.
+            EvidenceError: Evidence or directory is forged, too old or does not belong together.
+            UnavailableError: The gateway does not answer, or has no directory.
+            ConfigError: The pin file cannot be read or written.
+
+        Example:
+            >>> report = client.verify()
+            >>> report.deployment, report.simulated
+            ('sealflow', True)
         """
-        return self._transport.run_steps(
-            directory_refresh.refresh(self._session, timeout_s=timeout_s)
-        )
+        from sealflow.owner.trust.report import TrustReport  # noqa: PLC0415 - loads the verifier
+
+        steps = directory_refresh.refresh(self._session, timeout_s=timeout_s)
+        return TrustReport(self._transport.run_steps(steps))
 
     def infer(
         self,
@@ -80,14 +106,45 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
     ) -> InferResult:
-        """Have a model answer one request.
+        """Run a model on one request and return its result.
 
-        `model`: `name` or `name:version`. `image`: path or bytes of a JPEG or PNG file, or several
-        of them as one batch. `tensors`: arrays by input name. `top_k`: how many best classes to
-        give instead of the scores; by default 5 for images, and scores for tensors. `receipt`: have
-        the worker sign what it did, for others to check (docs/spec/receipt.md).
-        Raises: DeadlineError, ModelError, OpenError, RefusedError, UnavailableError,
-        VerificationError, ConfigError.
+        The service is verified against the policy first, and again when its directory is due.
+        The request is sealed on this machine. Refusals that a new seal can mend are retried.
+
+        Args:
+            model: `name` for the default version, or `name:version`.
+            image: Path or bytes of a JPEG or PNG file, or a list of them sent as one batch.
+            tensors: Arrays by input name.
+            top_k: Number of best classes to return instead of scores; 0 asks for scores. Default:
+                5 for images, 0 for tensors.
+            timeout_s: Time limit for everything, in seconds; the gateway gets 2 s more to say that
+                no worker answered.
+            receipt: Ask the worker for a signed receipt (docs/spec/receipt.md).
+
+        Returns:
+            The genuine reply. `result.simulated` is true if the enclave was a simulation.
+
+        Raises:
+            DeadlineError: No reply within `timeout_s`. The request may still be processed.
+            PolicyError: The service is not what the policy asks for. Nothing was sent.
+            EvidenceError: The service could not prove what it is, so nothing was sent; or the
+                receipt is missing or about another request.
+            InvalidInputError: The input does not fit the model, or there is no such model.
+            ModelError: The model failed on this input.
+            OpenError: The reply is not the genuine reply to this request.
+            QueueFullError: The service is full. Nothing was queued.
+            UnavailableError: The gateway or all workers are away, after retries.
+            RefusedError: The service refused in clear text, after retries.
+            MalformedError: The gateway's answer breaks the format.
+            ConfigError: An image file cannot be read.
+
+        Example:
+            >>> result = client.infer("efficientnet-lite0", image="cat.jpg", top_k=2)
+            >>> [label.label for label in result.top]
+            ['tiger cat', 'Egyptian cat']
+            >>> result = client.infer("tiny", tensors={"x": [[1.0, 2.0, 3.0, 4.0]]})
+            >>> result.outputs["probabilities"].dtype
+            dtype('float32')
         """
         return self._transport.run_steps(
             inference.infer(
@@ -111,17 +168,45 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
     ) -> Iterator[Outcome]:
-        """Have a model answer many requests, `concurrency` at a time; yields them as they finish.
+        """Run a model on many requests and yield their outcomes as they finish.
 
-        `inputs`: images or mappings of tensors; read as fast as they are answered. One that fails
-        does not end the others: its outcome holds the error. Whoever stops listening waits for none
-        of those that are on their way.
+        One that fails does not end the others. Breaking out of the loop waits for none of the
+        requests that are on their way.
+
+        Args:
+            model: As in `infer`.
+            inputs: Images, or mappings of tensors by input name; read as fast as they are answered.
+            concurrency: Number of requests on their way at a time, 1 or more.
+            top_k: As in `infer`.
+            timeout_s: Time limit for each request, in seconds.
+            receipt: As in `infer`.
+
+        Yields:
+            Outcomes in the order in which they finish; `outcome.index` is the input's place, and
+            `outcome.value` the result, or the error that `infer` raises.
+
+        Example:
+            >>> rows = [{"x": [[float(n), 0.0, 0.0, 0.0]]} for n in range(3)]
+            >>> sorted(outcome.index for outcome in client.infer_many("tiny", rows))
+            [0, 1, 2]
         """
 
-        def one(index: int, item: Image | Tensors) -> Outcome:
-            return self._one(index, model, item, top_k, timeout_s, receipt=receipt)
+        def infer_one(index: int, item: Image | Tensors) -> Outcome:
+            image, tensors = split_item(item)
+            try:
+                result = self.infer(
+                    model,
+                    image=image,
+                    tensors=tensors,
+                    top_k=top_k,
+                    timeout_s=timeout_s,
+                    receipt=receipt,
+                )
+            except SealflowError as error:
+                return Outcome(index=index, value=error)
+            return Outcome(index=index, value=result)
 
-        return bounded_map(one, inputs, concurrency)
+        return bounded_map(infer_one, inputs, concurrency)
 
     def publish(
         self,
@@ -130,31 +215,82 @@ class Client:
         *,
         workers: Requirements | None = None,
     ) -> int:
-        """Upload a sealed package, verify the key broker anew, hand the content key over to it.
+        """Upload a sealed model package and give its content key to the verified key broker.
 
-        `workers`: what workers must prove to get this model, beyond the deployment's own demands.
-        Returns the version of the directory that has the model.
-        Raises: VerificationError before a key was sent; BundleError, UnavailableError.
+        The key broker is verified anew, with a nonce, before the key leaves this machine. Ends
+        within 20 minutes.
+
+        Args:
+            package: The package that `pack_folder` returned, or the path of a package file.
+            key: The key that the package was packed with.
+            workers: What workers must prove to get this model, beyond the deployment's own
+                settings. Default: nothing more.
+
+        Returns:
+            The version of the directory that lists the model.
+
+        Raises:
+            PolicyError: The key broker is not what the policy asks for. No key was sent.
+            EvidenceError: The key broker could not prove what it is. No key was sent.
+            BundleError: The package is broken, or not packed with `key`.
+            OpenError: The content key in the package is not for `key`.
+            ConfigError: The package file cannot be read, or `key` is of another trust domain or
+                may not publish here.
+            UnavailableError: Gateway or key broker is away, or did not store the package.
+
+        Example:
+            >>> key = load_owner_key(".sealflow/owner.key")
+            >>> version = client.publish(pack_folder("my-model", key), key)
+            >>> client.verify().directory_version >= version
+            True
         """
         from sealflow.owner.models.publish import publish  # noqa: PLC0415 - owners of models only
 
         return self._transport.run_steps(publish(self._session, package, key, workers=workers))
 
     def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
-        """Revoke a worker instance, a model package or an epoch key, for good.
+        """Revoke a worker, a model package or an epoch key, for good. Ends within 2 minutes.
 
-        Returns the version of the directory that lists it.
-        Raises: ConfigError when `key` may not, VerificationError, UnavailableError.
+        Args:
+            revoked: What to revoke.
+            key: The key of the model's owner; for workers and keys, that of an operator.
+
+        Returns:
+            The version of the directory that lists it.
+
+        Raises:
+            ConfigError: `key` may not revoke it. The message says why.
+            VerificationError: The service did not prove what the policy asks for.
+            UnavailableError: The key broker is away, or the directory does not list it in time.
+
+        Example:
+            >>> leaked = Revoked(kind=RevokedKind.KEY, id=client.verify().key_ids[-1])
+            >>> version = client.revoke(leaked, load_owner_key(".sealflow/owner.key"))
+            >>> leaked in client.verify().revoked
+            True
         """
         from sealflow.owner.models.revoke import revoke  # noqa: PLC0415 - owners of models only
 
         return self._transport.run_steps(revoke(self._session, revoked, key))
 
-    def log(self, first: int = 0) -> list[bytes]:
-        """Fetch the records of the key broker's log from number `first` on, as far as served.
+    def fetch_log(self, first: int = 0) -> list[bytes]:
+        """Fetch the records of the key broker's log, as far as the gateway has them.
 
-        They prove nothing by themselves: see `sealflow.owner.audit.log_audit`.
-        Raises: UnavailableError.
+        They prove nothing by themselves: give all of them to `audit_log`. Ends within 2 minutes.
+
+        Args:
+            first: Number of the first record to fetch, from 0.
+
+        Returns:
+            The records from `first` on, each one line of JSON without its end.
+
+        Raises:
+            UnavailableError: The gateway does not answer, or has no log.
+
+        Example:
+            >>> records = client.fetch_log()
+            >>> records[0][:9]
+            b'{"entry":'
         """
         return self._transport.run_steps(gateway_api.fetch_log(first))
 
@@ -174,28 +310,3 @@ class Client:
     ) -> None:
         """Close all connections."""
         self.close()
-
-    def _one(
-        self,
-        index: int,
-        model: str,
-        item: Image | Tensors,
-        top_k: int | None,
-        timeout_s: float,
-        *,
-        receipt: bool,
-    ) -> Outcome:
-        tensors = item if isinstance(item, Mapping) else None
-        image = None if isinstance(item, Mapping) else item
-        try:
-            result = self.infer(
-                model,
-                image=image,
-                tensors=tensors,
-                top_k=top_k,
-                timeout_s=timeout_s,
-                receipt=receipt,
-            )
-        except SealflowError as error:
-            return Outcome(index=index, value=error)
-        return Outcome(index=index, value=result)

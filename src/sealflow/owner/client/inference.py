@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 
     from sealflow.documents.directory import DirectoryModel
     from sealflow.owner.client.request import Image, Tensors
-    from sealflow.owner.trust.report import TrustReport
     from sealflow.owner.trust.session import ServiceSession
+    from sealflow.owner.trust.verified_service import VerifiedService
     from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
 
 
+DEFAULT_TIMEOUT_S: Final = 30.0
+DEFAULT_CONCURRENCY: Final = 16
 MAX_ATTEMPTS: Final = 5
 MAX_AWAY_S: Final = 20.0
 MAX_REPLY_BYTES: Final = 64 * 2**20
@@ -100,7 +102,7 @@ def _infer(
         except RefusedError as error:
             if error.code not in RESEAL_CODES:
                 raise
-            before, behind = session.report, False
+            before, behind = session.verified, False
             if error.code in REFRESH_CODES:
                 # If it is away, the next attempt meets that again, and counts how long it lasts.
                 with suppress(UnavailableError):
@@ -109,7 +111,7 @@ def _infer(
                 # The verified directory has it: a worker is behind, and gets a little time.
                 behind = error.code is RefusalCode.UNKNOWN_MODEL and newer.digest == model.digest
                 model = newer
-            same = error.code is RefusalCode.UNKNOWN_KEY and _same_keys(before, session.report)
+            same = error.code is RefusalCode.UNKNOWN_KEY and _same_keys(before, session.verified)
             least_s = _CACHED_S if same else 0.0
             wait_s = (
                 patience.count_unavailable(error)
@@ -123,7 +125,7 @@ def _infer(
         yield Sleep(wait_s)
 
 
-def _same_keys(before: TrustReport | None, after: TrustReport | None) -> bool:
+def _same_keys(before: VerifiedService | None, after: VerifiedService | None) -> bool:
     return (
         before is not None and after is not None and before.directory.keys == after.directory.keys
     )

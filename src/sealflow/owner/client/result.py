@@ -21,15 +21,25 @@ if TYPE_CHECKING:
     from sealflow.openinfer.tensor import Tensor
     from sealflow.owner.audit.receipt_proof import ReceiptProof
     from sealflow.wire.envelope import ReplyHeader
-    from sealflow.wire.ids import ModelRef, RequestId
+    from sealflow.wire.ids import ModelRef
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("sealflow.owner.simulation")
 _warned_of_simulation = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """One class that a model found. `score` is as the model gave it: often 0 to 1, not always."""
+    """One class that a model found.
+
+    Attributes:
+        index: The number of the class, from 0.
+        label: Its label; empty if the model's package has none.
+        score: The score as the model gave it: often 0 to 1, not always.
+
+    Example:
+        >>> print(client.infer("efficientnet-lite0", image="cat.jpg").top[0])
+        tiger cat 0.3772
+    """
 
     index: int
     label: str
@@ -42,23 +52,37 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferResult:
-    """The genuine answer to one request: it opened, so the enclave that was verified made it."""
+    """The genuine reply to one request: it opened, so a verified enclave made it.
+
+    Attributes:
+        model: Name and version of the model that answered.
+        model_digest: SHA-256 of its package, 64 hex digits.
+        request_id: The id of the sealed request, 32 hex digits.
+        simulated: Whether the enclave is a simulation: nothing was protected from the operator.
+        tensors: The outputs by name, as little-endian bytes; also those that numpy cannot hold.
+        receipt: The worker's signed receipt with what it is about; None unless asked for.
+
+    Example:
+        >>> result = client.infer("tiny", tensors={"x": [[1.0, 2.0, 3.0, 4.0]]})
+        >>> result
+        <SIMULATED, NOT PROTECTED: InferResult of tiny:1: probabilities>
+        >>> result.outputs["probabilities"].shape
+        (1, 3)
+    """
 
     model: ModelRef
     model_digest: str
-    request_id: RequestId
+    request_id: str
     simulated: bool
-    """The enclave is a simulation without hardware: nothing was protected from the operator."""
     tensors: Mapping[str, Tensor]
-    """The outputs by name, as little-endian bytes."""
     receipt: ReceiptProof | None = None
-    """The worker's signed receipt with what it is about, when it was asked for."""
 
     @property
     def outputs(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-        """The outputs by name as read-only arrays; BYTES are object arrays of `bytes`.
+        """The outputs by name as read-only numpy arrays; BYTES are object arrays of `bytes`.
 
-        Raises: InvalidInputError for a BF16 output, which numpy does not have: see `tensors`.
+        Raises:
+            InvalidInputError: An output is BF16, which numpy does not have; use `tensors`.
         """
         from sealflow.openinfer.ndarray import to_numpy  # noqa: PLC0415 - numpy only when wanted
 
@@ -66,13 +90,13 @@ class InferResult:
 
     @property
     def top(self) -> list[Label]:
-        """The best classes of the first image (or row), best first; empty without `top_k`."""
+        """The best classes of the first image or row, best first; empty without `top_k`."""
         rows = self.top_rows
         return rows[0] if rows else []
 
     @property
     def top_rows(self) -> list[list[Label]]:
-        """The best classes of every image (or row), in the order they were given."""
+        """The best classes of every image or row, in the order of the inputs."""
         for tensor in self.tensors.values():
             if tensor.datatype is DataType.BYTES:
                 rows = _rows(tensor)
@@ -81,7 +105,7 @@ class InferResult:
         return []
 
     def __repr__(self) -> str:
-        """Show what answered, and loudly when it was a simulation."""
+        """Show which model answered, and loudly when it was in a simulation."""
         mark = "SIMULATED, NOT PROTECTED: " if self.simulated else ""
         best = f" top={self.top[0]}" if self.top else ""
         return f"<{mark}InferResult of {self.model}: {', '.join(self.tensors)}{best}>"
@@ -89,7 +113,19 @@ class InferResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How one of many requests ended. `index`: its place among the inputs, from 0."""
+    """How one of many requests ended.
+
+    Attributes:
+        index: The place of its input, from 0.
+        value: The result, or the error that the request ended with.
+
+    Example:
+        >>> rows = [{"x": [[1.0, 2.0, 3.0, 4.0]]}, {"x": [[1.0]]}]
+        >>> for outcome in client.infer_many("tiny", rows, concurrency=1):
+        ...     print(outcome.index, type(outcome.value).__name__)
+        0 InferResult
+        1 InvalidInputError
+    """
 
     index: int
     value: InferResult | SealflowError
@@ -98,7 +134,8 @@ class Outcome:
     def result(self) -> InferResult:
         """The result.
 
-        Raises: the error that the request ended with.
+        Raises:
+            SealflowError: The error that the request ended with.
         """
         if isinstance(self.value, SealflowError):
             raise self.value

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from pathlib import Path
+from typing import Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -18,10 +19,8 @@ from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import create_file
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 _MAX_FILE_BYTES: Final = 4096
 _KEYS: Final = ("sealing_seed", "signing_seed", "world")
@@ -29,7 +28,20 @@ _KEYS: Final = ("sealing_seed", "signing_seed", "world")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerKey:
-    """The keys of a model owner, in one trust domain; never shown in a repr."""
+    """The key of a model owner or operator, in one trust domain. No repr shows its secrets.
+
+    It signs packages and orders, and opens the content keys of its own packages (X-Wing).
+
+    Attributes:
+        domain: Hardware or simulation; a key of one is of no use in the other.
+        signing_seed: Secret: 32 bytes, the seed of the Ed25519 key.
+        sealing_seed: Secret: 32 bytes, the seed of the X-Wing key.
+
+    Example:
+        >>> key = OwnerKey.generate(TrustDomain.SIMULATED)
+        >>> len(key.signer)
+        64
+    """
 
     domain: TrustDomain
     signing_seed: bytes = field(repr=False)
@@ -37,7 +49,14 @@ class OwnerKey:
 
     @classmethod
     def generate(cls, domain: TrustDomain) -> Self:
-        """Draw a new key from the system's random source."""
+        """Draw a new key from the system's random source.
+
+        Args:
+            domain: Hardware or simulation.
+
+        Returns:
+            The key, which is in memory alone; `create_owner_key` also writes its file.
+        """
         return cls(
             domain=domain,
             signing_seed=secrets.token_bytes(SEED_BYTES),
@@ -46,24 +65,37 @@ class OwnerKey:
 
     @property
     def signing(self) -> Ed25519PrivateKey:
-        """The key that signs packages."""
+        """The private key that signs packages and orders."""
         return Ed25519PrivateKey.from_private_bytes(self.signing_seed)
 
     @property
-    def opening(self) -> OpeningKey:
-        """The key that opens the content keys of own packages; post-quantum."""
-        return OpeningKey(suite=Suite.for_domain(self.domain), seed=self.sealing_seed)
-
-    @property
     def signer(self) -> str:
-        """The owner's public name: the Ed25519 public key in hex."""
+        """The owner's public name: the Ed25519 public key, 64 hex digits."""
         return self.signing.public_key().public_bytes_raw().hex()
 
 
-def create_owner_key(path: Path, domain: TrustDomain) -> OwnerKey:
-    """Draw a key and write its file (mode 0600), whole or not at all, never over another.
+def opening_key(owner: OwnerKey) -> OpeningKey:
+    """Return the key that opens the content keys of the owner's packages; post-quantum."""
+    return OpeningKey(suite=Suite.for_domain(owner.domain), seed=owner.sealing_seed)
 
-    Raises: ConfigError when the file exists or cannot be written.
+
+def create_owner_key(path: str | os.PathLike[str], domain: TrustDomain) -> OwnerKey:
+    """Draw a key and write its file with mode 0600, never over another file.
+
+    Args:
+        path: Where to write the file; its folder must exist.
+        domain: Hardware or simulation.
+
+    Returns:
+        The new key.
+
+    Raises:
+        ConfigError: The file exists or cannot be written.
+
+    Example:
+        >>> key = create_owner_key("new-owner.key", TrustDomain.SIMULATED)
+        >>> load_owner_key("new-owner.key").signer == key.signer
+        True
     """
     key = OwnerKey.generate(domain)
     text = canonical_json(
@@ -74,7 +106,7 @@ def create_owner_key(path: Path, domain: TrustDomain) -> OwnerKey:
         }
     )
     try:
-        create_file(path, text)
+        create_file(Path(path), text)
     except FileExistsError as error:
         raise ConfigError(f"{path} exists; a key is never overwritten") from error
     except OSError as error:
@@ -82,13 +114,25 @@ def create_owner_key(path: Path, domain: TrustDomain) -> OwnerKey:
     return key
 
 
-def load_owner_key(path: Path) -> OwnerKey:
+def load_owner_key(path: str | os.PathLike[str]) -> OwnerKey:
     """Read a key file.
 
-    Raises: ConfigError when it is absent, damaged, or open to other users; says what to do.
+    Args:
+        path: The file that `create_owner_key` or `sealflow up` wrote.
+
+    Returns:
+        The key.
+
+    Raises:
+        ConfigError: The file is absent, damaged, or open to other users. The message says what to
+            do.
+
+    Example:
+        >>> load_owner_key(".sealflow/owner.key").domain
+        <TrustDomain.SIMULATED: b'sealflow-sim/1'>
     """
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
@@ -101,19 +145,17 @@ def load_owner_key(path: Path) -> OwnerKey:
         raise ConfigError(f"{path} is open to other users; run: chmod 600 {path}")
     try:
         return _parsed(text)
-    except (MalformedError, ValueError, TypeError):
+    except MalformedError:
         # No cause: it could show a piece of the file.
         raise ConfigError(f"{path} is not an owner key, or is damaged") from None
 
 
 def _parsed(text: bytes) -> OwnerKey:
-    value = parse_object(text[: _MAX_FILE_BYTES + 1], "owner key")
-    require_keys(value, _KEYS, "owner key")
+    fields = Fields.from_bytes(text, "owner key", _KEYS)
     domains = {domain.name.lower(): domain for domain in TrustDomain}
-    domain = domains.get(str(value["world"]))
+    domain = domains.get(fields.text("world"))
     signing, sealing = (
-        b64decode(value[name], validate=True)  # type: ignore[arg-type]  # any object may come
-        for name in ("signing_seed", "sealing_seed")
+        fields.base64(name, SEED_BYTES) for name in ("signing_seed", "sealing_seed")
     )
     if domain is None or not len(signing) == len(sealing) == SEED_BYTES:
         raise MalformedError("owner key: unknown trust domain or wrong seeds")

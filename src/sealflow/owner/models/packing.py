@@ -6,17 +6,19 @@ Guide: docs/spec/bundle.md, section 2.
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
 from sealflow.owner.models.onnx_weights import has_external_data
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest, parse_labels
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
-    from pathlib import Path
 
     from sealflow.owner.models.owner_key import OwnerKey
 
@@ -108,21 +110,37 @@ def read_folder(folder: Path) -> tuple[ModelManifest, dict[str, bytes]]:
 
 
 def pack_folder(
-    folder: Path, key: OwnerKey, *, progress: Callable[[int, int], object] | None = None
+    folder: str | os.PathLike[str],
+    key: OwnerKey,
+    *,
+    progress: Callable[[int, int], object] | None = None,
 ) -> bytes:
-    """Pack a folder's model, signed and encrypted with the owner's key.
+    """Pack a folder's model: signed, and encrypted with a new content key. Spec: bundle.md.
 
-    `progress` is called with the bytes done since the last call, and with those of the whole.
+    Args:
+        folder: A folder with `model.toml` and the files that it names.
+        key: The key of the model's owner.
+        progress: Called with the number of bytes done since its last call, and of all bytes.
 
-    Raises: ConfigError, BundleError.
+    Returns:
+        The package, to publish or to write to a file.
+
+    Raises:
+        ConfigError: `model.toml` or a file that it names is absent or wrong.
+        BundleError: The model cannot be served, such as one with weights in other files.
+
+    Example:
+        >>> package = pack_folder("examples/tiny", load_owner_key(".sealflow/owner.key"))
+        >>> package[:4]
+        b'SFB1'
     """
-    manifest, files = read_folder(folder)
+    manifest, files = read_folder(Path(folder))
     total = sum(map(len, files.values())) + len(manifest.to_bytes())
     return seal_package(
         manifest,
         files,
         signing=key.signing,
-        sealing=key.opening.sealing,
+        sealing=opening_key(key).sealing,
         progress=None if progress is None else lambda done: progress(done, total),
     )
 

@@ -15,6 +15,7 @@ from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.files import file_errors
 from sealflow.owner.http.gateway_api import control
 from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import seal_publication
@@ -69,7 +70,7 @@ def prepare_publication(
             f"the key broker of the {domain.name.lower()} one; pack with a key of its trust domain"
         )
     checked = UnverifiedPackage.from_bytes(package).verify(owner.signer)
-    content_key = checked.unwrap(owner.opening)
+    content_key = checked.unwrap(opening_key(owner))
     return SealedPublication(
         digest=checked.digest,
         manifest=checked.manifest,

@@ -32,9 +32,9 @@ def revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[
 
 
 def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps[int]:
-    report = yield from refresh(session)
+    verified = yield from refresh(session)
     order = RevocationOrder(
-        deployment=report.directory.deployment, revoked=revoked, signer=owner.signer
+        deployment=verified.directory.deployment, revoked=revoked, signer=owner.signer
     )
     signed = SignedRevocationOrder.sign(order, owner.signing, owner.domain)
     answer = yield from control({"op": "revoke", **signed.to_json()})
@@ -47,8 +47,8 @@ def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps
     if not is_integer(version):
         raise UnavailableError("the key broker's answer has no directory version")
     until = time.monotonic() + APPEAR_S
-    while revoked not in (report := (yield from refresh(session))).directory.revoked:
-        if report.directory.version > version or time.monotonic() >= until:
+    while revoked not in (verified := (yield from refresh(session))).directory.revoked:
+        if verified.directory.version > version or time.monotonic() >= until:
             raise UnavailableError("the directory does not list it: order it again")
         yield Sleep(_PAUSE_S)
-    return report.directory.version
+    return verified.directory.version

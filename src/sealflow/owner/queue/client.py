@@ -28,7 +28,7 @@ from sealflow.owner.client.inference import (
     RESEAL_CODES,
     open_answer,
 )
-from sealflow.owner.client.request import request_parts
+from sealflow.owner.client.request import request_parts, split_item
 from sealflow.owner.queue.pending import PendingCalls, PendingRequest
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.owner.trust.policy_file import load_policy
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sealflow.owner.client.result import InferResult
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.trust.report import TrustReport
+    from sealflow.owner.trust.verified_service import VerifiedService
     from sealflow.seal.exchange import OutgoingCall
 
 
@@ -59,13 +60,31 @@ _SUBMIT_COUNT: Final = 32
 _LOOK_S: Final = 0.5
 _AGAIN_S: Final = 0.2
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("sealflow.owner")
 
 
 class QueueClient:
-    """One deployment's queue, verified. For one thread; a context manager.
+    """A client of one deployment's queue: the way to the highest throughput.
 
-    Requests that a worker refuses for a passing reason are sealed anew and sent again.
+    Verifies the service as `Client` does, from the queue itself. Requests that a worker refuses
+    for a passing reason are sealed anew and sent again. For one thread. Use it in a `with` block,
+    or call `close`.
+
+    Args:
+        broker: The broker's URL, such as `valkeys://host:6379`; or a `BrokerAddress`, which also
+            names password, root and certificate.
+        policy: What to trust: a policy, or the path of a policy file.
+        capacity: Number of unanswered requests in the whole queue at which nothing more is added.
+        pin: Path of a file that remembers the newest directory; see `Client`.
+
+    Raises:
+        ConfigError: Address, policy file or pin is wrong. The message says which.
+
+    Example:
+        >>> with QueueClient(broker, policy=".sealflow/client.toml") as queue:
+        ...     queue.enqueue_many("efficientnet-lite0", {"first": "cat.jpg"})
+        ...     print(queue.query("first", timeout_s=10.0).top[0])
+        tiger cat 0.3772
     """
 
     def __init__(
@@ -76,11 +95,6 @@ class QueueClient:
         capacity: int = DEFAULT_CAPACITY,
         pin: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Use the broker at an address: a URL, or a `BrokerAddress` with what it asks for.
-
-        `capacity`: unanswered entries in the whole queue at which nothing more is added.
-        Raises: ConfigError.
-        """
         trusted = load_policy(policy)
         self._session = ServiceSession(trusted, pin=None if pin is None else Path(pin))
         address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
@@ -91,21 +105,28 @@ class QueueClient:
         self._done: dict[str, InferResult | SealflowError] = {}
 
     def __len__(self) -> int:
-        """How many requests have no outcome yet."""
+        """Return the number of requests without an outcome."""
         return len(self._pending)
 
     def verify(self) -> TrustReport:
-        """Fetch the published directory, and judge it and its evidence by the policy.
+        """Fetch the directory from the queue, and judge it and its evidence by the policy.
 
-        Raises: EvidenceError, PolicyError, UnavailableError.
+        Returns:
+            What was proved.
+
+        Raises:
+            PolicyError: The evidence is genuine, but not what the policy asks for.
+            EvidenceError: Evidence or directory is forged, too old or does not belong together.
+            UnavailableError: The broker does not answer, or no directory is published.
+            ConfigError: The pin file cannot be read or written.
+
+        Example:
+            >>> queue.verify().deployment
+            'sealflow'
         """
-        document = self._transport.directory()
-        if document is None:
-            raise UnavailableError("no directory is published: see that the key broker runs")
-        candidate = self._session.verify_directory(document)
-        gap = candidate.gap
-        records = [] if gap is None else self._transport.records(gap.after, gap.until)
-        return self._session.accept(candidate, records)
+        from sealflow.owner.trust.report import TrustReport  # noqa: PLC0415 - loads the verifier
+
+        return TrustReport(self._refresh())
 
     def enqueue_many(
         self,
@@ -116,13 +137,31 @@ class QueueClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
     ) -> None:
-        """Seal and queue requests by id; waits while the queue is full.
+        """Seal requests and put them into the queue; wait while it is full.
 
-        `items`: an image, or a mapping of tensors, by id. Ids are yours, and stay here. `receipt`:
-        have the worker sign what it did, for others to check (docs/spec/receipt.md).
+        Args:
+            model: `name` for the default version, or `name:version`.
+            items: An image, or a mapping of tensors by input name, under an id of your choice.
+                Ids never leave this client.
+            top_k: Number of best classes to return instead of scores; 0 asks for scores. Default:
+                5 for images, 0 for tensors.
+            timeout_s: Time limit for each request until its reply, in seconds.
+            receipt: Ask the worker for a signed receipt (docs/spec/receipt.md).
 
-        Raises: InvalidInputError, QueueFullError and UnavailableError when `timeout_s` is over;
-        then the rest was not queued. Verification errors.
+        Raises:
+            InvalidInputError: An input does not fit the model, there is no such model, or an id is
+                in use. Nothing was queued.
+            QueueFullError: The queue stayed full for `timeout_s`. The rest was not queued.
+            UnavailableError: The broker did not answer for `timeout_s`. The rest was not queued.
+            VerificationError: The service did not prove what the policy asks for.
+            ConfigError: An image file cannot be read.
+
+        Example:
+            >>> queue.enqueue_many("tiny", {"a": {"x": [[1.0, 2.0, 3.0, 4.0]]}})
+            >>> len(queue)
+            1
+            >>> sorted(queue.dequeue(timeout_s=10.0))
+            ['a']
         """
         until = time.monotonic() + timeout_s
         self._ensure_verified()
@@ -131,9 +170,8 @@ class QueueClient:
         for name, item in items.items():
             if name in self._pending or name in self._done:
                 raise InvalidInputError(f"id {name!r} is in use: take its result, or use another")
-            tensors = item if not isinstance(item, str | bytes) and hasattr(item, "keys") else None
-            image = None if tensors is not None else item
-            parts = request_parts(described, image=image, tensors=tensors, top_k=top_k)  # type: ignore[arg-type]
+            image, tensors = split_item(item)
+            parts = request_parts(described, image=image, tensors=tensors, top_k=top_k)
             asked = ReceiptRequest.from_parts(parts) if receipt else None
             requests.append(
                 PendingRequest(
@@ -148,9 +186,23 @@ class QueueClient:
             self._submit(requests[at : at + _SUBMIT_COUNT])
 
     def query(self, name: str, *, timeout_s: float = 0.0) -> InferResult | None:
-        """Take the result of one id; None when there is none within `timeout_s`.
+        """Take the result of one request.
 
-        Raises: the error that the request ended with; InvalidInputError for an unknown id.
+        Args:
+            name: The id that it was queued under.
+            timeout_s: How long to wait for it, in seconds; 0 only looks.
+
+        Returns:
+            The result, or None if there is none within `timeout_s`. A result is taken once.
+
+        Raises:
+            InvalidInputError: No request with this id waits here, or the input does not fit.
+            SealflowError: Any error that `Client.infer` raises, if the request ended with it.
+
+        Example:
+            >>> queue.enqueue_many("tiny", {"b": {"x": [[1.0, 2.0, 3.0, 4.0]]}})
+            >>> queue.query("b", timeout_s=10.0).outputs["probabilities"].shape
+            (1, 3)
         """
         until = time.monotonic() + timeout_s
         while name not in self._done:
@@ -166,7 +218,19 @@ class QueueClient:
         return outcome
 
     def dequeue(self, *, timeout_s: float = 0.0) -> dict[str, InferResult | SealflowError]:
-        """Take all outcomes that are there, waiting for the first; results or errors by id."""
+        """Take all outcomes that are there.
+
+        Args:
+            timeout_s: How long to wait for the first one, in seconds; 0 only looks.
+
+        Returns:
+            Results or errors by id; empty if there is none. Each is taken once.
+
+        Example:
+            >>> queue.enqueue_many("tiny", {"c": {"x": [[1.0, 2.0, 3.0, 4.0]]}})
+            >>> list(queue.dequeue(timeout_s=10.0))
+            ['c']
+        """
         until = time.monotonic() + timeout_s
         while True:
             left_s = until - time.monotonic()
@@ -176,7 +240,7 @@ class QueueClient:
                 return done
 
     def close(self) -> None:
-        """Delete the inbox and close the connections; outcomes that were not taken are lost."""
+        """Delete the inbox and close the connections. Outcomes that were not taken are lost."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -192,10 +256,19 @@ class QueueClient:
         """Close it."""
         self.close()
 
+    def _refresh(self) -> VerifiedService:
+        document = self._transport.directory()
+        if document is None:
+            raise UnavailableError("no directory is published: see that the key broker runs")
+        candidate = self._session.verify_directory(document)
+        gap = candidate.gap
+        records = [] if gap is None else self._transport.records(gap.after, gap.until)
+        return self._session.accept(candidate, records)
+
     def _ensure_verified(self) -> None:
         if self._session.refresh_due():
             try:
-                self.verify()
+                self._refresh()
             except UnavailableError:
                 if not self._session.postpone_refresh():
                     raise
@@ -267,7 +340,7 @@ class QueueClient:
             return False
         if isinstance(error, RefusedError) and error.code in REFRESH_CODES:
             try:
-                self.verify()
+                self._refresh()
             except UnavailableError:
                 _log.warning("the directory could not be fetched anew")
         self._pending.postpone(call.request_id, time.monotonic() + _AGAIN_S * request.attempts)
@@ -302,48 +375,3 @@ class QueueClient:
             outcome = error
         self._pending.remove(call.request_id)
         self._done[request.name] = outcome
-
-
-class InputQueue:
-    """The way in, for one model. Shares its client with an `OutputQueue`."""
-
-    def __init__(self, client: QueueClient, model: str) -> None:
-        """Queue requests to `model`: `name` or `name:version`."""
-        self._client = client
-        self._model = model
-
-    def enqueue(
-        self,
-        name: str,
-        *,
-        image: Image | None = None,
-        top_k: int | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        receipt: bool = False,
-        **tensors: object,
-    ) -> None:
-        """Seal and queue one request under an id of yours: an image, or tensors by input name.
-
-        `receipt`: have the worker sign what it did, for others to check (docs/spec/receipt.md).
-        Raises: as `QueueClient.enqueue_many`.
-        """
-        item: Image | Tensors = tensors if image is None else image  # type: ignore[assignment]
-        self._client.enqueue_many(
-            self._model, {name: item}, top_k=top_k, timeout_s=timeout_s, receipt=receipt
-        )
-
-
-class OutputQueue:
-    """The way out."""
-
-    def __init__(self, client: QueueClient) -> None:
-        """Read the answers to what was queued by the same client."""
-        self._client = client
-
-    def query(self, name: str, *, timeout_s: float = 0.0) -> InferResult | None:
-        """Take the result of one id; see `QueueClient.query`."""
-        return self._client.query(name, timeout_s=timeout_s)
-
-    def dequeue(self, *, timeout_s: float = 0.0) -> dict[str, InferResult | SealflowError]:
-        """Take all outcomes that are there; see `QueueClient.dequeue`."""
-        return self._client.dequeue(timeout_s=timeout_s)

@@ -12,8 +12,8 @@ from sealflow.owner.http.steps import HttpRequest, Sleep, Steps, send, with_dead
 
 if TYPE_CHECKING:
     from sealflow.owner.trust.pin import LogGap
-    from sealflow.owner.trust.report import TrustReport
     from sealflow.owner.trust.session import CandidateDirectory, ServiceSession
+    from sealflow.owner.trust.verified_service import VerifiedService
 
 
 REFRESH_TIMEOUT_S: Final = 30.0
@@ -24,7 +24,9 @@ MAX_LINKS: Final = 20_000
 _STALE_PAUSE_S: Final = 0.5
 
 
-def refresh(session: ServiceSession, *, timeout_s: float = REFRESH_TIMEOUT_S) -> Steps[TrustReport]:
+def refresh(
+    session: ServiceSession, *, timeout_s: float = REFRESH_TIMEOUT_S
+) -> Steps[VerifiedService]:
     """Fetch the published directory and verify it; one that is older than the last is asked anew.
 
     `timeout_s`: for all of it.
@@ -34,7 +36,7 @@ def refresh(session: ServiceSession, *, timeout_s: float = REFRESH_TIMEOUT_S) ->
     return with_deadline(timeout_s, _refresh(session))
 
 
-def _refresh(session: ServiceSession) -> Steps[TrustReport]:
+def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
     until = time.monotonic() + MAX_STALE_S
     while True:
         candidate = yield from _fetch_directory(session)

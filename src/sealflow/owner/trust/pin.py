@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
 from sealflow.errors import ConfigError, EvidenceError, MalformedError
 from sealflow.files import file_errors, write_file
-from sealflow.wire.ids import parse_digest, parse_name
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.ids import parse_name
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,19 +149,15 @@ class PinnedDirectory:
 
         Raises: MalformedError.
         """
-        value = parse_object(text, "pin")
-        require_keys(value, _KEYS, "pin")
-        version, log_number = value["version"], value["log_number"]
-        if not is_integer(version) or not is_integer(log_number):
-            raise MalformedError("pin: version or log_number is not a number")
+        fields = Fields.from_bytes(text, "pin", _KEYS)
         return cls(
-            deployment=parse_name(value["deployment"]),
-            manifest_digest=parse_digest(value["manifest_digest"]),
-            log_id=parse_digest(value["history"]),
-            version=version,
-            digest=parse_digest(value["digest"]),
-            log_number=log_number,
-            log_digest=parse_digest(value["log_digest"]),
+            deployment=fields.read("deployment", parse_name),
+            manifest_digest=fields.digest("manifest_digest"),
+            log_id=fields.digest("history"),
+            version=fields.integer("version"),
+            digest=fields.digest("digest"),
+            log_number=fields.integer("log_number"),
+            log_digest=fields.digest("log_digest"),
         )
 
 

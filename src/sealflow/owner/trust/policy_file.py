@@ -27,7 +27,13 @@ _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
 _OPTIONAL: Final = ("insecure_simulated_root", "models", "worker")
 
 TrustPolicy = Policy | SimulationPolicy
-"""What clients demand of a service, of hardware or of a simulation."""
+"""What a client demands of a service: a `Policy` for hardware, or a `SimulationPolicy`.
+
+Example:
+    >>> policy: TrustPolicy = load_policy(".sealflow/client.toml")
+    >>> isinstance(policy, SimulationPolicy)
+    True
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +58,20 @@ class PolicyFile:
 
 
 def load_policy(policy: TrustPolicy | str | os.PathLike[str]) -> TrustPolicy:
-    """Take a policy, or read a client's from a TOML file (docs/reference/policy-files.md).
+    """Return a trust policy, reading it from a TOML file if a path is given.
 
-    Raises: ConfigError that names file and key.
+    Args:
+        policy: A policy, or the path of a policy file (docs/reference/policy-files.md).
+
+    Returns:
+        The policy for the service's key broker.
+
+    Raises:
+        ConfigError: The file is absent, too large or invalid. The message names file and key.
+
+    Example:
+        >>> load_policy(".sealflow/client.toml").deployment
+        'sealflow'
     """
     if isinstance(policy, Policy | SimulationPolicy):
         return policy

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
-    from sealflow.owner.trust.policy_file import PolicyFile
+    from sealflow.owner.trust.policy_file import TrustPolicy
 
 _TEES: Final = {
     Tee.SGX: "An SGX enclave on Intel hardware, in production mode.",
@@ -34,16 +34,37 @@ _CODE: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyLine:
-    """One demand in words. `weakens`: it gives up protection that a stricter policy has."""
+    """One demand of a policy in words.
+
+    Attributes:
+        about: What it is about, such as `hardware` or `key broker: TCB status`.
+        text: The demand, or what is left open.
+        weakens: Whether it gives up protection that a stricter policy has.
+
+    Example:
+        >>> describe_policy(load_policy(".sealflow/client.toml"))[1]
+        PolicyLine(about='deployment', text='sealflow', weakens=False)
+    """
 
     about: str
     text: str
     weakens: bool = False
 
 
-def describe_policy(found: PolicyFile) -> list[PolicyLine]:
-    """Say what a policy file demands, all of it, in the order of its keys."""
-    policy = found.keybroker
+def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> list[PolicyLine]:
+    """Say in words all that a policy demands, and what it leaves open.
+
+    Args:
+        policy: What clients demand of the service.
+        worker: What a model's owner demands of workers, in addition.
+
+    Returns:
+        The demands in the order of a policy file's keys.
+
+    Example:
+        >>> [line.about for line in describe_policy(load_policy(".sealflow/client.toml"))][:3]
+        ['hardware', 'deployment', 'settings']
+    """
     simulated = isinstance(policy, SimulationPolicy)
     lines = [
         PolicyLine(about="hardware", text=_TEES[policy.tee], weakens=simulated),
@@ -59,8 +80,8 @@ def describe_policy(found: PolicyFile) -> list[PolicyLine]:
     else:
         lines.append(PolicyLine(about="models", text="whatever the deployment's owners publish"))
     lines += _requirements("key broker", policy.tee, policy.requirements)
-    if found.worker is not None:
-        lines += _requirements("workers", policy.tee, found.worker)
+    if worker is not None:
+        lines += _requirements("workers", policy.tee, worker)
     return lines
 
 

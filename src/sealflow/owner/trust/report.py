@@ -1,64 +1,189 @@
-"""Owner: what was proved when a service was verified."""
+"""Owner: the trust report: what was proved about a service, for programs and people."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sealflow.attest.policy import appraise
-from sealflow.documents.directory import Directory, SignedDirectory
-from sealflow.errors import EvidenceError
-from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, visibility
-from sealflow.seal.keys import SealingKey, parse_suite
-from sealflow.wire.domain import TrustDomain
+from sealflow.clock import now_ms
+from sealflow.owner.trust import trust_text
 
 if TYPE_CHECKING:
-    from sealflow.attest.policy import Approval
-    from sealflow.owner.trust.policy_file import TrustPolicy
+    from sealflow.attest.evidence import Tee
+    from sealflow.documents.directory import DirectoryModel
+    from sealflow.documents.revocation import Revoked
+    from sealflow.owner.trust.trust_text import ProvenFact, Visibility
+    from sealflow.owner.trust.verified_service import VerifiedService
 
-MAX_CLOCK_SKEW_MS: Final = 300_000
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrustReport:
-    """What was proved about a service. `valid_until_ms`: Unix ms until which that counts."""
+    """What was proved about a service when it was verified; made by `Client.verify` alone.
 
-    approval: Approval
-    directory: Directory
-    valid_until_ms: int
+    Measurements and digests are lower-case hex. Times are Unix milliseconds.
+
+    Example:
+        >>> report = client.verify()
+        >>> print(report)
+        <SIMULATED, NOT PROTECTED: TrustReport of sealflow: SIMULATED Intel SGX: no hardware at all>
+        >>> report.simulated, report.tcb_status
+        (True, 'UpToDate')
+    """
+
+    __slots__ = ("_verified",)
+
+    def __init__(self, _verified: VerifiedService) -> None:
+        self._verified = _verified
+
+    def __repr__(self) -> str:
+        """Show which deployment and hardware, and loudly when it is a simulation."""
+        mark = "SIMULATED, NOT PROTECTED: " if self.simulated else ""
+        return f"<{mark}TrustReport of {self.deployment}: {self.hardware}>"
 
     @property
     def simulated(self) -> bool:
-        """Whether the enclaves are a simulation: nothing was protected from the operator."""
-        return self.approval.claims.domain is TrustDomain.SIMULATED
+        """Whether the enclaves are a simulation: nothing is protected from the operator."""
+        return self._verified.simulated
 
     @property
-    def keybroker(self) -> SealingKey:
-        """The key broker's own key, to hand content keys over."""
-        bound = self.approval.claims.bound
-        return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
+    def tee(self) -> Tee:
+        """The kind of trusted execution environment that made the evidence."""
+        return self._verified.approval.claims.bound.tee
+
+    @property
+    def hardware(self) -> str:
+        """The hardware in words; a simulation says that it is one, and what it imitates."""
+        return trust_text.hardware(self._verified.approval.claims)
+
+    @property
+    def deployment(self) -> str:
+        """The name of the deployment."""
+        return self._verified.directory.deployment
+
+    @property
+    def manifest_digest(self) -> str:
+        """The SHA-256 of the deployment's settings, which the policy names."""
+        return self._verified.directory.manifest_digest
+
+    @property
+    def measurement(self) -> str:
+        """The key broker's code: MRENCLAVE, MRTD or launch digest."""
+        return self._verified.approval.claims.measurement
+
+    @property
+    def signer(self) -> str:
+        """Whose code it is: MRSIGNER or the digest of the id key; empty for TDX."""
+        return self._verified.approval.claims.signer
+
+    @property
+    def svn(self) -> int:
+        """The security version of that code; 0 for TDX."""
+        return self._verified.approval.claims.svn
+
+    @property
+    def tcb_status(self) -> str:
+        """Intel's verdict on the platform, a `TcbStatus`; `not rated` for AMD."""
+        return str(self._verified.approval.claims.tcb_status)
+
+    @property
+    def advisories(self) -> tuple[str, ...]:
+        """Intel's security advisories that apply to the platform, such as `INTEL-SA-00615`."""
+        return self._verified.approval.claims.advisories
+
+    @property
+    def software(self) -> str:
+        """The release of Sealflow that the key broker says it is."""
+        return self._verified.approval.claims.bound.software
+
+    @property
+    def instance(self) -> str:
+        """The key broker's instance id: 32 hex digits, new at each start."""
+        return self._verified.approval.claims.bound.instance
+
+    @property
+    def policy_digest(self) -> str:
+        """The SHA-256 of the policy that was met."""
+        return self._verified.approval.policy_digest
+
+    @property
+    def directory_version(self) -> int:
+        """The version of the signed directory; each new one counts on."""
+        return self._verified.directory.version
+
+    @property
+    def directory_issued_ms(self) -> int:
+        """When the key broker signed the directory."""
+        return self._verified.directory.issued_ms
+
+    @property
+    def valid_until_ms(self) -> int:
+        """Until when this report counts; clients verify anew before."""
+        return self._verified.valid_until_ms
+
+    @property
+    def models(self) -> tuple[DirectoryModel, ...]:
+        """The models that the service answers for, with inputs, outputs and package digests."""
+        return self._verified.directory.models
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys that requests are sealed to, or were; one can be revoked by it."""
+        return tuple(key.kid for key in self._verified.directory.keys)
+
+    @property
+    def log_id(self) -> str:
+        """The digest of the first entry of the key broker's log; see `AuditedLog.log_id`."""
+        return self._verified.directory.log_id
+
+    @property
+    def revoked(self) -> tuple[Revoked, ...]:
+        """Workers, models and keys that were revoked."""
+        return self._verified.directory.revoked
+
+    @property
+    def visibility(self) -> tuple[Visibility, ...]:
+        """Who can see requests and replies in clear, and why."""
+        return trust_text.visibility(simulated=self.simulated)
+
+    @property
+    def not_proved(self) -> tuple[tuple[str, str], ...]:
+        """What no report proves, each with the reason."""
+        return trust_text.NOT_PROVED
+
+    def proven_facts(self) -> tuple[ProvenFact, ...]:
+        """Say what was proved, by what, and how old that is now.
+
+        Returns:
+            The facts, the most important first.
+
+        Example:
+            >>> [fact.name for fact in client.verify().proven_facts()][:2]
+            ['hardware', 'code']
+        """
+        verified = self._verified
+        return trust_text.proven_facts(verified.approval.claims, verified.directory, now_ms())
 
     def to_json(self) -> dict[str, object]:
-        """Return all of it for machines."""
-        claims, directory = self.approval.claims, self.directory
+        """Return all of it for machines, as `sealflow verify --json` prints it.
+
+        Returns:
+            The keys of docs/reference/verify.md, but for `url`.
+        """
+        approval, directory = self._verified.approval, self._verified.directory
         return {
             "verified": True,
             "simulated": self.simulated,
-            "hardware": hardware(claims),
-            "sees_plaintext": {
-                each.who: each.sees for each in visibility(simulated=self.simulated)
-            },
-            "not_proved": [what for what, _ in NOT_PROVED],
-            "deployment": claims.bound.deployment,
-            **claims.to_json(),
-            "manifest_digest": claims.bound.manifest_digest,
-            "software": claims.bound.software,
-            "instance": claims.bound.instance,
-            "policy_digest": self.approval.policy_digest,
-            "directory_version": directory.version,
-            "directory_issued_ms": directory.issued_ms,
+            "hardware": self.hardware,
+            "sees_plaintext": {each.who: each.sees for each in self.visibility},
+            "not_proved": [what for what, _ in self.not_proved],
+            "deployment": self.deployment,
+            **approval.claims.to_json(),
+            "manifest_digest": self.manifest_digest,
+            "software": self.software,
+            "instance": self.instance,
+            "policy_digest": self.policy_digest,
+            "directory_version": self.directory_version,
+            "directory_issued_ms": self.directory_issued_ms,
             "valid_until_ms": self.valid_until_ms,
-            "models": [model.to_json() for model in directory.models],
+            "models": [model.to_json() for model in self.models],
             "keys": [
                 {
                     "kid": key.kid,
@@ -70,32 +195,3 @@ class TrustReport:
                 for key in directory.keys
             ],
         }
-
-
-def verify_directory(
-    document: bytes, policy: TrustPolicy, now_ms: int
-) -> tuple[TrustReport, bytes]:
-    """Judge a published directory with its evidence; returns the report and the signed payload.
-
-    Raises: MalformedError, EvidenceError, PolicyError.
-    """
-    published = SignedDirectory.from_bytes(document)
-    approval = appraise(published.evidence, policy, now_ms)
-    bound = approval.claims.bound
-    directory = published.verify_signature(bound.signing_key, bound.tee.domain)
-    if (directory.deployment, directory.manifest_digest) != (
-        bound.deployment,
-        bound.manifest_digest,
-    ):
-        raise EvidenceError("directory", "it is of another deployment than its evidence")
-    if now_ms >= directory.expires_ms:
-        raise EvidenceError(
-            "directory_expired",
-            "the service shows an old directory: check this machine's clock, else the operator's "
-            "key broker",
-        )
-    if directory.issued_ms > now_ms + MAX_CLOCK_SKEW_MS:
-        raise EvidenceError("directory_early", "it is from the future: check this machine's clock")
-    until_ms = min(directory.expires_ms, approval.valid_until_ms)
-    report = TrustReport(approval=approval, directory=directory, valid_until_ms=until_ms)
-    return report, published.payload

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealflow.documents.directory import Directory, DirectoryKey, DirectoryModel
     from sealflow.owner.trust.pin import LogGap
     from sealflow.owner.trust.policy_file import TrustPolicy
-    from sealflow.owner.trust.report import TrustReport
+    from sealflow.owner.trust.verified_service import VerifiedService
     from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
 
@@ -42,7 +42,7 @@ SESSION_MS: Final = 15 * 60_000
 class CandidateDirectory:
     """A verified directory that is not in use yet. `gap`: what it skips after the pinned one."""
 
-    report: TrustReport
+    verified: VerifiedService
     payload: bytes = field(repr=False)
     gap: LogGap | None
 
@@ -61,7 +61,7 @@ class ServiceSession:
         self._policy = policy
         self._clock_ms = clock_ms
         self._pin = DirectoryPin(pin)
-        self._report: TrustReport | None = None
+        self._verified: VerifiedService | None = None
         self._lock = threading.Lock()
         self._sealing: Session | None = None
         self._sealed = 0
@@ -69,33 +69,35 @@ class ServiceSession:
         self._next_try_ms = 0
 
     @property
-    def report(self) -> TrustReport | None:
+    def verified(self) -> VerifiedService | None:
         """What was proved last; None before the first directory."""
-        return self._report
+        return self._verified
 
     def verify_directory(self, document: bytes) -> CandidateDirectory:
-        """Verify a published directory with its evidence; `adopt` then uses it.
+        """Verify a published directory with its evidence; `accept` then uses it.
 
         Raises: MalformedError, EvidenceError, PolicyError, ConfigError.
         """
-        from sealflow.owner.trust.report import verify_directory  # noqa: PLC0415 - loads the verifier
+        from sealflow.owner.trust.verified_service import verify_directory  # noqa: PLC0415 - loads the verifier
 
-        report, payload = verify_directory(document, self._policy, self._clock_ms())
-        gap = self._pin.gap(report.directory)
-        return CandidateDirectory(report=report, payload=payload, gap=gap)
+        verified, payload = verify_directory(document, self._policy, self._clock_ms())
+        gap = self._pin.gap(verified.directory)
+        return CandidateDirectory(verified=verified, payload=payload, gap=gap)
 
-    def accept(self, candidate: CandidateDirectory, records: Sequence[bytes] = ()) -> TrustReport:
+    def accept(
+        self, candidate: CandidateDirectory, records: Sequence[bytes] = ()
+    ) -> VerifiedService:
         """Use a verified directory from now on, unless it does not continue the one before.
 
         `records`: what the log has in the candidate's gap; without them the links are not checked.
         Raises: EvidenceError, ConfigError; what was trusted before stays.
         """
-        report, gap = candidate.report, candidate.gap
+        verified, gap = candidate.verified, candidate.gap
         if gap is not None and len(records) == gap.until - gap.after:
-            verify_log_gap(gap, records, report.approval.claims.domain)
-        self._pin.accept(report.directory, candidate.payload)
-        self._report = report
-        return report
+            verify_log_gap(gap, records, verified.approval.claims.domain)
+        self._pin.accept(verified.directory, candidate.payload)
+        self._verified = verified
+        return verified
 
     def approve(self, evidence: Evidence, nonce: str) -> Approval:
         """Appraise a key broker that answered our nonce, 64 hex digits, just now.
@@ -109,9 +111,9 @@ class ServiceSession:
     def refresh_due(self) -> bool:
         """Whether a newer directory should be fetched before the next request."""
         now_ms = self._clock_ms()
-        if self._report is None or now_ms >= self._report.valid_until_ms:
+        if self._verified is None or now_ms >= self._verified.valid_until_ms:
             return True
-        directory = self._report.directory
+        directory = self._verified.directory
         if _active_key(directory, now_ms) is None:
             return True
         life_ms = directory.expires_ms - directory.issued_ms
@@ -122,11 +124,11 @@ class ServiceSession:
         """Go on with what is valid after a failed fetch; False when nothing valid is left."""
         now_ms = self._clock_ms()
         self._next_try_ms = now_ms + _RETRY_REFRESH_MS
-        report = self._report
+        verified = self._verified
         return (
-            report is not None
-            and now_ms < report.valid_until_ms
-            and _active_key(report.directory, now_ms) is not None
+            verified is not None
+            and now_ms < verified.valid_until_ms
+            and _active_key(verified.directory, now_ms) is not None
         )
 
     def model(self, name: str) -> DirectoryModel:
@@ -182,12 +184,12 @@ class ServiceSession:
             self._sealed += 1
             return session
 
-    def _trusted(self) -> TrustReport:
-        report = self._report
-        if report is None or self._clock_ms() >= report.valid_until_ms:
+    def _trusted(self) -> VerifiedService:
+        verified = self._verified
+        if verified is None or self._clock_ms() >= verified.valid_until_ms:
             detail = "no verified directory is valid now: fetch a current one, check the clock"
             raise EvidenceError("directory_expired", detail)
-        return report
+        return verified
 
 
 def _require_model(policy: TrustPolicy, model: DirectoryModel) -> None:

@@ -1,7 +1,7 @@
 """Owner: a trust report in words: who can see the data, what was proved, what was not.
 
 Pure: the same claims and time give the same words. Words for people; for machines see
-`TrustReport.as_json`.
+`TrustReport.to_json`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,17 @@ NOT_PROVED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
-    """One party: whether it sees requests and replies in clear, and why."""
+    """One party, and whether it sees requests and replies in clear.
+
+    Attributes:
+        who: The party, such as `owner of the model`.
+        sees: Whether it sees them.
+        why: Why it does or does not.
+
+    Example:
+        >>> [party.who for party in client.verify().visibility if party.sees][0]
+        'this machine'
+    """
 
     who: str
     sees: bool
@@ -60,7 +70,18 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenFact:
-    """One thing that was proved: its name, its value, what vouches for it."""
+    """One thing that was proved.
+
+    Attributes:
+        name: What it is, such as `code`.
+        value: Its value, for people.
+        by: What vouches for it.
+
+    Example:
+        >>> fact = client.verify().proven_facts()[1]
+        >>> fact.name, fact.by
+        ('code', 'the quote; the policy names it')
+    """
 
     name: str
     value: str

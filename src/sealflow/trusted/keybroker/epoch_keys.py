@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.documents.directory import DirectoryKey
-from sealflow.errors import MalformedError
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite, parse_suite
-from sealflow.wire.fields import base64_bytes, time_ms
-from sealflow.wire.strict_json import require_keys
+from sealflow.wire.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,16 +68,14 @@ class EpochKey:
 
         Raises: MalformedError.
         """
-        if not isinstance(value, dict):
-            raise MalformedError("state: an epoch is not an object")
-        keys = ("suite", "seed", "not_before_ms", "retire_ms", "destroy_ms")
-        require_keys(value, keys, "epoch")
-        seed = base64_bytes(value["seed"], SEED_BYTES, "seed")
+        names = ("suite", "seed", "not_before_ms", "retire_ms", "destroy_ms")
+        fields = Fields(value, "epoch", names)
+        suite, seed = fields.read("suite", parse_suite), fields.base64("seed", SEED_BYTES)
         return cls(
-            opening=OpeningKey(suite=parse_suite(value["suite"]), seed=seed),
-            not_before_ms=time_ms(value["not_before_ms"]),
-            retire_ms=time_ms(value["retire_ms"]),
-            destroy_ms=time_ms(value["destroy_ms"]),
+            opening=OpeningKey(suite=suite, seed=seed),
+            not_before_ms=fields.time_ms("not_before_ms"),
+            retire_ms=fields.time_ms("retire_ms"),
+            destroy_ms=fields.time_ms("destroy_ms"),
         )
 
 

@@ -25,10 +25,10 @@ from sealflow.trusted.keybroker.owner_requests import (
     ControlError,
     accept_publication,
     answer_control_request,
-    digest_field,
     revoke,
 )
 from sealflow.trusted.keybroker.state import State, StateKey
+from sealflow.wire.fields import Fields
 from sealflow.wire.frame_payloads import Event
 from sealflow.wire.frames import FrameKind, encode_batch
 from sealflow.wire.strict_json import parse_object, require_keys
@@ -151,8 +151,7 @@ class KeyBroker:
                 require_keys(value, ("op",), "describe")
                 return parse_object(self._document, "published directory")
             case "evidence":
-                require_keys(value, ("op", "nonce"), "evidence")
-                nonce = digest_field(value, "nonce")
+                nonce = Fields(value, "evidence", ("op", "nonce")).digest("nonce")
                 return {"evidence": self._identity.evidence(nonce).to_json()}
             case "challenge":
                 require_keys(value, ("op",), "challenge")
@@ -168,8 +167,9 @@ class KeyBroker:
                 raise ControlError("unknown_op", f"op is not one of {_OPS}")
 
     def _enroll_or_join(self, op: str, value: dict[str, object]) -> dict[str, object]:
-        require_keys(value, ("op", "challenge", "evidence"), op)
-        evidence, challenge = Evidence.from_json(value["evidence"]), str(value["challenge"])
+        fields = Fields(value, op, ("op", "challenge", "evidence"))
+        evidence = fields.read("evidence", Evidence.from_json)
+        challenge = fields.text("challenge")
         try:
             sealed, signature = (
                 self._release.enroll(challenge, evidence, self._version)

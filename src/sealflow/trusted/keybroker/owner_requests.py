@@ -21,10 +21,9 @@ from sealflow.errors import (
 )
 from sealflow.package.publication import open_publication
 from sealflow.trusted.keybroker.key_store import MAX_MODELS, VersionTakenError
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.frames import MAX_CONTROL_BYTES
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, parse_object, require_keys
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,14 +68,6 @@ def answer_control_request(
     return canonical_json({"error": {"code": refusal.code, "detail": refusal.detail}})
 
 
-def digest_field(value: dict[str, object], name: str) -> str:
-    """Return a field of 64 lower-case hex digits.
-
-    Raises: MalformedError when it is missing or something else.
-    """
-    return parse_digest(value.get(name))
-
-
 def accept_publication(
     value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, log_writer: LogWriter
 ) -> tuple[Publication, bool]:
@@ -85,8 +76,7 @@ def accept_publication(
     Raises: ControlError when the request is refused; MalformedError when it does not parse, or the
     owner's requirements do not fit the deployment's TEE.
     """
-    require_keys(value, ("op", "sealed"), "publish")
-    sealed = base64_bytes(value["sealed"], MAX_CONTROL_BYTES, "sealed")
+    sealed = Fields(value, "publish", ("op", "sealed")).base64("sealed", MAX_CONTROL_BYTES)
     try:
         publication = open_publication(sealed, identity.opening)
     except OpenError as error:
@@ -134,8 +124,8 @@ def revoke(
 
     Raises: ControlError when the order is refused; MalformedError when it does not parse.
     """
-    require_keys(value, ("op", "order", "signature"), "revoke")
-    signed, deployment = SignedRevocationOrder.from_json(value), identity.deployment
+    order_fields = {name: part for name, part in value.items() if name != "op"}
+    signed, deployment = SignedRevocationOrder.from_json(order_fields), identity.deployment
     try:
         order = signed.verify_signature(deployment.tee.domain)
     except EvidenceError as error:

@@ -17,14 +17,12 @@ from sealflow.trusted.keybroker.leader import KeyBroker
 from sealflow.trusted.keybroker.owner_requests import (
     ControlError,
     answer_control_request,
-    digest_field,
 )
 from sealflow.trusted.keybroker.state import StateKey, new_state_key
 from sealflow.trusted.port import FatalError
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.frame_payloads import MAX_SEALED_BYTES, Fatal
 from sealflow.wire.frames import FrameKind
-from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,14 +99,14 @@ class Standby:
     def _answer(self, value: dict[str, object]) -> dict[str, object]:
         match value.get("op"):
             case "show":
-                require_keys(value, ("op", "nonce"), "show")
-                nonce = digest_field(value, "nonce")
+                nonce = Fields(value, "show", ("op", "nonce")).digest("nonce")
                 evidence = self._identity.evidence(nonce)
                 self._nonce_and_bound = nonce, evidence.bound
                 return {"evidence": evidence.to_json()}
             case "adopt":
-                require_keys(value, ("op", "grant", "signature", "evidence"), "adopt")
-                self._key = self._open_state_key(value)
+                self._key = self._open_state_key(
+                    Fields(value, "adopt", ("op", "grant", "signature", "evidence"))
+                )
                 self._send_key(self._key)
                 return {}
             case _:
@@ -116,18 +114,18 @@ class Standby:
                     "unknown_op", "this instance is a standby: op must be show or adopt"
                 )
 
-    def _open_state_key(self, value: dict[str, object]) -> StateKey:
+    def _open_state_key(self, fields: Fields) -> StateKey:
         """Appraise the leader's evidence and open the state key that it sealed."""
         if self._nonce_and_bound is None:
             raise ControlError("unknown_challenge", "request evidence with op show first")
         (nonce, bound), self._nonce_and_bound = self._nonce_and_bound, None
         policy = self._identity.deployment.policy(Role.KEY_BROKER)
         try:
-            evidence = Evidence.from_json(value["evidence"])
+            evidence = fields.read("evidence", Evidence.from_json)
             leader = appraise(evidence, policy, self._now_ms).claims.bound
             text = open_sealed(
-                base64_bytes(value["grant"], MAX_SEALED_BYTES, "grant"),
-                base64_bytes(value["signature"], SIGNATURE_BYTES, "signature"),
+                fields.base64("grant", MAX_SEALED_BYTES),
+                fields.base64("signature", SIGNATURE_BYTES),
                 opening=self._identity.opening,
                 bound=bound,
                 nonce=nonce,

@@ -19,18 +19,16 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealflow.attest.requirements import Requirements
 from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.package.publication import Publication
+from sealflow.package.publication import Publication, requirements_of_owner
 from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
 from sealflow.seal.chunked import KEY_BYTES, open_chunked, seal_chunked
 from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKey
 from sealflow.trusted.keybroker.key_store import MAX_MODELS
 from sealflow.trusted.keybroker.log_writer import LogHead
-from sealflow.wire.fields import base64_bytes, list_of, time_ms
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, is_integer, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.trusted.keybroker.key_store import KeyStore
@@ -124,21 +122,20 @@ class State:
 
     @classmethod
     def _parse(cls, text: bytes) -> Self:
-        value = parse_object(text, "state")
-        require_keys(value, _KEYS, "state")
+        fields = Fields.from_bytes(text, "state", _KEYS)
         head = LogHead(
-            log_id=parse_digest(value["history"]),
-            number=_number(value["log_number"]),
-            digest=parse_digest(value["log_digest"]),
+            log_id=fields.digest("history"),
+            number=fields.integer("log_number"),
+            digest=fields.digest("log_digest"),
         )
         return cls(
-            now_ms=time_ms(value["now_ms"]),
+            now_ms=fields.time_ms("now_ms"),
             log=head,
-            directory_version=_number(value["directory_version"]),
-            directory_digest=parse_digest(value["directory_digest"]),
-            epochs=list_of(value["epochs"], EpochKey.from_json, MAX_EPOCHS + 2, "epochs"),
-            publications=list_of(value["models"], _publication_from_json, MAX_MODELS, "models"),
-            revoked=list_of(value["revoked"], Revoked.from_json, MAX_REVOKED, "revoked"),
+            directory_version=fields.integer("directory_version"),
+            directory_digest=fields.digest("directory_digest"),
+            epochs=fields.list_of("epochs", EpochKey.from_json, MAX_EPOCHS + 2),
+            publications=fields.list_of("models", _publication_from_json, MAX_MODELS),
+            revoked=fields.list_of("revoked", Revoked.from_json, MAX_REVOKED),
         )
 
 
@@ -161,26 +158,17 @@ def _publication_to_json(publication: Publication) -> dict[str, object]:
 
 
 def _publication_from_json(value: object) -> Publication:
-    if not isinstance(value, dict):
-        raise MalformedError("state: a model is not an object")
-    keys = ("statement", "signer", "content_key", "workers", "issued_ms")
-    require_keys(value, keys, "state: model")
-    payload = base64_bytes(value["statement"], MAX_STATEMENT_BYTES, "statement")
-    workers = value["workers"]
+    names = ("statement", "signer", "content_key", "workers", "issued_ms")
+    fields = Fields(value, "model", names)
+    payload = fields.base64("statement", MAX_STATEMENT_BYTES)
     return Publication(
         statement=Statement.unverified_from_bytes(payload),
         digest=statement_digest(payload),
-        signer=parse_digest(value["signer"]),
-        content_key=base64_bytes(value["content_key"], KEY_BYTES, "content key"),
-        workers=None if workers is None else Requirements.from_json(workers, "state: workers"),
-        issued_ms=time_ms(value["issued_ms"]),
+        signer=fields.digest("signer"),
+        content_key=fields.base64("content_key", KEY_BYTES),
+        workers=fields.read_optional("workers", requirements_of_owner),
+        issued_ms=fields.time_ms("issued_ms"),
     )
-
-
-def _number(value: object) -> int:
-    if not is_integer(value) or value < 0:
-        raise MalformedError("state: a number is not an integer of at least 0")
-    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,14 +218,11 @@ class StateKey:
 
         Raises: MalformedError.
         """
-        value = parse_object(text, "state key")
-        require_keys(value, ("key", "history", "number"), "state key")
-        key, number = base64_bytes(value["key"], KEY_BYTES, "state key"), value["number"]
-        if len(key) != KEY_BYTES or not is_integer(number) or number < 0:
-            raise MalformedError(
-                f"state key: the key is not {KEY_BYTES} bytes, or the number is not at least 0"
-            )
-        return cls(key=key, log_id=parse_digest(value["history"]), number=number)
+        fields = Fields.from_bytes(text, "state key", ("key", "history", "number"))
+        key = fields.base64("key", KEY_BYTES)
+        if len(key) != KEY_BYTES:
+            raise fields.malformed("key", f"is not {KEY_BYTES} bytes")
+        return cls(key=key, log_id=fields.digest("history"), number=fields.integer("number"))
 
 
 def new_state_key() -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import PlatformFlag, TcbStatus
-from sealflow.attest.requirements import OutOfDateException
+from sealflow.attest.requirements import OutOfDateWaiver
 from sealflow.errors import PolicyError
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
@@ -47,7 +47,7 @@ def test_old_quoting_enclave() -> None:
 def test_exception(days: int) -> None:
     """An out-of-date platform passes while an exception of at most 30 days runs."""
     lab = DcapAuthority(tcb_status="OutOfDate")
-    until = OutOfDateException(until=TODAY + timedelta(days=days), reason="new microcode is late")
+    until = OutOfDateWaiver(until=TODAY + timedelta(days=days), reason="new microcode is late")
     wanted = policy(change_requirements(SGX, insecure_out_of_date=until), lab.root_der)
     appraise(sgx_evidence(lab), wanted, NOW_MS)
 
@@ -56,13 +56,13 @@ def test_exception(days: int) -> None:
 def test_ended_exception(days: int) -> None:
     """An exception that has ended, or would run for longer, counts for nothing."""
     lab = DcapAuthority(tcb_status="OutOfDateConfigurationNeeded")
-    until = OutOfDateException(until=TODAY + timedelta(days=days), reason="new microcode is late")
+    until = OutOfDateWaiver(until=TODAY + timedelta(days=days), reason="new microcode is late")
     assert sgx_codes(change_requirements(SGX, insecure_out_of_date=until), lab) == ["tcb_status"]
 
 
 def test_exception_is_for_out_of_date_alone() -> None:
     """An exception for out-of-date platforms accepts no other status."""
-    until = OutOfDateException(until=TODAY, reason="new microcode is late")
+    until = OutOfDateWaiver(until=TODAY, reason="new microcode is late")
     wanted = change_requirements(SGX, insecure_out_of_date=until)
     assert sgx_codes(wanted, DcapAuthority(tcb_status="ConfigurationNeeded")) == ["tcb_status"]
 

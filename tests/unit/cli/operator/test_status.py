@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,11 +127,10 @@ def test_status_of_what_is_none(
     body: bytes,
     says: str,
 ) -> None:
-    """Whatever a host answers, the command ends with one line and exit code 6."""
+    """Whatever a host answers, the command ends with error, hint and exit code 6."""
     done = run("status", "--url", answering(status, body), "--policy", tmp_path / "none")
     assert (done.code, done.out) == (6, "")
-    assert done.err.startswith("error: ")
-    assert done.err.count("\n") == 1
+    assert re.fullmatch(r"error: .+\nhint: .+\n", done.err)
     assert says in done.err
 
 

@@ -32,8 +32,8 @@ def test_log_without_end(
     streams.run_script(script, [KEYS.log], [])
     with Client(gateway.url, policy=service.published.policy) as client:
         with pytest.raises(UnavailableError, match="has no end"):
-            client.log()
+            client.fetch_log()
         monkeypatch.setattr(gateway_api, "MAX_LOG_RECORDS", 60)
-        assert len(client.log()) == 60
+        assert len(client.fetch_log()) == 60
     streams.delete(KEYS.log)
     streams.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
+from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key, opening_key
 from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def test_a_key_comes_back_from_its_file(tmp_path: Path, domain: TrustDomain) -> 
     path = tmp_path / "owner.key"
     key = create_owner_key(path, domain)
     assert load_owner_key(path) == key
-    assert key.opening.suite.domain is domain
-    assert key.opening.suite.post_quantum
-    sealed = key.opening.sealing.seal(b"x", b"")
-    assert load_owner_key(path).opening.open(sealed, b"") == b"x"
+    assert opening_key(key).suite.domain is domain
+    assert opening_key(key).suite.post_quantum
+    sealed = opening_key(key).sealing.seal(b"x", b"")
+    assert opening_key(load_owner_key(path)).open(sealed, b"") == b"x"
 
 
 def test_only_its_user_may_read_the_file(tmp_path: Path, open_umask: None) -> None:

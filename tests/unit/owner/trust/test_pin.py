@@ -45,11 +45,11 @@ def _adopt(session: ServiceSession, document: bytes, records: list[bytes] | None
 
 
 def _refused(code: str, session: ServiceSession, document: bytes, **kwargs: list[bytes]) -> None:
-    before = session.report
+    before = session.verified
     with pytest.raises(EvidenceError) as caught:
         _adopt(session, document, **kwargs)
     assert caught.value.code == code
-    assert session.report is before
+    assert session.verified is before
 
 
 def test_older_directories_are_refused_over_a_restart(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_skipped_versions_are_linked_by_the_log() -> None:
         session = _session()
         _adopt(session, documents[start])
         _adopt(session, documents[-1], broker.records)
-        assert session.report is not None
-        assert session.report.directory.version == len(documents)
+        assert session.verified is not None
+        assert session.verified.directory.version == len(documents)
     session = _session()
     _adopt(session, documents[0])
     damaged = list(broker.records)
@@ -159,7 +159,7 @@ def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
     _adopt(_session(path), documents[2])
     pin = PinnedDirectory.from_bytes(path.read_bytes())
     log = broker.log()
-    log.require_pinned(pin)
+    log.require_pinned(path)
     for wrong in (
         replace(pin, digest="0" * 64),
         replace(pin, log_digest="0" * 64),
@@ -167,9 +167,12 @@ def test_a_pinned_directory_is_in_the_log(tmp_path: Path) -> None:
         replace(pin, log_number=999),
         replace(pin, version=pin.version + 1),
     ):
+        path.write_bytes(wrong.to_bytes())
         with pytest.raises(EvidenceError) as caught:
-            log.require_pinned(wrong)
+            log.require_pinned(path)
         assert caught.value.code == "log_pin"
+    with pytest.raises(ConfigError, match="there is no pin"):
+        log.require_pinned(tmp_path / "absent.pin")
 
 
 def _audit_fails(code: str, records: list[bytes]) -> None:

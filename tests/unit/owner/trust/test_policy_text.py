@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sealflow.owner.trust.policy_file import load_policy_file, write_policy
+from sealflow.owner.trust.policy_file import load_policy, load_policy_file, write_policy
 from sealflow.owner.trust.policy_text import describe_policy
 from tests.support.attestation.policy_files import SGX, SNP, TDX, policies, write_policy_file
 
@@ -19,7 +19,7 @@ def weak(tmp_path: Path, policy: Policy | SimulationPolicy) -> set[str]:
     """What a policy gives up, by the subjects of its lines."""
     path = tmp_path / "policy.toml"
     write_policy(path, policy)
-    return {line.about for line in describe_policy(load_policy_file(path)) if line.weakens}
+    return {line.about for line in describe_policy(load_policy(path)) if line.weakens}
 
 
 def test_what_weakens(tmp_path: Path) -> None:
@@ -33,10 +33,10 @@ def test_what_weakens(tmp_path: Path) -> None:
     assert weak(tmp_path, snp) == {"key broker: revocations"}
     assert weak(tmp_path, simulated) == intel | {"hardware"}
     for text in (SGX, TDX, SNP):
-        lines = describe_policy(load_policy_file(write_policy_file(tmp_path, text)))
+        lines = describe_policy(load_policy(write_policy_file(tmp_path, text)))
         assert not any(line.weakens for line in lines)
     open_snp = SNP.replace("snp = 8", "snp = 0")
-    lines = describe_policy(load_policy_file(write_policy_file(tmp_path, open_snp)))
+    lines = describe_policy(load_policy(write_policy_file(tmp_path, open_snp)))
     assert [line.about for line in lines if line.weakens] == ["key broker: firmware"]
 
 
@@ -45,9 +45,7 @@ def test_all_is_said(tmp_path: Path) -> None:
     for policy in policies():
         path = tmp_path / "policy.toml"
         write_policy(path, policy)
-        words = " ".join(
-            f"{line.about} {line.text}" for line in describe_policy(load_policy_file(path))
-        )
+        words = " ".join(f"{line.about} {line.text}" for line in describe_policy(load_policy(path)))
         hexadecimal = set(re.findall(r"[0-9a-f]{64,}", path.read_text()))
         assert {each for each in hexadecimal if each not in words} == set()
 
@@ -55,7 +53,8 @@ def test_all_is_said(tmp_path: Path) -> None:
 def test_workers_in_words(tmp_path: Path) -> None:
     """What an owner demands of workers is said beside what is demanded of the key broker."""
     worker = f'[worker]\nmeasurements = ["{"44" * 32}"]\nmin_svn = 4\n'
-    lines = describe_policy(load_policy_file(write_policy_file(tmp_path, SGX + worker)))
+    found = load_policy_file(write_policy_file(tmp_path, SGX + worker))
+    lines = describe_policy(found.keybroker, found.worker)
     texts = {line.about: line.text for line in lines}
     assert texts["workers: code (MRENCLAVE)"] == "44" * 32
     assert texts["workers: release"] == "security version 4 or later"

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner.trust.report import verify_directory
+from sealflow.owner.trust.report import TrustReport
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
+from sealflow.owner.trust.verified_service import VerifiedService, verify_directory
 from tests.support.cluster.published_service import NOW_MS, PublishedService
 
-if TYPE_CHECKING:
-    from sealflow.owner import TrustReport
 
-
-def report() -> TrustReport:
-    """A report on a simulated service."""
+def verified() -> VerifiedService:
+    """A simulated service, verified."""
     published = PublishedService.create()
     return verify_directory(published.document(), published.policy, NOW_MS)[0]
 
 
 def test_simulation() -> None:
     """A report on a simulation says so in its first words, and that the operator sees all."""
-    found = report()
+    found = verified()
     assert found.simulated
     assert hardware(found.approval.claims).startswith("SIMULATED Intel SGX")
     assert {each.who: each.sees for each in visibility(simulated=found.simulated)} == {
@@ -37,7 +34,7 @@ def test_simulation() -> None:
 
 def test_facts() -> None:
     """Everything that was proved is listed with what vouches for it and how old it is."""
-    found = report()
+    found = verified()
     listed = {
         each.name: each
         for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 90_000)
@@ -65,7 +62,7 @@ def test_not_proved() -> None:
 
 def test_json() -> None:
     """Machines get the same: JSON with the verdict, who sees, and what was not proved."""
-    value = json.loads(json.dumps(report().to_json()))
+    value = json.loads(json.dumps(TrustReport(verified()).to_json()))
     assert value["verified"] is True
     assert value["simulated"] is True
     assert value["sees_plaintext"]["operator, administrators, cloud"] is True
@@ -74,7 +71,7 @@ def test_json() -> None:
 
 def test_bound_claims_are_what_was_quoted() -> None:
     """The report's claims are those that the quote commits to, byte for byte."""
-    found = report()
+    found = verified()
     bound = found.approval.claims.bound
     again = BoundClaims.from_bytes(bound.to_bytes())
     assert again == bound

@@ -21,10 +21,9 @@ from sealflow.errors import (
 )
 from sealflow.seal.signing import SIGNATURE_BYTES
 from sealflow.trusted.port import FatalError
-from sealflow.wire.fields import base64_bytes
+from sealflow.wire.fields import Fields
 from sealflow.wire.frame_payloads import Fatal
-from sealflow.wire.ids import parse_digest
-from sealflow.wire.strict_json import canonical_json, require_keys
+from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant
@@ -81,21 +80,20 @@ class Enrollment:
         MalformedError when an answer does not parse; UnavailableError when the host, the key broker
         or the quoting service does not answer.
         """
-        challenge = self._request({"op": "challenge"})
-        require_keys(challenge, ("challenge", "nonce"), "challenge")
-        nonce = parse_digest(challenge["nonce"])
+        challenge = Fields(self._request({"op": "challenge"}), "challenge", ("challenge", "nonce"))
+        nonce = challenge.digest("nonce")
         evidence = self._identity.evidence(nonce)
-        answer = self._request(
+        enrolled = self._request(
             {
                 "op": "enroll",
-                "challenge": challenge["challenge"],
+                "challenge": challenge.text("challenge"),
                 "evidence": evidence.to_json(),
             }
         )
-        require_keys(answer, ("grant", "signature"), "enrollment")
+        answer = Fields(enrolled, "enrollment", ("grant", "signature"))
         grant = open_grant(
-            base64_bytes(answer["grant"], _MAX_GRANT_BYTES, "grant"),
-            base64_bytes(answer["signature"], SIGNATURE_BYTES, "signature"),
+            answer.base64("grant", _MAX_GRANT_BYTES),
+            answer.base64("signature", SIGNATURE_BYTES),
             opening=self._identity.opening,
             bound=evidence.bound,
             nonce=nonce,

@@ -72,7 +72,7 @@ class ServedModel:
         """
         return self._model.run(inputs, outputs)
 
-    def tensors(
+    def to_tensors(
         self, request: InferRequest, arrays: Mapping[str, NDArray[Any]]
     ) -> tuple[Tensor, ...]:
         """Return the requested outputs, in the request's order; all outputs if it names none.

@@ -1,4 +1,4 @@
-"""Worker, pure but for its lock: what waits for the models, handed over in batches.
+"""Worker, pure but for its lock: a queue of opened requests, which gives them out in batches.
 
 A batch is whole requests to one model whose rows have the same shapes, first come first taken, up
 to the model's `max_rows`. Models take turns. Nothing waits for company unless told to.
@@ -6,29 +6,19 @@ to the model's `max_rows`. Models take turns. Nothing waits for company unless t
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-
-from sealflow.errors import InvalidInputError, ModelError
-from sealflow.wire.frames import MAX_BATCH_BYTES
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from sealflow.openinfer.messages import InferRequest
     from sealflow.seal.exchange import IncomingCall
     from sealflow.trusted.worker.models.loader import ServedModel
-
-MAX_OUTPUT_BYTES: Final = MAX_BATCH_BYTES
-"""What a request's slices may give together; no reply can hold more."""
-NO_MEMORY: Final = "the worker has too little memory for it: send fewer rows or smaller inputs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,67 +128,3 @@ class BatchQueue:
         if jobs:
             self._groups[group] = jobs
         return batch
-
-
-def run_batch(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[Any]]]:
-    """Run jobs of one group together and give each exactly its own rows of the outputs.
-
-    A single job with more rows than its model's `max_rows` is run in slices.
-
-    Raises: ModelError, also for want of memory, which then concerns all of them.
-    """
-    try:
-        return _run(jobs, outputs)
-    except MemoryError as error:
-        raise ModelError(NO_MEMORY) from error
-
-
-def _run(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[Any]]]:
-    model = jobs[0].model
-    if not model.batched:
-        return [model.run(job.inputs, outputs) for job in jobs]
-    names = list(jobs[0].inputs)
-    joined = {name: _joined([job.inputs[name] for job in jobs]) for name in names}
-    rows = sum(job.rows for job in jobs)
-    pieces: list[list[NDArray[Any]]] = []
-    held_bytes = 0
-    known_bytes = rows * _row_bytes(model, outputs)
-    for start in range(0, rows, model.max_rows):
-        # The first slice goes through whatever it gives; then all is known that can be.
-        if start and max(held_bytes, known_bytes) > MAX_OUTPUT_BYTES:
-            msg = f"its outputs are over {MAX_OUTPUT_BYTES} bytes: ask for fewer rows or outputs"
-            raise InvalidInputError(msg)
-        stop = min(rows, start + model.max_rows)
-        piece = {name: array[start:stop] for name, array in joined.items()}
-        pieces.append(_checked(model.run(piece, outputs), outputs, stop - start))
-        held_bytes += sum(array.nbytes for array in pieces[-1])
-    whole = [_joined(list(parts)) for parts in zip(*pieces, strict=True)]
-    return [[array[span] for array in whole] for span in _spans(jobs)]
-
-
-def _row_bytes(model: ServedModel, outputs: Sequence[str]) -> int:
-    """Bytes of a row of the outputs, as far as the manifest fixes their sizes."""
-    return sum(
-        math.prod(spec.shape[1:]) * (spec.datatype.size or 0)
-        for spec in model.manifest.outputs
-        if spec.name in outputs and -1 not in spec.shape[1:]
-    )
-
-
-def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _checked(arrays: list[NDArray[Any]], names: Sequence[str], rows: int) -> list[NDArray[Any]]:
-    for name, array in zip(names, arrays, strict=True):
-        if array.shape[:1] != (rows,):
-            msg = f"output {name}: shape {list(array.shape)} for a batch of {rows} rows"
-            raise ModelError(msg)
-    return arrays
-
-
-def _spans(jobs: Sequence[Job]) -> Iterator[slice]:
-    start = 0
-    for job in jobs:
-        yield slice(start, start + job.rows)
-        start += job.rows

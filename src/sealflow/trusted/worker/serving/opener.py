@@ -21,8 +21,9 @@ from sealflow.openinfer.binary import decode_request
 from sealflow.seal.content import ContentKind
 from sealflow.seal.exchange import IncomingCall, open_request
 from sealflow.trusted.worker.serving.arrivals import EnvelopeBatch, ServingUpdate
-from sealflow.trusted.worker.serving.batching import NO_MEMORY, Job
+from sealflow.trusted.worker.serving.batching import Job
 from sealflow.trusted.worker.serving.keyring import Keyring
+from sealflow.trusted.worker.serving.runner import NO_MEMORY
 from sealflow.wire.envelope import Envelope, encode_refusal
 
 if TYPE_CHECKING:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from sealflow.documents.receipt import (
     MAX_RECEIPT_BYTES,
@@ -16,15 +19,13 @@ from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.seal.chunked import chunked_length
 from sealflow.seal.content import ContentKind, content_parts, error_parts, padded_length
-from sealflow.trusted.worker.serving.batching import NO_MEMORY, run_batch
-from sealflow.wire.frames import FrameKind, encode_batch, split_batch
+from sealflow.wire.frames import MAX_BATCH_BYTES, FrameKind, encode_batch, split_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from sealflow.seal.content import Content
     from sealflow.seal.exchange import IncomingCall
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.port import FramePort
@@ -33,40 +34,38 @@ if TYPE_CHECKING:
     from sealflow.trusted.worker.serving.batching import BatchQueue, Job
 
 
-class ReceiptSigner:
-    """Signs what this worker answers. For any thread."""
-
-    def __init__(self, identity: EnclaveIdentity, clock: HostClock) -> None:
-        """Sign as `identity`."""
-        self._identity = identity
-        self._clock = clock
-
-    def attach(
-        self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
-    ) -> Sequence[bytes | memoryview]:
-        """Return the reply with its receipt when the request asked for one, else as it is."""
-        salt = call.receipt_salt
-        if salt is None:
-            return parts
-        header, deployment = call.header, self._identity.deployment
-        receipt = Receipt(
-            deployment=deployment.name,
-            manifest_digest=deployment.digest,
-            instance=self._identity.instance,
-            key_id=header.key_id,
-            request_id=header.request_id,
-            model=header.model,
-            model_digest=model.digest,
-            request_digest=salted_digest(call.domain, "request", salt, _written(call.content)),
-            reply_digest=salted_digest(call.domain, "reply", salt, parts),
-            at_ms=self._clock.now_ms,
-        )
-        signed = SignedReceipt.sign(receipt, self._identity.signing, call.domain)
-        return receipt_parts(parts, signed)
+MAX_OUTPUT_BYTES: Final = MAX_BATCH_BYTES
+"""What a request's slices may give together; no reply can hold more."""
+NO_MEMORY: Final = "the worker has too little memory for it: send fewer rows or smaller inputs"
 
 
-def _written(content: Content) -> list[bytes | memoryview]:
-    return [*content_parts(content.kind, bytes(content.text)), content.binary]
+def add_receipt(
+    call: IncomingCall,
+    model_digest: str,
+    parts: Sequence[bytes | memoryview],
+    *,
+    identity: EnclaveIdentity,
+    at_ms: int,
+) -> Sequence[bytes | memoryview]:
+    """Return the reply with its receipt when the request asked for one, else as it is."""
+    salt = call.receipt_salt
+    if salt is None:
+        return parts
+    header, deployment, content = call.header, identity.deployment, call.content
+    request = [*content_parts(content.kind, bytes(content.text)), content.binary]
+    receipt = Receipt(
+        deployment=deployment.name,
+        manifest_digest=deployment.digest,
+        instance=identity.instance,
+        key_id=header.key_id,
+        request_id=header.request_id,
+        model=header.model,
+        model_digest=model_digest,
+        request_digest=salted_digest(call.domain, "request", salt, request),
+        reply_digest=salted_digest(call.domain, "reply", salt, parts),
+        at_ms=at_ms,
+    )
+    return receipt_parts(parts, SignedReceipt.sign(receipt, identity.signing, call.domain))
 
 
 class ReplySender:
@@ -76,8 +75,7 @@ class ReplySender:
         """Take the way out and the worker in whose name replies go."""
         self._port = port
         self._clock = clock
-        self._instance = identity.instance
-        self._receipts = ReceiptSigner(identity, clock)
+        self._identity = identity
 
     def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
         """Send envelopes by slot, in one frame if they fit."""
@@ -88,8 +86,9 @@ class ReplySender:
         self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
     ) -> bytes:
         """Seal the one reply of a call, with a receipt if it asked for one."""
-        parts = self._receipts.attach(call, model, parts)
-        return call.seal_reply(parts, model_digest=model.digest, instance=self._instance)
+        identity, at_ms = self._identity, self._clock.now_ms
+        whole = add_receipt(call, model.digest, parts, identity=identity, at_ms=at_ms)
+        return call.seal_reply(whole, model_digest=model.digest, instance=identity.instance)
 
     def seal_error(self, call: IncomingCall, model: ServedModel, code: str, message: str) -> bytes:
         """Seal why there is no answer."""
@@ -141,7 +140,7 @@ class BatchRunner:
 
     def _sealed(self, job: Job, arrays: Mapping[str, NDArray[Any]]) -> bytes:
         model = job.model
-        outputs = model.tensors(job.request, arrays)
+        outputs = model.to_tensors(job.request, arrays)
         response = InferResponse(
             model_name=model.manifest.name,
             model_version=model.manifest.version,
@@ -178,3 +177,67 @@ def _requested_outputs(jobs: Sequence[Job]) -> list[str]:
     if all(job.request.outputs for job in jobs):
         return list(dict.fromkeys(asked.name for job in jobs for asked in job.request.outputs))
     return [spec.name for spec in jobs[0].model.manifest.outputs]
+
+
+def run_batch(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[Any]]]:
+    """Run jobs of one group together and give each exactly its own rows of the outputs.
+
+    A single job with more rows than its model's `max_rows` is run in slices.
+
+    Raises: ModelError, also for want of memory, which then concerns all of them.
+    """
+    try:
+        return _run(jobs, outputs)
+    except MemoryError as error:
+        raise ModelError(NO_MEMORY) from error
+
+
+def _run(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[Any]]]:
+    model = jobs[0].model
+    if not model.batched:
+        return [model.run(job.inputs, outputs) for job in jobs]
+    names = list(jobs[0].inputs)
+    joined = {name: _joined([job.inputs[name] for job in jobs]) for name in names}
+    rows = sum(job.rows for job in jobs)
+    pieces: list[list[NDArray[Any]]] = []
+    held_bytes = 0
+    known_bytes = rows * _row_bytes(model, outputs)
+    for start in range(0, rows, model.max_rows):
+        # The first slice goes through whatever it gives; then all is known that can be.
+        if start and max(held_bytes, known_bytes) > MAX_OUTPUT_BYTES:
+            msg = f"its outputs are over {MAX_OUTPUT_BYTES} bytes: ask for fewer rows or outputs"
+            raise InvalidInputError(msg)
+        stop = min(rows, start + model.max_rows)
+        piece = {name: array[start:stop] for name, array in joined.items()}
+        pieces.append(_checked(model.run(piece, outputs), outputs, stop - start))
+        held_bytes += sum(array.nbytes for array in pieces[-1])
+    whole = [_joined(list(parts)) for parts in zip(*pieces, strict=True)]
+    return [[array[span] for array in whole] for span in _spans(jobs)]
+
+
+def _row_bytes(model: ServedModel, outputs: Sequence[str]) -> int:
+    """Bytes of a row of the outputs, as far as the manifest fixes their sizes."""
+    return sum(
+        math.prod(spec.shape[1:]) * (spec.datatype.size or 0)
+        for spec in model.manifest.outputs
+        if spec.name in outputs and -1 not in spec.shape[1:]
+    )
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _checked(arrays: list[NDArray[Any]], names: Sequence[str], rows: int) -> list[NDArray[Any]]:
+    for name, array in zip(names, arrays, strict=True):
+        if array.shape[:1] != (rows,):
+            msg = f"output {name}: shape {list(array.shape)} for a batch of {rows} rows"
+            raise ModelError(msg)
+    return arrays
+
+
+def _spans(jobs: Sequence[Job]) -> Iterator[slice]:
+    start = 0
+    for job in jobs:
+        yield slice(start, start + job.rows)
+        start += job.rows

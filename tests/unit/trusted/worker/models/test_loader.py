@@ -75,7 +75,7 @@ def _answer(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDAr
     request = InferRequest(inputs=(from_numpy("x", values),))
     inputs, _ = model.prepare(request)
     (array,) = model.run(inputs, [output])
-    (tensor,) = model.tensors(request, {output: array})
+    (tensor,) = model.to_tensors(request, {output: array})
     assert tensor.name == output
     return to_numpy(tensor)
 

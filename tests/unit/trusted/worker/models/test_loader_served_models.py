@@ -46,7 +46,7 @@ def _answer(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDAr
     request = InferRequest(inputs=(from_numpy("x", values),))
     inputs, _ = model.prepare(request)
     (array,) = model.run(inputs, [output])
-    (tensor,) = model.tensors(request, {output: array})
+    (tensor,) = model.to_tensors(request, {output: array})
     assert tensor.name == output
     return to_numpy(tensor)
 
@@ -127,7 +127,7 @@ def test_other_datatypes_go_through(runtime: RuntimeName, datatype: DataType) ->
     tensor = Tensor(name="x", datatype=datatype, shape=(1, 3), data=_ones(datatype))
     request = InferRequest(inputs=(tensor,))
     inputs, _ = model.prepare(request)
-    (found,) = model.tensors(request, {"y": model.run(inputs, ["y"])[0]})
+    (found,) = model.to_tensors(request, {"y": model.run(inputs, ["y"])[0]})
     assert (found.datatype, found.shape, bytes(found.data)) == (datatype, (1, 3), tensor.data)
 
 
@@ -151,15 +151,15 @@ def test_outputs_come_in_the_order_asked_for(runtime: RuntimeName) -> None:
     total, difference = model.run(inputs, ["sum", "difference"])
     assert (total.tolist(), difference.tolist()) == ([[10] * 4], [[0] * 4])
     arrays = {"difference": difference, "sum": total}
-    assert [each.name for each in model.tensors(request, arrays)] == ["sum", "difference"]
+    assert [each.name for each in model.to_tensors(request, arrays)] == ["sum", "difference"]
     request = InferRequest(inputs=tensors)
-    assert [each.name for each in model.tensors(request, arrays)] == ["difference", "sum"]
+    assert [each.name for each in model.to_tensors(request, arrays)] == ["difference", "sum"]
 
 
 def _top(model: ServedModel, scores: NDArray[Any], output: str = "y") -> list[TopClass]:
     asked = RequestedOutput(name=output, parameters={"classification": 2})
     request = InferRequest(inputs=(from_numpy("x", scores),), outputs=(asked,))
-    (tensor,) = model.tensors(request, {output: scores})
+    (tensor,) = model.to_tensors(request, {output: scores})
     return [TopClass.from_bytes(element) for element in tensor.elements()]
 
 
@@ -217,7 +217,7 @@ def test_photographs_are_recognised(runtime: RuntimeName, photos: dict[str, Any]
     inputs, rows = model.prepare(request)
     assert rows == len(photos)
     logits = [model.run({"images": row[None]}, ["logits"])[0] for row in inputs["images"]]
-    (tensor,) = model.tensors(request, {"logits": np.concatenate(logits)})
+    (tensor,) = model.to_tensors(request, {"logits": np.concatenate(logits)})
     assert tensor.shape == (len(photos), 5)
     best = [TopClass.from_bytes(element) for element in tensor.elements()[::5]]
     assert [{"index": each.index, "label": each.label} for each in best] == [

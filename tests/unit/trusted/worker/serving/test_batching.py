@@ -14,7 +14,8 @@ from sealflow.errors import ModelError
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType
-from sealflow.trusted.worker.serving.batching import BatchQueue, Job, run_batch
+from sealflow.trusted.worker.serving.batching import BatchQueue, Job
+from sealflow.trusted.worker.serving.runner import run_batch
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
     ANY,

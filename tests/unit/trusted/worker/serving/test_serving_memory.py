@@ -16,7 +16,7 @@ from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
-from sealflow.trusted.worker.serving.batching import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
+from sealflow.trusted.worker.serving.runner import MAX_OUTPUT_BYTES, NO_MEMORY, run_batch
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
 from tests.support.models.served_models import load_model, make_loader, tensor_specs
