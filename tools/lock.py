@@ -30,6 +30,7 @@ ORDER = {
     "flink": ("host",),
     "audit": (),
     "site": (),
+    "pyright": (),
     "helm": (),
     "build": (),
 }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DEV = ROOT / ".venv"
 AUDIT = ROOT / ".venv-audit"
 FLINK = ROOT / ".venv-flink"
+PYRIGHT = ROOT / ".venv-pyright"
 SITE = ROOT / ".venv-site"
 WHEELS = TOOLS / "wheels"
 OLD_PIPS = sorted((ROOT / "tests" / "setup").glob("pip-*.txt"))
@@ -103,6 +104,14 @@ def _audit() -> None:
                 install(AUDIT, ["audit"], needed_mib=100)
 
 
+def _pyright() -> None:
+    with _once(PYRIGHT, "bin/python", [LISTS / "pyright.txt"]) as due:
+        if due:
+            with _step(".venv-pyright: a second type checker (220 MB)"):
+                make_environment(PYRIGHT, pythons.THIS)
+                install(PYRIGHT, ["pyright"], needed_mib=300)
+
+
 def _site() -> None:
     with _once(SITE, "bin/python", [LISTS / "site.txt"]) as due:
         if due:
@@ -135,6 +144,7 @@ _STEPS = {
     "flink": _flink,
     "audit": _audit,
     "site": _site,
+    "pyright": _pyright,
     "helm": _helm,
     "wheels": _wheels,
     "fuzz": _fuzz,

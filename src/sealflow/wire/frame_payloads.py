@@ -1,4 +1,4 @@
-"""Core, pure: what BOOT, TICK, EVENT and FATAL frames carry. Spec: frames.md.
+"""Core, pure: what BOOT, READY, TICK, EVENT and FATAL frames carry. Spec: frames.md.
 
 All of it comes from an untrusted host, so nothing here weakens anything: these figures bound memory
 and time, and the deployment's digest is part of what the worker proves about itself.
@@ -30,6 +30,7 @@ _AUTO: Final = "auto"
 TICK_TIME_BYTES: Final = 8
 MAX_SEALED_BYTES: Final = 8192
 _MAX_WRAPPED: Final = 64
+_MAX_LOADED: Final = 1024
 
 
 class RuntimeName(enum.StrEnum):
@@ -96,6 +97,107 @@ def _platform(fields: Fields) -> bytes | None:
 
 def _optional_text(value: bytes | None) -> str | None:
     return None if value is None else b64encode(value).decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model that a worker serves. `max_batch`: rows of its largest batch."""
+
+    name: str
+    version: str
+    digest: str
+    runtime: str | None = None
+    max_batch: int | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object in READY and in a status."""
+        return {
+            "digest": self.digest,
+            "max_batch": self.max_batch,
+            "name": self.name,
+            "runtime": self.runtime,
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read what `to_json` gives.
+
+        Raises: MalformedError.
+        """
+        fields = Fields(value, "model", ("name", "version", "digest"), ("runtime", "max_batch"))
+        runtime, max_batch = fields.get("runtime"), fields.get("max_batch")
+        return cls(
+            name=fields.text("name"),
+            version=fields.text("version"),
+            digest=fields.text("digest"),
+            runtime=None if runtime is None else fields.text("runtime"),
+            max_batch=None if max_batch is None else fields.integer("max_batch"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReady:
+    """What a worker's READY frame carries."""
+
+    instance: str
+    simulated: bool
+    threads: int
+    models: tuple[LoadedModel, ...]
+
+    def to_bytes(self) -> bytes:
+        """Write the payload of a READY frame."""
+        return canonical_json(
+            {
+                "instance": self.instance,
+                "simulated": self.simulated,
+                "threads": self.threads,
+                "models": [model.to_json() for model in self.models],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, payload: memoryview) -> Self:
+        """Read the payload of a READY frame.
+
+        Raises: MalformedError.
+        """
+        names = ("instance", "simulated", "threads", "models")
+        fields = Fields.from_bytes(payload, "READY", names)
+        return cls(
+            instance=fields.text("instance"),
+            simulated=fields.flag("simulated"),
+            threads=fields.integer("threads"),
+            models=fields.list_of("models", LoadedModel.from_json, _MAX_LOADED),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyBrokerReady:
+    """What a key broker's READY frame carries. `keyed`: whether it could open the state."""
+
+    instance: str
+    simulated: bool
+    keyed: bool
+
+    def to_bytes(self) -> bytes:
+        """Write the payload of a READY frame."""
+        return canonical_json(
+            {"instance": self.instance, "simulated": self.simulated, "keyed": self.keyed}
+        )
+
+    @classmethod
+    def from_bytes(cls, payload: memoryview) -> Self:
+        """Read the payload of a READY frame.
+
+        Raises: MalformedError.
+        """
+        fields = Fields.from_bytes(payload, "READY", ("instance", "simulated", "keyed"))
+        return cls(
+            instance=fields.text("instance"),
+            simulated=fields.flag("simulated"),
+            keyed=fields.flag("keyed"),
+        )
 
 
 class Event(enum.StrEnum):

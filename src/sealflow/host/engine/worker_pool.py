@@ -28,6 +28,7 @@ from sealflow.host.service import RestartPolicy
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frame_payloads import Fatal, RuntimeName, WorkerBoot
+from sealflow.wire.status import ComponentStatus
 
 if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
@@ -227,24 +228,23 @@ class WorkerPool:
                 slot.worker.tick(time_ms, news)
 
     def _report(self) -> None:
-        workers = [
-            {**slot.worker.status(), "restarts": slot.policy.restarts}
-            for slot in self._slots
-            if slot.worker is not None
-        ]
         pid = os.getpid()
-        status = {
-            "component": "engine",
-            "instance": self._instance,
-            "pid": pid,
-            "cpu_s": round(cpu_s(pid), 2),
-            "rss_bytes": rss_bytes(pid),
-            "workers": workers,
-        }
+        status = ComponentStatus(
+            component="engine",
+            instance=self._instance,
+            pid=pid,
+            cpu_s=round(cpu_s(pid), 2),
+            rss_bytes=rss_bytes(pid),
+            workers=tuple(
+                slot.worker.status(restarts=slot.policy.restarts)
+                for slot in self._slots
+                if slot.worker is not None
+            ),
+        )
         key = self._keyspace.status("engine", self._instance)
         try:
             self._queue_lag = self._broker.depth(self._keyspace.requests).waiting
-            self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
+            self._broker.set(key, json.dumps(status.to_json()).encode(), ttl_ms=STATUS_TTL_MS)
         except UnavailableError as error:
             _log.warning("the broker is away", error=str(error))
 

@@ -16,8 +16,9 @@ from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import package_path
 from sealflow.streams.keys import Keyspace
-from sealflow.wire.frame_payloads import tick_payload
+from sealflow.wire.frame_payloads import LoadedModel, WorkerReady, tick_payload
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
+from sealflow.wire.status import WorkerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,8 @@ class WorkerProcess:
         self._ready = threading.Event()
         self._draining = threading.Event()
         self._ended = threading.Event()
-        self.state: dict[str, Any] = {"models": []}
+        self._simulated: bool | None = None
+        self._models: tuple[LoadedModel, ...] = ()
         self.fatal: str | None = None
         # Daemons: an interpreter that ends does not wait for them, and the worker ends with it.
         self._threads = [
@@ -125,21 +127,22 @@ class WorkerProcess:
         """End it at once."""
         self._relay.kill()
 
-    def status(self) -> dict[str, object]:
-        """What the engine says about this worker."""
-        pid = self._relay.pid
-        return {
-            "pid": pid,
-            "ready": self.ready,
-            "simulated": self.state.get("simulated"),
-            "models": self.state["models"],
-            "in_flight": self._tracker.in_work,
-            "served": self._tracker.served,
-            "refused": self._tracker.metrics.refusals,
-            "round_trip_ms": {each: self._tracker.metrics.round_trip_ms(each) for each in (50, 99)},
-            "cpu_s": round(cpu_s(pid), 2),
-            "rss_bytes": rss_bytes(pid),
-        }
+    def status(self, *, restarts: int) -> WorkerStatus:
+        """Return what the engine says about this worker."""
+        pid, metrics = self._relay.pid, self._tracker.metrics
+        return WorkerStatus(
+            pid=pid,
+            ready=self.ready,
+            simulated=self._simulated,
+            models=self._models,
+            in_flight=self._tracker.in_work,
+            served=self._tracker.served,
+            refused=metrics.refusals,
+            round_trip_ms={str(each): metrics.round_trip_ms(each) for each in (50, 99)},
+            cpu_s=round(cpu_s(pid), 2),
+            rss_bytes=rss_bytes(pid),
+            restarts=restarts,
+        )
 
     @property
     def over(self) -> bool:
@@ -193,12 +196,13 @@ class WorkerProcess:
                 _, items = decode_batch(payload)
                 self._tracker.accept_replies([(slot, bytes(reply)) for slot, reply in items])
             case FrameKind.READY:
-                self.state = _parsed(payload)
-                if self.state["models"]:
+                ready = WorkerReady.from_bytes(payload)
+                self._simulated, self._models = ready.simulated, ready.models
+                if ready.models:
                     self._ready.set()
                 else:
                     self._ready.clear()
-                names = [f"{each['name']}:{each['version']}" for each in self.state["models"]]
+                names = [f"{each.name}:{each.version}" for each in ready.models]
                 _log.info("worker ready", pid=self._relay.pid, models=names)
                 self._on_change()
             case FrameKind.CONTROL:
@@ -251,16 +255,6 @@ class WorkerProcess:
         except OSError as error:
             _log.error("package", path=str(path), error=str(error))
             self._relay.send(FrameKind.PACKAGE, absent)
-
-
-def _parsed(payload: memoryview) -> dict[str, Any]:
-    try:
-        value = json.loads(bytes(payload))
-        [(each["name"], each["version"], each["digest"]) for each in value["models"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise MalformedError("READY is not as it should be") from error
-    state: dict[str, Any] = value
-    return state
 
 
 def _event(payload: memoryview) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sealflow.host.gateway.routes.health import HealthRoutes
 from sealflow.host.gateway.routes.keybroker import DirectoryCache, KeyBrokerRoutes
 from sealflow.host.gateway.routes.packages import PackageRoutes, PackageStore
 from sealflow.host.process_status import cpu_s, rss_bytes
+from sealflow.wire.status import ComponentStatus
 
 if TYPE_CHECKING:
     from sealflow.host.gateway.config import GatewayConfig
@@ -108,20 +109,20 @@ class GatewayService:
     async def _report_all(self) -> None:
         pid = os.getpid()
         while True:
-            status = {
-                "component": "gateway",
-                "instance": self._instance,
-                "url": self.url,
-                "pid": pid,
-                "cpu_s": round(cpu_s(pid), 2),
-                "rss_bytes": rss_bytes(pid),
-                "waiting": len(self._room),
-                "simulated": self._directory.says_simulated,
-            }
+            status = ComponentStatus(
+                component="gateway",
+                instance=self._instance,
+                url=self.url,
+                pid=pid,
+                cpu_s=round(cpu_s(pid), 2),
+                rss_bytes=rss_bytes(pid),
+                waiting=len(self._room),
+                simulated=self._directory.says_simulated,
+            )
             try:
                 await self._directory.read()
                 await self._records.publish_status(
-                    "gateway", self._instance, json.dumps(status).encode(), STATUS_TTL_MS
+                    "gateway", self._instance, json.dumps(status.to_json()).encode(), STATUS_TTL_MS
                 )
             except UnavailableError as error:
                 _log.warning("the broker is away", error=str(error))

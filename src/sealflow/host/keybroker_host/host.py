@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -31,6 +31,7 @@ from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.control import UNAVAILABLE
 from sealflow.wire.frame_payloads import KeyBrokerBoot
+from sealflow.wire.status import ComponentStatus, KeyBrokerStatus
 
 if TYPE_CHECKING:
     from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
@@ -174,24 +175,24 @@ class KeyBrokerHost:
     def _maintain(self, process: KeyBrokerProcess) -> None:
         """Say how this process is; when it leads, keep to that, and clear away what nobody took."""
         pid, child = os.getpid(), process.pid
-        status: dict[str, Any] = {
-            "component": "control",
-            "instance": self._instance,
-            "pid": pid,
-            "cpu_s": round(cpu_s(pid), 2),
-            "rss_bytes": rss_bytes(pid),
-            "served": self._served,
-            "leads": self._election.active,
-            "keybroker": {
-                "pid": child,
-                "ready": process.ready,
-                "keyed": process.has_state_key,
-                "cpu_s": round(cpu_s(child), 2),
-                "rss_bytes": rss_bytes(child),
-            },
-        }
+        status = ComponentStatus(
+            component="control",
+            instance=self._instance,
+            pid=pid,
+            cpu_s=round(cpu_s(pid), 2),
+            rss_bytes=rss_bytes(pid),
+            served=self._served,
+            leads=self._election.active,
+            keybroker=KeyBrokerStatus(
+                pid=child,
+                ready=process.ready,
+                keyed=process.has_state_key,
+                cpu_s=round(cpu_s(child), 2),
+                rss_bytes=rss_bytes(child),
+            ),
+        )
         key = self._keyspace.status("control", self._instance)
-        self._broker.set(key, json.dumps(status).encode(), ttl_ms=STATUS_TTL_MS)
+        self._broker.set(key, json.dumps(status.to_json()).encode(), ttl_ms=STATUS_TTL_MS)
         if self._election.active:
             self._election.renew()
             self._publish()

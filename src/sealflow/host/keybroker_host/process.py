@@ -13,9 +13,8 @@ from sealflow.errors import MalformedError, WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.enclave.relay import Relay
 from sealflow.wire.control import TOO_LARGE, UNAVAILABLE
-from sealflow.wire.frame_payloads import KeyBrokerBoot, tick_payload
+from sealflow.wire.frame_payloads import KeyBrokerBoot, KeyBrokerReady, tick_payload
 from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, decode_batch
-from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +148,7 @@ class KeyBrokerProcess:
             case FrameKind.DIRECTORY:
                 self._publish(bytes(payload))
             case FrameKind.READY:
-                self.has_state_key = parse_object(payload, "READY").get("keyed") is True
+                self.has_state_key = KeyBrokerReady.from_bytes(payload).keyed
                 self.ready = True
                 self._started.set()
                 _log.info("key broker ready", pid=self.pid, keyed=self.has_state_key)

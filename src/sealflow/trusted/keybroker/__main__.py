@@ -9,9 +9,8 @@ from sealflow.errors import MalformedError
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.process import first_frame, load_identity, run_enclave
-from sealflow.wire.frame_payloads import Fatal, KeyBrokerBoot, split_tick
+from sealflow.wire.frame_payloads import Fatal, KeyBrokerBoot, KeyBrokerReady, split_tick
 from sealflow.wire.frames import FrameKind
-from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.trusted.keybroker.leader import KeyBroker
@@ -30,12 +29,10 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         raise FatalError(Fatal.BOOT) from error
     identity = load_identity(Role.KEY_BROKER, boot.deployment, boot.platform, port)
     standby = Standby(identity, boot.now_ms, port.send, journal, boot.wrapped)
-    ready = {
-        "instance": identity.instance,
-        "simulated": identity.simulated,
-        "keyed": standby.has_state_key,
-    }
-    port.send(FrameKind.READY, canonical_json(ready))
+    ready = KeyBrokerReady(
+        instance=identity.instance, simulated=identity.simulated, keyed=standby.has_state_key
+    )
+    port.send(FrameKind.READY, ready.to_bytes())
     instance: Standby | KeyBroker = standby
     while (frame := port.receive()) is not None:
         kind, payload = frame

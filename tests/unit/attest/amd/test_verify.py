@@ -1,4 +1,4 @@
-"""SEV-SNP reports and certificates of every kind of fault, under a make-believe AMD."""
+"""SEV-SNP reports and certificates of every kind of fault, under a test root of AMD."""
 
 from __future__ import annotations
 

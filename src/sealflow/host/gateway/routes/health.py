@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import UnavailableError
+from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.gateway.http import Response, json_response, retry_after
+from sealflow.wire.status import ClusterStatus, ComponentStatus, QueueStatus
 
 if TYPE_CHECKING:
     from sealflow.host.broker.gateway_records import GatewayRecords
@@ -27,7 +28,7 @@ _DRAINING: Final = "the gateway is shutting down"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
     directory: bool
-    components: list[dict[str, Any]]
+    components: list[ComponentStatus]
     depth: QueueDepth
 
 
@@ -76,20 +77,19 @@ class HealthRoutes:
             body = {"ready": False, "error": str(error)}
             return json_response(body, status=503, headers=(retry_after(1.0),))
         reasons = self._missing(seen)
-        return json_response(
-            {
-                "deployment": self._config.deployment,
-                "ready": not reasons,
-                "simulated": self._directory.says_simulated,
-                "reasons": reasons,
-                "queue": {
-                    "waiting": seen.depth.waiting,
-                    "in_work": seen.depth.in_work,
-                    "capacity": self._config.queue_capacity,
-                },
-                "components": seen.components,
-            }
+        status = ClusterStatus(
+            deployment=self._config.deployment,
+            ready=not reasons,
+            simulated=self._directory.says_simulated,
+            reasons=tuple(reasons),
+            queue=QueueStatus(
+                waiting=seen.depth.waiting,
+                in_work=seen.depth.in_work,
+                capacity=self._config.queue_capacity,
+            ),
+            components=tuple(seen.components),
         )
+        return json_response(status.to_json())
 
     async def metrics(self, request: Request) -> Response:
         """Return the figures of this process for Prometheus."""
@@ -109,7 +109,7 @@ class HealthRoutes:
         reasons = []
         if not seen.directory:
             reasons.append("no directory is published: see that the control process runs")
-        if not any(_ready_workers(each) for each in seen.components):
+        if not any(map(_has_ready_worker, seen.components)):
             reasons.append("no worker is ready: see the engine's status and log")
         return reasons
 
@@ -138,21 +138,17 @@ class HealthRoutes:
         parsed = [_parse(text) for text in statuses]
         components = sorted(
             (each for each in parsed if each is not None),
-            key=lambda each: (str(each.get("component")), str(each.get("instance"))),
+            key=lambda each: (each.component, each.instance or ""),
         )
         return _Seen(directory=directory is not None, components=components, depth=depth)
 
 
-def _parse(text: bytes) -> dict[str, Any] | None:
+def _parse(text: bytes) -> ComponentStatus | None:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return ComponentStatus.from_json(json.loads(text))
+    except (ValueError, RecursionError, MalformedError):
         return None
-    return value if isinstance(value, dict) else None
 
 
-def _ready_workers(component: dict[str, Any]) -> int:
-    workers = component.get("workers")
-    if component.get("component") != "engine" or not isinstance(workers, list):
-        return 0
-    return sum(1 for each in workers if isinstance(each, dict) and each.get("ready") is True)
+def _has_ready_worker(status: ComponentStatus) -> bool:
+    return status.component == "engine" and any(each.ready for each in status.workers or ())

@@ -14,9 +14,8 @@ from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
 from sealflow.trusted.worker.serving.arrivals import ServingUpdate
 from sealflow.trusted.worker.serving.keyring import HeldEpochKey
-from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frame_payloads import Event, LoadedModel, WorkerReady
 from sealflow.wire.frames import FrameKind
-from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant, GrantedModel
@@ -147,23 +146,23 @@ class LeaseKeeper:
         keys = [HeldEpochKey(opening=key.opening, destroy_ms=key.destroy_ms) for key in grant.keys]
         serving = ServingUpdate(keys=keys, lease_ms=grant.lease_ms, models=dict(self._models))
         self._arrivals.put(serving)
-        models = [
-            {
-                "name": model.ref.name,
-                "version": model.ref.version,
-                "digest": model.digest,
-                "runtime": model.runtime.value,
-                "max_batch": model.max_rows,
-            }
+        models = tuple(
+            LoadedModel(
+                name=model.ref.name,
+                version=model.ref.version,
+                digest=model.digest,
+                runtime=model.runtime.value,
+                max_batch=model.max_rows,
+            )
             for model in self._models.values()
-        ]
-        ready: dict[str, object] = {
-            "instance": self._identity.instance,
-            "simulated": self._identity.simulated,
-            "threads": self._threads,
-            "models": models,
-        }
-        self._port.send(FrameKind.READY, canonical_json(ready))
+        )
+        ready = WorkerReady(
+            instance=self._identity.instance,
+            simulated=self._identity.simulated,
+            threads=self._threads,
+            models=models,
+        )
+        self._port.send(FrameKind.READY, ready.to_bytes())
 
     def _wait_for_renewal(self, grant: Grant, keybroker: VerifiedKeyBroker) -> None:
         """Wait for half of the lease, the end of the approval, a newer directory, or `close`."""
