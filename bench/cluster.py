@@ -1,4 +1,4 @@
-"""A cluster to measure: `sealflow up` in a folder of its own, its processes and their CPU time."""
+"""A cluster to measure: `sealflow up` in a temporary folder, its processes and their CPU time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SEALFLOW = str(Path(sys.executable).with_name("sealflow"))
 
 @dataclass(frozen=True, slots=True)
 class RunningCluster:
-    """A cluster that is up; it owns its folder."""
+    """A running cluster. `facts`: the JSON object that `sealflow up` prints when it is ready."""
 
     home: Path
     facts: Mapping[str, Any]
@@ -39,7 +39,7 @@ class RunningCluster:
         return run_json(_SEALFLOW, "bench", "--home", str(self.home), "--json", *arguments)
 
     def processes(self) -> dict[str, list[psutil.Process]]:
-        """All processes by what they are; `up` is the command that keeps the others."""
+        """Return the cluster's processes by name; `up` is the command that supervises them."""
         status = run_json(_SEALFLOW, "status", "--home", str(self.home), "--json")
         found = {"up": [psutil.Process(self.facts["pid"])]}
         for name, pid in self.facts["pids"].items():
@@ -54,7 +54,7 @@ class RunningCluster:
 
 @contextmanager
 def cluster(*models: Path, options: tuple[str, ...] = ()) -> Iterator[RunningCluster]:
-    """Start a cluster with models, wait until they are loaded, stop it in the end."""
+    """Start a cluster, wait until its models are loaded, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="sealflow-bench-") as folder:
         home = Path(folder) / "home"
         argv = [_SEALFLOW, "up", "--home", str(home), "--port", "0", "--json", *options]
@@ -64,7 +64,7 @@ def cluster(*models: Path, options: tuple[str, ...] = ()) -> Iterator[RunningClu
             argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as up:
             if up.stdout is None:
-                raise TypeError("a pipe was asked for")
+                raise TypeError("the process has no pipe for its output")
             try:
                 yield RunningCluster(home, json.loads(up.stdout.readline()))
             finally:
@@ -72,14 +72,14 @@ def cluster(*models: Path, options: tuple[str, ...] = ()) -> Iterator[RunningClu
 
 
 def cpu_s(processes: Mapping[str, list[psutil.Process]]) -> dict[str, float]:
-    """CPU seconds that processes have used so far, user and system, by name."""
+    """Return the CPU seconds that processes have used so far, user and system, by name."""
     return {
         name: sum(sum(each.cpu_times()[:2]) for each in group) for name, group in processes.items()
     }
 
 
 def run_json(*argv: str) -> dict[str, Any]:
-    """Run a command and read the JSON object that it prints last."""
+    """Run a command and return the JSON object in its last line of output."""
     done = subprocess.run(  # noqa: S603 - our own commands
         argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )

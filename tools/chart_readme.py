@@ -1,6 +1,6 @@
 """Write deploy/chart/README.md from the chart's values: `python tools/chart_readme.py`.
 
-A value is described by the comment `# -- …` above it.
+The comment `# -- …` above a value is its description.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def describe(text: str) -> list[tuple[str, str]]:
 
 
 def value_at(values: Any, path: str) -> Any:  # noqa: ANN401 - values are of any kind
-    """Look a value up by its path."""
+    """Return the value at a dotted path."""
     for name in path.split("."):
         values = values[name]
     return values
