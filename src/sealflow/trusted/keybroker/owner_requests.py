@@ -20,12 +20,8 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.package.publication import open_publication
-<<<<<<< HEAD
-from sealflow.trusted.keybroker.key_store import VersionTakenError
-from sealflow.wire.control import ErrorAnswer
-=======
 from sealflow.trusted.keybroker.key_store import MAX_MODELS, VersionTakenError
->>>>>>> english-b
+from sealflow.wire.control import ErrorAnswer
 from sealflow.wire.fields import Fields
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import canonical_json, parse_object
@@ -69,13 +65,8 @@ def answer_control_request(
     except ControlError as error:
         refusal = error
     except UnavailableError as error:
-<<<<<<< HEAD
-        problem = ControlError("unavailable", str(error))
-    return ErrorAnswer(code=problem.code, detail=problem.detail).to_bytes()
-=======
         refusal = ControlError("unavailable", str(error))
-    return canonical_json({"error": {"code": refusal.code, "detail": refusal.detail}})
->>>>>>> english-b
+    return ErrorAnswer(code=refusal.code, detail=refusal.detail).to_bytes()
 
 
 def accept_publication(
