@@ -25,7 +25,7 @@ flink: python ## Make .venv-flink: Apache Flink, Java and the host's code
 	@$(SETUP) dev flink
 
 tools: python # All environments and programs that the tests use.
-	@$(SETUP) dev flink audit site helm wheels
+	@$(SETUP) dev flink audit site pyright helm wheels
 
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -103,7 +103,7 @@ audit: python ## Look for known vulnerabilities of all that is pinned; asks an a
 	@$(PYTHON) tools/audit.py $(AUDIT)
 
 clean: ## Delete what make made
-	@rm -rf $(VENV) .venv-flink .venv-audit .venv-site .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache .cache build dist
+	@rm -rf $(VENV) .venv-flink .venv-audit .venv-site .venv-pyright .tools .images .sealflow .mypy_cache .ruff_cache .pytest_cache .cache build dist
 
 # The contract tests also run over a system Redis; without one they say that they skip.
 .PHONY: system-redis

@@ -7,6 +7,7 @@ import enum
 import importlib
 import inspect
 import re
+import textwrap
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -70,7 +71,7 @@ _HEADINGS: Final = {
 }
 _PATH: Final = re.compile(r"\bdocs/((?:spec|reference)/([\w-]+)\.md)")
 _SECTION: Final = re.compile(rf"^({'|'.join(SECTIONS)}):$", re.MULTILINE)
-_WIDTH: Final = 100
+_WIDTH: Final = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,10 @@ class Docstring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documented:
-    """A public name, or a public member of one. `source`: what it is; a string for an alias."""
+    """A public name, or a public member of one.
+
+    `source`: the class, function or property; the value as text for a type alias.
+    """
 
     name: str
     source: Any
@@ -109,7 +113,7 @@ class Documented:
 
     @property
     def signature(self) -> str:
-        """How it is called, or None for what is not."""
+        """The signature as Python code; empty for a property or a type alias."""
         if isinstance(self.source, property | str):
             return ""
         function = self.source.__func__ if isinstance(self.source, classmethod) else self.source
@@ -165,7 +169,7 @@ def attributes(source: type) -> tuple[str, ...]:
 
 
 def page() -> str:
-    """Write the page."""
+    """Return the page's text."""
     lines = [HEAD]
     subjects = {title: [public(name) for name in text.split()] for title, text in SUBJECTS.items()}
     for title, names in subjects.items():
@@ -224,7 +228,7 @@ def _values(source: Any) -> Iterator[str]:  # noqa: ANN401 - any public object
 
 
 def _described(text: str) -> dict[str, tuple[str, str]]:
-    """Return the values and docstrings of assignments that a docstring follows, by name."""
+    """Return value and docstring of each assignment that is followed by a docstring, by name."""
     found = {}
     for scope in ast.walk(ast.parse(text)):
         if not isinstance(scope, ast.Module | ast.ClassDef):
@@ -240,34 +244,39 @@ def _described(text: str) -> dict[str, tuple[str, str]]:
 
 
 def _signature(name: str, function: Any) -> str:  # noqa: ANN401 - any public object
-    if inspect.isclass(function):
-        if issubclass(function, enum.Enum):
-            return ""
-        own_init = "__init__" in vars(function)
-        if issubclass(function, BaseException) and not own_init:
-            return ""
+    """Return a function or constructor as a definition; empty if users do not call it."""
+    if not inspect.isclass(function):
+        called = inspect.signature(function)
+        prefix = "async def " if _is_async(function) else "def "
+        method = "self" in called.parameters or "cls" in called.parameters
+        lines = ["@classmethod"] if "cls" in called.parameters else []
+        last = name.rpartition(".")[2] if method or lines else name
+        return "\n".join([*lines, _definition(prefix + last, called, called.return_annotation)])
+    if issubclass(function, enum.Enum):
+        return ""
+    if issubclass(function, BaseException) and "__init__" not in vars(function):
+        return ""
     called = inspect.signature(function)
-    parameters = [
-        each
-        for each in called.parameters.values()
-        if each.name not in ("self", "cls") and not each.name.startswith("_")
-    ]
-    if inspect.isclass(function) and len(parameters) < len(called.parameters):
-        return ""  # made by ourselves alone
+    if any(each.startswith("_") for each in called.parameters):
+        return ""
+    self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    called = called.replace(parameters=[self, *called.parameters.values()])
+    return f"class {name}:\n" + textwrap.indent(_definition("def __init__", called, "None"), "    ")
+
+
+def _definition(start: str, called: inspect.Signature, back: str) -> str:
     parts: list[str] = []
-    for each in parameters:
+    for each in called.parameters.values():
         if each.kind is each.KEYWORD_ONLY and "*" not in parts:
             parts.append("*")
         stars = "**" if each.kind is each.VAR_KEYWORD else ""
+        kind = "" if each.annotation is each.empty else f": {each.annotation}"
         default = "" if each.default is each.empty else f" = {_default(each.default)}"
-        parts.append(f"{stars}{each.name}: {each.annotation}{default}")
-    back = called.return_annotation
-    arrow = "" if inspect.isclass(function) else f" -> {back}"
-    before = "async " if _is_async(function) else ""
-    line = f"{before}{name}({', '.join(parts)}){arrow}"
+        parts.append(f"{stars}{each.name}{kind}{default}")
+    line = f"{start}({', '.join(parts)}) -> {back}: ..."
     if len(line) <= _WIDTH:
         return line
-    return f"{before}{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){arrow}"
+    return f"{start}(\n" + "".join(f"    {part},\n" for part in parts) + f") -> {back}: ..."
 
 
 def _is_async(function: Any) -> bool:  # noqa: ANN401 - any public object
@@ -279,7 +288,7 @@ def _default(value: object) -> str:
         members = ", ".join(f"{type(each).__name__}.{each.name}" for each in value)
         return f"frozenset({{{members}}})" if value else "frozenset()"
     text = repr(value)
-    return "{}" if text.startswith("<") else text  # what stands for a new dictionary
+    return "{}" if text.startswith("<") else text  # the default of a new dictionary
 
 
 if __name__ == "__main__":

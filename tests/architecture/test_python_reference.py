@@ -15,6 +15,7 @@ import pytest
 import sealflow.owner
 from tools.python_reference import (
     PAGE,
+    ROOT,
     SUBJECTS,
     Docstring,
     Documented,
@@ -176,6 +177,24 @@ def test_what_a_signature_names_is_public(found: Documented) -> None:
         if each in known or vars(module)[each].__module__.startswith("sealflow.")
     }
     assert ours <= {*sealflow.owner.__all__}
+
+
+@pytest.mark.parametrize("page_name", ["README.md", "docs/tour.md", "docs/guide/python-client.md"])
+def test_pages_use_public_names(page_name: str) -> None:
+    """Python on pages for users imports public names, and nothing else of ours."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / page_name).read_text(), re.DOTALL | re.MULTILINE
+    )
+    found = [
+        (node.module, alias.name)
+        for block in blocks
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sealflow")
+        for alias in node.names
+    ]
+    assert found
+    assert {module for module, _ in found} == {"sealflow.owner"}
+    assert {name for _, name in found} <= {*sealflow.owner.__all__}
 
 
 def test_a_docstring() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import sealflow.owner
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "sealflow"
 TESTS = ROOT / "tests"
@@ -38,6 +40,12 @@ def module_path(name: str) -> Path:
     return path.with_suffix(".py")
 
 
+def is_test_of(path: Path, room: str, module: str) -> bool:
+    """Say whether a file is a test of a module, by its folder and name."""
+    folder = UNIT.joinpath(*room.split("."))
+    return path.parent == folder and f"{path.stem}_".startswith(f"test_{module}_")
+
+
 def test_imports() -> None:
     """Tests import builders: those of `tests/support`, or of their own folder."""
     breaches = []
@@ -50,6 +58,21 @@ def test_imports() -> None:
             or module.name.startswith(("test_", "conftest"))
         ]
     assert breaches == []
+
+
+def test_public_names() -> None:
+    """Names that the owner's package exports come from it, except in the tests of their module."""
+    found = set()
+    for path in sorted(TESTS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            room, _, module = node.module.removeprefix("sealflow.").rpartition(".")
+            if not f"{room}.".startswith("owner.") or is_test_of(path, room, module):
+                continue
+            public = {alias.name for alias in node.names} & set(sealflow.owner.__all__)
+            found |= {f"{path.relative_to(ROOT)}: {node.module}.{name}" for name in public}
+    assert found == set()
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.relative_to(TESTS).as_posix())

@@ -177,7 +177,7 @@ def test_13_older_evaluation() -> None:
 def test_14_wrong_root() -> None:
     """A root of one's own is refused, and so is a simulation under a production policy."""
     lab = DcapAuthority()
-    assert refused(sgx_evidence(lab), policy(SGX, lab.but(root="mine").root_der)) == "quote"
+    assert refused(sgx_evidence(lab), policy(SGX, lab.replace(root="mine").root_der)) == "quote"
     production = Policy(
         role=Role.WORKER, tee=Tee.SGX, deployment="test", manifest_digest=MANIFEST, requirements=SGX
     )

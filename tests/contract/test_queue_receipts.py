@@ -13,12 +13,11 @@ from sealflow.errors import EvidenceError, RefusalCode
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.openinfer.ndarray import from_numpy
-from sealflow.owner import InputQueue, OutputQueue, QueueClient
+from sealflow.owner import InputQueue, OutputQueue, QueueClient, TrustDomain
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.streams.keys import Keyspace
 from sealflow.trusted.worker.serving.runner import add_receipt
-from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Envelope, encode_refusal
 from tests.support.cluster.published_service import LOG, PublishedService
 from tests.support.trusted.worker import INSTANCE, negation_model, worker_identity
@@ -26,9 +25,8 @@ from tests.support.trusted.worker import INSTANCE, negation_model, worker_identi
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sealflow.documents.receipt import SignedReceipt
     from sealflow.host.broker.redis_streams import RedisStreams
-    from sealflow.owner import InferResult
+    from sealflow.owner import InferResult, SignedReceipt
     from tests.support.queue.server import QueueServer
 
 KEYS = Keyspace(deployment="test")

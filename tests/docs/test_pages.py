@@ -26,6 +26,7 @@ TARGETS: Final = set(
 )
 OTHER_NAMES: Final = {"False", "True", "drain_s", "stale_after_s", "strict_json", "unverified_"}
 """Names that pages for developers have beside those of classes and functions."""
+SIGNATURE: Final = re.compile(r"(async )?[\w.]*?(\w+\(.*\).*)\n", re.DOTALL)
 FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -87,9 +88,11 @@ def test_data(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_python(page: str) -> None:
-    """Blocks of Python compile."""
+    """Blocks of Python compile; those of the reference may be signatures alone."""
     for body in blocks(page, "python"):
-        compile(body, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        signature = SIGNATURE.fullmatch(body) if page == "docs/reference/python.md" else None
+        source = f"{signature[1] or ''}def {signature[2]}: ..." if signature else body
+        compile(source, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def commands(text: str) -> list[list[str]]:
@@ -161,6 +164,18 @@ def test_a_wrong_option() -> None:
     assert commands("A=1 true && sealflow up --model \\\n x # y\n") == [
         ["sealflow", "up", "--model", "x"]
     ]
+
+
+def test_glossary() -> None:
+    """Each word of the glossary has one row, a meaning, and a link to its page."""
+    rows = [each for each in read("docs/glossary.md").splitlines() if each.startswith("| [")]
+    words = [
+        re.fullmatch(r"\| \[([^\]]+)\]\(([^)]+\.md[^)]*)\) \| [^|]+\. \|", row) for row in rows
+    ]
+    assert len(rows) > 50
+    assert [row for row, found in zip(rows, words, strict=True) if found is None] == []
+    singular = [found[1].lower() for found in words if found]
+    assert len(singular) == len(set(singular))
 
 
 @cache

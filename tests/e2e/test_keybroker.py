@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.cli.owner.audit import read_records
-from sealflow.documents.log import EntryKind
 from sealflow.errors import InvalidInputError
-from sealflow.owner import InputQueue, OutputQueue, audit_log, load_policy
+from sealflow.owner import EntryKind, InputQueue, OutputQueue, audit_log, load_policy
 from tests.support.cluster.local_cluster import TINY, LocalCluster, sealflow
 
 if TYPE_CHECKING:

@@ -103,6 +103,7 @@ def test_mismatches(cluster: LocalCluster, strict: Path) -> None:
     value = json.loads(machine.stdout)
     assert machine.returncode == 3
     assert (value["verified"], value["code"]) == (False, "policy")
+    assert value["hint"]
     assert [each["code"] for each in value["mismatches"]] == list(WORSE)
     assert all(each["expected"] and each["got"] and each["hint"] for each in value["mismatches"])
 
@@ -124,7 +125,7 @@ def test_no_first_byte(cluster: LocalCluster, strict: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--policy", "absent.toml"), 2, "no policy at"),
+        (("--policy", "absent.toml"), 2, "there is no policy at"),
         (("--url", "http://127.0.0.1:1"), 6, "127.0.0.1"),
     ],
 )

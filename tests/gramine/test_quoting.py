@@ -13,11 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.attest.deployment import Deployment
-from sealflow.attest.evidence import Role, Tee, report_data
+from sealflow.attest.evidence import report_data
 from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.documents.directory import SignedDirectory
-from sealflow.owner import Requirements
-from sealflow.wire.domain import TrustDomain
+from sealflow.owner import Requirements, Role, Tee, TrustDomain
 from sealflow.wire.frames import FrameKind
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S

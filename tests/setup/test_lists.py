@@ -30,6 +30,7 @@ ENVIRONMENTS = {
     ".venv": "dev",
     ".venv-audit": "audit",
     ".venv-flink": "flink",
+    ".venv-pyright": "pyright",
     ".venv-site": "site",
 }
 TRUSTED = {

@@ -22,7 +22,7 @@ def queue() -> Iterator[QueueServer]:
 
 
 @pytest.fixture(scope="module")
-def played(queue: QueueServer) -> Iterator[ScriptedService]:
+def scripted(queue: QueueServer) -> Iterator[ScriptedService]:
     """A service with the model m."""
     running = ScriptedService(queue)
     yield running
@@ -30,8 +30,8 @@ def played(queue: QueueServer) -> Iterator[ScriptedService]:
 
 
 @pytest.fixture
-def service(played: ScriptedService) -> ScriptedService:
+def service(scripted: ScriptedService) -> ScriptedService:
     """The same, which answers y = -x and has seen no request yet."""
-    played.script = [negated]
-    played.seen.clear()
-    return played
+    scripted.script = [negated]
+    scripted.seen.clear()
+    return scripted

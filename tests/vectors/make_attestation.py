@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SGX, TDX, AMD = DcapAuthority(), DcapAuthority(tee="TDX"), snp_authority(NOW_S)
-OLD = SGX.but(tcb_status="OutOfDate")
+OLD = SGX.replace(tcb_status="OutOfDate")
 SGX_POLICY: dict[str, Any] = {"measurements": ["11" * 32], "signers": ["22" * 32], "min_svn": 1}
 TDX_POLICY: dict[str, Any] = {
     "measurements": ["33" * 48],

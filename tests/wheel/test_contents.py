@@ -83,9 +83,9 @@ def test_source_archive(dist: Path) -> None:
 def test_from_the_source_archive(dist: Path, wheel: Path, tmp_path: Path) -> None:
     """The source archive builds the same wheel, to the byte."""
     (archive,) = dist.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(tmp_path / "source", filter="data")
-    (source,) = (tmp_path / "source").iterdir()
+    (unpacked := tmp_path / "source").mkdir()
+    subprocess.run(["/bin/tar", "-xzf", archive, "-C", unpacked], check=True)
+    (source,) = unpacked.iterdir()
     build_distributions(source, tmp_path, "wheel")
     (again,) = tmp_path.glob("*.whl")
     assert names(again) == names(wheel)

@@ -1,5 +1,5 @@
-"""Remote attestation (RFC 9334): evidence becomes claims, and a policy appraises them.
+"""Remote attestation (RFC 9334): verification of evidence, and appraisal by a policy.
 
-Its words: evidence, claims, appraise, approval, endorsement, collateral. Pure; may import `wire`
-and `errors`, and its rooms `intel` and `amd` where a verifier is needed.
+Terms: evidence, claims, appraise, approval, endorsement, collateral. Pure; may import `wire` and
+`errors`. The packages `intel` and `amd` hold the verifiers of their vendor's reports.
 """

@@ -1,4 +1,8 @@
-"""Core, pure: checks of claims against a policy that are the same for every TEE."""
+"""Core, pure: the checks of claims against a policy that are the same for every TEE.
+
+Every check yields one `Mismatch` per claim that the policy does not accept.
+Spec: attestation.md, 4.1 to 4.3.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ MAX_EXCEPTION: Final = timedelta(days=30)
 
 
 def equal(code: str, field: str, expected: str, got: str, hint: str) -> Iterator[Mismatch]:
-    """Complain unless both are the same."""
+    """Yield a mismatch if `got` is not `expected`."""
     if got != expected:
         yield Mismatch(code=code, field=field, expected=expected, got=got or "none", hint=hint)
 
@@ -28,14 +32,14 @@ def equal(code: str, field: str, expected: str, got: str, hint: str) -> Iterator
 def among(
     code: str, field: str, accepted: Collection[str], got: str, hint: str
 ) -> Iterator[Mismatch]:
-    """Complain unless the value is one of those accepted."""
+    """Yield a mismatch if `got` is not one of `accepted`."""
     if got not in accepted:
         expected = " or ".join(sorted(map(str, accepted))) or "nothing"
         yield Mismatch(code=code, field=field, expected=expected, got=got or "none", hint=hint)
 
 
 def at_least(code: str, field: str, least: int, got: int, hint: str) -> Iterator[Mismatch]:
-    """Complain about a number that is too low."""
+    """Yield a mismatch if `got` is less than `least`."""
     if got < least:
         yield Mismatch(
             code=code, field=field, expected=f"at least {least}", got=str(got), hint=hint
@@ -43,9 +47,9 @@ def at_least(code: str, field: str, least: int, got: int, hint: str) -> Iterator
 
 
 def bits(code: str, must: int, may: int, got: int, hint: str) -> Iterator[Mismatch]:
-    """Complain unless all bits of `must` are set, and none that are neither in it nor in `may`."""
+    """Yield a mismatch unless `got` has all bits of `must` and no others but those of `may`."""
     if got & must != must or got & ~(must | may):
-        expected = f"{must:#x}" + (f", and of {may:#x} any" if may else "")
+        expected = f"{must:#x}" + (f", and any bits of {may:#x}" if may else "")
         yield Mismatch(code=code, field="", expected=expected, got=f"{got:#x}", hint=hint)
 
 
@@ -58,7 +62,7 @@ def check_bound(
     manifest_digest: str,
     nonce: str | None,
 ) -> Iterator[Mismatch]:
-    """Compare role, TEE, deployment, settings and, when one was given, the nonce."""
+    """Compare role, TEE, deployment, settings digest and, if `nonce` is not None, the nonce."""
     yield from equal("role", "", role, bound.role, "another kind of enclave answered")
     yield from equal("tee", "tee", tee, bound.tee, "the service runs on other hardware")
     yield from equal(
@@ -80,18 +84,18 @@ def check_bound(
 
 
 def check_code(report: Report, required: Requirements) -> Iterator[Mismatch]:
-    """Compare measurement, signer, product and security version."""
+    """Compare measurement, signer, product id and security version."""
     if not required.insecure_signer_only:
         yield from among(
             "measurement",
             "measurements",
             required.measurements,
             report.measurement,
-            "other code runs than the policy names: ask the owner for a new policy",
+            "the enclave runs other code than the policy accepts: ask the owner for a new policy",
         )
     if required.signers:
         yield from among(
-            "signer", "signers", required.signers, report.signer, "somebody else signed the code"
+            "signer", "signers", required.signers, report.signer, "another signer signed the code"
         )
     if required.product_id is not None:
         yield from among(
@@ -111,7 +115,7 @@ def check_code(report: Report, required: Requirements) -> Iterator[Mismatch]:
 
 
 def check_age(platform: Platform, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
-    """Judge how old the collateral is."""
+    """Compare the age of the collateral with the policy's `max_collateral_age_s`."""
     age_s = now_ms // 1000 - platform.collateral_issued_s
     if age_s > required.max_collateral_age_s:
         yield Mismatch(
@@ -119,12 +123,16 @@ def check_age(platform: Platform, required: Requirements, now_ms: int) -> Iterat
             field="max_collateral_age_s",
             expected=f"at most {required.max_collateral_age_s} s",
             got=f"{age_s} s",
-            hint="the operator must fetch collateral anew",
+            hint="the operator must fetch new collateral",
         )
 
 
 def accepted_statuses(required: Requirements, now_ms: int) -> tuple[frozenset[TcbStatus], str]:
-    """Return the TCB statuses that a policy accepts now, and a hint for all others."""
+    """Return the TCB statuses that a policy accepts now, and the hint for all others.
+
+    The exception `insecure_out_of_date` applies until its last day, and only in the
+    `MAX_EXCEPTION` before that day.
+    """
     exception = required.insecure_out_of_date
     if exception is None:
         return required.tcb_statuses, "the operator must update microcode or BIOS"
@@ -133,6 +141,8 @@ def accepted_statuses(required: Requirements, now_ms: int) -> tuple[frozenset[Tc
         return required.tcb_statuses, f"the exception of the policy ended on {exception.until}"
     if exception.until - today > MAX_EXCEPTION:
         days = MAX_EXCEPTION.days
-        return required.tcb_statuses, f"an exception counts only in its last {days} days"
+        return required.tcb_statuses, (
+            f"insecure_out_of_date applies only in the last {days} days before its end"
+        )
     out_of_date = frozenset(status for status in TcbStatus if status.out_of_date)
     return required.tcb_statuses | out_of_date, "the operator must update microcode or BIOS"

@@ -1,6 +1,6 @@
-"""Core, pure: from evidence to claims that are true. Spec: attestation.md, section 3.
+"""Core, pure: verification of evidence, which yields claims. Spec: attestation.md, section 3.
 
-`verify_evidence` is a function of evidence, root and time alone; the one place that makes `Claims`.
+`verify_evidence` depends on evidence, root and time only. No other code can create `Claims`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRoot:
-    """Whose signatures count. `insecure_root`: DER of a simulated root; None is the makers' own."""
+    """The root certificates that verification trusts.
+
+    `insecure_root`: the DER of a simulated root; None for the roots of Intel and AMD.
+    """
 
     insecure_root: bytes | None = field(default=None, repr=False)
 
@@ -33,10 +36,12 @@ class TrustRoot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a genuine quote says, and what its enclave bound to it. Whether it will do: `appraise`.
+    """The verified claims of one piece of evidence; `appraise` decides whether they suffice.
 
-    `report_digest`: SHA-256 of the signed part of the quote, in hex; the same for every encoding of
-    one quote, which the quote's own bytes are not.
+    `report`, `platform`: what the vendor's hardware states about the enclave and its machine.
+    `bound`: what the enclave states, bound to its quote. `report_digest`: SHA-256 of the signed
+    part of the quote, in hex. It identifies the quote; the quote's bytes do not, because one quote
+    has several encodings.
     """
 
     domain: TrustDomain
@@ -47,9 +52,9 @@ class Claims:
     _verified: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse claims that nobody verified."""
+        """Refuse any creation outside of `verify_evidence`."""
         if self._verified is not _VERIFIED:
-            raise TypeError("claims are made by verify() alone")
+            raise TypeError("Claims is not constructed directly: call verify_evidence()")
 
     @property
     def measurement(self) -> str:
@@ -58,26 +63,26 @@ class Claims:
 
     @property
     def signer(self) -> str:
-        """MRSIGNER or the digest of the id key, in hex; empty for TDX."""
+        """MRSIGNER (SGX) or the digest of the id key (SNP), in hex; empty for TDX."""
         return self.report.signer
 
     @property
     def svn(self) -> int:
-        """The enclave's security version; 0 for TDX."""
+        """The security version number (SVN) of the enclave; 0 for TDX."""
         return self.report.svn
 
     @property
     def tcb_status(self) -> str:
-        """Intel's verdict on the platform; `not rated` by AMD, which gives versions only."""
+        """Intel's TCB status of the platform; `not rated` for AMD, which states versions only."""
         return self.platform.tcb_status if isinstance(self.platform, IntelPlatform) else "not rated"
 
     @property
     def advisories(self) -> tuple[str, ...]:
-        """Security advisories that apply to the platform."""
+        """The ids of Intel's security advisories that apply to the platform; empty for AMD."""
         return self.platform.advisories if isinstance(self.platform, IntelPlatform) else ()
 
     def to_json(self) -> dict[str, object]:
-        """Return what was proved for machines, common facts first."""
+        """Return the claims as a JSON object, for `--json` output."""
         return {
             "tee": self.bound.tee.value,
             "form": tee_of_report(self.report),
@@ -94,14 +99,16 @@ class Claims:
 
 
 def tee_of_report(report: Report) -> Tee:
-    """Tell which hardware's form a report has; a simulation imitates one of them."""
+    """Return the TEE whose format a report has; a simulation imitates one of them."""
     if isinstance(report, SgxReport):
         return Tee.SGX
     return Tee.TDX if isinstance(report, TdxReport) else Tee.SNP
 
 
 def verify_evidence(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
-    """Check quote, certificate chain, collateral and binding, offline.
+    """Verify quote, certificate chain, collateral and bound claims, without any network access.
+
+    `now_ms`: the verifier's time in Unix ms.
 
     Raises: EvidenceError.
     """
@@ -110,39 +117,42 @@ def verify_evidence(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
     except MalformedError as error:
         raise EvidenceError("bound_claims", str(error)) from error
     if evidence.tee is not bound.tee or evidence.tee.domain is not root.domain:
-        detail = f"evidence of a {evidence.tee} TEE is not judged by a {root.domain.name} root"
+        detail = (
+            f"the evidence names the TEE {evidence.tee} and its bound claims {bound.tee}; "
+            f"a {root.domain.name.lower()} root does not verify that"
+        )
         raise EvidenceError("world", detail)
-    genuine = _verify_quote(evidence, root, now_ms // 1000)
-    found = tee_of_report(genuine.report)
-    if evidence.tee is not Tee.SIMULATED and found is not evidence.tee:
-        raise EvidenceError("world", f"the quote is of {found}, not of {evidence.tee}")
+    verified = _verify_quote(evidence, root, now_ms // 1000)
+    tee = tee_of_report(verified.report)
+    if evidence.tee is not Tee.SIMULATED and tee is not evidence.tee:
+        raise EvidenceError("world", f"the quote is of TEE {tee}, not of {evidence.tee}")
     expected = report_data(evidence.bound, bound.role, root.domain)
-    if not hmac.compare_digest(genuine.report.report_data, expected):
-        raise EvidenceError("report_data", "the quote was not made for these claims")
+    if not hmac.compare_digest(verified.report.report_data, expected):
+        raise EvidenceError("report_data", "the quote is not bound to these claims")
     return Claims(
         domain=root.domain,
         bound=bound,
-        report=genuine.report,
-        platform=genuine.platform,
-        report_digest=genuine.report_digest,
+        report=verified.report,
+        platform=verified.platform,
+        report_digest=verified.report_digest,
         _verified=_VERIFIED,
     )
 
 
 def _verify_quote(evidence: Evidence, root: TrustRoot, now_s: int) -> VerifiedReport:
     snp = evidence.tee is Tee.SNP
-    # A simulation may imitate either maker; only reports of AMD have this size.
+    # A simulation may imitate either vendor; only AMD's reports have this size.
     if evidence.tee is Tee.SIMULATED and len(evidence.quote) == SNP_REPORT_BYTES:
         snp = True
-    # Verifiers take long to load, and a process needs one or none.
-    given = (evidence.quote, evidence.collateral, root.insecure_root, now_s)
+    # Imported late: the verifiers are slow to import, and a process needs at most one of them.
+    arguments = (evidence.quote, evidence.collateral, root.insecure_root, now_s)
     if snp:
         from sealflow.attest.amd.verify import verify_amd_report  # noqa: PLC0415
 
-        return verify_amd_report(*given)
+        return verify_amd_report(*arguments)
     from sealflow.attest.intel.verify import verify_intel_quote  # noqa: PLC0415
 
-    return verify_intel_quote(*given)
+    return verify_intel_quote(*arguments)
 
 
 _VERIFIED: Final = object()

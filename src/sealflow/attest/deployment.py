@@ -1,7 +1,7 @@
-"""Core, pure: the settings that enclaves are measured with. Spec: attestation.md, section 5.
+"""Core, pure: the settings of a deployment. Spec: attestation.md, section 5.
 
-Their digest is bound into every enclave's evidence, so that nobody can run genuine code with other
-owners, policies or times than the ones that clients were told.
+Every enclave's evidence binds their digest. A client that knows the digest therefore refuses
+genuine code that runs with other owners, requirements or times.
 """
 
 from __future__ import annotations
@@ -34,15 +34,20 @@ TIMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One deployment: who may give it models, what its enclaves must prove, how long keys live.
+    """The owners, operators, requirements and times of one deployment.
 
-    `owners`: Ed25519 public keys in hex, of who may publish models. `operators`: likewise, of who
-    may revoke workers, models and keys. `epoch_s`: how long a key is sealed to. `grace_s`: how
-    long it can still be opened with. `residence_s`: the longest that a request may be queued.
-    `clock_skew_s`: how far a client's clock may be off. `lease_s`: how long a worker may hold keys
-    without asking again. `directory_s`: how long a directory is valid.
+    `owners`: Ed25519 public keys, in hex, that may publish models. `operators`: Ed25519 public
+    keys, in hex, that may revoke workers, models and keys. `keybroker`, `worker`: the requirements
+    on an enclave of each role. `insecure_simulated_root`: the DER of the root of a simulation; None
+    on hardware.
 
-    Raises: MalformedError when the times contradict each other.
+    All times are in seconds; `TIMES` holds their ranges (spec: keybroker.md, section 1).
+    `epoch_s`: how long clients seal to one key. `grace_s`: how long workers open with the key
+    after that. `residence_s`: the longest time of a request in the queue. `clock_skew_s`: the
+    greatest error of a client's clock. `lease_s`: how long a worker may use a grant. `directory_s`:
+    how long a directory is valid.
+
+    Raises: MalformedError if a time is out of range, or two settings contradict each other.
     """
 
     name: str
@@ -60,39 +65,42 @@ class Deployment:
     directory_s: int = 900
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail later."""
+        """Check ranges and contradictions."""
         for name, (least, most) in TIMES.items():
             if not least <= getattr(self, name) <= most:
-                raise MalformedError(f"deployment: {name} is not {least} to {most} seconds")
+                raise MalformedError(
+                    f"deployment: {name} is {getattr(self, name)}, not {least} to {most} seconds"
+                )
         if self.grace_s < self.residence_s + self.clock_skew_s:
             raise MalformedError(
-                "deployment: grace_s is shorter than residence_s and clock_skew_s together, so "
-                "that queued requests could become impossible to open; raise grace_s"
+                "deployment: grace_s is shorter than residence_s plus clock_skew_s, so workers "
+                "could lose a key before they open a queued request; raise grace_s"
             )
         if self.clock_skew_s > self.epoch_s:
             raise MalformedError(
-                "deployment: clock_skew_s is longer than epoch_s, so that a client could seal to a "
-                "key that is not announced yet; raise epoch_s"
+                "deployment: clock_skew_s is longer than epoch_s, so a client could need a key "
+                "that is not announced yet; raise epoch_s"
             )
         if self.lease_s > 2 * self.epoch_s:
             raise MalformedError(
-                "deployment: lease_s is longer than two epochs; workers renew at half of it, and "
-                "would miss announced keys; lower lease_s"
+                "deployment: lease_s is longer than two epoch_s; workers renew at half of lease_s "
+                "and would miss announced keys; lower lease_s"
             )
         if self.directory_s > self.epoch_s:
             raise MalformedError(
-                "deployment: directory_s is longer than epoch_s; keys are announced one epoch "
-                "ahead, so lower directory_s"
+                "deployment: directory_s is longer than epoch_s, and keys are announced only one "
+                "epoch ahead; lower directory_s"
             )
         if (self.tee is Tee.SIMULATED) != (self.insecure_simulated_root is not None):
             raise MalformedError(
-                "deployment: insecure_simulated_root belongs to a simulated tee, and only to it"
+                "deployment: insecure_simulated_root is required with tee simulated, and not "
+                f"allowed with any other; tee is {self.tee}"
             )
         for requirements in (self.keybroker, self.worker):
             requirements.require_fit(self.tee)
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that the digest is taken of."""
+        """Return the settings as canonical JSON, the bytes that `digest` covers."""
         root = self.insecure_simulated_root
         return canonical_json(
             {
@@ -109,11 +117,11 @@ class Deployment:
 
     @property
     def digest(self) -> str:
-        """The manifest digest that evidence binds, in hex."""
+        """SHA-256 of the settings, in hex; evidence binds it as `manifest_digest`."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def policy(self, role: Role) -> Policy | SimulationPolicy:
-        """What an enclave of this deployment must prove, whoever asks."""
+        """Return the policy for an enclave of this deployment with a role."""
         requirements = self.worker if role is Role.WORKER else self.keybroker
         if self.insecure_simulated_root is None:
             return Policy(
@@ -133,9 +141,9 @@ class Deployment:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read settings, in the one form that `to_bytes` writes.
+        """Parse settings of at most `MAX_DEPLOYMENT_BYTES`.
 
-        Raises: MalformedError.
+        Raises: MalformedError, also if the bytes are not exactly those of `to_bytes`.
         """
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
@@ -154,7 +162,7 @@ class Deployment:
             **{name: fields.integer(name) for name in TIMES},
         )
         if deployment.to_bytes() != text:
-            raise MalformedError("deployment: not in its one form")
+            raise MalformedError("deployment: not in canonical form")
         return deployment
 
 

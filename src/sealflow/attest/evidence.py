@@ -1,7 +1,7 @@
-"""Core, pure, stdlib only: what an enclave shows about itself.
+"""Core, pure, stdlib only: evidence and the claims that its quote binds.
 
-The claims travel beside the quote as exact bytes; the quote's report data is their hash.
-Spec: attestation.md, sections 1 and 2.
+Evidence carries the bound claims as exact bytes next to the quote. The quote's report data is the
+hash of these bytes. Spec: attestation.md, sections 1 and 2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIGNING_KEY_BYTES: Final = 32
 
 
 class Tee(enum.StrEnum):
-    """The kind of trusted execution environment that makes a quote.
+    """The kind of trusted execution environment (TEE) of a quote.
 
     Example:
         >>> Tee("snp").domain is TrustDomain.HARDWARE
@@ -40,12 +40,12 @@ class Tee(enum.StrEnum):
 
     @property
     def domain(self) -> TrustDomain:
-        """The trust domain that it belongs to."""
+        """The trust domain of this TEE."""
         return TrustDomain.SIMULATED if self is Tee.SIMULATED else TrustDomain.HARDWARE
 
 
 class Role(enum.StrEnum):
-    """What an enclave is for; a worker cannot pass as a key broker.
+    """The role of an enclave. The report data covers it, so evidence is valid for one role.
 
     Example:
         >>> load_policy(".sealflow/client.toml").role
@@ -58,11 +58,12 @@ class Role(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundClaims:
-    """What an enclave says of itself, bound to its quote by the report data.
+    """The claims that an enclave makes about itself and binds to its quote by the report data.
 
-    `nonce`: the verifier's, 64 hex digits; zeros in evidence made for everybody. `sealing_key`:
-    public key of suite `sealing_suite`. `signing_key`: Ed25519 public key. `manifest_digest`:
-    SHA-256 of the deployment's settings.
+    `instance`: the enclave's random id. `nonce`: the verifier's nonce, 64 hex digits; zeros in
+    evidence for any verifier. `manifest_digest`: SHA-256 of the deployment's settings.
+    `sealing_key`: the public HPKE key of suite `sealing_suite`. `signing_key`: the Ed25519 public
+    key. `software`: the release, for people; `from_bytes` cuts it to 64 characters.
     """
 
     role: Role
@@ -77,7 +78,7 @@ class BoundClaims:
     software: str
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that the report data commits to."""
+        """Return the claims as canonical JSON, the bytes that the report data covers."""
         return canonical_json(
             {
                 "deployment": self.deployment,
@@ -96,7 +97,7 @@ class BoundClaims:
 
     @classmethod
     def from_bytes(cls, bound: bytes) -> Self:
-        """Read claims.
+        """Parse bound claims.
 
         Raises: MalformedError.
         """
@@ -122,7 +123,7 @@ class BoundClaims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A quote with the claims bound to it and the collateral that a verifier needs. Untrusted."""
+    """A quote, the claims bound to it, and the collateral for its verification; untrusted."""
 
     tee: Tee
     quote: bytes = field(repr=False)
@@ -130,7 +131,7 @@ class Evidence:
     collateral: bytes = field(repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that travels."""
+        """Return the JSON object of spec section 1."""
         return {
             "tee": self.tee.value,
             "quote": b64encode(self.quote).decode(),
@@ -140,7 +141,7 @@ class Evidence:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -154,9 +155,13 @@ class Evidence:
 
 
 def report_data(bound: bytes, role: Role, domain: TrustDomain) -> bytes:
-    """Commit to claims in the 64 bytes that a quote carries."""
-    whole = domain.label("report") + length_prefixed(role.value.encode(), bound)
-    return hashlib.sha512(whole).digest()
+    """Return the 64 bytes of report data that bind claims to a quote. Spec: attestation.md, 2.2.
+
+    `bound`: the exact bytes of the bound claims.
+    """
+    return hashlib.sha512(
+        domain.label("report") + length_prefixed(role.value.encode(), bound)
+    ).digest()
 
 
 _KEYS: Final = (

@@ -1,6 +1,7 @@
-"""Core, pure: which claims are good enough, and the approval that says so. Spec: attestation.md, 4.
+"""Core, pure: appraisal of claims by a policy, which yields an approval.
 
-A production policy and a simulation policy are different classes: no flag turns one into the other.
+A production policy and a simulation policy are different classes, so no flag turns one into the
+other. Spec: attestation.md, section 4.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What an enclave of real hardware must prove. Mostly read from a file by `load_policy`.
+    """The policy for an enclave on real hardware. `load_policy` reads one from a file.
 
     Attributes:
-        role: What the enclave is for.
-        tee: Its hardware, not `Tee.SIMULATED`.
+        role: The role of the enclave.
+        tee: Its TEE, not `Tee.SIMULATED`.
         deployment: The name of its deployment.
         manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
-        requirements: What code and platform must be.
-        models: Accepted package digests by model name; empty leaves models to the deployment's
-            owners.
+        requirements: The requirements on its code and platform.
+        models: The accepted package digests by model name. If it is empty, every model that the
+            deployment's owners published is accepted.
 
     Raises:
-        MalformedError: The TEE is simulated, or the requirements are those of other hardware.
+        MalformedError: The TEE is simulated, or the requirements are those of another TEE.
 
     Example:
         >>> policy = Policy(
@@ -62,21 +63,21 @@ class Policy:
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what no hardware could meet."""
+        """Check that the requirements are those of the TEE."""
         if self.tee is Tee.SIMULATED:
-            raise MalformedError("a simulation needs a policy of its own, with its root")
+            raise MalformedError("tee simulated needs a simulation policy, which names its root")
         self.requirements.require_fit(self.tee)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationPolicy:
-    """What a simulated enclave must prove. Accepting one protects nothing from the operator.
+    """The policy for a simulated enclave, which protects nothing from the operator.
 
     Attributes:
-        role: What the enclave is for.
+        role: The role of the enclave.
         deployment: The name of its deployment.
         manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
-        requirements: What code and platform must be.
+        requirements: The requirements on its code and platform.
         insecure_root: The simulated platform's root certificate, DER.
         models: As in `Policy`.
 
@@ -99,17 +100,18 @@ class SimulationPolicy:
 
 
 def trust_root(policy: Policy | SimulationPolicy) -> TrustRoot:
-    """Return whose signatures count: the makers' own roots, or the simulated platform's."""
-    return TrustRoot(
-        insecure_root=policy.insecure_root if isinstance(policy, SimulationPolicy) else None
-    )
+    """Return the root that a policy trusts: the vendors' roots, or that of the simulation."""
+    if isinstance(policy, Policy):
+        return TrustRoot()
+    return TrustRoot(insecure_root=policy.insecure_root)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Proof that claims passed a policy; whatever hands out keys demands one.
+    """The result of an appraisal that found no mismatch; key release requires one.
 
-    `valid_until_ms`: Unix ms after which the collateral must be fetched anew.
+    `valid_until_ms`: Unix ms when the collateral expires or becomes too old for the policy,
+    whichever is first.
     """
 
     claims: Claims
@@ -118,19 +120,20 @@ class Approval:
     _appraised: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse approvals that nobody made."""
+        """Refuse any creation outside of `appraise`."""
         if self._appraised is not _APPRAISED:
-            raise TypeError("approvals are made by appraise() alone")
+            raise TypeError("Approval is not constructed directly: call appraise()")
 
 
 def appraise(
     evidence: Evidence, policy: Policy | SimulationPolicy, now_ms: int, *, nonce: str | None = None
 ) -> Approval:
-    """Verify evidence, then compare every claim with the policy.
+    """Verify evidence, then compare all claims with a policy.
 
-    `nonce`: the appraiser's own, when freshness must be proved (64 hex digits).
+    `now_ms`: the verifier's time in Unix ms. `nonce`: the nonce that the evidence must contain (64
+    hex digits), or None if the evidence need not be fresh.
 
-    Raises: EvidenceError, or PolicyError with all mismatches.
+    Raises: EvidenceError if verification fails; PolicyError with all mismatches.
     """
     claims = verify_evidence(evidence, trust_root(policy), now_ms)
     mismatches = tuple(_mismatches(claims, policy, now_ms, nonce))
@@ -146,9 +149,9 @@ def appraise(
 
 
 def policy_digest(policy: Policy | SimulationPolicy) -> str:
-    """Name a policy in logs and reports: SHA-256 of all it says, in hex."""
+    """Return the SHA-256 of all fields of a policy, in hex, for logs and reports."""
     root = trust_root(policy).insecure_root or b""
-    whole = canonical_json(
+    text = canonical_json(
         {
             "role": policy.role.value,
             "tee": policy.tee.value,
@@ -159,7 +162,7 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
             "root": hashlib.sha256(root).hexdigest(),
         }
     )
-    return hashlib.sha256(whole).hexdigest()
+    return hashlib.sha256(text).hexdigest()
 
 
 def _mismatches(

@@ -1,7 +1,7 @@
-"""Core, pure, stdlib only: what genuine hardware says about an enclave, as values.
+"""Core, pure, stdlib only: the reports of SGX, TDX and SEV-SNP, and facts about their platforms.
 
-One type for each kind of hardware, because they measure different things; `Claims` holds one of
-them. Measurements are lower-case hex. Nothing here says whether a report will do: see `checks`.
+Each TEE measures different things, so each has its own type. Measurements are lower-case hex.
+`checks` compares reports with policies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TCB_PARTS: Final = ("fmc", "bootloader", "tee", "snp", "microcode")
 
 
 class TcbStatus(enum.StrEnum):
-    """Intel's verdict on a platform's microcode and configuration, spelled as in collateral.
+    """Intel's TCB status of a platform's microcode and configuration, as spelled in TCB info.
 
     Example:
         >>> TcbStatus("OutOfDate").out_of_date
@@ -38,7 +38,7 @@ class TcbStatus(enum.StrEnum):
 
     @property
     def out_of_date(self) -> bool:
-        """Whether known attacks work against such a platform."""
+        """Whether Intel lists vulnerabilities that this platform has not patched."""
         return self in _OUT_OF_DATE
 
 
@@ -46,7 +46,7 @@ _OUT_OF_DATE: Final = frozenset({TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CO
 
 
 class PlatformFlag(enum.StrEnum):
-    """Properties of a machine that a policy must allow by name.
+    """A property of a machine that a policy accepts only by name.
 
     Example:
         >>> PlatformFlag("smt_enabled")
@@ -54,16 +54,20 @@ class PlatformFlag(enum.StrEnum):
     """
 
     DYNAMIC_PLATFORM = "dynamic_platform"
-    """Packages (processors) can be added to the machine."""
+    """Processor packages can be added to the machine later."""
     CACHED_KEYS = "cached_keys"
-    """Intel keeps the machine's root keys, as for machines of several packages."""
+    """Intel's registration service stores the machine's platform root keys."""
     SMT_ENABLED = "smt_enabled"
-    """Two threads share a core, and so its side channels."""
+    """Simultaneous multithreading: two threads share a core and its side channels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SgxReport:
-    """An SGX enclave. `attributes`, `xfrm`: 64 bits each. `config_id`: 64 bytes in hex."""
+    """The report body of an SGX enclave.
+
+    `measurement`: MRENCLAVE. `signer`: MRSIGNER. `product_id`, `svn`: ISVPRODID and ISVSVN.
+    `attributes`, `xfrm`: 64 bits each. `config_id`: 64 bytes in hex.
+    """
 
     measurement: str
     signer: str
@@ -79,9 +83,11 @@ class SgxReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TdxReport:
-    """A TDX trust domain. `measurement` is MRTD; `registers`: the names of `TDX_REGISTERS`.
+    """The report body of a TDX guest (TD).
 
-    `service_td`: MRSERVICETD, zeros where the report has none. `attributes`, `xfam`: 64 bits each.
+    `measurement`: MRTD. `registers`: values by the names of `TDX_REGISTERS`. `attributes`, `xfam`:
+    64 bits each. `seam_signer`: MRSIGNERSEAM. `service_td`: MRSERVICETD, or zeros if the report
+    version has no such field.
     """
 
     measurement: str
@@ -95,21 +101,24 @@ class TdxReport:
 
     @property
     def signer(self) -> str:
-        """Nobody signs a trust domain."""
+        """Empty, because a TD has no signer."""
         return ""
 
     @property
     def svn(self) -> int:
-        """Trust domains have no security version of their own."""
+        """0, because a TD has no security version number."""
         return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnpReport:
-    """An SEV-SNP guest. `signer`: digest of the id key, `svn`: the guest's.
+    """The attestation report of an SEV-SNP guest.
 
-    `guest_policy`, `platform_info`: 64 bits each, as AMD numbers them. The TCBs are by the names of
-    `TCB_PARTS`. `product`: AMD's name of the processor line. `leaf`: `vcek` or `vlek`.
+    `version`: of the report format. `product`: AMD's name of the processor line. `leaf`: the kind
+    of the signing key, `vcek` or `vlek`. `measurement`: the launch digest. `signer`: the digest of
+    the id key. `author_key`: the digest of the author key. `svn`: the guest's SVN. `guest_policy`,
+    `platform_info`: 64 bits each, as AMD numbers them. `reported_tcb`, `committed_tcb`: versions by
+    the names of `TCB_PARTS`.
     """
 
     version: int
@@ -134,10 +143,12 @@ Report = SgxReport | TdxReport | SnpReport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntelPlatform:
-    """What Intel says about the machine.
+    """Intel's statements about the machine, from its collateral.
 
-    `collateral_issued_s`: when the oldest of TCB info, QE identity and PCK revocation list was
-    issued; `collateral_expires_s`: when the first part expires. Unix seconds.
+    `tcb_status`: of the machine. `qe_status`: of the quoting enclave. `tcb_evaluation`: the lower
+    TCB evaluation data number of TCB info and QE identity. `collateral_issued_s`: the issue time of
+    the oldest of TCB info, QE identity and PCK revocation list. `collateral_expires_s`: the time
+    when the first part of the collateral expires. Both in Unix seconds.
     """
 
     tcb_status: TcbStatus
@@ -151,10 +162,11 @@ class IntelPlatform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmdPlatform:
-    """What AMD says about the machine; its TCB versions are in the report.
+    """AMD's statements about the machine, from its endorsements; the report has the TCB versions.
 
-    `revocations_checked`: whether a revocation list was shown. Without one, `collateral_issued_s`
-    is when the leaf certificate was issued.
+    `revocations_checked`: whether the endorsements have a revocation list. `collateral_issued_s`:
+    its issue time, or the time of verification if there is no list. `collateral_expires_s`: the
+    time when the first part expires. Both in Unix seconds.
     """
 
     revocations_checked: bool
@@ -167,7 +179,10 @@ Platform = IntelPlatform | AmdPlatform
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedReport:
-    """A report that hardware signed. `report_digest`: SHA-256 of the signed bytes, in hex."""
+    """A report with a verified hardware signature.
+
+    `report_digest`: SHA-256 of the signed bytes, in hex.
+    """
 
     report: Report
     platform: Platform

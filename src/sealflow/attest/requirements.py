@@ -1,4 +1,7 @@
-"""Core, pure: what a policy demands of an enclave, as tables of a file say it."""
+"""Core, pure: the requirements of a policy on an enclave, and their JSON and TOML tables.
+
+Reference: docs/reference/policy-files.md. Spec: attestation.md, section 4.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 
 _MEASUREMENT: Final = re.compile(r"[0-9a-f]{64}|[0-9a-f]{96}")
 _ADVISORY: Final = re.compile(r"INTEL-SA-\d{5}")
-_NEEDED_REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2")
+_REQUIRED_REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2")
 _MAX_AMD_SVN: Final = 0xFF
 _MAX_VMPL: Final = 3
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 DAY_S: Final = 86_400
 _MAX_AGE_S: Final = 3660 * DAY_S
@@ -54,22 +57,22 @@ def _matching(fields: Fields, name: str, pattern: re.Pattern[str], expected: str
 
 
 def _measurements(fields: Fields, name: str) -> frozenset[str]:
-    """Read digests by SHA-256 or SHA-384 in hex."""
+    """Return a list of SHA-256 or SHA-384 digests in hex as a set; empty if absent."""
     return _matching(fields, name, _MEASUREMENT, "64 or 96 lower-case hex digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TdxRequirements:
-    """Demands on a TDX guest.
+    """The requirements on a TDX guest (TD).
 
     Attributes:
         registers: Accepted values by register: `rtmr0` to `rtmr3`, `mr_config_id`, `mr_owner`,
-            `mr_owner_config`. 96 hex digits each; a register without values must be zero.
-        insecure_unchecked_registers: Registers that may hold anything.
+            `mr_owner_config`. 96 hex digits each; a register without accepted values must be zero.
+        insecure_unchecked_registers: Registers that may have any value.
 
     Raises:
-        MalformedError: Firmware, kernel or command line (`rtmr0` to `rtmr2`) would go unchecked by
-            mistake.
+        MalformedError: A register of firmware, kernel or command line (`rtmr0` to `rtmr2`) has no
+            accepted value and is not listed as unchecked.
 
     Example:
         >>> values = {name: frozenset({"ab" * 48}) for name in ("rtmr0", "rtmr1", "rtmr2")}
@@ -81,16 +84,16 @@ class TdxRequirements:
     insecure_unchecked_registers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Refuse what would accept any guest."""
-        for name in _NEEDED_REGISTERS:
+        """Check the registers that measure firmware, kernel and command line."""
+        for name in _REQUIRED_REGISTERS:
             if not self.registers.get(name) and name not in self.insecure_unchecked_registers:
                 raise MalformedError(
-                    f"tdx: {name} is empty; it measures firmware, kernel or command line: name "
-                    "the values you accept, or put it into insecure_unchecked_registers"
+                    f"tdx: {name} is empty; it measures firmware, kernel or command line: list "
+                    "the accepted values, or add it to insecure_unchecked_registers"
                 )
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold.
+        """Return the table `tdx` of deployments and policy files.
 
         Returns:
             Its keys with strings, numbers, booleans, lists and tables.
@@ -102,11 +105,11 @@ class TdxRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` returns.
+        """Parse a table `tdx`.
 
         Args:
             value: The table.
-            what: What it is, for messages, such as `policy: keybroker`.
+            what: Its name for error messages, such as `policy: keybroker`.
 
         Returns:
             The requirements.
@@ -118,7 +121,9 @@ class TdxRequirements:
         unchecked = frozenset(fields.texts("insecure_unchecked_registers"))
         if not unchecked <= set(TDX_REGISTERS):
             known = ", ".join(TDX_REGISTERS)
-            raise fields.malformed("insecure_unchecked_registers", f"may hold {known}")
+            raise fields.malformed(
+                "insecure_unchecked_registers", f"has a name that is not one of {known}"
+            )
         return cls(
             registers={name: _measurements(fields, name) for name in TDX_REGISTERS},
             insecure_unchecked_registers=unchecked,
@@ -127,15 +132,14 @@ class TdxRequirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnpRequirements:
-    """Demands on an SEV-SNP guest and its processor.
+    """The requirements on an SEV-SNP guest and its processor.
 
     Attributes:
-        min_tcb: Lowest version of each part, 0 to 255, by name: `fmc`, `bootloader`, `tee`, `snp`,
-            `microcode`. Counts for what the processor reports and for what it committed to never
-            roll back.
-        host_data: Accepted values, 64 hex digits each; empty demands zeros.
-        vmpl: Privilege level of the guest that asked, 0 to 3.
-        insecure_no_revocations: Whether to do without AMD's revocation list.
+        min_tcb: The lowest accepted version of each part, 0 to 255, by name: `fmc`, `bootloader`,
+            `tee`, `snp`, `microcode`. It applies to both the reported and the committed TCB.
+        host_data: The accepted values, 64 hex digits each. If it is empty, host data must be zero.
+        vmpl: The required virtual machine privilege level of the report's requester, 0 to 3.
+        insecure_no_revocations: Accept endorsements without AMD's revocation list.
 
     Example:
         >>> SnpRequirements(min_tcb={"snp": 8}).to_json()["min_tcb"]["snp"]
@@ -148,7 +152,7 @@ class SnpRequirements:
     insecure_no_revocations: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold.
+        """Return the table `snp` of deployments and policy files.
 
         Returns:
             Its keys with strings, numbers, booleans, lists and tables.
@@ -162,11 +166,11 @@ class SnpRequirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` returns.
+        """Parse a table `snp`.
 
         Args:
             value: The table.
-            what: What it is, for messages, such as `policy: keybroker`.
+            what: Its name for error messages, such as `policy: keybroker`.
 
         Returns:
             The requirements.
@@ -187,11 +191,11 @@ class SnpRequirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfDateWaiver:
-    """Permission to use an out-of-date platform until a day. It counts in its last 30 days alone.
+    """A waiver that accepts an out-of-date platform, in the last 30 days before it ends.
 
     Attributes:
         until: The last day, in UTC.
-        reason: Why, in 1 to 200 characters.
+        reason: The reason, 1 to 200 characters.
 
     Example:
         >>> from datetime import date
@@ -204,7 +208,7 @@ class OutOfDateWaiver:
     reason: str
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold.
+        """Return the table `insecure_out_of_date` of deployments and policy files.
 
         Returns:
             Its keys with strings, numbers, booleans, lists and tables.
@@ -213,11 +217,11 @@ class OutOfDateWaiver:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` returns.
+        """Parse a table `insecure_out_of_date`.
 
         Args:
             value: The table.
-            what: What it is, for messages, such as `policy: keybroker`.
+            what: Its name for error messages, such as `policy: keybroker`.
 
         Returns:
             The waiver.
@@ -228,38 +232,40 @@ class OutOfDateWaiver:
         fields = Fields(value, what, ("until", "reason"))
         until, reason = fields.text("until"), fields.text("reason")
         if not 0 < len(reason) <= _MAX_REASON:
-            raise fields.malformed("reason", f"is not a sentence of at most {_MAX_REASON} signs")
+            raise fields.malformed("reason", f"is not a text of 1 to {_MAX_REASON} characters")
         try:
             day = date.fromisoformat(until)
         except ValueError as error:
-            raise fields.malformed("until", 'is not a day like "2026-12-31"') from error
+            raise fields.malformed("until", 'is not a date such as "2026-12-31"') from error
         return cls(until=day, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """Demands on one kind of enclave: its code and its platform.
+    """The requirements of a policy on enclaves of one role: on their code and their platform.
 
-    The keys of a policy file's `keybroker` and `worker` tables (docs/reference/policy-files.md).
+    These are the keys of a policy file's `keybroker` and `worker` tables
+    (docs/reference/policy-files.md).
 
     Attributes:
-        measurements: Accepted MRENCLAVE, MRTD or launch digests: 64 hex digits for SGX, 96 for TDX
-            and SNP.
-        signers: Accepted MRSIGNER values or digests of id keys; empty accepts any.
-        product_id: The signer's number of the product, 0 to 65,535; None accepts any. SGX only.
-        min_svn: Lowest security version of the code, 0 to 65,535.
-        tcb_statuses: Accepted verdicts of Intel. None of them may be out of date.
-        advisories: Intel's advisories that are accepted although the platform has them.
-        max_collateral_age_s: Largest age of Intel's or AMD's collateral, in seconds.
-        min_tcb_evaluation: Lowest number of Intel's TCB evaluation.
-        platform_flags: Properties of the machine that are accepted.
-        tdx: Further demands; for TDX only, and needed there.
-        snp: Further demands; for SNP only, and needed there.
+        measurements: The accepted MRENCLAVE (SGX), MRTD (TDX) or launch digest (SNP) values: 64 hex
+            digits for SGX, 96 for TDX and SNP.
+        signers: The accepted MRSIGNER values (SGX) or digests of id keys (SNP); empty accepts any.
+        product_id: The required product id of the signer, 0 to 65,535; None accepts any. SGX only.
+        min_svn: The lowest accepted security version of the code, 0 to 65,535.
+        tcb_statuses: The accepted TCB statuses of platform and quoting enclave. None of them may be
+            out of date.
+        advisories: Ids of Intel's advisories that are accepted although the platform has them.
+        max_collateral_age_s: The greatest age of Intel's or AMD's collateral, in seconds.
+        min_tcb_evaluation: The lowest accepted TCB evaluation data number.
+        platform_flags: The flags that the platform may have.
+        tdx: Further requirements; for TDX only, and required there.
+        snp: Further requirements; for SNP only, and required there.
         insecure_signer_only: Accept any code of `signers` with `product_id` and `min_svn`.
         insecure_out_of_date: Accept an out-of-date platform until a day.
 
     Raises:
-        MalformedError: Anything, or nothing, could meet the demands.
+        MalformedError: No enclave could meet the requirements, or any enclave would.
 
     Example:
         >>> workers = Requirements(measurements=frozenset({"ab" * 32}), min_svn=3)
@@ -281,22 +287,23 @@ class Requirements:
     insecure_out_of_date: OutOfDateWaiver | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail later, or what never fails."""
+        """Check that some enclaves meet the requirements, and not all."""
         if self.insecure_signer_only:
             if self.measurements or not self.signers or self.product_id is None or not self.min_svn:
                 raise MalformedError(
-                    "insecure_signer_only needs signers, product_id and min_svn, and no "
+                    "insecure_signer_only requires signers, product_id and min_svn, and excludes "
                     "measurements"
                 )
         elif not self.measurements:
-            raise MalformedError("measurements is empty, so that nothing could pass")
+            raise MalformedError("measurements is empty, so no enclave would be accepted")
         if any(status.out_of_date for status in self.tcb_statuses):
             raise MalformedError(
-                "tcb_statuses may not hold OutOfDate: use insecure_out_of_date, which ends"
+                "tcb_statuses may not hold an out-of-date status: use insecure_out_of_date, "
+                "which has a last day"
             )
 
     def require_fit(self, tee: Tee) -> None:
-        """Check that the demands are those of this hardware.
+        """Check that all requirements apply to a TEE.
 
         Args:
             tee: The hardware; a simulation can meet any.
@@ -309,16 +316,18 @@ class Requirements:
         digits = _DIGITS[tee]
         for name, values in (("measurements", self.measurements), ("signers", self.signers)):
             if any(len(value) != digits for value in values):
-                raise MalformedError(f"{name}: those of {tee} have {digits} hex digits")
+                raise MalformedError(f"{name} has a value without the {digits} hex digits of {tee}")
         for kind, table in ((Tee.TDX, self.tdx), (Tee.SNP, self.snp)):
             if (table is not None) != (tee is kind):
-                verb = "needs" if tee is kind else "has no use for"
+                verb = "requires" if tee is kind else "excludes"
                 raise MalformedError(f"tee {tee} {verb} a table {kind}")
         if tee is not Tee.SGX and (self.insecure_signer_only or self.product_id is not None):
-            raise MalformedError(f"product_id and insecure_signer_only are of sgx, not of {tee}")
+            raise MalformedError(
+                f"product_id and insecure_signer_only apply to sgx only, and tee is {tee}"
+            )
 
     def to_json(self) -> dict[str, object]:
-        """Return the table that deployments and policy files hold.
+        """Return the requirements' table in deployments and policy files.
 
         Returns:
             Its keys with strings, numbers, booleans, lists and tables.
@@ -342,11 +351,14 @@ class Requirements:
 
     @classmethod
     def from_json(cls, value: object, what: str) -> Self:
-        """Read what `to_json` returns; all may be absent but what says whose code is accepted.
+        """Parse a table that `to_json` returned.
+
+        Every key is optional, except that either `measurements` or the keys that
+        `insecure_signer_only` requires must be present.
 
         Args:
             value: The table.
-            what: What it is, for messages, such as `policy: keybroker`.
+            what: Its name for error messages, such as `policy: keybroker`.
 
         Returns:
             The requirements.
@@ -364,7 +376,9 @@ class Requirements:
                 min_svn=fields.integer("min_svn", most=_MAX_SVN, default=0),
                 tcb_statuses=fields.words("tcb_statuses", TcbStatus)
                 or frozenset({TcbStatus.UP_TO_DATE}),
-                advisories=_matching(fields, "advisories", _ADVISORY, "like INTEL-SA-00615"),
+                advisories=_matching(
+                    fields, "advisories", _ADVISORY, "an id such as INTEL-SA-00615"
+                ),
                 max_collateral_age_s=fields.integer(
                     "max_collateral_age_s", most=_MAX_AGE_S, default=30 * DAY_S
                 ),
@@ -378,12 +392,12 @@ class Requirements:
                 ),
             )
         except MalformedError as error:
-            raise MalformedError(_prefixed(what, str(error))) from error
+            raise MalformedError(_with_prefix(what, str(error))) from error
 
 
-def _optional(fields: Fields, name: str, what: str, read: Callable[[object, str], T]) -> T | None:
+def _optional(fields: Fields, name: str, what: str, read: Callable[[object, str], _T]) -> _T | None:
     return read(fields.get(name), f"{what}.{name}") if name in fields else None
 
 
-def _prefixed(what: str, message: str) -> str:
+def _with_prefix(what: str, message: str) -> str:
     return message if message.startswith(what) else f"{what}: {message}"

@@ -1,4 +1,7 @@
-"""Core, pure: what the certificate library raises for hostile bytes; not all are ValueError."""
+"""Core, pure: the exceptions that `cryptography.x509` raises for malformed certificates.
+
+Several of them are not subclasses of ValueError.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What is signed and kept: directory, log, grant, receipt, revocation.
+"""Documents of the key broker, workers and operators: directory, log, grant, receipt, revocation.
 
-Its words: directory, log entry, grant, receipt, order. May import `seal`, `attest`, `openinfer`,
-`wire` and `errors`, not `package`.
+Terms: directory, log entry, grant, receipt, revocation order. May import `seal`, `attest`,
+`openinfer`, `wire` and `errors`, not `package`.
 """

@@ -1,6 +1,7 @@
-"""Core, pure: the key broker's signed directory: keys, models, what is revoked. Spec: directory.md.
+"""Core, pure: the key broker's signed directory of keys, models and revocations.
 
-Signed by the key broker that its evidence vouches for; versioned, hash-chained, short-lived.
+The key in the attached evidence signs a directory. Each version names the hash of the version
+before it, and expires after `directory_s`. Spec: directory.md, sections 1 and 2.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ class DirectoryModel:
     Attributes:
         name: Its name.
         version: Its version.
-        digest: SHA-256 of its package, 64 hex digits.
+        digest: SHA-256 of its package's statement, 64 hex digits.
         owner: The Ed25519 public key of the owner that published it, 64 hex digits.
-        workers: SHA-256 of the owner's demands on workers, 64 hex digits; None for no demands
-            beyond the deployment's own.
-        default: Whether this version answers to the name alone.
-        inputs: The tensors that it takes.
-        outputs: The tensors that it gives.
-        image: The name of the input that takes JPEG or PNG files; None if it takes none.
+        workers: SHA-256 of the owner's requirements on workers, 64 hex digits; None for no
+            requirements in addition to those of the deployment.
+        default: Whether a request without a version uses this one.
+        inputs: The specifications of its inputs.
+        outputs: The specifications of its outputs.
+        image: The name of the input that also accepts JPEG and PNG files, or None.
 
     Example:
         >>> [model.image for model in client.verify().models if model.name == "tiny"]
@@ -75,7 +76,7 @@ class DirectoryModel:
     image: str | None
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the directory holds.
+        """Return the model's JSON object in the directory payload.
 
         Returns:
             The attributes by their names.
@@ -94,7 +95,7 @@ class DirectoryModel:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` returns.
+        """Parse an object that `to_json` returned.
 
         Args:
             value: The object.
@@ -121,9 +122,10 @@ class DirectoryModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryKey:
-    """A public key to seal requests to from `not_before_ms` until `retire_ms`.
+    """The public part of an epoch key; all times are in Unix ms.
 
-    Workers open with it until `destroy_ms`. Times in Unix ms.
+    Clients seal requests to it from `not_before_ms` until `retire_ms`. Workers open requests with
+    its private part until `destroy_ms`.
     """
 
     kid: KeyId
@@ -134,7 +136,7 @@ class DirectoryKey:
     destroy_ms: int
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the payload holds."""
+        """Return the key's JSON object in the directory payload."""
         return {
             "kid": self.kid,
             "suite": int(self.suite),
@@ -146,9 +148,9 @@ class DirectoryKey:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
-        Raises: MalformedError, also when the key's name is not its hash.
+        Raises: MalformedError, also if `kid` is not the hash of the key.
         """
         names = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
         fields = Fields(value, "key", names)
@@ -168,11 +170,12 @@ class DirectoryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """What a deployment serves and to which keys, between two moments.
+    """The keys, models and revocations of a deployment from `issued_ms` to `expires_ms` (Unix ms).
 
-    `previous`: SHA-256 of the payload before this one, in hex; None for the first of a log.
-    `log_id`: names the log that all versions belong to: the digest of its first entry.
-    `log_number`, `log_digest`: the log's newest entry when this was issued; see `seal.log`.
+    `previous`: SHA-256 of the previous version's payload, in hex; None for the first version of a
+    log. `log_id`: the digest of the first entry of the log that this directory belongs to.
+    `log_number`, `log_digest`: the newest log entry at the time of issue; see `documents.log`.
+    `manifest_digest`: the digest of the deployment's settings.
     """
 
     deployment: str
@@ -189,7 +192,7 @@ class Directory:
     revoked: tuple[Revoked, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """Write the payload that is signed."""
+        """Return the payload, which is the signed part, as canonical JSON."""
         return canonical_json(
             {
                 "deployment": self.deployment,
@@ -209,7 +212,7 @@ class Directory:
 
     @classmethod
     def unverified_from_bytes(cls, payload: bytes) -> Self:
-        """Read a payload; check its signature first.
+        """Parse a payload without checking its signature.
 
         Raises: MalformedError.
         """
@@ -232,7 +235,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedDirectory:
-    """A payload with its signature and the evidence for the key that signed; untrusted."""
+    """A directory payload, its signature and the evidence for the signing key; untrusted."""
 
     payload: bytes
     signature: bytes
@@ -242,13 +245,13 @@ class SignedDirectory:
     def sign(
         cls, directory: Directory, key: Ed25519PrivateKey, domain: TrustDomain, evidence: Evidence
     ) -> Self:
-        """Sign a directory with the key that `evidence` binds."""
+        """Sign a directory with `key`, whose public part is in the claims bound by `evidence`."""
         payload = directory.to_bytes()
         signature = key.sign(domain.label("directory") + payload)
         return cls(payload=payload, signature=signature, evidence=evidence)
 
     def to_bytes(self) -> bytes:
-        """Write the document that is published."""
+        """Return the document that the gateway serves."""
         signed = {
             "payload": b64encode(self.payload).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -257,12 +260,12 @@ class SignedDirectory:
 
     @classmethod
     def from_bytes(cls, document: bytes) -> Self:
-        """Read a published document.
+        """Parse a published document of at most twice `MAX_DIRECTORY_BYTES`.
 
         Raises: MalformedError.
         """
         if len(document) > 2 * MAX_DIRECTORY_BYTES:
-            raise MalformedError("published document: too large")
+            raise MalformedError(f"published document: over {2 * MAX_DIRECTORY_BYTES} bytes")
         fields = Fields.from_bytes(document, "published document", ("directory", "evidence"))
         signed = fields.nested("directory", ("payload", "signature"))
         return cls(
@@ -273,17 +276,18 @@ class SignedDirectory:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the payload in hex: what the next directory calls `previous`."""
+        """SHA-256 of the payload, in hex; the next version's `previous`."""
         return hashlib.sha256(self.payload).hexdigest()
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Directory:
-        """Return the directory that the holder of `signing_key` signed, in this trust domain.
+        """Return the directory if its signature is by `signing_key` for this trust domain.
 
-        `signing_key`: Ed25519 public key, from approved claims.
+        `signing_key`: the Ed25519 public key in the approved claims of the directory's evidence.
 
-        Raises: EvidenceError.
+        Raises: EvidenceError, also for a payload that does not parse or has a key of another trust
+        domain.
         """
-        detail = "it was not signed by the key broker that the evidence names"
+        detail = "the directory is not signed by the key in its evidence"
         refusal = EvidenceError("directory_signature", detail)
         signed = domain.label("directory") + self.payload
         verify_signature(signing_key, self.signature, signed, refusal)
@@ -292,7 +296,7 @@ class SignedDirectory:
         except MalformedError as error:
             raise EvidenceError("directory", str(error)) from error
         if any(key.suite.domain is not domain for key in directory.keys):
-            raise EvidenceError("directory", "it has keys of another trust domain")
+            raise EvidenceError("directory", "the directory has a key of another trust domain")
         return directory
 
 

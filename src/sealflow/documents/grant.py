@@ -1,4 +1,4 @@
-"""Core, pure: what a key broker gives to a worker that it approved. Spec: keybroker.md, 4."""
+"""Core, pure: the grant of keys and models to an approved worker. Spec: keybroker.md, section 4."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_ITEMS: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedKey:
-    """A private key that opens requests until `destroy_ms`, Unix ms."""
+    """The private part of an epoch key; the worker destroys it at `destroy_ms` (Unix ms)."""
 
     opening: OpeningKey
     destroy_ms: int
@@ -33,7 +33,11 @@ class GrantedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedModel:
-    """A model that may be loaded: the package's digest, who must have signed it, what opens it."""
+    """A model package that the worker may load.
+
+    `digest`: the package's digest. `signer`: the Ed25519 public key that must have signed the
+    package. Both are in hex. `content_key`: the key that decrypts its files.
+    """
 
     ref: ModelRef
     digest: str
@@ -43,9 +47,10 @@ class GrantedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """All that a worker may use, until `lease_ms` (Unix ms).
+    """All keys and models that a worker may use until `lease_ms` (Unix ms).
 
-    `log_id`, `directory_version`: what is published now; a worker takes no older grant afterwards.
+    `log_id`, `directory_version`: the log and the newest directory version at the time of issue. A
+    worker stops if a later grant has another log or a lower version (keybroker.md, 4.4).
     """
 
     keys: tuple[GrantedKey, ...]
@@ -55,7 +60,10 @@ class Grant:
     directory_version: int
 
     def seal(self, approval: Approval, signing: Ed25519PrivateKey) -> tuple[bytes, bytes]:
-        """Seal the grant to an approved worker; returns it with the key broker's signature."""
+        """Seal the grant to an approved worker; return the sealed bytes and the signature.
+
+        `signing`: the key broker's signing key.
+        """
         return seal_to_enclave(self._encode(), approval, signing, "grant")
 
     def _encode(self) -> bytes:
@@ -101,12 +109,14 @@ class Grant:
 def open_grant(
     sealed: bytes, signature: bytes, *, opening: OpeningKey, bound: bytes, nonce: str, signer: bytes
 ) -> Grant:
-    """Open the grant that was made for this worker's evidence.
+    """Verify and open a grant that was sealed to this worker's evidence.
 
-    `signer`: the key broker's Ed25519 public key, from approved claims. `bound`, `nonce`: what the
-    worker's evidence was made with.
+    `opening`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
+    claims and the nonce (hex) of the evidence. `signer`: the key broker's Ed25519 public key, from
+    its approved claims.
 
-    Raises: OpenError when it is not the key broker's, or not for this evidence; MalformedError.
+    Raises: OpenError if the signature is not by `signer` for this evidence, or the seal does not
+    open; MalformedError if the content is not a grant or has a key of another trust domain.
     """
     text = open_sealed(
         sealed,

@@ -1,7 +1,7 @@
-"""Core, pure: the append-only log of a key broker: chained by hashes, every entry signed.
+"""Core, pure: the key broker's append-only log, a hash chain of signed entries.
 
-An entry names the digest of the one before it, so one digest stands for all that came before. The
-digest of the first entry names the log. Spec: docs/spec/keybroker.md, section 6.
+Each entry holds the digest of the previous entry, so its own digest also covers all entries before
+it. The digest of the first entry identifies the log. Spec: docs/spec/keybroker.md, section 6.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
 
 class EntryKind(enum.StrEnum):
-    """What an entry says; docs/spec/keybroker.md, section 6, describes the bodies.
+    """The kind of a log entry; docs/spec/keybroker.md, section 6, lists the body of each kind.
 
     Example:
         >>> log = audit_log(client.fetch_log(), load_policy(".sealflow/client.toml"))
@@ -37,21 +37,21 @@ class EntryKind(enum.StrEnum):
     """
 
     OPENED = "opened"
-    """A key broker instance took over; holds its evidence. The first entry of every log."""
+    """A key broker instance started to lead; holds its evidence. The first entry of every log."""
     JOINED = "joined"
-    """Another key broker instance was given the key of the state."""
+    """Another key broker instance received the state key."""
     EPOCH = "epoch"
-    """An epoch key was made."""
+    """The key broker created an epoch key."""
     VERDICT = "verdict"
-    """A worker was approved, or not, and why."""
+    """The key broker approved a worker, or refused it; a refusal lists its reasons as codes."""
     GRANT = "grant"
-    """A worker was given keys and models until a time."""
+    """The key broker granted keys and models to a worker until a stated time."""
     PUBLICATION = "publication"
-    """An owner handed a model over."""
+    """An owner published a model."""
     REVOCATION = "revocation"
-    """Something was revoked by a signed order."""
+    """A signed order revoked a worker, model or key."""
     DIRECTORY = "directory"
-    """A directory was issued."""
+    """The key broker issued a directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +59,10 @@ class LogEntry:
     """One entry of the key broker's log.
 
     Attributes:
-        number: Its place, from 0.
+        number: Its index, from 0.
         previous: The digest of the entry before it, 64 hex digits; None for number 0.
-        at_ms: The key broker's time, in Unix ms.
-        kind: What it says.
+        at_ms: The key broker's time in Unix ms, as its host told it.
+        kind: The kind of decision that it records.
         body: The details, by kind (docs/spec/keybroker.md, section 6).
 
     Example:
@@ -78,7 +78,7 @@ class LogEntry:
     body: dict[str, object]
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that are hashed and signed.
+        """Return the bytes that the entry's digest covers.
 
         Returns:
             JSON in canonical form.
@@ -95,10 +95,10 @@ class LogEntry:
 
     @classmethod
     def unverified_from_bytes(cls, text: bytes) -> Self:
-        """Read an entry without a check of signature and chain; `audit_log` checks both.
+        """Parse an entry without a check of signature and chain; `audit_log` checks both.
 
         Args:
-            text: Exactly what `to_bytes` wrote.
+            text: Exactly the bytes that `to_bytes` returned.
 
         Returns:
             The entry, of unknown origin.
@@ -109,7 +109,7 @@ class LogEntry:
         fields = Fields.from_bytes(text, "log entry", _KEYS)
         number, previous = fields.integer("number"), fields.read_optional("previous", parse_digest)
         if (previous is None) is not (number == 0):
-            raise MalformedError("log entry: only number 0 has none before it")
+            raise MalformedError("log entry: previous is not null for number 0 and only for it")
         entry = cls(
             number=number,
             previous=previous,
@@ -118,25 +118,25 @@ class LogEntry:
             body=fields.read("body", json_object),
         )
         if entry.to_bytes() != text:
-            raise MalformedError("log entry: not in its one form")
+            raise MalformedError("log entry: not in canonical form")
         return entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedEntry:
-    """An entry's bytes and a key broker's signature over their digest; untrusted."""
+    """The bytes of a log entry and a signature over their digest; untrusted."""
 
     text: bytes
     signature: bytes
 
     @classmethod
     def sign(cls, entry: LogEntry, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
-        """Sign an entry: what is signed stands for all entries before it, too."""
+        """Sign the digest of an entry, which also covers all entries before it."""
         text = entry.to_bytes()
         return cls(text=text, signature=key.sign(_signed(domain, entry_digest(text, domain))))
 
     def to_bytes(self) -> bytes:
-        """Write the record that the host keeps: one line of JSON."""
+        """Return the record that the host stores: one line of canonical JSON, no line end."""
         return canonical_json(
             {
                 "entry": b64encode(self.text).decode(),
@@ -146,12 +146,12 @@ class SignedEntry:
 
     @classmethod
     def from_bytes(cls, record: bytes) -> Self:
-        """Read a record.
+        """Parse a record of at most twice `MAX_ENTRY_BYTES`.
 
         Raises: MalformedError.
         """
         if len(record) > 2 * MAX_ENTRY_BYTES:
-            raise MalformedError("log record: too large")
+            raise MalformedError(f"log record: over {2 * MAX_ENTRY_BYTES} bytes")
         fields = Fields.from_bytes(record, "log record", ("entry", "signature"))
         return cls(
             text=fields.base64("entry", MAX_ENTRY_BYTES),
@@ -159,22 +159,22 @@ class SignedEntry:
         )
 
     def digest(self, domain: TrustDomain) -> str:
-        """Name the entry and all before it, in hex."""
+        """Return the digest of this entry, in hex; it also covers all entries before it."""
         return entry_digest(self.text, domain)
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> None:
-        """Check that the holder of `signing_key` (Ed25519 public key) signed.
+        """Check the entry's signature with an Ed25519 public key.
 
         Raises: EvidenceError.
         """
-        detail = "an entry was not signed by the key broker that had opened the log"
+        detail = "an entry is not signed by the key broker instance of the last `opened` entry"
         refusal = EvidenceError("log_signature", detail)
         signed = _signed(domain, self.digest(domain))
         verify_signature(signing_key, self.signature, signed, refusal)
 
 
 def entry_digest(text: bytes, domain: TrustDomain) -> str:
-    """Hash an entry's bytes, in hex."""
+    """Return the digest of an entry's bytes, in hex. Spec: keybroker.md, 6.1."""
     return hashlib.sha256(domain.label("log entry") + text).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Core, pure: a worker's signed word on which model answered what. Spec: docs/spec/receipt.md.
+"""Core, pure: a worker's signed receipt for one reply. Spec: docs/spec/receipt.md.
 
-Asked for inside the sealed request, given inside the sealed reply, so that nobody else learns of
-it. It holds salted hashes: shown alone, it says nothing of request and reply.
+The sealed request asks for the receipt and the sealed reply carries it, so only client and worker
+learn of it. It holds salted hashes: without the salt it reveals nothing about request and reply.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ _KEYS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A worker's statement of which model answered what. Spec: docs/spec/receipt.md.
+    """A worker's statement of the model, request and reply of one call.
+
+    Spec: docs/spec/receipt.md.
 
     Attributes:
         deployment: The name of the deployment.
@@ -56,10 +58,10 @@ class Receipt:
         key_id: The id of the epoch key that the request was sealed to.
         request_id: The id of the sealed request, 32 hex digits.
         model: The model that answered.
-        model_digest: SHA-256 of its package, 64 hex digits.
+        model_digest: SHA-256 of its package's statement, 64 hex digits.
         request_digest: Salted SHA-256 of the request, 64 hex digits.
         reply_digest: Salted SHA-256 of the reply, 64 hex digits.
-        at_ms: The worker's time in Unix ms, which its host tells it.
+        at_ms: The worker's time in Unix ms, as its host told it.
 
     Example:
         >>> row = {"x": [[1.0, 2.0, 3.0, 4.0]]}
@@ -82,7 +84,7 @@ class Receipt:
     at_ms: int
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that are signed.
+        """Return the bytes that are signed.
 
         Returns:
             JSON in canonical form.
@@ -105,7 +107,7 @@ class Receipt:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse bytes that `to_bytes` returned.
 
         Args:
             text: The bytes.
@@ -133,7 +135,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedReceipt:
-    """A receipt's bytes and a worker's signature; `verify_receipt` checks both.
+    """The bytes of a receipt and a worker's signature; `verify_receipt` checks both.
 
     Attributes:
         text: The receipt as it was signed.
@@ -151,10 +153,10 @@ class SignedReceipt:
 
     @classmethod
     def sign(cls, receipt: Receipt, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
-        """Sign with the key in the worker's evidence.
+        """Sign a receipt with the signing key that the worker's evidence binds.
 
         Args:
-            receipt: What to sign.
+            receipt: The receipt to sign.
             key: The worker's private key.
             domain: Hardware or simulation.
 
@@ -165,7 +167,7 @@ class SignedReceipt:
         return cls(text=text, signature=key.sign(domain.label("receipt") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that travels and is kept.
+        """Return the JSON object that replies carry and receipt files store.
 
         Returns:
             `receipt` and `signature`, each in base64.
@@ -177,7 +179,7 @@ class SignedReceipt:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` returns.
+        """Parse an object that `to_json` returned.
 
         Args:
             value: The object, with these two keys.
@@ -195,7 +197,7 @@ class SignedReceipt:
         )
 
     def verify_signature(self, signing_key: bytes, domain: TrustDomain) -> Receipt:
-        """Return the receipt if the holder of a key signed it.
+        """Return the receipt if the worker's key signed it.
 
         Args:
             signing_key: The worker's Ed25519 public key, 32 bytes.
@@ -208,18 +210,18 @@ class SignedReceipt:
             EvidenceError: Somebody else signed (`receipt_signature`).
             MalformedError: It is not a receipt.
         """
-        refusal = EvidenceError("receipt_signature", "the worker did not sign it")
+        refusal = EvidenceError("receipt_signature", "the worker did not sign the receipt")
         verify_signature(signing_key, self.signature, domain.label("receipt") + self.text, refusal)
         return Receipt.from_bytes(self.text)
 
 
 def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
-    """Write a reply with its receipt."""
+    """Return the parts of a content of kind RECEIPT: the receipt, then the parts of the reply."""
     return [*content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json())), *parts]
 
 
 def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
-    """Take the reply out of a content that may hold a receipt; returns both.
+    """Return the reply within a content, and its receipt if the content has one.
 
     Raises: MalformedError.
     """
@@ -230,7 +232,11 @@ def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
 
 
 def salted_digest(domain: TrustDomain, purpose: str, salt: str, parts: Parts) -> str:
-    """Hash a content as written (kind, length, JSON, binary part). `purpose`: request or reply."""
+    """Return the salted SHA-256 of a whole content, in hex. Spec: receipt.md, 2.1.
+
+    `purpose`: `request` or `reply`. `salt`: 64 hex digits. `parts`: kind, length, JSON and binary
+    part, as `content_parts` returns them.
+    """
     digest = hashlib.sha256(domain.label(f"receipt {purpose}") + bytes.fromhex(salt))
     for part in parts:
         digest.update(part)

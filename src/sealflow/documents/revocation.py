@@ -1,7 +1,6 @@
-"""Core, pure: what can be revoked, and a signed order to do so. Spec: keybroker.md.
+"""Core, pure: signed orders to revoke a worker, model or key.
 
-A revocation is for good, so an order that comes twice changes nothing.
-Spec: docs/spec/keybroker.md, section 7.
+A revocation is permanent, so a repeated order changes nothing. Spec: docs/spec/keybroker.md, 7.2.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ MAX_ORDER_BYTES: Final = 4096
 
 
 class RevokedKind(enum.StrEnum):
-    """What can be revoked.
+    """The kind of thing that is revoked.
 
     Example:
         >>> RevokedKind("worker")
@@ -38,16 +37,16 @@ class RevokedKind(enum.StrEnum):
     """
 
     WORKER = "worker"
-    """One worker enclave, by its instance id: it gets nothing any more."""
+    """A worker enclave, by its instance id. It gets no further grant."""
     MODEL = "model"
-    """One model package, by its digest: it is served no more, and never again."""
+    """A model package, by its digest. Workers drop it, and it cannot be published again."""
     KEY = "key"
-    """One epoch key, by its id: it is destroyed at once."""
+    """An epoch key, by its id. It is in no later grant, directory or state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Revoked:
-    """One thing that is revoked, or is to be revoked, for good.
+    """The permanent revocation of one worker, model or key, ordered or done.
 
     Attributes:
         kind: Worker, model or key.
@@ -66,11 +65,11 @@ class Revoked:
     id: str
 
     def __post_init__(self) -> None:
-        """Refuse what cannot name anything."""
+        """Check that the id has the form of its kind."""
         _IDS[self.kind](self.id)
 
     def to_json(self) -> dict[str, object]:
-        """Return it for machines.
+        """Return the JSON object that orders and directories hold.
 
         Returns:
             `kind` and `id`.
@@ -79,7 +78,7 @@ class Revoked:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` returns.
+        """Parse an object that `to_json` returned.
 
         Args:
             value: The object.
@@ -103,14 +102,17 @@ _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationOrder:
-    """Revoke one thing in one deployment. `signer`: Ed25519 public key, in hex."""
+    """An order to revoke one worker, model or key in one deployment.
+
+    `signer`: the Ed25519 public key of the owner or operator who gives the order, in hex.
+    """
 
     deployment: str
     revoked: Revoked
     signer: str
 
     def to_bytes(self) -> bytes:
-        """Write the bytes that are signed."""
+        """Return the order as canonical JSON, the signed bytes."""
         return canonical_json(
             {
                 "deployment": self.deployment,
@@ -122,19 +124,19 @@ class RevocationOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRevocationOrder:
-    """An order's bytes and a signature; untrusted."""
+    """The bytes of a revocation order and a signature; untrusted."""
 
     text: bytes
     signature: bytes
 
     @classmethod
     def sign(cls, order: RevocationOrder, key: Ed25519PrivateKey, domain: TrustDomain) -> Self:
-        """Sign an order with the key of its signer."""
+        """Sign an order with `key`, the private part of the order's `signer`."""
         text = order.to_bytes()
         return cls(text=text, signature=key.sign(domain.label("order") + text))
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that travels and is logged."""
+        """Return the JSON object that requests carry and the log stores."""
         return {
             "order": b64encode(self.text).decode(),
             "signature": b64encode(self.signature).decode(),
@@ -142,7 +144,7 @@ class SignedRevocationOrder:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned.
 
         Raises: MalformedError.
         """
@@ -153,7 +155,9 @@ class SignedRevocationOrder:
         )
 
     def verify_signature(self, domain: TrustDomain) -> RevocationOrder:
-        """Return the order that its signer signed. Whether the signer may is another question.
+        """Return the order if its `signer` signed it.
+
+        This does not check that the signer may give the order (keybroker.md, 7.2).
 
         Raises: MalformedError, EvidenceError.
         """
@@ -164,8 +168,8 @@ class SignedRevocationOrder:
             signer=fields.digest("signer"),
         )
         if order.to_bytes() != self.text:
-            raise MalformedError("order: not in its one form")
-        refusal = EvidenceError("order_signature", "its signer did not sign it")
+            raise MalformedError("order: not in canonical form")
+        refusal = EvidenceError("order_signature", "the named signer did not sign the order")
         signed = domain.label("order") + self.text
         verify_signature(bytes.fromhex(order.signer), self.signature, signed, refusal)
         return order

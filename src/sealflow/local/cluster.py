@@ -285,9 +285,9 @@ class LocalCluster:
         def loaded() -> None:
             found = fetch_status(self._url, self._ca)
             workers = [
-                {model["digest"] for model in worker.get("models") or ()}
-                for component in found["components"]
-                for worker in component.get("workers") or ()
+                {model.digest for model in worker.models}
+                for component in found.components
+                for worker in component.workers or ()
             ]
             if not workers or not all(self._packages.keys() <= each for each in workers):
                 raise UnavailableError("workers are still loading models")

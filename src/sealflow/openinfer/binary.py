@@ -1,7 +1,7 @@
-"""Core, pure, stdlib only: infer messages as JSON followed by raw tensors.
+"""Core, pure, stdlib only: infer messages as JSON followed by the bytes of the tensors.
 
-This is the protocol's binary data extension, and what lies inside every seal. Tensors that come as
-JSON `data` are accepted beside binary ones. Spec: docs/spec/content.md, section 3.
+This is the protocol's binary tensor data extension, the form of all sealed messages. The decoders
+also accept tensors as JSON `data`. Spec: docs/spec/content.md, section 3.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES: Final = 4 * 2**20
 
 Encoded = tuple[bytes, list[bytes | memoryview]]
-"""The JSON, and the tensors' bytes that follow it in order."""
+"""The JSON of a message, and the bytes of its tensors in order."""
 
 _SIZE: Final = "binary_data_size"
 
 
 def encode_request(request: InferRequest) -> Encoded:
-    """Write a request: every tensor in binary."""
-    return canonical_json(request_object(request, _announced)), [
+    """Return a request with every tensor in binary form."""
+    return canonical_json(request_object(request, _with_binary_size)), [
         each.data for each in request.inputs
     ]
 
 
 def encode_response(response: InferResponse) -> Encoded:
-    """Write a response: every tensor in binary."""
-    return canonical_json(response_object(response, _announced)), [
+    """Return a response with every tensor in binary form."""
+    return canonical_json(response_object(response, _with_binary_size)), [
         each.data for each in response.outputs
     ]
 
@@ -47,7 +47,7 @@ def encode_response(response: InferResponse) -> Encoded:
 def decode_request(
     text: bytes | memoryview, binary: bytes | memoryview, *, max_json_bytes: int = MAX_JSON_BYTES
 ) -> InferRequest:
-    """Read a request; binary tensors are views of `binary`, which they must fill exactly.
+    """Parse a request; binary tensors are views of `binary` and must fill it exactly.
 
     Raises: MalformedError.
     """
@@ -65,7 +65,7 @@ def decode_request(
 def decode_response(
     text: bytes | memoryview, binary: bytes | memoryview, *, max_json_bytes: int = MAX_JSON_BYTES
 ) -> InferResponse:
-    """Read a response; binary tensors are views of `binary`, which they must fill exactly.
+    """Parse a response; binary tensors are views of `binary` and must fill it exactly.
 
     Raises: MalformedError.
     """
@@ -85,7 +85,7 @@ def decode_response(
 def request_object(
     request: InferRequest, tensor_object: Callable[[Tensor], dict[str, object]]
 ) -> dict[str, object]:
-    """Return a request's JSON object, each tensor written by `tensor_object`."""
+    """Return a request's JSON object; `tensor_object` returns the object of each tensor."""
     value: dict[str, object] = {"inputs": [tensor_object(each) for each in request.inputs]}
     if request.id is not None:
         value["id"] = request.id
@@ -97,7 +97,7 @@ def request_object(
 def response_object(
     response: InferResponse, tensor_object: Callable[[Tensor], dict[str, object]]
 ) -> dict[str, object]:
-    """Return a response's JSON object, each tensor written by `tensor_object`."""
+    """Return a response's JSON object; `tensor_object` returns the object of each tensor."""
     value: dict[str, object] = {
         "model_name": response.model_name,
         "outputs": [tensor_object(each) for each in response.outputs],
@@ -110,21 +110,21 @@ def response_object(
 
 
 def tensor_head(tensor: Tensor) -> dict[str, object]:
-    """Return a tensor's name, datatype and shape as JSON has them."""
+    """Return the JSON object of a tensor without its data and parameters."""
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
 
 
-def _announced(tensor: Tensor) -> dict[str, object]:
+def _with_binary_size(tensor: Tensor) -> dict[str, object]:
     head = tensor_head(tensor)
     head["parameters"] = {**tensor.parameters, _SIZE: len(tensor.data)}
     return head
 
 
 def _with_parameters(
-    value: dict[str, object], of: InferRequest | InferResponse | RequestedOutput
+    value: dict[str, object], source: InferRequest | InferResponse | RequestedOutput
 ) -> dict[str, object]:
-    if of.parameters:
-        value["parameters"] = dict(of.parameters)
+    if source.parameters:
+        value["parameters"] = dict(source.parameters)
     return value
 
 
@@ -142,7 +142,7 @@ def _tensors(value: object, binary: bytes | memoryview) -> tuple[Tensor, ...]:
         tensor, rest = _tensor(item, rest)
         tensors.append(tensor)
     if rest:
-        msg = f"infer message: {len(rest)} bytes after the last tensor"
+        msg = f"infer message: {len(rest)} bytes follow the last tensor"
         raise MalformedError(msg)
     return tuple(tensors)
 
@@ -152,21 +152,23 @@ def _tensor(item: dict[str, object], rest: memoryview) -> tuple[Tensor, memoryvi
     name = check_name(item["name"], "tensor")
     datatype = parse_datatype(item["datatype"])
     shape = parse_shape(item["shape"])
-    given = item.get("parameters", {})
-    if not isinstance(given, dict):
-        msg = f"tensor {name}: parameters are not a JSON object"
+    parameters = item.get("parameters", {})
+    if not isinstance(parameters, dict):
+        msg = f"tensor {name}: parameters is not a JSON object"
         raise MalformedError(msg)
-    announced = _SIZE in given
-    if announced is ("data" in item):
-        msg = f"tensor {name}: needs either data or {_SIZE}"
+    binary = _SIZE in parameters
+    if binary is ("data" in item):
+        msg = f"tensor {name}: must have either data or {_SIZE}"
         raise MalformedError(msg)
-    if not announced:
-        return tensor_of_json(name, datatype, shape, item["data"], given), rest
-    size = given.pop(_SIZE)
+    if not binary:
+        return tensor_of_json(name, datatype, shape, item["data"], parameters), rest
+    size = parameters.pop(_SIZE)
     if not is_integer(size) or not 0 <= size <= len(rest):
-        msg = f"tensor {name}: {_SIZE} goes over the end"
+        msg = f"tensor {name}: {_SIZE} is over the length of the binary part"
         raise MalformedError(msg)
-    tensor = Tensor(name=name, datatype=datatype, shape=shape, data=rest[:size], parameters=given)
+    tensor = Tensor(
+        name=name, datatype=datatype, shape=shape, data=rest[:size], parameters=parameters
+    )
     return tensor, rest[size:]
 
 
@@ -189,11 +191,11 @@ def _items(value: object, what: str) -> list[dict[str, object]]:
 
 
 def _parameters(value: dict[str, object], what: str) -> Mapping[str, Parameter]:
-    given = value.get("parameters", {})
-    if not isinstance(given, dict):
-        msg = f"{what}: parameters are not a JSON object"
+    parameters = value.get("parameters", {})
+    if not isinstance(parameters, dict):
+        msg = f"{what}: parameters is not a JSON object"
         raise MalformedError(msg)
-    return cast("Mapping[str, Parameter]", given)
+    return cast("Mapping[str, Parameter]", parameters)
 
 
 def _text(value: dict[str, object], key: str) -> str | None:

@@ -1,4 +1,7 @@
-"""Core, pure, stdlib only: a tensor's elements between bytes and JSON. Spec: content.md, 4."""
+"""Core, pure, stdlib only: conversion of a tensor's elements from and to JSON.
+
+Spec: content.md, section 4.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def tensor_of_json(
     data: object,
     parameters: Mapping[str, Parameter],
 ) -> Tensor:
-    """Make a tensor of its JSON `data`: flat, or nested exactly as the shape says.
+    """Return a tensor from its JSON `data`, a flat list or lists nested exactly like the shape.
 
     Raises: MalformedError, also for an element out of the datatype's range.
     """
@@ -40,7 +43,7 @@ def tensor_of_json(
     elif datatype in _FLOATS:
         allowed = {int, float}
     if datatype.code is None or not kinds <= allowed:
-        msg = f"tensor {name}: an element cannot be {datatype} in JSON"
+        msg = f"tensor {name}: an element of data is not a {datatype} value in JSON"
         raise MalformedError(msg)
     try:
         packed = struct.pack(f"<{len(flat)}{datatype.code}", *flat)
@@ -51,9 +54,10 @@ def tensor_of_json(
 
 
 def elements_for_json(tensor: Tensor) -> list[bool | int | float | str]:
-    """Return a tensor's elements, flat, as JSON has them; floats as the nearest binary64.
+    """Return a tensor's elements as a flat list of JSON values.
 
-    Raises: InvalidInputError for what JSON cannot hold: BF16, bytes that are not UTF-8, NaN.
+    Raises: InvalidInputError for elements without a JSON form: BF16, BYTES that are not UTF-8, NaN
+    and infinities.
     """
     if tensor.datatype is DataType.BYTES:
         try:
@@ -82,11 +86,11 @@ def _flatten(name: str, shape: tuple[int, ...], data: list[object]) -> list[obje
             if len(level) != expected or not all(
                 isinstance(item, list) and len(item) == inner for item in level
             ):
-                msg = f"tensor {name}: nested data does not follow the shape"
+                msg = f"tensor {name}: the nesting of data does not match the shape"
                 raise MalformedError(msg)
             level = list(chain.from_iterable(level))  # type: ignore[arg-type]  # all are lists
     if len(level) != elements:
-        msg = f"tensor {name}: {len(level)} elements where {elements} belong"
+        msg = f"tensor {name}: data has {len(level)} elements, must have {elements}"
         raise MalformedError(msg)
     return level
 

@@ -1,4 +1,4 @@
-"""Core, pure, stdlib only: infer messages wholly as JSON, for callers without the binary form.
+"""Core, pure, stdlib only: infer messages entirely in JSON, for callers without the binary form.
 
 Spec: docs/spec/content.md, section 4.
 """
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 
 def encode_request_json(request: InferRequest) -> bytes:
-    """Write a request with every tensor as flat JSON.
+    """Return a request with every tensor's data as a flat JSON list.
 
-    Raises: InvalidInputError for a tensor that JSON cannot hold (see `elements_for_json`).
+    Raises: InvalidInputError for elements without a JSON form (see `elements_for_json`).
     """
-    return canonical_json(request_object(request, _spelled_out))
+    return canonical_json(request_object(request, _with_data))
 
 
 def encode_response_json(response: InferResponse) -> bytes:
-    """Write a response with every tensor as flat JSON.
+    """Return a response with every tensor's data as a flat JSON list.
 
-    Raises: InvalidInputError for a tensor that JSON cannot hold (see `elements_for_json`).
+    Raises: InvalidInputError for elements without a JSON form (see `elements_for_json`).
     """
-    return canonical_json(response_object(response, _spelled_out))
+    return canonical_json(response_object(response, _with_data))
 
 
 def decode_request_json(
     text: bytes | memoryview, *, max_json_bytes: int = MAX_JSON_BYTES
 ) -> InferRequest:
-    """Read a request whose tensors are all JSON, nested or flat.
+    """Parse a request without a binary part; the data of its tensors may be flat or nested.
 
     Raises: MalformedError.
     """
@@ -52,14 +52,14 @@ def decode_request_json(
 def decode_response_json(
     text: bytes | memoryview, *, max_json_bytes: int = MAX_JSON_BYTES
 ) -> InferResponse:
-    """Read a response whose tensors are all JSON, nested or flat.
+    """Parse a response without a binary part; the data of its tensors may be flat or nested.
 
     Raises: MalformedError.
     """
     return decode_response(text, b"", max_json_bytes=max_json_bytes)
 
 
-def _spelled_out(tensor: Tensor) -> dict[str, object]:
+def _with_data(tensor: Tensor) -> dict[str, object]:
     head = tensor_head(tensor)
     head["data"] = elements_for_json(tensor)
     if tensor.parameters:

@@ -1,6 +1,6 @@
-"""Core, pure: requests, responses and classes of KServe V2. Spec: content.md.
+"""Core, pure: infer requests, infer responses and top classes of KServe V2.
 
-Classes of an output travel as BYTES elements `score:index:label`, best first.
+Top classes are BYTES elements `score:index:label`, best first.
 Spec: docs/spec/content.md, sections 3 and 5.
 """
 
@@ -27,7 +27,7 @@ _CLASS: Final = re.compile(r"(-?[0-9][0-9.e+-]{0,31}):([0-9]{1,10})(?::(.{0,4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedOutput:
-    """An output that the caller asks for, and how.
+    """An output that a request asks for, with its parameters.
 
     Raises: MalformedError.
     """
@@ -36,7 +36,7 @@ class RequestedOutput:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse parameters that mean nothing."""
+        """Check name and parameters."""
         check_name(self.name, "requested output")
         if not self.parameters:
             return
@@ -48,7 +48,7 @@ class RequestedOutput:
 
     @property
     def classification(self) -> int | None:
-        """How many top classes to give instead of the tensor; None for the tensor itself.
+        """The number of top classes to return instead of the tensor; None for the tensor itself.
 
         Source: Triton's classification extension.
         """
@@ -58,9 +58,10 @@ class RequestedOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferRequest:
-    """What a model is asked; no requested outputs means all of them.
+    """A request to a model. `outputs`: the requested outputs; empty for all.
 
-    Raises: MalformedError for too many or twice the same tensors.
+    Raises: MalformedError for no inputs, over `MAX_TENSORS` inputs or outputs, or two with the same
+    name.
     """
 
     id: str | None = None
@@ -69,10 +70,10 @@ class InferRequest:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what does not make a request."""
+        """Check id, inputs, outputs and parameters."""
         _check_id(self.id)
         if not self.inputs:
-            msg = "infer request: no inputs"
+            msg = "infer request: has no inputs"
             raise MalformedError(msg)
         _check_distinct(self.inputs, "inputs")
         _check_distinct(self.outputs, "requested outputs")
@@ -80,15 +81,15 @@ class InferRequest:
             check_parameters(self.parameters, "infer request")
 
     def input(self, name: str) -> Tensor | None:
-        """Find an input by name."""
+        """Return the input with a name, or None."""
         return next((tensor for tensor in self.inputs if tensor.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferResponse:
-    """What a model answered; `id` repeats the request's.
+    """A model's response. `id`: the id of the request.
 
-    Raises: MalformedError for too many or twice the same tensors.
+    Raises: MalformedError for over `MAX_TENSORS` outputs, or two with the same name.
     """
 
     model_name: str
@@ -98,7 +99,7 @@ class InferResponse:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what does not make a response."""
+        """Check names, id, outputs and parameters."""
         check_name(self.model_name, "infer response: model_name")
         if self.model_version is not None:
             check_name(self.model_version, "infer response: model_version")
@@ -108,7 +109,7 @@ class InferResponse:
             check_parameters(self.parameters, "infer response")
 
     def output(self, name: str) -> Tensor | None:
-        """Find an output by name."""
+        """Return the output with a name, or None."""
         return next((tensor for tensor in self.outputs if tensor.name == name), None)
 
 
@@ -129,20 +130,20 @@ def _check_distinct(named: tuple[Tensor, ...] | tuple[RequestedOutput, ...], wha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopClass:
-    """One class that a model found, with its score as the model gave it."""
+    """A class of a model's output with its score. `label`: empty if the model has no labels."""
 
     score: float
     index: int
     label: str = ""
 
     def to_bytes(self) -> bytes:
-        """Write the class; nine digits keep an FP32 score exact."""
+        """Return `score:index:label`; 9 significant digits keep an FP32 score exact."""
         tail = f":{self.label}" if self.label else ""
         return f"{self.score:.9g}:{self.index}{tail}".encode()
 
     @classmethod
     def from_bytes(cls, element: bytes | memoryview) -> Self:
-        """Read what `to_bytes` writes.
+        """Parse bytes that `to_bytes` returned.
 
         Raises: MalformedError.
         """

@@ -1,4 +1,4 @@
-"""Core, pure: tensors as numpy arrays and back."""
+"""Core, pure: conversion of tensors from and to numpy arrays."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DATATYPES: Final = {dtype: datatype for datatype, dtype in _DTYPES.items()}
 
 
 def dtype_of(datatype: DataType) -> np.dtype[Any]:
-    """Return the little-endian numpy type of a datatype; BYTES are Python objects.
+    """Return the little-endian numpy dtype of a datatype; `object` for BYTES.
 
     Raises: InvalidInputError for BF16, which numpy does not have.
     """
     if datatype is DataType.BYTES:
         return np.dtype(object)
     if datatype not in _DTYPES:
-        msg = f"{datatype} has no numpy type"
+        msg = f"datatype {datatype} has no numpy dtype"
         raise InvalidInputError(msg)
     return _DTYPES[datatype]
 
@@ -33,7 +33,7 @@ def dtype_of(datatype: DataType) -> np.dtype[Any]:
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
     """Return a tensor as a read-only array, without a copy unless its memory is unaligned.
 
-    BYTES come as an object array of `bytes`.
+    A BYTES tensor becomes an object array of `bytes`, which are copies.
 
     Raises: InvalidInputError for BF16.
     """
@@ -50,18 +50,19 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def from_numpy(name: str, array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:
-    """Make a tensor of an array: numbers, booleans, or text and bytes (as BYTES, text as UTF-8).
+    """Return an array of numbers, booleans, strings or bytes as a tensor.
 
-    Shares the array's memory where it can: leave the array alone until the tensor is sealed.
+    Strings become BYTES in UTF-8. A numeric tensor may share the array's memory, so do not change
+    the array until the tensor is sealed.
 
-    Raises: InvalidInputError for any other type.
+    Raises: InvalidInputError for any other dtype.
     """
     if array.dtype.kind in "OSU":
         elements = [_bytes(name, element) for element in array.reshape(-1).tolist()]
         return Tensor.of_bytes(name, elements, array.shape)
     datatype = _DATATYPES.get(array.dtype) or _DATATYPES.get(array.dtype.newbyteorder("<"))
     if datatype is None:
-        msg = f"tensor {name}: numpy type {array.dtype} has no datatype"
+        msg = f"tensor {name}: numpy dtype {array.dtype} has no datatype of the protocol"
         raise InvalidInputError(msg)
     data = np.ascontiguousarray(array, _DTYPES[datatype]).data
     return Tensor(name=name, datatype=datatype, shape=array.shape, data=data)
@@ -73,5 +74,5 @@ def _bytes(name: str, element: object) -> bytes:
     try:
         return element.encode()  # type: ignore[attr-defined,no-any-return]
     except (AttributeError, UnicodeEncodeError) as error:
-        msg = f"tensor {name}: an element is neither bytes nor text"
+        msg = f"tensor {name}: an element is neither bytes nor a string in UTF-8"
         raise InvalidInputError(msg) from error

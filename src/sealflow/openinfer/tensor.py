@@ -1,6 +1,7 @@
-"""Core, pure: tensors, their datatypes and what a model expects of them.
+"""Core, pure: tensors, their datatypes, and the specifications that a model has for them.
 
-A value that exists is valid: shape, datatype and bytes agree. Spec: content.md, 2.
+The constructors check every rule, so shape, datatype and bytes of each `Tensor` object agree.
+Spec: content.md, section 2.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_PARAMETERS: Final = 64
 LENGTH_BYTES: Final = 4
 
 Parameter = str | int | float | bool
-"""What the protocol allows as a parameter's value."""
+"""The types of a parameter's value in the protocol."""
 
 _LENGTH = struct.Struct("<I")
 _RESERVED = frozenset(
@@ -43,8 +44,8 @@ class DataType(enum.StrEnum):
     """The type of one element. Spec: Open Inference Protocol, "Tensor Data Types".
 
     Attributes:
-        size: Bytes of one element; None for BYTES, whose elements differ in length.
-        code: The element's code for `struct`; None for BF16 and BYTES.
+        size: The size of one element in bytes; None for BYTES, whose elements differ in length.
+        code: The element's format character in `struct`; None for BF16 and BYTES.
 
     Example:
         >>> DataType("FP32").size
@@ -55,7 +56,7 @@ class DataType(enum.StrEnum):
     code: str | None
 
     def __new__(cls, name: str, size: int | None, code: str | None) -> Self:
-        """Make a member of the protocol's word, size and code."""
+        """Return the member with the protocol's name, size and format character."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.size = size
@@ -86,9 +87,9 @@ class Tensor:
         name: 1 to 256 printable characters.
         datatype: The type of its elements.
         shape: At most 16 sizes of 0 or more, at most 2^31 - 1 elements in all; `()` is a scalar.
-        data: The elements, in 1 byte each for BOOL (0 or 1). Each element of BYTES follows its
-            length of 4 bytes, little-endian. A view is kept, not copied.
-        parameters: Up to 64 strings, numbers and booleans by name.
+        data: The elements. A BOOL is 1 byte, 0 or 1. In BYTES data, a length of 4 bytes,
+            little-endian, precedes each element. A memoryview is used without a copy.
+        parameters: Up to 64 strings, finite numbers and booleans by name.
 
     Raises:
         MalformedError: Name, datatype, shape and data do not agree.
@@ -108,7 +109,7 @@ class Tensor:
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what does not add up."""
+        """Check that name, datatype, shape and data agree."""
         check_name(self.name, "tensor")
         elements = element_count(self.shape, self.name)
         if not isinstance(self.data, bytes):
@@ -117,10 +118,10 @@ class Tensor:
         if size is None:
             _check_bytes(self.data, elements, self.name)
         elif len(self.data) != elements * size:
-            msg = f"tensor {self.name}: {len(self.data)} bytes where {elements * size} belong"
+            msg = f"tensor {self.name}: has {len(self.data)} bytes, must have {elements * size}"
             raise MalformedError(msg)
         elif self.datatype is DataType.BOOL and bytes(self.data).strip(b"\0\1"):
-            msg = f"tensor {self.name}: a BOOL is neither 0 nor 1"
+            msg = f"tensor {self.name}: a BOOL element is neither 0 nor 1"
             raise MalformedError(msg)
         if self.parameters:
             check_parameters(self.parameters, self.name)
@@ -133,7 +134,7 @@ class Tensor:
         shape: tuple[int, ...] | None = None,
         parameters: Mapping[str, str | int | float | bool] | None = None,
     ) -> Tensor:
-        """Make a BYTES tensor.
+        """Return a BYTES tensor with copies of the elements.
 
         Args:
             name: As `Tensor.name`.
@@ -164,7 +165,7 @@ class Tensor:
         )
 
     def elements(self) -> list[memoryview]:
-        """Return the elements of a BYTES tensor in a list; each view takes some 200 bytes.
+        """Return the elements of a BYTES tensor as a list of views, about 200 bytes per view.
 
         Returns:
             The elements in C order, as views.
@@ -197,18 +198,18 @@ class Tensor:
 
 
 def parse_datatype(word: object) -> DataType:
-    """Accept one of the protocol's words.
+    """Return the datatype with a name of the protocol.
 
     Raises: MalformedError.
     """
     try:
-        return DataType(word)  # type: ignore[call-arg,arg-type]  # any object may be asked for
+        return DataType(word)  # type: ignore[call-arg,arg-type]  # a value from JSON
     except ValueError as error:
-        raise MalformedError("unknown datatype") from error
+        raise MalformedError(f"datatype is not one of {', '.join(DataType)}") from error
 
 
 def parse_shape(value: object) -> tuple[int, ...]:
-    """Accept a list of integers; whether they make a shape is for `element_count` to say.
+    """Return a list of integers as a tuple; `element_count` checks whether it is a valid shape.
 
     Raises: MalformedError.
     """
@@ -218,9 +219,10 @@ def parse_shape(value: object) -> tuple[int, ...]:
 
 
 def element_count(shape: tuple[int, ...], what: str) -> int:
-    """How many elements a shape has.
+    """Return the number of elements of a shape.
 
-    The product is bounded even where a zero makes it empty, so that no runtime overflows on it.
+    The bound counts a zero as one, because runtimes multiply the sizes in another order and could
+    overflow before they reach the zero. `what`: the tensor's name for error messages.
 
     Raises: MalformedError over `MAX_RANK` or `MAX_ELEMENTS`, or for a negative size.
     """
@@ -228,13 +230,16 @@ def element_count(shape: tuple[int, ...], what: str) -> int:
         msg = f"tensor {what}: more than {MAX_RANK} dimensions"
         raise MalformedError(msg)
     if min(shape, default=0) < 0 or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
-        msg = f"tensor {what}: shape is negative or over {MAX_ELEMENTS} elements"
+        msg = f"tensor {what}: a size is negative, or the shape has over {MAX_ELEMENTS} elements"
         raise MalformedError(msg)
     return math.prod(shape)
 
 
 def check_name(name: object, what: str) -> str:
-    """Accept a name: 1 to `MAX_NAME_CHARACTERS` printable characters, as terminals show names.
+    """Return a name if it is 1 to `MAX_NAME_CHARACTERS` printable characters.
+
+    Only printable characters, because terminals display names. `what`: the thing with the name, for
+    error messages.
 
     Raises: MalformedError.
     """
@@ -249,7 +254,9 @@ def check_name(name: object, what: str) -> str:
 
 
 def check_parameters(parameters: Mapping[str, object], what: str) -> None:
-    """Accept strings, finite numbers and booleans under names that the transport does not use.
+    """Check parameters: values are strings, finite numbers or booleans, and no name is reserved.
+
+    Reserved are the names of the binary and shared memory extensions (content.md, 2.6).
 
     Raises: MalformedError.
     """
@@ -257,14 +264,14 @@ def check_parameters(parameters: Mapping[str, object], what: str) -> None:
         msg = f"{what}: more than {MAX_PARAMETERS} parameters"
         raise MalformedError(msg)
     if not _RESERVED.isdisjoint(parameters):
-        msg = f"{what}: a parameter of the transport has no place here"
+        msg = f"{what}: has a parameter with a name reserved for binary data or shared memory"
         raise MalformedError(msg)
     for name, value in parameters.items():
         check_name(name, f"{what}: parameter")
         if not isinstance(value, str | int | float) or (
             isinstance(value, float) and not math.isfinite(value)
         ):
-            msg = f"{what}: a parameter is not a string, finite number or boolean"
+            msg = f"{what}: parameter {name} is not a string, finite number or boolean"
             raise MalformedError(msg)
 
 
@@ -284,25 +291,25 @@ def _check_bytes(data: bytes | memoryview, elements: int, name: str) -> None:
     at = 0
     for _ in range(elements):
         if len(data) - at < LENGTH_BYTES:
-            msg = f"tensor {name}: BYTES data ends within a length"
+            msg = f"tensor {name}: BYTES data ends within the length of an element"
             raise MalformedError(msg)
         at += LENGTH_BYTES + int(_LENGTH.unpack_from(data, at)[0])
         if at > len(data):
-            msg = f"tensor {name}: a BYTES element goes over the end"
+            msg = f"tensor {name}: BYTES data ends within an element"
             raise MalformedError(msg)
     if at != len(data):
-        msg = f"tensor {name}: BYTES data goes on after the last element"
+        msg = f"tensor {name}: bytes follow the last of {elements} BYTES elements"
         raise MalformedError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """What a model takes or gives under one name.
+    """The name, datatype and shape of an input or output of a model.
 
     Attributes:
         name: 1 to 256 printable characters.
         datatype: The type of the elements.
-        shape: At most 16 sizes; -1 stands for any size.
+        shape: At most 16 sizes; -1 accepts any size.
 
     Raises:
         MalformedError: Name or shape is not of that form.
@@ -317,7 +324,7 @@ class TensorSpec:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what no tensor could fit."""
+        """Check name and shape."""
         check_name(self.name, "tensor specification")
         if any(size != -1 and size < 1 for size in self.shape):
             msg = f"tensor specification {self.name}: a size is neither -1 nor positive"
@@ -325,7 +332,7 @@ class TensorSpec:
         element_count(tuple(map(abs, self.shape)), self.name)
 
     def check(self, tensor: Tensor) -> None:
-        """Check that a tensor fits.
+        """Check that a tensor fits the specification.
 
         Args:
             tensor: The tensor.
@@ -334,19 +341,20 @@ class TensorSpec:
             InvalidInputError: Its name, datatype or shape does not fit. The message says which.
         """
         if tensor.name != self.name:
-            msg = f"tensor {tensor.name}: {self.name} is wanted here"
+            msg = f"tensor {tensor.name}: its name must be {self.name}"
             raise InvalidInputError(msg)
         if tensor.datatype is not self.datatype:
             msg = f"tensor {self.name}: is {tensor.datatype}, must be {self.datatype}"
             raise InvalidInputError(msg)
         if len(tensor.shape) != len(self.shape) or any(
-            wanted not in (-1, size) for size, wanted in zip(tensor.shape, self.shape, strict=True)
+            allowed not in (-1, size)
+            for size, allowed in zip(tensor.shape, self.shape, strict=True)
         ):
             msg = f"tensor {self.name}: shape {list(tensor.shape)} does not fit {list(self.shape)}"
             raise InvalidInputError(msg)
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that manifests and directories hold.
+        """Return the JSON object that manifests and directories hold.
 
         Returns:
             `name`, `datatype` and `shape`.
@@ -355,7 +363,7 @@ class TensorSpec:
 
     @classmethod
     def from_json(cls, value: object) -> TensorSpec:
-        """Read what `to_json` returns.
+        """Parse an object that `to_json` returned.
 
         Args:
             value: The object.

@@ -1,7 +1,8 @@
-"""Core: model packages, signed and encrypted. Spec: docs/spec/bundle.md.
+"""Core: signed and encrypted model packages. Spec: docs/spec/bundle.md, sections 1 and 5.
 
 `SFB1` ‖ length ‖ DSSE envelope ‖ length ‖ wrapped content key ‖ every file, encrypted, in the
-statement's order. What comes out was compared with the signed digests before anyone parsed it.
+statement's order. `Package.open_files` compares each file with its signed digest before it returns
+the file, so no parser sees other bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 MAGIC: Final = b"SFB1"
 MAX_WRAPPED_KEY_BYTES: Final = 4096
 
-# Base64 and the envelope's own words around the largest statement.
+# The largest statement in base64, and 1024 bytes for the other fields of the DSSE envelope.
 _MAX_ENVELOPE_BYTES: Final = MAX_STATEMENT_BYTES * 4 // 3 + 1024
 _PIECE_BYTES: Final = 64 * 1024
 
@@ -53,36 +54,36 @@ def seal_package(
     sealing: SealingKey,
     progress: Callable[[int], object] | None = None,
 ) -> bytes:
-    """Make a package of a manifest and exactly its files, under a content key of its own.
+    """Return the package of a manifest and its files, encrypted with a new random content key.
 
-    `sealing`: the owner's key, to which the content key is wrapped; the package is of its trust
-    domain.
-    `progress` is called with the bytes encrypted since the last call.
+    `signing`: the owner's key that signs the statement. `sealing`: the owner's public key that the
+    content key is wrapped to; its trust domain becomes that of the package. `progress`: called with
+    the number of bytes encrypted since its last call.
 
-    Raises: BundleError when files and manifest do not fit, or are over a limit.
+    Raises: BundleError if `files` are not exactly the manifest's files, or over a limit.
     """
     domain = sealing.suite.domain
     content_key = os.urandom(KEY_BYTES)
     statement = Statement.describe(manifest, files, content_key_id(content_key, domain))
     payload = statement.to_bytes()
     if len(payload) > MAX_STATEMENT_BYTES:
-        msg = f"the manifest makes a statement of over {MAX_STATEMENT_BYTES} bytes"
+        msg = f"the statement is over {MAX_STATEMENT_BYTES} bytes: shorten the manifest"
         raise BundleError(msg)
     signer = signing.public_key().public_bytes_raw().hex()
     envelope = encode_envelope(payload, sign_statement(payload, signing), signer)
     digest = statement_digest(payload)
     wrapped = sealing.seal(content_key, _wrapping_info(domain, digest))
     pieces = [MAGIC, length_prefixed(envelope, wrapped)]
-    whole = {**files, MANIFEST_NAME: manifest.to_bytes()}
+    contents = {**files, MANIFEST_NAME: manifest.to_bytes()}
     for resource in statement.resources:
         key, context = _file_key(domain, content_key, digest, wrapped, resource.name)
-        pieces.append(seal_chunked(key, context, _in_pieces(whole[resource.name], progress)))
+        pieces.append(seal_chunked(key, context, _in_pieces(contents[resource.name], progress)))
     return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package whose signature was verified. Its files are still encrypted."""
+    """A package with a verified signature; its files are still encrypted."""
 
     statement: Statement
     payload: bytes = field(repr=False)
@@ -94,11 +95,11 @@ class Package:
 
     @property
     def manifest(self) -> ModelManifest:
-        """What the package holds."""
+        """The manifest in the verified statement."""
         return self.statement.manifest
 
     def unwrap(self, key: OpeningKey) -> bytes:
-        """Return the content key to the owner who packed.
+        """Return the content key, unwrapped with the private key of the package's owner.
 
         Raises: OpenError for any other key.
         """
@@ -107,11 +108,12 @@ class Package:
         return content_key
 
     def open_files(self, content_key: bytes, domain: TrustDomain) -> dict[str, bytes]:
-        """Return the manifest's files by name: the signer's bytes, and all of them.
+        """Return all files of the manifest by name, decrypted and equal to their signed digests.
 
-        Memory: the files once, beside the package.
+        Memory: one copy of all files, in addition to the package.
 
-        Raises: OpenError for a wrong key or changed ciphertext, BundleError for a wrong digest.
+        Raises: OpenError for a wrong content key or changed ciphertext, BundleError for a wrong
+        digest.
         """
         self._check_key(content_key, domain)
         files = {}
@@ -133,7 +135,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedPackage:
-    """A package that parsed; nothing it says is known to be true before `verify`."""
+    """A parsed package. Its content is untrusted until `verify` returns."""
 
     unverified_statement: Statement
     unverified_signer: str
@@ -144,14 +146,14 @@ class UnverifiedPackage:
     _sealed: Mapping[str, memoryview] = field(repr=False)
 
     def verify(self, signer: str, *, digest: str | None = None) -> Package:
-        """Check that `signer` signed it, and that it is the package of that digest, if given.
+        """Return the package if `signer` signed its statement, and its digest is `digest` if given.
 
-        `signer`: the Ed25519 public key in hex, known from elsewhere.
+        `signer`: the expected Ed25519 public key in hex, from a source other than the package.
 
         Raises: BundleError.
         """
         if digest not in (None, self.digest) or signer != self.unverified_signer:
-            msg = "package: not the one asked for, or of another signer"
+            msg = "package: it has another digest or another signer than expected"
             raise BundleError(msg)
         return Package(
             statement=verify_statement(self._payload, self._signature, signer),
@@ -165,13 +167,15 @@ class UnverifiedPackage:
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> Self:
-        """Parse a package without copying or opening its files; keep `data` unchanged meanwhile.
+        """Parse a package without copying or decrypting its files.
+
+        `data`: the result refers to it, so it must not change while the result is in use.
 
         Raises: BundleError.
         """
         view = memoryview(data)
         if bytes(view[: len(MAGIC)]) != MAGIC:
-            msg = "package: wrong magic"
+            msg = "package: it does not start with SFB1"
             raise BundleError(msg)
         try:
             envelope, rest = read_length_prefixed(view[len(MAGIC) :], _MAX_ENVELOPE_BYTES)
@@ -182,7 +186,7 @@ class UnverifiedPackage:
         statement = Statement.unverified_from_bytes(payload)
         lengths = [chunked_length(resource.size) for resource in statement.resources]
         if sum(lengths) != len(rest):
-            msg = "package: the files are not as long as the statement says"
+            msg = "package: its length is not the one that the statement's file sizes add up to"
             raise BundleError(msg)
         sealed = {}
         for resource, length in zip(statement.resources, lengths, strict=True):
@@ -199,14 +203,14 @@ class UnverifiedPackage:
 
 
 def content_key_id(content_key: bytes, domain: TrustDomain) -> str:
-    """Commit to a content key, 32 random bytes, without giving it away."""
+    """Return the hash, in hex, that commits to a random content key. Spec: bundle.md, 4.5."""
     return hashlib.sha256(domain.label("bundle content key") + content_key).hexdigest()
 
 
 def _file_key(
     domain: TrustDomain, content_key: bytes, digest: str, wrapped: bytes, name: str
 ) -> tuple[bytes, bytes]:
-    # The wrapped key is bound too, so that no byte of a package can change unnoticed.
+    # The wrapped key is bound too, so that a change of any byte of the package is detected.
     bound = length_prefixed(bytes.fromhex(digest), hashlib.sha256(wrapped).digest(), name.encode())
     context = hashlib.sha256(domain.label("bundle file context") + bound).digest()
     info = domain.label("bundle file key") + context

@@ -1,6 +1,7 @@
-"""Core, pure, stdlib only: what a model package holds and how the model is used.
+"""Core, pure, stdlib only: the manifest of a model: its files, inputs and outputs.
 
-A manifest that exists is consistent in itself. Spec: docs/spec/bundle.md, section 3.
+The constructor checks every rule, so each `ModelManifest` object is consistent.
+Spec: docs/spec/bundle.md, section 3.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _OPTIONAL = ("labels", "image", "classification")
 
 
 class ModelFormat(enum.StrEnum):
-    """What a runtime may be given; nothing that can hold code, so never pickle."""
+    """The file format of a model. Formats that can hold code, such as pickle, are excluded."""
 
     ONNX = "onnx"
     OPENVINO = "openvino"
@@ -38,11 +39,13 @@ class ModelFormat(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelManifest:
-    """One version of a model: its files, what goes in and out, and how pixels become numbers.
+    """The manifest of one version of a model.
 
-    `file` and `labels` are relative paths. An OpenVINO `model.xml` brings its `model.bin`.
+    `file`, `labels`: relative paths in the package. An OpenVINO `model.xml` also needs `model.bin`.
+    `max_batch`: the greatest number of rows per run, 1 to `MAX_BATCH`. `image`: how an image file
+    becomes an input. `classification`: how an output becomes top classes.
 
-    Raises: MalformedError when it contradicts itself.
+    Raises: MalformedError if a field is out of range or two fields contradict each other.
     """
 
     name: str
@@ -57,14 +60,14 @@ class ModelManifest:
     classification: ClassificationPostprocessing | None = None
 
     def __post_init__(self) -> None:
-        """Refuse contradictions."""
+        """Check every rule of the spec."""
         parse_name(self.name)
         parse_name(self.version)
         for path in self.files:
             check_path(path)
         ending = ".onnx" if self.format is ModelFormat.ONNX else ".xml"
         if not self.file.endswith(ending):
-            msg = f"manifest: the file of format {self.format} must end with {ending}"
+            msg = f"manifest: file does not end with {ending}, as format {self.format} requires"
             raise MalformedError(msg)
         if len({*self.files, MANIFEST_NAME}) != len(self.files) + 1:
             msg = "manifest: two files have the same name"
@@ -84,14 +87,14 @@ class ModelManifest:
 
     @property
     def weights(self) -> str | None:
-        """The file of weights beside an OpenVINO `file`; ONNX has them inside."""
+        """The path of the weights file of an OpenVINO model; None for ONNX, which embeds them."""
         if self.format is ModelFormat.ONNX:
             return None
         return f"{self.file.removesuffix('.xml')}.bin"
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that a package must hold, no more and no less, beside the manifest."""
+        """The paths of exactly the files that a package holds in addition to the manifest."""
         return tuple(path for path in (self.file, self.weights, self.labels) if path is not None)
 
     def to_json(self) -> dict[str, object]:
@@ -111,12 +114,12 @@ class ModelManifest:
         }
 
     def to_bytes(self) -> bytes:
-        """Write `manifest.json`, in the one form that digests are taken of."""
+        """Return `manifest.json` as canonical JSON, the form that its digest covers."""
         return canonical_json(self.to_json())
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives; what is optional may be null or absent.
+        """Parse an object that `to_json` returned; optional keys may be null or absent.
 
         Raises: MalformedError.
         """
@@ -143,7 +146,7 @@ class ModelManifest:
             raise MalformedError(msg)
         for spec in (*self.inputs, *self.outputs):
             if self.max_batch > 1 and spec.shape[:1] != (-1,):
-                msg = f"manifest: max_batch over 1 needs {spec.name} to start with -1"
+                msg = f"manifest: with max_batch over 1 the shape of {spec.name} must start with -1"
                 raise MalformedError(msg)
 
     def _check_image(self, image: ImagePreprocessing) -> None:
@@ -151,22 +154,31 @@ class ModelManifest:
         if spec is None or spec.datatype not in _IMAGE_DATATYPES:
             msg = f"manifest: image {image.input} is not an input of FP32, FP16 or UINT8"
             raise MalformedError(msg)
-        whole = (1, *image.shape)
-        if len(spec.shape) != len(whole) or any(
-            wanted not in (-1, size) for wanted, size in zip(spec.shape, whole, strict=True)
+        shape = (1, *image.shape)
+        if len(spec.shape) != len(shape) or any(
+            allowed not in (-1, size) for allowed, size in zip(spec.shape, shape, strict=True)
         ):
-            msg = f"manifest: an image of {list(whole)} does not fit {list(spec.shape)}"
+            msg = (
+                f"manifest: an image of shape {list(shape)} does not fit the shape "
+                f"{list(spec.shape)} of input {spec.name}"
+            )
             raise MalformedError(msg)
 
-    def _check_classification(self, recipe: ClassificationPostprocessing) -> None:
-        spec = next((spec for spec in self.outputs if spec.name == recipe.output), None)
+    def _check_classification(self, classification: ClassificationPostprocessing) -> None:
+        spec = next((spec for spec in self.outputs if spec.name == classification.output), None)
         if spec is None or not spec.shape or spec.datatype is DataType.BYTES:
-            msg = f"manifest: classification {recipe.output} is not an output of scores"
+            msg = (
+                f"manifest: classification {classification.output} is not an output of numbers "
+                "with at least one axis"
+            )
             raise MalformedError(msg)
 
 
 def check_path(path: object) -> str:
-    """Accept a relative path of plain names: no way out of the package, nothing hidden.
+    """Return a path in a package if it is valid. Spec: bundle.md, 3.2.
+
+    One to four names joined by `/`. A name starts with a letter or digit, so `..`, absolute paths
+    and hidden files are excluded.
 
     Raises: MalformedError.
     """
@@ -175,13 +187,16 @@ def check_path(path: object) -> str:
         or len(path) > MAX_PATH_CHARACTERS
         or _PATH.fullmatch(path) is None
     ):
-        msg = "a file name is not a relative path of letters, digits, '.', '_' and '-'"
+        msg = (
+            "a file name is not a relative path of up to 4 names of letters, digits, '.', '_' and "
+            f"'-', or is over {MAX_PATH_CHARACTERS} characters"
+        )
         raise MalformedError(msg)
     return path
 
 
 def parse_labels(text: bytes) -> tuple[str, ...]:
-    """Read a labels file: UTF-8, line N+1 names class N.
+    """Return the class names of a labels file in UTF-8; line N+1 is the name of class N.
 
     Raises: BundleError.
     """
@@ -191,15 +206,15 @@ def parse_labels(text: bytes) -> tuple[str, ...]:
         msg = "labels: not UTF-8"
         raise BundleError(msg) from error
     if len(labels) > MAX_LABELS or max(map(len, labels)) > MAX_LABEL_CHARACTERS:
-        msg = f"labels: over {MAX_LABELS} lines or {MAX_LABEL_CHARACTERS} characters in one"
+        msg = f"labels: over {MAX_LABELS} lines, or a line over {MAX_LABEL_CHARACTERS} characters"
         raise BundleError(msg)
     if not all(map(str.isprintable, labels)):
-        msg = "labels: characters that cannot be printed"
+        msg = "labels: a line has a character that is not printable"
         raise BundleError(msg)
     return labels
 
 
 def _check_specs(specs: tuple[TensorSpec, ...], what: str) -> None:
     if not 0 < len(specs) <= MAX_SPECS or len({spec.name for spec in specs}) != len(specs):
-        msg = f"manifest: {what} are not 1 to {MAX_SPECS} of different names"
+        msg = f"manifest: {what} is not a list of 1 to {MAX_SPECS} tensors with different names"
         raise MalformedError(msg)

@@ -1,4 +1,7 @@
-"""Core, pure, stdlib only: what a worker does before and after a model. Spec: bundle.md, 3."""
+"""Core, pure, stdlib only: the settings of a model's pre- and postprocessing. Spec: bundle.md, 3.5.
+
+Workers carry it out in `trusted.worker.models`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ CHANNELS: Final = 3
 
 
 class Resize(enum.StrEnum):
-    """How an image is brought to size."""
+    """The interpolation with which an image is resized."""
 
     BICUBIC = "bicubic"
     BILINEAR = "bilinear"
@@ -25,14 +28,14 @@ class Resize(enum.StrEnum):
 
 
 class Layout(enum.StrEnum):
-    """The order of batch, channels, rows and columns."""
+    """The order of the axes: N batch, C channels, H rows, W columns."""
 
     NCHW = "NCHW"
     NHWC = "NHWC"
 
 
 class Channels(enum.StrEnum):
-    """The order of colours."""
+    """The order of the colour channels."""
 
     RGB = "RGB"
     BGR = "BGR"
@@ -40,13 +43,14 @@ class Channels(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePreprocessing:
-    """How JPEG or PNG bytes become the model's input.
+    """The conversion of a JPEG or PNG file to the input `input` of a model.
 
-    Of the largest centred rectangle with the proportions width:height, keep the middle: `crop` of
-    each side (over 0, at most 1). Resize it to `width` by `height` pixels. Then, for each channel
-    in the order of `channels`, value = (pixel - mean) / scale, with pixels from 0 to 255.
+    1. Take the largest centred rectangle with the aspect ratio `width`:`height`. Keep its middle:
+       the fraction `crop` of each side (over 0, at most 1).
+    2. Resize it to `width` by `height` pixels with the interpolation `resize`.
+    3. For each channel, in the order `channels`: value = (pixel - mean) / scale, pixel 0 to 255.
 
-    Raises: MalformedError when a figure is out of range.
+    Raises: MalformedError if a value is out of range.
     """
 
     input: str
@@ -60,28 +64,28 @@ class ImagePreprocessing:
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be computed."""
+        """Check the range of every value."""
         check_name(self.input, "image: input")
         for side in (self.width, self.height):
             if not is_integer(side) or not 1 <= side <= MAX_IMAGE_SIDE:
-                msg = f"image: width and height are not 1 to {MAX_IMAGE_SIDE}"
+                msg = f"image: width or height is not an integer of 1 to {MAX_IMAGE_SIDE}"
                 raise MalformedError(msg)
         if not 0.0 < self.crop <= 1.0:
-            msg = "image: crop is not over 0 and at most 1"
+            msg = f"image: crop is {self.crop}, not over 0 and at most 1"
             raise MalformedError(msg)
         if not all(map(math.isfinite, self.mean + self.scale)) or 0.0 in self.scale:
-            msg = "image: a mean is not finite, or a scale is not finite or zero"
+            msg = "image: a mean or scale is not finite, or a scale is 0"
             raise MalformedError(msg)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The shape of one prepared image, without the batch."""
+        """The shape of one prepared image, without the batch axis."""
         if self.layout is Layout.NCHW:
             return CHANNELS, self.height, self.width
         return self.height, self.width, CHANNELS
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the manifest holds."""
+        """Return the JSON object under `image` in the manifest."""
         return {
             "input": self.input,
             "width": self.width,
@@ -96,7 +100,7 @@ class ImagePreprocessing:
 
     @classmethod
     def from_json(cls, value: object) -> ImagePreprocessing:
-        """Read what `to_json` gives; all but input, width and height may be absent.
+        """Parse an object that `to_json` returned; only input, width and height are required.
 
         Raises: MalformedError.
         """
@@ -117,18 +121,21 @@ class ImagePreprocessing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationPostprocessing:
-    """How an output becomes top classes: of its last axis, through softmax if it holds logits."""
+    """The conversion of the output `output` to top classes along its last axis.
+
+    `softmax`: apply softmax first, for outputs that hold logits.
+    """
 
     output: str
     softmax: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the manifest holds."""
+        """Return the JSON object under `classification` in the manifest."""
         return {"output": self.output, "softmax": self.softmax}
 
     @classmethod
     def from_json(cls, value: object) -> ClassificationPostprocessing:
-        """Read what `to_json` gives.
+        """Parse an object that `to_json` returned; only output is required.
 
         Raises: MalformedError.
         """
@@ -143,7 +150,7 @@ def _number(value: object, what: str) -> float:
         raise MalformedError(msg)
     try:
         return float(value)
-    except OverflowError as error:  # TOML's integers have no bound
+    except OverflowError as error:  # integers in TOML may be over the range of a float
         raise MalformedError(f"{what} is too large") from error
 
 

@@ -1,4 +1,7 @@
-"""Core: hand a model's content key to a verified key broker. Spec: bundle.md, 6."""
+"""Core: publication of a model: statement and content key, sealed to a verified key broker.
+
+Spec: bundle.md, section 6.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,11 @@ _KEYS: Final = ("content_key", "issued_ms", "signature", "signer", "statement", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """A model that its signer wants served. Whether the signer may is for the key broker to say.
+    """An opened publication. The key broker still has to check that the signer may publish.
 
-    `workers`: what the owner demands of workers beyond the deployment's own demands; None for
-    nothing more. `issued_ms`: the owner's time; of two for one package, the later counts.
+    `digest`: the digest of the package. `signer`: the owner's Ed25519 public key. Both are in hex.
+    `workers`: the owner's requirements on workers in addition to those of the deployment, or None.
+    `issued_ms`: the owner's time in Unix ms; the latest publication of a package applies.
     """
 
     statement: Statement
@@ -52,7 +56,11 @@ def seal_publication(
     workers: Requirements | None,
     issued_ms: int,
 ) -> bytes:
-    """Seal statement and content key to the key broker's key, which must come from its evidence."""
+    """Seal a package's statement and content key to a key broker.
+
+    `key`: the key broker's sealing key, from its approved claims. `workers`, `issued_ms`: as in
+    `Publication`.
+    """
     text = canonical_json(
         {
             "content_key": b64encode(content_key).decode(),
@@ -67,10 +75,11 @@ def seal_publication(
 
 
 def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
-    """Open what `seal_publication` sealed; the signature is verified, the content key matches.
+    """Open what `seal_publication` sealed, verify the signature and check the content key.
 
-    Raises: OpenError when it does not open or the content key is another's, MalformedError for
-    nonsense inside, BundleError for a statement that is not the signer's.
+    Raises: OpenError if it does not open or the content key is not the one in the statement;
+    MalformedError if its content is malformed; BundleError if the statement is invalid or not
+    signed by the named signer.
     """
     domain = key.suite.domain
     fields = Fields.from_bytes(key.open(sealed, domain.label("publish")), "publication", _KEYS)
@@ -90,7 +99,7 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
 
 
 def requirements_of_owner(value: object) -> Requirements:
-    """Read what an owner demands of workers.
+    """Parse an owner's requirements on workers.
 
     Raises: MalformedError.
     """
@@ -98,5 +107,5 @@ def requirements_of_owner(value: object) -> Requirements:
 
 
 def requirements_digest(workers: Requirements) -> str:
-    """Name what an owner demands of workers, as the directory does."""
+    """Return the SHA-256, in hex, of an owner's requirements on workers; see `DirectoryModel`."""
     return hashlib.sha256(canonical_json(workers.to_json())).hexdigest()

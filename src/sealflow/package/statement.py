@@ -1,7 +1,7 @@
-"""Core: the signed statement of a model package, in OpenSSF model-signing form.
+"""Core: the signed statement of a model package, in the format of OpenSSF model-signing.
 
-An in-toto statement over the SHA-256 of every file, in a DSSE envelope, signed with Ed25519. It
-carries a copy of the manifest, so that a key broker learns name and tensors without any file.
+An in-toto statement with the SHA-256 of every file, in a DSSE envelope, signed with Ed25519. It
+carries a copy of the manifest, so that a key broker can read name and tensors without the files.
 Spec: docs/spec/bundle.md, section 4.
 """
 
@@ -53,17 +53,18 @@ class PackageFile:
 
     @classmethod
     def describe(cls, name: str, content: bytes) -> Self:
-        """Describe a file."""
+        """Return the description of a file from its content."""
         return cls(name=name, digest=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What an owner signs: the manifest, all files, and which content key opens them.
+    """The statement that an owner signs: manifest, files and the commitment to the content key.
 
-    `content_key_id`: see `bundle.content_key_id`; makes every packing a package of its own.
+    `content_key_id`: see `container.content_key_id`. The content key is new for every packing, so
+    two packings of the same files have different statements.
 
-    Raises: BundleError over `MAX_MODEL_BYTES`.
+    Raises: BundleError if the files are over `MAX_MODEL_BYTES` together.
     """
 
     manifest: ModelManifest
@@ -71,7 +72,7 @@ class Statement:
     content_key_id: str
 
     def __post_init__(self) -> None:
-        """Refuse what no worker could hold."""
+        """Check the total size of the files."""
         total = sum(resource.size for resource in self.resources)
         if total > MAX_MODEL_BYTES:
             msg = f"package: {total} bytes of files are over the limit {MAX_MODEL_BYTES}"
@@ -81,21 +82,23 @@ class Statement:
     def describe(
         cls, manifest: ModelManifest, files: Mapping[str, bytes], content_key_id: str
     ) -> Statement:
-        """Describe a manifest and exactly its files.
+        """Return the statement about a manifest and its files.
 
-        Raises: BundleError when a file is missing, or one too many, or too large.
+        Raises: BundleError if a file is missing or not in the manifest, or all files together are
+        too large.
         """
         if set(files) != set(manifest.files):
             msg = f"the files must be exactly {', '.join(manifest.files)}"
             raise BundleError(msg)
-        whole = {**files, MANIFEST_NAME: manifest.to_bytes()}
+        contents = {**files, MANIFEST_NAME: manifest.to_bytes()}
         resources = tuple(
-            PackageFile.describe(name, whole[name]) for name in sorted(whole, key=_parts)
+            PackageFile.describe(name, contents[name])
+            for name in sorted(contents, key=_path_components)
         )
         return cls(manifest=manifest, resources=resources, content_key_id=content_key_id)
 
     def to_bytes(self) -> bytes:
-        """Write the statement: the bytes that are signed and that name the package."""
+        """Return the statement as canonical JSON: the bytes that the signature and digest cover."""
         digests = b"".join(bytes.fromhex(resource.digest) for resource in self.resources)
         subject = {
             "name": self.manifest.name,
@@ -122,9 +125,9 @@ class Statement:
 
     @classmethod
     def unverified_from_bytes(cls, payload: bytes) -> Statement:
-        """Read a statement in the one form that `to_bytes` writes; check its signature first.
+        """Parse a statement without checking its signature.
 
-        Raises: BundleError.
+        Raises: BundleError, also if the bytes are not exactly those of `to_bytes`.
         """
         if len(payload) > MAX_STATEMENT_BYTES:
             msg = f"package: statement over {MAX_STATEMENT_BYTES} bytes"
@@ -135,27 +138,27 @@ class Statement:
             raise BundleError(str(error)) from error
         manifest = PackageFile.describe(MANIFEST_NAME, statement.manifest.to_bytes())
         names = [resource.name for resource in statement.resources]
-        wanted = sorted((*statement.manifest.files, MANIFEST_NAME), key=_parts)
-        if names != wanted or manifest not in statement.resources:
+        expected = sorted((*statement.manifest.files, MANIFEST_NAME), key=_path_components)
+        if names != expected or manifest not in statement.resources:
             msg = "package: the statement does not list the manifest and exactly its files"
             raise BundleError(msg)
         if statement.to_bytes() != payload:
-            msg = "package: the statement is not in its one form"
+            msg = "package: the statement is not in canonical form"
             raise BundleError(msg)
         return statement
 
 
 def sign_statement(payload: bytes, key: Ed25519PrivateKey) -> bytes:
-    """Sign a statement's bytes. Source: DSSE v1, pre-authentication encoding."""
+    """Return the Ed25519 signature over a statement's DSSE v1 pre-authentication encoding."""
     return key.sign(_pre_authentication_encoding(payload))
 
 
 def verify_statement(payload: bytes, signature: bytes, signer: str) -> Statement:
-    """Return the statement that `signer` (an Ed25519 public key in hex) signed.
+    """Return the statement if `signer` (Ed25519 public key in hex) signed it.
 
     Raises: BundleError.
     """
-    refusal = BundleError("package: the signature is not the signer's")
+    refusal = BundleError("package: the signature is not by the expected signer")
     try:
         key = bytes.fromhex(parse_digest(signer))
     except MalformedError:
@@ -165,12 +168,12 @@ def verify_statement(payload: bytes, signature: bytes, signer: str) -> Statement
 
 
 def statement_digest(payload: bytes) -> str:
-    """Name a package: the SHA-256 of its statement, in hex."""
+    """Return the digest of a package: the SHA-256 of its statement, in hex."""
     return hashlib.sha256(payload).hexdigest()
 
 
 def encode_envelope(payload: bytes, signature: bytes, signer: str) -> bytes:
-    """Write the DSSE envelope; its key id is the signer's public key in hex."""
+    """Return the DSSE envelope. `signer`: the signer's public key in hex, used as the key id."""
     return canonical_json(
         {
             "payloadType": PAYLOAD_TYPE,
@@ -181,9 +184,9 @@ def encode_envelope(payload: bytes, signature: bytes, signer: str) -> bytes:
 
 
 def unverified_decode_envelope(data: bytes) -> tuple[bytes, bytes, str]:
-    """Read payload, signature and signer of an envelope in the one form that we write.
+    """Return payload, signature and claimed signer of a DSSE envelope, without verification.
 
-    Raises: BundleError.
+    Raises: BundleError, also if the bytes are not exactly those of `encode_envelope`.
     """
     try:
         fields = Fields.from_bytes(data, "DSSE envelope", ("payload", "payloadType", "signatures"))
@@ -195,7 +198,7 @@ def unverified_decode_envelope(data: bytes) -> tuple[bytes, bytes, str]:
     except MalformedError as error:
         raise BundleError(str(error)) from error
     if encode_envelope(payload, signature, signer) != data:
-        msg = "package: the DSSE envelope is not in its one form"
+        msg = "package: the DSSE envelope is not in canonical form"
         raise BundleError(msg)
     return payload, signature, signer
 
@@ -227,6 +230,6 @@ def _pre_authentication_encoding(payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def _parts(name: str) -> list[str]:
-    # model-signing sorts paths part by part, not as text.
+def _path_components(name: str) -> list[str]:
+    # model-signing sorts paths by components, not by characters: `a/b` is before `a-b`.
     return name.split("/")

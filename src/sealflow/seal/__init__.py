@@ -1,4 +1,4 @@
-"""Cryptography only: keys and suites, sealing in chunks, the exchange of request and reply.
+"""Cryptography: keys and suites, chunked encryption, the exchange of request and reply.
 
-Its words: suite, seal, open, session, exchange. May import `attest`, `wire` and `errors`.
+Terms: suite, seal, open, session, exchange. May import `attest`, `wire` and `errors`.
 """

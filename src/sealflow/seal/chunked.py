@@ -1,7 +1,7 @@
-"""Core: chunked authenticated encryption of bodies and model files. Spec: exchange.md, section 5.
+"""Core: chunked authenticated encryption of bodies and model files. Spec: exchange.md, 6.2.
 
-Cobblestone-256 (C2SP chunked-encryption): AES-256-GCM in 16 KiB chunks, committing to key and
-context, with truncation detected. A key is used for one message only.
+Cobblestone-256 (C2SP chunked-encryption): AES-256-GCM in 16 KiB chunks. It commits to key and
+context and detects truncation. Each key encrypts one message only.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _PIECE_BYTES: Final = 64 * 1024
 
 
 def chunked_length(length: int) -> int:
-    """How long `length` bytes are once sealed: salt, commitment, and a tag for every chunk."""
+    """Return the sealed length of `length` bytes: with salt, commitment and a tag per chunk."""
     return _HEAD_BYTES + length + (length // _CHUNK_BYTES + 1) * _TAG_BYTES
 
 
 def seal_chunked(key: bytes, context: bytes, parts: Iterable[bytes | memoryview]) -> bytes:
-    """Seal pieces as one message.
+    """Encrypt the concatenation of `parts` as one message.
 
-    `key`: 32 bytes, used this once. `context`: what the message is bound to.
+    `key`: `KEY_BYTES` bytes that encrypt no other message. `context`: associated data; the message
+    opens only with the same context.
     """
     encryptor = Cobblestone256Encryptor(key, context)
     sealed = [encryptor.update(part) for part in parts]
@@ -41,11 +42,11 @@ def seal_chunked(key: bytes, context: bytes, parts: Iterable[bytes | memoryview]
 
 
 def open_chunked(key: bytes, context: bytes, sealed: bytes | memoryview) -> bytes:
-    """Open a whole message; nothing comes out before its last chunk is verified.
+    """Decrypt a whole message, and return it only after its last chunk is verified.
 
-    Holds the opened message once, however large: it is gathered piece by piece.
+    Memory holds the plaintext once: decryption appends 64 KiB pieces to one buffer.
 
-    Raises: OpenError, for whatever reason.
+    Raises: OpenError, for any failure.
     """
     view = memoryview(sealed)
     opened = io.BytesIO()

@@ -1,9 +1,8 @@
-"""Core, pure: what lies inside a seal: kinds of content, and padding. Spec: exchange.md, section 3.
+"""Core, pure: the plaintext of sealed messages: kinds of content, and padding.
 
-A content is kind (1 byte) ‖ JSON length (4 bytes, big-endian) ‖ JSON ‖ binary part.
-
-Lengths are padded by Padmé (Nikitin et al., PETS 2019): at most 12 % longer, and O(log log n) bits
-of the length leak.
+A content is kind (1 byte) ‖ JSON length (4 bytes, big-endian) ‖ JSON ‖ binary part. Padmé padding
+(Nikitin et al., PETS 2019) makes it at most 12 % longer and leaks O(log log n) bits of its length.
+Spec: exchange.md, sections 3 and 4; receipt.md, section 1.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ _HEAD: Final = struct.Struct(">BI")
 MAX_MESSAGE_CHARACTERS: Final = 2000
 
 Parts = Sequence[bytes | memoryview]
-"""A message as pieces, which are sealed one after the other."""
+"""A message as a sequence of pieces, so that large tensors are sealed without a copy."""
 _LENGTH_BYTES = 4
 
 
 class ContentKind(enum.IntEnum):
-    """What the JSON and the binary part are."""
+    """The kind of a content: how to read its JSON and its binary part."""
 
     INFER = 1
     """A KServe V2 infer request or response in its binary form."""
     ERROR = 2
-    """Why the request could not be answered: `{"code", "message"}`; only in replies."""
+    """The reason for a failed request, `{"code", "message"}`. Only in replies."""
     RECEIPT = 3
-    """Around one of the others: a request that asks for a receipt, a reply that has one."""
+    """A wrapper: a request that asks for a receipt, or a reply that carries one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """One message, opened: JSON and the tensors' bytes behind it."""
+    """An opened message. `text`: its JSON. `binary`: the bytes after the JSON."""
 
     kind: ContentKind
     text: bytes | memoryview
@@ -49,12 +48,15 @@ class Content:
 def content_parts(
     kind: ContentKind, text: bytes, binary: Iterable[bytes | memoryview] = ()
 ) -> list[bytes | memoryview]:
-    """Write a message as pieces to be sealed one after the other, without joining them."""
+    """Return a content as pieces, without joining them.
+
+    `text`: the JSON. `binary`: the pieces of the binary part.
+    """
     return [_HEAD.pack(kind, len(text)) + text, *binary]
 
 
 def parse_content(data: memoryview) -> Content:
-    """Take a message apart, without copying it.
+    """Parse a content; the result refers to `data` without a copy.
 
     Raises: MalformedError.
     """
@@ -64,7 +66,7 @@ def parse_content(data: memoryview) -> Content:
     number, length = _HEAD.unpack_from(data)
     end = _HEAD.size + length
     if end > len(data):
-        msg = "content: JSON goes over the end"
+        msg = "content: the JSON length is over the length of the content"
         raise MalformedError(msg)
     try:
         kind = ContentKind(number)
@@ -75,13 +77,13 @@ def parse_content(data: memoryview) -> Content:
 
 
 def error_parts(code: str, message: str) -> list[bytes | memoryview]:
-    """Write an error reply."""
+    """Return an error reply; `message` is cut to `MAX_MESSAGE_CHARACTERS`."""
     text = canonical_json({"code": code, "message": message[:MAX_MESSAGE_CHARACTERS]})
     return content_parts(ContentKind.ERROR, text)
 
 
 def parse_error(content: Content) -> tuple[str, str]:
-    """Read code and message of an error reply.
+    """Return code and message of an error reply.
 
     Raises: MalformedError.
     """
@@ -90,8 +92,8 @@ def parse_error(content: Content) -> tuple[str, str]:
 
 
 def padded_length(length: int) -> int:
-    """The length that `length` bytes are padded to."""
-    if length < 2:  # noqa: PLR2004 - log2 of log2 needs two
+    """Return the Padmé length for `length` bytes."""
+    if length < 2:  # noqa: PLR2004 - log2(log2(length)) is undefined below 2
         return length
     exponent = length.bit_length() - 1
     zero_bits = exponent - exponent.bit_length()
@@ -100,16 +102,16 @@ def padded_length(length: int) -> int:
 
 
 def padding_for(length: int) -> tuple[bytes, bytes]:
-    """What goes before and after content of `length` bytes: its length, and zeros."""
+    """Return the bytes before and after a content of `length` bytes: its length, and zeros."""
     head = length.to_bytes(_LENGTH_BYTES)
     whole = _LENGTH_BYTES + length
     return head, bytes(padded_length(whole) - whole)
 
 
 def unpad(padded: memoryview) -> memoryview:
-    """Return back the content, without copying it.
+    """Return the content without its padding and without a copy.
 
-    Raises: MalformedError unless the padding is exactly what `padding_for` makes.
+    Raises: MalformedError unless the padding is exactly that of `padding_for`.
     """
     length = int.from_bytes(padded[:_LENGTH_BYTES])
     end = _LENGTH_BYTES + length
@@ -117,18 +119,21 @@ def unpad(padded: memoryview) -> memoryview:
         msg = "padding: wrong length"
         raise MalformedError(msg)
     if padded[end:].tobytes().strip(b"\0"):
-        msg = "padding: not zero"
+        msg = "padding: a byte is not zero"
         raise MalformedError(msg)
     return padded[_LENGTH_BYTES:end]
 
 
 def receipt_request_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
-    """Write a request that asks for a receipt. `salt`: 64 random hex digits, for this one."""
+    """Return a request that asks for a receipt.
+
+    `parts`: the request. `salt`: 64 hex digits, drawn at random for this request.
+    """
     return [*content_parts(ContentKind.RECEIPT, canonical_json({"salt": salt})), *parts]
 
 
 def split_receipt_request(content: Content) -> tuple[Content, str | None]:
-    """Take the request out of a content that may ask for a receipt; returns it with the salt.
+    """Return the request within a content, and the salt if the content asks for a receipt.
 
     Raises: MalformedError.
     """
@@ -139,11 +144,11 @@ def split_receipt_request(content: Content) -> tuple[Content, str | None]:
 
 
 def inner_content(content: Content) -> Content:
-    """Return the message within one of kind RECEIPT.
+    """Return the content within a content of kind RECEIPT.
 
-    Raises: MalformedError.
+    Raises: MalformedError, also if the inner content is of kind RECEIPT.
     """
     inner = parse_content(content.binary)
     if inner.kind is ContentKind.RECEIPT:
-        raise MalformedError("receipt: one within another")
+        raise MalformedError("receipt: it wraps another receipt")
     return inner

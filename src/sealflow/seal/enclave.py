@@ -1,7 +1,8 @@
-"""Core, pure: hand a secret to an enclave that was appraised. Spec: keybroker.md, section 3.
+"""Core, pure: signed and sealed secrets for one approved enclave. Spec: keybroker.md, section 3.
 
-Sealed to the key in its evidence and signed over its nonce and claims: nobody else can open it, and
-nobody but the key broker that was asked can have written it.
+A secret is sealed to the key in the enclave's evidence, so only this enclave can open it. The
+key broker signs it together with the evidence's nonce and bound claims, so the enclave knows the
+sender and that the secret answers this evidence.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 def seal_to_enclave(
     text: bytes, approval: Approval, signing: Ed25519PrivateKey, purpose: str
 ) -> tuple[bytes, bytes]:
-    """Seal `text` to the approved enclave; returns it with the giver's signature.
+    """Seal `text` to an approved enclave; return the sealed bytes and the sender's signature.
 
-    Raises: MalformedError when the enclave's key is of another trust domain than its evidence.
+    `signing`: the sender's key. `purpose`: the label of the secret, such as `grant`.
+
+    Raises: MalformedError if the enclave's sealing key is of another trust domain than its
+    evidence, or is of low order.
     """
     bound, domain = approval.claims.bound, approval.claims.domain
     key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
@@ -37,7 +41,7 @@ def seal_to_enclave(
     return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.to_bytes(), sealed))
 
 
-def open_sealed(  # noqa: PLR0913 - everything that the secret is bound to
+def open_sealed(  # noqa: PLR0913 - each argument is one thing that the secret is bound to
     sealed: bytes,
     signature: bytes,
     *,
@@ -47,12 +51,14 @@ def open_sealed(  # noqa: PLR0913 - everything that the secret is bound to
     signer: bytes,
     purpose: str,
 ) -> bytes:
-    """Open what `seal_to_enclave` sealed to this enclave's evidence.
+    """Verify and open a secret that `seal_to_enclave` sealed to this enclave's evidence.
 
-    `signer`: the giver's Ed25519 public key, from approved claims. `bound`, `nonce`: what the
-    evidence was made of.
+    `opening`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
+    claims and the nonce (hex) of the evidence. `signer`: the sender's Ed25519 public key, from its
+    approved claims.
 
-    Raises: OpenError when it is not for this evidence or not of this giver.
+    Raises: OpenError if the signature is not by `signer` for this evidence and purpose, or the
+    seal does not open.
     """
     domain = opening.suite.domain
     verify_signature(signer, signature, _signed(domain, purpose, nonce, bound, sealed), OpenError())

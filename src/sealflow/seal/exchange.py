@@ -1,7 +1,7 @@
-"""Core: seal a request, open it, seal its reply, open that. Spec: exchange.md, sections 5 to 7.
+"""Core: sealing and opening of requests and replies. Spec: exchange.md, sections 5 to 7.
 
-What must happen in order cannot be written out of order: `Session.seal_request` returns the only
-object that opens the reply, `open_request` the only one that seals it, and each does so once.
+The types enforce the order of steps. `Session.seal_request` returns the only object that can open
+the reply, and `open_request` the only object that can seal it. Each does so once.
 """
 
 from __future__ import annotations
@@ -40,22 +40,23 @@ _SHA256: Final = SHA256()
 
 
 class SessionSecrets:
-    """The worker's bounded memory of session secrets: saves the KEM for all but the first request.
+    """A worker's LRU cache of session secrets, so that the KEM runs once per session.
 
-    Keyed by key, session and blob, so that nobody can plant a secret under another's session.
+    The index is key id, session id and key blob. With the blob in it, a client that reuses the
+    session id of another client cannot replace its secret.
     """
 
     def __init__(self, capacity: int) -> None:
-        """Keep at most `capacity` secrets, the least recently used go first."""
+        """Hold at most `capacity` secrets; evict the least recently used one first."""
         self._capacity = capacity
         self._secrets: OrderedDict[tuple[KeyId, SessionId, bytes], bytes] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many secrets are kept."""
+        """Number of cached secrets."""
         return len(self._secrets)
 
     def open_or_recall(self, key: OpeningKey, session_id: SessionId, blob: bytes) -> bytes:
-        """Open the session's blob, or remember it.
+        """Return the session's secret from the cache, or open it from its key blob.
 
         Raises: OpenError.
         """
@@ -74,21 +75,22 @@ class SessionSecrets:
         return secret
 
     def forget(self, key_id: KeyId) -> None:
-        """Drop all secrets that came sealed to a key, when the key goes."""
+        """Drop all secrets that were sealed to a key; for when the key is destroyed."""
         for index in [index for index in self._secrets if index[0] == key_id]:
             del self._secrets[index]
 
 
 def session_info(domain: TrustDomain, kid: KeyId, session_id: SessionId) -> bytes:
-    """What a session's secret is sealed for: its trust domain, its key and its own id."""
+    """Return the HPKE `info` of a key blob: it binds trust domain, key id and session id."""
     return domain.label("session") + length_prefixed(kid.encode(), session_id.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The owner's side of a run of requests that share one sealed secret.
+    """The client's side of a series of requests that share one secret.
 
-    Any worker that holds the key can open any request of it; workers keep no state that matters.
+    Every request carries the secret sealed to `key` (the key blob), so any worker that has the key
+    can open it without earlier state. Spec for the end of a session: exchange.md, 5.3.
     """
 
     key: SealingKey
@@ -98,7 +100,7 @@ class Session:
 
     @classmethod
     def start(cls, key: SealingKey) -> Session:
-        """Draw a secret and seal it to the key, which must come from a verified directory."""
+        """Draw a random secret and seal it to `key`, which must be from a verified directory."""
         secret = os.urandom(SECRET_BYTES)
         session_id = new_session_id()
         blob = key.seal(secret, session_info(key.suite.domain, key.key_id, session_id))
@@ -109,7 +111,8 @@ class Session:
     ) -> OutgoingCall:
         """Seal one request for one version of one model.
 
-        `parts`: see `content_parts`. `deadline_ms`: Unix time after which workers drop it.
+        `model_digest`: the digest of the model package. `parts`: the content, as `content_parts`
+        returns it. `deadline_ms`: Unix ms after which workers refuse the request.
         """
         domain = self.key.suite.domain
         header = RequestHeader(
@@ -138,7 +141,7 @@ class Session:
 
 @dataclass(slots=True, kw_only=True)
 class OutgoingCall:
-    """A sealed request on its way, and the only thing that opens its reply."""
+    """A sealed request, and the only object that can open its reply."""
 
     envelope: bytes = field(repr=False)
     header: RequestHeader
@@ -149,15 +152,15 @@ class OutgoingCall:
 
     @property
     def request_id(self) -> RequestId:
-        """The request's id."""
+        """The id of the request, which its reply repeats."""
         return self.header.request_id
 
     def open_reply(self, reply: Envelope) -> tuple[ReplyHeader, Content]:
-        """Open the reply to exactly this request, once.
+        """Open the reply to this request, once.
 
-        Raises: OpenError when it is not the genuine reply to this request from the model asked
-        for; the call then still waits for the genuine one. MalformedError when the worker wrote
-        nonsense.
+        Raises: OpenError if it is not the genuine reply to this request by the requested model; the
+        call can still open the genuine one afterwards. MalformedError if the reply is genuine but
+        its padding or content is malformed.
         """
         header = reply.header
         if (
@@ -179,9 +182,10 @@ class OutgoingCall:
 
 
 def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -> IncomingCall:
-    """Open one request with the key that its header names.
+    """Open one request with `key`, the key that its header names.
 
-    Raises: OpenError, for whatever reason; MalformedError when what opened is nonsense.
+    Raises: OpenError, for any failure to open; MalformedError if the padding or content of the
+    opened request is malformed.
     """
     header = envelope.request_header
     domain = key.suite.domain
@@ -207,9 +211,9 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
 
 @dataclass(slots=True, kw_only=True)
 class IncomingCall:
-    """An opened request, and the only thing that seals its reply.
+    """An opened request, and the only object that can seal its reply.
 
-    `receipt_salt`: 64 hex digits when the request asks for a receipt.
+    `receipt_salt`: 64 hex digits if the request asks for a receipt, or None.
     """
 
     header: RequestHeader
@@ -221,9 +225,12 @@ class IncomingCall:
     _secret: bytes | None = field(repr=False)
 
     def seal_reply(self, parts: Parts, *, model_digest: str, instance: RequestId) -> bytes:
-        """Seal the reply, once, bound to the request's ciphertext and the model that answered.
+        """Seal the reply, once; it is bound to the request's ciphertext and to the model.
 
-        Raises: OpenError when a reply was sealed already.
+        `parts`: the content, as `content_parts` returns it. `model_digest`: the digest of the
+        model that ran. `instance`: the id of this worker.
+
+        Raises: OpenError if a reply was sealed before.
         """
         secret = self._secret
         if secret is None:
@@ -242,7 +249,7 @@ class IncomingCall:
         transcript = _transcript(self.domain, "reply", start, b"")
         key = _reply_key(secret, self.domain, header, transcript, self.request_digest)
         sealed = start + seal_chunked(key, transcript, padded)
-        # Only now, so that an error can be sealed when there is too little memory for a reply.
+        # Last, so that after a MemoryError above the caller can still seal an error reply.
         self._secret = None
         return sealed
 

@@ -1,10 +1,11 @@
-"""Core: suites, and key pairs that things are sealed to. Spec: exchange.md, section 2.
+"""Core: cipher suites, and the HPKE key pairs of each suite. Spec: exchange.md, sections 1 and 2.
 
-X-Wing (draft-connolly-cfrg-xwing-kem): the private key is a 32-byte seed that SHAKE-256 expands to
-an ML-KEM-768 seed (64 bytes) and an X25519 key (32); the public key is both public keys in a row.
+X-Wing (draft-connolly-cfrg-xwing-kem): SHAKE-256 expands the 32-byte private key (the seed) to
+an ML-KEM-768 seed (64 bytes) and an X25519 private key (32 bytes). The public key is the ML-KEM-768
+public key followed by the X25519 public key.
 
-A suite is a property of a key, never negotiated. The simulated trust domain has other labels,
-numbers and key prefixes, so nothing made in one means anything in the other.
+The suite is a property of the key and is never negotiated. The two trust domains have different
+suite numbers, labels and key ids, so a message of one domain does not open in the other.
 """
 
 from __future__ import annotations
@@ -34,46 +35,49 @@ PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
 
 
 def public_key_bytes(suite: Suite) -> int:
-    """How long a public key of the suite is."""
+    """Return the length in bytes of a public key of a suite."""
     return _X25519_BYTES + (_MLKEM_PUBLIC_BYTES if suite.post_quantum else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealingKey:
-    """A public key that anybody can seal to.
+    """A public HPKE key.
 
-    Raises: MalformedError when `public` is not a public key of the suite.
+    Raises: MalformedError if `public` is not a public key of the suite.
     """
 
     suite: Suite
     public: bytes
     key_id: KeyId = field(init=False, compare=False)
-    """The key's name: a hash over trust domain, suite and public key."""
+    """The key's id, a hash of trust domain, suite and public key."""
     _key: PublicKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Parse and name the key once."""
+        """Parse the key and compute its id once."""
         object.__setattr__(self, "_key", _load_public(self.suite, self.public))
         object.__setattr__(self, "key_id", key_id(self.suite, self.public))
 
     def seal(self, plaintext: bytes, info: bytes) -> bytes:
-        """Seal a short message to the key (HPKE base mode, single shot).
+        """Seal a short message to the key (HPKE base mode, single shot; RFC 9180, section 6.1).
 
-        Returns `enc` followed by the ciphertext. Source: RFC 9180, section 6.1.
-        Raises: MalformedError when the key is a low-order point, whose secret everybody knows.
+        Returns: `enc` followed by the ciphertext.
+        Raises: MalformedError if the X25519 part is a point of low order, because then the shared
+        secret does not depend on the private key.
         """
         try:
             return self.suite.hpke.encrypt(plaintext, self._key, info)
         except ValueError as error:
-            msg = "public key: of low order"
+            msg = "public key: a point of low order"
             raise MalformedError(msg) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpeningKey:
-    """A private key; it never shows its seed in a repr.
+    """A private HPKE key; its repr does not show the seed.
 
-    `seed`: 32 bytes, from `generate` or from a grant.
+    `seed`: `SEED_BYTES` bytes.
+
+    Raises: MalformedError if the seed has another length.
     """
 
     suite: Suite
@@ -82,9 +86,9 @@ class OpeningKey:
     _key: PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Expand the seed once."""
+        """Expand the seed to the key pair once."""
         if len(self.seed) != SEED_BYTES:
-            msg = "a private key's seed is 32 bytes"
+            msg = f"private key: the seed is not {SEED_BYTES} bytes long"
             raise MalformedError(msg)
         key, public = _expand(self.suite, self.seed)
         object.__setattr__(self, "_key", key)
@@ -92,13 +96,13 @@ class OpeningKey:
 
     @classmethod
     def generate(cls, suite: Suite) -> OpeningKey:
-        """Draw a new key from the system's random source."""
+        """Return a new key from the operating system's random source."""
         return cls(suite=suite, seed=os.urandom(SEED_BYTES))
 
     def open(self, sealed: bytes, info: bytes) -> bytes:
-        """Open what `SealingKey.seal` sealed with the same info.
+        """Open a message that `SealingKey.seal` sealed with the same `info`.
 
-        Raises: OpenError, for whatever reason.
+        Raises: OpenError, for any failure.
         """
         try:
             return self.suite.hpke.decrypt(sealed, self._key, info)
@@ -107,7 +111,7 @@ class OpeningKey:
 
 
 def key_id(suite: Suite, public: bytes) -> KeyId:
-    """Name a key by what it is: it depends on suite and trust domain. Spec: exchange.md, 2.2."""
+    """Return the id of a public key: a hash that covers its suite. Spec: exchange.md, 2.2."""
     label = suite.domain.label("kid")
     digest = hashlib.sha256(label + struct.pack(">H", suite) + public).hexdigest()
     return KeyId(f"sim-{digest}" if suite.domain is TrustDomain.SIMULATED else digest)
@@ -140,7 +144,10 @@ def _load_public(suite: Suite, public: bytes) -> PublicKey:
 
 
 class Suite(enum.IntEnum):
-    """KEM for the session secret; HKDF-SHA256, AES-256-GCM and Cobblestone-256 are fixed."""
+    """A cipher suite: its trust domain and its KEM. Spec: exchange.md, section 1.
+
+    All suites use HKDF-SHA256, AES-256-GCM and Cobblestone-256.
+    """
 
     XWING = 0x0001
     X25519 = 0x0002
@@ -154,7 +161,7 @@ class Suite(enum.IntEnum):
 
     @property
     def post_quantum(self) -> bool:
-        """Whether recorded traffic stays sealed against a quantum computer."""
+        """Whether a later quantum computer cannot open recorded messages."""
         return self in (Suite.XWING, Suite.SIMULATED_XWING)
 
     @property
@@ -164,7 +171,7 @@ class Suite(enum.IntEnum):
 
     @classmethod
     def for_domain(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
-        """The suite of a trust domain."""
+        """Return the suite of a trust domain: X-Wing, or X25519 if not `post_quantum`."""
         match domain:
             case TrustDomain.HARDWARE:
                 return cls.XWING if post_quantum else cls.X25519
@@ -175,14 +182,14 @@ class Suite(enum.IntEnum):
 
 
 def parse_suite(number: object) -> Suite:
-    """Accept the number of a known suite.
+    """Return the suite with a number.
 
-    Raises: MalformedError.
+    Raises: MalformedError if no suite has it.
     """
     try:
-        return Suite(number)  # type: ignore[arg-type]  # any object may be asked for
+        return Suite(number)  # type: ignore[arg-type]  # a value from JSON or an envelope
     except ValueError as error:
-        msg = "unknown cipher suite"
+        msg = "unknown cipher suite number"
         raise MalformedError(msg) from error
 
 

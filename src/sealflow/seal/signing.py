@@ -1,4 +1,4 @@
-"""Core: the one check of Ed25519 signatures."""
+"""Core: verification of Ed25519 signatures (RFC 8032)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SIGNATURE_BYTES: Final = 64
 def verify_signature(
     signer: bytes, signature: bytes, signed: bytes, refusal: SealflowError
 ) -> None:
-    """Check that the holder of `signer`, an Ed25519 public key, signed exactly these bytes.
+    """Check a signature over `signed` with `signer`, a raw Ed25519 public key.
 
-    Raises: `refusal`, whatever is wrong.
+    Raises: `refusal`, for a wrong signature and for a malformed key or signature.
     """
     try:
         Ed25519PublicKey.from_public_bytes(signer).verify(signature, signed)

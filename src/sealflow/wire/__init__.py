@@ -1,5 +1,5 @@
-"""What both sides of the enclave's boundary read alike: ids, envelopes, frames and what they carry.
+"""The formats that hosts, enclaves and clients share: ids, envelopes, frames and their payloads.
 
-Its words: header, frame, slot, refusal, trust domain. Pure; may import the standard library and
+Terms: header, frame, slot, refusal, trust domain. Pure; may import the standard library and
 `errors` only.
 """

@@ -1,4 +1,4 @@
-"""Core, pure: domain separation: trust domains with their labels, and length-prefixed bytes."""
+"""Core, pure: domain separation by the labels of trust domains, and length-prefixed bytes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ LENGTH_BYTES: Final = 4
 
 
 def length_prefixed(*values: bytes) -> bytes:
-    """Join values, each after its length in `LENGTH_BYTES` bytes, big-endian.
+    """Return the values joined, each after its length in `LENGTH_BYTES` bytes, big-endian.
 
-    Each under 2^32 bytes. Spec: LP in exchange.md and bundle.md.
+    Each value must be shorter than 2^32 bytes. Spec: LP in exchange.md and bundle.md.
     """
     return b"".join(len(value).to_bytes(LENGTH_BYTES) + value for value in values)
 
 
 def read_length_prefixed(view: memoryview, limit: int) -> tuple[memoryview, memoryview]:
-    """Split a value of at most `limit` bytes from what `length_prefixed` wrote; returns the rest.
+    """Return the first length-prefixed value, of at most `limit` bytes, and the rest of `view`.
 
     Raises: MalformedError.
     """
     end = LENGTH_BYTES + int.from_bytes(view[:LENGTH_BYTES])
     if len(view) < end or end - LENGTH_BYTES > limit:
-        raise MalformedError("a part goes over the end or its limit")
+        raise MalformedError(f"a length prefix is over {limit} bytes or over the end")
     return view[LENGTH_BYTES:end], view[end:]
 
 
 class TrustDomain(enum.Enum):
-    """Hardware or simulation: nothing that is made in one is accepted in the other.
+    """Hardware or simulation: a value made in one domain is refused in the other.
 
     The value starts the label of every signature, hash and key (docs/spec/exchange.md).
 

@@ -1,7 +1,7 @@
-"""Core, pure, stdlib only: the outside of a sealed message. Spec: envelope.md.
+"""Core, pure, stdlib only: envelopes, the readable outside of sealed messages. Spec: envelope.md.
 
-prefix (16 bytes) ‖ header (strict JSON) ‖ key blob ‖ body. Every length is checked against its
-limit before anything of that length is read or allocated.
+prefix (16 bytes) ‖ header (strict JSON) ‖ key blob ‖ body. The parser compares every length with
+its limit before it reads or allocates that many bytes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _REPLY_KEYS = ("instance", "kid", "model_digest", "nonce", "request_digest", "ri
 
 
 class Kind(enum.IntEnum):
-    """What an envelope is."""
+    """The kind of an envelope."""
 
     REQUEST = 1
     REPLY = 2
@@ -46,7 +46,10 @@ class Kind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHeader:
-    """What the host needs to route, bound and expire a request. Says nothing about its sender."""
+    """The readable header of a request; it does not identify the sender.
+
+    The host uses it to route and expire requests. `deadline_ms`: Unix ms.
+    """
 
     key_id: KeyId
     session_id: SessionId
@@ -72,7 +75,10 @@ class RequestHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyHeader:
-    """What a reply says in clear; all of it is authenticated by the sealed body."""
+    """The readable header of a reply; the sealed body authenticates it.
+
+    `request_digest`: see exchange.md, 6.3. `instance`: the worker's id. `nonce`: 64 hex digits.
+    """
 
     request_id: RequestId
     request_digest: str
@@ -99,7 +105,10 @@ class ReplyHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalHeader:
-    """A clear-text answer. `request_id` is None when the request had none that could be read."""
+    """The header of a refusal, which is not authenticated.
+
+    `request_id`: None if the request's header could not be parsed.
+    """
 
     request_id: RequestId | None
     code: RefusalCode
@@ -111,7 +120,7 @@ class RefusalHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """A parsed envelope. The header parsed, yet unauthenticated until the body opens."""
+    """A parsed envelope; its header is not authenticated until the body opens."""
 
     suite: int
     header: RequestHeader | ReplyHeader | RefusalHeader
@@ -121,9 +130,9 @@ class Envelope:
 
     @property
     def request_header(self) -> RequestHeader:
-        """The header of a request.
+        """The header, which must be that of a request.
 
-        Raises: MalformedError when this is not a request.
+        Raises: MalformedError if the envelope is not a request.
         """
         if not isinstance(self.header, RequestHeader):
             msg = "the envelope is not a request"
@@ -132,10 +141,10 @@ class Envelope:
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, max_body_bytes: int) -> Self:
-        """Parse one envelope that fills `data` exactly.
+        """Parse one envelope that fills `data` exactly. Spec: envelope.md, sections 1 to 4.
 
-        Raises: MalformedError for the first rule broken, EnvelopeTooLargeError over the limit.
-        Spec: envelope.md, sections 1 to 4.
+        Raises: MalformedError for the first broken rule; EnvelopeTooLargeError if the body is over
+        `max_body_bytes`.
         """
         view = memoryview(data)
         if len(view) < PREFIX_LENGTH:
@@ -157,7 +166,7 @@ class Envelope:
             raise EnvelopeTooLargeError(body_length, max_body_bytes)
         body_at = PREFIX_LENGTH + header_length + blob_length
         if len(view) != body_at + body_length:
-            msg = "envelope: lengths in the prefix do not add up"
+            msg = "envelope: its length is not the sum of the lengths in its prefix"
             raise MalformedError(msg)
         header_end = PREFIX_LENGTH + header_length
         return cls(
@@ -170,13 +179,13 @@ class Envelope:
 
 
 def encode_start(kind: Kind, suite: int, header: bytes, key_blob: bytes, body_length: int) -> bytes:
-    """Write prefix and header: the part that every seal binds, before the body exists."""
+    """Return prefix and header, the part that the body's encryption binds."""
     prefix = _PREFIX.pack(MAGIC, kind, 0, suite, len(header), len(key_blob), body_length)
     return prefix + header
 
 
 def encode_refusal(code: RefusalCode, request_id: RequestId | None) -> bytes:
-    """Write a complete refusal envelope."""
+    """Return a complete refusal envelope."""
     header = RefusalHeader(request_id=request_id, code=code).to_bytes()
     return encode_start(Kind.REFUSAL, 0, header, b"", 0)
 

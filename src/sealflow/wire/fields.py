@@ -1,4 +1,4 @@
-"""Core, pure: a typed reader for the fields of hostile JSON objects and TOML tables."""
+"""Core, pure: a typed reader for the fields of untrusted JSON objects and TOML tables."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _Word = TypeVar("_Word", bound=enum.Enum)
 
 
 class Fields:
-    """One object of a peer, read field by field; `what` names the document in every error.
+    """A reader for the fields of one untrusted object.
 
-    Every method raises MalformedError. A field that may be absent is listed in `optional`.
+    Every method raises MalformedError for a field that does not match.
     """
 
     __slots__ = ("_value", "_what")
@@ -35,7 +35,12 @@ class Fields:
         required: Collection[str],
         optional: Collection[str] = (),
     ) -> None:
-        """Accept an object with all of `required` and no other fields but `optional`."""
+        """Check that `value` has all fields of `required`, and no others but those of `optional`.
+
+        `what`: the name of the document, which begins every error message.
+
+        Raises: MalformedError.
+        """
         if not isinstance(value, dict):
             raise MalformedError(f"{what}: not a table or JSON object")
         require_keys(value, required, what, optional)
@@ -50,7 +55,7 @@ class Fields:
         required: Collection[str],
         optional: Collection[str] = (),
     ) -> Self:
-        """Parse strict JSON without fractions."""
+        """Return a reader for an object in strict JSON without fractions."""
         return cls(parse_object(text, what), what, required, optional)
 
     def malformed(self, name: str, problem: str) -> MalformedError:
@@ -62,15 +67,15 @@ class Fields:
         return name in self._value
 
     def get(self, name: str, default: object = None) -> object:
-        """Return a field as it came, or `default` when it is absent."""
+        """Return the unchecked value of a field, or `default` if it is absent."""
         return self._value.get(name, default)
 
     def read(self, name: str, parse: Callable[[object], _T]) -> _T:
-        """Return what `parse` makes of a field."""
+        """Return the result of `parse` on a field."""
         return self._parsed(name, parse, self._value[name])
 
     def read_optional(self, name: str, parse: Callable[[object], _T]) -> _T | None:
-        """Return what `parse` makes of a field; None when it is null or absent."""
+        """Return the result of `parse` on a field, or None if it is null or absent."""
         return None if self._value.get(name) is None else self.read(name, parse)
 
     def text(self, name: str) -> str:
@@ -81,7 +86,7 @@ class Fields:
         return value
 
     def texts(self, name: str, most: int = _MAX_TEXTS) -> list[str]:
-        """Return a list of strings; absent is empty."""
+        """Return a list of at most `most` strings; empty if absent."""
         value = self._value.get(name, [])
         if (
             not isinstance(value, list)
@@ -92,7 +97,7 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool:
-        """Return true or false; absent is false."""
+        """Return a boolean; false if absent."""
         value = self._value.get(name, False)
         if not isinstance(value, bool):
             raise self.malformed(name, "is neither true nor false")
@@ -115,36 +120,36 @@ class Fields:
         return value
 
     def digest(self, name: str) -> str:
-        """Return a SHA-256 digest or an Ed25519 key in hex."""
+        """Return a SHA-256 digest or an Ed25519 public key, 64 lower-case hex digits."""
         return self.read(name, parse_digest)
 
     def word(self, name: str, words: type[_Word], default: _Word | None = None) -> _Word:
-        """Return one of a closed list of words."""
+        """Return a member of the enumeration `words`."""
         try:
             return words(self._value.get(name, default))
         except ValueError as error:
             raise self.malformed(name, f"is not one of {_listed(words)}") from error
 
     def words(self, name: str, words: type[_Word]) -> frozenset[_Word]:
-        """Return a set of words of a closed list; absent is empty."""
+        """Return a set of members of the enumeration `words`; empty if absent."""
         try:
             return frozenset(map(words, self.texts(name)))
         except ValueError as error:
-            raise self.malformed(name, f"may hold {_listed(words)}") from error
+            raise self.malformed(name, f"has a word that is not one of {_listed(words)}") from error
 
     def base64(self, name: str, limit: int) -> bytes:
-        """Return at most `limit` bytes."""
+        """Return the bytes of a base64 field, at most `limit`."""
         return base64_bytes(self._value[name], limit, f"{self._what}: {name}")
 
     def list_of(self, name: str, parse: Callable[[object], _T], most: int) -> tuple[_T, ...]:
-        """Return what `parse` makes of each item of a list of at most `most`."""
+        """Return the results of `parse` on the items of a list of at most `most`."""
         value = self._value[name]
         if not isinstance(value, list) or len(value) > most:
             raise self.malformed(name, f"is not a list of at most {most}")
         return tuple(self._parsed(name, parse, each) for each in value)
 
     def nested(self, name: str, required: Collection[str], optional: Collection[str] = ()) -> Self:
-        """Return the reader of an object in a field; absent is an empty object."""
+        """Return a reader for the object in a field; an absent field is an empty object."""
         return type(self)(self._value.get(name, {}), f"{self._what}.{name}", required, optional)
 
     def _parsed(self, name: str, parse: Callable[[object], _T], value: object) -> _T:
@@ -159,9 +164,9 @@ def _listed(words: type[enum.Enum]) -> str:
 
 
 def json_object(value: object) -> dict[str, object]:
-    """Accept an object with any fields.
+    """Return a JSON object with any fields.
 
-    Raises: MalformedError.
+    Raises: MalformedError if the value is not an object.
     """
     if not isinstance(value, dict):
         raise MalformedError("not a JSON object")
@@ -169,16 +174,18 @@ def json_object(value: object) -> dict[str, object]:
 
 
 def base64_bytes(text: object, limit: int, what: str) -> bytes:
-    """Accept padded standard base64 of at most `limit` bytes.
+    """Return at most `limit` bytes from their padded standard base64.
+
+    The length is checked before decoding. `what`: the name of the value for error messages.
 
     Raises: MalformedError.
     """
     if not isinstance(text, str) or len(text) > (limit + 2) // 3 * 4:
         raise MalformedError(f"{what}: not base64, or over {limit} bytes")
     try:
-        found = b64decode(text, validate=True)
+        decoded = b64decode(text, validate=True)
     except ValueError as error:
         raise MalformedError(f"{what}: not base64") from error
-    if len(found) > limit:
+    if len(decoded) > limit:
         raise MalformedError(f"{what}: over {limit} bytes")
-    return found
+    return decoded

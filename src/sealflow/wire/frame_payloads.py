@@ -1,7 +1,7 @@
-"""Core, pure: what BOOT, TICK, EVENT and FATAL frames carry. Spec: frames.md.
+"""Core, pure: the payloads of BOOT, READY, TICK, EVENT and FATAL frames. Spec: frames.md.
 
-All of it comes from an untrusted host, so nothing here weakens anything: these figures bound memory
-and time, and the deployment's digest is part of what the worker proves about itself.
+The host that sends BOOT is untrusted. Its numbers only bound memory and time, and the worker's
+evidence binds the digest of the deployment, so a false BOOT cannot weaken the enclave unseen.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ _AUTO: Final = "auto"
 TICK_TIME_BYTES: Final = 8
 MAX_SEALED_BYTES: Final = 8192
 _MAX_WRAPPED: Final = 64
+_MAX_LOADED: Final = 1024
 
 
 class RuntimeName(enum.StrEnum):
-    """The runtimes that a worker has; each is imported only when a model needs it."""
+    """A model runtime; a worker imports it only when a model needs it."""
 
     ONNX = "onnx"
     OPENVINO = "openvino"
@@ -41,9 +42,13 @@ class RuntimeName(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerBoot:
-    """What a worker's BOOT frame carries.
+    """The payload of a worker's BOOT frame. Ranges: `_NUMBERS`.
 
-    `runtime`: None lets each model's format choose. `max_batch`: 0 leaves it to the manifests.
+    `deployment`: the deployment's settings. `simulated_platform`: None on hardware. `runtime`: None
+    to choose it by each model's format. `threads`: for each model run. `max_batch`: the limit of
+    rows per run, or 0 for the manifests' own limits. `max_wait_ms`: how long a batch may wait for
+    more requests. `max_body_bytes`: of an envelope. `max_pixels`: of one image. `replay_capacity`:
+    the number of request ids that the replay filter holds.
     """
 
     deployment: bytes
@@ -59,7 +64,7 @@ class WorkerBoot:
 
     @classmethod
     def from_bytes(cls, payload: bytes | memoryview) -> WorkerBoot:
-        """Read the payload of a BOOT frame.
+        """Parse the payload of a BOOT frame.
 
         Raises: MalformedError.
         """
@@ -76,7 +81,7 @@ class WorkerBoot:
         )
 
     def to_bytes(self) -> bytes:
-        """Write the payload of a BOOT frame."""
+        """Return the payload of a BOOT frame."""
         content: dict[str, object] = {name: getattr(self, name) for name in _NUMBERS}
         return canonical_json(
             {
@@ -98,8 +103,109 @@ def _optional_text(value: bytes | None) -> str | None:
     return None if value is None else b64encode(value).decode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model that a worker serves. `max_batch`: the limit of rows per run."""
+
+    name: str
+    version: str
+    digest: str
+    runtime: str | None = None
+    max_batch: int | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the model's JSON object in READY and in a status."""
+        return {
+            "digest": self.digest,
+            "max_batch": self.max_batch,
+            "name": self.name,
+            "runtime": self.runtime,
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse an object that `to_json` returned.
+
+        Raises: MalformedError.
+        """
+        fields = Fields(value, "model", ("name", "version", "digest"), ("runtime", "max_batch"))
+        runtime, max_batch = fields.get("runtime"), fields.get("max_batch")
+        return cls(
+            name=fields.text("name"),
+            version=fields.text("version"),
+            digest=fields.text("digest"),
+            runtime=None if runtime is None else fields.text("runtime"),
+            max_batch=None if max_batch is None else fields.integer("max_batch"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReady:
+    """The payload of a worker's READY frame."""
+
+    instance: str
+    simulated: bool
+    threads: int
+    models: tuple[LoadedModel, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the payload of a READY frame."""
+        return canonical_json(
+            {
+                "instance": self.instance,
+                "simulated": self.simulated,
+                "threads": self.threads,
+                "models": [model.to_json() for model in self.models],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, payload: memoryview) -> Self:
+        """Parse the payload of a READY frame.
+
+        Raises: MalformedError.
+        """
+        names = ("instance", "simulated", "threads", "models")
+        fields = Fields.from_bytes(payload, "READY", names)
+        return cls(
+            instance=fields.text("instance"),
+            simulated=fields.flag("simulated"),
+            threads=fields.integer("threads"),
+            models=fields.list_of("models", LoadedModel.from_json, _MAX_LOADED),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyBrokerReady:
+    """The payload of a key broker's READY frame. `keyed`: whether it has the state key."""
+
+    instance: str
+    simulated: bool
+    keyed: bool
+
+    def to_bytes(self) -> bytes:
+        """Return the payload of a READY frame."""
+        return canonical_json(
+            {"instance": self.instance, "simulated": self.simulated, "keyed": self.keyed}
+        )
+
+    @classmethod
+    def from_bytes(cls, payload: memoryview) -> Self:
+        """Parse the payload of a READY frame.
+
+        Raises: MalformedError.
+        """
+        fields = Fields.from_bytes(payload, "READY", ("instance", "simulated", "keyed"))
+        return cls(
+            instance=fields.text("instance"),
+            simulated=fields.flag("simulated"),
+            keyed=fields.flag("keyed"),
+        )
+
+
 class Event(enum.StrEnum):
-    """Something that the operator should see."""
+    """The name of an event that an enclave reports to the operator's log."""
 
     ENROLLED = "enrolled"
     KEY_BROKER_UNREACHABLE = "key_broker_unreachable"
@@ -116,43 +222,48 @@ class Event(enum.StrEnum):
 
 
 class Fatal(enum.StrEnum):
-    """Why an enclave ends by itself."""
+    """The reason why an enclave process ends itself."""
 
     BOOT = "boot"
     """The first frame is not a BOOT frame of this version."""
     DEPLOYMENT = "deployment"
     """The deployment's settings do not parse or contradict each other."""
     TEE = "tee"
-    """The deployment asks for a TEE that this process is not in, or whose platform is not given."""
+    """The process does not run in the deployment's TEE, or BOOT lacks the simulated platform."""
     NOT_DCAP = "not_dcap"
-    """Gramine may not attest: the manifest's `sgx.remote_attestation` is not `dcap`."""
+    """Gramine cannot attest: `sgx.remote_attestation` in its manifest is not `dcap`."""
     QUOTE = "quote"
-    """The hardware is here, but gives no quote: AESM or the hypervisor's service is away."""
+    """The TEE returns no quote, because AESM or the hypervisor's quoting service is unavailable."""
     COLLATERAL = "collateral"
-    """The host has no collateral for this hardware: see its log for why."""
+    """The host has no collateral for this hardware; the host's log has the reason."""
     KEY_BROKER_UNTRUSTED = "key_broker_untrusted"
     """The key broker's evidence does not pass the deployment's policy."""
     NOT_APPROVED = "not_approved"
-    """The key broker does not approve this worker: its code is not the one in the policy."""
+    """The key broker does not approve this worker: its evidence does not meet the policy."""
     KEY_BROKER_ROLLED_BACK = "key_broker_rolled_back"
-    """The key broker shows an older state than before, or another log."""
+    """The key broker sent a grant of an older directory than the last one, or of another log."""
     STATE = "state"
-    """The state that the host kept does not open, or is older than what was seen of it."""
+    """The stored state does not open, is of another log, or is older than the state key says; or
+    this instance has no state key."""
     FRAME = "frame"
-    """The host's frames are out of step."""
+    """A frame of the host breaks the format, or is not allowed at this point."""
     MEMORY = "memory"
-    """The process has not the memory that it needs besides what requests take."""
+    """The process has too little memory for its own work, apart from that of requests."""
     INTERNAL = "internal"
-    """A bug."""
+    """An unexpected error: a bug."""
 
 
 def tick_payload(now_ms: int, rest: bytes = b"") -> bytes:
-    """Write the payload of a TICK frame (`rest`: the directory) or a LEAD frame (the state)."""
+    """Return the payload of a TICK or LEAD frame.
+
+    `now_ms`: the host's time in Unix ms. `rest`: the published directory (TICK) or the sealed state
+    (LEAD), or empty.
+    """
     return now_ms.to_bytes(TICK_TIME_BYTES) + rest
 
 
 def split_tick(payload: memoryview) -> tuple[int, bytes]:
-    """Read the host's time in Unix ms and the published directory, maybe empty.
+    """Return the host's time in Unix ms, and the directory (TICK) or state (LEAD), maybe empty.
 
     Raises: MalformedError.
     """
@@ -163,9 +274,11 @@ def split_tick(payload: memoryview) -> tuple[int, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyBrokerBoot:
-    """What a key broker's BOOT frame carries.
+    """The payload of a key broker's BOOT frame.
 
-    `wrapped`: the state's key, sealed for some machines; this one may be among them.
+    `deployment`: the deployment's settings. `platform`: the simulated platform; None on hardware.
+    `wrapped`: copies of the state key, each sealed for one machine. This machine may be one of
+    them.
     """
 
     deployment: bytes
@@ -175,7 +288,7 @@ class KeyBrokerBoot:
 
     @classmethod
     def from_bytes(cls, payload: memoryview) -> Self:
-        """Read the payload of a BOOT frame.
+        """Parse the payload of a BOOT frame.
 
         Raises: MalformedError.
         """
@@ -189,7 +302,7 @@ class KeyBrokerBoot:
         )
 
     def to_bytes(self) -> bytes:
-        """Write the payload of a BOOT frame."""
+        """Return the payload of a BOOT frame."""
         return canonical_json(
             {
                 "deployment": b64encode(self.deployment).decode(),

@@ -1,7 +1,7 @@
 """Core, pure, stdlib only: frames over the pipes between a host process and its enclave.
 
-A frame is `SF`, a kind, a zero byte, a 32-bit big-endian length, then the payload. Sans-I/O: bytes
-in, frames out. Spec: docs/spec/frames.md.
+A frame is `SF`, a kind, a zero byte, a 32-bit big-endian length, then the payload. This module does
+no I/O. Spec: docs/spec/frames.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FRAME_HEAD_LENGTH: Final = 8
 MAX_FRAME_BYTES: Final = 256 * 2**20
 MAX_BATCH_ITEMS: Final = 4096
 MAX_BATCH_BYTES: Final = MAX_FRAME_BYTES // 2
-"""The largest envelope, and about what a frame of several holds at most."""
+"""The largest envelope, and the limit at which `split_batch` starts another frame."""
 MAX_CONTROL_BYTES: Final = 2**20
 """The largest request to the key broker."""
 
@@ -33,48 +33,51 @@ MAX_COLLATERAL_BYTES: Final = 512 * 1024
 
 
 class FrameKind(enum.IntEnum):
-    """What a frame carries, and which way it may go."""
+    """The kind of a frame, which decides its payload and direction."""
 
     BOOT = 1
-    """host → enclave, once, first: JSON, the settings (see docs/spec/frames.md)."""
+    """host → enclave: the settings, in JSON. The first frame, sent once."""
     READY = 2
-    """enclave → host: JSON, what is served now; again whenever that changes."""
+    """enclave → host: the instance and its models, in JSON. Sent again after every change."""
     TICK = 3
-    """host → enclave: the host's time in ms (8 bytes), then the current directory or nothing."""
+    """host → enclave: the host's time in Unix ms (8 bytes), then the current directory or
+    nothing."""
     BATCH = 4
-    """host → worker: envelopes, see `encode_batch`."""
+    """host → worker: request envelopes by slot, see `encode_batch`."""
     REPLIES = 5
-    """worker → host: envelopes by the slots of their requests."""
+    """worker → host: reply envelopes by the slots of their requests, see `encode_batch`."""
     CONTROL = 6
     """worker → host: a request to the key broker; host → worker: its answer. One at a time.
-    The key broker's host uses it the other way round."""
+    Between a key broker and its host the directions are reversed."""
     WANT = 7
-    """worker → host: the 32-byte digest of a model package that it needs."""
+    """worker → host: the digest (32 bytes) of a model package that the worker needs."""
     PACKAGE = 8
-    """host → worker: a piece of a package, see `encode_chunk`; total 0 says that it is absent."""
+    """host → worker: a piece of a package, see `encode_chunk`; total 0 if the package is absent."""
     DIRECTORY = 9
     """key broker → host: the signed directory to publish."""
     EVENT = 10
-    """enclave → host: JSON, an event's name and integers; nothing else may leave in clear."""
+    """enclave → host: an event's name and integers, in JSON. No other clear text leaves."""
     FATAL = 11
-    """enclave → host: UTF-8, why the enclave ends; of a closed list, no free text."""
+    """enclave → host: the reason why the enclave ends, one of `frame_payloads.Fatal`."""
     LEAD = 12
-    """host → key broker: serve from now on: the time in ms (8 bytes), then the state or nothing."""
+    """host → key broker: start to lead: the time in Unix ms (8 bytes), then the sealed state or
+    nothing."""
     STATE = 13
-    """key broker → host: to be kept before anything else: the sealed state by its number, then the
-    new log records by theirs, as in `encode_batch`."""
+    """key broker → host: the sealed state by its number, then the new log records by theirs, as in
+    `encode_batch`. The host stores them before it acts on any later frame."""
     KEY = 14
-    """key broker → host: the state's key, sealed for this machine; keep it, and give it in BOOT."""
+    """key broker → host: the state key, sealed for this machine. The host stores it and sends it in
+    later BOOT frames."""
 
     COLLATERAL = 15
-    """enclave → host: JSON, which collateral goes with its quotes; host → enclave: the collateral,
-    or nothing, and again whenever there is newer."""
+    """enclave → host: a request for collateral, in JSON; host → enclave: the collateral or nothing,
+    and again when there is newer collateral."""
 
 
 def encode_frame(kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> bytes:
-    """Write one frame.
+    """Return one frame.
 
-    Raises: MalformedError when the payload is over `MAX_FRAME_BYTES`.
+    Raises: MalformedError if the payload is over `MAX_FRAME_BYTES`.
     """
     if len(payload) > MAX_FRAME_BYTES:
         msg = f"frame: payload of {len(payload)} bytes is over the limit"
@@ -83,13 +86,14 @@ def encode_frame(kind: FrameKind, payload: bytes | bytearray | memoryview = b"")
 
 
 def decode_head(head: bytes | bytearray | memoryview) -> tuple[FrameKind, int]:
-    """Read a frame's kind and payload length from its first 8 bytes.
+    """Return a frame's kind and payload length from its first `FRAME_HEAD_LENGTH` bytes.
 
-    Raises: MalformedError, after which the stream cannot be trusted to be in step.
+    Raises: MalformedError. The reader must then close the pipe, because it cannot find the start of
+    the next frame.
     """
     magic, kind, reserved, length = _HEAD.unpack(head)
     if magic != _MAGIC or reserved != 0:
-        msg = "frame: wrong magic"
+        msg = "frame: does not start with SF, or its reserved byte is not zero"
         raise MalformedError(msg)
     if length > MAX_FRAME_BYTES:
         msg = f"frame: length {length} is over the limit"
@@ -102,7 +106,11 @@ def decode_head(head: bytes | bytearray | memoryview) -> tuple[FrameKind, int]:
 
 
 def encode_batch(now_ms: int, items: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
-    """Write envelopes by slot; a slot is the host's number for a request, 0 to 2^64 - 1."""
+    """Return the payload of a BATCH or REPLIES frame.
+
+    `now_ms`: the sender's time in Unix ms. `items`: slots and envelopes. A slot is the host's
+    number of a request, 0 to 2^64 - 1.
+    """
     parts: list[bytes | memoryview] = [b""]
     count = 0
     for slot, envelope in items:
@@ -116,7 +124,7 @@ def encode_batch(now_ms: int, items: Iterable[tuple[int, bytes | memoryview]]) -
 def split_batch(
     items: Sequence[tuple[int, bytes | memoryview]],
 ) -> Iterator[Sequence[tuple[int, bytes | memoryview]]]:
-    """Cut envelopes by slot into parts that each fit into a frame, in their order."""
+    """Yield the items in order, in groups that each fit into a frame."""
     start = part_bytes = 0
     for at, (_, envelope) in enumerate(items):
         part_bytes += len(envelope)
@@ -127,7 +135,7 @@ def split_batch(
 
 
 def decode_batch(payload: memoryview) -> tuple[int, list[tuple[int, memoryview]]]:
-    """Read the sender's time in ms and the envelopes by slot.
+    """Return the sender's time in Unix ms, and the envelopes by slot.
 
     Raises: MalformedError.
     """
@@ -143,14 +151,18 @@ def decode_batch(payload: memoryview) -> tuple[int, list[tuple[int, memoryview]]
 
 
 def encode_chunk(digest: bytes, offset: int, total: int, piece: bytes | memoryview) -> bytes:
-    """Write a piece of a package: its SHA-256 (32 bytes), where it goes, the whole's length."""
+    """Return the payload of a PACKAGE frame.
+
+    `digest`: the digest of the package, 32 bytes. `offset`: of the piece in the package. `total`:
+    the length of the whole package.
+    """
     return _CHUNK.pack(digest, offset, total) + piece
 
 
 def decode_chunk(payload: memoryview) -> tuple[bytes, int, int, memoryview]:
-    """Read digest, offset, total and the piece.
+    """Return digest, offset, total and piece of a PACKAGE frame.
 
-    Raises: MalformedError, also when the piece goes over the total.
+    Raises: MalformedError, also if the piece ends after the total.
     """
     if len(payload) < _CHUNK.size:
         msg = "package chunk: too short"
@@ -158,7 +170,7 @@ def decode_chunk(payload: memoryview) -> tuple[bytes, int, int, memoryview]:
     digest, offset, total = _CHUNK.unpack_from(payload)
     piece = payload[_CHUNK.size :]
     if offset + len(piece) > total:
-        msg = "package chunk: goes over its total"
+        msg = "package chunk: ends after its total"
         raise MalformedError(msg)
     return digest, offset, total, piece
 
@@ -171,10 +183,10 @@ def _items(payload: memoryview, at: int, count: int) -> Iterator[tuple[int, memo
         slot, length = _ITEM.unpack_from(payload, at)
         at += _ITEM.size
         if length > len(payload) - at:
-            msg = "batch: an item goes over the end"
+            msg = "batch: an item's length is over the end"
             raise MalformedError(msg)
         yield slot, payload[at : at + length]
         at += length
     if at != len(payload):
-        msg = "batch: trailing bytes"
+        msg = "batch: bytes follow the last item"
         raise MalformedError(msg)

@@ -1,4 +1,4 @@
-"""Core, pure, stdlib only: identifiers that strangers may see, parsed before use."""
+"""Core, pure, stdlib only: identifiers, and their parsers. Identifiers are not secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SessionId = NewType("SessionId", str)
 """32 lower-case hex digits: 16 random bytes, new for every session."""
 
 KeyId = NewType("KeyId", str)
-"""64 lower-case hex digits, `sim-` in front of them when the key belongs to a simulated TEE."""
+"""64 lower-case hex digits, after `sim-` if the key belongs to the simulated trust domain."""
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _KEY_ID = re.compile(r"(?:sim-)?[0-9a-f]{64}")
@@ -25,17 +25,17 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
 
 def new_request_id() -> RequestId:
-    """Draw a fresh request id from the system's random source."""
+    """Return a new request id from the system's random source."""
     return RequestId(secrets.token_hex(16))
 
 
 def new_session_id() -> SessionId:
-    """Draw a fresh session id from the system's random source."""
+    """Return a new session id from the system's random source."""
     return SessionId(secrets.token_hex(16))
 
 
 def parse_request_id(text: object) -> RequestId:
-    """Accept exactly 32 lower-case hex digits.
+    """Return a request id, exactly 32 lower-case hex digits.
 
     Raises: MalformedError for anything else.
     """
@@ -43,7 +43,7 @@ def parse_request_id(text: object) -> RequestId:
 
 
 def parse_session_id(text: object) -> SessionId:
-    """Accept exactly 32 lower-case hex digits.
+    """Return a session id, exactly 32 lower-case hex digits.
 
     Raises: MalformedError for anything else.
     """
@@ -51,7 +51,7 @@ def parse_session_id(text: object) -> SessionId:
 
 
 def parse_key_id(text: object) -> KeyId:
-    """Accept 64 lower-case hex digits with an optional `sim-` prefix.
+    """Return a key id, 64 lower-case hex digits with an optional `sim-` prefix.
 
     Raises: MalformedError for anything else.
     """
@@ -59,7 +59,7 @@ def parse_key_id(text: object) -> KeyId:
 
 
 def parse_digest(text: object) -> str:
-    """Accept a SHA-256 digest as 64 lower-case hex digits.
+    """Return a digest (or key of 32 bytes), exactly 64 lower-case hex digits.
 
     Raises: MalformedError for anything else.
     """
@@ -67,7 +67,7 @@ def parse_digest(text: object) -> str:
 
 
 def parse_name(text: object) -> str:
-    """Accept a name of 1 to 64 letters, digits, `.`, `_` and `-`, alphanumeric at both ends.
+    """Return a name of 1 to 64 letters, digits, `.`, `_`, `-`, with a letter or digit at both ends.
 
     Raises: MalformedError for anything else.
     """
@@ -94,12 +94,12 @@ class ModelRef:
     version: str
 
     def __post_init__(self) -> None:
-        """Refuse anything that is not a name."""
+        """Check the form of both names."""
         parse_name(self.name)
         parse_name(self.version)
 
     def __str__(self) -> str:
-        """Write it as `name:version`."""
+        """Return `name:version`."""
         return f"{self.name}:{self.version}"
 
 

@@ -1,58 +1,310 @@
-"""Core, pure: the status of a cluster, as the gateway tells it."""
+"""Core, pure: the status of each process of a cluster, and of the whole cluster.
+
+The operator's processes report it, unauthenticated. A field is None if a process of another release
+does not report it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from sealflow.errors import MalformedError
+from sealflow.wire.frame_payloads import LoadedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-_NUMBERS: Final = ("pid", "cpu_s", "rss_bytes")
-_QUEUE: Final = ("waiting", "in_work", "capacity")
+_T = TypeVar("_T")
+Number = int | float
 
 
-def is_status(value: object) -> bool:
-    """Whether all that `sealflow status` and `sealflow bench` read is there, of the right type."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """The status of one worker, reported by its engine.
+
+    `round_trip_ms`: the time between request and reply at the engine, by percentile. `cpu_s`: CPU
+    time. `rss_bytes`: resident memory.
+    """
+
+    pid: Number | None = None
+    ready: bool | None = None
+    simulated: bool | None = None
+    models: tuple[LoadedModel, ...] = ()
+    in_flight: Number | None = None
+    served: Number | None = None
+    refused: Number | None = None
+    round_trip_ms: Mapping[str, object] | None = None
+    cpu_s: Number | None = None
+    rss_bytes: Number | None = None
+    restarts: Number | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object in an engine's status."""
+        return {
+            "pid": self.pid,
+            "ready": self.ready,
+            "simulated": self.simulated,
+            "models": [model.to_json() for model in self.models],
+            "in_flight": self.in_flight,
+            "served": self.served,
+            "refused": self.refused,
+            "round_trip_ms": self.round_trip_ms,
+            "cpu_s": self.cpu_s,
+            "rss_bytes": self.rss_bytes,
+            "restarts": self.restarts,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse an object that `to_json` returned.
+
+        Raises: MalformedError.
+        """
+        table = _table(value)
+        return cls(
+            pid=_number(table, "pid"),
+            ready=_flag(table, "ready"),
+            simulated=_flag(table, "simulated"),
+            models=_list(table, "models", LoadedModel.from_json),
+            in_flight=_number(table, "in_flight"),
+            served=_number(table, "served"),
+            refused=_number(table, "refused"),
+            round_trip_ms=_optional(table, "round_trip_ms", _table),
+            cpu_s=_number(table, "cpu_s"),
+            rss_bytes=_number(table, "rss_bytes"),
+            restarts=_number(table, "restarts"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyBrokerStatus:
+    """The status of a key broker, reported by its host.
+
+    `keyed`: whether it has the state key.
+    """
+
+    pid: Number | None = None
+    ready: bool | None = None
+    keyed: bool | None = None
+    cpu_s: Number | None = None
+    rss_bytes: Number | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object in the status of a key broker host."""
+        return {
+            "pid": self.pid,
+            "ready": self.ready,
+            "keyed": self.keyed,
+            "cpu_s": self.cpu_s,
+            "rss_bytes": self.rss_bytes,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse an object that `to_json` returned.
+
+        Raises: MalformedError.
+        """
+        table = _table(value)
+        return cls(
+            pid=_number(table, "pid"),
+            ready=_flag(table, "ready"),
+            keyed=_flag(table, "keyed"),
+            cpu_s=_number(table, "cpu_s"),
+            rss_bytes=_number(table, "rss_bytes"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentStatus:
+    """The status of one host process.
+
+    `component`: `gateway`, `engine` or `control` (the key broker host). Only gateways have `url`,
+    `waiting` and `simulated`; only engines have `workers`; only key broker hosts have `served`,
+    `leads` and `keybroker`.
+    """
+
+    component: str
+    instance: str | None = None
+    pid: Number | None = None
+    cpu_s: Number | None = None
+    rss_bytes: Number | None = None
+    url: str | None = None
+    waiting: Number | None = None
+    simulated: bool | None = None
+    workers: tuple[WorkerStatus, ...] | None = None
+    served: Number | None = None
+    leads: bool | None = None
+    keybroker: KeyBrokerStatus | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object that the process stores, without fields that are None."""
+        workers, keybroker = self.workers, self.keybroker
+        value: dict[str, object] = {
+            "component": self.component,
+            "instance": self.instance,
+            "url": self.url,
+            "pid": self.pid,
+            "cpu_s": self.cpu_s,
+            "rss_bytes": self.rss_bytes,
+            "workers": None if workers is None else [each.to_json() for each in workers],
+            "waiting": self.waiting,
+            "simulated": self.simulated,
+            "served": self.served,
+            "leads": self.leads,
+            "keybroker": None if keybroker is None else keybroker.to_json(),
+        }
+        return {name: each for name, each in value.items() if each is not None}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse an object that `to_json` returned.
+
+        Raises: MalformedError.
+        """
+        table = _table(value)
+        workers = table.get("workers")
+        return cls(
+            component=_required(_text(table, "component"), "component"),
+            instance=_text(table, "instance"),
+            pid=_number(table, "pid"),
+            cpu_s=_number(table, "cpu_s"),
+            rss_bytes=_number(table, "rss_bytes"),
+            url=_text(table, "url"),
+            waiting=_number(table, "waiting"),
+            simulated=_flag(table, "simulated"),
+            workers=None if workers is None else _list(table, "workers", WorkerStatus.from_json),
+            served=_number(table, "served"),
+            leads=_flag(table, "leads"),
+            keybroker=_optional(table, "keybroker", KeyBrokerStatus.from_json),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """The numbers of requests in the queue.
+
+    `waiting`: not claimed. `in_work`: claimed and not acknowledged. `capacity`: the most that the
+    queue accepts.
+    """
+
+    waiting: Number
+    in_work: Number
+    capacity: Number
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object in a cluster's status."""
+        return {"waiting": self.waiting, "in_work": self.in_work, "capacity": self.capacity}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse an object that `to_json` returned.
+
+        Raises: MalformedError.
+        """
+        table = _table(value)
+        return cls(
+            waiting=_required(_number(table, "waiting"), "waiting"),
+            in_work=_required(_number(table, "in_work"), "in_work"),
+            capacity=_required(_number(table, "capacity"), "capacity"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterStatus:
+    """The status of a whole cluster, as a gateway answers it.
+
+    `reasons`: the reasons why the cluster is not ready.
+    """
+
+    deployment: str
+    simulated: bool | None
+    reasons: tuple[str, ...]
+    queue: QueueStatus
+    components: tuple[ComponentStatus, ...]
+    ready: bool
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object that the gateway answers."""
+        return {
+            "deployment": self.deployment,
+            "ready": self.ready,
+            "simulated": self.simulated,
+            "reasons": list(self.reasons),
+            "queue": self.queue.to_json(),
+            "components": [each.to_json() for each in self.components],
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse an object that `to_json` returned.
+
+        Raises: MalformedError.
+        """
+        table = _table(value)
+        return cls(
+            deployment=_required(_text(table, "deployment"), "deployment"),
+            ready=_required(_flag(table, "ready"), "ready"),
+            simulated=_flag(table, "simulated"),
+            reasons=_list(table, "reasons", _reason),
+            queue=QueueStatus.from_json(table.get("queue")),
+            components=_list(table, "components", ComponentStatus.from_json),
+        )
+
+    @property
+    def says_simulated(self) -> bool:
+        """Whether any process of the cluster reports a simulation."""
+        workers = [each.simulated for part in self.components for each in part.workers or ()]
+        return True in (self.simulated, *(part.simulated for part in self.components), *workers)
+
+
+def _table(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        return False
-    queue, reasons = value.get("queue"), value.get("reasons")
-    return (
-        isinstance(value.get("deployment"), str)
-        and isinstance(value.get("ready"), bool)
-        and isinstance(reasons, list)
-        and all(isinstance(each, str) for each in reasons)
-        and isinstance(queue, dict)
-        and all(_is_number(queue.get(name)) for name in _QUEUE)
-        and _all(value.get("components", ""), _is_component)
-    )
+        raise MalformedError("status: not a JSON object")
+    return value
 
 
-def _is_component(value: object) -> bool:
-    return (
-        _is_process(value)
-        and isinstance(value, dict)
-        and _all(value.get("workers"), _is_process)
-        and (value.get("keybroker") is None or _is_process(value["keybroker"]))
-    )
+def _reason(value: object) -> str:
+    if not isinstance(value, str):
+        raise MalformedError("status: a reason is not a string")
+    return value
 
 
-def _is_process(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and all(value.get(name) is None or _is_number(value[name]) for name in _NUMBERS)
-        and _all(value.get("models"), _is_model)
-    )
+def _text(table: Mapping[str, object], name: str) -> str | None:
+    value = table.get(name)
+    if not isinstance(value, str | None):
+        raise MalformedError(f"status: {name} is not a string")
+    return value
 
 
-def _is_model(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(name), str) for name in ("name", "version", "digest")
-    )
+def _flag(table: Mapping[str, object], name: str) -> bool | None:
+    value = table.get(name)
+    if not isinstance(value, bool | None):
+        raise MalformedError(f"status: {name} is neither true nor false")
+    return value
 
 
-def _all(value: object, kind: Callable[[object], bool]) -> bool:
-    return value is None or (isinstance(value, list) and all(map(kind, value)))
+def _number(table: Mapping[str, object], name: str) -> Number | None:
+    value = table.get(name)
+    if isinstance(value, bool) or not isinstance(value, Number | None):
+        raise MalformedError(f"status: {name} is not a number")
+    return value
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _required(value: _T | None, name: str) -> _T:
+    if value is None:
+        raise MalformedError(f"status: {name} is missing")
+    return value
+
+
+def _optional(table: Mapping[str, object], name: str, parse: Callable[[object], _T]) -> _T | None:
+    value = table.get(name)
+    return None if value is None else parse(value)
+
+
+def _list(table: Mapping[str, object], name: str, parse: Callable[[object], _T]) -> tuple[_T, ...]:
+    value = table.get(name, [])
+    if not isinstance(value, list):
+        raise MalformedError(f"status: {name} is not a list")
+    return tuple(map(parse, value))

@@ -1,8 +1,8 @@
-"""Core, pure, stdlib only: JSON as a hostile peer may not bend it.
+"""Core, pure, stdlib only: a strict JSON parser for bytes of untrusted peers.
 
-Refused: duplicate keys, NaN and infinities, numbers with a fraction or exponent unless asked for,
-integers of more than 20 digits, deep nesting, trailing bytes, anything but UTF-8.
-Spec: envelope.md, section 2.
+It refuses duplicate keys, NaN and infinities, numbers with a fraction or exponent (but see
+`parse_object_with_floats`), integers of more than 20 characters, nesting over Python's recursion
+limit, trailing bytes, and bytes that are not UTF-8. Spec: envelope.md, section 2.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def parse_object_with_floats(text: bytes | bytearray | memoryview, what: str) ->
 def require_keys(
     value: dict[str, object], required: Collection[str], what: str, optional: Collection[str] = ()
 ) -> None:
-    """Refuse an object with a missing or an unknown key.
+    """Check that an object has all required keys, and no others but the optional ones.
 
     Raises: MalformedError.
     """
@@ -52,12 +52,12 @@ def require_keys(
 
 
 def canonical_json(value: dict[str, object]) -> bytes:
-    """Write an object in the one form that our own encoders use: sorted keys, no spaces, ASCII."""
+    """Return an object as JSON in canonical form: sorted keys, no spaces, ASCII."""
     return _ENCODER.encode(value).encode()
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """Tell an integer from a boolean, which Python counts as one."""
+    """Return whether a value is an integer; a boolean is not, though it is an `int` in Python."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

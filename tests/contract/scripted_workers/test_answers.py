@@ -60,11 +60,11 @@ until(FrameKind.BOOT)
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ("send(FrameKind.STATE, b'')", "a worker sends no STATE"),
-        ("send(FrameKind.READY, b'{}')", "READY is not as it should be"),
-        ("send(FrameKind.READY, b'[')", "READY is not as it should be"),
-        ("ready(models=[{'name': 'm'}])", "READY is not as it should be"),
-        ("ready(models=[7])", "READY is not as it should be"),
+        ("send(FrameKind.STATE, b'')", "a worker does not send STATE"),
+        ("send(FrameKind.READY, b'{}')", "READY: missing instance"),
+        ("send(FrameKind.READY, b'[')", "READY: not strict JSON"),
+        ("ready(models=[{'name': 'm'}])", "READY: models: model: missing version"),
+        ("ready(models=[7])", "READY: models: model: not a table"),
         ("send(FrameKind.REPLIES, b'short')", "batch"),
         ("print('hello from a library', flush=True)", "out of step"),
         ("sys.stdout.buffer.write(b'SF\\\\1'); sys.stdout.buffer.flush(); sys.exit()", "its head"),

@@ -1,6 +1,6 @@
-"""A make-believe Intel in which everything can be wrong: SGX and TDX quotes with collateral.
+"""SGX and TDX quotes with collateral under a test root of Intel, right or wrong in any part.
 
-The simulated platform in `src` makes flawless SGX quotes; here each part has a knob.
+The simulated platform in `src` makes flawless SGX quotes; here tests change each part.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 
 @dataclass(frozen=True, kw_only=True)
 class DcapAuthority:
-    """One platform with its collateral; every field is a knob, `at_s` the time of everything."""
+    """One platform with its collateral at the time `at_s`; tests change any field."""
 
     tee: str = "SGX"
     at_s: int = NOW_S
@@ -59,8 +59,8 @@ class DcapAuthority:
     chain: tuple[str, ...] = ("pck", "middle", "root")
     changes: dict[str, Any] = field(default_factory=dict)
 
-    def but(self, **changes: Any) -> DcapAuthority:
-        """The same lab with other knobs."""
+    def replace(self, **changes: Any) -> DcapAuthority:
+        """Return the same platform with other fields."""
         return replace(self, **changes)
 
     @property

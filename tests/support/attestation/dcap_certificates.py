@@ -1,4 +1,4 @@
-"""Keys and certificates of a make-believe Intel, the same in every process."""
+"""Keys and certificates under a test root of Intel, the same in every process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of SGX and TDX quotes, with a knob for every field."""
+"""Bodies of SGX and TDX quotes, with a parameter for every field."""
 
 from __future__ import annotations
 

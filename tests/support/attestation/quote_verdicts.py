@@ -18,7 +18,7 @@ TDX = DcapAuthority(tee="TDX")
 def verified_platform(
     lab: DcapAuthority, quote: bytes | None = None, at_s: int = NOW_S
 ) -> IntelPlatform:
-    """Verify a quote of a lab and give its platform."""
+    """Verify a quote and return its platform."""
     body = tdx_body() if lab.tee == "TDX" else sgx_body()
     genuine = verify_intel_quote(quote or lab.quote(body), lab.collateral(), lab.root_der, at_s)
     assert isinstance(genuine.platform, IntelPlatform)

@@ -1,4 +1,4 @@
-"""A make-believe AMD: root, intermediate, chip key, revocation list, and reports of any content."""
+"""A test root of AMD with intermediate, chip key, revocation list, and reports of any content."""
 
 from __future__ import annotations
 

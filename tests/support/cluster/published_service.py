@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
+from sealflow.attest.evidence import BoundClaims, Evidence, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.documents.directory import Directory, DirectoryModel, SignedDirectory
+from sealflow.documents.directory import Directory, SignedDirectory
+from sealflow.owner import DirectoryModel, Role, Tee, TrustDomain
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.key_store import KeyStore
 from sealflow.trusted.keybroker.log_writer import LogHead
-from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import RequestId
 from tests.support.attestation.deployments import SimulatedDeployment, simulated_deployment
 

@@ -42,7 +42,8 @@ def until(wanted):
             return payload
 
 def ready(models=({{"name": "m", "version": "1", "digest": "ab"}},)):
-    send(FrameKind.READY, json.dumps({{"simulated": True, "models": list(models)}}).encode())
+    facts = {{"instance": "ab", "simulated": True, "threads": 1, "models": list(models)}}
+    send(FrameKind.READY, json.dumps(facts).encode())
 
 def say(**facts):
     send(FrameKind.EVENT, json.dumps(facts).encode())

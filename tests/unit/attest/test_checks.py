@@ -119,7 +119,7 @@ def test_mismatches() -> None:
     [four] = at_least("svn", "min_svn", 3, 2, hint)
     assert (four.field, four.expected, four.got) == ("min_svn", "at least 3", "2")
     [five] = bits("xfrm", 0x3, 0x10, 0x21, hint)
-    assert (five.field, five.expected, five.got) == ("", "0x3, and of 0x10 any", "0x21")
+    assert (five.field, five.expected, five.got) == ("", "0x3, and any bits of 0x10", "0x21")
     [six] = bits("xfrm", 0x3, 0, 0x1, hint)
     assert six.expected == "0x3"
     assert str(six) == "xfrm: expected 0x3, got 0x1; do something"

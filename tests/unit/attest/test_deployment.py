@@ -83,13 +83,13 @@ def test_broken_deployments(changes: dict[str, Any]) -> None:
     """Settings with a wrong or missing field do not parse."""
     with pytest.raises(MalformedError) as caught:
         Deployment.from_bytes(change_json(deployment().to_bytes(), **changes))
-    assert "one form" not in str(caught.value)
+    assert "canonical form" not in str(caught.value)
 
 
-def test_one_form() -> None:
-    """Settings have one form, so that their digest is one too, and a bounded size."""
+def test_canonical_form() -> None:
+    """Settings have one canonical form, so that they have one digest, and a bounded size."""
     text = deployment().to_bytes()
-    with pytest.raises(MalformedError, match="one form"):
+    with pytest.raises(MalformedError, match="canonical form"):
         Deployment.from_bytes(text.replace(b",", b", ", 1))
     with pytest.raises(MalformedError, match="over"):
         Deployment.from_bytes(text + b" " * MAX_DEPLOYMENT_BYTES)

@@ -106,7 +106,7 @@ def test_quote_of_other_hardware() -> None:
         bound=bound_claims(tee=Tee.SGX).to_bytes(),
         collateral=read_sample(entry["collateral"]),
     )
-    with pytest.raises(EvidenceError, match="the quote is of tdx, not of sgx"):
+    with pytest.raises(EvidenceError, match="the quote is of TEE tdx, not of sgx"):
         verify_evidence(evidence, TrustRoot(), 1000 * entry["verify_at"])
 
 

@@ -85,7 +85,10 @@ def test_revocation_lists() -> None:
     for each in mutated(crl, 3, 600):
         with pytest.raises(EvidenceError):
             verify_intel_quote(
-                quote, lab.but(changes={"pck_crl": each.hex()}).collateral(), lab.root_der, NOW_S
+                quote,
+                lab.replace(changes={"pck_crl": each.hex()}).collateral(),
+                lab.root_der,
+                NOW_S,
             )
 
 

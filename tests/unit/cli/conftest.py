@@ -45,7 +45,7 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def played(queue: QueueServer) -> Iterator[ScriptedService]:
+def scripted(queue: QueueServer) -> Iterator[ScriptedService]:
     """A service with the model m, which takes images."""
     running = ScriptedService(queue)
     running.publish(running.published.with_image_model())
@@ -54,17 +54,17 @@ def played(queue: QueueServer) -> Iterator[ScriptedService]:
 
 
 @pytest.fixture(scope="module")
-def gateway(queue: QueueServer, played: ScriptedService) -> Iterator[GatewayProcess]:
+def gateway(queue: QueueServer, scripted: ScriptedService) -> Iterator[GatewayProcess]:
     """A gateway on the queue, which sees the directory from its start."""
     with GatewayProcess(queue, packages_dir=str(queue.folder / "packages")) as running:
         yield running
 
 
 @pytest.fixture
-def reach(tmp_path: Path, gateway: GatewayProcess, played: ScriptedService) -> tuple[str, ...]:
+def reach(tmp_path: Path, gateway: GatewayProcess, scripted: ScriptedService) -> tuple[str, ...]:
     """The options that find the service."""
     policy = tmp_path / "client.toml"
-    write_policy(policy, played.published.policy)
+    write_policy(policy, scripted.published.policy)
     return ("--url", gateway.url, "--policy", str(policy))
 
 

@@ -89,7 +89,7 @@ def test_an_error(run: RunCommand, tmp_path: Path) -> None:
     done = run("policy", "check", tmp_path / "absent.toml")
     assert (done.code, done.out) == (2, "")
     said, hint = done.err.splitlines()
-    assert said.startswith(f"error: no policy at {tmp_path}/absent.toml")
+    assert said.startswith(f"error: there is no policy at {tmp_path}/absent.toml")
     assert hint == f"hint: {ConfigError.hint}"
 
 

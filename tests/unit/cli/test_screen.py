@@ -12,8 +12,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from sealflow.attest.evidence import Role
 from sealflow.cli.screen import print_table, progress, strip_control_characters
+from sealflow.owner import Role
 from sealflow.owner.trust.policy_file import write_policy
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.cluster.local_cluster import sealflow

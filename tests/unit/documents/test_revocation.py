@@ -37,7 +37,7 @@ def test_another_form() -> None:
     """The same order in other bytes is refused, signed or not."""
     text = ORDER.to_bytes() + b" "
     signature = KEY.sign(TrustDomain.SIMULATED.label("order") + text)
-    with pytest.raises(MalformedError, match="one form"):
+    with pytest.raises(MalformedError, match="canonical form"):
         SignedRevocationOrder(text=text, signature=signature).verify_signature(
             TrustDomain.SIMULATED
         )

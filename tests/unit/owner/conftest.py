@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def gateway(queue: QueueServer, played: ScriptedService) -> Iterator[GatewayProcess]:
+def gateway(queue: QueueServer, scripted: ScriptedService) -> Iterator[GatewayProcess]:
     """A gateway on it, which sees the directory from its start."""
     with GatewayProcess(queue) as running:
         yield running

@@ -107,7 +107,7 @@ def test_noise_is_refused(noise: bytes) -> None:
 
 def test_trailing_bytes_are_refused() -> None:
     """An envelope fills its buffer exactly."""
-    with pytest.raises(MalformedError, match="do not add up"):
+    with pytest.raises(MalformedError, match="not the sum of the lengths"):
         parse(request() + b"\0")
 
 

@@ -48,7 +48,7 @@ def none() -> Fields:
         (lambda f: f.list_of("field", parse_name, 1), (["a"],), ([1],), "field: name"),
         (lambda f: f.read("field", json_object), ({}, {"a": 1}), ([], None), "field: not a JSON"),
         (lambda f: f.read_optional("field", parse_name), (None, "a"), ("-",), "field: name"),
-        (lambda f: f.words("field", Colour), ([], ["red"]), (["green"],), "may hold red, blue"),
+        (lambda f: f.words("field", Colour), ([], ["red"]), (["green"],), "not one of red, blue"),
         (lambda f: f.nested("field", ("a",)), ({"a": 1},), ({}, {"b": 1}, []), "letter.field: "),
     ],
 )

@@ -10,8 +10,11 @@ import pytest
 from sealflow.errors import MalformedError
 from sealflow.wire.frame_payloads import (
     KeyBrokerBoot,
+    KeyBrokerReady,
+    LoadedModel,
     RuntimeName,
     WorkerBoot,
+    WorkerReady,
     split_tick,
     tick_payload,
 )
@@ -125,3 +128,18 @@ def test_ticks() -> None:
     assert split_tick(memoryview(tick_payload(1, b"directory"))) == (1, b"directory")
     with pytest.raises(MalformedError, match="too short"):
         split_tick(memoryview(bytes(7)))
+
+
+def test_ready_comes_back() -> None:
+    """What an enclave says of itself is read by its host as it was written."""
+    models = (
+        LoadedModel(name="m", version="1", digest="ab", runtime="onnx", max_batch=8),
+        LoadedModel(name="m", version="2", digest="cd"),
+    )
+    worker = WorkerReady(instance="one", simulated=True, threads=2, models=models)
+    assert WorkerReady.from_bytes(memoryview(worker.to_bytes())) == worker
+    broker = KeyBrokerReady(instance="one", simulated=False, keyed=True)
+    assert broker.to_bytes() == b'{"instance":"one","keyed":true,"simulated":false}'
+    assert KeyBrokerReady.from_bytes(memoryview(broker.to_bytes())) == broker
+    with pytest.raises(MalformedError, match="READY: missing threads, unknown 'more'"):
+        WorkerReady.from_bytes(memoryview(b'{"instance":"","simulated":true,"models":[],"more":1}'))

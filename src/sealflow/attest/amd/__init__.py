@@ -1,5 +1,5 @@
-"""AMD's part of attestation: SEV-SNP reports, the certificates behind them, verification, checks.
+"""Attestation with AMD: SEV-SNP reports, their endorsements, verification and checks.
 
-Its words: report, endorsement, VCEK, VLEK. May import `attest`, `wire` and `errors`, never
+Terms: report, endorsement, VCEK, VLEK. May import `attest`, `wire` and `errors`, not
 `attest.intel`.
 """

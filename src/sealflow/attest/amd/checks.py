@@ -1,6 +1,7 @@
-"""Core, pure: what a policy demands of SEV-SNP guests and AMD's platforms.
+"""Core, pure: the checks of SEV-SNP guests and AMD's platforms against a policy.
 
-Source: AMD SEV-SNP ABI specification 1.58, tables 10 (guest policy) and 23 (report).
+Spec: attestation.md, 4.6. Source: AMD SEV-SNP ABI specification 1.58, tables 10 (guest policy) and
+23 (report).
 """
 
 from __future__ import annotations
@@ -24,19 +25,22 @@ _SMT: Final = 1 << 16
 _MUST: Final = 1 << 17
 _MAY: Final = 0xFFFF | _SMT | 1 << 20 | 0xF << 22
 """ABI version, SMT, SINGLE_SOCKET, MEM_AES_256_XTS, RAPL_DIS, CIPHERTEXT_HIDING and
-PAGE_SWAP_DISABLE; not MIGRATE_MA, DEBUG, CXL_ALLOW nor anything reserved."""
+PAGE_SWAP_DISABLE; not MIGRATE_MA, DEBUG, CXL_ALLOW nor a reserved bit."""
 _NO_HOST_DATA: Final = "00" * 32
 
 
 def check_snp(
     report: SnpReport, required: SnpRequirements | None, flags: Collection[PlatformFlag]
 ) -> Iterator[Mismatch]:
-    """Judge guest policy, privilege level, host data and firmware versions."""
+    """Check guest policy, VMPL, host data and firmware versions of a guest.
+
+    `flags`: the platform flags that the policy accepts.
+    """
     hint = "not a production guest"
     if report.guest_policy & _DEBUG:
-        hint = "the host may read a guest that allows debugging"
+        hint = "the guest allows debugging, so its host can read its memory"
     elif report.guest_policy & _MIGRATE:
-        hint = "a migration agent could move the guest elsewhere"
+        hint = "a migration agent could move the guest to another machine"
     yield from bits("guest_policy", _MUST, _MAY, report.guest_policy, hint)
     if report.guest_policy & _SMT and PlatformFlag.SMT_ENABLED not in flags:
         yield Mismatch(
@@ -44,7 +48,7 @@ def check_snp(
             field="platform_flags",
             expected="none",
             got=PlatformFlag.SMT_ENABLED,
-            hint="the guest may share its cores: allow it by name, or forbid it to the guest",
+            hint="accept the flag by name, or disable SMT in the guest policy",
         )
     if required is None:
         yield Mismatch(
@@ -57,23 +61,23 @@ def check_snp(
         "snp.vmpl",
         str(required.vmpl),
         str(report.vmpl),
-        "another part of the guest asked for the report",
+        "code at another VM privilege level of the guest requested the report",
     )
     yield from among(
         "host_data",
         "snp.host_data",
         required.host_data or {_NO_HOST_DATA},
         report.host_data,
-        "the host gave the guest settings that the policy does not name",
+        "the host set host data that the policy does not accept",
     )
     yield from _check_firmware(report, required)
 
 
 def _check_firmware(report: SnpReport, required: SnpRequirements) -> Iterator[Mismatch]:
     for name, least in required.min_tcb.items():
-        for which, tcb in (("reported", report.reported_tcb), ("committed", report.committed_tcb)):
+        for kind, tcb in (("reported", report.reported_tcb), ("committed", report.committed_tcb)):
             yield from at_least(
-                f"{which}_tcb",
+                f"{kind}_tcb",
                 f"snp.min_tcb.{name}",
                 least,
                 tcb.get(name, 0),
@@ -82,7 +86,7 @@ def _check_firmware(report: SnpReport, required: SnpRequirements) -> Iterator[Mi
 
 
 def check_amd(platform: AmdPlatform, required: SnpRequirements | None) -> Iterator[Mismatch]:
-    """Judge whether anybody asked AMD for revoked keys."""
+    """Check that the endorsements have a revocation list, unless the policy does not need one."""
     if platform.revocations_checked or (required is not None and required.insecure_no_revocations):
         return
     yield Mismatch(
@@ -90,5 +94,5 @@ def check_amd(platform: AmdPlatform, required: SnpRequirements | None) -> Iterat
         field="snp.insecure_no_revocations",
         expected="AMD's revocation list",
         got="none",
-        hint="the operator must fetch it",
+        hint="the operator must fetch AMD's revocation list",
     )

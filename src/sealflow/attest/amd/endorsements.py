@@ -1,7 +1,7 @@
-"""Core: verify AMD's certificates and revocation list for one processor.
+"""Core: verification of AMD's certificates and revocation list for one processor.
 
-Source: AMD Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification
-(publication 57230), chapters 3 and 4, table 8.
+Spec: attestation.md, 3.5 and 3.6. Source: AMD Versioned Chip Endorsement Key (VCEK) Certificate
+and KDS Interface Specification (publication 57230), chapters 3 and 4, table 8.
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ _NAMES: Final = ("leaf", "intermediate", "root", "crl")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafFacts:
-    """The extensions. `chip`: the processor's id in a VCEK, None in a VLEK. `tcb`: by part."""
+    """The facts in AMD's extensions of a leaf certificate (VCEK or VLEK).
+
+    `product`: AMD's product name, with a stepping after a `-` in some. `chip`: the processor's id
+    in a VCEK, None in a VLEK. `tcb`: the version of each part of the TCB.
+    """
 
     leaf: ReportKeyKind
     product: str
@@ -61,48 +65,51 @@ class LeafFacts:
 
 
 def read_leaf(certificate: x509.Certificate) -> LeafFacts:
-    """Read AMD's extensions.
+    """Return the facts in AMD's extensions of a leaf certificate.
 
     Raises: MalformedError.
     """
-    found = {
+    extensions = {
         each.oid.dotted_string: each.value.value
         for each in certificate.extensions
         if isinstance(each.value, x509.UnrecognizedExtension)
     }
-    if _PRODUCT not in found or (_CHIP in found) == (_CLOUD in found):
-        raise MalformedError("neither a VCEK nor a VLEK")
-    name = _content(found[_PRODUCT], _IA5_STRING)
+    if _PRODUCT not in extensions or (_CHIP in extensions) == (_CLOUD in extensions):
+        raise MalformedError("the leaf is neither a VCEK nor a VLEK")
+    name = _content(extensions[_PRODUCT], _IA5_STRING)
     return LeafFacts(
-        leaf=ReportKeyKind.VCEK if _CHIP in found else ReportKeyKind.VLEK,
+        leaf=ReportKeyKind.VCEK if _CHIP in extensions else ReportKeyKind.VLEK,
         product=name.decode("ascii", "replace"),
-        chip=_chip(found[_CHIP]) if _CHIP in found else None,
+        chip=_chip(extensions[_CHIP]) if _CHIP in extensions else None,
         tcb={
-            part: int.from_bytes(_content(found[oid], _INTEGER))
+            part: int.from_bytes(_content(extensions[oid], _INTEGER))
             for oid, part in _SVNS.items()
-            if oid in found
+            if oid in extensions
         },
     )
 
 
 def _chip(value: bytes) -> bytes:
-    # Some generations of certificates wrap the id in an OCTET STRING, others do not.
+    # Some certificates wrap the id in an OCTET STRING, others do not.
     chip = value if len(value) in _CHIP_BYTES else _content(value, _OCTETS)
     if len(chip) not in _CHIP_BYTES:
-        raise MalformedError("the chip id is neither of 64 nor of 8 bytes")
+        raise MalformedError("the leaf's chip id is neither 64 nor 8 bytes long")
     return chip
 
 
 def _content(value: bytes, tag: int) -> bytes:
-    """Unwrap a DER value of less than 128 bytes."""
+    """Return the content of a DER value, which must be shorter than 128 bytes."""
     if len(value) < 3 or value[0] != tag or value[1] != len(value) - 2:  # noqa: PLR2004 - X.690
-        raise MalformedError("an extension is not as AMD writes it")
+        raise MalformedError("an extension of the leaf has another type or length than AMD's")
     return value[2:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endorsements:
-    """What travels beside an SNP report, in DER. Untrusted. `crl`: empty when there is none."""
+    """The collateral of an SNP report: certificates and revocation list in DER; untrusted.
+
+    `leaf`: VCEK or VLEK. `intermediate`: ASK or ASVK. `root`: ARK. `crl`: empty if there is none.
+    """
 
     leaf: bytes = field(repr=False)
     intermediate: bytes = field(repr=False)
@@ -110,13 +117,13 @@ class Endorsements:
     crl: bytes = field(repr=False)
 
     def to_bytes(self) -> bytes:
-        """Write the collateral of evidence."""
+        """Return the `collateral` of evidence as canonical JSON."""
         parts = {name: getattr(self, name) for name in _NAMES}
         return canonical_json({name: b64encode(part).decode() for name, part in parts.items()})
 
     @classmethod
     def from_bytes(cls, collateral: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse bytes that `to_bytes` returned.
 
         Raises: MalformedError.
         """
@@ -131,7 +138,11 @@ class Endorsements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endorsed:
-    """A leaf key that AMD vouches for. Times in Unix seconds, `issued_s` None without a list."""
+    """A leaf key with a verified certificate chain.
+
+    `issued_s`: the issue time of the revocation list, or None without one. `expires_s`: the time
+    when the first part of the endorsements expires. Both in Unix seconds.
+    """
 
     key: EllipticCurvePublicKey = field(repr=False)
     facts: LeafFacts
@@ -145,14 +156,15 @@ def verify_endorsements(
 ) -> Endorsed:
     """Verify the chain from leaf to root, the dates, and the revocation list if there is one.
 
-    `insecure_root`: DER of the root to trust instead of AMD's.
+    `insecure_root`: the DER of a root to trust instead of AMD's, or None. `now_s`: the verifier's
+    time in Unix seconds.
 
     Raises: EvidenceError.
     """
     try:
         return _verify(endorsements, insecure_root, now_s)
     except (*X509_ERRORS, MalformedError) as error:
-        raise EvidenceError("certificate", f"it cannot be read: {error}") from error
+        raise EvidenceError("certificate", f"a certificate does not parse: {error}") from error
 
 
 def _verify(endorsements: Endorsements, insecure_root: bytes | None, now_s: int) -> Endorsed:
@@ -176,8 +188,8 @@ def _verify(endorsements: Endorsements, insecure_root: bytes | None, now_s: int)
 
 
 def _load(der: bytes) -> x509.Certificate:
-    # AMD's leaf certificates have serial number 0, which the library warns of and will refuse in
-    # a release to come; the pinned version accepts it, and a test of real ones fails when not.
+    # AMD's leaf certificates have serial number 0. The pinned library version warns about it, and
+    # a later one will refuse it; a test with real certificates fails then.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
         return x509.load_der_x509_certificate(der)
@@ -193,58 +205,63 @@ def _product(root: x509.Certificate, facts: LeafFacts, insecure_root: bytes | No
         trusted = root.public_bytes(Encoding.DER) == insecure_root
         known = [each for each in PRODUCTS if each.name == line] if trusted else []
     if not known:
-        raise EvidenceError("root", "the chain does not end in a root that is trusted")
+        raise EvidenceError("root", "the certificate chain does not end in a trusted root")
     if known[0].name != line:
-        raise EvidenceError("certificate", "the leaf is of another product than its root")
+        raise EvidenceError("certificate", "the leaf is of another product line than the root")
     return known[0]
 
 
 def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
     padding = certificate.signature_algorithm_parameters
     if not isinstance(padding, PSS) or not isinstance(certificate.signature_hash_algorithm, SHA384):
-        raise EvidenceError("certificate", "not signed with RSA-PSS and SHA-384")
+        raise EvidenceError("certificate", "a certificate is not signed with RSA-PSS and SHA-384")
     try:
         certificate.verify_directly_issued_by(issuer)
     except X509_ERRORS as error:
-        raise EvidenceError("certificate", "not signed by its issuer") from error
+        raise EvidenceError("certificate", "a certificate is not signed by its issuer") from error
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound as error:
-        raise EvidenceError("certificate", "its issuer may not issue certificates") from error
+        raise EvidenceError("certificate", "an issuer has no basic constraints") from error
     if not constraints.ca:
-        raise EvidenceError("certificate", "its issuer may not issue certificates")
+        raise EvidenceError("certificate", "an issuer is not a certificate authority")
 
 
 def _check_dates(certificates: Iterable[x509.Certificate], now_s: int) -> None:
     for each in certificates:
         if now_s < _seconds(each.not_valid_before_utc):
-            raise EvidenceError("certificate", "it is not valid yet: check this machine's clock")
+            raise EvidenceError(
+                "certificate", "a certificate is not valid yet: check this machine's clock"
+            )
         if now_s > _seconds(each.not_valid_after_utc):
-            raise EvidenceError("certificate", "it has expired")
+            raise EvidenceError("certificate", "a certificate has expired")
 
 
 def _check_crl(
     der: bytes, root: x509.Certificate, middle: x509.Certificate, now_s: int
 ) -> tuple[int, int]:
-    """Return when the list was issued and when it expires."""
+    """Return issue time and expiry time of the revocation list, in Unix seconds."""
     key = root.public_key()
     try:
         crl = x509.load_der_x509_crl(der)
         by_root = isinstance(key, RSAPublicKey) and crl.is_signature_valid(key)
     except X509_ERRORS as error:
-        raise EvidenceError("revocations", "not a revocation list in DER") from error
+        raise EvidenceError("revocations", "crl is not a revocation list in DER") from error
     if not by_root or crl.issuer != root.subject:
-        raise EvidenceError("revocations", "the list is not signed by the root")
+        raise EvidenceError("revocations", "the revocation list is not signed by the root")
     issued_s = _seconds(crl.last_update_utc)
     end_s = issued_s if crl.next_update_utc is None else _seconds(crl.next_update_utc)
     if now_s >= end_s:
-        raise EvidenceError("revocations", "the list is out of date")
+        raise EvidenceError("revocations", "the revocation list has expired")
     if now_s < issued_s:
-        raise EvidenceError("revocations", "the list is from the future")
+        raise EvidenceError(
+            "revocations",
+            "the revocation list's issue date is in the future: check this machine's clock",
+        )
     if crl.get_revoked_certificate_by_serial_number(middle.serial_number) is not None:
-        raise EvidenceError("revoked", "AMD revoked the key that vouches for the processor")
+        raise EvidenceError("revoked", "AMD revoked the intermediate certificate")
     return issued_s, end_s
 
 
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
+def _seconds(time: datetime) -> int:
+    return int(time.timestamp())

@@ -1,9 +1,8 @@
-"""Core, pure: an SEV-SNP report and its processor's product line, before verification.
+"""Core, pure: unverified SEV-SNP reports, and AMD's product lines with their roots.
 
-Source: AMD's key distribution service, /vcek/v1/<product>/cert_chain, as also held by
-google/go-sev-guest (verify/trust); TCB_VERSION in AMD SEV-SNP ABI specification 1.58, tables 3, 4.
-
-Source: AMD SEV-SNP ABI specification 1.58 (publication 56860), section 7.3 and table 23.
+Source of reports: AMD SEV-SNP ABI specification 1.58 (publication 56860), section 7.3 and table 23.
+Source of TCB_VERSION: tables 3 and 4. Source of the roots: AMD's key distribution service,
+/vcek/v1/<product>/cert_chain, also in google/go-sev-guest (verify/trust).
 """
 
 from __future__ import annotations
@@ -34,14 +33,18 @@ _MASK_CHIP_KEY: Final = 1 << 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """One line. `root_key`: SHA-256 of the ARK's SubjectPublicKeyInfo. `tcb`: byte by part."""
+    """A product line of AMD's processors.
+
+    `root_key`: SHA-256 of the SubjectPublicKeyInfo of its root certificate (ARK), in hex. `tcb`:
+    the byte offset of each part of a TCB_VERSION.
+    """
 
     name: str
     root_key: str
     tcb: Mapping[str, int]
 
     def read_tcb(self, tcb: bytes) -> dict[str, int]:
-        """Return the versions by part."""
+        """Return the version of each part of a TCB_VERSION of 8 bytes."""
         return {part: tcb[at] for part, at in self.tcb.items()}
 
 
@@ -62,7 +65,7 @@ PRODUCTS: Final = (
         tcb=_SINCE_TURIN,
     ),
 )
-"""Genoa's root also signs for Bergamo and Siena."""
+"""The known product lines. Genoa's root also signs for Bergamo and Siena."""
 
 _MODELS: Final = (
     (0x19, range(0x10), "Milan"),
@@ -70,12 +73,11 @@ _MODELS: Final = (
     (0x19, range(0xA0, 0xB0), "Genoa"),
     (0x1A, range(0x12), "Turin"),
 )
-"""Source: AMD KDS interface specification, table 3; CPUID family and model of reports since
-version 3."""
+"""CPUID family, models and product line. Source: AMD KDS interface specification, table 3."""
 
 
 def product_line(cpu: tuple[int, int] | None) -> str:
-    """Name the line of a processor by CPUID family and model; empty when that is not known."""
+    """Return the product line of a CPUID family and model; empty if it is unknown."""
     if cpu is None:
         return ""
     family, model = cpu
@@ -83,7 +85,10 @@ def product_line(cpu: tuple[int, int] | None) -> str:
 
 
 class ReportKeyKind(enum.StrEnum):
-    """Which of AMD's keys signs reports: one chip's own, or one that a cloud holds."""
+    """The kind of the key that signs reports.
+
+    A VCEK belongs to one chip. A VLEK is one that AMD issued to a cloud provider.
+    """
 
     VCEK = "vcek"
     VLEK = "vlek"
@@ -91,10 +96,11 @@ class ReportKeyKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedReport:
-    """The fields of a report. TCBs are 8 bytes whose meaning depends on the processor.
+    """The fields of an unverified report.
 
-    `chip_id`: None when the processor hides it. `cpu`: CPUID family and model, None before version
-    3. `r`, `s`: the signature over `signed`.
+    `leaf`: the kind of the signing key. `reported_tcb`, `committed_tcb`: TCB_VERSION, 8 bytes that
+    `Product.read_tcb` decodes. `chip_id`: None if the processor hides it. `cpu`: CPUID family and
+    model, None before report version 3. `r`, `s`: the ECDSA signature over `signed`.
     """
 
     version: int
@@ -118,29 +124,29 @@ class UnverifiedReport:
 
     @classmethod
     def from_bytes(cls, report: bytes) -> Self:
-        """Cut a report into its fields.
+        """Parse a report.
 
         Raises: MalformedError.
         """
         if len(report) != SNP_REPORT_BYTES:
-            raise MalformedError(f"not the {SNP_REPORT_BYTES} bytes of an SNP report")
+            raise MalformedError(f"the report is not {SNP_REPORT_BYTES} bytes long")
         version, guest_svn, guest_policy = _HEAD.unpack_from(report)
         if version not in VERSIONS:
-            raise MalformedError(f"version {version} is none of 2 to 5")
+            raise MalformedError(f"the report's version {version} is not one of 2 to 5")
         vmpl, algorithm = struct.unpack_from("<II", report, 0x30)
         if algorithm != _ECDSA_P384_SHA384:
-            raise MalformedError("not signed with ECDSA P-384 and SHA-384")
+            raise MalformedError("the report is not signed with ECDSA P-384 and SHA-384")
         (platform_info, flags) = struct.unpack_from("<QI", report, 0x40)
         leaf = {_VCEK: ReportKeyKind.VCEK, _VLEK: ReportKeyKind.VLEK}.get(flags >> 2 & 0x7)
         if leaf is None:
-            raise MalformedError("not signed by a VCEK or VLEK")
+            raise MalformedError("the report is not signed by a VCEK or VLEK")
         r, s, rest = (
             report[SNP_SIGNED_BYTES:][:_NUMBER_BYTES],
             report[SNP_SIGNED_BYTES + _NUMBER_BYTES :][:_NUMBER_BYTES],
             report[SNP_SIGNED_BYTES + 2 * _NUMBER_BYTES :],
         )
         if any(rest):
-            raise MalformedError("something follows the signature")
+            raise MalformedError("bytes other than zero follow the report's signature")
         return cls(
             version=version,
             guest_svn=guest_svn,

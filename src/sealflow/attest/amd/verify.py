@@ -1,6 +1,6 @@
-"""Core, pure: AMD SEV-SNP reports, at a given time, from given certificates.
+"""Core, pure: verification of SEV-SNP reports at a given time, with given endorsements.
 
-Establishes what is true and judges nothing: see `checks`. Spec: attestation.md, section 3.
+`checks` compares the verified report with a policy. Spec: attestation.md, 3.5.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _ORDER_BITS: Final = 384
 def verify_amd_report(
     report: bytes, collateral: bytes, insecure_root: bytes | None, now_s: int
 ) -> VerifiedReport:
-    """Verify chain, signature, and that the certificate is of this chip at this TCB.
+    """Verify certificate chain and signature, and that the leaf is of this chip and this TCB.
 
-    `insecure_root`: DER of the root to trust instead of AMD's.
+    `insecure_root`: the DER of a root to trust instead of AMD's, or None. `now_s`: the verifier's
+    time in Unix seconds.
 
     Raises: EvidenceError.
     """
@@ -77,25 +78,29 @@ def _snp_report(unverified: UnverifiedReport, product: Product) -> SnpReport:
 
 def _check_signature(report: UnverifiedReport, endorsed: Endorsed) -> None:
     if max(report.r, report.s).bit_length() > _ORDER_BITS:
-        raise EvidenceError("quote_signature", "its numbers are too large")
+        raise EvidenceError("quote_signature", f"r or s is over {_ORDER_BITS} bits")
     try:
         endorsed.key.verify(
             encode_dss_signature(report.r, report.s), report.signed, ECDSA(SHA384())
         )
     except InvalidSignature as error:
-        raise EvidenceError("quote_signature", "the report was not signed by this key") from error
+        raise EvidenceError(
+            "quote_signature", "the report is not signed by the leaf's key"
+        ) from error
 
 
 def _check_binding(report: UnverifiedReport, endorsed: Endorsed) -> None:
     facts = endorsed.facts
     if facts.leaf is not report.leaf:
-        raise EvidenceError("binding", f"the report names a {report.leaf}, shown is a {facts.leaf}")
+        raise EvidenceError(
+            "binding", f"the report names a {report.leaf}, but the leaf is a {facts.leaf}"
+        )
     if facts.leaf is ReportKeyKind.VCEK:
         if report.chip_id is None:
-            raise EvidenceError("binding", "the processor hides its chip id")
+            raise EvidenceError("binding", "the report hides its chip id, so no VCEK matches it")
         chip = facts.chip or b""
         if report.chip_id != chip.ljust(len(report.chip_id), b"\0"):
-            raise EvidenceError("binding", "the certificate is of another chip")
+            raise EvidenceError("binding", "the leaf is of another chip than the report")
     reported = endorsed.product.read_tcb(report.reported_tcb)
     if any(facts.tcb.get(part) != version for part, version in reported.items()):
-        raise EvidenceError("binding", "the certificate is of another TCB")
+        raise EvidenceError("binding", "the leaf is of another TCB than the report")

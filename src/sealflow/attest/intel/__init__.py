@@ -1,5 +1,5 @@
-"""Intel's part of attestation: quotes, their verification, the checks of SGX, TDX and TCB.
+"""Attestation with Intel: quotes, their verification, and the checks of SGX, TDX and TCB.
 
-Its words: quote, collateral, TCB status, advisory. May import `attest`, `wire` and `errors`, never
+Terms: quote, collateral, TCB status, advisory. May import `attest`, `wire` and `errors`, not
 `attest.amd`.
 """

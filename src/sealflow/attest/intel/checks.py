@@ -1,7 +1,8 @@
-"""Core, pure: what a policy demands of SGX enclaves, TDX guests and Intel's platforms.
+"""Core, pure: the checks of SGX enclaves, TDX guests (TDs) and Intel's platforms against a policy.
 
-MRENCLAVE covers none of the attributes of SGX. Source: Intel SDM volume 3D, section 36.7 (SECS) and
-chapter 40; Intel TDX Module ABI specification, TD_PARAMS, ATTRIBUTES and XFAM; TDREPORT_STRUCT.
+MRENCLAVE does not cover the attributes of an SGX enclave, so they are checked here. Spec:
+attestation.md, 4.3 to 4.5. Source: Intel SDM volume 3D, section 36.7 (SECS) and chapter 40; Intel
+TDX Module ABI specification, TD_PARAMS, ATTRIBUTES and XFAM; TDREPORT_STRUCT.
 """
 
 from __future__ import annotations
@@ -23,58 +24,58 @@ _SGX_DEBUG: Final = 0x02
 _SGX_MUST: Final = 0x05
 """INIT and MODE64BIT."""
 _SGX_MAY: Final = 0x04C0
-"""CET, KSS and AEXNOTIFY; not DEBUG, PROVISION_KEY, EINITTOKEN_KEY nor anything reserved."""
+"""CET, KSS and AEXNOTIFY; not DEBUG, PROVISION_KEY, EINITTOKEN_KEY nor a reserved bit."""
 _XFRM_MUST: Final = 0x03
 _XFRM_MAY: Final = 0x061AFC
 """AVX, MPX, AVX-512, PKRU, CET and AMX."""
 _MISC_MAY: Final = 0x03
 """EXINFO and CPINFO."""
 _NO_CONFIG: Final = "00" * 64
-_UNTRUSTED: Final = 0xFF
-"""DEBUG and its neighbours: any of them takes the trust domain out of the trust boundary."""
+_TD_UNDER_DEBUG: Final = 0xFF
+"""TUD, the bits of a TD under debug: with any of them set the TD is not protected."""
 _TDX_MUST: Final = 1 << 28
-"""SEPT_VE_DISABLE: the host cannot take a page away and have the guest accept another."""
+"""SEPT_VE_DISABLE: the host cannot remove a page and make the guest accept another one."""
 _TDX_MAY: Final = 1 << 27 | 1 << 30 | 1 << 31
-"""LASS, PKS and KL; not MIGRATABLE, PERFMON nor anything reserved."""
+"""LASS, PKS and KL; not MIGRATABLE, PERFMON nor a reserved bit."""
 _XFAM_MUST: Final = 0x03
 _XFAM_MAY: Final = 0x06DBE4
 _ZERO: Final = "00" * 48
 
 
 def check_sgx(report: SgxReport) -> Iterator[Mismatch]:
-    """Judge attributes, extended features, MISCSELECT and CONFIGID."""
+    """Check ATTRIBUTES, XFRM, MISCSELECT, CONFIGID and CONFIGSVN of an enclave."""
     hint = "a debug enclave" if report.attributes & _SGX_DEBUG else "not a production enclave"
     yield from bits("attributes", _SGX_MUST, _SGX_MAY, report.attributes, hint)
     yield from bits(
-        "xfrm", _XFRM_MUST, _XFRM_MAY, report.xfrm, "processor features that are not known"
+        "xfrm", _XFRM_MUST, _XFRM_MAY, report.xfrm, "the enclave uses unknown processor features"
     )
     yield from bits(
-        "misc_select", 0, _MISC_MAY, report.misc_select, "an enclave state that is not known"
+        "misc_select", 0, _MISC_MAY, report.misc_select, "the enclave has unknown MISC fields"
     )
     yield from equal(
         "config_id",
         "",
         f"{_NO_CONFIG} svn 0",
         f"{report.config_id} svn {report.config_svn}",
-        "the host gave the enclave a configuration that nobody measured",
+        "the host set a configuration id, which the measurement does not cover",
     )
 
 
 def check_tdx(report: TdxReport, required: TdxRequirements | None) -> Iterator[Mismatch]:
-    """Judge attributes, extended features, TDX module and service TD, then every register."""
-    hint = "a debug trust domain" if report.attributes & _UNTRUSTED else "not a production setting"
+    """Check attributes, XFAM, TDX module and service TD of a TD, then its registers."""
+    hint = "a debug TD" if report.attributes & _TD_UNDER_DEBUG else "not a production TD"
     yield from bits("attributes", _TDX_MUST, _TDX_MAY, report.attributes, hint)
     yield from bits(
-        "xfam", _XFAM_MUST, _XFAM_MAY, report.xfam, "processor features that are not known"
+        "xfam", _XFAM_MUST, _XFAM_MAY, report.xfam, "the TD uses unknown processor features"
     )
     yield from equal("seam_signer", "", _ZERO, report.seam_signer, "not Intel's TDX module")
     yield from bits("seam_attributes", 0, 0, report.seam_attributes, "a TDX module for debugging")
     yield from equal(
-        "service_td", "", _ZERO, report.service_td, "a service TD could move or change this one"
+        "service_td", "", _ZERO, report.service_td, "a service TD could migrate or change the TD"
     )
     if required is None:
         yield Mismatch(
-            code="tee", field="tdx", expected="no trust domain", got="a trust domain",
+            code="tee", field="tdx", expected="not a TD", got="a TD",
             hint="the policy has no table tdx",
         )  # fmt: skip
         return
@@ -85,23 +86,23 @@ def check_tdx(report: TdxReport, required: TdxRequirements | None) -> Iterator[M
                 f"tdx.{name}",
                 required.registers.get(name) or {_ZERO},
                 report.registers[name],
-                "other firmware, kernel or settings than the policy names",
+                "the TD has other firmware, kernel or settings than the policy accepts",
             )
 
 
 def check_intel(platform: IntelPlatform, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
-    """Judge TCB status of platform and quoting enclave, advisories, flags, evaluation number."""
+    """Check TCB status of platform and quoting enclave, advisories, flags, evaluation number."""
     accepted, hint = accepted_statuses(required, now_ms)
     for code, status in (("tcb_status", platform.tcb_status), ("qe_status", platform.qe_status)):
         yield from among(code, "tcb_statuses", accepted, status, hint)
-    unknown = [each for each in platform.advisories if each not in required.advisories]
-    if unknown:
+    unaccepted = [each for each in platform.advisories if each not in required.advisories]
+    if unaccepted:
         yield Mismatch(
             code="advisories",
             field="advisories",
             expected="only " + (", ".join(sorted(required.advisories)) or "none"),
-            got=", ".join(unknown),
-            hint="read the advisories, then update the platform or allow them by name",
+            got=", ".join(unaccepted),
+            hint="read the advisories, then update the platform or accept them by name",
         )
     flags = platform.flags - required.platform_flags
     if flags:
@@ -110,12 +111,12 @@ def check_intel(platform: IntelPlatform, required: Requirements, now_ms: int) ->
             field="platform_flags",
             expected="only " + (", ".join(sorted(required.platform_flags)) or "none"),
             got=", ".join(sorted(flags)),
-            hint="change the machine's settings, or allow the flags by name",
+            hint="change the machine's settings, or accept the flags by name",
         )
     yield from at_least(
         "tcb_evaluation",
         "min_tcb_evaluation",
         required.min_tcb_evaluation,
         platform.tcb_evaluation,
-        "the operator must fetch collateral anew",
+        "the operator must fetch new collateral",
     )

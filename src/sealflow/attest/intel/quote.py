@@ -1,7 +1,7 @@
-"""Core, pure, stdlib only: where the parts of a quote lie, before anything of it is verified.
+"""Core, pure, stdlib only: the layout of unverified DCAP quotes. Spec: attestation.md, 3.2.
 
 Source: Intel SGX ECDSA QuoteLibReference DCAP API, appendix A (version 3); Intel TDX DCAP Quoting
-Library API, appendix A (versions 4 and 5); AMD SEV-SNP ABI, table 23.
+Library API, appendix A (versions 4 and 5).
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _LENGTH: Final = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedQuote:
-    """A DCAP quote cut into its parts. `signed`: header and body."""
+    """The parts of an unverified DCAP quote.
+
+    `tdx`: whether it is of a TD; otherwise it is of an SGX enclave. `signed`: header and body.
+    """
 
     version: int
     tdx: bool
@@ -31,7 +34,7 @@ class UnverifiedQuote:
 
 
 def split_quote(quote: bytes) -> UnverifiedQuote:
-    """Cut a DCAP quote of version 3, 4 or 5; zeros may follow it, anything else may not.
+    """Split a DCAP quote of version 3, 4 or 5; only zeros may follow it.
 
     Raises: MalformedError.
     """
@@ -39,7 +42,7 @@ def split_quote(quote: bytes) -> UnverifiedQuote:
         raise MalformedError("quote: too short")
     version, _, tee_type = struct.unpack_from("<HHI", quote)
     if tee_type not in (0, _TDX_TYPE):
-        raise MalformedError("quote: neither of SGX nor of TDX")
+        raise MalformedError("quote: its TEE type is neither SGX nor TDX")
     tdx = tee_type == _TDX_TYPE
     start = _HEADER_BYTES
     match version, tdx:
@@ -50,10 +53,10 @@ def split_quote(quote: bytes) -> UnverifiedQuote:
         case (5, True):
             kind, size = _BODY_HEAD.unpack_from(quote, start)
             if _TDX_BODIES.get(kind) != size:
-                raise MalformedError("quote: only bodies of TDX 1.0 and 1.5 are accepted")
+                raise MalformedError("quote: its body is neither of TDX 1.0 nor of TDX 1.5")
             start, body = start + _BODY_HEAD.size, size
         case _:
-            raise MalformedError("quote: only SGX version 3 and TDX versions 4 and 5 are accepted")
+            raise MalformedError("quote: it is neither SGX version 3 nor TDX version 4 or 5")
     end = start + body
     if len(quote) < end + _LENGTH.size:
         raise MalformedError("quote: ends within its body")
@@ -61,7 +64,7 @@ def split_quote(quote: bytes) -> UnverifiedQuote:
     if len(quote) < end + _LENGTH.size + length:
         raise MalformedError("quote: ends within its signature")
     if any(quote[end + _LENGTH.size + length :]):
-        raise MalformedError("quote: something follows it")
+        raise MalformedError("quote: bytes other than zero follow it")
     at = start + (520 if tdx else body - 64)
     return UnverifiedQuote(
         version=version,

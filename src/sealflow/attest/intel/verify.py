@@ -1,11 +1,12 @@
-"""Core: verify SGX and TDX quotes with Intel's collateral, by dcap-qvl.
+"""Core: verification of SGX and TDX quotes with Intel's collateral, by the library dcap-qvl.
 
-Dates: the verifier's own include certificates of many years, or only the newest part: an old TCB
-info beside a fresh revocation list would pass for fresh. Here the oldest part counts.
+The library is called without a policy of its own, so it returns all claims; `checks` compares them
+with ours. The library's issue dates cover certificates that are many years old, or only the newest
+part, so an old TCB info beside a new revocation list would seem new. This module therefore reads
+the issue date of the oldest part itself. Spec: attestation.md, 3.2 to 3.4.
 
-Claims: what the library established, not judged here: see `checks`. Of the library, only the
-form that gives all claims is used. Source: Intel SGX ECDSA QuoteLibReference, quote version 3;
-Intel TDX DCAP Quoting Library API, versions 4 and 5.
+Source: Intel SGX ECDSA QuoteLibReference, quote version 3; Intel TDX DCAP Quoting Library API,
+versions 4 and 5.
 """
 
 from __future__ import annotations
@@ -45,30 +46,33 @@ _DETAIL_CHARACTERS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedDates:
-    """Unix seconds: when the oldest part was issued, of those that Intel issues every month."""
+    """The issue date of collateral, unverified.
+
+    `issued_s`: Unix seconds of the oldest of TCB info, QE identity and PCK revocation list.
+    """
 
     issued_s: int
 
 
 def read_dates(collateral: bytes) -> UnverifiedDates:
-    """Read TCB info, QE identity and the PCK revocation list.
+    """Return the dates of collateral from TCB info, QE identity and the PCK revocation list.
 
     Raises: MalformedError.
     """
     value = parse_object(collateral, "collateral")
     issued = [
-        _issued(parse_object(_text(value, name).encode(), name), name)
+        _issue_date_s(parse_object(_text(value, name).encode(), name), name)
         for name in ("tcb_info", "qe_identity")
     ]
     try:
         crl = x509.load_der_x509_crl(bytes.fromhex(_text(value, "pck_crl")))
         issued.append(int(crl.last_update_utc.timestamp()))
     except X509_ERRORS as error:
-        raise MalformedError("pck_crl: not a revocation list in DER and hex") from error
+        raise MalformedError("pck_crl: not the hex of a revocation list in DER") from error
     return UnverifiedDates(issued_s=min(issued))
 
 
-def _issued(value: Mapping[str, object], name: str) -> int:
+def _issue_date_s(value: Mapping[str, object], name: str) -> int:
     text = value.get("issueDate")
     if not isinstance(text, str) or _TIME.fullmatch(text) is None:
         raise MalformedError(f"{name}: issueDate is not a UTC timestamp")
@@ -90,7 +94,8 @@ def verify_intel_quote(
 ) -> VerifiedReport:
     """Verify signatures, certificates, revocation lists and TCB level of an SGX or TDX quote.
 
-    `insecure_root`: DER of the root to trust instead of Intel's.
+    `insecure_root`: the DER of a root to trust instead of Intel's, or None. `now_s`: the
+    verifier's time in Unix seconds.
 
     Raises: EvidenceError.
     """
@@ -102,7 +107,7 @@ def verify_intel_quote(
         dates = read_dates(collateral)
         parsed = dcap_qvl.QuoteCollateralV3.from_json(collateral.decode())
     except (ValueError, MalformedError) as error:
-        raise EvidenceError("collateral", f"it cannot be read: {error}") from error
+        raise EvidenceError("collateral", f"Intel's collateral does not parse: {error}") from error
     try:
         policy = dcap_qvl.QuotePolicy.claims_only(now_s)
         verifier = dcap_qvl.QuoteVerifier(insecure_root)
@@ -118,27 +123,31 @@ def verify_intel_quote(
 def read_claims(
     claims: dict[str, Any], dates: UnverifiedDates, now_s: int
 ) -> tuple[SgxReport | TdxReport, IntelPlatform]:
-    """Read what the library established; `dates` are those of collateral that it accepted.
+    """Return report and platform from the claims of dcap-qvl.
 
-    Raises: EvidenceError for a status that we do not know, and for dates in the future.
+    `dates`: those of the collateral that the library verified.
+
+    Raises: EvidenceError for an unknown TCB status, and for collateral issued after `now_s`.
     """
     try:
-        # The library lets revocation lists be from the future.
+        # The library accepts revocation lists with an issue date in the future.
         if now_s < max(claims["latest_issue_date"], claims["qe_iden_latest_issue_date"]):
-            raise EvidenceError("collateral", "it is from the future: check this machine's clock")
+            raise EvidenceError(
+                "collateral", "its issue date is in the future: check this machine's clock"
+            )
         report = claims["report"]
         return _sgx(report) if "SgxEnclave" in report else _tdx(report), _platform(claims, dates)
     except (KeyError, TypeError) as error:
-        raise EvidenceError("quote", "the verifier's claims are not as expected") from error
+        raise EvidenceError("quote", "the claims of dcap-qvl lack an expected field") from error
     except ValueError as error:
-        raise EvidenceError("tcb_status", "the TCB status is none that is known") from error
+        raise EvidenceError("tcb_status", "the TCB status is unknown") from error
 
 
 def _sgx(report: dict[str, Any]) -> SgxReport:
     body = report["SgxEnclave"]
     attributes = bytes.fromhex(body["attributes"])
-    # Intel SDM volume 3D, table 38-22: CONFIGID lies behind MRSIGNER and 32 reserved bytes,
-    # CONFIGSVN behind ISVSVN. The library calls both reserved.
+    # Intel SDM volume 3D, table 38-22: CONFIGID follows MRSIGNER and 32 reserved bytes, CONFIGSVN
+    # follows ISVSVN. The library calls both reserved.
     reserved, rest = bytes.fromhex(body["reserved3"]), bytes.fromhex(body["reserved4"])
     return SgxReport(
         measurement=body["mr_enclave"],
@@ -179,7 +188,7 @@ def _number(little_endian: str) -> int:
 
 
 def _platform(claims: dict[str, Any], dates: UnverifiedDates) -> IntelPlatform:
-    """Gather what counts about the platform; the dates are those that the library has verified."""
+    """Return the facts about the platform; `dates` are those of verified collateral."""
     tcb, qe, pck = claims["tcb"], claims["qe"], claims["platform"]["pck"]
     return IntelPlatform(
         tcb_status=TcbStatus(tcb["status"]),

@@ -1,5 +1,5 @@
-"""A make-believe Intel: a platform with a root of its own, for machines without hardware.
+"""A simulated Intel platform under a root of its own, for machines without TEE hardware.
 
-Its words: authority, platform, measurement. May import `attest`, `wire` and `errors`; images of
-hardware leave it out.
+Terms: authority, platform, measurement. May import `attest`, `wire` and `errors`. Images for
+hardware do not contain this package.
 """

@@ -1,9 +1,10 @@
-"""Core: a make-believe Intel: certificates, revocation lists, collateral of a simulation.
+"""Core: certificates, revocation lists and collateral of a simulated Intel platform.
 
-Real formats under a root of its own, so that the real verifier judges it and no production policy
-accepts it. Every name says what it is. Source: Intel SGX PCK Certificate and CRL Profile
-Specification 1.5 (the extension of PCK certificates: section 1.3.5); TCB info version 3, QE
-identity version 2.
+They have Intel's formats under a root of their own, so the same verifier checks them and no
+production policy accepts them. Every certificate's name begins with SIMULATION ONLY.
+
+Source: Intel SGX PCK Certificate and CRL Profile Specification 1.5 (the extension of PCK
+certificates: section 1.3.5); TCB info version 3, QE identity version 2.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _QE_ATTRIBUTES: Final = 0x11
 
 
 def pck_extension() -> x509.UnrecognizedExtension:
-    """Describe the one simulated platform."""
+    """Return the SGX extension of a PCK certificate of the simulated platform."""
     tcb = [_item(f"2.{number}", _integer(TCB_SVN)) for number in range(1, _COMPONENTS + 1)] + [
         _item("2.17", _integer(PCE_SVN)),
         _item("2.18", _octets(bytes([TCB_SVN] * _COMPONENTS))),
@@ -100,7 +101,11 @@ def _der(tag: int, content: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedAuthority:
-    """A root with everything it issued, valid from `issued` for `life`. Keys are not kept."""
+    """The certificates and collateral that a simulated root issued, and the PCK key.
+
+    `root_der`: the root certificate. `pck_chain`: the PCK certificate and its issuers, in PEM. The
+    keys of all issuers are discarded.
+    """
 
     root_der: bytes = field(repr=False)
     pck_chain: bytes = field(repr=False)
@@ -111,9 +116,10 @@ class SimulatedAuthority:
 def create_authority(
     now_ms: int, life: timedelta, *, tcb_status: str = "UpToDate"
 ) -> SimulatedAuthority:
-    """Draw all keys, issue certificates, revocation lists and collateral, forget the root's key.
+    """Create all keys, and issue certificates, revocation lists and collateral.
 
-    `tcb_status`: the verdict that the collateral gives on the platform.
+    They are valid from 1 hour before `now_ms` (Unix ms) until `life` after it. `tcb_status`: the
+    platform's TCB status in the collateral. The issuers' keys are not kept.
     """
     issued = datetime.fromtimestamp(now_ms // 1000, UTC) - _BACKDATED
     until = issued + life + _BACKDATED
@@ -254,8 +260,8 @@ def _qe_identity(issued: datetime, until: datetime) -> str:
     )
 
 
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _compact(value: dict[str, object]) -> str:
@@ -269,7 +275,7 @@ def _pem(*certificates: x509.Certificate) -> bytes:
 def create_platform(
     now_ms: int, *, life: timedelta = LIFE, tcb_status: str = "UpToDate"
 ) -> SimulatedPlatform:
-    """Draw a platform's keys under a new root; see `create_authority`."""
+    """Create a simulated platform under a new root; arguments as for `create_authority`."""
     authority = create_authority(now_ms, life, tcb_status=tcb_status)
     key = ec.generate_private_key(ec.SECP256R1())
     binding = hashlib.sha256(point(key) + AUTH_DATA).digest() + bytes(32)

@@ -1,6 +1,6 @@
-"""Core: what stands in for MRENCLAVE in a simulation: a hash of the code that runs inside.
+"""Core: the measurement of a simulated enclave, a hash of the source files that it runs.
 
-Reads the installed package's own files. On hardware the processor measures instead.
+On hardware the processor measures the enclave. Here the enclave hashes the installed package.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CORE: Final = (
 
 
 def simulated_measurement(role: Role) -> bytes:
-    """Hash all source files that an enclave of this role may run; 32 bytes."""
+    """Return the SHA-256 of all source files that an enclave of a role may run."""
     package = Path(sealflow.__file__).parent
     digest = hashlib.sha256(b"SIMULATION ONLY measurement\0" + role.value.encode() + b"\0")
     for path in _sources(package, role):
@@ -41,8 +41,8 @@ def simulated_measurement(role: Role) -> bytes:
 def _sources(package: Path, role: Role) -> Iterator[Path]:
     yield package / "__init__.py"
     roots = [package / name for name in _CORE]
-    inside = package / "trusted"
-    roots += [*sorted(inside.glob("*.py")), inside / "identity", inside / role.value]
+    trusted = package / "trusted"
+    roots += [*sorted(trusted.glob("*.py")), trusted / "identity", trusted / role.value]
     for root in roots:
         if root.is_dir():
             yield from sorted(root.rglob("*.py"))

@@ -1,6 +1,6 @@
-"""Core: a make-believe processor that quotes like one of Intel's.
+"""Core: a simulated processor that makes quotes in Intel's format.
 
-Whoever holds a platform can make any quote of it: it protects nothing, and its root says so.
+Any process with the platform's key can make any quote, so the simulation protects nothing.
 Source: Intel SGX ECDSA QuoteLibReference DCAP API, appendix A (quote version 3).
 """
 
@@ -44,20 +44,20 @@ _KEY_BYTES: Final = 32
 
 
 def raw_signature(key: EllipticCurvePrivateKey, message: bytes) -> bytes:
-    """Sign with ECDSA on P-256 and write r and s as 32 bytes each, as quotes and collateral do."""
+    """Return an ECDSA signature on P-256 with SHA-256: r and s, 32 bytes each, big-endian."""
     r, s = decode_dss_signature(key.sign(message, ec.ECDSA(SHA256())))
     return r.to_bytes(32) + s.to_bytes(32)
 
 
 def point(key: EllipticCurvePrivateKey) -> bytes:
-    """Write a public key as its two coordinates; 64 bytes."""
+    """Return the public key's coordinates x and y, 32 bytes each, big-endian."""
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
 
 
 def report_body(
     measurement: bytes, signer: bytes, product_id: int, svn: int, attributes: int, data: bytes
 ) -> bytes:
-    """Write an enclave's report; 384 bytes."""
+    """Return the 384 bytes of an enclave's report body; `data` is its report data."""
     cpu_svn = bytes([TCB_SVN] * 16)
     return _BODY.pack(
         cpu_svn, 0, bytes(28), attributes, _XFRM, measurement, signer, product_id, svn, data
@@ -66,7 +66,11 @@ def report_body(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedPlatform:
-    """One simulated machine: its quoting enclave's key, certificates and collateral."""
+    """A simulated machine: the attestation key, certificates and collateral.
+
+    `pck_chain`: in PEM. `key`: the quoting enclave's attestation key. `qe_report`, `qe_signature`:
+    the quoting enclave's report body and its signature by the PCK key.
+    """
 
     root_der: bytes = field(repr=False)
     collateral: bytes = field(repr=False)
@@ -84,7 +88,7 @@ class SimulatedPlatform:
         svn: int = 1,
         attributes: int = PRODUCTION_ATTRIBUTES,
     ) -> bytes:
-        """Sign a quote for an enclave: `measurement` of 32 bytes, `report_data` of 64."""
+        """Return a signed quote of an enclave: `measurement` of 32 bytes, `report_data` of 64."""
         header = _HEADER.pack(3, _ECDSA_P256, 0, QE_SVN, PCE_SVN, _QE_VENDOR, bytes(20))
         signed = header + report_body(measurement, signer, 1, svn, attributes, report_data)
         signature = b"".join(
@@ -103,11 +107,11 @@ class SimulatedPlatform:
 
     @property
     def secret(self) -> bytes:
-        """What stands in for the secret fused into a processor: 32 bytes."""
+        """The attestation key's 32 bytes, which replace the secret fused into a processor."""
         return self.key.private_numbers().private_value.to_bytes(_KEY_BYTES)
 
     def to_bytes(self) -> bytes:
-        """Write everything, so that other processes of this machine can quote too."""
+        """Return the platform with its key as JSON, for the enclave processes of this machine."""
         return canonical_json(
             {
                 "root": b64encode(self.root_der).decode(),
@@ -121,7 +125,7 @@ class SimulatedPlatform:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse bytes that `to_bytes` returned.
 
         Raises: MalformedError.
         """
@@ -131,7 +135,7 @@ class SimulatedPlatform:
             number = int.from_bytes(parts["attestation_key"])
             key = ec.derive_private_key(number, ec.SECP256R1())
         except ValueError:
-            raise MalformedError("simulated platform: not a key") from None
+            raise MalformedError("simulated platform: attestation_key is not a P-256 key") from None
         return cls(
             root_der=parts["root"],
             collateral=parts["collateral"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sealflow.errors import ConfigError
 from sealflow.host.process_status import cpu_s, rss_bytes
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from sealflow.wire.status import ClusterStatus
 
 PERCENTILES = (50, 95, 99)
 
@@ -128,16 +129,15 @@ class Processes:
     pids: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def from_status(cls, status: Mapping[str, Any], more: Mapping[str, int]) -> Processes:
+    def from_status(cls, status: ClusterStatus, more: Mapping[str, int]) -> Processes:
         """Return the processes in a gateway's status, and those of `more` that are not in it."""
         found: dict[str, list[int]] = {}
-        for component in status.get("components") or ():
-            found.setdefault(str(component.get("component")), []).append(component.get("pid", 0))
-            for worker in component.get("workers") or ():
-                found.setdefault("workers", []).append(worker.get("pid") or 0)
-            keybroker = component.get("keybroker")
-            if isinstance(keybroker, dict):
-                found.setdefault("key broker", []).append(keybroker.get("pid") or 0)
+        for component in status.components:
+            found.setdefault(component.component, []).append(int(component.pid or 0))
+            for worker in component.workers or ():
+                found.setdefault("workers", []).append(int(worker.pid or 0))
+            if component.keybroker is not None:
+                found.setdefault("key broker", []).append(int(component.keybroker.pid or 0))
         for name, pid in more.items():
             found.setdefault(name, [pid])
         return cls({name: tuple(pids) for name, pids in found.items()})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sealflow.cli.screen import print_json, print_table
+from sealflow.cli.screen import json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,6 @@ _RENEW_BEFORE: Final = timedelta(days=30)
 _folder = click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_FOLDER
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _kubernetes = click.option(
     "--kubernetes",
     is_flag=True,
@@ -57,7 +56,7 @@ def keys() -> None:
     "--namespace", default="default", show_default=True, help="Kubernetes namespace of the release."
 )
 @_kubernetes
-@_json
+@json_option
 def make(
     folder: Path,
     deployment: str,
@@ -109,7 +108,7 @@ def make(
     help="Days for which old passwords and authorities stay valid beside the new ones.",
 )
 @_kubernetes
-@_json
+@json_option
 def rotate(
     what: str,
     folder: Path,
@@ -153,7 +152,7 @@ def rotate(
 
 @keys.command("list")
 @_folder
-@_json
+@json_option
 def list_keys(folder: Path, *, as_json: bool) -> None:
     """List the certificates in FOLDER with the dates on which they expire."""
     from sealflow.operator.certificates import load_certificates
@@ -191,7 +190,7 @@ def list_keys(folder: Path, *, as_json: bool) -> None:
 @keys.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--simulated", is_flag=True, help="For a deployment with a simulated TEE.")
-@_json
+@json_option
 def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
     """Make a model owner's key file FILE.
 
@@ -208,7 +207,7 @@ def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_json
+@json_option
 def enclave(file: Path, *, as_json: bool) -> None:
     """Make a key file FILE that signs SGX enclaves: RSA-3072 with exponent 3.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +11,17 @@ from sealflow.cli.screen import json_option, print_json, print_table, show_simul
 from sealflow.owner.http.gateway_api import fetch_status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
 
     from sealflow.cli.connection import Connection
+    from sealflow.wire.status import (
+        ClusterStatus,
+        ComponentStatus,
+        KeyBrokerStatus,
+        WorkerStatus,
+    )
 
 
 @click.command()
@@ -30,37 +38,27 @@ def status(
     """
     found = fetch_status(connection.url, connection.ca)
     if as_json:
-        print_json(found)
+        print_json(found.to_json())
     else:
-        show_simulation(simulated=says_simulated(found))
+        show_simulation(simulated=found.says_simulated)
         print_table(status_table(found))
 
 
-def says_simulated(found: dict[str, Any]) -> bool:
-    """Return whether any process of the cluster reports a simulated TEE.
-
-    `found`: the gateway's answer, as `fetch_status` returns it.
-    """
-    workers = (each for part in found["components"] for each in part.get("workers") or ())
-    parts = (found, *found["components"], *workers)
-    return any(each.get("simulated") is True for each in parts)
-
-
-def status_table(found: dict[str, Any]) -> Table:
+def status_table(found: ClusterStatus) -> Table:
     """Return a table with a row for each process, whose title is the state of the queue."""
     from rich.table import Table
     from rich.text import Text
 
-    queue = found["queue"]
-    state = "ready" if found["ready"] else "not ready: " + "; ".join(found["reasons"])
+    queue = found.queue
+    state = "ready" if found.ready else "not ready: " + "; ".join(found.reasons)
     title = (
-        f"{found['deployment']}: {state}   queue: {queue['waiting']} waiting, "
-        f"{queue['in_work']} in flight, capacity {queue['capacity']}"
+        f"{found.deployment}: {state}   queue: {queue.waiting} waiting, "
+        f"{queue.in_work} in flight, capacity {queue.capacity}"
     )
     table = Table(title=Text(title), title_justify="left")
     for heading in ("process", "pid", "state", "served", "in flight", "CPU s", "memory", "models"):
         table.add_column(heading, justify="left" if heading in _LEFT else "right")
-    for component in found["components"]:
+    for component in found.components:
         for row in _rows(component):
             table.add_row(*(Text(cell) for cell in row))
     return table
@@ -69,29 +67,48 @@ def status_table(found: dict[str, Any]) -> Table:
 _LEFT = ("process", "state", "models")
 
 
-def _rows(component: dict[str, Any]) -> list[list[str]]:
-    rows = [_row(str(component.get("component")), component)]
-    keybroker = component.get("keybroker")
-    if isinstance(keybroker, dict):
-        rows.append(_row("└ key broker", keybroker))
-    rows += [_row("└ worker", worker) for worker in component.get("workers") or ()]
-    return rows
+def _rows(component: ComponentStatus) -> Iterator[list[str]]:
+    yield _row(component.component, component, served=component.served, work=component.waiting)
+    keybroker = component.keybroker
+    if keybroker is not None:
+        yield _row("└ key broker", keybroker, state=_state(keybroker.ready))
+    for worker in component.workers or ():
+        yield _row(
+            "└ worker",
+            worker,
+            state=_state(worker.ready, worker.restarts),
+            served=worker.served,
+            work=worker.in_flight,
+            models=", ".join(f"{each.name}:{each.version}" for each in worker.models),
+        )
 
 
-def _row(name: str, facts: dict[str, Any]) -> list[str]:
-    ready = facts.get("ready")
-    state = "" if ready is None else "ready" if ready else "starting"
-    if facts.get("restarts"):
-        state += f", {facts['restarts']} restarts"
-    cpu, memory = facts.get("cpu_s"), facts.get("rss_bytes")
-    models = ", ".join(f"{each['name']}:{each['version']}" for each in facts.get("models") or ())
+def _row(
+    name: str,
+    process: ComponentStatus | KeyBrokerStatus | WorkerStatus,
+    *,
+    state: str = "",
+    served: float | None = None,
+    work: float | None = None,
+    models: str = "",
+) -> list[str]:
+    cpu_s, rss_bytes = process.cpu_s, process.rss_bytes
     return [
         name,
-        str(facts.get("pid", "")),
+        _text(process.pid),
         state,
-        str(facts.get("served", "")),
-        str(facts.get("in_flight", facts.get("waiting", ""))),
-        "" if cpu is None else f"{cpu:.1f}",
-        "" if not memory else f"{memory / 2**20:.0f} MiB",
+        _text(served),
+        _text(work),
+        "" if cpu_s is None else f"{cpu_s:.1f}",
+        "" if not rss_bytes else f"{rss_bytes / 2**20:.0f} MiB",
         models,
     ]
+
+
+def _state(ready: bool | None, restarts: float | None = None) -> str:
+    state = "" if ready is None else "ready" if ready else "starting"
+    return f"{state}, {restarts} restarts" if restarts else state
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else str(value)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import json_option, print_json, print_table, warn_of_simulation
+from sealflow.cli.screen import (
+    json_lines_option,
+    json_option,
+    print_json,
+    print_table,
+    warn_of_simulation,
+)
 from sealflow.errors import ConfigError
 from sealflow.files import file_errors
 
@@ -87,7 +93,7 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
     "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
 )
 @click.option("--kind", help="Show only entries of this kind, such as grant or revocation.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@json_lines_option
 def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
     """Check FILE, then list its entries."""
     from rich.table import Table
@@ -150,7 +156,7 @@ def receipt() -> None:
 @click.option(
     "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@json_lines_option
 def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
     """Check every receipt in FILE offline.
 

@@ -10,6 +10,7 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import (
+    json_lines_option,
     print_error,
     print_json,
     print_table,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     "them.",
 )
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@json_lines_option
 def infer(
     images: tuple[Path, ...],
     model: str | None,

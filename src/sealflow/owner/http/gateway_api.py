@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import UnavailableError
+from sealflow.errors import MalformedError, UnavailableError
 from sealflow.owner.http.steps import HttpRequest, HttpResponse, Steps, send, with_deadline
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.streams.keys import LOG_ENTRIES
-from sealflow.wire.status import is_status
+from sealflow.wire.status import ClusterStatus
 from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_LOG_RECORDS: Final = 2 * LOG_ENTRIES
 CONTROL_TIMEOUT_S: Final = 30.0
 
 
-def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
+def fetch_status(url: str, ca: Path | None) -> ClusterStatus:
     """Return the status of the cluster, as the gateway reports it. Nothing proves it.
 
     `ca`: PEM file with root certificates; None for the system's.
@@ -42,13 +42,13 @@ def fetch_status(url: str, ca: Path | None) -> dict[str, Any]:
         raise UnavailableError(f"{url} is not a gateway (HTTP {response.status})") from error
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         raise UnavailableError(f"gateway {url}: {value['error'][:500]}")
-    if not is_status(value):
+    try:
+        return ClusterStatus.from_json(value)
+    except MalformedError as error:
         raise UnavailableError(
             f"{url}: the format of its status is unknown: use the version of Sealflow that the "
             "gateway has"
-        )
-    found: dict[str, Any] = value
-    return found
+        ) from error
 
 
 def fetch_records(after: int) -> Steps[list[bytes]]:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
 def test_age(part: str) -> None:
     """The oldest part of the collateral makes its age, however new the others are."""
-    lab = SGX.but(**{part: 20 * DAY_S})
+    lab = SGX.replace(**{part: 20 * DAY_S})
     assert verified_platform(lab).collateral_issued_s == NOW_S - 20 * DAY_S
 
 
 @pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
 def test_future(part: str) -> None:
     """Collateral with a part from the future is refused until that time has come."""
-    lab = SGX.but(**{part: -10})
+    lab = SGX.replace(**{part: -10})
     assert refusal_text(lab)
     assert verified_platform(lab, at_s=NOW_S + 10).collateral_issued_s <= NOW_S + 10
 
@@ -35,7 +35,7 @@ def test_future(part: str) -> None:
 @pytest.mark.parametrize("part", ["tcb_age_s", "qe_age_s", "crl_age_s"])
 def test_expiry(part: str) -> None:
     """Collateral with an expired part is refused, and says so a second before."""
-    lab = SGX.but(**{part: 29 * DAY_S})
+    lab = SGX.replace(**{part: 29 * DAY_S})
     last_s = NOW_S + DAY_S
     assert verified_platform(lab, at_s=last_s - 1).collateral_expires_s == last_s
     assert refusal_text(lab, at_s=last_s + 1)
@@ -45,13 +45,13 @@ def test_expiry(part: str) -> None:
 @pytest.mark.parametrize("lab", [SGX, TDX], ids=["SGX", "TDX"])
 def test_revoked(lab: DcapAuthority, name: str) -> None:
     """A revoked certificate anywhere in the chains is refused."""
-    assert "certificate chain" in refusal_text(lab.but(revoked=frozenset({name})))
+    assert "certificate chain" in refusal_text(lab.replace(revoked=frozenset({name})))
 
 
 @pytest.mark.parametrize("field", [{"fmspc": "5e0000000001"}, {"info_id": "TDX"}])
 def test_collateral_of_others(field: dict[str, str]) -> None:
     """Collateral of other machines or of another TEE is refused."""
-    assert refusal_text(SGX.but(**field))
+    assert refusal_text(SGX.replace(**field))
 
 
 def test_collateral_of_another_tee() -> None:
@@ -80,12 +80,12 @@ def test_collateral_of_another_tee() -> None:
 )
 def test_broken_collateral(changes: dict[str, object]) -> None:
     """Collateral that does not parse or is not signed is refused."""
-    assert refusal_text(SGX.but(changes=changes))
+    assert refusal_text(SGX.replace(changes=changes))
 
 
 def test_duplicate_keys() -> None:
     """A TCB info that says one thing twice is refused although its signature is right."""
-    lab = SGX.but(
+    lab = SGX.replace(
         changes={"tcb_info": '{"id":"SGX","id":"TDX","issueDate":"2026-09-01T00:00:00Z"}'}
     )
     assert refusal_text(lab).startswith("collateral: ")
@@ -100,6 +100,6 @@ def test_no_collateral(collateral: bytes) -> None:
 
 def test_swapped_signatures() -> None:
     """Signed parts of two collaterals cannot be mixed."""
-    old = json.loads(SGX.but(tcb_status="OutOfDate").collateral())
-    mixed = SGX.but(changes={"tcb_info_signature": old["tcb_info_signature"]})
+    old = json.loads(SGX.replace(tcb_status="OutOfDate").collateral())
+    mixed = SGX.replace(changes={"tcb_info_signature": old["tcb_info_signature"]})
     assert refusal_text(mixed)

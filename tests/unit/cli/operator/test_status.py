@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.support.cluster.command_line import RunCommand
     from tests.support.cluster.gateway import GatewayProcess
 
+UNKNOWN = "the format of its status is unknown"
 GOOD: dict[str, Any] = {
     "deployment": "test",
     "ready": True,
@@ -95,28 +96,44 @@ def changed(**changes: Any) -> bytes:
             b'{"ready":false,"error":"the broker does not answer"}',
             "the broker does not answer",
         ),
-        (200, b"[]", "the format of its status is unknown"),
-        (200, b"{}", "the format of its status is unknown"),
-        (200, changed(components=7), "the format of its status is unknown"),
-        (200, changed(components=[7]), "the format of its status is unknown"),
-        (200, changed(components=[{"workers": [1]}]), "the format of its status is unknown"),
+        (200, b"[]", UNKNOWN),
+        (200, b"{}", UNKNOWN),
+        (200, changed(components=7), UNKNOWN),
+        (200, changed(components=[7]), UNKNOWN),
         (
             200,
-            changed(components=[{"workers": {"a": 1}}]),
-            "the format of its status is unknown",
+            changed(components=[{"component": "x", "workers": [1]}]),
+            UNKNOWN,
         ),
-        (200, changed(components=[{"cpu_s": "much"}]), "the format of its status is unknown"),
-        (200, changed(components=[{"pid": "../../etc"}]), "the format of its status is unknown"),
         (
             200,
-            changed(components=[{"models": [{"name": "m"}]}]),
-            "the format of its status is unknown",
+            changed(components=[{"component": "x", "workers": {"a": 1}}]),
+            UNKNOWN,
         ),
-        (200, changed(components=[{"keybroker": 1}]), "the format of its status is unknown"),
-        (200, changed(queue=None), "the format of its status is unknown"),
-        (200, changed(queue={"waiting": True}), "the format of its status is unknown"),
-        (200, changed(reasons=[1]), "the format of its status is unknown"),
-        (200, changed(deployment=None), "the format of its status is unknown"),
+        (
+            200,
+            changed(components=[{"component": "x", "cpu_s": "much"}]),
+            UNKNOWN,
+        ),
+        (
+            200,
+            changed(components=[{"component": "x", "pid": "../../etc"}]),
+            UNKNOWN,
+        ),
+        (
+            200,
+            changed(components=[{"component": "x", "workers": [{"models": [{"name": "m"}]}]}]),
+            UNKNOWN,
+        ),
+        (
+            200,
+            changed(components=[{"component": "x", "keybroker": 1}]),
+            UNKNOWN,
+        ),
+        (200, changed(queue=None), UNKNOWN),
+        (200, changed(queue={"waiting": True}), UNKNOWN),
+        (200, changed(reasons=[1]), UNKNOWN),
+        (200, changed(deployment=None), UNKNOWN),
     ],
 )
 def test_status_of_what_is_none(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from sealflow.attest.deployment import Deployment
-from sealflow.attest.evidence import Tee
 from sealflow.cli.main import cli
 from sealflow.local.home import ClusterHome
+from sealflow.owner import Tee
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.evidence import Role
-from sealflow.owner import RevokedKind
+from sealflow.owner import RevokedKind, Role
 from sealflow.owner.trust.policy_file import write_policy
 from tests.support.trusted.keybroker import KeyBrokerInstance, keybroker_deployment, make_identity
 

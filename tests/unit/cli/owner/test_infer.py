@@ -106,7 +106,7 @@ def test_infer_what_is_not_there(run: RunCommand, reach: tuple[str, ...]) -> Non
     absent = run("infer", "absent.jpg", *reach)
     assert (absent.code, "image absent.jpg: No such file" in absent.err) == (2, True)
     unknown = run("infer", "-m", "other", "absent.jpg", *reach)
-    assert (unknown.code, "it has m:1" in unknown.err) == (5, True)
+    assert (unknown.code, "which has m:1" in unknown.err) == (5, True)
 
 
 def test_receipts_that_cannot_be_kept(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.owner import create_owner_key
-from sealflow.wire.domain import TrustDomain
+from sealflow.owner import TrustDomain, create_owner_key
 from tests.support.cluster.local_cluster import TINY
 
 if TYPE_CHECKING:

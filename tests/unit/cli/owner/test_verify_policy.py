@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
-from sealflow.attest.evidence import Role
 from sealflow.cli.owner.verify import policy as command
 from sealflow.errors import ConfigError
+from sealflow.owner import Role
 from sealflow.owner.trust.policy_file import write_policy
 from tests.support.attestation.policy_files import SGX, SIMULATED, write_policy_file
 from tests.support.trusted.keybroker import keybroker_deployment

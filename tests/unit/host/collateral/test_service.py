@@ -51,7 +51,7 @@ def test_renewal(tmp_path: Path, pccs: WebServer) -> None:
     errand.ask(WANT)
     first = sent.get(timeout=10)
     assert first
-    newer = LAB.but(tcb_age_s=DAY_S, qe_age_s=DAY_S, crl_age_s=DAY_S)
+    newer = LAB.replace(tcb_age_s=DAY_S, qe_age_s=DAY_S, crl_age_s=DAY_S)
     pccs.answers.update(pccs_answers(newer.collateral(), "sgx", "5e0000000000", "platform"))
     errand.refresh_if_due()
     second = sent.get(timeout=10)

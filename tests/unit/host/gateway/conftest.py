@@ -36,9 +36,9 @@ def gateway(queue: QueueServer) -> Iterator[GatewayProcess]:
 @pytest.fixture
 def engine(queue: QueueServer) -> Iterator[ScriptedEngine]:
     """What takes requests off the queue; what it leaves there is deleted."""
-    played = ScriptedEngine(queue)
-    yield played
-    played.close()
+    scripted = ScriptedEngine(queue)
+    yield scripted
+    scripted.close()
 
 
 @pytest.fixture

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.evidence import Role
-from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest
+from sealflow.documents.receipt import salted_digest
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.owner import RevokedKind
+from sealflow.owner import Receipt, RevokedKind, Role, SignedReceipt, TrustDomain
 from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
 from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
-from sealflow.wire.domain import TrustDomain
 from tests.support.sealing.receipts import PARTS, REPLY, ReceiptService
 from tests.support.trusted.keybroker import NOW_MS, OPERATOR, make_identity
 

@@ -1,4 +1,4 @@
-"""Either client of a gateway, which trusts the played service."""
+"""Either client of a gateway, which trusts the scripted service."""
 
 from __future__ import annotations
 

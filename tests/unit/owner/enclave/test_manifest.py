@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from sealflow.attest.evidence import Role
 from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError
+from sealflow.owner import Role
 from sealflow.owner.enclave.contents import PythonInstall, enclave_files
 from sealflow.owner.enclave.manifest import ManifestTemplate, render, unsafe_settings
 from sealflow.owner.enclave.sizing import EnclaveLoad

@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from sealflow.attest.evidence import Role
 from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.owner import Requirements
+from sealflow.owner import Requirements, Role
 from sealflow.owner.enclave.signing import SIGNER, enclave_signer, sign
 from sealflow.owner.enclave.sigstruct import EnclaveMeasurement
 from tests.support.enclaves.enclave_folders import sigstruct

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealflow.attest.evidence import Role
 from sealflow.errors import ConfigError
+from sealflow.owner import Role
 from sealflow.owner.enclave.sizing import EnclaveLoad, enclave_mib, max_threads
 
 

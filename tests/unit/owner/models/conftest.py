@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def gateway(queue: QueueServer, played: ScriptedService) -> Iterator[GatewayProcess]:
+def gateway(queue: QueueServer, scripted: ScriptedService) -> Iterator[GatewayProcess]:
     """A gateway that stores packages."""
     with GatewayProcess(queue, packages_dir=str(queue.folder / "packages")) as running:
         yield running

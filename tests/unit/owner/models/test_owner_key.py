@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import ConfigError
+from sealflow.owner import TrustDomain
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key, opening_key
-from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

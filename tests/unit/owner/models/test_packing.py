@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sealflow.errors import BundleError, ConfigError
-from sealflow.owner import OwnerKey
+from sealflow.owner import OwnerKey, TrustDomain
 from sealflow.owner.models.packing import (
     MAX_RECIPE_BYTES,
     TEMPLATE,
@@ -21,7 +21,6 @@ from sealflow.owner.models.publish import prepare_publication
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import open_publication
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.wire.domain import TrustDomain
 from tests.support.models import onnx_models
 
 EXAMPLES = Path(__file__).parents[4] / "examples"

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def package(played: ScriptedService) -> bytes:
+def package(scripted: ScriptedService) -> bytes:
     """A package of the owner."""
-    return pack_folder(TINY, played.published.site.owner)
+    return pack_folder(TINY, scripted.published.site.owner)
 
 
 def proving(service: ScriptedService, then: object, **claims: Any) -> Script:

@@ -1,4 +1,4 @@
-"""A client of the queue that trusts the played service."""
+"""A client of the queue that trusts the scripted service."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_nothing_published(queue: QueueServer, service: ScriptedService) -> None
     queue.delete("{sealflow:test}:directory")
     with (
         QueueClient(queue.url, policy=service.published.policy) as client,
-        pytest.raises(UnavailableError, match="see that the key broker runs"),
+        pytest.raises(UnavailableError, match="check that the key broker runs"),
     ):
         ask(client, "a")
     service.publish_text(text)

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.evidence import Role
-from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
+from sealflow.documents.log import SignedEntry
 from sealflow.errors import ConfigError, EvidenceError, PolicyError
-from sealflow.owner import audit_log
+from sealflow.owner import EntryKind, LogEntry, Role, TrustDomain, audit_log
 from sealflow.owner.audit.log_audit import describe
 from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
-from sealflow.wire.domain import TrustDomain
 from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, keybroker_deployment
 
 if TYPE_CHECKING:

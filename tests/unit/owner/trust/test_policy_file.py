@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealflow.attest.evidence import Tee
-from sealflow.attest.policy import Policy, SimulationPolicy
-from sealflow.attest.reports import TcbStatus
 from sealflow.errors import ConfigError
+from sealflow.owner import Policy, SimulationPolicy, TcbStatus, Tee
 from sealflow.owner.trust.policy_file import load_policy, load_policy_file, write_policy
 from tests.support.attestation.policy_files import (
     SGX,

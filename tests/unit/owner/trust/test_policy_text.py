@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sealflow.owner.trust.policy_file import load_policy, load_policy_file, write_policy
+from sealflow.owner import load_policy
+from sealflow.owner.trust.policy_file import load_policy_file, write_policy
 from sealflow.owner.trust.policy_text import describe_policy
 from tests.support.attestation.policy_files import SGX, SNP, TDX, policies, write_policy_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sealflow.attest.policy import Policy, SimulationPolicy
+    from sealflow.owner import Policy, SimulationPolicy
 
 
 def weak(tmp_path: Path, policy: Policy | SimulationPolicy) -> set[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealflow.documents.directory import DirectoryModel
 from sealflow.errors import PolicyError
+from sealflow.owner import DirectoryModel
 from sealflow.owner.trust.session import ServiceSession
 from tests.support.attestation.policy_files import policies
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from sealflow.attest.evidence import BoundClaims, Role, report_data
+from sealflow.attest.evidence import BoundClaims, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner.trust.report import TrustReport
+from sealflow.owner import Role, TrustReport
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
 from sealflow.owner.trust.verified_service import VerifiedService, verify_directory
 from tests.support.cluster.published_service import NOW_MS, PublishedService

@@ -50,19 +50,19 @@ def _refused(reason: str, **changes: Any) -> None:
 
 def test_another_package_is_refused() -> None:
     """The digest of the grant decides, not the name that a host gave the file."""
-    _refused("not the one asked for", digest="0" * 64)
+    _refused("another digest", digest="0" * 64)
 
 
 def test_another_signer_is_refused() -> None:
     """A package that somebody else signed is not the owner's."""
     other = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
-    _refused("of another signer", signer=other)
+    _refused("another signer than expected", signer=other)
 
 
 def test_a_wrong_key_is_refused() -> None:
     """Neither another content key nor another world opens it."""
-    _refused("does not open with the granted key", content_key=bytes(32))
-    _refused("does not open with the granted key", domain=TrustDomain.HARDWARE)
+    _refused("does not open with the granted content key", content_key=bytes(32))
+    _refused("does not open with the granted content key", domain=TrustDomain.HARDWARE)
 
 
 def test_every_part_of_a_package_is_guarded() -> None:
