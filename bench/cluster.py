@@ -1,4 +1,4 @@
-"""A cluster to measure: `sealflow up` in a folder of its own, its processes and their CPU time."""
+"""A cluster to measure: `sealflow up` in a temporary folder, its processes and their CPU time."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _SEALFLOW = str(Path(sys.executable).with_name("sealflow"))
 
 @dataclass(frozen=True, slots=True)
 class RunningCluster:
-    """A cluster that is up; it owns its folder."""
+    """A running cluster. `facts`: the JSON object that `sealflow up` prints when it is ready."""
 
     home: Path
     facts: Mapping[str, Any]
 
     def bench(self, *arguments: str) -> dict[str, Any]:
-        """Run `sealflow bench`, and give its figures."""
+        """Run `sealflow bench`, and return its results."""
         return run_json(_SEALFLOW, "bench", "--home", str(self.home), "--json", *arguments)
 
     def processes(self) -> dict[str, list[psutil.Process]]:
-        """All processes by what they are; `up` is the command that keeps the others."""
+        """Return the cluster's processes by name; `up` is the command that supervises them."""
         status = run_json(_SEALFLOW, "status", "--home", str(self.home), "--json")
         found = {"up": [psutil.Process(self.facts["pid"])]}
         for name, pid in self.facts["pids"].items():
@@ -54,7 +54,7 @@ class RunningCluster:
 
 @contextmanager
 def cluster(*models: Path, options: tuple[str, ...] = ()) -> Iterator[RunningCluster]:
-    """Start a cluster with models, wait until they are loaded, stop it in the end."""
+    """Start a cluster, wait until its models are loaded, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="sealflow-bench-") as folder:
         home = Path(folder) / "home"
         argv = [_SEALFLOW, "up", "--home", str(home), "--port", "0", "--json", *options]
@@ -64,7 +64,7 @@ def cluster(*models: Path, options: tuple[str, ...] = ()) -> Iterator[RunningClu
             argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as up:
             if up.stdout is None:
-                raise TypeError("a pipe was asked for")
+                raise TypeError("the process has no pipe for its output")
             try:
                 yield RunningCluster(home, json.loads(up.stdout.readline()))
             finally:
@@ -72,14 +72,14 @@ def cluster(*models: Path, options: tuple[str, ...] = ()) -> Iterator[RunningClu
 
 
 def cpu_s(processes: Mapping[str, list[psutil.Process]]) -> dict[str, float]:
-    """CPU seconds that processes have used so far, user and system, by name."""
+    """Return the CPU seconds that processes have used so far, user and system, by name."""
     return {
         name: sum(sum(each.cpu_times()[:2]) for each in group) for name, group in processes.items()
     }
 
 
 def run_json(*argv: str) -> dict[str, Any]:
-    """Run a command and read the JSON object that it prints last."""
+    """Run a command and return the JSON object in its last line of output."""
     done = subprocess.run(  # noqa: S603 - our own commands
         argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )
@@ -88,7 +88,7 @@ def run_json(*argv: str) -> dict[str, Any]:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """Return the machine, its load and the date of a measurement."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
     return {
@@ -101,8 +101,8 @@ def machine() -> dict[str, object]:
     }
 
 
-def write_results(name: str, figures: Mapping[str, object]) -> None:
-    """Keep figures as `results/<name>.json`, with the machine that they are from."""
+def write_results(name: str, results: Mapping[str, object]) -> None:
+    """Write results to `results/<name>.json`, with the machine that they are from."""
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine(), **figures}, indent=1)
+    text = json.dumps({"machine": machine(), **results}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")

@@ -1,6 +1,7 @@
-"""Everything: images, tensors, sealing, footprint. Writes results/, a plot and a table of targets.
+"""Run the benchmarks images, tensors, sealing and footprint; write a plot and a table of targets.
 
-Run it alone on the machine, from the project's folder: `make bench`, or `python -m bench.compare`.
+Run it from the project's folder while the machine is otherwise idle: `make bench`, or
+`python -m bench.compare`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def targets() -> list[tuple[str, str, str, bool]]:
-    """What was aimed at, what was measured, and whether that is enough."""
+    """Return each target, the measured value, and whether that is enough."""
     ratios, tensor_runs = _read("images")["ratios"], _read("tensors")
     cost = _read("sealing")["operations"]
     idle = _read("footprint")
@@ -74,7 +75,7 @@ def targets() -> list[tuple[str, str, str, bool]]:
 
 
 def table() -> str:
-    """The targets as Markdown."""
+    """Return the targets as a Markdown table."""
     lines = ["| what | target | measured | met |", "|---|---:|---:|---|"]
     lines += [
         f"| {what} | {wanted} | {got} | {'yes' if met else '**no**'} |"
@@ -84,7 +85,7 @@ def table() -> str:
 
 
 def plot() -> None:
-    """Draw photos per second and CPU time of every round into results/compare.png."""
+    """Write results/compare.png: photos per second and CPU time of every round."""
     rounds = _read("images")["rounds"]
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -102,7 +103,7 @@ def plot() -> None:
 
 
 def main() -> None:
-    """Measure what was not left out, then write table and plot of all results there are."""
+    """Run all benchmarks, or the one named by `--only`; write table and plot of all results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["images", "tensors", "sealing", "footprint", "table"])

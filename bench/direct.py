@@ -1,7 +1,7 @@
-"""The yardstick: decode and inference in one process, no queue, no encryption, no protocol.
+"""The baseline: decoding and inference in one process, without queue, encryption or protocol.
 
-An independent reference: it shares no code with the worker. With `--processes 2` it shows what the
-machine could give at most.
+It is independent: it shares no code with the worker. With one process for each core (`--processes`)
+it shows the most that the machine can do.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ RESIZE = {"bicubic": cv2.INTER_CUBIC, "bilinear": cv2.INTER_LINEAR, "area": cv2.
 
 
 class Direct:
-    """A model in this process."""
+    """A model in this process, with the runtime settings that the worker uses.
+
+    `folder`: with `model.toml` and `model.onnx`.
+    """
 
     def __init__(self, folder: Path, threads: int) -> None:
-        """Load the model with the runtime settings that the worker uses."""
         self.recipe = tomllib.loads((folder / "model.toml").read_text())["image"]
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -40,7 +42,7 @@ class Direct:
         )
 
     def prepare(self, photo: bytes) -> np.ndarray[Any, Any]:
-        """Decode and normalise one photo."""
+        """Decode and normalise one photo; shape [1, 3, height, width]."""
         recipe = self.recipe
         image = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
@@ -56,24 +58,27 @@ class Direct:
         )
 
     def classes(self, photos: list[bytes]) -> list[int]:
-        """Classify a batch of photos."""
+        """Return the best class of each photo of a batch."""
         batch = np.concatenate([self.prepare(photo) for photo in photos])
         (logits,) = self.session.run(None, {self.recipe["input"]: batch})
         return [int(row.argmax()) for row in np.asarray(logits)]
 
 
 def read_photos(paths: list[Path]) -> list[bytes]:
-    """Read photos, from files and folders."""
+    """Return the contents of files, and of all `*.jpg` files in folders."""
     files = [
         file for path in paths for file in (sorted(path.glob("*.jpg")) if path.is_dir() else [path])
     ]
     if not files:
-        raise SystemExit("no photos there")
+        raise SystemExit("these folders contain no *.jpg files")
     return [file.read_bytes() for file in files]
 
 
 def classify(args: tuple[Path, list[bytes], int, int, int]) -> tuple[float, float, float]:
-    """Classify photos in a process of its own; gives CPU seconds, begin and end without loading."""
+    """Classify photos in a process of its own.
+
+    Returns CPU seconds, begin and end, without loading.
+    """
     folder, photos, count, threads, batch = args
     direct = Direct(folder, threads)
     load = [photos[index % len(photos)] for index in range(count)]
@@ -85,7 +90,7 @@ def classify(args: tuple[Path, list[bytes], int, int, int]) -> tuple[float, floa
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=1000)
     parser.add_argument("-i", "--images", type=Path, nargs="+", default=[Path("examples/photos")])

@@ -1,9 +1,9 @@
-"""Flink against the local engine: CPU a request, in turns, without the JVMs' idle cost.
+"""Flink against the local engine: CPU time per request, without the idle CPU time of the JVMs.
 
-Both clusters run side by side and take turns under the same load; each turn counts the CPU seconds
-of every process of its cluster. What Flink's JVMs use while nothing is asked is measured before,
-and taken off for the length of the turn: that is the price of a cluster, not of a request.
-Writes bench/results/engines.json.
+Both clusters run side by side, and the same load runs against each in turn. Each turn counts the
+CPU seconds of every process of its cluster. The CPU time that Flink's JVMs use without requests is
+measured first and subtracted for the duration of the turn, as it is a cost of the cluster and not
+of a request. Writes bench/results/engines.json.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PARTS = {
 
 
 def cpu_s(cluster: LocalCluster) -> dict[str, float]:
-    """CPU seconds of a cluster's processes so far, by part."""
+    """Return the CPU seconds that a cluster's processes have used so far, by part."""
     found: dict[str, float] = dict.fromkeys((*PARTS, "rest"), 0.0)
     for process in psutil.Process(cluster.process.pid).children(recursive=True):
         try:
@@ -56,7 +56,7 @@ def cpu_s(cluster: LocalCluster) -> dict[str, float]:
 
 
 def turn(cluster: LocalCluster, load: str, count: int) -> dict[str, Any]:
-    """Serve `count` requests; gives seconds and CPU milliseconds a request by part."""
+    """Serve `count` requests; return seconds and CPU milliseconds a request by part."""
     before, started = cpu_s(cluster), time.monotonic()
     arguments = ("bench", "--home", str(cluster.home), "-n", str(count), "--json", *LOADS[load])
     done = subprocess.run(  # noqa: S603 - our own command
@@ -71,14 +71,14 @@ def turn(cluster: LocalCluster, load: str, count: int) -> dict[str, Any]:
 
 
 def idle_cores(cluster: LocalCluster, seconds: float) -> float:
-    """How much of a core the JVMs use while nothing is asked of them."""
+    """Return how many cores the JVMs use without requests."""
     before = cpu_s(cluster)["JVMs"]
     time.sleep(seconds)
     return (cpu_s(cluster)["JVMs"] - before) / seconds
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, write the results and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--photos", type=int, default=400)
@@ -115,7 +115,11 @@ def main() -> None:
 
 
 def summary(pairs: list[dict[str, Any]], count: int, idle: float) -> dict[str, Any]:
-    """Compare the turns of each pair."""
+    """Return the ratios of CPU time, Flink to local, and the medians of both engines.
+
+    `pairs`: one turn of each engine. `count`: requests of a turn. `idle`: cores that the JVMs use
+    without requests.
+    """
     ratios, with_idle = [], []
     for pair in pairs:
         flink, local = pair["flink"], pair["local"]

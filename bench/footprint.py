@@ -1,4 +1,4 @@
-"""What a cluster costs while nothing happens: idle CPU, memory of a worker, import of the SDK."""
+"""The costs of an idle cluster: CPU, memory of a worker, import of the SDK."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ for rows in range(4, 0, -1):
 memory = psutil.Process().memory_full_info()
 print(json.dumps({"rss": memory.rss, "uss": memory.uss}))
 """
-"""The same runtime with the same model, image library and batch sizes, and nothing else."""
+"""A program with the same runtime, model, image library and batch sizes, and nothing else."""
 
 _IMPORT = """
 import time
@@ -41,7 +41,7 @@ _IMPORTS = 15
 
 
 def idle_percent(processes: dict[str, list[psutil.Process]], for_s: float) -> dict[str, float]:
-    """CPU time by process while nobody asks for anything, in per cent of one core."""
+    """Return the CPU use of processes without requests, in per cent of one core, by name."""
     time.sleep(_SETTLE_S)
     before = cpu_s(processes)
     time.sleep(for_s)
@@ -50,13 +50,13 @@ def idle_percent(processes: dict[str, list[psutil.Process]], for_s: float) -> di
 
 
 def memory_bytes(processes: list[psutil.Process]) -> dict[str, int]:
-    """Memory of the largest of some processes: resident, and its own alone."""
+    """Return the largest resident (RSS) and unique (USS) memory of these processes, in bytes."""
     found = [process.memory_full_info() for process in processes]
     return {"rss": max(each.rss for each in found), "uss": max(each.uss for each in found)}
 
 
 def measure(idle_s: float) -> dict[str, Any]:
-    """Measure all three."""
+    """Measure idle CPU time for `idle_s` seconds, memory, and import times."""
     with cluster(CLASSIFIER) as running:
         processes = running.processes()
         fresh = memory_bytes(processes["workers"])
@@ -90,7 +90,7 @@ def measure(idle_s: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, write the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--idle-s", type=float, default=60.0)
     figures = measure(parser.parse_args().idle_s)

@@ -1,9 +1,9 @@
-"""Photos: the cluster beside an in-process loop that decodes and infers, in interleaved rounds.
+"""Photos: the cluster against loops that decode and infer in one process, in interleaved rounds.
 
-`loop`: one process with all cores' threads, as a program without a server would do it.
-`loops`: one process a core with one thread each, the most that this machine gives, with the
-worker's runtime, threads and batch. `queue` and `gateway`: the cluster, N photos pushed and pulled,
-each answer checked.
+`loop`: one process with a thread for each core, as in a program without a server.
+`loops`: one process for each core with one thread each, with the worker's runtime and batch size;
+the most that this machine can do. `queue` and `gateway`: the cluster; all photos are sent, and each
+answer is checked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MODEL_BATCH = 4
 
 Round = dict[str, dict[str, Any]]
-"""The figures of one round, by contestant."""
+"""The results of one round, by contestant."""
 
 
 def _direct(count: int, processes: int, threads: int, batch: int) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def _direct(count: int, processes: int, threads: int, batch: int) -> dict[str, A
 
 
 def contestants(running: RunningCluster, count: int) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Who takes part, in the order of a round."""
+    """Return the contestants, in the order of a round."""
     cores = len(os.sched_getaffinity(0))
     load = ("-n", str(count), "-i", str(PHOTOS))
     return {
@@ -46,13 +46,13 @@ def contestants(running: RunningCluster, count: int) -> dict[str, Callable[[], d
 
 
 def cpu_per_1000(run: Mapping[str, Any]) -> float:
-    """CPU seconds per 1000 photos: of the loop's process, or of the whole cluster."""
+    """Return CPU seconds per 1000 photos: of the loop's processes, or of the whole cluster."""
     found = run.get("cpu_seconds_per_1000", 0.0)
     return float(sum(found.values()) if isinstance(found, dict) else found)
 
 
 def ratios(rounds: list[Round]) -> dict[str, dict[str, float]]:
-    """Medians, and the range, of what each round compares."""
+    """Return the median, least and greatest value of each comparison over all rounds."""
 
     def speed(one: Round, name: str) -> float:
         return float(one[name]["images_per_second"])
@@ -84,7 +84,7 @@ def ratios(rounds: list[Round]) -> dict[str, dict[str, float]]:
 
 
 def measure(count: int, rounds: int) -> dict[str, Any]:
-    """Run everybody once a round, after one short round that does not count."""
+    """Run all contestants once a round, after a warm-up of 100 photos each."""
     runs = []
     with cluster(CLASSIFIER) as running:
         for each in contestants(running, 100).values():
@@ -97,7 +97,7 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, write the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,7 +1,7 @@
-"""What turning epoch keys does to latency: the same open-loop load with keys that stay and turn.
+"""Latency while epoch keys rotate: the same open-loop load with keys that stay and that rotate.
 
 `python -m bench.rotation`. Clusters with keys of an hour and with keys of a few seconds take
-turns; each round gives p99 of both. Writes results/rotation.json.
+turns; each round measures p99 of both. Writes results/rotation.json.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TURNING: Final = {
 
 
 def measure(times: dict[str, int]) -> dict[str, Any]:
-    """Serve 4 floats a request through the gateway, at a steady rate."""
+    """Start a cluster with these times and serve tensors of 4 floats at `RATE` per second."""
     options = [word for name, s in times.items() for word in ("--time", f"{name}={s}")]
     load = ("--tensor", "-m", "tiny", "-c", "64", "--rate", str(RATE), "-n")
     with cluster(TINY, options=tuple(options)) as running:
@@ -36,7 +36,7 @@ def measure(times: dict[str, int]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure in turns, print, and write."""
+    """Measure both clusters in turn, print each round and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = []

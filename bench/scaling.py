@@ -1,7 +1,7 @@
-"""How far one broker goes, and what a request costs as workers, queue and messages grow.
+"""Throughput and cost of a request by number of workers, queue length and message size.
 
-`python -m bench.scaling`. Writes results/scaling.json and scaling.png; docs/guide/scaling.md reads
-them. A model that only waits (see `waiting/`) stands for machines that this one does not have.
+`python -m bench.scaling`. Writes results/scaling.json and scaling.png; docs/guide/scaling.md
+explains them. A model that only waits (see `waiting/`) stands for workers on further machines.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS: Final = 3
 _KEYS: Final = Keyspace(deployment="bench")
 _PER_WORKER: Final = 60
-_HANDFUL: Final = 32
-_PASSES: Final = 60
+_BATCH: Final = 32
+_BATCHES: Final = 60
 _MAX_BYTES: Final = 3 * 2**30
 
 
 def by_workers() -> list[dict[str, float]]:
-    """Throughput and CPU of a cluster whose model only waits, with more and more workers."""
+    """Measure throughput and CPU time of a cluster whose model only waits, by number of workers."""
     found = []
     for workers in WORKERS:
         count = _PER_WORKER * workers
@@ -66,7 +66,7 @@ def by_workers() -> list[dict[str, float]]:
 
 @contextmanager
 def waiting_python() -> Iterator[Path]:
-    """A folder with a `bin/python` that finds `waiting/` first."""
+    """Make a folder whose `bin/python` has `waiting/` on its PYTHONPATH; remove it at the end."""
     with TemporaryDirectory(prefix="sf-") as folder:
         python = Path(folder) / "bin" / "python"
         python.parent.mkdir()
@@ -78,7 +78,7 @@ def waiting_python() -> Iterator[Path]:
 
 @contextmanager
 def broker() -> Iterator[tuple[psutil.Process, RedisStreams, StreamTransport]]:
-    """A broker alone, with both sides of it in this process."""
+    """Start a broker and connect both of its sides, engine and client, in this process."""
     with TemporaryDirectory(prefix="sf-") as folder:
         path = Path(folder)
         argv = server_command(path, max_memory_bytes=_MAX_BYTES)
@@ -97,18 +97,18 @@ def broker() -> Iterator[tuple[psutil.Process, RedisStreams, StreamTransport]]:
 def passes(
     server: psutil.Process, streams: RedisStreams, owner: StreamTransport, body: bytes, count: int
 ) -> dict[str, float]:
-    """Send, claim, answer and fetch handfuls of requests; gives ms of CPU for each request."""
+    """Send, claim, answer and fetch handfuls of requests; return CPU ms for each request."""
     mine = psutil.Process()
     before = [sum(each.cpu_times()[:2]) for each in (server, mine)]
     started = time.monotonic()
     for _ in range(count):
-        owner.submit([(f"{n:032x}", body) for n in range(_HANDFUL)], capacity=10**9)
-        taken = streams.claim(_KEYS.requests, "engine", _HANDFUL, 1000)
+        owner.submit([(f"{n:032x}", body) for n in range(_BATCH)], capacity=10**9)
+        taken = streams.claim(_KEYS.requests, "engine", _BATCH, 1000)
         streams.answer(_KEYS.requests, [(each, b"a" * 1000) for each in taken])
         owner.receive(0)
     seconds = time.monotonic() - started
     after = [sum(each.cpu_times()[:2]) for each in (server, mine)]
-    total = count * _HANDFUL
+    total = count * _BATCH
     return {
         "broker_cpu_ms": round((after[0] - before[0]) * 1000 / total, 4),
         "both_sides_cpu_ms": round((after[1] - before[1]) * 1000 / total, 4),
@@ -121,7 +121,7 @@ def _median(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def by_depth() -> list[dict[str, float]]:
-    """Cost of a request while more and more others wait before it."""
+    """Measure the cost of a request by the number of requests that wait in the queue."""
     found = []
     with broker() as (server, streams, owner):
         waiting = 0
@@ -130,17 +130,17 @@ def by_depth() -> list[dict[str, float]]:
                 more = min(1000, depth - waiting)
                 owner.submit([("0" * 32, b"w" * 1000)] * more, capacity=10**9)
                 waiting += more
-            rows = [passes(server, streams, owner, b"b" * 1000, _PASSES) for _ in range(ROUNDS)]
+            rows = [passes(server, streams, owner, b"b" * 1000, _BATCHES) for _ in range(ROUNDS)]
             found.append({"waiting": depth, **_median(rows)})
     return found
 
 
 def by_size() -> list[dict[str, float]]:
-    """Cost of a request as its envelope grows."""
+    """Measure the cost of a request by the size of its envelope."""
     found = []
     with broker() as (server, streams, owner):
         for size in SIZES:
-            count = max(4, min(_PASSES, 20_000_000 // (size * _HANDFUL)))
+            count = max(4, min(_BATCHES, 20_000_000 // (size * _BATCH)))
             body = os.urandom(size)
             rows = [passes(server, streams, owner, body, count) for _ in range(ROUNDS)]
             found.append({"bytes": size, **_median(rows)})
@@ -148,7 +148,7 @@ def by_size() -> list[dict[str, float]]:
 
 
 def plot(results: dict[str, list[dict[str, float]]]) -> None:
-    """Draw the three series."""
+    """Write results/scaling.png with the three series."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     workers = [row["workers"] for row in results["workers"]]
@@ -179,7 +179,7 @@ def plot(results: dict[str, list[dict[str, float]]]) -> None:
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measure, write the results and the plot, and print them."""
     results: dict[str, list[dict[str, float]]] = {
         "depth": by_depth(), "size": by_size(), "workers": by_workers()
     }  # fmt: skip

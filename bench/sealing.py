@@ -1,6 +1,6 @@
-"""What sealing costs: CPU time of single operations in this process, beside raw AES-256-GCM.
+"""Costs of sealing: CPU time of single operations in this process, beside raw AES-256-GCM.
 
-Each operation runs in blocks; a figure is the median of the blocks' CPU time per operation, `best`
+Each operation runs in blocks; a result is the median of the blocks' CPU time per operation, `best`
 the quickest block's. Blocks of all operations are interleaved, so a busy neighbour meets them all.
 """
 
@@ -41,7 +41,10 @@ INSTANCE = RequestId("0" * 32)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`prepare` makes what `run` takes, once for each run, and is not measured."""
+    """An operation to measure: `runs` calls of `run` in a block.
+
+    `prepare` returns the arguments of one call; its time is not measured.
+    """
 
     name: str
     runs: int
@@ -49,7 +52,7 @@ class Operation:
     run: Callable[..., object]
 
     def block_us(self) -> float:
-        """CPU time of one run, over a block of them."""
+        """Run one block and return the CPU time of one call in microseconds."""
         given = [self.prepare() for _ in range(self.runs)]
         before = time.process_time_ns()
         for each in given:
@@ -58,10 +61,9 @@ class Operation:
 
 
 class Exchange:
-    """One session with its worker, and 100 KB to send."""
+    """A session between a client and a worker, with a request of 100 KB and a reply of 1 KB."""
 
     def __init__(self) -> None:
-        """Start the session."""
         self.body = os.urandom(REQUEST_BYTES)
         self.parts = content_parts(ContentKind.INFER, b"{}", [self.body])
         self.reply = content_parts(ContentKind.INFER, b"{}", [os.urandom(REPLY_BYTES)])
@@ -70,24 +72,24 @@ class Exchange:
         self.secrets = SessionSecrets(16)
 
     def seal(self) -> OutgoingCall:
-        """The client's first part."""
+        """Seal the request, as a client does."""
         return self.session.seal_request(MODEL, DIGEST, self.parts, deadline_ms=1)
 
     def open(self, call: OutgoingCall) -> IncomingCall:
-        """The worker's first part."""
+        """Parse the envelope and open the request, as a worker does."""
         envelope = Envelope.from_bytes(call.envelope, max_body_bytes=MAX_BODY_BYTES)
         return open_request(envelope, self.key, self.secrets)
 
     def answer(self, call: IncomingCall) -> bytes:
-        """The worker's second part."""
+        """Seal the reply, as a worker does."""
         return call.seal_reply(self.reply, model_digest=DIGEST, instance=INSTANCE)
 
     def read(self, call: OutgoingCall, reply: bytes) -> object:
-        """The client's second part."""
+        """Parse the envelope and open the reply, as a client does."""
         return call.open_reply(Envelope.from_bytes(reply, max_body_bytes=MAX_BODY_BYTES))
 
     def operations(self) -> list[Operation]:
-        """The four parts, in order."""
+        """Return the four operations of one exchange, in order."""
 
         def answered() -> tuple[object, ...]:
             call = self.seal()
@@ -104,7 +106,7 @@ class Exchange:
 
 
 def raw_operations() -> list[Operation]:
-    """What any design pays for 100 KB."""
+    """Return operations that any design needs for 100 KB."""
     body, nonce = os.urandom(REQUEST_BYTES), os.urandom(12)
     cipher = AESGCM(os.urandom(32))
     ciphertext = cipher.encrypt(nonce, body, None)
@@ -120,7 +122,7 @@ def raw_operations() -> list[Operation]:
 
 
 def session_operations(suite: Suite) -> list[Operation]:
-    """What the first request of a session pays."""
+    """Return the operations of the first request of a session."""
     key = OpeningKey.generate(suite)
 
     def begun() -> tuple[object, ...]:
@@ -135,7 +137,7 @@ def session_operations(suite: Suite) -> list[Operation]:
 
 
 def quote_operation(name: str) -> Operation:
-    """Verification of one recorded quote of real hardware, offline, with its collateral."""
+    """Return the verification of a quote recorded on hardware, with its collateral."""
     entry = json.loads((SAMPLES / "index.json").read_text())["quotes"][name]
     quote, collateral = ((SAMPLES / each).read_bytes() for each in (name, entry["collateral"]))
     verify = partial(verify_intel_quote, quote, collateral, None, entry["verify_at"])
@@ -143,7 +145,7 @@ def quote_operation(name: str) -> Operation:
 
 
 def operations() -> list[Operation]:
-    """All that is measured."""
+    """Return all operations to measure."""
     return [
         *raw_operations(),
         *Exchange().operations(),
@@ -155,7 +157,7 @@ def operations() -> list[Operation]:
 
 
 def measure(blocks: int) -> dict[str, dict[str, float]]:
-    """CPU time in microseconds by operation, and the sums that have a target."""
+    """Return CPU times in microseconds by operation, and the sums for client and worker."""
     measured: dict[str, list[float]] = {}
     every = operations()
     for _ in range(blocks):
@@ -174,7 +176,7 @@ def measure(blocks: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, write the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=40)
     figures = measure(parser.parse_args().blocks)

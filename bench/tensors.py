@@ -1,4 +1,4 @@
-"""Tiny requests: what the cluster spends on a tensor of 4 floats, per 1000 requests.
+"""Tiny requests: the cluster's CPU time for 1000 requests of 4 floats.
 
 `gateway`: sealed requests are prepared, then sent over 64 kept-alive connections, each taking the
 next one as soon as it has an answer; all answers are opened and checked afterwards. So the load
@@ -46,7 +46,7 @@ _HEAD = (
 
 @dataclass(slots=True)
 class Load:
-    """Prepared requests, taken in order by whoever is free."""
+    """Sealed requests, which the connections take in order, with their answers and latencies."""
 
     calls: list[OutgoingCall]
     requests: list[bytes]
@@ -73,7 +73,7 @@ class Load:
         return cls(calls, requests)
 
     async def send(self, url: str) -> None:
-        """Send all, `CONCURRENCY` at a time."""
+        """Send all requests to the gateway, `CONCURRENCY` at a time."""
         loop = asyncio.get_running_loop()
         address, order = urlsplit(url), iter(range(len(self.requests)))
         connections = [_Connection(self, order) for _ in range(CONCURRENCY)]
@@ -83,13 +83,16 @@ class Load:
         await asyncio.gather(*(connection.ended for connection in connections))
 
     def check(self) -> None:
-        """Open every answer with its own call."""
+        """Open every answer with the call that sealed its request."""
         for index, call in enumerate(self.calls):
             inference.open_answer(call, inference.envelope_of(self.answers[index]))
 
 
 class _Connection(asyncio.Protocol):
-    """One kept-alive connection; a gateway's answers have a length, and come one at a time."""
+    """One persistent connection with one request at a time.
+
+    Parses only the gateway's form of HTTP/1.1: each answer has a `content-length`.
+    """
 
     def __init__(self, load: Load, order: Iterator[int]) -> None:
         self._load = load
@@ -132,7 +135,7 @@ def _itself(connection: _Connection) -> _Connection:
 
 
 def by_gateway(running: RunningCluster, count: int) -> dict[str, object]:
-    """Send prepared requests through the gateway."""
+    """Send prepared requests through the gateway and return throughput, latencies and CPU time."""
     url = running.facts["url"]
     load = Load.prepare(url, running.facts["policy"], count)
     processes = running.processes()
@@ -155,7 +158,7 @@ def by_gateway(running: RunningCluster, count: int) -> dict[str, object]:
 
 
 def measure(rounds: int, count: int) -> dict[str, list[dict[str, Any]]]:
-    """Measure the three ways in turn, `rounds` times."""
+    """Measure gateway, client and queue in turn, `rounds` times, with `count` requests each."""
     runs: dict[str, list[dict[str, Any]]] = {"gateway": [], "client": [], "queue": []}
     tensors = ("--tensor", "-m", "tiny", "-n", str(count))
     with cluster(TINY) as running:
@@ -168,7 +171,7 @@ def measure(rounds: int, count: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, write the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,7 +1,8 @@
-"""Look for known vulnerabilities in all that `requirements/*.txt` pin: `make audit`.
+"""Check all releases pinned in `requirements/*.txt` for known vulnerabilities: `make audit`.
 
-It asks an advisory service on the network by pip-audit, and fails when that gives no answer: what
-was not compared is never called clean. Options that it does not know are pip-audit's.
+pip-audit asks an advisory service on the network. The audit fails if the service does not answer
+for a list: it never reports a list as clean that was not compared. Unknown options are passed to
+pip-audit.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 PIP_AUDIT = ROOT / ".venv-audit" / "bin" / "pip-audit"
 LISTS = ROOT / "requirements"
-# Advisories since 2019: a service that knows none of them would know none of ours either.
+# A release with advisories since 2019. A service that lists none of them is not usable.
 PROBE = "urllib3==1.24.1\n"
 VULNERABLE, UNKNOWN = 1, 2
 
 
 def main() -> None:
-    """Audit every list; exits with 1 for a vulnerability, with 2 when a list was not compared."""
+    """Audit every list; exit with status 1 for a vulnerability, 2 if a list was not compared."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lists", type=Path, default=LISTS, help="folder of the lists")
     options, given = parser.parse_known_args()
@@ -35,7 +36,7 @@ def main() -> None:
     vulnerable = 0
     for path in sorted(options.lists.glob("*.txt")):
         if path.name == "constraints.txt":
-            continue  # of dev.txt
+            continue  # made from dev.txt
         found = findings(path, given)
         vulnerable += len(found)
         print("\n".join(found or [f"{path.stem}: no known vulnerability"]), flush=True)
@@ -44,7 +45,7 @@ def main() -> None:
 
 
 def findings(path: Path, given: list[str]) -> list[str]:
-    """Give a line for each package of a list that has advisories."""
+    """Return a line for each package of a list that has advisories."""
     options = ["--disable-pip", "--no-deps", "--progress-spinner=off", "--format=json", *given]
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments
@@ -65,14 +66,14 @@ def findings(path: Path, given: list[str]) -> list[str]:
         give_up(f"{path.name}, {len(skipped)} of {len(packages)} packages: {reason}")
     return [
         f"{path.stem}: {each['name']} {each['version']}: {advisory['id']}, "
-        f"mended in {', '.join(advisory['fix_versions']) or 'no version yet'}"
+        f"fixed in {', '.join(advisory['fix_versions']) or 'no version yet'}"
         for each in packages
         for advisory in each["vulns"]
     ]
 
 
 def give_up(reason: str) -> NoReturn:
-    """End, saying that nothing is known."""
+    """Print why a list was not audited and exit with status 2."""
     print(f"error: NOT AUDITED: {reason}", file=sys.stderr)
     print(
         "This needs the public index's advisories, or api.osv.dev with `-s osv`.", file=sys.stderr

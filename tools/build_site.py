@@ -1,8 +1,8 @@
 """Build the documentation site into build/site: `make site`.
 
-Pages stand beside the code that they describe, so the site keeps their paths: every page that the
-navigation of `zensical.toml` names is copied, with the files that it links to. A link to a page
-that the navigation lacks, or to a heading that is not there, fails the build.
+Pages lie beside the code that they describe, and the site keeps their paths: every page in the
+navigation of `zensical.toml` is copied, with the files that it links to. A link to a page that is
+not in the navigation, or to a heading that does not exist, fails the build.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def settings() -> dict[str, str]:
 
 
 def navigation(entries: object = None) -> Iterator[str]:
-    """Return the pages of the navigation in its order."""
+    """Yield the pages of the navigation in its order."""
     match settings()["nav"] if entries is None else entries:
         case str() as page:
             yield page

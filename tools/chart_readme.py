@@ -1,6 +1,6 @@
 """Write deploy/chart/README.md from the chart's values: `python tools/chart_readme.py`.
 
-A value is described by the comment `# -- …` above it.
+The comment `# -- …` above a value is its description.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KEY = re.compile(r"^(\s*)([A-Za-z0-9_-]+):(.*)$")
 
 
 def describe(text: str) -> list[tuple[str, str]]:
-    """Give the path and the description of each value that has a comment, in their order."""
+    """Return the path and the description of each value that has a comment, in their order."""
     found: list[tuple[str, str]] = []
     path: list[tuple[int, str]] = []
     comment = ""
@@ -56,14 +56,14 @@ def describe(text: str) -> list[tuple[str, str]]:
 
 
 def value_at(values: Any, path: str) -> Any:  # noqa: ANN401 - values are of any kind
-    """Look a value up by its path."""
+    """Return the value at a dotted path."""
     for name in path.split("."):
         values = values[name]
     return values
 
 
 def readme() -> str:
-    """Give the whole text."""
+    """Return the whole text."""
     text = (CHART / "values.yaml").read_text()
     values, chart = yaml.safe_load(text), yaml.safe_load((CHART / "Chart.yaml").read_text())
     presets = "\n".join(

@@ -1,7 +1,7 @@
 """Refuse the worst patterns of unclear English: `python tools/english.py`, in `make lint`.
 
-It reads pages without their code, and of Python files docstrings, comments and messages. Each rule
-says what to write instead. Standard library only.
+It reads pages without their code, and the docstrings, comments and messages of Python files. Each
+rule says what to write instead. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = ("*.md", "bench/**/*.md", "docs/**/*.md")
-SOURCES: Final = ("src/**/*.py", "tools/**/*.py", "bench/**/*.py", "examples/**/*.py")
-CHECKED: Final = (*PAGES,)
-"""The files that are read: add `*SOURCES` for Python files."""
+SCRIPTS: Final = ("bench/**/*.py", "examples/**/*.py", "tools/**/*.py")
+SOURCES: Final = ("src/**/*.py",)
+CHECKED: Final = (*PAGES, *SCRIPTS)
+"""The files that are read; add `*SOURCES` for those of the product."""
 
 PARTIES: Final = "broker|caller|client|consumer|engine|enclave|gateway|host|peer|process|reader"
 PARTIES_TOO: Final = "receiver|sender|server|thread|verifier|worker"
 
 
 class Rule(NamedTuple):
-    """A pattern and the advice for those who wrote it; spaces in it match line ends, too."""
+    """A pattern, whose spaces match line ends too, and what to write instead.
+
+    `starts_docstring`: whether it is matched only at the start of docstrings.
+    """
 
     pattern: str
     advice: str
@@ -69,20 +73,21 @@ RULES: Final = (
 
 
 def main() -> None:
-    """Print every finding; exit with 1 if there is one."""
+    """Print every finding; exit with status 1 if there is one."""
     found = [finding for path in files() for finding in check_file(path)]
     print("\n".join(found) or "English: nothing to mend")
     sys.exit(1 if found else 0)
 
 
 def files() -> Iterator[Path]:
-    """Return the files that are read."""
+    """Yield the files to check."""
     for pattern in CHECKED:
-        yield from sorted(ROOT.glob(pattern))
+        # This file holds the patterns.
+        yield from sorted({*ROOT.glob(pattern)} - {Path(__file__).resolve()})
 
 
 def check_file(path: Path) -> Iterator[str]:
-    """Return the findings of one file, a line each."""
+    """Yield the findings of one file, one line each."""
     text = path.read_text(encoding="utf-8")
     parts = page_parts(text) if path.suffix == ".md" else python_parts(text)
     for line, part, docstring in parts:
@@ -92,7 +97,7 @@ def check_file(path: Path) -> Iterator[str]:
 
 
 def check_text(text: str, *, docstring: bool = False) -> Iterator[tuple[int, str, str]]:
-    """Return offset, words and advice for each place that breaks a rule."""
+    """Yield offset, words and advice for each place that breaks a rule."""
     for pattern, advice, starts_docstring in RULES:
         spaced = pattern.replace(" ", r"\s+")
         if not starts_docstring:
@@ -106,7 +111,7 @@ def check_text(text: str, *, docstring: bool = False) -> Iterator[tuple[int, str
 
 
 def page_parts(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Return the prose of a page: code is blanked, so that lines keep their numbers."""
+    """Yield the prose of a page; code is replaced by spaces, so that lines keep their numbers."""
 
     def blank(match: re.Match[str]) -> str:
         return re.sub(r"[^\n]", " ", match[0])
@@ -120,7 +125,7 @@ def page_parts(text: str) -> Iterator[tuple[int, str, bool]]:
 
 
 def python_parts(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Return the docstrings, comments and messages of a Python file, with their first lines."""
+    """Yield the docstrings, comments and messages of a Python file, with their first lines."""
     tree = ast.parse(text)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     starts = set()

@@ -14,23 +14,23 @@ FILES = ROOT / "deploy" / "images"
 
 
 def version() -> str:
-    """Read the version that all images are tagged with."""
+    """Return Sealflow's version, which is in the tag of each image."""
     text = (ROOT / "src" / "sealflow" / "__init__.py").read_text(encoding="utf-8")
     (found,) = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     return str(found)
 
 
 def tag(registry: str, name: str, *, sgx: bool) -> str:
-    """Name an image; the SGX form has a tag of its own, and the same name."""
+    """Return the full name of an image; the tag of the SGX form ends with `-sgx`."""
     return f"{registry}/{name}:{version()}{'-sgx' if sgx else ''}"
 
 
 def build(name: str, options: argparse.Namespace) -> None:
-    """Build one image.
+    """Build one image, and its SGX form if an enclave key is given.
 
-    Raises: CalledProcessError.
+    Raises: CalledProcessError when buildah fails.
     """
-    # What was not asked for is as the Containerfiles pin it.
+    # Without these options, the Containerfiles' own pins apply.
     base = [f"--build-arg=BASE={options.base}"] if options.base else []
     sgx = options.enclave_key is not None
     plain = tag(options.registry, "enclaves", sgx=False)
@@ -47,10 +47,10 @@ def build(name: str, options: argparse.Namespace) -> None:
 
 
 def run(file: str, image: str, arguments: list[str], options: argparse.Namespace) -> None:
-    """Run buildah over one Containerfile."""
+    """Build one Containerfile with buildah."""
     print(f"{image}", flush=True)
     subprocess.run(  # noqa: S603 - our own arguments
-        [  # noqa: S607 - wherever buildah is
+        [  # noqa: S607 - distributions install buildah in different folders
             "buildah",
             "build",
             "--quiet",
@@ -67,19 +67,19 @@ def run(file: str, image: str, arguments: list[str], options: argparse.Namespace
 
 
 def main() -> None:
-    """Build what was asked for, what it stands on first."""
+    """Build the named images in that order, or all; the others copy from `enclaves`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(IMAGES))
     parser.add_argument("--registry", default="localhost/sealflow")
-    parser.add_argument("--base", help="another Debian 12 than the pinned one")
-    parser.add_argument("--snapshot", default="", help="a time of snapshot.debian.org")
-    parser.add_argument("--enclave-key", type=Path, help="build the SGX form, signed with it")
-    parser.add_argument("--gramine", help="an image of Debian 12 with Gramine")
-    parser.add_argument("--buildah", action="append", default=[], help="an option of buildah's")
+    parser.add_argument("--base", help="Debian 12 image to use instead of the pinned one")
+    parser.add_argument("--snapshot", default="", help="timestamp of a snapshot.debian.org archive")
+    parser.add_argument("--enclave-key", type=Path, help="build the SGX form, signed with this key")
+    parser.add_argument("--gramine", help="Debian 12 image with Gramine, instead of the pinned one")
+    parser.add_argument("--buildah", action="append", default=[], help="option passed to buildah")
     options = parser.parse_args()
     for name in options.names or IMAGES:
         if name not in IMAGES:
-            sys.exit(f"no image is called {name}: {', '.join(IMAGES)}")
+            sys.exit(f"{name} is not an image: choose from {', '.join(IMAGES)}")
         try:
             build(name, options)
         except FileNotFoundError:

@@ -102,7 +102,10 @@ class Docstring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documented:
-    """A public name, or a public member of one. `source`: what it is; a string for an alias."""
+    """A public name, or a public member of one.
+
+    `source`: the class, function or property; the value as text for a type alias.
+    """
 
     name: str
     source: Any
@@ -110,7 +113,7 @@ class Documented:
 
     @property
     def signature(self) -> str:
-        """How it is called, or None for what is not."""
+        """The signature as Python code; empty for a property or a type alias."""
         if isinstance(self.source, property | str):
             return ""
         function = self.source.__func__ if isinstance(self.source, classmethod) else self.source
@@ -166,7 +169,7 @@ def attributes(source: type) -> tuple[str, ...]:
 
 
 def page() -> str:
-    """Write the page."""
+    """Return the page's text."""
     lines = [HEAD]
     subjects = {title: [public(name) for name in text.split()] for title, text in SUBJECTS.items()}
     for title, names in subjects.items():
@@ -225,7 +228,7 @@ def _values(source: Any) -> Iterator[str]:  # noqa: ANN401 - any public object
 
 
 def _described(text: str) -> dict[str, tuple[str, str]]:
-    """Return the values and docstrings of assignments that a docstring follows, by name."""
+    """Return value and docstring of each assignment that is followed by a docstring, by name."""
     found = {}
     for scope in ast.walk(ast.parse(text)):
         if not isinstance(scope, ast.Module | ast.ClassDef):
@@ -241,7 +244,7 @@ def _described(text: str) -> dict[str, tuple[str, str]]:
 
 
 def _signature(name: str, function: Any) -> str:  # noqa: ANN401 - any public object
-    """Write how something is called, as a definition; empty for what only we make."""
+    """Return a function or constructor as a definition; empty if users do not call it."""
     if not inspect.isclass(function):
         called = inspect.signature(function)
         prefix = "async def " if _is_async(function) else "def "
@@ -285,7 +288,7 @@ def _default(value: object) -> str:
         members = ", ".join(f"{type(each).__name__}.{each.name}" for each in value)
         return f"frozenset({{{members}}})" if value else "frozenset()"
     text = repr(value)
-    return "{}" if text.startswith("<") else text  # what stands for a new dictionary
+    return "{}" if text.startswith("<") else text  # the default of a new dictionary
 
 
 if __name__ == "__main__":

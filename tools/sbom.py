@@ -1,7 +1,7 @@
-"""Write an image's bill of materials: `python -m tools.sbom ROOT NAME`; gives CycloneDX 1.6 JSON.
+"""Write an image's bill of materials, CycloneDX 1.6 JSON: `python -m tools.sbom ROOT NAME`.
 
-Reads the package databases below a mounted image and runs nothing of it. The same files always give
-the same bytes: no time, no serial number.
+Reads the package databases of an image mounted at ROOT and runs none of its programs. The output
+is reproducible: it contains neither a time nor a serial number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Component = dict[str, Any]
 
 
 def sbom(root: Path, name: str, version: str) -> dict[str, Any]:
-    """List what an image below `root` is made of: Debian's packages and Python's."""
+    """Return the bill of materials of the image at `root`: its Debian and Python packages."""
     components = {each["bom-ref"]: each for each in (*debian(root), *python(root))}
     return {
         "bomFormat": "CycloneDX",
@@ -41,7 +41,7 @@ def sbom(root: Path, name: str, version: str) -> dict[str, Any]:
 
 
 def debian(root: Path) -> Iterator[Component]:
-    """List Debian's packages that are installed."""
+    """Return the installed Debian packages."""
     text = (root / "var/lib/dpkg/status").read_text(encoding="utf-8")
     for paragraph in text.split("\n\n"):
         fields = email.parser.HeaderParser().parsestr(paragraph)
@@ -51,7 +51,7 @@ def debian(root: Path) -> Iterator[Component]:
 
 
 def python(root: Path) -> Iterator[Component]:
-    """List Python's packages, with the licence that they declare."""
+    """Return the installed Python packages, each with its SPDX licence if it declares one."""
     for path in sorted((root / "opt").rglob("*.dist-info/METADATA")):
         fields = email.parser.HeaderParser().parsestr(path.read_text(encoding="utf-8"))
         found = component("pypi", fields["Name"].lower().replace("_", "-"), fields["Version"], "")
@@ -61,7 +61,7 @@ def python(root: Path) -> Iterator[Component]:
 
 
 def component(kind: str, name: str, version: str, qualifiers: str) -> Component:
-    """Describe one package."""
+    """Return the component of one package. `kind`: a package URL's type, maybe with a namespace."""
     url = f"pkg:{kind}/{quote(name)}@{quote(version)}{qualifiers}"
     return {"type": "library", "bom-ref": url, "name": name, "version": version, "purl": url}
 

@@ -1,4 +1,4 @@
-"""Write docs/tcb.md: every line of ours that runs inside an enclave, and what comes with it."""
+"""Write docs/tcb.md: modules of ours and third-party packages that run inside enclaves."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What one process imports. `lines`: by our module; `third_party`: top-level names."""
+    """The imports of one process. `lines`: by our module; `third_party`: top-level names."""
 
     lines: Mapping[str, int]
     third_party: frozenset[str]
 
     @property
     def own(self) -> int:
-        """Lines of the process itself and of what it shares with the other process."""
+        """Lines under `sealflow.trusted`: of the process and of modules that both processes use."""
         return sum(count for name, count in self.lines.items() if _inside(name))
 
     @property
@@ -61,7 +61,10 @@ class Closure:
 
 
 def closure(entry: str) -> Closure:
-    """Follow every import from `entry`, also those within functions, not those for types only."""
+    """Return all modules that `entry` imports, directly or not.
+
+    Imports within functions count; imports under `TYPE_CHECKING` do not.
+    """
     lines: dict[str, int] = {}
     third_party: set[str] = set()
     waiting = [entry]
@@ -81,25 +84,25 @@ def closure(entry: str) -> Closure:
 
 
 def count_code(text: str) -> int:
-    """Count the lines of a module that hold code: no blank lines, comments or docstrings."""
+    """Return the number of lines with code: without blank lines, comments and docstrings."""
     counted: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NO_CODE:
             counted.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            # A string that stands alone is a docstring, of whatever stands before or around it.
+            # A string that is a statement is a docstring of a module, class, function or variable.
             counted.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return len(counted)
 
 
 def exists(module: str) -> bool:
-    """Say whether a module of ours is there."""
+    """Return whether a name is a module of ours."""
     return _path(module).is_file()
 
 
 def page() -> str:
-    """Write the page.
+    """Return the page's text.
 
     Raises: KeyError when a third-party package is not in requirements/trusted.txt.
     """
@@ -162,7 +165,7 @@ def _versions() -> dict[str, str]:
     text = (ROOT / "requirements" / "trusted.txt").read_text(encoding="utf-8")
     found: dict[str, str] = {}
     for name, version in _PINNED.findall(text):
-        # A package may have several versions, by the version of Python.
+        # A package may have one version for each version of Python.
         found[name] = f"{found[name]} or {version}" if name in found else version
     return found
 
@@ -173,7 +176,10 @@ def _path(module: str) -> Path:
 
 
 def _ours(name: str) -> Iterator[str]:
-    """Importing a module runs the packages above it too; a name may also be no module at all."""
+    """Return the modules that importing `name` runs: the packages above it, and itself.
+
+    The last part of `name` may be an attribute instead of a module.
+    """
     parts = name.split(".")
     for end in range(1, len(parts) + 1):
         module = ".".join(parts[:end])

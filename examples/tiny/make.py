@@ -1,4 +1,4 @@
-"""Writes model.onnx: a network of 4 inputs, 16 hidden units and 3 classes, with fixed weights."""
+"""Write model.onnx: a network of 4 inputs, 16 hidden units and 3 classes, with fixed weights."""
 
 from __future__ import annotations
 

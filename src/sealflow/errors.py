@@ -179,8 +179,7 @@ class PolicyError(VerificationError):
     def __init__(self, mismatches: tuple[Mismatch, ...]) -> None:
         super().__init__("; ".join(str(mismatch) for mismatch in mismatches))
         self.mismatches = mismatches
-        if mismatches:
-            self.hint = "; ".join(dict.fromkeys(mismatch.hint for mismatch in mismatches))
+        self.hint = "; ".join(dict.fromkeys(mismatch.hint for mismatch in mismatches))
 
     def to_json(self) -> dict[str, object]:
         """Return code, message, hint and all mismatches for machines.

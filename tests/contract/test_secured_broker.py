@@ -149,7 +149,7 @@ def test_a_wrong_password(secured: Secured, tmp_path: Path) -> None:
 
 def test_another_root(secured: Secured) -> None:
     """A broker whose certificate is of another root gets nothing."""
-    with pytest.raises(ConfigError, match="certificate is not good"):
+    with pytest.raises(ConfigError, match="certificate is not trusted"):
         require_access(_with(secured.address, ca_file=str(secured.other_root)))
 
 
@@ -175,7 +175,7 @@ def test_files_that_no_connection_is_made_with(
 def test_another_name(secured: Secured) -> None:
     """A certificate that is good for another name is not good."""
     elsewhere = secured.address.url.replace("localhost", "127.0.0.1")
-    with pytest.raises(ConfigError, match="certificate is not good"):
+    with pytest.raises(ConfigError, match="certificate is not trusted"):
         require_access(_with(secured.address, url=elsewhere))
 
 

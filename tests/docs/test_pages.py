@@ -166,6 +166,18 @@ def test_a_wrong_option() -> None:
     ]
 
 
+def test_glossary() -> None:
+    """Each word of the glossary has one row, a meaning, and a link to its page."""
+    rows = [each for each in read("docs/glossary.md").splitlines() if each.startswith("| [")]
+    words = [
+        re.fullmatch(r"\| \[([^\]]+)\]\(([^)]+\.md[^)]*)\) \| [^|]+\. \|", row) for row in rows
+    ]
+    assert len(rows) > 50
+    assert [row for row, found in zip(rows, words, strict=True) if found is None] == []
+    singular = [found[1].lower() for found in words if found]
+    assert len(singular) == len(set(singular))
+
+
 @cache
 def classes_and_functions() -> frozenset[str]:
     """Return the names of all classes, functions and constants of the source."""

@@ -115,7 +115,7 @@ def test_a_vulnerable_release(service: AdvisoryService, tmp_path: Path) -> None:
     service.holes.add(("numpy", "1.0"))
     done = audit(service.url, pins(tmp_path, "click==8.5.0", "numpy==1.0"), tmp_path)
     assert done.returncode == 1
-    assert done.stdout == "host: numpy 1.0: TEST-numpy, mended in 99.1\n"
+    assert done.stdout == "host: numpy 1.0: TEST-numpy, fixed in 99.1\n"
 
 
 def test_a_service_that_knows_nothing(service: AdvisoryService, tmp_path: Path) -> None:

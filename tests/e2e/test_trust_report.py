@@ -103,6 +103,7 @@ def test_mismatches(cluster: LocalCluster, strict: Path) -> None:
     value = json.loads(machine.stdout)
     assert machine.returncode == 3
     assert (value["verified"], value["code"]) == (False, "policy")
+    assert value["hint"]
     assert [each["code"] for each in value["mismatches"]] == list(WORSE)
     assert all(each["expected"] and each["got"] and each["hint"] for each in value["mismatches"])
 

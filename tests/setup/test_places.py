@@ -184,4 +184,4 @@ def test_unknown_step(stages: Stages) -> None:
     """A step that does not exist is named, with those that do."""
     done = stages.new("start").run("audits")
     assert done.returncode == 2
-    assert "there is no audits: choose from dev, flink, audit, site, pyright, helm" in done.stderr
+    assert "unknown: audits; choose from dev, flink, audit, site, pyright, helm" in done.stderr

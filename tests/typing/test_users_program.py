@@ -35,9 +35,9 @@ def program(tmp_path: Path) -> Path:
 
 def mypy(program: Path) -> list[str]:
     """What mypy finds wrong in a program, by its strictest settings."""
-    command = (sys.executable, "-m", "mypy", "--strict", "--no-error-summary", program.name)
+    command = (sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=")
     done = subprocess.run(
-        [*command, "--warn-unreachable"],
+        [*command, "--warn-unreachable", program.name],
         cwd=program.parent,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Try README's commands as a new user, in a fresh minimal system: `python -m tools.newcomer`.
+"""Run README's commands as a new user in a fresh minimal system: `python -m tools.newcomer`.
 
-Standard library only. Needs root, for the fresh systems; the commands are run without it.
+Standard library only. Needs root to make the systems; runs the commands as an ordinary user.
 """

@@ -1,4 +1,4 @@
-"""Try `make demo`, `make test` in fresh systems: `python -m tools.newcomer [--suites …]`."""
+"""Run `make demo`, `make test` in fresh systems: `python -m tools.newcomer [--suites …]`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ COLUMNS = ("suite", "Python", "pip", "command", "seconds", "result")
 
 
 def main() -> None:
-    """Run each command in each suite and print a table; exit with 1 if one failed."""
+    """Run each command in each suite and print a table; exit with status 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m tools.newcomer", description=__doc__)
     parser.add_argument("--suites", nargs="+", default=SUITES, metavar="SUITE")
     parser.add_argument("--commands", nargs="+", default=["demo"], metavar="TARGET")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("error: fresh systems are made by root alone: sudo make newcomer")
-    # Whatever ends this, the system's folder is removed.
+    # A signal raises KeyboardInterrupt, so that the system's folder is removed.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as after nohup
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)
     CACHE.mkdir(parents=True, exist_ok=True)
-    CACHE.chmod(0o700)  # the systems hold programs with rights of root
+    CACHE.chmod(0o700)  # the systems contain set-user-ID programs of root
     results: list[Result] = []
     with (CACHE / "lock").open("w") as lock:
         try:

@@ -1,4 +1,4 @@
-"""The certificate authorities that this machine knows and a fresh system does not."""
+"""Install this machine's additional certificate authorities in a fresh system."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 
 def install(root: FreshRoot, log: Path) -> None:
-    """Add them the way Debian's administrators do, so that a company's proxy is trusted.
+    """Add authorities that the system lacks, with `update-ca-certificates`.
 
-    Raises: CalledProcessError, MissingCertificatesError.
+    A company's TLS proxy is then trusted there too.
+
+    Raises: SubprocessError when `update-ca-certificates` fails; MissingCertificatesError when a
+    setting of this machine names a file without certificates.
     """
     ours, theirs = authorities.find(None, TOOLS), root.folder / _BUNDLE
     if ours is None or not theirs.exists():
@@ -35,7 +38,7 @@ def install(root: FreshRoot, log: Path) -> None:
 
 
 def lacking(ours: str, theirs: str) -> list[str]:
-    """Return the certificates of one bundle that another lacks."""
+    """Return the certificates in the bundle `ours` that are not in `theirs`, as PEM."""
     known = {_body(each) for each in _PEM.findall(theirs)}
     return [each for each in _PEM.findall(ours) if _body(each) not in known]
 

@@ -1,7 +1,7 @@
-"""Fresh minimal Debian or Ubuntu systems in folders, and commands in them.
+"""Make fresh minimal Debian or Ubuntu systems in folders, and run commands in them.
 
-Each command gets mounts and processes of its own, which the kernel takes away with it, however it
-ends. So nothing is left over but the folder.
+Each command has mount and PID namespaces of its own. The kernel removes its mounts and processes
+when it ends, for any reason, so that only the folder remains.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 USER = "newcomer"
 HOME = f"/home/{USER}"
 KEPT_DAYS = 30
-"""After so many days a cached system is made again, to hold the suite's newer packages."""
+"""Days after which a cached system is made again, with the suite's newer packages."""
 COMMAND_S = 5400
 """Limit for one command in seconds."""
 
@@ -37,9 +37,10 @@ code=0
 setsid --wait chroot "$@" || code=$?
 exit $code
 """
-"""Run by a shell that stays, because the first process of a namespace must reap the others'.
+"""Shell script that starts a command. The shell stays, as the first process of a PID namespace must
+reap the orphans of the others.
 
-The command leads a process group, so that programs find the number of theirs.
+The command leads a process group, as programs expect to find the id of their group.
 """
 
 _UNSHARE = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child")
@@ -52,17 +53,20 @@ _INDEXES = ("PIP_INDEX_URL", "PIP_PROXY", "UV_DEFAULT_INDEX")
 
 @dataclass(frozen=True, slots=True)
 class FreshRoot:
-    """A system in a folder."""
+    """A fresh system; `folder`: its root folder."""
 
     folder: Path
 
     def run(self, *command: str, log: Path, directory: str = "") -> int:
-        """Run a command as root, or in a directory of the user as the user; return its status.
+        """Run a command in the system and return its exit status.
 
         Args:
             command: A program and its arguments.
-            log: Where its output is appended.
-            directory: A folder below the user's home, such as `.`.
+            log: The file to which its output is appended.
+            directory: A folder below the user's home, such as `.`, in which the command runs as
+                that user. Without one, it runs as root in `/`.
+
+        Raises: TimeoutExpired after `COMMAND_S`.
         """
         user = [f"--userspec={USER}:{USER}"] if directory else []
         variables = _variables(_USER_PATH if directory else _ROOT_PATH)
@@ -86,9 +90,9 @@ class FreshRoot:
 
 
 def ensure_tar(suite: str, cache: Path) -> Path:
-    """Return the tar of a suite's minimal system; make it with mmdebstrap if it is not there.
+    """Return the tar of a suite's minimal system, made with mmdebstrap at most 30 days ago.
 
-    Raises: CalledProcessError, after mmdebstrap's own words.
+    Raises: CalledProcessError when apt-get or mmdebstrap fails; they print the reason.
     """
     tar = cache / f"{suite}.tar"
     if tar.exists() and time.time() - tar.stat().st_mtime < KEPT_DAYS * 86400:
@@ -99,7 +103,8 @@ def ensure_tar(suite: str, cache: Path) -> Path:
     part = cache / f"{suite}.part.tar"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=apt"]
     command += [f"--components={_COMPONENTS.get(suite, 'main')}"]
-    # A mirror may lag behind. Its signatures are checked all the same, and nothing is kept.
+    # A mirror may be out of date. Its signatures are checked, and the option is not stored in the
+    # system.
     command += ['--aptopt=Acquire::Check-Valid-Until "false"', suite, str(part)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)  # noqa: S603
     part.replace(tar)
@@ -108,9 +113,11 @@ def ensure_tar(suite: str, cache: Path) -> Path:
 
 @contextmanager
 def unpacked(tar: Path) -> Iterator[FreshRoot]:
-    """Unpack a system beside its tar, with a user in it and this machine's network settings.
+    """Unpack a system beside its tar, with a user and this machine's network settings.
 
-    Raises: CalledProcessError.
+    The folder is removed at the end.
+
+    Raises: CalledProcessError when tar or useradd fails.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"{tar.stem}-", dir=tar.parent))
     try:
@@ -132,11 +139,11 @@ def unpacked(tar: Path) -> Iterator[FreshRoot]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a system's folder; nothing is mounted in it outside of its own commands."""
+    """Remove a system's folder; mounts in it exist only in the namespaces of its commands."""
     subprocess.run(("rm", "-rf", "--one-file-system", folder), check=False)  # noqa: S603, S607
 
 
 def _variables(path: str) -> dict[str, str]:
-    """Return the variables of a new login, and this machine's proxies and package index."""
+    """Return `PATH` and this machine's settings of proxies and package index."""
     names = (*_PROXIES, *(each.upper() for each in _PROXIES), *_INDEXES)
     return {"PATH": path, **{each: os.environ[each] for each in names if each in os.environ}}

@@ -1,4 +1,4 @@
-"""The system packages that README.md tells users to install."""
+"""Read from README.md which system packages users must install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a new user does in a fresh system, and how it went."""
+"""A trial by a new user in a fresh system, and its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = "sealflow"
 LAST_WORDS = {"demo": r"^Served 1000 images in .*", "test": r"^=*\s?(\d+ \w+, )*\d+ passed.* in .*"}
-"""What a command must print, besides ending with 0, to count as done; the match is shown."""
+"""Pattern that a command must print, besides ending with status 0; the table shows the match."""
 
 _FACTS = (
     "import ensurepip, platform, sys; "
@@ -27,7 +27,7 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One command in one system."""
+    """The result of one command in one system. `said`: the line that shows it."""
 
     suite: str
     python: str = ""
@@ -39,13 +39,15 @@ class Result:
 
 
 def attempt(suite: str, commands: list[str], source: Path, cache: Path) -> Iterator[Result]:
-    """Run the commands as a new user of a suite; yield each result, the first failure last.
+    """Run each command as a new user of a fresh system and yield its result.
+
+    If the system cannot be prepared or a command takes too long, that failure is the last result.
 
     Args:
         suite: A name that mmdebstrap knows, such as `bookworm`.
         commands: Targets of make.
         source: The checkout, of which HEAD is cloned.
-        cache: Where tars of systems and logs are.
+        cache: The folder of systems' tars and of logs.
     """
     log = cache / f"{suite}.log"
     log.unlink(missing_ok=True)
@@ -81,7 +83,7 @@ def _prepare(root: FreshRoot, source: Path, log: Path) -> None:
     Raises: OSError, ValueError, SubprocessError.
     """
     wanted = packages.named((source / "README.md").read_text(encoding="utf-8"))
-    # What they recommend stays away: the line has to be enough.
+    # Without recommended packages: README's line must be sufficient.
     install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted)
     for step in (("apt-get", "update", "-qq"), install):
         if root.run(*step, log=log):
@@ -106,7 +108,7 @@ def _printed(root: FreshRoot, log: Path, *command: str) -> str:
 
 
 def _judge(command: str, code: int, printed: str) -> tuple[bool, str]:
-    """Say whether a command did its work, and quote it."""
+    """Return whether a command succeeded, and the line of its output that shows it."""
     wanted = LAST_WORDS.get(command)
     found = re.search(wanted, printed, re.MULTILINE) if wanted else None
     if code == 0 and (found or not wanted):

@@ -38,19 +38,19 @@ OLD_PIPS = sorted((ROOT / "tests" / "setup").glob("pip-*.txt"))
 
 
 def main() -> None:
-    """Make what was asked for; one line a step, one sentence for an error."""
+    """Make the requested environments; print one line for each step, one sentence for an error."""
     pythons.check_supported(sys.version_info[:2])
     parser = argparse.ArgumentParser(prog="python -m tools.setup", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_STEPS))
-    parser.add_argument("--into", type=Path, metavar="FOLDER", help="an environment of its own")
-    parser.add_argument("--lists", nargs="+", default=[], metavar="LIST", help="what goes into it")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="make a separate environment")
+    parser.add_argument("--lists", nargs="+", default=[], metavar="LIST", help="its packages")
     options = parser.parse_args()
     unknown = sorted({*options.names} - _STEPS.keys())
     if unknown:
-        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(_STEPS)}")
+        parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(_STEPS)}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # for terminals without UTF-8
-    # Whatever asks us to stop, the installer that we started stops, too.
+    # A signal raises KeyboardInterrupt, so that the installer that runs is ended too.
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.default_int_handler)
     try:
@@ -107,9 +107,9 @@ def _audit() -> None:
 def _pyright() -> None:
     with _once(PYRIGHT, "bin/python", [LISTS / "pyright.txt"]) as due:
         if due:
-            with _step(".venv-pyright: a second type checker (220 MB)"):
+            with _step(".venv-pyright: a second type checker (280 MB)"):
                 make_environment(PYRIGHT, pythons.THIS)
-                install(PYRIGHT, ["pyright"], needed_mib=300)
+                install(PYRIGHT, ["pyright"], needed_mib=350)
 
 
 def _site() -> None:
@@ -153,10 +153,10 @@ _STEPS = {
 
 @contextmanager
 def _once(folder: Path, part: str, lists: list[Path], python: str = pythons.THIS) -> Iterator[bool]:
-    """Tell whether a folder is due to be made; note that it is complete when that worked.
+    """Yield whether a folder must be made; mark it as complete if the block does not raise.
 
-    It is due again when a list, the Python or the place of the checkout has changed, and when a
-    part of it is missing, such as the Python that an environment was made with.
+    It must be made again when a list, the Python or the checkout's path has changed, or when `part`
+    of it is missing, such as the interpreter of an environment.
     """
     version = "" if python != pythons.THIS else sys.version
     facts = [str(folder), python, version, *(path.read_text(encoding="utf-8") for path in lists)]
@@ -176,7 +176,7 @@ def _once(folder: Path, part: str, lists: list[Path], python: str = pythons.THIS
 
 @contextmanager
 def _step(title: str) -> Iterator[None]:
-    """Print a step, and how long it took."""
+    """Print the title of a step, then how long it took."""
     started = time.monotonic()
     print(f"{title} … ", end="", flush=True)
     try:
@@ -189,7 +189,7 @@ def _step(title: str) -> Iterator[None]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Wait until no other set-up of this checkout runs, nor an installer that one has started."""
+    """Hold the lock of this checkout's set-up; installers inherit it and hold it until they end."""
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "setup.lock").open("w") as lock:
         os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - the standard library's signature

@@ -1,8 +1,7 @@
 """Find the certificate authorities that this machine and its user trust, for pip and for uv.
 
-Both bring along a list of their own, which lacks a company's authority. Whatever the user named for
-one of them counts for both, together with the system's: every file is checked against its hash
-anyway.
+Both have lists of their own, which lack a company's authority. A setting for one of them is applied
+to both, together with the system's authorities. That is safe, as every file's hash is checked.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ SYSTEM = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
-"""Where Linux distributions keep the system's authorities as one file."""
+"""Paths of the system's authorities as one file, on different Linux distributions."""
 
 VARIABLES = (
     "PIP_CERT",
@@ -27,30 +26,30 @@ VARIABLES = (
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
 )
-"""Where users name authorities for Python, OpenSSL, pip, uv and curl."""
+"""Variables that name authorities for Python, OpenSSL, pip, uv and curl."""
 
 _BUNDLE = "authorities.pem"
 _MARK = b"-----BEGIN CERTIFICATE-----"
 
 
 class MissingCertificatesError(Exception):
-    """A setting names a file without authorities; the text says which."""
+    """A setting names a file without certificates; the message names both."""
 
 
 def find(of_pip: str | None, folder: Path) -> str | None:
-    """Return a file with all authorities, or None if there is none at all.
+    """Return the path of a PEM file with all authorities, or None if there are none.
 
     Args:
-        of_pip: What pip's option `cert` names.
-        folder: Where to write the file if it must be put together.
+        of_pip: The value of pip's option `cert`.
+        folder: Where to write the file if the authorities come from several files.
 
-    Raises: MissingCertificatesError.
+    Raises: MissingCertificatesError when a setting names a file without certificates.
     """
     named = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     named |= {"pip's setting cert": of_pip} if of_pip and "PIP_CERT" not in named else {}
     paths: dict[Path, None] = {}
     for name, value in named.items():
-        # Like OpenSSL's, the variable for folders holds several.
+        # SSL_CERT_DIR may hold several folders, separated by colons, as for OpenSSL.
         for each in value.split(":") if name == "SSL_CERT_DIR" else [value]:
             files = _files(Path(each))
             if not files and name != "SSL_CERT_DIR":
@@ -78,7 +77,7 @@ def find(of_pip: str | None, folder: Path) -> str | None:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the files that hold certificates: this one, or those of a folder."""
+    """Return the files with certificates: `path` itself, or the files of that folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     whole = dict.fromkeys(each.resolve() for each in files if each.is_file())
     return [each for each in whole if _MARK in each.read_bytes()]

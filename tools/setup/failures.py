@@ -1,4 +1,4 @@
-"""Say in one sentence why an installation failed and what to do, from what pip or uv printed."""
+"""Explain why an installation failed and what to do, from the output of pip or uv."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ _CAUSES = {
         "your own"
     ),
 }
-"""What installers print, and what to say about it; the first match counts."""
+"""Patterns of installers' output, and the explanation of each; the first match counts."""
 
 _KEPT_LINES = 8
 
 
 def sentence(printed: str, *, index: str, folder: str, proxy: str = "") -> str:
-    """Return what went wrong and what to do.
+    """Return one sentence with the cause and what to do, or the last lines of unknown output.
 
     Args:
-        printed: Everything that pip or uv wrote.
-        index: The package index that was asked.
-        folder: Where it installed to.
-        proxy: The proxy between; empty for none.
+        printed: The whole output of pip or uv.
+        index: The name of the package index, for the sentence.
+        folder: The folder of the environment.
+        proxy: The address of the proxy; empty for none.
     """
     named = f" {proxy}" if proxy else ""
     through = f" through the proxy {proxy}" if proxy else ""
@@ -88,5 +88,5 @@ def sentence(printed: str, *, index: str, folder: str, proxy: str = "") -> str:
     lines = without_password(printed).strip().splitlines()
     told = [each for each in lines if re.match(r"error|ERROR| +cause", each)]
     if not told or told[-1].endswith("Exception:"):
-        told = lines  # which end with the reason
+        told = lines  # the last ones give the reason
     return "\n  ".join(["the installer stopped with:", *told[-_KEPT_LINES:]])

@@ -1,8 +1,8 @@
 """Complete an environment of Apache Flink: `python -m tools.setup.flink_code FOLDER [--copy]`.
 
-It gets the jar that runs Python functions, and of Sealflow the host's code alone: linked, so that
-an edit counts at once, or copied for images. What opens sealed messages is not in it and cannot be
-imported.
+It gets the jar that runs Python functions, and only the host's part of Sealflow: linked, so that an
+edit takes effect at once, or copied for images. Code that opens sealed messages is not in the
+environment and cannot be imported there.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def main() -> None:
 
 
 def complete(folder: Path, *, copy: bool) -> None:
-    """Place Flink's jar and the host's code into an environment that holds `flink.txt`."""
+    """Add Flink's jar and the host's code to an environment with the packages of `flink.txt`."""
     (packages,) = (folder / "lib").glob("python3*/site-packages")
     place_flink_python(packages / "pyflink")
     place_host_code(packages / "sealflow", copy=copy)
 
 
 def place_flink_python(pyflink: Path) -> None:
-    """Link the jar that runs Python functions into the folder that a cluster loads jars from."""
+    """Link the jar that runs Python functions into `lib`, from which a cluster loads its jars."""
     (jar,) = (pyflink / "opt").glob("flink-python-*.jar")
     link = pyflink / "lib" / jar.name
     link.unlink(missing_ok=True)
@@ -50,7 +50,7 @@ def place_flink_python(pyflink: Path) -> None:
 
 
 def place_host_code(target: Path, *, copy: bool) -> None:
-    """Link or copy the host's part of the package, in place of what is there."""
+    """Link or copy the host's part of the package to `target`, which is emptied first."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for name in HOST_CODE:

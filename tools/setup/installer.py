@@ -1,7 +1,7 @@
 """Install hash-pinned lists into Python environments with uv, which is itself pinned by hash.
 
-Only the first step, uv's own wheel, is done by the pip that a new environment comes with. It needs
-nothing of pip that differs between releases: one file without dependencies.
+uv's own wheel is installed with the pip that comes with Python. It is one file without
+dependencies, so that all releases of pip install it alike.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 LISTS = ROOT / "requirements"
 TOOLS = ROOT / ".tools"
 UV_ENVIRONMENT = TOOLS / "uv"
-"""Where uv is, apart from what it makes: an environment can be made anew without a network."""
+"""The environment of uv, apart from those that it makes: they can be made again offline."""
 
 _MIB = 1 << 20
 
 
 class InstallError(Exception):
-    """An installation failed; the text says why, and what to do."""
+    """An installation failed; the message says why, and what to do."""
 
 
 def python_of(environment: Path) -> Path:
@@ -37,9 +37,10 @@ def python_of(environment: Path) -> Path:
 
 @functools.cache
 def access() -> package_index.Access:
-    """Return how this user reaches a package index.
+    """Return this user's settings for reaching a package index.
 
-    Raises: InstallError.
+    Raises: InstallError when pip cannot be installed, or a setting names a file without
+    certificates.
     """
     _ensure_pip()
     try:
@@ -50,14 +51,14 @@ def access() -> package_index.Access:
 
 @functools.cache
 def ensure_uv() -> Path:
-    """Return uv; install it first if needed.
+    """Return the path of uv's pinned release; install it first if it is missing.
 
-    Raises: InstallError.
+    Raises: InstallError when it cannot be installed or does not start.
     """
     uv = UV_ENVIRONMENT / "bin" / "uv"
     _ensure_pip()
     if _pinned_uv() not in _printed(uv, "--version"):
-        # Whatever an interrupted run left is written over.
+        # Files that an interrupted run left are overwritten.
         _pip(
             "install",
             "--ignore-installed",
@@ -74,13 +75,13 @@ def ensure_uv() -> Path:
 
 
 def download(folder: Path, groups: list[list[Path]]) -> None:
-    """Download the files of lists for this Python into a folder, which is emptied first.
+    """Download the releases of lists for this Python into a folder, which is emptied first.
 
     Args:
-        folder: Where the files go.
-        groups: Lists; no group holds two releases of one package.
+        folder: The target folder.
+        groups: Groups of lists. No group may contain two releases of one package.
 
-    Raises: InstallError.
+    Raises: InstallError when a release cannot be downloaded.
     """
     shutil.rmtree(folder, ignore_errors=True)
     for group in groups:
@@ -89,9 +90,13 @@ def download(folder: Path, groups: list[list[Path]]) -> None:
 
 
 def make_environment(folder: Path, python: str) -> None:
-    """Make an empty environment without pip, in place of what is there.
+    """Make an empty environment without pip; delete the folder's content first.
 
-    Raises: InstallError.
+    Args:
+        folder: The environment.
+        python: The path of an interpreter.
+
+    Raises: InstallError when the folder cannot be written.
     """
     command = [python, "-I", "-m", "venv", "--clear", "--without-pip", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - venv
@@ -102,19 +107,19 @@ def make_environment(folder: Path, python: str) -> None:
 def install(folder: Path, lists: list[str], *, needed_mib: int = 0, copies: bool = False) -> None:
     """Install lists into an environment.
 
-    What uv's cache holds is taken from there without asking an index; so a run that was interrupted
-    is continued.
+    Releases in uv's cache are installed without the package index, so that an interrupted run
+    continues where it stopped.
 
     Args:
         folder: The environment.
         lists: Names in `requirements/`, without `.txt`.
-        needed_mib: Disk space that the packages take in MiB.
-        copies: Whether to copy files out of uv's cache instead of linking to them.
+        needed_mib: Disk space in MiB that the packages take.
+        copies: Whether to copy files from uv's cache instead of linking to them.
 
-    Raises: InstallError.
+    Raises: InstallError when the disk is too small or a release cannot be installed.
     """
-    # A list names every package that its packages need, which a test holds. So nothing is resolved,
-    # and no release that is not in the list can be looked at.
+    # A list contains all dependencies of its packages; a test checks that. So uv need not resolve
+    # any, and considers no release that is not in the list.
     options = ["--no-deps", "--require-hashes", "--require-build-hashes"]
     options += ["--build-constraints", str(LISTS / "build.txt")]
     options += ["--link-mode", "copy"] if copies else []
@@ -129,9 +134,9 @@ def install(folder: Path, lists: list[str], *, needed_mib: int = 0, copies: bool
 
 
 def install_project(folder: Path) -> None:
-    """Install Sealflow itself, linked to the checkout, with the build tools of the environment.
+    """Install Sealflow as a link to the checkout, with the build tools of the environment.
 
-    Raises: InstallError.
+    Raises: InstallError when the build fails.
     """
     options = ("--no-deps", "--no-build-isolation", "--offline", "--editable", str(ROOT))
     code, printed = _uv(folder, *options)
@@ -140,13 +145,18 @@ def install_project(folder: Path) -> None:
 
 
 def _uv(folder: Path, *options: str) -> tuple[int, str]:
-    """Run `uv pip install`; return its exit status and what it printed."""
+    """Run `uv pip install`; return its exit status and output."""
     command = [str(ensure_uv()), "pip", "install", "--python", str(python_of(folder))]
     return progress.run([*command, *options], access().uv)
 
 
 def _pip(action: str, *options: str) -> None:
-    """Run the pip beside uv, which prints why an index gave nothing only when it is verbose."""
+    """Run the pip in uv's environment.
+
+    `-vv`, because only then does it print why an index did not answer.
+
+    Raises: InstallError when pip fails.
+    """
     command = [str(python_of(UV_ENVIRONMENT)), "-I", "-m", "pip", action, "--no-deps", "-vv"]
     code, printed = progress.run([*command, *options], access().pip)
     if code:
@@ -155,12 +165,12 @@ def _pip(action: str, *options: str) -> None:
 
 @functools.cache
 def _ensure_pip() -> None:
-    """Make the environment of uv, with the pip that this Python brings along, if needed."""
+    """Make uv's environment, with the pip that comes with this Python, if it is missing."""
     version = pythons.text(sys.version_info[:2])
     there = (UV_ENVIRONMENT / "lib" / f"python{version}" / "site-packages" / "pip").is_dir()
     if there and f"Python {version}." in _printed(python_of(UV_ENVIRONMENT), "--version"):
         return
-    # Whole or not at all: pip's own installation may be interrupted, too.
+    # Renamed when complete, as the installation of pip may be interrupted too.
     part = UV_ENVIRONMENT.with_suffix(".part")
     _make_with_pip(part)
     shutil.rmtree(UV_ENVIRONMENT, ignore_errors=True)
@@ -178,7 +188,10 @@ def _make_with_pip(environment: Path) -> None:
 
 
 def _install_ensurepip() -> None:
-    """Install what Debian splits from Python, or say how."""
+    """Install Debian's package of `ensurepip` if this user is root.
+
+    Raises: InstallError, with the command to install it, when `ensurepip` is still missing.
+    """
     package = f"python{pythons.text(sys.version_info[:2])}-venv"
     if os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"installing {package} with apt-get", flush=True)
@@ -214,7 +227,7 @@ def _pinned_uv() -> str:
 
 
 def _printed(program: Path, *arguments: str) -> str:
-    """Return what a program prints, or nothing if it does not start or fails."""
+    """Return a program's output, stripped and with a space at its end; empty if it fails."""
     try:
         done = subprocess.run(  # noqa: S603 - a program of an environment of ours
             [program, *arguments], capture_output=True, text=True, check=False

@@ -1,8 +1,8 @@
-"""Where packages come from: what a user configured for pip or for uv, given to both.
+"""The source of packages: settings that a user made for pip or for uv, for both of them.
 
-A company's index, certificate authority or proxy is configured for pip on most machines, and uv
-does not read that. Each program keeps its own settings and gets the other's where it has none.
-Settings that have to do with anything else do not reach them: a list is installed as it is written.
+On most machines, a company's index, certificate authority or proxy is configured for pip, and uv
+does not read pip's settings. Each program keeps its own settings and gets the other's where it has
+none. All other settings are kept from both, so that a list is installed exactly as it is written.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAMES = {
     "client-cert": ("SSL_CLIENT_CERT",),
     "keyring-provider": ("UV_KEYRING_PROVIDER",),
 }
-"""Options of pip, and the variables of uv that mean the same; the first is the one to set."""
+"""Options of pip, with uv's variables of the same meaning; the first of these is set."""
 
 _PIP_ALONE = ("cache-dir", "no-cache-dir", "no-index")
 _UV_ALONE = re.compile(
@@ -53,14 +53,14 @@ _PROXIES = tuple(
 """Variables that both programs read."""
 
 _RETRIES = "2"
-"""Fewer than pip and uv make on their own: without a network they would try for ten seconds."""
+"""Fewer than the defaults of pip and uv, which try for 10 s without a network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How to reach the user's index: environments for pip and uv, and options for uv.
+    """Settings for reaching the user's index: environment variables for pip and uv, uv's options.
 
-    `pip_index`, `uv_index` and `proxy` are for sentences: without user and password.
+    `pip_index`, `uv_index` and `proxy` are addresses for messages: without user and password.
     """
 
     pip: Mapping[str, str]
@@ -72,13 +72,13 @@ class Access:
 
 
 def read_access(python: Path, folder: Path) -> Access:
-    """Return how the user reaches an index.
+    """Return this user's settings for reaching a package index.
 
     Args:
-        python: An interpreter with pip, which is asked for its settings.
+        python: An interpreter with pip, to read pip's settings.
         folder: Where a file of certificate authorities may be written.
 
-    Raises: MissingCertificatesError.
+    Raises: MissingCertificatesError when a setting names a file without certificates.
     """
     settings = _read_pip_settings(python)
     shared = {name: value for name, value in os.environ.items() if not _OTHERS.match(name)}
@@ -99,8 +99,8 @@ def read_access(python: Path, folder: Path) -> Access:
             pip[_variable(option)] = of_pip or _for_pip(option, of_uv)
             uv[names[0]] = of_uv or _for_uv(option, of_pip)
     if uv.get("UV_INDEX"):
-        # They count as one, as for pip: a hash says which file is meant, wherever it lies. With one
-        # index alone this would hide why it refused.
+        # All indexes count as one, as for pip: a release's hash is the same in each. With a single
+        # index, this strategy would hide the reason for a refusal.
         uv.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     no_index = settings.get("no-index", "").lower() in {"1", "true", "yes", "on", "t", "y"}
     return Access(
@@ -114,21 +114,21 @@ def read_access(python: Path, folder: Path) -> Access:
 
 
 def without_password(text: str) -> str:
-    """Return a text with the users and passwords of its addresses left out."""
+    """Return a text without the users and passwords in its addresses."""
     return re.sub(r"(?<=://)[^/\s]*@|[^\s/@'\"`]+:[^\s/'\"`]*@", "", text)
 
 
 def _read_pip_settings(python: Path) -> dict[str, str]:
-    """Return pip's settings by option, from its files and `PIP_…` variables."""
+    """Return pip's settings by option, from its files and its `PIP_…` variables."""
     done = subprocess.run(  # noqa: S603 - an interpreter that the project made
-        # Verbose, because a user's setting `quiet` would silence the answer.
+        # Verbose, because a user's setting `quiet` would suppress the output.
         [str(python), "-I", "-m", "pip", "-vvv", "config", "list"],
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    # In pip's own order of precedence: a variable before a section `install` before `global`.
+    # In pip's order of precedence: variables, then the section `install`, then `global`.
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in done.stdout.splitlines():
         key, _, written = line.partition("=")
@@ -139,7 +139,7 @@ def _read_pip_settings(python: Path) -> dict[str, str]:
 
 
 def _proxies(proxy: str | None) -> dict[str, str]:
-    """Return the variables that both programs read for a proxy, from pip's option."""
+    """Return pip's option `proxy` as the variables that both programs read."""
     if not proxy:
         return {}
     address = proxy if "://" in proxy else f"http://{proxy}"
@@ -151,20 +151,20 @@ def _variable(option: str) -> str:
 
 
 def _for_uv(option: str, value: str) -> str:
-    """Return the value of an option of pip as uv writes it; empty if uv has no such value."""
+    """Return the value of a pip option in uv's form; empty if uv has no such value."""
     if option == "timeout":
         return value.partition(".")[0]
     if option == "keyring-provider":
         return value if value in {"disabled", "subprocess"} else ""
     if option in {"extra-index-url", "find-links"}:
-        # pip ignores a folder that is not there, and uv stops at it.
+        # pip ignores a folder that does not exist; uv fails.
         there = [each for each in value.split() if _exists(each)]
         return ("," if option == "find-links" else " ").join(there)
     return " ".join(value.split())
 
 
 def _for_pip(option: str, value: str) -> str:
-    """Return the value of a variable of uv as pip writes it: without names of indexes."""
+    """Return the value of a uv variable in pip's form: without names of indexes."""
     parts = value.split("," if option == "find-links" else None)
     return " ".join(re.sub(r"^[\w.-]+=(?=\S*[:/])", "", each) for each in parts)
 
@@ -177,11 +177,11 @@ def _exists(address: str) -> bool:
 
 
 def _named(environment: Mapping[str, str], index: str, *more: str) -> str:
-    """Return the addresses of all indexes for a sentence."""
+    """Return the addresses of all indexes, for a message."""
     addresses = [each for name in more for each in environment.get(name, "").split()]
     return " and ".join(_shown(each) for each in (environment.get(index, PUBLIC), *addresses))
 
 
 def _shown(address: str) -> str:
-    """Return an address for a sentence: no name, user, password or query."""
+    """Return an address for a message: without name, user, password and query."""
     return without_password(_for_pip("index-url", address).partition("?")[0])

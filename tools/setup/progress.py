@@ -1,4 +1,4 @@
-"""Run an installer quietly; on a terminal, with a bar behind the title of the step."""
+"""Run an installer without showing its output; on a terminal, show a progress bar instead."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _COUNT = re.compile(r"[(\[](\d+)/(\d+)[)\]]")
-"""How uv counts packages in its own bars, which take many lines."""
+"""The counts of packages in uv's own progress bars, which take many lines."""
 
 _ESCAPE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
-"""Colours and movements of a terminal."""
+"""Escape sequences of a terminal for colours and cursor movements."""
 
 _WIDTH = 20
 _SAVE, _BACK = "\x1b7", "\x1b8\x1b[K"
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a command to its end, or stop it; return its exit status and all that it printed."""
+    """Run a command; return its exit status and output. Kill it if an exception is raised here."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         with _started(command, environment, subprocess.PIPE) as process:
             printed, _ = process.communicate()
@@ -47,8 +47,8 @@ def _started(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        # It inherits the lock of the set-up: whatever stops us, no other set-up starts before it
-        # has ended.
+        # The installer inherits the lock of the set-up: if this process is killed, no other set-up
+        # starts before the installer has ended.
         close_fds=False,
     ) as process:
         try:
@@ -59,7 +59,7 @@ def _started(
 
 
 def _show_bar(terminal: int) -> bytes:
-    """Read what an installer prints until its end, and show how far it is."""
+    """Read an installer's output until its end and show the number of packages done."""
     printed = bytearray()
     _show(_SAVE)
     try:

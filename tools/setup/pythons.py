@@ -1,4 +1,4 @@
-"""Which Pythons the project runs on, and what each of them lacks."""
+"""The Pythons that the project runs on, and the limits of each."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ FLINK = ((3, 11), (3, 12))
 """Versions for which Apache Flink 2.3 and the packages that it pins have wheels."""
 
 THIS = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-"""This Python, and not the virtual environment that may be active: that may be made anew."""
+"""This Python, not the virtual environment that may be active, which may be made again."""
 
 
 def text(version: tuple[int, int]) -> str:
-    """Return a version as people write it, such as `3.11`."""
+    """Return a version in the form `3.11`."""
     return f"{version[0]}.{version[1]}"
 
 
 def check_supported(version: tuple[int, int]) -> None:
     """Check that the project runs on a Python version.
 
-    Raises: SystemExit with a sentence for the user.
+    Raises: SystemExit with a message for the user.
     """
     if version in SUPPORTED:
         return

@@ -1,7 +1,7 @@
-"""Make an environment that holds the files of its packages and nothing else: for images.
+"""Make an environment for images, with the files of its packages and nothing else.
 
-The files that measure an enclave must depend on the lists alone. Installers write notes about their
-own run beside each package: their name, the time and address of a file. Those are removed.
+An enclave's measurement must depend only on the lists. Installers write metadata of their own run
+beside each package: their name, and the time and address of a file. Those files are removed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ NOTES = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json",
 
 
 def make(folder: Path, lists: list[str], python: str = pythons.THIS) -> None:
-    """Make an environment, install lists into it, and remove the installer's notes.
+    """Make an environment, install lists into it, and remove the installer's metadata.
 
-    Raises: InstallError.
+    Raises: InstallError when the folder has other files, or an installation fails.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
         raise InstallError(f"{folder} has files and is not an environment: name another folder")
@@ -31,7 +31,7 @@ def make(folder: Path, lists: list[str], python: str = pythons.THIS) -> None:
 
 
 def remove_notes(folder: Path) -> None:
-    """Remove what installers write about their own run; nothing can be uninstalled afterwards."""
+    """Remove the installer's metadata; packages cannot be uninstalled afterwards."""
     (folder / ".lock").unlink(missing_ok=True)
     for described in folder.glob("lib/python3*/site-packages/*.dist-info"):
         for name in NOTES:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SIMULATED: Final = "SIMULATED TEE: nothing is protected from whoever runs these machines"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+json_lines_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line."
+)
 
 
 _STEERING: Final = dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Host: what a process uses of its machine."""
+"""Host: read the CPU time and memory of processes, and the memory limit of this machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _STIME: Final = 12
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds that a process has used; 0 for one that is gone."""
+    """Return the CPU seconds that a process has used; 0 if it has ended."""
     try:
-        # The command's name may hold spaces and brackets: fields start after the last bracket.
+        # The command's name may contain spaces and brackets: split after the last bracket.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
@@ -26,7 +26,7 @@ def cpu_s(pid: int) -> float:
 
 
 def rss_bytes(pid: int) -> int:
-    """Memory that a process holds; 0 for one that is gone."""
+    """Return the resident memory of a process in bytes; 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):
@@ -34,7 +34,10 @@ def rss_bytes(pid: int) -> int:
 
 
 def memory_bytes(root: Path = Path("/")) -> int:
-    """Memory that this process and those beside it may use: the machine's, or its container's."""
+    """Return the memory in bytes that all processes of this machine or container may use.
+
+    `root`: the folder with `proc` and `sys`.
+    """
     machine = os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
@@ -44,12 +47,12 @@ def memory_bytes(root: Path = Path("/")) -> int:
 
 
 def _limits(root: Path, group: str) -> Iterator[int]:
-    """The limits of a control group and of those that it lies in. Source: cgroups(7)."""
+    """Yield the memory limits of a control group and of its parents. Source: cgroups(7)."""
     _, controllers, path = group.split(":", 2)
     if controllers not in {"", "memory"}:
         return
     top = root / "sys/fs/cgroup" / controllers
-    # In a container the path may be that of the host, and the container's own group at the top.
+    # In a container, the path may be the host's while the container's group is mounted at the top.
     folder = top / path.lstrip("/")
     for each in (folder, *folder.parents):
         for name in ("memory.max", "memory.limit_in_bytes"):

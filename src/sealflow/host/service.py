@@ -1,4 +1,4 @@
-"""Host: how a server process starts, logs, is told to stop, and starts its children again."""
+"""Host: start-up, logging, stop signals and the restart policy of server processes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ _MAX_PAUSE_S: Final = 15.0
 
 
 class RestartPolicy:
-    """When a child process that ended is started again: after 0.5 s, then later, up to 15 s.
+    """The times at which a child process is restarted after it has ended.
 
-    A child that ran for `healthy_s` starts anew with the first pause.
+    The pauses grow from 0.5 s to 15 s. After a child has run for `healthy_s`, they start at 0.5 s
+    again.
     """
 
     def __init__(self, *, healthy_s: float = 30.0) -> None:
-        """Begin with no start at all."""
+        """Set the run time in seconds after which a child counts as healthy."""
         self.restarts = -1
         self._healthy_s = healthy_s
         self._backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
@@ -40,14 +41,15 @@ class RestartPolicy:
         self._failures = 0
 
     def note_start(self, now_s: float) -> None:
-        """Note that the child was started."""
+        """Record the start of the child, at `now_s` of the monotonic clock."""
         self._started_s = now_s
         self.restarts += 1
 
     def next_start_s(self, now_s: float, *, failed: bool) -> float | None:
-        """Return when to start the child that has ended; None after three failures in a row.
+        """Return when to restart the child that has ended; None after three failures in a row.
 
-        `failed`: whether it ended for a reason that another start may not cure.
+        `failed`: whether it ended for a reason that a restart may not fix. A run of more than
+        `healthy_s` starts a new row. Times are in seconds of the monotonic clock.
         """
         if now_s - self._started_s > self._healthy_s:
             self._backoff.reset()
@@ -59,9 +61,9 @@ class RestartPolicy:
 
 
 def run_service(kind: type[T], run: Callable[[T], None]) -> None:
-    """Read this process's settings, check its access to the broker, and run it.
+    """Read settings of type `kind`, check the access to the broker, and call `run`.
 
-    Exits with 1 and the reason when it cannot do its job.
+    After a SealflowError the process exits with status 1 and the reason.
     """
     configure_logs()
     try:
@@ -84,7 +86,7 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 
 def configure_logs() -> None:
-    """Send what is logged here, and warnings of libraries, to standard error."""
+    """Send Sealflow's logs in JSON, and warnings of libraries, to standard error."""
     _configure(structlog.WriteLoggerFactory(sys.stderr))
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
@@ -92,7 +94,7 @@ def configure_logs() -> None:
 
 
 def join_logs() -> None:
-    """Send what is logged here where the process that we are a guest in sends its own."""
+    """Send Sealflow's logs to the standard library's logging, as set up by the hosting process."""
     _configure(structlog.stdlib.LoggerFactory())
 
 

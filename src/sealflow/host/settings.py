@@ -1,4 +1,4 @@
-"""Host: settings files, and the settings of the broker that all of them share."""
+"""Host: read settings files, and the broker settings that all server processes share."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ PACKAGE_SUFFIX: Final = ".sealed"
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The part of a process's settings that says where the queue is."""
+    """The settings of a process that connect it to the broker."""
 
     broker_url: str
-    """`unix:///path`, `valkey(s)://user@host:port`, `sentinel(s)://host,host/group`; never with a
+    """`unix:///path`, `valkey(s)://user@host:port` or `sentinel(s)://host,host/group`, without a
     password."""
     broker_password_file: str | None = None
-    """A file of one line, read anew at each connection."""
+    """A file whose one line is the password; it is read again for each connection."""
     broker_ca_file: str | None = None
-    """PEM of the roots that the broker's certificate must come from."""
+    """A PEM file of the root certificates that may have issued the broker's certificate."""
     broker_certificate_file: str | None = None
-    """PEM of this process's own certificate, with `broker_key_file`."""
+    """A PEM file of this process's client certificate; requires `broker_key_file`."""
     broker_key_file: str | None = None
+    """A PEM file of the private key of `broker_certificate_file`."""
 
     @property
     def broker(self) -> BrokerAddress:
-        """All of it in one value.
+        """The address of the broker, with its credentials.
 
-        Raises: ConfigError.
+        Raises: ConfigError when the URL or the set of files is not valid.
         """
         return BrokerAddress(
             url=self.broker_url,
@@ -47,7 +48,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def load_settings(path: Path, kind: type[T]) -> T:
-    """Read a process's settings.
+    """Read the settings of type `kind` from a TOML file.
 
     Raises: ConfigError that names the file and the setting.
     """
@@ -58,24 +59,24 @@ def load_settings(path: Path, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}; see the fields of {kind.__name__}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        raise ConfigError(f"{path}: the file is not TOML: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
 def load_argument(kind: type[T]) -> T:
-    """Read the settings of this process from the file that its one argument names.
+    """Read settings of type `kind` from the file named by the process's only argument.
 
-    Raises: ConfigError.
+    Raises: ConfigError when there is not exactly one argument, or as `load_settings`.
     """
     if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the file
         program = kind.__module__.rpartition(".")[0]
-        raise ConfigError(f"give one file of settings: python -m {program} CONFIG.toml")
+        raise ConfigError(f"give exactly one settings file: python -m {program} CONFIG.toml")
     return load_settings(Path(sys.argv[1]), kind)
 
 
 def read_file(path: str, what: str) -> bytes:
-    """Read a file that a setting names.
+    """Read the file at `path`; `what` is the setting that names it, for the error message.
 
     Raises: ConfigError.
     """
@@ -84,5 +85,5 @@ def read_file(path: str, what: str) -> bytes:
 
 
 def package_path(folder: Path, digest: str) -> Path:
-    """Return where gateways put a sealed package and engines look for it."""
+    """Return the path of a sealed package: gateways write it, engines read it."""
     return folder / f"{digest}{PACKAGE_SUFFIX}"

@@ -1,5 +1,5 @@
-"""Our queue on Redis, as all who use it see it: keys and fields, addresses, connections.
+"""The queue on Redis: names of keys and fields, the broker's address, and connections to it.
 
-Its words: stream, entry, consumer, inbox. May import `wire`, `files` and `errors`; enclaves hold
-none of it.
+Its words: stream, entry, consumer, inbox. May import `wire`, `files` and `errors`. Enclaves do not
+contain it.
 """

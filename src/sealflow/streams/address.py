@@ -1,7 +1,7 @@
-"""Core, stdlib only: where a queue's broker is and how to prove oneself to it.
+"""Core, stdlib only: the address of a queue's broker and the credentials for it.
 
-Shared by the two zones that speak to a broker. Passwords are read from their file at each
-connection, so that a rotated one counts from then on, and are never kept, shown or put in a URL.
+Used by host and owner. A password is read from its file for each connection, so that a new one is
+used from the next connection on. It is never stored, printed or put in a URL.
 """
 
 from __future__ import annotations
@@ -58,29 +58,35 @@ class BrokerAddress:
     _parts: SplitResult = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what no broker can be at, and what would give a secret away or weaken TLS."""
+        """Check the URL and the files; raise ConfigError."""
         parts = urlsplit(self.url)
         object.__setattr__(self, "_parts", parts)
         if parts.scheme not in ("unix", *_PLAIN, *_TLS, *_SENTINEL):
             raise ConfigError(f"broker URL: write it as {FORMS}")
         if parts.password is not None:
             raise ConfigError(
-                "broker URL: holds a password, which logs and process lists would show; put it "
-                "into a file of its own and name that (broker_password_file)"
+                "broker URL: it contains a password, which logs and process lists would show; "
+                "write it to a file and name that file (broker_password_file or password_file)"
             )
         if parts.query or parts.fragment:
-            raise ConfigError("broker URL: no options behind `?` or `#` are known")
+            raise ConfigError("broker URL: remove the part from `?` or `#` on: it has no options")
         if (self.certificate_file is None) != (self.key_file is None):
-            raise ConfigError("broker: certificate and key belong together: give both, or neither")
+            raise ConfigError("broker: set both the certificate file and the key file, or neither")
         if not self.tls and (self.ca_file or self.certificate_file):
-            raise ConfigError("broker: TLS files are given, but the URL is one without TLS")
+            raise ConfigError(
+                "broker: TLS files are set, but the URL is without TLS; "
+                "use valkeys:// or sentinels://, or remove the files"
+            )
         if parts.scheme == "unix":
             if parts.netloc or not parts.path:
                 raise ConfigError(f"broker URL: write it as {FORMS}")
             return
         if parts.scheme in _SENTINEL and not parts.path.strip("/"):
-            raise ConfigError("broker URL: name the group that the sentinels watch: …/mymaster")
-        self.hosts  # noqa: B018 - raises what is wrong with them
+            raise ConfigError(
+                "broker URL: name the group that the sentinels monitor: "
+                f"{parts.scheme}://{parts.netloc}/mymaster"
+            )
+        self.hosts  # noqa: B018 - raises ConfigError for invalid hosts
 
     @property
     def tls(self) -> bool:
@@ -107,7 +113,7 @@ class BrokerAddress:
         default = DEFAULT_SENTINEL_PORT if self.sentinel_group else DEFAULT_PORT
         listed = self._parts.netloc.rpartition("@")[2].split(",")
         if len(listed) > 1 and not self.sentinel_group:
-            raise ConfigError("broker URL: several hosts are for sentinel:// only")
+            raise ConfigError("broker URL: several hosts are for sentinel:// and sentinels:// only")
         return tuple(_host_and_port(text, default) for text in listed)
 
     @property
@@ -162,7 +168,7 @@ class BrokerAddress:
 
 
 class _Credentials:
-    """What valkey-py calls a credential provider; it needs no base class."""
+    """A credential provider of valkey-py, which needs no base class."""
 
     def __init__(self, name: str, password_file: str | None) -> None:
         self._name = name
@@ -177,11 +183,14 @@ def _read_password(path: str) -> str:
     with file_errors(f"broker password file {path}"), Path(path).open("rb") as file:
         text = file.read(MAX_PASSWORD_BYTES + 1).strip()
     if not text or len(text) > MAX_PASSWORD_BYTES or b"\n" in text:
-        raise ConfigError(f"broker password file {path}: not one line with a password")
+        raise ConfigError(
+            f"broker password file {path}: it must contain one line with the password, of at most "
+            f"{MAX_PASSWORD_BYTES} bytes"
+        )
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"broker password file {path}: not UTF-8") from error
+        raise ConfigError(f"broker password file {path}: its text is not UTF-8") from error
 
 
 def _host_and_port(text: str, default: int) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Core: connections to a broker, and what the errors of the client library mean."""
+"""Core: connects to a broker, and converts the errors of its client library."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ _REFUSALS: Final = (
 
 
 def connect(address: BrokerAddress | str, timeout_s: float | None) -> Any:  # noqa: ANN401 - half typed library
-    """Return a client for threads; it connects when first used.
+    """Return a thread-safe client; it connects when it is first used.
 
-    `timeout_s`: how long an answer may take.
+    `timeout_s`: limit for each answer; None for no limit.
 
-    Raises: ConfigError; also when the C parser is not installed, without which nothing is quick.
+    Raises: ConfigError when the address is invalid, or libvalkey, the parser in C, is not
+    installed. Without it, valkey-py would parse in Python, which is too slow.
     """
     found, arguments = _arguments(address, timeout_s)
     if found.sentinel_group is None:
@@ -43,22 +44,26 @@ def connect(address: BrokerAddress | str, timeout_s: float | None) -> Any:  # no
 
 
 def connect_async(address: BrokerAddress | str) -> Any:  # noqa: ANN401 - likewise
-    """Return a client for one event loop; it connects when first used, inside of `round_trip`.
+    """Return a client for one event loop; use it inside `round_trip`, which sets the time limit.
 
-    Raises: ConfigError.
+    It connects when it is first used.
+
+    Raises: ConfigError as `connect`.
     """
-    # Given a timeout, the library writes under asyncio.wait_for, which in Python 3.11 swallows a
-    # cancellation that comes in the same turn of the loop as the result.
+    # With a timeout, the library writes under asyncio.wait_for, which in Python 3.11 ignores a
+    # cancellation that arrives in the same iteration of the loop as the result.
     found, arguments = _arguments(address, None)
     if found.sentinel_group is None:
         return valkey.asyncio.Valkey(**arguments)
-    asking = arguments | {"socket_timeout": CONNECT_TIMEOUT_S}
-    sentinel = valkey.asyncio.sentinel.Sentinel(found.hosts, sentinel_kwargs=asking, **arguments)
+    to_sentinels = arguments | {"socket_timeout": CONNECT_TIMEOUT_S}
+    sentinel = valkey.asyncio.sentinel.Sentinel(
+        found.hosts, sentinel_kwargs=to_sentinels, **arguments
+    )
     return sentinel.master_for(found.sentinel_group)
 
 
 async def close_async(*clients: Any) -> None:  # noqa: ANN401 - likewise
-    """Close clients of `connect_async`, with the connections to their sentinels."""
+    """Close clients of `connect_async`, and their connections to sentinels."""
     for client in clients:
         await client.aclose()
         manager = getattr(client.connection_pool, "sentinel_manager", None)
@@ -67,11 +72,12 @@ async def close_async(*clients: Any) -> None:  # noqa: ANN401 - likewise
 
 
 def require_access(address: BrokerAddress | str) -> None:
-    """Refuse to start with a password or certificate that the broker does not take.
+    """Check, before a process starts, that the broker accepts its user and certificate.
 
-    A broker that is away may come back, so that is not a reason.
+    A broker that does not answer is not an error here, as it may come back.
 
-    Raises: ConfigError.
+    Raises: ConfigError when the broker refuses the user, its certificate is not trusted, or the
+    files of the client's certificate cannot be read.
     """
     _require_files(address)
     client = connect(address, CONNECT_TIMEOUT_S)
@@ -85,15 +91,15 @@ def require_access(address: BrokerAddress | str) -> None:
     except (valkey.ValkeyError, OSError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise ConfigError(
-                f"the broker's certificate is not good: {error}; check broker_ca_file and the name "
-                "in broker_url"
+                f"the broker's certificate is not trusted: {error}; check broker_ca_file and the "
+                "name in broker_url"
             ) from error
     finally:
         client.close()
 
 
 def _require_files(address: BrokerAddress | str) -> None:
-    """Refuse files that no connection could be made with: here the library would try for ever."""
+    """Check the files of the client's certificate, with which valkey-py would retry for ever."""
     if isinstance(address, str) or address.certificate_file is None:
         return
     try:
@@ -108,9 +114,9 @@ def _require_files(address: BrokerAddress | str) -> None:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turn the library's errors into ours: a full memory is a full queue, the rest may pass.
+    """Convert errors of valkey-py in the block.
 
-    Raises: QueueFullError, UnavailableError.
+    Raises: QueueFullError when the broker's memory is full; UnavailableError for all others.
     """
     try:
         yield
@@ -124,9 +130,9 @@ def redis_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def round_trip(limit_s: float = ROUND_TRIP_S) -> AsyncIterator[None]:
-    """Return what is awaited inside `limit_s`.
+    """Limit the duration of the block to `limit_s` seconds and convert errors as `redis_errors`.
 
-    Raises: QueueFullError, UnavailableError.
+    Raises: QueueFullError; UnavailableError, also when the limit is exceeded.
     """
     with redis_errors():
         try:

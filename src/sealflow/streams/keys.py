@@ -1,6 +1,6 @@
-"""Core, pure, stdlib only: how envelopes lie in a Redis stream. Spec: docs/spec/queue.md.
+"""Core, pure, stdlib only: names of the queue's Redis keys and fields. Spec: docs/spec/queue.md.
 
-Keys of one deployment share a hash tag, so that a Redis Cluster keeps them in one slot.
+All keys of a deployment share a hash tag, so that a Redis Cluster keeps them in one slot.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Final
 from sealflow.wire.ids import parse_name
 
 LOG_ENTRIES: Final = 20_000
-"""About so many log records stay at the broker; all of them are in the archives of the hosts."""
+"""Approximate number of the newest log records that the broker keeps; the archives of the key
+broker hosts keep all of them."""
 GROUP: Final = "sealflow"
 FIELD_ENVELOPE: Final = b"e"
 FIELD_CORRELATION: Final = b"c"
@@ -22,21 +23,24 @@ FIELD_HOPS: Final = b"h"
 def request_fields(
     envelope: bytes, correlation: bytes | str, inbox: str
 ) -> dict[bytes, bytes | str]:
-    """Return the fields of a request's entry; its answer goes to the stream `inbox`."""
+    """Return the fields of a request's entry.
+
+    `correlation`: bytes that come back with the answer. `inbox`: key of the stream for the answer.
+    """
     return {FIELD_ENVELOPE: envelope, FIELD_CORRELATION: correlation, FIELD_REPLY_TO: inbox}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyspace:
-    """The names of all keys of one deployment.
+    """The Redis keys of one deployment.
 
-    Raises: MalformedError when the deployment's name is not a name.
+    Raises: MalformedError when `deployment` is not a valid name.
     """
 
     deployment: str
 
     def __post_init__(self) -> None:
-        """Refuse what could break out of the hash tag."""
+        """Check the name, which could otherwise contain a brace and end the hash tag."""
         parse_name(self.deployment)
 
     @property
@@ -50,22 +54,22 @@ class Keyspace:
         return f"{{sealflow:{self.deployment}}}:control"
 
     def dead_letters(self, stream: str) -> str:
-        """The bounded stream of entries that no worker survived."""
+        """Return the key of the bounded stream for dead-lettered entries of `stream`."""
         return f"{stream}:dead"
 
     @property
     def directory(self) -> str:
-        """The string with the signed directory and the key broker's evidence."""
+        """The string with the signed directory and the key broker's evidence, as JSON."""
         return f"{{sealflow:{self.deployment}}}:directory"
 
     @property
     def log(self) -> str:
-        """The stream of the newest log records; an entry's id begins with the record's number."""
+        """The stream of the newest log records; entry `N-1` has record N."""
         return f"{{sealflow:{self.deployment}}}:log"
 
     @property
     def keybroker_leader(self) -> str:
-        """The string that names the key broker instance that leads, for a short time."""
+        """The string with the instance id of the leading key broker; it expires with its lease."""
         return f"{{sealflow:{self.deployment}}}:keybroker:leader"
 
     @property
@@ -75,18 +79,18 @@ class Keyspace:
 
     @property
     def keybroker_keys(self) -> str:
-        """The hash with the state's key as sealed for each machine."""
+        """The hash with the sealed state key of each machine, by machine id."""
         return f"{{sealflow:{self.deployment}}}:keybroker:keys"
 
     def inbox(self, name: str) -> str:
-        """The reply stream of one reader: a gateway instance, a queue client, one request."""
+        """Return the key of a reader's inbox: of a gateway, a queue client or one request."""
         return f"{{sealflow:{self.deployment}}}:inbox:{parse_name(name)}"
 
     def status(self, component: str, instance: str) -> str:
-        """The short-lived status of one process."""
+        """Return the key of a process's status, which expires 10 s after it was written."""
         return f"{{sealflow:{self.deployment}}}:status:{component}:{instance}"
 
     @property
     def status_pattern(self) -> str:
-        """Matches the status keys of all processes."""
+        """The glob pattern of the status keys of all processes."""
         return f"{{sealflow:{self.deployment}}}:status:*"

@@ -1,5 +1,5 @@
-"""What runs inside an enclave: worker and key broker, and the frame port that both share.
+"""Code that runs inside an enclave: worker, key broker, and the frame port that both use.
 
-Its words: enclave, frame port, event, fatal. May import the core and `backoff`; no files, sockets,
-environment, logs or clock, and nobody imports it.
+Its words: enclave, frame port, event, fatal code. May import the core and `backoff`; never files,
+sockets, environment variables, logs or a clock. No other zone imports it.
 """

@@ -1,4 +1,4 @@
-"""Trusted: from the first frame to an identity, and one way to end for every failure."""
+"""Trusted: starts a trusted process and ends it on any failure with a FATAL code."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _FAILED: Final = 1
 
 
 def first_frame(port: FramePort) -> memoryview:
-    """Wait for the payload of the BOOT frame.
+    """Wait for the BOOT frame and return its payload.
 
-    Raises: FatalError when something else comes first.
+    Raises: FatalError when the first frame is of another kind or the pipe ends before it;
+    MalformedError when the bytes are not a frame.
     """
     frame = port.receive()
     if frame is None or frame[0] is not FrameKind.BOOT:
@@ -39,29 +40,33 @@ def first_frame(port: FramePort) -> memoryview:
 def load_identity(
     role: Role, deployment: bytes, platform: bytes | None, port: FramePort
 ) -> EnclaveIdentity:
-    """Parse the deployment's settings and draw this instance's keys.
+    """Parse the deployment's settings and create this instance's identity with new keys.
 
-    On hardware this asks the host for collateral; other frames that come meanwhile wait.
+    On hardware, this also requests collateral from the host. Other frames that arrive before the
+    answer are received later.
 
-    Raises: FatalError.
+    `deployment`: settings as canonical JSON. `platform`: the simulated platform, None on hardware.
+
+    Raises: FatalError when the settings do not parse, and as `create_identity`; MalformedError as
+    `FramePort.await_kind`.
     """
     try:
         parsed = Deployment.from_bytes(deployment)
     except MalformedError as error:
         raise FatalError(Fatal.DEPLOYMENT) from error
 
-    def fetch(want: bytes) -> bytes:
-        port.send(FrameKind.COLLATERAL, want)
+    def fetch(request: bytes) -> bytes:
+        port.send(FrameKind.COLLATERAL, request)
         return bytes(port.await_kind(FrameKind.COLLATERAL))
 
     return create_identity(role, parsed, platform, Ed25519PrivateKey.generate(), fetch)
 
 
 def run_enclave(main: Callable[[FramePort, EventJournal], None]) -> None:
-    """Run a trusted process on its two pipes; every failure ends it with one closed word.
+    """Run `main` on standard input and output; end the process with a FATAL code if it fails.
 
-    A bug on any thread ends the process too: half an enclave serves nobody. No end leaves an image
-    of the memory on a disk.
+    An uncaught exception on any other thread ends the process too, as the remaining threads could
+    not serve requests alone. Core dumps are disabled, so that no plaintext reaches a disk.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     port = FramePort.from_stdio()
@@ -74,7 +79,7 @@ def run_enclave(main: Callable[[FramePort, EventJournal], None]) -> None:
     threading.excepthook = lambda args: end(_code(args.exc_value))
     try:
         main(port, journal)
-    except Exception as error:  # noqa: BLE001 - the closed word is all that may leave
+    except Exception as error:  # noqa: BLE001 - nothing but the code may leave the enclave
         end(_code(error))
 
 

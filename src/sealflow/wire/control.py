@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from sealflow.errors import UnavailableError
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import canonical_json, parse_object
 
-UNAVAILABLE: Final = canonical_json(
-    {"error": {"code": "unavailable", "detail": "the key broker did not answer: try again"}}
-)
-TOO_LARGE: Final = canonical_json(
-    {
-        "error": {
-            "code": "too_large",
-            "detail": f"requests are at most {MAX_CONTROL_BYTES} bytes",
-        }
-    }
-)
+_MAX_DETAIL: Final = 500
 
 
-def error_code(answer: dict[str, object]) -> str | None:
-    """Return the error code of an answer, or None if the answer is not an error."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorAnswer:
+    """Why a control request failed: a code of a closed list and a sentence for people."""
+
+    code: str
+    detail: str
+
+    def to_bytes(self) -> bytes:
+        """Write the answer."""
+        return canonical_json({"error": {"code": self.code, "detail": self.detail}})
+
+
+UNAVAILABLE: Final = ErrorAnswer(
+    code="unavailable", detail="the key broker did not answer: try again"
+).to_bytes()
+TOO_LARGE: Final = ErrorAnswer(
+    code="too_large", detail=f"requests are at most {MAX_CONTROL_BYTES} bytes"
+).to_bytes()
+
+
+def error_of(answer: dict[str, object]) -> ErrorAnswer | None:
+    """Return the error in an answer, or None if the answer is not an error."""
     error = answer.get("error")
-    return str(error.get("code")) if isinstance(error, dict) else None
+    if error is None:
+        return None
+    if not isinstance(error, dict):
+        return ErrorAnswer(code="unavailable", detail="the answer is malformed")
+    return ErrorAnswer(code=str(error.get("code")), detail=str(error.get("detail"))[:_MAX_DETAIL])
 
 
 def require_ok(answer: bytes | None, what: str) -> dict[str, object]:
-    """Parse an answer that must not be an error.
+    """Return an answer that is not an error.
 
-    `answer`: None if there was none. `what`: the request's name for error messages.
-
-    Raises: UnavailableError for an error or no answer; MalformedError.
+    Raises: UnavailableError, MalformedError.
     """
     value = parse_object(answer or UNAVAILABLE, what)
-    code = error_code(value)
-    if code is not None:
-        raise UnavailableError(f"{what}: {code}")
+    error = error_of(value)
+    if error is not None:
+        raise UnavailableError(f"{what}: {error.code}")
     return value

@@ -60,7 +60,7 @@ until(FrameKind.BOOT)
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ("send(FrameKind.STATE, b'')", "a worker sends no STATE"),
+        ("send(FrameKind.STATE, b'')", "a worker does not send STATE"),
         ("send(FrameKind.READY, b'{}')", "READY: missing instance"),
         ("send(FrameKind.READY, b'[')", "READY: not strict JSON"),
         ("ready(models=[{'name': 'm'}])", "READY: models: model: missing version"),

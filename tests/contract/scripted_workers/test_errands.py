@@ -74,4 +74,4 @@ until(FrameKind.BOOT)
 """)
     shutil.rmtree(engine.packages)
     engine.await_log('"enclave_told": 1')
-    assert '"event": "package"' in engine.log
+    assert '"event": "package cannot be read"' in engine.log

@@ -130,7 +130,7 @@ class LeaseHost:
 
     def tell(self) -> None:
         """Tick: hand the worker what is published now."""
-        self.keeping.note_directory(self.document)
+        self.keeping.update_directory(self.document)
 
     def pack(self, name: str) -> str:
         """Pack a model y = -x and hand its key to the key broker; returns its digest."""

@@ -78,7 +78,7 @@ def test_a_program_that_is_not_there(cluster: Supervisor, tmp_path: Path) -> Non
     """What cannot be run is said by name."""
     absent = tmp_path / "absent"
     cluster.start_process(ProcessSpec(name="one", argv=(str(absent),), log=tmp_path / "log"))
-    with pytest.raises(ConfigError, match=f"{absent} does not start: No such file"):
+    with pytest.raises(ConfigError, match=f"cannot start {absent}: No such file"):
         supervised(cluster, lambda _: False)
 
 

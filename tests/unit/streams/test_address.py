@@ -106,10 +106,10 @@ def test_a_bad_password_file(tmp_path: Path, content: bytes | None) -> None:
         ({"url": "valkey://a:1,b:2"}, "several hosts"),
         ({"url": "sentinel://a:1,b:2"}, "name the group"),
         ({"url": "sentinel://a:1,/main"}, "not host:port"),
-        ({"url": "valkey://me:secret@queue"}, "holds a password"),
+        ({"url": "valkey://me:secret@queue"}, "contains a password"),
         ({"url": "valkeys://queue?ssl_cert_reqs=none"}, "no options"),
         ({"url": "valkey://queue", "ca_file": "ca.pem"}, "without TLS"),
-        ({"url": "valkeys://queue", "key_file": "k.pem"}, "belong together"),
+        ({"url": "valkeys://queue", "key_file": "k.pem"}, "set both"),
     ],
 )
 def test_refused(fields: dict[str, str], words: str) -> None:

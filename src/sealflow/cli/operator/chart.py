@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from sealflow.cli.screen import print_json
+from sealflow.cli.screen import json_option, print_json
 from sealflow.cli.shipped import shipped, write_copies
 
 _PLATFORM: Final = "sealflow-simulated-platform"
@@ -17,7 +17,7 @@ _PLATFORM_FILE: Final = "simulated-platform.json"
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def chart(folder: Path, *, as_json: bool) -> None:
     """Write the Helm chart into FOLDER, which is new or empty; README.md in it lists all values."""
     written = write_copies({".": shipped("deploy/chart")}, folder)

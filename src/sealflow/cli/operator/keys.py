@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sealflow.cli.screen import print_json, print_table
+from sealflow.cli.screen import json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,6 @@ _SOON: Final = timedelta(days=30)
 _folder = click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_FOLDER
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _kubernetes = click.option(
     "--kubernetes", is_flag=True, help="Write Secrets: keys/keys.yaml and password/password.yaml."
 )
@@ -46,7 +45,7 @@ def keys() -> None:
 @click.option("--release", default="sealflow", show_default=True, help="The Helm release.")
 @click.option("--namespace", default="default", show_default=True, help="Of Kubernetes.")
 @_kubernetes
-@_json
+@json_option
 def make(
     folder: Path,
     deployment: str,
@@ -94,7 +93,7 @@ def make(
     help="How long old passwords and authorities count beside the new ones.",
 )
 @_kubernetes
-@_json
+@json_option
 def rotate(
     what: str,
     folder: Path,
@@ -136,7 +135,7 @@ def rotate(
 
 @keys.command("list")
 @_folder
-@_json
+@json_option
 def list_keys(folder: Path, *, as_json: bool) -> None:
     """List the certificates in FOLDER and when they end."""
     from sealflow.operator.certificates import load_certificates
@@ -174,7 +173,7 @@ def list_keys(folder: Path, *, as_json: bool) -> None:
 @keys.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--simulated", is_flag=True, help="For a simulated deployment: it protects nothing.")
-@_json
+@json_option
 def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
     """Draw a model owner's key into FILE: Ed25519 to sign packages, and one to open them again.
 
@@ -189,7 +188,7 @@ def owner(file: Path, *, simulated: bool, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_json
+@json_option
 def enclave(file: Path, *, as_json: bool) -> None:
     """Draw a key into FILE that signs SGX enclaves: RSA-3072 with exponent 3.
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
-from sealflow.cli.screen import json_option, print_json, print_table, warn_of_simulation
+from sealflow.cli.screen import (
+    json_lines_option,
+    json_option,
+    print_json,
+    print_table,
+    warn_of_simulation,
+)
 from sealflow.errors import ConfigError
 from sealflow.files import file_errors
 
@@ -78,7 +84,7 @@ def verify_log(file: Path, policy: Path, pin: Path | None, *, as_json: bool) -> 
 @click.argument("file", type=_FILE)
 @click.option("--policy", type=_FILE, required=True, help="Who may have written it.")
 @click.option("--kind", help="Only entries of one kind, such as grant or revocation.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@json_lines_option
 def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
     """Check FILE, then list its entries."""
     from rich.table import Table
@@ -133,7 +139,7 @@ def receipt() -> None:
 @click.argument("file", type=_FILE)
 @click.option("--log", "log_file", type=_FILE, required=True, help="From `sealflow log fetch`.")
 @click.option("--policy", type=_FILE, required=True, help="Whom to trust.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@json_lines_option
 def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
     """Check every receipt in FILE, without a network.
 

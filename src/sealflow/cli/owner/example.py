@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from sealflow.cli.screen import print_json
+from sealflow.cli.screen import json_option, print_json
 from sealflow.cli.shipped import shipped, write_copies
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ _ABOUT: Final = {
 }
 
 _folder = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -29,7 +28,7 @@ def example() -> None:
 
 
 @example.command("list")
-@_json
+@json_option
 def list_examples(*, as_json: bool) -> None:
     """List the examples."""
     if as_json:
@@ -41,7 +40,7 @@ def list_examples(*, as_json: bool) -> None:
 
 @example.command()
 @_folder
-@_json
+@json_option
 def classifier(folder: Path, *, as_json: bool) -> None:
     """Write FOLDER/model, a classifier of photos, and FOLDER/photos to classify."""
     sources = {"model": "examples/efficientnet-lite0", "photos": "examples/photos"}
@@ -52,7 +51,7 @@ def classifier(folder: Path, *, as_json: bool) -> None:
 
 @example.command()
 @_folder
-@_json
+@json_option
 def tiny(folder: Path, *, as_json: bool) -> None:
     """Write FOLDER/model, a network that takes four numbers and costs almost nothing to run."""
     asking = ("sealflow bench -n 1000 --tensor -m tiny",)

@@ -10,6 +10,7 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import (
+    json_lines_option,
     print_error,
     print_json,
     print_table,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     help="Append signed receipts to this file; see `sealflow receipt verify`.",
 )
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@json_lines_option
 def infer(
     images: tuple[Path, ...],
     model: str | None,

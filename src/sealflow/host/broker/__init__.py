@@ -1,4 +1,4 @@
-"""Redis as servers use it: claims, replies, records, and the server that `sealflow up` starts.
+"""The Redis operations of the servers, and the Redis server that `sealflow up` starts.
 
 Its words: stream, entry, delivery, record. May import `streams` and what `host` may, and valkey.
 """

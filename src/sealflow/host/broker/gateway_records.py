@@ -1,6 +1,7 @@
-"""Host: what a gateway keeps in and reads from the broker besides the requests that it waits for.
+"""Host: the gateway's records in the broker: directory, log, statuses, asynchronous requests.
 
-The published directory, the status of every process, and one inbox for each asynchronous request.
+Each asynchronous request has an inbox of its own. Requests that a client waits for go through
+`submitter` instead. Spec: queue.md.
 """
 
 from __future__ import annotations
@@ -33,29 +34,36 @@ redis.call('XADD', KEYS[2], '*', 'p', '1')
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1
 """
-"""Queue a request unless its inbox exists already; the inbox starts with a marker: pending.
+"""Append a request to its stream unless its inbox exists; start the inbox with a pending marker.
 
 KEYS: requests, inbox. ARGV: capacity, envelope, request id, the inbox's time to live in ms.
+Returns 0 when the queue is full, 1 when the request was appended, 2 when it is known already.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxEntry:
-    """An entry of an asynchronous request's inbox; the marker that it is pending has no reply."""
+    """An entry of an asynchronous request's inbox.
+
+    `cursor`: its entry id. `reply`: None for the pending marker.
+    """
 
     cursor: bytes
     reply: bytes | None
 
 
 class GatewayRecords:
-    """One deployment's records. Every method raises UnavailableError while the broker is away."""
+    """The records of one deployment.
+
+    Every method raises UnavailableError while the broker is unavailable.
+    """
 
     def __init__(
         self, address: BrokerAddress | str, deployment: str, *, min_replicas: int = 0
     ) -> None:
-        """Use a broker; connects when first used. `min_replicas`: as in `Submitter`.
+        """Prepare connections, which are opened at first use. `min_replicas`: as in `Submitter`.
 
-        Raises: ConfigError when the URL is none.
+        Raises: ConfigError when the URL is not valid.
         """
         self._keyspace = Keyspace(deployment=deployment)
         self._min_replicas = min_replicas
@@ -63,18 +71,18 @@ class GatewayRecords:
         self._blocking = connect_async(address)
 
     async def directory(self) -> bytes | None:
-        """Fetch the published directory; None while there is none."""
+        """Return the published directory, or None when none is published."""
         async with round_trip():
             return cast("bytes | None", await self._client.get(self._keyspace.directory))
 
     async def log(self, first: int, count: int) -> list[bytes]:
-        """Fetch at most `count` log records from number `first` on."""
+        """Return at most `count` log records, from number `first` on."""
         async with round_trip():
             entries = await self._client.xrange(self._keyspace.log, f"{first}-1", "+", count)
             return [fields.get(FIELD_ENVELOPE, b"") for _, fields in entries]
 
     async def statuses(self) -> list[bytes]:
-        """Fetch what every running process says of itself, as JSON."""
+        """Return the published statuses of the running processes, in JSON; at most 1000."""
         async with round_trip():
             pattern = self._keyspace.status_pattern
             found = self._client.scan_iter(match=pattern, count=_SCAN_COUNT)
@@ -83,24 +91,24 @@ class GatewayRecords:
         return [value for value in values if value is not None]
 
     async def publish_status(self, component: str, instance: str, text: bytes, ttl_ms: int) -> None:
-        """Say how this process does, for `ttl_ms`."""
+        """Publish the status of this process; it expires after `ttl_ms`."""
         async with round_trip():
             await self._client.set(self._keyspace.status(component, instance), text, px=ttl_ms)
 
     async def withdraw_status(self, component: str, instance: str) -> None:
-        """Take back what `publish_status` said."""
+        """Delete the published status of this process."""
         async with round_trip():
             await self._client.delete(self._keyspace.status(component, instance))
 
     async def depth(self) -> QueueDepth:
-        """Count entries that wait and those in flight."""
+        """Count the requests that wait and those in flight."""
         stream = self._keyspace.requests
         async with round_trip():
             length = int(await self._client.xlen(stream))
             try:
                 summary = await self._client.xpending(stream, GROUP)
             except valkey.exceptions.ResponseError:
-                # No engine has made the group yet.
+                # No engine has created the consumer group yet.
                 return QueueDepth(waiting=length, in_work=0)
         in_work = int(summary["pending"])
         return QueueDepth(waiting=max(length - in_work, 0), in_work=in_work)
@@ -108,9 +116,12 @@ class GatewayRecords:
     async def submit_once(
         self, request_id: str, envelope: bytes, *, capacity: int, ttl_ms: int
     ) -> bool:
-        """Queue a request whose reply goes to an inbox of its own; False when it was known already.
+        """Append a request whose reply goes to an inbox of its own.
 
-        Raises: QueueFullError.
+        Returns False when the request id is known already. `capacity`: the stream length from which
+        requests are refused. `ttl_ms`: the time to live of the inbox.
+
+        Raises: QueueFullError; UnavailableError also when too few replicas have the request.
         """
         keys = (self._keyspace.requests, self._keyspace.inbox(request_id))
         async with round_trip():
@@ -134,10 +145,12 @@ class GatewayRecords:
     async def inboxes(
         self, cursors: Mapping[str, bytes], *, block_ms: int | None = None
     ) -> dict[str, list[InboxEntry]]:
-        """Read inboxes of asynchronous requests, each past its cursor (`b"0"`: from the start).
+        """Read the inboxes of asynchronous requests by request id.
 
-        An unknown request is absent, a pending one has its marker alone (see `InboxEntry`).
-        `block_ms`: wait that long for the first entry of any.
+        `cursors`: the entry id after which to read each inbox; `b"0"` reads from the start. A
+        request without an inbox or without newer entries is absent from the result; a pending one
+        has only its marker. Up to 8 entries are read from each inbox. `block_ms`: how long to wait
+        for the first new entry in any of them.
         """
         streams = {self._keyspace.inbox(each): cursor for each, cursor in cursors.items()}
         names = dict(zip((each.encode() for each in streams), cursors, strict=True))

@@ -1,7 +1,8 @@
-"""Host: what key broker instances share by the broker: who leads, the sealed state, the log.
+"""Host: the key broker's records in the broker: the leader's lease, the sealed state, the log.
 
-One instance leads, by a lease. It commits state and log records in one step, and only forwards: so
-a leader that was replaced without knowing commits nothing any more. Spec: keybroker.md, section 5.
+All key broker instances share them. The instance that holds the lease leads; it commits state and
+log records in one step, and only with a higher number. So a leader that was replaced without
+noticing cannot commit. Spec: keybroker.md, section 5.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if held and held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-"""Take or keep the lease. KEYS: leader. ARGV: this instance, milliseconds."""
+"""Acquire or renew the lease. KEYS: leader. ARGV: this instance, lease duration in ms."""
 
 _RESIGN: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -45,23 +46,27 @@ for i = 7, #ARGV, 2 do
 end
 return 1
 """
-"""Keep a state and its log records, unless another instance leads or a newer state is there.
+"""Store a state and its log records, unless another instance leads or a newer state is stored.
 
-KEYS: leader, state, log. ARGV: this instance, milliseconds, deployment digest, the number of the
-state before, the number of this one, the state, then each record's number and the record.
+KEYS: leader, state, log. ARGV: this instance, lease duration in ms, deployment digest, number of
+the previous state, number of this state, the state, then number and bytes of each record. A state
+of another deployment digest is deleted first, with its log.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredState:
-    """A sealed state and its number: that of the newest log record."""
+    """A sealed state and its number, which is that of the newest log record."""
 
     number: int
     state: bytes = field(repr=False)
 
 
 class KeyBrokerRecords:
-    """One instance's view. Every method raises UnavailableError while the broker is away."""
+    """The shared records, accessed by one key broker instance.
+
+    Every method raises UnavailableError while the broker is unavailable.
+    """
 
     def __init__(
         self,
@@ -72,7 +77,11 @@ class KeyBrokerRecords:
         deployment_digest: str,
         lease_ms: int,
     ) -> None:
-        """Speak as `instance`. A state under other settings, by their SHA-256, counts as none."""
+        """Set the instance that acquires the lease, and for how long.
+
+        `deployment_digest`: SHA-256 of the deployment settings in hex. A stored state with another
+        digest counts as none.
+        """
         self._broker = broker
         self._keyspace = keyspace
         self._instance = instance
@@ -80,21 +89,25 @@ class KeyBrokerRecords:
         self._lease_ms = lease_ms
 
     def lead(self) -> bool:
-        """Take the lease, or keep it; False while another instance has it."""
+        """Acquire or renew the lease; return False while another instance holds it."""
         arguments: list[str | bytes | int] = [self._instance, self._lease_ms]
         return bool(self._broker.run_script(_LEAD, [self._keyspace.keybroker_leader], arguments))
 
     def resign(self) -> None:
-        """Return the lease back, so that another need not wait for its end."""
+        """Release the lease, so that another instance need not wait until it expires."""
         self._broker.run_script(_RESIGN, [self._keyspace.keybroker_leader], [self._instance])
 
     def leader(self) -> str | None:
-        """The instance that has the lease."""
+        """Return the name of the instance that holds the lease, or None when no instance does."""
         found = self._broker.get(self._keyspace.keybroker_leader)
         return None if found is None else found.decode(errors="replace")
 
-    def commit(self, before: int, kept: StoredState, records: Sequence[tuple[int, bytes]]) -> bool:
-        """Keep the state that follows number `before`; False when this instance leads no more."""
+    def commit(self, before: int, state: StoredState, records: Sequence[tuple[int, bytes]]) -> bool:
+        """Store a state and its log records, and renew the lease.
+
+        `before`: the number of the state that it replaces. Returns False when another instance
+        leads or has stored a newer state; then nothing is stored.
+        """
         keys = [
             self._keyspace.keybroker_leader,
             self._keyspace.keybroker_state,
@@ -105,36 +118,36 @@ class KeyBrokerRecords:
             self._lease_ms,
             self._digest,
             before,
-            kept.number,
-            kept.state,
+            state.number,
+            state.state,
         ]
         for number, record in records:
             arguments += (number, record)
         return bool(self._broker.run_script(_COMMIT, keys, arguments))
 
     def stored(self) -> StoredState | None:
-        """The newest state."""
+        """Return the stored state, or None when there is none of this deployment digest."""
         fields = self._broker.get_hash(self._keyspace.keybroker_state)
         if fields.get(b"deployment") != self._digest.encode():
             return None
         return StoredState(number=int(fields[b"number"]), state=fields[b"state"])
 
     def keys(self) -> list[bytes]:
-        """The state's keys that were sealed for some machine."""
+        """Return the sealed copies of the state key, one for each machine; at most 64."""
         return list(self._broker.get_hash(self._keyspace.keybroker_keys).values())[:_MAX_KEYS]
 
     def store_key(self, machine: bytes, sealed: bytes) -> None:
-        """Keep the state's key that was sealed for one machine."""
+        """Store the copy of the state key that is sealed for `machine`."""
         self._broker.set_hash_field(self._keyspace.keybroker_keys, machine.hex(), sealed)
 
     def records(self, after: int, count: int) -> list[tuple[int, bytes]]:
-        """The log records from number `after` + 1 on, at most `count` of them."""
+        """Return at most `count` log records by number, from number `after` + 1 on."""
         script = "return redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])"
         found = self._broker.run_script(script, [self._keyspace.log], [f"{after + 1}-1", count])
         return parse_records(found)
 
     def restore_records(self, records: Sequence[tuple[int, bytes]]) -> None:
-        """Put records back that a broker without memory lost; those that are there stay."""
+        """Append log records again after the broker lost its data; records that exist stay."""
         script = f"""
         for i = 1, #ARGV, 2 do
           local id = ARGV[i] .. '-1'
@@ -146,7 +159,7 @@ class KeyBrokerRecords:
 
 
 def parse_records(entries: object) -> list[tuple[int, bytes]]:
-    """Read what XRANGE gives of the log: records by number."""
+    """Return the log records, by number, from the answer to XRANGE."""
     found = cast("list[tuple[bytes, Any]]", entries or [])
     records = []
     for entry_id, fields in found:

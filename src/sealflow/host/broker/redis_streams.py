@@ -1,7 +1,8 @@
-"""Host: the broker as engines and key broker hosts see it.
+"""Host: the broker operations of engines and key broker hosts: claim, answer, requeue, ask.
 
-At least once: an entry leaves the stream in the same step that stores its answer. Redis 6.2 or
-newer, or Valkey. Safe between threads: each call takes a connection of the pool.
+Delivery is at least once: an entry is deleted from the stream in the same step that stores its
+answer. Requires Redis 6.2 or newer, or Valkey. Any thread may call; each call takes a connection
+from a pool. Spec: queue.md.
 """
 
 from __future__ import annotations
@@ -52,14 +53,15 @@ for i = 3, #ARGV, {_ARGUMENTS} do
 end
 return redis.status_reply('OK')
 """
-"""Store answers, acknowledge and delete their requests, as one step.
+"""Store answers, and acknowledge and delete their requests, in one atomic step.
 
 KEYS: the stream. ARGV: group, time to live of inboxes in ms; then for each answer its entry id,
-inbox (empty: none), correlation, envelope. An inbox that is not a stream is its sender's loss;
-anything else, such as a full memory, leaves this request and those after it unacknowledged.
+inbox (empty: none), correlation, envelope. If the inbox is not a stream, the answer is dropped: its
+sender chose the name. After any other error, such as a full memory, this request and those after it
+stay unacknowledged.
 """
 
-_ONWARD: Final = """
+_REQUEUE: Final = """
 local stored = redis.pcall('XADD', KEYS[1], '*', 'e', ARGV[3], 'c', ARGV[4], 'r', ARGV[5],
                            'h', ARGV[6])
 if type(stored) == 'string' then
@@ -68,17 +70,17 @@ if type(stored) == 'string' then
 end
 return stored
 """
-"""Put an entry at the end of its stream, for whoever comes next.
+"""Move an entry to the end of its stream, where any consumer may claim it.
 
-KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, requeues.
+KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, number of requeues.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One unacknowledged entry of a stream.
+    """An unacknowledged entry of a stream.
 
-    `attempt`: 1 for the first time it is handed out. `requeues`: how often it was requeued.
+    `attempt`: 1 for its first delivery. `requeues`: how often it was requeued.
     """
 
     entry_id: bytes
@@ -91,29 +93,34 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDepth:
-    """Entries that wait, and entries that some engine holds."""
+    """The number of entries that wait, and of those that an engine has in flight."""
 
     waiting: int
     in_work: int
 
 
 class RedisStreams:
-    """Streams of one broker. Every method raises UnavailableError while the broker is away."""
+    """The streams, strings and hashes of one broker.
+
+    Every method raises UnavailableError while the broker is unavailable.
+    """
 
     def __init__(
         self, address: BrokerAddress | str, *, reply_ttl_ms: int = DEFAULT_REPLY_TTL_MS
     ) -> None:
-        """Use a broker; connects when first used.
+        """Prepare a connection pool; connections are opened at first use.
+
+        `reply_ttl_ms`: the time to live of an inbox after its latest answer.
 
         Raises: ConfigError.
         """
         self._client = connect(address, MAX_BLOCKING_S + CONNECT_TIMEOUT_S)
         self._reply_ttl_ms = reply_ttl_ms
         self._answer = self._client.register_script(_ANSWER)
-        self._onward = self._client.register_script(_ONWARD)
+        self._requeue = self._client.register_script(_REQUEUE)
 
     def ensure_group(self, stream: str) -> None:
-        """Make stream and consumer group, from the first entry on, unless they exist."""
+        """Create the stream and its consumer group, which starts at the first entry, if missing."""
         with redis_errors():
             try:
                 self._client.xgroup_create(stream, GROUP, id="0-0", mkstream=True)
@@ -122,7 +129,10 @@ class RedisStreams:
                     raise
 
     def claim(self, stream: str, consumer: str, count: int, wait_ms: int) -> list[Delivery]:
-        """Take up to `count` new entries, waiting up to `wait_ms` for the first (0: not at all)."""
+        """Claim up to `count` new entries; wait up to `wait_ms` for the first (0: do not wait).
+
+        The wait is at most `MAX_BLOCKING_S`. Malformed entries are deleted.
+        """
         block = min(wait_ms, int(MAX_BLOCKING_S * 1000)) or None
         with redis_errors():
             try:
@@ -130,7 +140,7 @@ class RedisStreams:
                     GROUP, consumer, {stream: ">"}, count=count, block=block
                 )
             except valkey.exceptions.ResponseError as error:
-                # A broker that lost its data has lost the group too.
+                # A broker that lost its data has lost the consumer group, too.
                 if "NOGROUP" not in str(error):
                     raise
                 self.ensure_group(stream)
@@ -139,7 +149,7 @@ class RedisStreams:
         return self._deliveries(stream, [(entry_id, fields, 1) for entry_id, fields in entries])
 
     def touch(self, stream: str, consumer: str, entry_ids: Sequence[bytes]) -> None:
-        """Say that entries are still being worked on, so that nobody takes them over."""
+        """Reset the idle time of entries in flight, so that no other consumer claims them."""
         if entry_ids:
             with redis_errors():
                 self._client.xclaim(stream, GROUP, consumer, 0, list(entry_ids), justid=True)
@@ -147,9 +157,9 @@ class RedisStreams:
     def claim_stale(
         self, stream: str, consumer: str, min_idle_ms: int, count: int, *, of: str | None = None
     ) -> list[Delivery]:
-        """Take over entries that nobody has touched for `min_idle_ms`; they count one more try.
+        """Claim up to `count` entries in flight that have been idle for `min_idle_ms`.
 
-        `of`: only those of one consumer.
+        Their attempt is one higher. `of`: claim from this consumer only.
         """
         with redis_errors():
             try:
@@ -164,39 +174,45 @@ class RedisStreams:
                 return []
             counts = {each["message_id"]: each["times_delivered"] for each in pending}
             claimed = self._client.xclaim(stream, GROUP, consumer, min_idle_ms, list(counts))
-        # An entry that was deleted while it was pending comes back without fields, or not at all.
+        # XCLAIM returns an entry that was deleted while pending without fields, or not at all.
         entries = [(entry_id, fields or {}, counts[entry_id] + 1) for entry_id, fields in claimed]
         return self._deliveries(stream, entries)
 
     def answer(self, stream: str, answers: Sequence[tuple[Delivery, bytes]]) -> None:
-        """Store answers, acknowledge and delete their requests, in one step for all of them."""
+        """Store answers in their inboxes, and acknowledge and delete the requests, in one step.
+
+        An answer without an inbox of this deployment is dropped.
+        """
         prefix = _prefix(stream)
         arguments: list[str | bytes | int] = [GROUP, self._reply_ttl_ms]
         for delivery, envelope in answers:
-            # The sender wrote the inbox's name: it may name an inbox of this deployment only.
+            # The sender chose reply_to. Only inboxes of this deployment are written, no other keys.
             inbox = delivery.reply_to if delivery.reply_to.startswith(prefix) else ""
             arguments += (delivery.entry_id, inbox, delivery.correlation, envelope)
         with redis_errors():
             self._answer([stream], arguments)
 
     def requeue(self, stream: str, delivery: Delivery) -> None:
-        """Let others have an entry, behind all that waits; it counts one hop more."""
+        """Move an entry to the end of its stream, and raise its number of requeues by one."""
         envelope, correlation = delivery.envelope, delivery.correlation
-        asked = (delivery.entry_id, envelope, correlation, delivery.reply_to, delivery.requeues + 1)
+        moved = (delivery.entry_id, envelope, correlation, delivery.reply_to, delivery.requeues + 1)
         with redis_errors():
-            self._onward([stream], [GROUP, *asked])
+            self._requeue([stream], [GROUP, *moved])
 
     def dead_letter(self, stream: str, delivery: Delivery, refusal: bytes) -> None:
-        """Set a request aside in a bounded stream of its own, and answer with a refusal."""
+        """Append a request to the stream of dead letters, and answer it with `refusal`.
+
+        The newest 100 dead letters are kept.
+        """
         fields = {FIELD_ENVELOPE: delivery.envelope, FIELD_CORRELATION: delivery.correlation}
         with redis_errors():
             self._client.xadd(f"{stream}:dead", fields, maxlen=_DEAD_LETTERS)
         self.answer(stream, [(delivery, refusal)])
 
     def ask(self, stream: str, request: bytes, *, capacity: int, timeout_s: float) -> bytes | None:
-        """Queue a request and wait for its answer; None when there is none in time.
+        """Append a request and wait for its answer; return None when none comes in `timeout_s`.
 
-        Raises: QueueFullError.
+        Raises: QueueFullError when the stream has `capacity` entries or more.
         """
         correlation = secrets.token_hex(16)
         inbox = f"{_prefix(stream)}{correlation}"
@@ -215,7 +231,7 @@ class RedisStreams:
         return None
 
     def depth(self, stream: str) -> QueueDepth:
-        """Count entries that wait and those in flight."""
+        """Count the entries of a stream that wait and those in flight."""
         with redis_errors():
             length = int(self._client.xlen(stream))
             try:
@@ -225,29 +241,29 @@ class RedisStreams:
         return QueueDepth(waiting=max(length - in_work, 0), in_work=in_work)
 
     def get(self, key: str) -> bytes | None:
-        """Read a string."""
+        """Return the string at a key, or None when there is none."""
         with redis_errors():
             return cast("bytes | None", self._client.get(key))
 
     def set(self, key: str, value: bytes, *, ttl_ms: int | None = None) -> None:
-        """Write a string, for a time or for good."""
+        """Set a string; it expires after `ttl_ms`, or never."""
         with redis_errors():
             self._client.set(key, value, px=ttl_ms)
 
     def run_script(
         self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]
     ) -> Any:  # noqa: ANN401
-        """Run a script as one step; returns what it returns."""
+        """Run a Lua script atomically and return its result."""
         with redis_errors():
             return self._client.eval(script, len(keys), *keys, *arguments)
 
     def get_hash(self, key: str) -> dict[bytes, bytes]:
-        """Read a hash; empty when there is none."""
+        """Return the fields of a hash, empty when there is none."""
         with redis_errors():
             return cast("dict[bytes, bytes]", self._client.hgetall(key))
 
     def set_hash_field(self, key: str, field: str, value: bytes) -> None:
-        """Write one field of a hash."""
+        """Set one field of a hash."""
         with redis_errors():
             self._client.hset(key, field, value)
 
@@ -273,21 +289,21 @@ class RedisStreams:
                         correlation=fields[FIELD_CORRELATION],
                         reply_to=fields[FIELD_REPLY_TO].decode(),
                         attempt=attempt,
-                        requeues=_hops(fields.get(FIELD_HOPS, b"0")),
+                        requeues=_parse_requeues(fields.get(FIELD_HOPS, b"0")),
                     )
                 )
             except (KeyError, UnicodeDecodeError):
                 bad.append(entry_id)
         if bad:
-            # Nobody could be answered.
+            # Without inbox and correlation they cannot be answered.
             with redis_errors():
                 self._client.xack(stream, GROUP, *bad)
                 self._client.xdel(stream, *bad)
         return good
 
 
-def _hops(text: bytes) -> int:
-    """Read what a sender may have written, too: nonsense is as good as many."""
+def _parse_requeues(text: bytes) -> int:
+    """Parse the number of requeues. Senders may set the field: an invalid one counts as 100."""
     return int(text) if text.isdigit() and len(text) <= _HOPS_DIGITS else 10**_HOPS_DIGITS
 
 

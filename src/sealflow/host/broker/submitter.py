@@ -1,11 +1,11 @@
-"""Host: put requests into the queue, many in one round trip.
+"""Host: append requests to streams and match their answers, many requests in one round trip.
 
-What is submitted in one turn of the event loop travels together; one connection waits for all
-answers. A broker that is away fails new submits at once; who waits already keeps waiting, since
-the queue survives in the broker's append-only file.
+Requests that are submitted in the same turn of the event loop are sent together, and one
+connection reads all answers. While the broker is unavailable, new requests fail at once; requests
+that were sent before keep waiting, since the broker's append-only file still has them.
 
-Replication is asynchronous: a gateway may demand that replicas have a request before it says yes.
-Source: the command WAIT.
+Redis replicates asynchronously. With `min_replicas` a request fails unless so many replicas confirm
+it. Source: the Redis command WAIT.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ _READ_COUNT: Final = 256
 _BLOCK_MS: Final = 5000
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0
-_MAX_GATHERED: Final = 256
+_MAX_BATCH: Final = 256
 _GATHER_S: Final = 0.001
 
 
 def require_replicas(acknowledged: object, wanted: int) -> None:
-    """Compare what WAIT answered with what was asked for.
+    """Check the number of replicas that the command WAIT returned.
 
-    Raises: UnavailableError; the request may still be served, and its sender sends it again.
+    Raises: UnavailableError when it is below `wanted`. The request may still be served, although
+        its sender will repeat it.
     """
     if not isinstance(acknowledged, int) or acknowledged < wanted:
         raise UnavailableError(
-            f"{acknowledged} of the {wanted} replicas that min_replicas asks for have the request: "
-            "see that the broker's replicas are connected"
+            f"{acknowledged} of the {wanted} replicas that min_replicas requires have the request: "
+            "check that the broker's replicas are connected"
         )
 
 
@@ -67,7 +68,10 @@ class _Submit:
 
 
 class Submitter:
-    """Submits to streams and resolves futures with the answers. Belongs to one event loop."""
+    """A client that appends requests to streams and resolves a future with each answer.
+
+    Use it in one event loop only.
+    """
 
     def __init__(
         self,
@@ -77,9 +81,10 @@ class Submitter:
         *,
         min_replicas: int = 0,
     ) -> None:
-        """Answers go to the inbox of `instance`.
+        """Prepare connections, which `start` opens.
 
-        `min_replicas`: how many replicas must have what was submitted, or it fails.
+        `instance`: the name of the inbox for all answers; no other process may use it.
+        `min_replicas`: how many replicas must confirm a request; 0 does not ask them.
 
         Raises: ConfigError.
         """
@@ -87,21 +92,21 @@ class Submitter:
         self._sender: Any = connect_async(address)
         self._reader: Any = connect_async(address)
         self._min_replicas = min_replicas
-        self._gathered: list[_Submit] = []
+        self._outbox: list[_Submit] = []
         self._waiting: dict[bytes, deque[asyncio.Future[bytes]]] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def __len__(self) -> int:
-        """How many correlations wait for an answer."""
+        """Return how many correlation ids wait for an answer."""
         return len(self._waiting)
 
     async def start(self) -> None:
-        """Start sending and reading."""
+        """Start the tasks that send requests and read answers."""
         self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._read_all())]
 
     async def close(self) -> None:
-        """Stop, delete the inbox, close the connections."""
+        """Stop both tasks, delete the inbox and close the connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -109,7 +114,7 @@ class Submitter:
             async with round_trip():
                 await self._sender.delete(self._inbox)
         except UnavailableError:
-            # Its time to live deletes it.
+            # The broker deletes the inbox at the end of its time to live.
             pass
         finally:
             await close_async(self._sender, self._reader)
@@ -117,12 +122,14 @@ class Submitter:
     def submit(
         self, stream: str, envelope: bytes, correlation: bytes, *, capacity: int
     ) -> asyncio.Future[bytes]:
-        """Queue an envelope; the future gets its answer, or QueueFullError or UnavailableError.
+        """Append an envelope to a stream and return a future of its answer.
 
-        Cancel the future to stop waiting. Answers to one correlation go to its waiters in order.
+        The future fails with QueueFullError when the stream has `capacity` entries or more, and
+        with UnavailableError. Cancel it to stop waiting. Several requests may wait with the same
+        correlation id; they get its answers in order.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._gathered.append(_Submit(stream, envelope, correlation, capacity, future))
+        self._outbox.append(_Submit(stream, envelope, correlation, capacity, future))
         self._wake.set()
         return future
 
@@ -131,17 +138,17 @@ class Submitter:
             await self._wake.wait()
             self._wake.clear()
             await self._gather()
-            while self._gathered:
-                batch = self._gathered[:_MAX_GATHERED]
-                del self._gathered[:_MAX_GATHERED]
+            while self._outbox:
+                batch = self._outbox[:_MAX_BATCH]
+                del self._outbox[:_MAX_BATCH]
                 await self._send([each for each in batch if not each.future.done()])
 
     async def _send(self, batch: Sequence[_Submit]) -> None:
         for each in batch:
-            self._await_answer(each)
+            self._add_waiter(each)
         try:
             async with round_trip():
-                admitted = await self._admitted(batch)
+                admitted = await self._admit(batch)
                 answers = await self._append(admitted)
         except UnavailableError as error:
             for each in batch:
@@ -151,10 +158,10 @@ class Submitter:
             if isinstance(answer, valkey.exceptions.OutOfMemoryError):
                 self._fail(each, QueueFullError("the broker's memory is full", retry_after_s=5.0))
             elif isinstance(answer, Exception):
-                self._fail(each, UnavailableError(f"the broker refused: {answer}"))
+                self._fail(each, UnavailableError(f"the broker refused the request: {answer}"))
 
-    async def _admitted(self, batch: Sequence[_Submit]) -> list[_Submit]:
-        """Fail what there is no room for, before its bytes travel."""
+    async def _admit(self, batch: Sequence[_Submit]) -> list[_Submit]:
+        """Return the requests that their streams have room for; fail the others unsent."""
         streams = list(dict.fromkeys(each.stream for each in batch))
         async with self._sender.pipeline(transaction=False) as pipeline:
             for stream in streams:
@@ -196,9 +203,10 @@ class Submitter:
                 await asyncio.sleep(backoff.next_s())
 
     async def _read(self, taken: list[bytes]) -> list[bytes]:
-        """Delete what was taken, wait for more, resolve it; returns what to delete next.
+        """Delete the entries `taken`, wait for new ones, resolve their futures, return their ids.
 
-        Deleted, not stepped over: a broker that lost its data counts anew.
+        Entries are deleted rather than skipped by a cursor, since a broker that lost its data
+        starts its entry ids again.
         """
         async with self._reader.pipeline(transaction=False) as pipeline:
             if taken:
@@ -211,15 +219,15 @@ class Submitter:
         return [entry_id for entry_id, _ in entries]
 
     async def _gather(self) -> None:
-        """While requests wait for answers, let a moment pass: what comes then travels together."""
+        """Wait 1 ms if requests wait for answers, so that more are sent or read at once."""
         if self._waiting:
             await asyncio.sleep(_GATHER_S)
 
-    def _await_answer(self, submit: _Submit) -> None:
+    def _add_waiter(self, submit: _Submit) -> None:
         self._waiting.setdefault(submit.correlation, deque()).append(submit.future)
-        submit.future.add_done_callback(lambda _: self._forget(submit))
+        submit.future.add_done_callback(lambda _: self._remove_waiter(submit))
 
-    def _forget(self, submit: _Submit) -> None:
+    def _remove_waiter(self, submit: _Submit) -> None:
         waiters = self._waiting.get(submit.correlation)
         if waiters is not None and submit.future in waiters:
             waiters.remove(submit.future)
@@ -230,7 +238,7 @@ class Submitter:
         envelope = fields.get(FIELD_ENVELOPE)
         waiters = self._waiting.get(fields.get(FIELD_CORRELATION, b""))
         if envelope is None or not waiters:
-            # A duplicate after a redelivery, or nobody waits any more.
+            # A duplicate after a redelivery, or its waiter was cancelled.
             return
         future = waiters[0]
         if not future.done():

@@ -1,5 +1,5 @@
-"""Collateral for enclaves, from a PCCS or AMD's service, kept in a folder.
+"""Collateral for enclaves, fetched from a PCCS or AMD's service and cached in a folder.
 
-Its words: collateral request, source, revocation list. May import what `host` may; it verifies
-nothing.
+Its words: collateral request, source, revocation list. May import what `host` may. It
+verifies nothing; enclaves do.
 """

@@ -1,4 +1,4 @@
-"""Host: AMD's certificates and revocation list from its key distribution service, or a mirror.
+"""Host: fetch AMD's certificates and revocation list from its key distribution service (KDS).
 
 Source: AMD VCEK Certificate and KDS Interface Specification (publication 57230), chapter 4.
 """
@@ -33,35 +33,41 @@ _CHAIN: Final = 2
 
 
 def fetch_amd(
-    server: Server, want: AmdCollateralRequest, *, product: str, vlek: bytes | None
+    server: Server, request: AmdCollateralRequest, *, product: str, vlek: bytes | None
 ) -> Fetched:
-    """Fetch the leaf, the chain above it and the revocation list.
+    """Fetch the VCEK or VLEK certificate, the two CA certificates and the revocation list.
 
-    `product`: for reports that do not name theirs; may be empty. `vlek`: the leaf in DER where a
-    cloud holds the key, since AMD hands it to nobody else.
+    `product`: the processor line for reports that do not name theirs; may be empty. `vlek`: the
+    VLEK certificate in DER; AMD gives it to the cloud provider only, so it cannot be fetched.
 
-    Raises: UnavailableError that names the address and what is wrong there.
+    Raises: UnavailableError that names the address and the reason.
     """
-    line = want.product or product
+    line = request.product or product
     if not line:
-        raise UnavailableError("the report does not name its processor line: set amd_product")
-    base = f"/{want.leaf}/v1/{line}"
-    if want.leaf == "vlek":
+        raise UnavailableError(
+            "the report does not name its processor line: set amd_product to Milan, Genoa or Turin"
+        )
+    base = f"/{request.leaf}/v1/{line}"
+    if request.leaf == "vlek":
         if vlek is None:
-            raise UnavailableError("the report is signed with a cloud's VLEK: set vlek_file")
+            raise UnavailableError(
+                "the report is signed with a cloud provider's VLEK: set vlek_file"
+            )
         leaf = vlek
     else:
-        leaf = server.get(base + _leaf_path(want, line)).body
+        leaf = server.get(base + _leaf_path(request, line)).body
     path = f"{base}/cert_chain"
     try:
         chain = [base64.b64decode(each) for each in _PEM.findall(server.get(path).body)]
         if len(chain) != _CHAIN:
-            raise MalformedError("not two certificates")  # noqa: TRY301
+            raise MalformedError("the answer does not contain two certificates")  # noqa: TRY301
         path = f"{base}/crl"
         crl = unverified_crl(server.get(path).body)
         issued_s, expires_s = unverified_span(crl)
     except (MalformedError, ValueError) as error:
-        raise UnavailableError(f"{server.url(path)}: {error}; is it AMD's service?") from error
+        raise UnavailableError(
+            f"{server.url(path)}: {error}; is kds_url the address of AMD's KDS or a mirror?"
+        ) from error
     parts = {"leaf": leaf, "intermediate": chain[0], "root": chain[1], "crl": crl}
     return Fetched(
         collateral=canonical_json(
@@ -72,15 +78,16 @@ def fetch_amd(
     )
 
 
-def _leaf_path(want: AmdCollateralRequest, line: str) -> str:
-    if not want.chip_id:
+def _leaf_path(request: AmdCollateralRequest, line: str) -> str:
+    if not request.chip_id:
         raise UnavailableError(
-            "the processor hides its chip id, so that AMD cannot be asked for it"
+            "the processor hides its chip id, so its certificate cannot be fetched: turn off the "
+            "masking of the chip id on this machine"
         )
-    chip = want.chip_id[:_TURIN_CHIP_DIGITS] if line == "Turin" else want.chip_id
+    chip = request.chip_id[:_TURIN_CHIP_DIGITS] if line == "Turin" else request.chip_id
     query = "&".join(
-        f"{parameter}={want.tcb[name]:02d}"
+        f"{parameter}={request.tcb[name]:02d}"
         for name, parameter in _PARAMETERS.items()
-        if name in want.tcb
+        if name in request.tcb
     )
     return f"/{chip}?{query}"

@@ -1,6 +1,7 @@
-"""Host, pure: when a revocation list is from and when it ends, read without a verifier's library.
+"""Host, pure: read the validity period of a revocation list, without a cryptography library.
 
-Nothing is checked: whoever uses the list does that. Source: RFC 5280, section 5.1; X.690.
+Signatures are not checked; the enclave that uses the list verifies it. Source: RFC 5280,
+section 5.1; X.690.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ _HEX: Final = re.compile(rb"\s*[0-9a-fA-F]+\s*")
 
 
 def unverified_crl(text: bytes) -> bytes:
-    """Return a revocation list in DER, whether it comes in DER, PEM or hex, as servers differ.
+    """Return a revocation list in DER. `text` is DER, PEM or hex, since servers differ.
 
-    Raises: MalformedError.
+    Only the encoding is checked, not the signature.
+
+    Raises: MalformedError when `text` has none of these encodings.
     """
     try:
         if text[:1] == b"\x30":
@@ -35,14 +38,14 @@ def unverified_crl(text: bytes) -> bytes:
         if _HEX.fullmatch(text):
             return bytes.fromhex(text.decode())
     except (ValueError, binascii.Error) as error:
-        raise MalformedError("not a revocation list") from error
-    raise MalformedError("not a revocation list")
+        raise MalformedError("the answer is not a revocation list") from error
+    raise MalformedError("the answer is not a revocation list")
 
 
 def unverified_span(crl: bytes) -> tuple[int, int]:
-    """Return `thisUpdate` and `nextUpdate`, in Unix seconds.
+    """Return `thisUpdate` and `nextUpdate` of a revocation list in DER, in Unix seconds.
 
-    Raises: MalformedError.
+    Raises: MalformedError when the list has no such dates.
     """
     try:
         whole, _ = _value(crl, _SEQUENCE)
@@ -54,7 +57,7 @@ def unverified_span(crl: bytes) -> tuple[int, int]:
         issued_s, rest = _time(rest)
         return issued_s, _time(rest)[0]
     except (IndexError, ValueError) as error:
-        raise MalformedError("not a revocation list with dates") from error
+        raise MalformedError("the revocation list has no thisUpdate and nextUpdate") from error
 
 
 def _time(data: bytes) -> tuple[int, bytes]:
@@ -62,12 +65,16 @@ def _time(data: bytes) -> tuple[int, bytes]:
     if tag not in _TIMES:
         raise ValueError
     text, rest = _value(data, tag)
-    moment = datetime.strptime(text.decode("ascii"), _TIMES[tag]).replace(tzinfo=UTC)
-    return int(moment.timestamp()), rest
+    time = datetime.strptime(text.decode("ascii"), _TIMES[tag]).replace(tzinfo=UTC)
+    return int(time.timestamp()), rest
 
 
 def _value(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Return the content of a value, and what follows it."""
+    """Return the content of a DER value and the bytes after it.
+
+    Raises: ValueError when the tag is another one or the value is cut off; IndexError when `data`
+        ends within the head.
+    """
     if data[0] != tag:
         raise ValueError
     length, at = data[1], 2

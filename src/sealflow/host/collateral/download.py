@@ -1,4 +1,4 @@
-"""Host: small downloads over HTTPS, with limits, and what they bring."""
+"""Host: download small files over HTTP or HTTPS, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ _RETRY_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A successful answer. `headers`: by lower-case name."""
+    """The body and headers of a 200 response; the names of headers are in lower case."""
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
 
 class Server:
-    """One web server; every download is a connection of its own."""
+    """A web server to download from; each download opens a connection of its own."""
 
     def __init__(self, base_url: str, *, ca_file: str | None, timeout_s: float) -> None:
-        """Download from below `base_url`, each file within `timeout_s` from first to last byte.
+        """Set the limits for downloads below `base_url`.
 
-        Raises: ConfigError.
+        `ca_file`: PEM of the root certificates to trust; None trusts the system's. `timeout_s`: the
+        limit for connecting, and again for everything from the request to the last byte.
+
+        Raises: ConfigError when the URL is not valid or `ca_file` cannot be loaded.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
@@ -51,9 +54,10 @@ class Server:
         self._timeout_s = timeout_s
 
     def get(self, path: str, limit: int = MAX_BYTES) -> Reply:
-        """Download a file of at most `limit` bytes.
+        """Download the file at `path`, of at most `limit` bytes.
 
-        Raises: UnavailableError that says what the server did.
+        Raises: UnavailableError that names the address and the reason: no connection, no answer in
+            time, a status other than 200, or a body over the limit.
         """
         if self._tls is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
@@ -65,9 +69,9 @@ class Server:
         try:
             connection.connect()
         except OSError as error:
-            raise self._failed(path, _reason(error, late, self._timeout_s)) from error
-        # A timeout of sockets is for each read: a server that drips would never run into it.
-        watchdog = threading.Timer(self._timeout_s, _end, (connection.sock, late))
+            raise self._unavailable(path, _reason(error, late, self._timeout_s)) from error
+        # A socket's timeout bounds each read only: a server that sends byte by byte would evade it.
+        watchdog = threading.Timer(self._timeout_s, _shut_down, (connection.sock, late))
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -75,24 +79,26 @@ class Server:
             with connection.getresponse() as response:
                 body = response.read(limit + 1)
             if late.is_set():
-                raise self._failed(path, f"it took longer than {self._timeout_s:g} s")
+                raise self._unavailable(path, f"it took longer than {self._timeout_s:g} s")
             if response.status != http.HTTPStatus.OK:
-                raise self._failed(path, f"it answered {response.status} {response.reason[:80]}")
+                raise self._unavailable(
+                    path, f"it answered {response.status} {response.reason[:80]}"
+                )
             if len(body) > limit:
-                raise self._failed(path, f"its answer is over {limit} bytes")
+                raise self._unavailable(path, f"its answer is longer than {limit} bytes")
             headers = {name.lower(): value for name, value in response.getheaders()}
             return Reply(body=body, headers=headers)
         except (OSError, http.client.HTTPException) as error:
-            raise self._failed(path, _reason(error, late, self._timeout_s)) from error
+            raise self._unavailable(path, _reason(error, late, self._timeout_s)) from error
         finally:
             watchdog.cancel()
             connection.close()
 
     def url(self, path: str) -> str:
-        """The whole address, for messages."""
+        """Return the full address of `path`, for messages."""
         return self._base + path
 
-    def _failed(self, path: str, why: str) -> UnavailableError:
+    def _unavailable(self, path: str, why: str) -> UnavailableError:
         return UnavailableError(f"{self.url(path)}: {why}", retry_after_s=_RETRY_S)
 
 
@@ -102,18 +108,20 @@ def _reason(error: Exception, late: threading.Event, timeout_s: float) -> str:
     return str(error) or type(error).__name__
 
 
-def _end(sock: socket.socket, late: threading.Event) -> None:
+def _shut_down(sock: socket.socket, late: threading.Event) -> None:
     late.set()
     with suppress(OSError):
-        # Below TLS, whose own shutdown would change what another thread reads from.
+        # Shut down the TCP socket, not the TLS one: SSLSocket.shutdown drops the TLS state that the
+        # downloading thread is reading from.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Collateral with its validity, as its issuers state it. Nothing is verified.
+    """Collateral that was fetched, with its validity period. Nothing of it is verified.
 
-    `issued_s`, `expires_s`: the newest start and the first end among its parts, in Unix seconds.
+    `issued_s`, `expires_s`: the latest start and the earliest end of validity among its parts, as
+    their issuers state them, in Unix seconds.
     """
 
     collateral: bytes = field(repr=False)
@@ -122,5 +130,5 @@ class Fetched:
 
     @property
     def renew_s(self) -> int:
-        """When to fetch anew: once half of the time is gone."""
+        """The middle of the validity period, from which to fetch it again, in Unix seconds."""
         return (self.issued_s + self.expires_s) // 2

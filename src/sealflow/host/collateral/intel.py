@@ -1,4 +1,4 @@
-"""Host: Intel's collateral from the operator's own caching service.
+"""Host: fetch Intel's collateral from the operator's provisioning caching service (PCCS).
 
 Source: Intel PCCS API and Provisioning Certification Service API, version 4.
 """
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 _SIGNATURE: Final = re.compile(r'\s*,\s*"signature"\s*:\s*"([0-9a-fA-F]{128})"\s*\}\s*')
 _CHAIN_START: Final = "-----BEGIN CERTIFICATE-----"
-_HINT: Final = "is this address a PCCS of version 4?"
+_HINT: Final = "is pccs_url the address of a PCCS of version 4?"
 
 
-def fetch_intel(server: Server, want: IntelCollateralRequest) -> Fetched:
-    """Fetch TCB info, identity of the quoting enclave and both revocation lists.
+def fetch_intel(server: Server, request: IntelCollateralRequest) -> Fetched:
+    """Fetch the TCB info, the identity of the quoting enclave and both revocation lists.
 
-    Raises: UnavailableError that names the address and what is wrong there.
+    Raises: UnavailableError that names the address and the reason.
     """
-    sgx, tee = "/sgx/certification/v4", f"/{want.tee}/certification/v4"
-    tcb_path, qe_path = f"{tee}/tcb?fmspc={want.fmspc}", f"{tee}/qe/identity"
-    crl_path, root_path = f"{sgx}/pckcrl?ca={want.ca}&encoding=der", f"{sgx}/rootcacrl"
+    sgx, tee = "/sgx/certification/v4", f"/{request.tee}/certification/v4"
+    tcb_path, qe_path = f"{tee}/tcb?fmspc={request.fmspc}", f"{tee}/qe/identity"
+    crl_path, root_path = f"{sgx}/pckcrl?ca={request.ca}&encoding=der", f"{sgx}/rootcacrl"
     tcb, qe = server.get(tcb_path), server.get(qe_path)
     crl, root_crl = server.get(crl_path), server.get(root_path)
     path = tcb_path
     try:
-        tcb_info, tcb_signature, tcb_span = _signed(tcb, "tcbInfo")
+        tcb_info, tcb_signature, tcb_span = _signed_text(tcb, "tcbInfo")
         tcb_chain = _chain(tcb, "tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain")
         path = qe_path
-        identity, qe_signature, qe_span = _signed(qe, "enclaveIdentity")
+        identity, qe_signature, qe_span = _signed_text(qe, "enclaveIdentity")
         qe_chain = _chain(qe, "sgx-enclave-identity-issuer-chain")
         path = crl_path
         pck_crl, crl_chain = unverified_crl(crl.body), _chain(crl, "sgx-pck-crl-issuer-chain")
@@ -67,24 +67,29 @@ def fetch_intel(server: Server, want: IntelCollateralRequest) -> Fetched:
     )
 
 
-def _signed(reply: Reply, name: str) -> tuple[str, str, tuple[int, int]]:
-    """Cut the signed text out of an answer, byte for byte, with its signature and its dates."""
+def _signed_text(reply: Reply, name: str) -> tuple[str, str, tuple[int, int]]:
+    """Return the signed text of a response byte for byte, its signature in hex, and its validity.
+
+    The validity is `issueDate` and `nextUpdate` in Unix seconds.
+
+    Raises: MalformedError.
+    """
     try:
         text = reply.body.decode()
         head = re.match(rf'\s*\{{\s*"{name}"\s*:\s*', text)
         if head is None:
-            raise MalformedError(f"no {name} in it")
+            raise MalformedError(f"the answer has no {name}")
         value, end = json.JSONDecoder().raw_decode(text, head.end())
         tail = _SIGNATURE.fullmatch(text, end)
         if tail is None:
-            raise MalformedError(f"no signature of {name} in it")
-        span = _seconds(value["issueDate"]), _seconds(value["nextUpdate"])
+            raise MalformedError(f"the answer has no signature of {name}")
+        span = _unix_seconds(value["issueDate"]), _unix_seconds(value["nextUpdate"])
         return text[head.end() : end], tail[1], span
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise MalformedError(f"{name} is not as it should be") from error
+        raise MalformedError(f"{name} in the answer is malformed") from error
 
 
-def _seconds(text: str) -> int:
+def _unix_seconds(text: str) -> int:
     return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
 
 
@@ -93,4 +98,4 @@ def _chain(reply: Reply, *names: str) -> str:
         chain = unquote(reply.headers.get(name, ""))
         if chain.startswith(_CHAIN_START):
             return chain
-    raise MalformedError(f"no header {names[0]}")
+    raise MalformedError(f"the answer has no certificate chain in the header {names[0]}")

@@ -1,4 +1,4 @@
-"""Host: fetches collateral for one enclave on a thread of its own and keeps it fresh."""
+"""Host: fetch collateral for one enclave on a background thread, and keep it fresh."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHECK_S: Final = 600.0
 
 
 class CollateralService:
-    """Answers what the enclave asked, and brings newer collateral for as long as it lives."""
+    """The collateral of one enclave: sent when it asks, and again whenever the source has newer."""
 
     def __init__(
         self,
@@ -29,38 +29,45 @@ class CollateralService:
         send: Callable[[bytes], None],
         check_s: float = _CHECK_S,
     ) -> None:
-        """Answer by `send`, and look for newer collateral every `check_s`."""
+        """Set where collateral comes from and how it is sent.
+
+        `source`: None when none is configured; the answer to every request is then empty. `send`:
+        sends collateral to the enclave. `check_s`: seconds between looks for newer collateral.
+        """
         self._source = source
         self._send = send
         self._check_s = check_s
-        self._want = b""
+        self._request = b""
         self._sent = b""
         self._due_s = 0.0
         self._running = threading.Lock()
 
-    def ask(self, want: bytes) -> None:
-        """Take the enclave's question; the answer is sent soon, and is empty when there is none."""
-        self._want, self._sent = want, b""
-        self._apart(must_answer=True)
+    def ask(self, request: bytes) -> None:
+        """Send the collateral for a request of the enclave, from a background thread.
+
+        The answer is empty when there is none; the enclave then ends with the reason.
+        """
+        self._request, self._sent = request, b""
+        self._start_thread(must_answer=True)
 
     def refresh_if_due(self) -> None:
-        """Look for newer collateral when that is due."""
-        if self._want and time.monotonic() >= self._due_s:
-            self._apart(must_answer=False)
+        """Look for newer collateral on a background thread, at most once in `check_s`."""
+        if self._request and time.monotonic() >= self._due_s:
+            self._start_thread(must_answer=False)
 
-    def _apart(self, *, must_answer: bool) -> None:
+    def _start_thread(self, *, must_answer: bool) -> None:
         self._due_s = time.monotonic() + self._check_s
         threading.Thread(
-            target=self._run, args=(self._want, must_answer), name="collateral", daemon=True
+            target=self._run, args=(self._request, must_answer), name="collateral", daemon=True
         ).start()
 
-    def _run(self, want: bytes, must_answer: bool) -> None:  # noqa: FBT001 - a thread's argument
+    def _run(self, request: bytes, must_answer: bool) -> None:  # noqa: FBT001 - a thread's argument
         with self._running:
             found = b""
             try:
                 if self._source is None:
                     raise UnavailableError("set the table collateral in this process's settings")  # noqa: TRY301
-                found = self._source.get(want)
+                found = self._source.get(request)
             except (UnavailableError, MalformedError) as error:
                 _log.error("no collateral", error=str(error))
             if must_answer or (found and found != self._sent):

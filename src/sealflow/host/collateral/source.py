@@ -1,4 +1,4 @@
-"""Host: collateral for enclaves, from a PCCS or AMD's service, kept in a folder."""
+"""Host: get collateral for enclaves from a PCCS or AMD's KDS, and cache it in a folder."""
 
 from __future__ import annotations
 
@@ -40,20 +40,23 @@ _MAX_VLEK_BYTES: Final = 16 * 1024
 
 
 class Cache:
-    """One file for each question, written whole or not at all."""
+    """Fetched collateral in a folder: one file for each request, written atomically."""
 
     def __init__(self, folder: str) -> None:
-        """Keep files in `folder`, which is made when it is missing.
+        """Use `folder`; create it, with mode 0700, when it does not exist.
 
-        Raises: ConfigError.
+        Raises: ConfigError when it cannot be created.
         """
         self._folder = Path(folder)
         with file_errors(f"collateral: cache_dir {folder}"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def load(self, want: bytes) -> Fetched | None:
-        """Return what was kept for a question; None when there is nothing that can be read."""
-        path = self._path(want)
+    def load(self, request: bytes) -> Fetched | None:
+        """Return the cached collateral for a request, or None when there is none.
+
+        A file that is larger than 2 MiB counts as none; so does an unreadable one, which is logged.
+        """
+        path = self._path(request)
         try:
             if path.stat().st_size > _MAX_BYTES:
                 return None
@@ -69,9 +72,9 @@ class Cache:
             _log.warning("cached collateral cannot be read", path=str(path), error=str(error))
             return None
 
-    def store(self, want: bytes, fetched: Fetched) -> None:
-        """Keep collateral; a full disk is logged, for this process has it anyway."""
-        path = self._path(want)
+    def store(self, request: bytes, fetched: Fetched) -> None:
+        """Cache the collateral for a request. A write error is only logged."""
+        path = self._path(request)
         content = canonical_json(
             {
                 "collateral": b64encode(fetched.collateral).decode(),
@@ -84,103 +87,112 @@ class Cache:
         except OSError as error:
             _log.warning("collateral cannot be cached", path=str(path), error=str(error))
 
-    def _path(self, want: bytes) -> Path:
-        return self._folder / f"{hashlib.sha256(want).hexdigest()}.json"
+    def _path(self, request: bytes) -> Path:
+        return self._folder / f"{hashlib.sha256(request).hexdigest()}.json"
 
 
 class CollateralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where collateral comes from. Times in seconds."""
+    """The settings of the collateral source. Times are in seconds."""
 
     cache_dir: str
+    """The folder where fetched collateral is cached."""
     pccs_url: str | None = None
-    """The operator's own PCCS of version 4, for SGX and TDX."""
+    """The address of the operator's PCCS, version 4, for SGX and TDX."""
     kds_url: str | None = None
-    """AMD's key distribution service or a mirror of it, for SEV-SNP."""
+    """The address of AMD's key distribution service or a mirror of it, for SEV-SNP."""
     ca_file: str | None = None
-    """PEM file of the root that these servers' TLS certificates come from; None: the system's."""
+    """A PEM file of the roots of both servers' TLS certificates; None: the system's roots."""
     timeout_s: float = 8.0
+    """The time limit of one download."""
     amd_product: str = ""
-    """Milan, Genoa or Turin, for reports of version 2, which do not name their processor."""
+    """Milan, Genoa or Turin, for SNP reports of version 2, which do not name their processor."""
     vlek_file: str | None = None
-    """The leaf certificate in DER, where a cloud holds the key that signs reports."""
+    """A DER file of the VLEK certificate, for clouds that sign reports with a VLEK."""
 
 
 class CollateralSource:
-    """For any thread. Fetches at most once a minute while its servers are away."""
+    """Collateral from the cache or, when that is due, from its server. Any thread may use it.
+
+    After a failed download, the same request is not sent to the server again for 60 s.
+    """
 
     def __init__(self, config: CollateralConfig, now_s: Callable[[], float] = time.time) -> None:
-        """Use the cache and servers of `config`.
+        """Prepare the cache and servers of `config`; `now_s` is the clock, in Unix seconds.
 
-        Raises: ConfigError.
+        Raises: ConfigError when a URL or file is not valid, or the cache cannot be created.
         """
         self._cache = Cache(config.cache_dir)
-        # Quoting libraries are given this address with its path.
+        # Intel's quote library takes this address with its path: accept both forms.
         pccs = config.pccs_url and config.pccs_url.rstrip("/").removesuffix(_PCCS_PATH)
         self._servers = {
             name: None if url is None else _server(url, config)
             for name, url in (("pccs_url", pccs), ("kds_url", config.kds_url))
         }
         self._product = config.amd_product
-        self._vlek = None if config.vlek_file is None else _read(config.vlek_file)
+        self._vlek = None if config.vlek_file is None else _read_vlek(config.vlek_file)
         self._now_s = now_s
         self._lock = threading.Lock()
         self._failed: dict[bytes, tuple[float, str]] = {}
 
-    def get(self, want: bytes) -> bytes:
-        """Return collateral that has not expired; fetched anew when half of its time is gone.
+    def get(self, request: bytes) -> bytes:
+        """Return collateral for a request of an enclave; it has not expired.
 
-        Raises: UnavailableError that says why there is none, MalformedError.
+        It comes from the cache during the first half of its validity period. Later it is fetched
+        again, and the cache is used only while the server is unavailable.
+
+        Raises: UnavailableError with the reason when there is none; MalformedError when `request`
+            is not a collateral request.
         """
-        question = parse_collateral_request(want)
+        parsed = parse_collateral_request(request)
         with self._lock:
             now_s = self._now_s()
-            cached = self._cache.load(want)
+            cached = self._cache.load(request)
             if cached is not None and now_s < cached.renew_s:
                 return cached.collateral
             try:
-                fetched = self._fetch(want, question, now_s)
+                fetched = self._fetch(request, parsed, now_s)
             except UnavailableError as error:
                 if cached is None:
                     raise UnavailableError(f"no collateral: {error}") from error
                 if now_s >= cached.expires_s:
                     end = datetime.fromtimestamp(cached.expires_s, UTC)
                     raise UnavailableError(
-                        f"the cached collateral ended on {end:%Y-%m-%d %H:%M} UTC, and there is no "
-                        f"other: {error}"
+                        f"the cached collateral expired on {end:%Y-%m-%d %H:%M} UTC, and newer "
+                        f"collateral could not be fetched: {error}"
                     ) from error
                 _log.warning("collateral could not be renewed", error=str(error))
                 return cached.collateral
             if cached is not None and fetched.expires_s < cached.expires_s:
-                # An older answer of a lagging mirror does not renew it.
+                # A mirror that lags behind may serve older collateral than the cached one.
                 return cached.collateral
-            self._cache.store(want, fetched)
+            self._cache.store(request, fetched)
             return fetched.collateral
 
     def _fetch(
-        self, want: bytes, question: IntelCollateralRequest | AmdCollateralRequest, now_s: float
+        self, request: bytes, parsed: IntelCollateralRequest | AmdCollateralRequest, now_s: float
     ) -> Fetched:
-        failed_s, why = self._failed.get(want, (0.0, ""))
+        failed_s, why = self._failed.get(request, (0.0, ""))
         if 0 <= now_s - failed_s < _PAUSE_S:
             raise UnavailableError(why)
         try:
-            if isinstance(question, IntelCollateralRequest):
-                fetched = fetch_intel(self._server("pccs_url"), question)
+            if isinstance(parsed, IntelCollateralRequest):
+                fetched = fetch_intel(self._server("pccs_url"), parsed)
             else:
                 server = self._server("kds_url")
-                fetched = fetch_amd(server, question, product=self._product, vlek=self._vlek)
+                fetched = fetch_amd(server, parsed, product=self._product, vlek=self._vlek)
             if now_s >= fetched.expires_s:
-                raise UnavailableError("what its server has is out of date")  # noqa: TRY301
+                raise UnavailableError("the collateral of its server has expired")  # noqa: TRY301
         except UnavailableError as error:
-            self._failed[want] = (now_s, str(error))
+            self._failed[request] = (now_s, str(error))
             raise
-        self._failed.pop(want, None)
-        _log.info("collateral fetched", tee=type(question).__name__, expires_s=fetched.expires_s)
+        self._failed.pop(request, None)
+        _log.info("collateral fetched", tee=type(parsed).__name__, expires_s=fetched.expires_s)
         return fetched
 
     def _server(self, name: str) -> Server:
         server = self._servers[name]
         if server is None:
-            raise UnavailableError(f"collateral: set {name}")
+            raise UnavailableError(f"set {name} in the table collateral of this process's settings")
         return server
 
 
@@ -188,9 +200,12 @@ def _server(url: str, config: CollateralConfig) -> Server:
     return Server(url, ca_file=config.ca_file, timeout_s=config.timeout_s)
 
 
-def _read(path: str) -> bytes:
+def _read_vlek(path: str) -> bytes:
     with file_errors(f"collateral: vlek_file {path}"):
         content = Path(path).read_bytes()
     if not 0 < len(content) <= _MAX_VLEK_BYTES:
-        raise ConfigError(f"collateral: vlek_file {path} is not a certificate")
+        raise ConfigError(
+            f"collateral: vlek_file {path} is not a certificate: it has {len(content)} bytes, and "
+            f"must have 1 to {_MAX_VLEK_BYTES}"
+        )
     return content

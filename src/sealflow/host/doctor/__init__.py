@@ -1,4 +1,4 @@
-"""What a machine lacks, found out part by part: programs, network, enclave.
+"""The checks of `sealflow doctor`: programs, network and SGX of a machine.
 
-Its words: finding, hint. May import `host` and `streams`.
+Its words: finding, verdict, fix. May import `host` and `streams`.
 """

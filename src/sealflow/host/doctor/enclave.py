@@ -1,4 +1,4 @@
-"""Host: whether SGX enclaves can run on a machine, from its processor up to the signed manifests.
+"""Host: check whether SGX enclaves can run on a machine, from processor to signed manifests.
 
 Source: Linux, Documentation/arch/x86/sgx.rst and Documentation/ABI/stable/sysfs-devices-node.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sealflow.host.enclave.sgx import Machine
 
 OLD_LINKS: Final = {"dev/sgx/enclave": ENCLAVE_DEVICE, "dev/sgx/provision": PROVISION_DEVICE}
-"""Where drivers before Linux 5.11 had their devices, and much software still looks."""
+"""The device names of drivers before Linux 5.11, which some software still opens."""
 _EPC: Final = "sys/devices/system/node/node*/x86/sgx_total_bytes"
 _AESM_SOCKETS: Final = (
     "@sgx_aesm_socket_base",
@@ -27,7 +27,7 @@ _AESM_SOCKETS: Final = (
     "/run/aesmd/aesm.socket",
 )
 _BIOS: Final = (
-    "in the BIOS switch on SGX (Enabled, not Software Controlled) and total memory encryption, and "
+    "in the BIOS enable SGX (Enabled, not Software Controlled) and total memory encryption, and "
     "set the size of PRMRR; in a virtual machine, ask the hypervisor for SGX"
 )
 _SIZE: Final = re.compile(r"(\d+)([KMG]?)")
@@ -36,27 +36,27 @@ _GIB: Final = 2**30
 
 
 def processor(machine: Machine) -> Iterator[Finding]:
-    """Look at the processor, what the BIOS made of it, and the kernel."""
+    """Check for SGX in the processor, in the BIOS settings and in the kernel."""
     flags, vendor = machine.cpu_flags, machine.vendor or "unknown"
     if "sgx" in flags:
-        yield passed("cpu", "the processor has SGX, and the BIOS has it on")
+        yield passed("cpu", "the processor has SGX, and the BIOS enables it")
     elif vendor == "GenuineIntel":
-        yield failed("cpu", "an Intel processor that shows no SGX", _BIOS)
+        yield failed("cpu", "this Intel processor has no SGX, or the BIOS disables it", _BIOS)
     else:
-        yield failed("cpu", f"no Intel processor ({vendor})", "use an Intel Xeon with SGX")
+        yield failed("cpu", f"not an Intel processor ({vendor})", "use an Intel Xeon with SGX")
     if "sgx_lc" in flags:
-        yield passed("launch control", "flexible: any signer's enclaves start")
+        yield passed("launch control", "flexible: enclaves of any signer can start")
     elif "sgx" in flags:
         yield failed(
             "launch control",
-            "SGX Flexible Launch Control is off, so that Linux offers no device",
-            "in the BIOS switch on SGX Launch Control, unlocked",
+            "SGX Flexible Launch Control is off, so Linux has no SGX devices",
+            "in the BIOS enable SGX Launch Control, unlocked",
         )
     if "sgx" in flags and "sgx2" not in flags:
         yield warned(
             "sgx2",
-            "no SGX2: enclaves take all their memory at once",
-            "nothing to do; start-up takes longer with larger enclaves",
+            "no SGX2: enclaves allocate all their memory when they start",
+            "none is needed; larger enclaves take longer to start",
         )
     running, least = (".".join(map(str, each)) for each in (machine.kernel, LEAST_KERNEL))
     if machine.kernel >= LEAST_KERNEL:
@@ -66,11 +66,11 @@ def processor(machine: Machine) -> Iterator[Finding]:
 
 
 def devices(machine: Machine) -> Iterator[Finding]:
-    """Look at the devices, and at the names that they once had."""
+    """Check the SGX devices, and the links at their old names."""
     for name in (ENCLAVE_DEVICE, PROVISION_DEVICE):
         if not machine.path(name).exists():
-            fix = "see the lines above; in a container, ask for the devices (Kubernetes: the chart)"
-            yield failed(f"/{name}", "it is not here", fix)
+            fix = "see the lines above; in a container, request the devices (Kubernetes: the chart)"
+            yield failed(f"/{name}", "it does not exist", fix)
         elif not machine.usable(name):
             fix = "add this user to the group that owns it (sgx, or sgx_prv for provisioning)"
             yield failed(f"/{name}", "this user may not open it", fix)
@@ -81,24 +81,24 @@ def devices(machine: Machine) -> Iterator[Finding]:
         if missing:
             yield warned(
                 "/dev/sgx",
-                f"no link at {', '.join(f'/{name}' for name in missing)}, where old software looks",
-                "`sealflow doctor --make-links` makes them, as root",
+                f"no link at {', '.join(f'/{name}' for name in missing)}, which old software opens",
+                "run `sealflow doctor --make-links` as root",
             )
         else:
-            yield passed("/dev/sgx", "the old names lead to the devices")
+            yield passed("/dev/sgx", "the old names link to the devices")
 
 
 def quoting(machine: Machine) -> Iterator[Finding]:
-    """Look for the service that signs quotes, and for Gramine."""
+    """Check for the AESM service, which provides quotes, and for Gramine."""
     listening = machine.text("proc/net/unix")
     if any(socket in listening for socket in _AESM_SOCKETS):
-        yield passed("aesm", "it listens")
+        yield passed("aesm", "the service is listening")
     else:
         yield failed(
             "aesm",
-            "no AESM service listens, so that no enclave gets a quote",
-            "install Intel's sgx-aesm-service and libsgx-aesm-quote-ex-plugin, start aesmd; in a "
-            "container, mount the folder /var/run/aesmd",
+            "no AESM service is listening, so enclaves cannot get quotes",
+            "install Intel's sgx-aesm-service and libsgx-aesm-quote-ex-plugin, and start aesmd; in "
+            "a container, mount the folder /var/run/aesmd",
         )
     if machine.path(GRAMINE).exists():
         yield passed("gramine", f"/{GRAMINE}")
@@ -109,28 +109,32 @@ def quoting(machine: Machine) -> Iterator[Finding]:
 
 
 def memory(machine: Machine, enclaves: Path | None, workers: int) -> Iterator[Finding]:
-    """Compare the enclaves' sizes with the machine's protected memory."""
-    sizes = [] if enclaves is None else [*_sizes(enclaves)]
+    """Compare the sizes of the signed enclaves with the protected memory (EPC) of the machine.
+
+    `enclaves`: the folder of the signed manifests; None only reports the memory. `workers`: how
+    many are to run beside one key broker.
+    """
+    sizes = [] if enclaves is None else [*_enclave_sizes(enclaves)]
     if enclaves is not None and len(sizes) < len(_ROLES):
         yield failed(
             "signed enclaves",
-            f"{enclaves} lacks a signed worker or key broker",
+            f"{enclaves} does not have a signed worker and a signed key broker",
             "build the image with `sealflow enclave build` and `sign`",
         )
     elif sizes:
         yield passed("signed enclaves", f"worker {_gib(sizes[0])}, key broker {_gib(sizes[1])}")
     epc = sum(int(path.read_text()) for path in sorted(machine.root.glob(_EPC)))
-    wanted = sizes[0] * workers + sizes[1] if len(sizes) == len(_ROLES) else 0
+    required = sizes[0] * workers + sizes[1] if len(sizes) == len(_ROLES) else 0
     if not epc:
         yield warned(
             "epc",
-            "the kernel does not say how much protected memory there is",
-            "Linux 5.17 or newer says it; else look for `sgx: EPC section` in its log",
+            "the kernel does not report the size of the protected memory",
+            "use Linux 5.17 or newer, or look for `sgx: EPC section` in the kernel log",
         )
-    elif epc < wanted:
+    elif epc < required:
         yield failed(
             "epc",
-            f"{_gib(epc)} of protected memory for enclaves of {_gib(wanted)}",
+            f"{_gib(epc)} of protected memory for enclaves of {_gib(required)}",
             "run fewer workers, sign smaller enclaves, or raise PRMRR in the BIOS",
         )
     else:
@@ -138,7 +142,7 @@ def memory(machine: Machine, enclaves: Path | None, workers: int) -> Iterator[Fi
 
 
 def make_links(machine: Machine) -> list[str]:
-    """Make the old names of the devices that are here; returns what was made.
+    """Create links at the old names of the existing devices; return the paths of the new links.
 
     Raises: OSError.
     """
@@ -155,7 +159,8 @@ def make_links(machine: Machine) -> list[str]:
 _ROLES: Final = ("worker", "keybroker")
 
 
-def _sizes(enclaves: Path) -> Iterator[int]:
+def _enclave_sizes(enclaves: Path) -> Iterator[int]:
+    """Yield the sizes in bytes of worker and key broker, up to the first that is not signed."""
     for role in _ROLES:
         path = enclaves / f"{role}.manifest.sgx"
         try:

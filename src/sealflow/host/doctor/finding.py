@@ -1,4 +1,4 @@
-"""Host: what a look at a machine found: one line, a verdict, and how to mend it."""
+"""Host: the result of one check of `sealflow doctor`: verdict, detail and fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class Verdict(enum.StrEnum):
-    """How bad it is. Only `fail` keeps what was asked for from working."""
+    """The result of a check. After `fail` Sealflow cannot run as requested, after `warn` it can."""
 
     PASS = "pass"  # noqa: S105 - a verdict
     WARN = "warn"
@@ -16,7 +16,7 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line. `fix` is empty for what is well."""
+    """The result of one check. `fix` says how to fix the problem; it is empty for `pass`."""
 
     check: str
     verdict: Verdict
@@ -24,7 +24,7 @@ class Finding:
     fix: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return it for machines."""
+        """Return the finding as a JSON object."""
         return {
             "check": self.check,
             "verdict": self.verdict.value,
@@ -34,15 +34,15 @@ class Finding:
 
 
 def passed(check: str, detail: str) -> Finding:
-    """Say that something is well."""
+    """Return a finding without a problem."""
     return Finding(check=check, verdict=Verdict.PASS, detail=detail)
 
 
 def warned(check: str, detail: str, fix: str) -> Finding:
-    """Say that something may become a problem."""
+    """Return a finding that may become a problem, with its fix."""
     return Finding(check=check, verdict=Verdict.WARN, detail=detail, fix=fix)
 
 
 def failed(check: str, detail: str, fix: str) -> Finding:
-    """Say that something keeps what was asked for from working."""
+    """Return a finding that keeps Sealflow from running as requested, with its fix."""
     return Finding(check=check, verdict=Verdict.FAIL, detail=detail, fix=fix)

@@ -1,4 +1,4 @@
-"""Host: whether what Sealflow works with is there: memory, Java, Flink, broker, Kubernetes."""
+"""Host: check what Sealflow depends on: memory, Java, Flink, the broker, Kubernetes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealflow.streams.address import BrokerAddress
 
 JAVA_VERSIONS: Final = (17, 21)
-"""Those that Flink 2.3 starts on."""
+"""The Java versions that Flink 2.3 supports."""
 _VERSION: Final = re.compile(r'version "(\d+)')
 _PROGRAM_S: Final = 20.0
 _BROKER_S: Final = 5.0
@@ -31,13 +31,13 @@ _UNITS: Final = {None: 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20
 
 
 def flink(folder: Path | None) -> Iterator[Finding]:
-    """Look for Flink and the Java that starts it; `folder`: its virtual environment, or None."""
+    """Check Flink and its Java. `folder`: Flink's virtual environment; None skips the check."""
     if folder is None:
         return
     try:
         install = FlinkInstall.find(folder)
     except ConfigError as error:
-        fix = "`make flink`, or install the extra `flink` into an environment of its own"
+        fix = "run `make flink`, or install the extra `flink` in an environment of its own"
         yield failed("flink", str(error), fix)
         return
     yield passed("flink", str(install.package))
@@ -45,7 +45,7 @@ def flink(folder: Path | None) -> Iterator[Finding]:
 
 
 def java(program: Path) -> Iterator[Finding]:
-    """Ask a Java for its version."""
+    """Check the version that a Java program reports."""
     fix = "set JAVA_HOME to a Java 17 or 21, or unset it to use Flink's own"
     try:
         printed = _output(str(program), "-version")
@@ -61,22 +61,27 @@ def java(program: Path) -> Iterator[Finding]:
 
 
 def broker(address: BrokerAddress | None) -> Iterator[Finding]:
-    """Reach the broker, or find the server that `sealflow up` starts."""
+    """Check that the broker answers; for None, that `sealflow up` can start a server."""
     try:
         if address is None:
-            yield passed("broker", f"none given: `sealflow up` starts {find_server()}")
+            yield passed("broker", f"no address given: `sealflow up` starts {find_server()}")
         else:
             wait_ready(address, _BROKER_S)
             yield passed("broker", f"{address.url} answers")
     except SealflowError as error:
-        yield failed("broker", str(error), "start Redis 6.2, Valkey or newer, or mend the address")
+        yield failed(
+            "broker", str(error), "start Valkey, or Redis 6.2 or newer; or correct its address"
+        )
 
 
 def kubernetes(*, wanted: bool, sgx: bool) -> Iterator[Finding]:
-    """Ask a cluster for its nodes and, for SGX, for the resources of Intel's device plugin."""
+    """Check that the cluster lists its nodes; for SGX, that some have Intel's device plugin.
+
+    `wanted`: False skips the check.
+    """
     if not wanted:
         return
-    fix = "install kubectl and give it a context with the right to list nodes"
+    fix = "install kubectl and select a context that may list nodes"
     if shutil.which("kubectl") is None:
         yield failed("kubernetes", "kubectl is not installed", fix)
         return
@@ -86,7 +91,7 @@ def kubernetes(*, wanted: bool, sgx: bool) -> Iterator[Finding]:
         yield failed("kubernetes", str(error), fix)
         return
     except (ValueError, KeyError, TypeError):
-        yield failed("kubernetes", "kubectl gave no list of nodes", fix)
+        yield failed("kubernetes", "kubectl did not print a list of nodes", fix)
         return
     yield passed("kubernetes", f"{len(nodes)} nodes")
     if sgx:
@@ -110,7 +115,7 @@ def _sgx_nodes(nodes: list[dict[str, Any]]) -> Finding:
 
 
 def memory(meminfo: str, workers: int) -> Iterator[Finding]:
-    """Compare the memory that is free with what workers take; `meminfo`: as in /proc."""
+    """Compare the available memory with 1 GiB for each worker. `meminfo`: text of /proc/meminfo."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
     free, wanted = int(found[1]) * 1024 if found else 0, workers * _GIB
     if free >= wanted:
@@ -118,7 +123,8 @@ def memory(meminfo: str, workers: int) -> Iterator[Finding]:
     else:
         yield warned(
             "memory",
-            f"{free / _GIB:.3g} GiB free; {workers} workers with small models take up to {workers}",
+            f"{free / _GIB:.3g} GiB free; {workers} workers with small models use up to "
+            f"{workers} GiB",
             "run fewer workers, or free memory",
         )
 
@@ -139,7 +145,7 @@ def _output(*command: str) -> str:
             env={**os.environ, "LANG": "C.UTF-8"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"{command[0]} does not run: {error}") from error
+        raise ConfigError(f"cannot run {command[0]}: {error}") from error
     printed = done.stdout + done.stderr if done.returncode == 0 else done.stderr
     if done.returncode != 0:
         lines = printed.strip().splitlines() or [f"status {done.returncode}"]

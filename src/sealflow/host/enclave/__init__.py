@@ -1,4 +1,4 @@
-"""Start a trusted process and talk to it by frames, as a program or as an SGX enclave.
+"""Start a trusted process, as a plain process or as an SGX enclave, and exchange frames with it.
 
 Its words: command, relay, frame. May import `host.settings`, `host.collateral`, `wire` and
 `errors`.

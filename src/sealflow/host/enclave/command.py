@@ -1,6 +1,7 @@
-"""Host: how trusted processes are started: plainly, or by Gramine in an SGX enclave.
+"""Host: build the command that starts a trusted process, plainly or by Gramine in SGX.
 
-`sgx_mode` says which, here and nowhere else. What was asked for is what runs, or nothing does.
+Only the setting `sgx_mode` chooses between the two. If that mode is not possible here, starting
+fails; there is no fallback.
 """
 
 from __future__ import annotations
@@ -22,34 +23,36 @@ if TYPE_CHECKING:
 
 Role = Literal["worker", "keybroker"]
 FATAL_HINTS: Final[dict[str | None, str]] = {
-    Fatal.BOOT: "it does not understand this process: install the same version of both",
+    Fatal.BOOT: "it cannot read the boot message: install the same version of Sealflow in the host "
+    "and in the enclave",
     Fatal.DEPLOYMENT: "deployment_file is damaged or contradicts itself",
-    Fatal.TEE: "the TEE that deployment_file asks for is not on this machine, or "
+    Fatal.TEE: "the TEE that deployment_file names is not on this machine, or "
     "simulated_platform_file is damaged",
-    Fatal.NOT_DCAP: 'its manifest does not say sgx.remote_attestation = "dcap"',
+    Fatal.NOT_DCAP: 'its Gramine manifest does not set sgx.remote_attestation = "dcap"',
 }
-"""Why a worker or a key broker ended, by its last word, where only the operator can mend it."""
+"""What a FATAL frame means, by its word, for the errors that only the operator can fix."""
 _MANIFEST: Final = ".manifest.sgx"
 _SIGNATURE: Final = ".sig"
 
 
 class EnclaveConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings that every process has that starts an enclave and serves a queue."""
+    """The settings shared by the processes that start enclaves: engine and key broker host."""
 
     deployment_file: str
-    """The settings that enclaves are measured with."""
+    """A JSON file of the deployment settings; each enclave's evidence includes their digest."""
     simulated_platform_file: str | None = None
+    """A file with the keys of the simulated platform; only for a simulated TEE."""
     sgx_mode: Literal["nonsgx", "sgx"] = "nonsgx"
-    """`sgx`: by Gramine, in an SGX enclave. `nonsgx`: as a plain process of this machine."""
+    """`sgx`: start enclaves by Gramine, in SGX. `nonsgx`: start them as plain processes."""
     enclaves_dir: str | None = None
-    """The folder of what runs inside: `bin/python`, and in `sgx` mode the signed manifests.
-    None is this process's own Python, without SGX only."""
+    """The folder of the enclave programs: `bin/python`, and in `sgx` mode the signed manifests.
+    None uses the interpreter of this process; that is allowed in `nonsgx` mode only."""
     collateral: CollateralConfig | None = None
-    """Where endorsements of the hardware come from; a simulation has its own."""
+    """The sources of collateral for hardware TEEs; a simulated TEE needs none."""
 
 
 def collateral_source(config: EnclaveConfig) -> CollateralSource | None:
-    """Prepare what enclaves of real hardware ask for; None when nothing is configured.
+    """Return the collateral source of these settings, or None when none is configured.
 
     Raises: ConfigError.
     """
@@ -61,51 +64,53 @@ def enclave_command(
 ) -> tuple[str, ...]:
     """Return the command line that starts a worker or a key broker.
 
-    Raises: ConfigError when this machine or the deployment is not for the mode, with the reason.
+    Raises: ConfigError with the reason when this machine or the deployment does not support
+        `sgx_mode`.
     """
     _check_tee(config)
     folder = None if config.enclaves_dir is None else Path(config.enclaves_dir)
     if config.sgx_mode == "nonsgx":
-        return _plain(folder, role)
+        return _plain_command(folder, role)
     missing = missing_for_sgx(machine)
     if missing:
         raise ConfigError(
-            f"sgx_mode is sgx, but {missing[0]}; `sealflow doctor` says more. With nonsgx the "
-            "deployment must be a simulated one, which protects nothing"
+            f"sgx_mode is sgx, but {missing[0]}; run `sealflow doctor` for details. Mode nonsgx "
+            "needs a simulated deployment, which protects nothing"
         )
     if folder is None:
         raise ConfigError("sgx_mode is sgx: set enclaves_dir to the folder of the signed manifests")
     for suffix in (_MANIFEST, _SIGNATURE):
         if not (folder / f"{role}{suffix}").is_file():
             raise ConfigError(
-                f"{folder / role}{suffix} is missing: enclaves are signed when the image is built, "
-                "see `sealflow enclave sign`"
+                f"{folder / role}{suffix} is missing: sign the enclaves when you build the image, "
+                "with `sealflow enclave sign`"
             )
     return (str(machine.path(GRAMINE)), str(folder / role))
 
 
-def _plain(folder: Path | None, role: Role) -> tuple[str, ...]:
+def _plain_command(folder: Path | None, role: Role) -> tuple[str, ...]:
     python = sys.executable if folder is None else str(folder / "bin" / "python")
     if not os.access(python, os.X_OK):
-        raise ConfigError(f"{python} does not run: set enclaves_dir to a Python environment")
+        raise ConfigError(f"{python} is not executable: set enclaves_dir to a Python environment")
     return (python, "-m", f"sealflow.trusted.{role}")
 
 
 def _check_tee(config: EnclaveConfig) -> None:
-    """Refuse a simulation in a real enclave, and the promise of one where none is."""
+    """Check that `sgx_mode` and `simulated_platform_file` match the TEE of the deployment."""
     settings = read_file(config.deployment_file, "deployment_file")
     try:
         tee = parse_object(settings, "deployment").get("tee")
         if not isinstance(tee, str):
-            raise MalformedError("it names no TEE")  # noqa: TRY301
+            raise MalformedError("it does not name a TEE")  # noqa: TRY301
     except MalformedError as error:
         raise ConfigError(f"deployment_file {config.deployment_file}: {error}") from error
     if (tee == "sgx") != (config.sgx_mode == "sgx"):
         raise ConfigError(
             f"sgx_mode is {config.sgx_mode}, but deployment_file {config.deployment_file} is for "
-            f"the TEE {tee}: take the settings that belong together"
+            f"the TEE {tee}: set both for the same TEE"
         )
     if (tee == "simulated") != (config.simulated_platform_file is not None):
         raise ConfigError(
-            f"simulated_platform_file belongs to a simulated TEE, and only to one: this is {tee}"
+            "set simulated_platform_file for a simulated TEE and for no other: deployment_file "
+            f"{config.deployment_file} is for the TEE {tee}"
         )

@@ -1,4 +1,7 @@
-"""Host: a trusted process and the two pipes to it. This side sees frames, never what they hold."""
+"""Host: start a trusted process and exchange frames with it over two pipes.
+
+The relay reads the head of a frame only; it does not interpret payloads. Spec: frames.md.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, enco
 STUCK_S: Final = 60.0
 _PIPE_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**18
-_PASSED_ON: Final = ("PATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
-_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# A worker makes and frees megabytes for each photo. Memory that malloc keeps, in large pages, is
-# not faulted in anew each time: 2 % less CPU time for 5 % more memory (bench/README.md).
+_INHERITED: Final = ("PATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
+_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# A worker allocates and frees megabytes for each image. Memory that malloc keeps, in huge pages,
+# does not cause page faults again: 2 % less CPU time for 5 % more memory (bench/README.md).
 _KEEP_MEMORY: Final = ":".join(
     (
         "glibc.malloc.arena_max=1",
@@ -35,9 +38,10 @@ _KEEP_MEMORY: Final = ":".join(
 
 
 class Relay:
-    """Starts a trusted process, writes frames to it from any thread, reads frames on one.
+    """A running trusted process and its frame pipes.
 
-    To be made on a thread that stays, such as the main thread: see `die_with_parent`.
+    Any thread may send; one thread may receive. Create it on a thread that lives as long as the
+    process must, such as the main thread: see `die_with_parent`.
     """
 
     def __init__(
@@ -48,16 +52,17 @@ class Relay:
         stuck_s: float = STUCK_S,
         memory_bytes: int = 0,
     ) -> None:
-        """Start a command of `enclave_command`; what its loader complains about goes to `log`.
+        """Start `command`, as returned by `enclave_command`.
 
-        A process that takes nothing for `stuck_s` while a frame waits for it is killed.
+        `log`: the file to which its standard error is appended; None discards it. `stuck_s`: the
+        process is killed when it reads nothing for so many seconds while a frame is being sent.
         `memory_bytes`: see `die_with_parent`.
 
-        Raises: ConfigError when it cannot be started.
+        Raises: ConfigError when the command cannot be started.
         """
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         environment |= {"LANG": "C.UTF-8", "GLIBC_TUNABLES": _KEEP_MEMORY}
-        environment |= dict.fromkeys(_ONE_THREAD, "1")
+        environment |= dict.fromkeys(_THREAD_VARIABLES, "1")
         try:
             with (log or Path(os.devnull)).open("ab") as errors:
                 self._process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
@@ -70,18 +75,18 @@ class Relay:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise ConfigError(f"{command[0]} does not start: {error}") from error
+            raise ConfigError(f"cannot start {command[0]}: {error}") from error
         if self._process.stdin is None or self._process.stdout is None:
-            raise TypeError("pipes were asked for")
+            raise TypeError("Popen returned no pipes")
         self._writer = self._process.stdin
         self._reader = io.BufferedReader(cast("io.RawIOBase", self._process.stdout), _BUFFER_BYTES)
         for pipe in (self._process.stdin, self._process.stdout):
-            # A system may allow less; then it is only slower.
+            # The system may limit users to smaller pipes, which are only slower. Source: pipe(7).
             with suppress(OSError):
                 fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(self._writer.fileno(), False)
-        self._taking = select.poll()
-        self._taking.register(self._writer.fileno(), select.POLLOUT)
+        self._writable = select.poll()
+        self._writable.register(self._writer.fileno(), select.POLLOUT)
         self._stuck_s = stuck_s
         self._sending = threading.Lock()
 
@@ -91,9 +96,10 @@ class Relay:
         return self._process.pid
 
     def send(self, kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> None:
-        """Write a frame whole, waiting for the process to read.
+        """Send one frame; wait while the pipe is full.
 
-        Raises: WorkerGoneError when it has ended, or reads no more.
+        Raises: WorkerGoneError when the process has ended, or was killed because it read nothing
+            for `stuck_s`.
         """
         rest = memoryview(encode_frame(kind, payload))
         with self._sending:
@@ -101,40 +107,42 @@ class Relay:
                 while rest:
                     written = self._writer.write(rest)
                     if written is None:
-                        self._await_room()
+                        self._wait_writable()
                     else:
                         rest = rest[written:]
             except (OSError, ValueError) as error:
                 raise WorkerGoneError("the enclave process has ended") from error
 
     def receive(self) -> tuple[FrameKind, memoryview] | None:
-        """Wait for a frame; None when the process has closed its end.
+        """Wait for a frame and return its kind and payload; None when the process closed its end.
 
-        Raises: WorkerGoneError when what comes is not a frame.
+        Raises: WorkerGoneError when the bytes are not a frame, or end within one.
         """
         head = self._reader.read(FRAME_HEAD_LENGTH)
         if not head:
             return None
         try:
             if len(head) < FRAME_HEAD_LENGTH:
-                raise MalformedError("frame: ends within its head")  # noqa: TRY301
+                raise MalformedError("frame: it ends within its head")  # noqa: TRY301
             kind, length = decode_head(head)
         except MalformedError as error:
-            raise WorkerGoneError(f"the enclave process is out of step: {error}") from error
+            raise WorkerGoneError(
+                f"frames from the enclave process are out of step: {error}"
+            ) from error
         payload = self._reader.read(length)
         if len(payload) < length:
             raise WorkerGoneError("the enclave process ended within a frame")
         return kind, memoryview(payload)
 
     def close_input(self) -> None:
-        """Ask the process to finish what it has and end."""
+        """Close the process's input, which asks it to answer its requests in flight and exit."""
         with self._sending:
             self._close_writer()
 
     def wait(self, within_s: float) -> int:
-        """Wait for its end, ending it by force after `within_s`; returns the exit code."""
+        """Close its input, wait for its exit, kill it after `within_s`; return the exit code."""
         until = time.monotonic() + within_s
-        # Somebody may be writing to it still: killing it ends that, too.
+        # Another thread may still be sending, and hold the lock: the kill below ends its write.
         if self._sending.acquire(timeout=within_s):
             self._close_writer()
             self._sending.release()
@@ -147,18 +155,18 @@ class Relay:
             return code
 
     def release(self) -> None:
-        """Close the pipe to read from, once nobody reads it any more."""
+        """Close the pipe from the process; call it when no thread receives any more."""
         self._reader.close()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once."""
         self._process.kill()
 
     def _close_writer(self) -> None:
         with suppress(OSError):
             self._writer.close()
 
-    def _await_room(self) -> None:
-        if not self._taking.poll(self._stuck_s * 1000):
+    def _wait_writable(self) -> None:
+        if not self._writable.poll(self._stuck_s * 1000):
             self.kill()
-            raise WorkerGoneError(f"the enclave process takes nothing for {self._stuck_s:g} s")
+            raise WorkerGoneError(f"the enclave process read nothing for {self._stuck_s:g} s")

@@ -1,4 +1,4 @@
-"""Host: the engine's process: `python -m sealflow.host.engine CONFIG.toml`."""
+"""Host: the entry point of the engine: `python -m sealflow.host.engine CONFIG.toml`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sealflow.host.service import run_service, stop_on_signals
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
+    """Run until SIGTERM or SIGINT; exit with status 1 and the reason after an error."""
     run_service(EngineConfig, _run)
 
 

@@ -15,50 +15,57 @@ _LEAST_MEMORY_BYTES: Final = 512 * 2**20
 
 
 class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `python -m sealflow.host.engine CONFIG.toml` reads. Times in seconds, sizes in bytes.
+    """The settings file of an engine. Times are in seconds, sizes in bytes.
 
-    Raises: ConfigError when a value cannot work.
+    Raises: ConfigError when a value is not valid.
     """
 
     deployment: str
+    """The name of the deployment, which begins all keys in the broker."""
     packages_dir: str
-    """Where sealed model packages lie, as `<digest>.sealed`."""
+    """The folder of sealed model packages, `<digest>.sealed`."""
     logs_dir: str | None = None
+    """The folder for the standard error of workers; None discards it."""
 
     instance: str | None = None
-    """This engine's name, unique in the deployment; with one of its own that stays, such as a pod's
-    of a StatefulSet, a new process goes on at once with what the last one had not acknowledged."""
+    """This engine's name, unique in the deployment; None chooses a random one. With a fixed name,
+    such as that of a StatefulSet's pod, a new process recovers the unacknowledged entries of the
+    previous one at once."""
     workers: int = 0
-    """Worker processes of the local engine; 0 is one for each core that this process may use. Under
-    Flink each subtask has one, whatever this says."""
+    """The number of workers of the local engine; 0 starts one per core that this process may use.
+    A Flink subtask always has one."""
     threads: int = 1
-    """Threads of a worker's model runtime."""
+    """The threads of each worker's model runtime."""
     runtime: Literal["onnx", "openvino", "auto"] = "onnx"
+    """The model runtime; `auto` chooses by each model's format."""
     max_batch: int = 0
-    """Rows of a batch at most; 0 leaves it to each model's manifest."""
+    """The most rows in a batch; 0 uses the limit of each model's manifest."""
     max_wait_ms: int = 0
-    """How long a batch may wait for company."""
+    """How long, in ms, a batch that is not full may wait for more requests."""
     window: int = 32
-    """Requests that a worker holds at most, so that its model never waits for the queue."""
+    """The most requests in flight per worker, so that its model does not wait for the queue."""
 
     worker_memory_bytes: int = 0
-    """Memory that a worker may claim; a request that needs more is refused. 0 is an equal share of
-    three quarters of the machine's, or the container's. With `sgx` the enclave's size bounds it."""
+    """The memory limit of a worker; a request that needs more is refused. 0 divides three quarters
+    of the machine's or container's memory equally. In `sgx` mode the enclave's size limits it."""
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    """The limit on the body of an envelope."""
     max_pixels: int = 50_000_000
+    """The most pixels that an image may have before it is decoded."""
     replay_capacity: int = 1_000_000
-    """Request ids that a worker remembers for each key, at about 130 bytes each."""
+    """The number of request ids that a worker remembers per key, at about 130 bytes each."""
 
     stale_after_s: float = 30.0
-    """After that long without a sign of life, another engine takes a request over."""
+    """The idle time after which another engine claims a request in flight."""
     max_attempts: int = 3
-    """How many workers a request may end before it is dead-lettered."""
+    """The number of workers that a request may end before it is dead-lettered."""
     reply_ttl_s: float = 600.0
+    """The time to live of an inbox after its latest reply."""
     drain_s: float = 20.0
-    """How long SIGTERM waits for requests in flight."""
+    """How long the engine waits for requests in flight after SIGTERM."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that could only fail later."""
+        """Check the values, so that errors show at start."""
         try:
             parse_name(self.deployment)
             if self.instance is not None:
@@ -76,12 +83,12 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def worker_count(self) -> int:
-        """Worker processes to start."""
+        """The number of workers to start."""
         return self.workers or len(os.sched_getaffinity(0))
 
     @property
     def worker_limit_bytes(self) -> int:
-        """Memory that a worker may claim; 0 for one that is bounded by its enclave."""
+        """The memory limit of a worker in bytes; 0 in `sgx` mode, where the enclave limits it."""
         if self.sgx_mode == "sgx":
             return 0
         share = memory_bytes() * 3 // 4 // self.worker_count

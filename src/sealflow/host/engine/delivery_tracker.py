@@ -1,10 +1,10 @@
-"""Host, engine: entries between the queue and one worker, from claim to acknowledgement.
+"""Host, engine: track entries between queue and worker, from claim to acknowledgement.
 
-An entry is unacknowledged until its answer is stored. When a worker ends, what it held is handed to
-the next one entry by entry, so that one that ends workers is found out and dead-lettered.
+An entry is unacknowledged until its answer is stored. After a worker has ended, each entry that it
+had in flight is retried alone, so that an entry that ends workers is identified and dead-lettered.
 
-In a pool whose workers differ, or that is loading a new model, some have what others lack: refusals
-of a model may be requeued. Spec: queue.md, 4.11.
+Workers may have different models, and load new ones at different times. So a request that was
+refused with `unknown_model` may be requeued for another worker. Spec: queue.md, 4.11.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ if TYPE_CHECKING:
 
 
 MAX_HOPS: Final = 8
+"""How often an entry may be requeued."""
 _FIRST_PAUSE_S: Final = 0.02
 _MAX_PAUSE_S: Final = 1.0
 _log = structlog.get_logger()
 
-_MAX_RECALLED: Final = 10_000
-_AGAIN_S: Final = 1.0
+_MAX_RECOVERED: Final = 10_000
+_RETRY_S: Final = 1.0
 
 Answers = list[tuple["Delivery", bytes]]
 
 
 def published_models(document: bytes) -> frozenset[str]:
-    """Read the digests of all models from a published directory, which nobody here can verify."""
+    """Return the model digests of a published directory, which the engine cannot verify."""
     try:
         payload = json.loads(b64decode(json.loads(document)["directory"]["payload"]))
         return frozenset(str(each["digest"]) for each in payload["models"])
@@ -53,15 +54,19 @@ def published_models(document: bytes) -> frozenset[str]:
 
 
 def pause_s(requeues: int) -> float:
-    """How long to keep a request before its next pass: those that have the model may be busy."""
+    """Return how many seconds to hold a request before it is requeued once more.
+
+    `requeues` is how often it was requeued before: 0 s for none, then 0.04 s, doubling up to 1 s,
+    since the workers that have its model may be busy.
+    """
     return min(_FIRST_PAUSE_S * 2**requeues, _MAX_PAUSE_S) if requeues else 0.0
 
 
 def should_requeue(delivery: Delivery, reply: bytes, published: AbstractSet[str]) -> bool:
-    """Say whether a worker's answer is only that it does not have a model that others may have.
+    """Return whether a worker refused a request because it lacks a published model.
 
-    A model that is not published is nowhere. An entry that a worker ended with stays where its
-    tries are counted.
+    A model that is not published is on no worker. An entry that has ended a worker is not requeued,
+    since requeueing would reset its attempts. `MAX_HOPS` limits the requeues of an entry.
     """
     if delivery.attempt > 1 or delivery.requeues >= MAX_HOPS or not is_refusal(reply):
         return False
@@ -69,12 +74,12 @@ def should_requeue(delivery: Delivery, reply: bytes, published: AbstractSet[str]
         header = Envelope.from_bytes(reply, max_body_bytes=0).header
         if not isinstance(header, RefusalHeader) or header.code is not RefusalCode.UNKNOWN_MODEL:
             return False
-        asked = Envelope.from_bytes(
+        request = Envelope.from_bytes(
             delivery.envelope, max_body_bytes=MAX_FRAME_BYTES
         ).request_header
     except MalformedError:
         return False
-    return asked.model_digest in published
+    return request.model_digest in published
 
 
 @dataclass(slots=True)
@@ -84,12 +89,15 @@ class _Held:
 
 
 class DeliveryTracker:
-    """What one consumer of the request stream owes. Safe between a feeding and a reading thread."""
+    """The entries that one consumer has claimed and not yet acknowledged.
+
+    The thread that feeds the worker and the one that reads from it may share it.
+    """
 
     def __init__(
         self, broker: RedisStreams, stream: str, consumer: str, config: EngineConfig
     ) -> None:
-        """Consume `stream` as `consumer`."""
+        """Set the stream, and the consumer name under which entries are claimed."""
         self._broker = broker
         self._stream = stream
         self._consumer = consumer
@@ -99,32 +107,36 @@ class DeliveryTracker:
         self._held_bytes = 0
         self._waiting: deque[Delivery] = deque()
         self._unsaved: Answers = []
-        self._onward: list[Delivery] = []
+        self._requeueing: list[Delivery] = []
         self._next_slot = 0
-        self._tended_s = 0.0
-        self._recalled = False
+        self._refreshed_s = 0.0
+        self._recovered = False
         self.published: AbstractSet[str] = frozenset()
-        """Digests of the models that some worker may have; whoever reads the directory sets it."""
+        """Digests of the published models. The worker pool sets it when it reads the directory."""
         self.served = 0
         self.metrics = EngineMetrics()
 
     @property
     def in_work(self) -> int:
-        """How many entries are unacknowledged."""
+        """The number of unacknowledged entries."""
         with self._changed:
-            waiting = len(self._waiting) + len(self._unsaved) + len(self._onward)
+            waiting = len(self._waiting) + len(self._unsaved) + len(self._requeueing)
             return len(self._held) + waiting
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Wait until the worker should be given more; says whether it should.
+        """Wait until the worker has room for more entries; return whether it has.
 
-        More is fetched by the quarter window, so that a busy queue is not asked entry by entry.
+        It has room once a quarter of its window is free, so that entries are not claimed one by
+        one. A retried entry needs a worker without other entries.
         """
         with self._changed:
             return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
 
     def next_batch(self, wait_ms: int) -> list[tuple[int, bytes]]:
-        """Return entries by slot for the worker: what waits here, suspects alone, else new ones.
+        """Return the next envelopes for the worker, by slot.
+
+        They are one retried entry, or entries that wait in this tracker, or newly claimed ones; the
+        first of those is waited for up to `wait_ms`.
 
         Raises: UnavailableError.
         """
@@ -139,33 +151,34 @@ class DeliveryTracker:
         return self._hold(waiting)
 
     def accept_replies(self, replies: Iterable[tuple[int, bytes]]) -> None:
-        """Store the worker's replies by slot; what cannot be stored now is kept for later.
+        """Store the worker's replies, given by slot.
 
-        What only this worker does not know goes on to another.
+        Replies that cannot be stored are kept for `flush`. Requests for which `should_requeue`
+        holds are requeued instead, after `pause_s`.
         """
         now_s = time.monotonic()
         with self._changed:
-            answers, onward = [], []
+            answers, to_requeue = [], []
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
                     self.metrics.note_answer(reply, now_s - held.since_s)
                     if should_requeue(held.delivery, reply, self.published):
-                        onward.append(held.delivery)
+                        to_requeue.append(held.delivery)
                         continue
                     self._held_bytes -= len(held.delivery.envelope)
                     answers.append((held.delivery, reply))
             self._unsaved += answers
-            self._onward += onward
+            self._requeueing += to_requeue
             self._changed.notify_all()
         self.flush()
-        for delivery in onward:
+        for delivery in to_requeue:
             self._requeue_after(delivery, pause_s(delivery.requeues))
 
     def _requeue_after(self, delivery: Delivery, after_s: float) -> None:
-        """Pass an entry on, now or later."""
+        """Requeue an entry after `after_s`; repeat every second while the broker is unavailable."""
         if after_s:
-            # Whoever feeds the worker may wait for the broker meanwhile.
+            # A timer, because the feeding thread may be blocked in a claim.
             timer = threading.Timer(after_s, self._requeue_after, (delivery, 0.0))
             timer.daemon = True
             timer.start()
@@ -174,15 +187,15 @@ class DeliveryTracker:
             self._broker.requeue(self._stream, delivery)
         except UnavailableError as error:
             _log.warning("a request cannot be requeued", error=str(error))
-            self._requeue_after(delivery, _AGAIN_S)
+            self._requeue_after(delivery, _RETRY_S)
             return
         with self._changed:
-            self._onward.remove(delivery)
+            self._requeueing.remove(delivery)
             self._held_bytes -= len(delivery.envelope)
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Store the answers that are not stored yet, if the broker is there."""
+        """Store the answers that are not stored yet; keep them if the broker is unavailable."""
         with self._changed:
             answers, self._unsaved = self._unsaved, []
         if not answers:
@@ -196,12 +209,12 @@ class DeliveryTracker:
                 self._unsaved = answers + self._unsaved
 
     def worker_ended(self) -> None:
-        """Take back what the worker held; each entry is tried alone from now on."""
+        """Queue the worker's entries for a retry, each alone and with its attempt raised by one."""
         with self._changed:
             alone = [replace(held.delivery, attempt=held.delivery.attempt + 1) for held in
                         self._held.values()]  # fmt: skip
             self._held.clear()
-            self._held_bytes = sum(len(each.envelope) for each in self._onward)
+            self._held_bytes = sum(len(each.envelope) for each in self._requeueing)
             self._waiting.extend(alone)
         if alone:
             _log.warning("a worker ended with requests in flight", requests=len(alone))
@@ -213,14 +226,14 @@ class DeliveryTracker:
             return 0 if self._held else 1
         if first is not None and not self._fits(first):
             return 0
-        room = self._config.window - len(self._held) - len(self._onward)
+        room = self._config.window - len(self._held) - len(self._requeueing)
         return room if room >= max(1, self._config.window // 4) else 0
 
     def _fits(self, delivery: Delivery) -> bool:
         return not self._held or self._held_bytes + len(delivery.envelope) <= MAX_BATCH_BYTES
 
     def _next_waiting(self, count: int) -> list[Delivery]:
-        """Take out the next entry if it is a suspect, else up to `count` that are none."""
+        """Remove and return the next entry if it is a retry, else up to `count` that are not."""
         if self._waiting and self._waiting[0].attempt > 1:
             return [self._waiting.popleft()]
         found: list[Delivery] = []
@@ -261,7 +274,9 @@ class DeliveryTracker:
             refusal = encode_refusal(RefusalCode.UNDELIVERABLE, header.request_id)
         except MalformedError:
             pass
-        _log.error("dead-lettered: no worker survived it", entry=delivery.entry_id.decode())
+        _log.error(
+            "dead-lettered: no worker survived the request", entry=delivery.entry_id.decode()
+        )
         try:
             self._broker.dead_letter(self._stream, delivery, refusal)
         except UnavailableError:
@@ -275,17 +290,20 @@ class DeliveryTracker:
         self.flush()
 
     def _refresh_claims(self) -> None:
-        """Now and then: keep own entries from looking abandoned, take over those of the dead."""
+        """Every third of `stale_after_s`: reset the idle time of own entries, claim abandoned ones.
+
+        The first time, entries of an earlier process with this consumer name are claimed, too.
+        """
         now_s = time.monotonic()
         period_s = self._config.stale_after_s / 3
-        if now_s - self._tended_s < period_s:
+        if now_s - self._refreshed_s < period_s:
             return
-        self._tended_s = now_s
+        self._refreshed_s = now_s
         self.flush()
         with self._changed:
             unacknowledged = [held.delivery for held in self._held.values()]
             unacknowledged += [
-                *self._onward,
+                *self._requeueing,
                 *self._waiting,
                 *(delivery for delivery, _ in self._unsaved),
             ]
@@ -295,13 +313,13 @@ class DeliveryTracker:
         abandoned = self._broker.claim_stale(
             self._stream, self._consumer, stale_ms, self._config.window
         )
-        if not self._recalled:
-            # What an earlier process of this name had not acknowledged when it ended.
+        if not self._recovered:
+            # Entries that an earlier process of this name had in flight when it ended.
             abandoned += self._broker.claim_stale(
-                self._stream, self._consumer, 0, _MAX_RECALLED, of=self._consumer
+                self._stream, self._consumer, 0, _MAX_RECOVERED, of=self._consumer
             )
-            self._recalled = True
+            self._recovered = True
         with self._changed:
             self._waiting.extend(each for each in abandoned if each.entry_id not in mine)
         if abandoned:
-            _log.warning("took over requests of a dead engine", requests=len(abandoned))
+            _log.warning("claimed the requests of an ended engine", requests=len(abandoned))

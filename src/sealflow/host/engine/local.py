@@ -1,4 +1,4 @@
-"""Host: the engine of one machine: keeps N workers up, feeds them, ends without leaving any."""
+"""Host: the engine of one machine, which runs a pool of workers until it is stopped."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ROUND_S: Final = 1.0
 
 
 class LocalEngine:
-    """Runs on the main thread until told to stop. Each worker has a thread that feeds it."""
+    """An engine that runs on the main thread; each worker has a thread that feeds it."""
 
     def __init__(self, config: EngineConfig) -> None:
-        """Prepare; nothing is started yet.
+        """Prepare the pool; workers are started by `run_until_stopped`.
 
         Raises: ConfigError.
         """
@@ -24,14 +24,14 @@ class LocalEngine:
         self._stopping = False
 
     def request_stop(self) -> None:
-        """Ask `run_until_stopped` to drain and return; from a signal handler."""
+        """Have `run_until_stopped` drain and return. A signal handler may call it."""
         self._stopping = True
         self._pool.wake()
 
     def run_until_stopped(self) -> None:
-        """Serve until stopped.
+        """Serve until `request_stop` is called, then drain and end all workers.
 
-        Raises: ConfigError when workers end again and again for a reason that stays.
+        Raises: ConfigError when workers failed to start several times for a lasting reason.
         """
         try:
             while not self._stopping:

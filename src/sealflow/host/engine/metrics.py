@@ -1,6 +1,6 @@
-"""Host: what one consumer of the queue did, in figures for those who watch it.
+"""Host: the metrics of one worker, as the engine can measure them outside the enclave.
 
-Seen from outside the enclave: a round trip is from the frame to a worker until its answer.
+A round trip is the time from the frame with a request to the worker's answer.
 """
 
 from __future__ import annotations
@@ -10,45 +10,51 @@ from typing import Final
 
 from sealflow.wire.envelope import MAGIC, Kind
 
-REMEMBERED: Final = 1024
+WINDOW_SIZE: Final = 1024
 _REFUSAL: Final = bytes([Kind.REFUSAL])
 
 
 class EngineMetrics:
-    """Counts, and percentiles over the last 1024. Written by one thread at a time."""
+    """The request and refusal counts of a worker, and percentiles over its last 1024 values.
+
+    One thread may record batches and another answers; any thread may read.
+    """
 
     def __init__(self) -> None:
-        """Nothing was done yet."""
+        """Create all metrics at zero."""
         self.requests = 0
         self.refusals = 0
-        self._batch_sizes: deque[int] = deque(maxlen=REMEMBERED)
-        self._round_trips_ms: deque[int] = deque(maxlen=REMEMBERED)
+        self._batch_sizes: deque[int] = deque(maxlen=WINDOW_SIZE)
+        self._round_trips_ms: deque[int] = deque(maxlen=WINDOW_SIZE)
 
     def note_batch(self, size: int) -> None:
-        """Note how many entries a worker was given at once."""
+        """Record the number of entries that were sent to the worker at once."""
         self._batch_sizes.append(size)
 
     def note_answer(self, envelope: bytes, round_trip_s: float) -> None:
-        """Note a worker's answer. What went wrong after opening is sealed, and not seen here."""
+        """Record a worker's answer and its round trip in seconds.
+
+        Errors after a request was opened are sealed in its reply, so they do not count as refusals.
+        """
         self.requests += 1
         self.refusals += is_refusal(envelope)
         self._round_trips_ms.append(round(round_trip_s * 1000))
 
     def batch_size(self, percent: int) -> int:
-        """A percentile of the entries given at once; 0 before the first."""
+        """Return a percentile of the entries sent at once; 0 before the first batch."""
         return _percentile(self._batch_sizes, percent)
 
     def round_trip_ms(self, percent: int) -> int:
-        """A percentile of the workers' times to answer; 0 before the first."""
+        """Return a percentile of the round trips in ms; 0 before the first answer."""
         return _percentile(self._round_trips_ms, percent)
 
 
 def is_refusal(envelope: bytes) -> bool:
-    """Whether an answer says in clear that it is none."""
+    """Return whether an answer is a refusal envelope."""
     return envelope[len(MAGIC) : len(MAGIC) + 1] == _REFUSAL
 
 
 def _percentile(values: deque[int], percent: int) -> int:
-    # A copy: the other thread may append meanwhile.
+    # Sort a copy, since another thread may append meanwhile.
     found = sorted(values.copy())
     return found[min(len(found) - 1, len(found) * percent // 100)] if found else 0

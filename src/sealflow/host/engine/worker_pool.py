@@ -1,6 +1,7 @@
-"""Host: the workers of one engine: started, told the time, reported, restarted, ended.
+"""Host: start, maintain, restart and end the workers of one engine, and publish its status.
 
-One thread does all of this, the one that starts the workers, and it must stay: see `tethered`.
+Call a pool from one thread, which must live as long as the workers: the kernel kills a worker when
+the thread that started it ends (`die_with_parent`).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _FATAL_WORDS: Final = (
 
 
 class _PoolSlot:
-    """A place for a worker, whichever process fills it now."""
+    """A place in the pool, with its current worker process and its restart policy."""
 
     def __init__(self, tracker: DeliveryTracker) -> None:
         self.tracker = tracker
@@ -60,12 +61,14 @@ class _PoolSlot:
 
 
 class WorkerPool:
-    """N places for workers, and what the queue's other readers are told of them."""
+    """A fixed number of workers, which are restarted when they end."""
 
     def __init__(self, config: EngineConfig, *, count: int, feeding: bool) -> None:
-        """Prepare `count` places; nothing is started yet.
+        """Prepare `count` places; the first call of `maintain` starts the workers.
 
-        `feeding`: each worker with a thread that feeds it; otherwise `feed` does.
+        `feeding`: whether each worker has a thread that feeds it; otherwise `feed_first` must be
+        called repeatedly.
+
         Raises: ConfigError.
         """
         self._config = config
@@ -92,7 +95,7 @@ class WorkerPool:
     def maintain(self) -> None:
         """Start due workers, reap ended ones, send the clock tick, publish the status every 2 s.
 
-        Raises: ConfigError when workers end again and again for a reason that stays.
+        Raises: ConfigError when a worker failed three times in a row for a lasting reason.
         """
         now_s = time.monotonic()
         for slot in self._slots:
@@ -106,7 +109,7 @@ class WorkerPool:
             self._status_due_s = now_s + _STATUS_S
 
     def feed_first(self, for_s: float) -> None:
-        """Feed the first worker for so long; without one, wait for that long or for a change."""
+        """Feed the first worker for `for_s` seconds; if there is none, `wait` instead."""
         worker = self._slots[0].worker
         if worker is None:
             self.wait(for_s)
@@ -115,13 +118,13 @@ class WorkerPool:
 
     @property
     def ready(self) -> bool:
-        """Whether the first worker serves."""
+        """Whether the first worker has loaded a model."""
         worker = self._slots[0].worker
         return worker is not None and worker.ready
 
     @property
     def metrics(self) -> EngineMetrics:
-        """What the first place's workers did."""
+        """The metrics of the first place, over all its workers."""
         return self._slots[0].tracker.metrics
 
     @property
@@ -131,25 +134,25 @@ class WorkerPool:
 
     @property
     def restarts(self) -> int:
-        """How often a worker was started again."""
+        """The number of restarts of all workers."""
         return sum(max(slot.policy.restarts, 0) for slot in self._slots)
 
     @property
     def queue_lag(self) -> int:
-        """Requests that waited for any engine, at the last report."""
+        """The number of unclaimed requests in the queue, when the status was last published."""
         return self._queue_lag
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until a worker became ready or ended, or somebody woke this."""
+        """Wait for `timeout_s`, or until a worker becomes ready or ends or `wake` is called."""
         self._wake.wait(timeout_s)
         self._wake.clear()
 
     def wake(self) -> None:
-        """End `wait`; from any thread or a signal handler."""
+        """End `wait`. Any thread and signal handlers may call it."""
         self._wake.set()
 
     def drain(self) -> None:
-        """Claim no more, and wait until what is in flight is answered, as long as configured."""
+        """Stop claiming requests, and wait up to `drain_s` until those in flight are answered."""
         _log.info("draining")
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         for worker in workers:
@@ -163,8 +166,8 @@ class WorkerPool:
             time.sleep(0.05)
 
     def end(self) -> None:
-        """End all workers, by force if they must be, and take the status back."""
-        # All at once: closing inputs one after the other would add their times up.
+        """End all workers, by force after 10 s, and withdraw the status."""
+        # End them at the same time, so that their times do not add up.
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         threads = [threading.Thread(target=worker.finish, args=(_FINISH_S,)) for worker in workers]
         for thread in threads:
@@ -174,7 +177,7 @@ class WorkerPool:
         try:
             self._broker.delete(self._keyspace.status("engine", self._instance))
         except UnavailableError:
-            # Its time to live deletes it.
+            # The status expires by itself.
             return
         finally:
             self._broker.close()
@@ -200,7 +203,7 @@ class WorkerPool:
             worker.start(boot.to_bytes())
             worker.tick(now_ms(), self._directory)
         except WorkerGoneError as error:
-            _log.error("worker", error=str(error))
+            _log.error("worker failed", error=str(error))
 
     def _reap(self, slot: _PoolSlot, worker: WorkerProcess, now_s: float) -> None:
         worker.finish(_FINISH_S)
@@ -208,7 +211,7 @@ class WorkerPool:
         slot.tracker.worker_ended()
         due_s = slot.policy.next_start_s(now_s, failed=worker.fatal in _FATAL_WORDS)
         if due_s is None:
-            raise ConfigError(f"workers cannot serve this deployment: {_MEANING[worker.fatal]}")
+            raise ConfigError(f"workers cannot serve this deployment: {_FATAL_HINTS[worker.fatal]}")
         slot.due_s = due_s
         _log.warning("worker ended", reason=worker.fatal, next_in_s=due_s - now_s)
 
@@ -217,15 +220,15 @@ class WorkerPool:
             found = self._broker.get(self._keyspace.directory) or b""
         except UnavailableError:
             found = self._directory
-        news = found if found != self._directory else b""
+        changed = found if found != self._directory else b""
         self._directory = found
-        if news:
+        if changed:
             for slot in self._slots:
-                slot.tracker.published = published_models(news)
+                slot.tracker.published = published_models(changed)
         time_ms = now_ms()
         for slot in self._slots:
             if slot.worker is not None:
-                slot.worker.tick(time_ms, news)
+                slot.worker.tick(time_ms, changed)
 
     def _report(self) -> None:
         pid = os.getpid()
@@ -246,7 +249,7 @@ class WorkerPool:
             self._queue_lag = self._broker.depth(self._keyspace.requests).waiting
             self._broker.set(key, json.dumps(status.to_json()).encode(), ttl_ms=STATUS_TTL_MS)
         except UnavailableError as error:
-            _log.warning("the broker is away", error=str(error))
+            _log.warning("the broker is unavailable", error=str(error))
 
     def _boot_settings(self) -> WorkerBoot:
         config = self._config
@@ -267,7 +270,7 @@ class WorkerPool:
         )
 
 
-_MEANING: Final[dict[str | None, str]] = {
+_FATAL_HINTS: Final[dict[str | None, str]] = {
     **FATAL_HINTS,
     Fatal.KEY_BROKER_UNTRUSTED: "the key broker does not pass the policy in deployment_file",
     Fatal.NOT_APPROVED: "the key broker's policy does not accept their code: see deployment_file",

@@ -1,4 +1,4 @@
-"""Host: one worker process of an engine: fed from the queue, read from by a thread of its own."""
+"""Host: run one worker process: feed it from the queue, and process the frames that it sends."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _log = structlog.get_logger()
 CONTROL_TIMEOUT_S: Final = 10.0
 CONTROL_CAPACITY: Final = 256
 _CHUNK_BYTES: Final = 2**20
-_ROUND_S: Final = 1.0
-_NOTICE_S: Final = 0.5
+_FEED_S: Final = 1.0
+_END_CHECK_S: Final = 0.5
 _GATHER_S: Final = 0.001
-_AWAY_PAUSE_S: Final = 0.5
+_UNAVAILABLE_PAUSE_S: Final = 0.5
 _DIGEST_BYTES: Final = 32
 
 
 class WorkerProcess:
-    """One process from its start to its end."""
+    """A worker process from start to end, with the threads that feed it and read from it."""
 
     def __init__(  # noqa: PLR0913 - the parts of a worker's host meet here
         self,
@@ -55,9 +55,11 @@ class WorkerProcess:
         feeding: bool,
         on_change: Callable[[], None],
     ) -> None:
-        """Use the process behind `relay`; `on_change` is called when it became ready or ended.
+        """Take over the process that `relay` has started.
 
-        `feeding`: with a thread that feeds it; otherwise somebody calls `feed` again and again.
+        `tracker`: the entries that the process is fed with. `collateral`: the source of collateral,
+        if any. `feeding`: whether a thread feeds the process; otherwise the caller must call `feed`
+        repeatedly. `on_change`: called when the process becomes ready, changes its models, or ends.
         """
         self._tracker = tracker
         self._broker = broker
@@ -74,7 +76,8 @@ class WorkerProcess:
         self._simulated: bool | None = None
         self._models: tuple[LoadedModel, ...] = ()
         self.fatal: str | None = None
-        # Daemons: an interpreter that ends does not wait for them, and the worker ends with it.
+        # Daemon threads do not delay the exit of this process, which makes the kernel kill the
+        # worker.
         self._threads = [
             threading.Thread(target=self._read, name=f"read-{self._relay.pid}", daemon=True)
         ]
@@ -84,7 +87,7 @@ class WorkerProcess:
             )
 
     def start(self, boot: bytes) -> None:
-        """Send the first frame and go to work.
+        """Send the BOOT frame with payload `boot`, and start the threads.
 
         Raises: WorkerGoneError.
         """
@@ -94,16 +97,19 @@ class WorkerProcess:
 
     @property
     def ready(self) -> bool:
-        """Whether it has a model to serve."""
+        """Whether the worker has loaded a model."""
         return self._ready.is_set()
 
     @property
     def ended(self) -> bool:
-        """Whether the process has closed its pipe."""
+        """Whether the process has closed its frame pipe."""
         return self._ended.is_set()
 
     def tick(self, now_ms: int, directory: bytes) -> None:
-        """Tell the time, and what is published when that changed."""
+        """Send the clock tick, and the directory if it is not empty.
+
+        Ends quietly when the process has ended.
+        """
         try:
             self._relay.send(FrameKind.TICK, tick_payload(now_ms, directory))
             self._collateral.refresh_if_due()
@@ -111,11 +117,14 @@ class WorkerProcess:
             self._ended.wait(1.0)
 
     def drain(self) -> None:
-        """Claim no more."""
+        """Stop claiming requests."""
         self._draining.set()
 
     def finish(self, within_s: float) -> None:
-        """Close the worker's input, which ends it once it has answered all; by force if it must."""
+        """Close the worker's input, so that it answers its requests and exits.
+
+        The worker is killed after `within_s`. Its threads are joined.
+        """
         self._draining.set()
         self._relay.wait(within_s)
         for thread in self._threads:
@@ -124,11 +133,11 @@ class WorkerProcess:
         self._relay.release()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once."""
         self._relay.kill()
 
     def status(self, *, restarts: int) -> WorkerStatus:
-        """Return what the engine says about this worker."""
+        """Return this worker's part of the engine's status."""
         pid, metrics = self._relay.pid, self._tracker.metrics
         return WorkerStatus(
             pid=pid,
@@ -146,51 +155,51 @@ class WorkerProcess:
 
     @property
     def over(self) -> bool:
-        """Whether it is to be given nothing more."""
+        """Whether no more requests are sent to the worker, because it drains or has ended."""
         return self._ended.is_set() or self._draining.is_set()
 
     def feed(self, for_s: float) -> None:
-        """Claim requests and give them to the worker for so long, or until it is over."""
+        """Claim requests and send them to the worker for `for_s` seconds or until it is `over`."""
         until_s = time.monotonic() + for_s
         while not self.over and (rest_s := until_s - time.monotonic()) > 0:
-            # Short waits, as nobody wakes this when the worker ends.
-            if not self._ready.wait(min(rest_s, _NOTICE_S)):
+            # Waits are short, since the end of the worker does not interrupt them.
+            if not self._ready.wait(min(rest_s, _END_CHECK_S)):
                 continue
             try:
-                if self._tracker.wait_for_room(min(rest_s, _NOTICE_S)):
-                    self._give(self._tracker.next_batch(max(1, int(rest_s * 1000))))
+                if self._tracker.wait_for_room(min(rest_s, _END_CHECK_S)):
+                    self._send_batch(self._tracker.next_batch(max(1, int(rest_s * 1000))))
             except WorkerGoneError:
                 return
             except UnavailableError as error:
-                _log.warning("the queue is away", error=str(error))
-                self._ended.wait(_AWAY_PAUSE_S)
+                _log.warning("the broker is unavailable", error=str(error))
+                self._ended.wait(_UNAVAILABLE_PAUSE_S)
                 self._tracker.flush()
 
     def _feed(self) -> None:
         while not self.over:
-            self.feed(_ROUND_S)
+            self.feed(_FEED_S)
 
-    def _give(self, items: list[tuple[int, bytes]]) -> None:
+    def _send_batch(self, items: list[tuple[int, bytes]]) -> None:
         if items:
             self._relay.send(FrameKind.BATCH, encode_batch(now_ms(), items))
             if self._tracker.in_work > len(items):
-                # It had work already: what comes next may come in company.
+                # The worker is busy: wait 1 ms so that the next requests are sent together.
                 self._ended.wait(_GATHER_S)
 
     def _read(self) -> None:
         try:
             while (frame := self._relay.receive()) is not None:
-                self._take(*frame)
+                self._process_frame(*frame)
         except (WorkerGoneError, MalformedError) as error:
-            _log.error("worker", pid=self._relay.pid, error=str(error))
+            _log.error("worker failed", pid=self._relay.pid, error=str(error))
         finally:
-            # Out of step or gone: either way nothing more can be believed.
+            # After an error the frames are out of step, so the process is of no further use.
             self._relay.kill()
             self._ready.clear()
             self._ended.set()
             self._on_change()
 
-    def _take(self, kind: FrameKind, payload: memoryview) -> None:
+    def _process_frame(self, kind: FrameKind, payload: memoryview) -> None:
         match kind:
             case FrameKind.REPLIES:
                 _, items = decode_batch(payload)
@@ -206,9 +215,9 @@ class WorkerProcess:
                 _log.info("worker ready", pid=self._relay.pid, models=names)
                 self._on_change()
             case FrameKind.CONTROL:
-                self._apart(self._ask_key_broker, bytes(payload))
+                self._start_thread(self._ask_key_broker, bytes(payload))
             case FrameKind.WANT:
-                self._apart(self._send_package, bytes(payload))
+                self._start_thread(self._send_package, bytes(payload))
             case FrameKind.COLLATERAL:
                 self._collateral.ask(bytes(payload))
             case FrameKind.EVENT:
@@ -217,18 +226,21 @@ class WorkerProcess:
                 self.fatal = bytes(payload[:40]).decode(errors="replace")
                 _log.error("worker ends", pid=self._relay.pid, reason=self.fatal)
             case _:
-                raise MalformedError(f"a worker sends no {kind.name}")
+                raise MalformedError(f"a worker does not send {kind.name} frames")
 
-    def _apart(self, what: Callable[[bytes], None], argument: bytes) -> None:
-        """Do what takes long beside the reading; a worker asks for one thing at a time."""
+    def _start_thread(self, function: Callable[[bytes], None], argument: bytes) -> None:
+        """Call a slow function on a thread of its own, so that the reading thread goes on.
+
+        A worker sends one such request at a time, so there is one such thread.
+        """
 
         def run() -> None:
             try:
-                what(argument)
+                function(argument)
             except WorkerGoneError:
                 return
 
-        threading.Thread(target=run, name="errand", daemon=True).start()
+        threading.Thread(target=run, name="worker-request", daemon=True).start()
 
     def _ask_key_broker(self, request: bytes) -> None:
         try:
@@ -236,7 +248,7 @@ class WorkerProcess:
                 self._control, request, capacity=CONTROL_CAPACITY, timeout_s=CONTROL_TIMEOUT_S
             )
         except (UnavailableError, QueueFullError) as error:
-            _log.warning("the key broker cannot be asked", error=str(error))
+            _log.warning("the key broker cannot be reached", error=str(error))
             answer = None
         self._relay.send(FrameKind.CONTROL, answer or b"")
 
@@ -253,7 +265,7 @@ class WorkerProcess:
             if total == 0:
                 self._relay.send(FrameKind.PACKAGE, absent)
         except OSError as error:
-            _log.error("package", path=str(path), error=str(error))
+            _log.error("package cannot be read", path=str(path), error=str(error))
             self._relay.send(FrameKind.PACKAGE, absent)
 
 

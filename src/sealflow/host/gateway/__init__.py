@@ -1,4 +1,4 @@
-"""The HTTP gateway: envelopes in, envelopes out, each reply matched to its request.
+"""The HTTP gateway: it queues sealed requests and matches the sealed replies to them.
 
 Its words: envelope, pending reply, inbox, problem. May import `host.broker` and what `host` may,
 never `host.engine`.

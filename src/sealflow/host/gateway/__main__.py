@@ -1,4 +1,4 @@
-"""Host: the gateway's process: `python -m sealflow.host.gateway CONFIG.toml`."""
+"""Host: the entry point of the gateway: `python -m sealflow.host.gateway CONFIG.toml`."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _BACKLOG = 2048
-_LAST_WORDS_S = 2
+_SHUTDOWN_MARGIN_S = 2
 
 
 class _Server(uvicorn.Server):
-    """Tells the service first when a signal ends it, and then ends by itself."""
+    """A uvicorn server that drains the service when a signal stops it."""
 
     def __init__(self, config: uvicorn.Config, service: GatewayService) -> None:
         super().__init__(config)
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not uvicorn's own: that raises the signal again in the end, before the service is closed.
+        # This replaces uvicorn's handler, which raises the signal again after serving, and so would
+        # end the process before the service is closed.
         del frame
         self._service.drain()
         self.force_exit = self.should_exit and sig == signal.SIGINT
@@ -42,21 +43,21 @@ class _Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
+    """Run until SIGTERM or SIGINT; exit with status 1 and the reason after an error."""
     run_service(GatewayConfig, _run)
 
 
 def _run(config: GatewayConfig) -> None:
-    listening = _listen(config)
+    listener = _listen(config)
     server_config = _server_config(config)
     with asyncio.Runner(loop_factory=server_config.get_loop_factory()) as runner:
-        runner.run(_serve(config, server_config, listening))
+        runner.run(_serve(config, server_config, listener))
 
 
 async def _serve(
-    config: GatewayConfig, server_config: uvicorn.Config, listening: socket.socket
+    config: GatewayConfig, server_config: uvicorn.Config, listener: socket.socket
 ) -> None:
-    host, port = listening.getsockname()[:2]
+    host, port = listener.getsockname()[:2]
     scheme = "http" if config.tls_certificate is None else "https"
     service = GatewayService(
         config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -66,9 +67,9 @@ async def _serve(
     await service.start()
     _log.info("listening", url=service.url)
     try:
-        await _Server(server_config, service).serve(sockets=[listening])
+        await _Server(server_config, service).serve(sockets=[listener])
     finally:
-        # This takes a bounded time: another signal must not cut it short.
+        # Closing takes a bounded time; a second signal must not interrupt it.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         await service.close()
@@ -108,7 +109,7 @@ def _server_config(config: GatewayConfig) -> uvicorn.Config:
         limit_concurrency=config.max_connections,
         backlog=_BACKLOG,
         timeout_keep_alive=int(config.keep_alive_s),
-        timeout_graceful_shutdown=int(config.drain_s) + _LAST_WORDS_S,
+        timeout_graceful_shutdown=int(config.drain_s) + _SHUTDOWN_MARGIN_S,
         ssl_certfile=config.tls_certificate,
         ssl_keyfile=config.tls_key,
     )

@@ -1,6 +1,6 @@
-"""Host: the gateway as an ASGI application: routes, errors, figures, the end.
+"""Host: the gateway's ASGI application: routing, error responses, metrics and request logs.
 
-Bare ASGI: a request on the hot path costs one dictionary look-up between the server and its route.
+It uses ASGI without a framework, so that routing costs one dictionary look-up per request.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CLIENT_GONE: Final = 499
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and a path, whose last part may be a placeholder: `/v1/packages/{digest}`."""
+    """A method, a path and its handler. The last segment may be a placeholder, as in `{digest}`."""
 
     method: str
     path: str
@@ -46,12 +46,12 @@ class Route:
 
     @property
     def prefix(self) -> str | None:
-        """What stands before the placeholder; None without one."""
+        """The path before the placeholder, or None when there is no placeholder."""
         return self.path.partition("{")[0] if "{" in self.path else None
 
 
 class GatewayApp:
-    """Routes requests. Errors leave as JSON or as refusal envelopes, never as a traceback."""
+    """The ASGI application. It answers errors with JSON or a refusal envelope, not a traceback."""
 
     def __init__(
         self,
@@ -61,7 +61,11 @@ class GatewayApp:
         *,
         log_requests: bool,
     ) -> None:
-        """Serve `routes`; `simulation_headers` gives the headers that every answer carries."""
+        """Set the routes and what is common to all responses.
+
+        `simulation_headers`: returns headers to add to every response. `log_requests`: log every
+        request, not only those answered with status 500 or above.
+        """
         self.routes = tuple(routes)
         self._simulation_headers = simulation_headers
         self._metrics = metrics
@@ -75,7 +79,7 @@ class GatewayApp:
                 self._prefixed.setdefault(route.prefix, {})[route.method] = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one HTTP request; ignore other ASGI scopes."""
         if scope["type"] != "http":
             return
         started = time.perf_counter()
@@ -95,12 +99,12 @@ class GatewayApp:
             try:
                 response = await _answer(route, Request(scope, receive, argument=argument))
             except ClientGoneError:
-                self._note(method, label, _CLIENT_GONE, started)
+                self._record(method, label, _CLIENT_GONE, started)
                 return
         await response.send(send, self._simulation_headers())
-        self._note(method, label, response.status, started)
+        self._record(method, label, response.status, started)
 
-    def _note(self, method: str, route: str, status: int, started: float) -> None:
+    def _record(self, method: str, route: str, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
         self._metrics.count(method if route != "none" else "any", route, status)
         if route == ENVELOPES:
@@ -117,18 +121,18 @@ async def _answer(route: Route, request: Request) -> Response:
         return problem.response()
     except UnavailableError as error:
         headers = (retry_after(error.retry_after_s),)
-        return json_response({"error": f"{error}: try again"}, status=503, headers=headers)
+        return json_response({"error": f"{error}: try again later"}, status=503, headers=headers)
     except ClientGoneError:
         raise
     except Exception:  # noqa: BLE001 - see below
-        # The one top-level net: a bug must not end the connection without an answer.
+        # A bug in a handler must not close the connection without a response.
         _log.exception("request failed", route=route.path)
         detail = "the gateway failed on this request: see its log"
         return json_response({"error": detail}, status=_SERVER_ERROR)
 
 
 def _not_found(path: str) -> Response:
-    detail = f"nothing at {path[:100]}: see docs/reference/gateway.md"
+    detail = f"there is no route {path[:100]}: see docs/reference/gateway.md"
     return json_response({"error": detail}, status=404)
 
 

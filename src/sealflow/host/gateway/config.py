@@ -9,46 +9,54 @@ from sealflow.wire.ids import parse_name
 
 
 class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `python -m sealflow.host.gateway CONFIG.toml` reads. Times in seconds, sizes in bytes.
+    """The settings file of a gateway. Times are in seconds, sizes in bytes.
 
-    Raises: ConfigError when a value cannot work.
+    Raises: ConfigError when a value is not valid.
     """
 
     deployment: str
+    """The name of the deployment, which begins all keys in the broker."""
     packages_dir: str | None = None
-    """Where sealed model packages lie, as `<digest>.sealed`; None turns uploads off."""
+    """The folder of sealed model packages, `<digest>.sealed`; None turns `/v1/packages` off."""
 
     host: str = "127.0.0.1"
     port: int = 8470
-    """0 takes a free port; the start-up log line and the status say which."""
+    """0 chooses a free port; the start-up log line and the status name it."""
     tls_certificate: str | None = None
-    """PEM file with the certificate chain; with `tls_key` it turns TLS (1.2 or newer) on."""
+    """A PEM file of the certificate chain; with `tls_key` it turns on TLS 1.2 or newer."""
     tls_key: str | None = None
+    """A PEM file of the private key of `tls_certificate`."""
 
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    """The limit on the body of an envelope."""
     max_package_bytes: int = 4 * 2**30
     max_connections: int = 4096
+    """The number of open connections or running requests from which new requests get 503."""
     queue_capacity: int = 4096
-    """Unanswered requests that the queue holds before new ones get 429."""
+    """The number of unanswered requests in the queue from which new ones get 429."""
     control_capacity: int = 256
+    """The same for requests to the key broker."""
     min_replicas: int = 0
-    """A request counts as accepted once so many replicas of the broker have it."""
+    """How many replicas of the broker must confirm a request before it is accepted."""
 
     max_wait_s: float = 120.0
+    """The longest wait for the reply to an envelope."""
     control_wait_s: float = 20.0
+    """The longest wait for an answer of the key broker."""
     header_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     upload_timeout_s: float = 900.0
     keep_alive_s: float = 75.0
+    """How long a connection may be idle between requests."""
     inbox_ttl_s: float = 600.0
-    """How long the reply of an asynchronous request can be fetched."""
+    """How long the reply to an asynchronous request can be fetched."""
     drain_s: float = 20.0
-    """How long SIGTERM waits for requests in flight."""
+    """How long the gateway waits for requests in flight after SIGTERM."""
     log_requests: bool = False
-    """One log line for every request; without it, for those that failed on this side."""
+    """Log every request; if false, only those answered with status 500 or above."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that could only fail later."""
+        """Check the values, so that errors show at start."""
         try:
             parse_name(self.deployment)
         except MalformedError as error:

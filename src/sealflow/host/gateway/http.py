@@ -1,4 +1,4 @@
-"""Host, gateway: an HTTP request and its response, on bare ASGI."""
+"""Host, gateway: HTTP requests and responses on ASGI, without a framework."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Header = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A complete answer."""
+    """A complete HTTP response."""
 
     status: int = 200
     body: bytes = b""
@@ -38,7 +38,7 @@ class Response:
     headers: tuple[Header, ...] = ()
 
     async def send(self, send: Send, extra_headers: tuple[Header, ...] = ()) -> None:
-        """Write it to the client, with `extra_headers` that all answers carry."""
+        """Send the response to the client, with `extra_headers` added."""
         headers = [*self.headers, *extra_headers]
         if self.status not in _BODILESS:
             headers.append((b"content-type", self.media_type))
@@ -48,14 +48,15 @@ class Response:
 
 
 class ProblemError(Exception):
-    """Ends a route with a JSON error, where no refusal envelope fits."""
+    """An error of a route that is answered with JSON instead of a refusal envelope."""
 
     def __init__(
         self, status: int, detail: str, *, headers: tuple[Header, ...] = (), close: bool = False
     ) -> None:
-        """Keep the status, a sentence that says what to do, and more headers.
+        """Set status, text and extra headers of the response.
 
-        `close`: end the connection, because the rest of the request was not read.
+        `detail`: what is wrong and what to do. `close`: close the connection, because the rest of
+        the request was not read.
         """
         super().__init__(detail)
         self.status = status
@@ -63,19 +64,19 @@ class ProblemError(Exception):
         self.headers = (*headers, CLOSE) if close else headers
 
     def response(self) -> Response:
-        """Write it as an answer."""
+        """Return the response for this error."""
         return json_response({"error": self.detail}, status=self.status, headers=self.headers)
 
 
 SIMULATED: Final[Header] = (b"sealflow-simulated", b"true")
-"""Warns people who look; a client believes the sealed reply's own mark alone."""
+"""A warning for people. Client libraries rely on the mark inside the sealed reply only."""
 CLOSE: Final[Header] = (b"connection", b"close")
 
 
 def json_response(
     value: object, *, status: int = 200, headers: tuple[Header, ...] = ()
 ) -> Response:
-    """Answer with JSON."""
+    """Return a JSON response."""
     body = json.dumps(value, separators=(",", ":")).encode()
     return Response(status=status, body=body, headers=headers)
 
@@ -83,30 +84,30 @@ def json_response(
 def envelope_response(
     status: int, envelope: bytes, *, headers: tuple[Header, ...] = ()
 ) -> Response:
-    """Answer with an envelope."""
+    """Return a response whose body is an envelope."""
     return Response(status=status, body=envelope, media_type=ENVELOPE_TYPE, headers=headers)
 
 
 def retry_after(seconds: float) -> Header:
-    """Say when to try again, in whole seconds, at least one."""
+    """Return a Retry-After header, in whole seconds, rounded up and at least 1."""
     return (b"retry-after", str(max(1, math.ceil(seconds))).encode())
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection; nobody reads an answer."""
+    """The client closed the connection, so a response would not be read."""
 
 
 class BodyTooLargeError(Exception):
-    """The body is over the limit; what is left of it was not read."""
+    """The request body is over the limit. The rest of it was not read."""
 
 
 class Request:
-    """One HTTP request. `path` is decoded; `argument` is what the route's placeholder matched."""
+    """An HTTP request. `path` is percent-decoded; `argument` is the value of the placeholder."""
 
     __slots__ = ("_receive", "_scope", "argument", "method", "path")
 
     def __init__(self, scope: Scope, receive: Receive, *, argument: str = "") -> None:
-        """Wrap what an ASGI server hands over."""
+        """Wrap the ASGI scope and receive callable of one request."""
         self._scope = scope
         self._receive = receive
         self.method: str = scope["method"]
@@ -114,7 +115,7 @@ class Request:
         self.argument = argument
 
     def header(self, name: bytes) -> bytes | None:
-        """Find a header by its lower-case name; the first one counts."""
+        """Return the first header of that name, in lower case, or None."""
         headers: list[tuple[bytes, bytes]] = self._scope["headers"]
         for key, value in headers:
             if key == name:
@@ -122,11 +123,11 @@ class Request:
         return None
 
     def media_type(self) -> bytes:
-        """The content type without parameters, in lower case."""
+        """Return the content type without its parameters, in lower case; empty when absent."""
         return (self.header(b"content-type") or b"").partition(b";")[0].strip().lower()
 
     def query(self, name: bytes) -> str | None:
-        """Find a value of the query string, as it is written there; the last one counts."""
+        """Return the last value of that name in the query string, not percent-decoded, or None."""
         text: bytes = self._scope["query_string"]
         found = None
         for pair in text.split(b"&") if text else ():
@@ -136,7 +137,7 @@ class Request:
         return found
 
     def preferences(self) -> dict[str, str]:
-        """Read the `Prefer` headers. Source: RFC 7240."""
+        """Return the preferences of all `Prefer` headers, by lower-case name. Source: RFC 7240."""
         headers: list[tuple[bytes, bytes]] = self._scope["headers"]
         found: dict[str, str] = {}
         for key, value in headers:
@@ -147,9 +148,11 @@ class Request:
         return found
 
     def wait_s(self) -> float | None:
-        """How long the client asks to wait: `?wait=` before `Prefer: wait=`, in seconds.
+        """Return how many seconds the client asks to wait, or None when it does not say.
 
-        Raises: ProblemError (400) when it is not a number of seconds.
+        The query parameter `wait` has precedence over `Prefer: wait=`.
+
+        Raises: ProblemError (400) when it is not a number from 0 to 86,400.
         """
         text = self.query(b"wait")
         if text is None:
@@ -162,15 +165,18 @@ class Request:
             seconds = float(text)
         except ValueError:
             seconds = -1.0
-        # Also false for NaN.
+        # The comparison is false for NaN, too.
         if not 0.0 <= seconds <= _MAX_WAIT_S:
-            raise ProblemError(400, f"wait: {text[:40]!r} is not a number of seconds")
+            raise ProblemError(
+                400, f"wait: {text[:40]!r} is not a number of seconds from 0 to {_MAX_WAIT_S:.0f}"
+            )
         return seconds
 
     async def body_chunks(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
-        """Read the body as it comes, at most `limit` bytes within `timeout_s`.
+        """Yield the chunks of the body as they arrive.
 
-        Raises: BodyTooLargeError, ClientGoneError, ProblemError (408).
+        Raises: BodyTooLargeError when there are more than `limit` bytes; ProblemError (408) when
+            they do not arrive within `timeout_s`; ClientGoneError.
         """
         announced = self.header(b"content-length")
         if announced is not None and (not announced.isdigit() or int(announced) > limit):
@@ -180,23 +186,23 @@ class Request:
         more = True
         while more:
             message = await self._next(until)
-            piece: bytes = message.get("body", b"")
+            chunk: bytes = message.get("body", b"")
             more = message.get("more_body", False)
-            total += len(piece)
+            total += len(chunk)
             if total > limit:
                 raise BodyTooLargeError
-            yield piece
+            yield chunk
 
     async def body(self, limit: int, timeout_s: float) -> bytes:
-        """Read the whole body, at most `limit` bytes within `timeout_s`.
+        """Read and return the whole body.
 
-        Raises: as `pieces`.
+        Raises: as `body_chunks`.
         """
-        pieces = [piece async for piece in self.body_chunks(limit, timeout_s)]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        chunks = [chunk async for chunk in self.body_chunks(limit, timeout_s)]
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def gone(self) -> None:
-        """Return when the client is gone. Only after the whole body was read."""
+        """Wait until the client closes the connection. Call it after the whole body was read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -215,5 +221,5 @@ _MAX_WAIT_S = 86_400.0
 
 
 def _refuse_slow_body() -> NoReturn:
-    detail = "the request body came too slowly: send it faster, or raise the gateway's time limit"
+    detail = "the request body took too long: send it faster, or raise the gateway's time limit"
     raise ProblemError(408, detail, close=True)

@@ -1,4 +1,4 @@
-"""Host: the gateway's figures for Prometheus."""
+"""Host: the gateway's metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 
 class GatewayMetrics:
-    """Counts requests by route and status, and times those that are answered by a worker."""
+    """The gateway's metrics: request counts by route and status, and latencies of envelopes."""
 
     def __init__(self) -> None:
-        """Start at zero, in a registry of this process's own."""
+        """Create all metrics at zero, in a registry of their own."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "sealflow_gateway_requests",
@@ -37,11 +37,11 @@ class GatewayMetrics:
         )
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        # Looking labels up anew for each request would cost more than counting.
+        # Looking up a counter by its labels costs more than incrementing it.
         self._counts: dict[tuple[str, str, int], Counter] = {}
 
     def count(self, method: str, route: str, status: int) -> None:
-        """Count one answered request."""
+        """Count an answered request."""
         key = (method, route, status)
         counter = self._counts.get(key)
         if counter is None:
@@ -49,9 +49,9 @@ class GatewayMetrics:
         counter.inc()
 
     def observe(self, seconds: float) -> None:
-        """Note how long an envelope's answer took."""
+        """Record the time from an envelope's headers to its response."""
         self._seconds.observe(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
-        """Write all figures and their content type."""
+        """Return all metrics in the Prometheus text format, and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST

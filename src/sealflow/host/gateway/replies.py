@@ -1,7 +1,7 @@
-"""Host, gateway: requests that wait for their replies, here or in an inbox.
+"""Host, gateway: requests that wait for their replies, in this process or in an inbox.
 
-A task that watches for the client's end is started only for requests that take longer than
-`NOTICE_S`, so that quick ones do not pay for it.
+A task that detects a closed client connection is started only for requests that take longer than
+`NOTICE_S`, so that faster ones do not pay for it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sealflow.host.gateway.http import Request
 
 
-_FIRST: Final = b"0"
-_ROUND_MS: Final = 100
+_START: Final = b"0"
+_BLOCK_MS: Final = 100
 _RETRY_S: Final = 0.5
 _OK: Final = 200
 NOTICE_S: Final = 0.25
@@ -30,57 +30,57 @@ NOTICE_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class StoredPending:
-    """The request is queued or in flight; past `cursor` its reply will stand."""
+    """The state of a request that is queued or in flight: its reply will come after `cursor`."""
 
     cursor: bytes
 
 
 @dataclass(slots=True)
-class _Wait:
+class _StoredWait:
     cursor: bytes
     future: asyncio.Future[bytes]
 
 
 class StoredReplies:
-    """Reads inboxes, and lets any number of clients wait on any of them over one connection."""
+    """A reader of inboxes; all waits for replies share one connection to the broker."""
 
     def __init__(self, records: GatewayRecords) -> None:
-        """Read by way of `records`."""
+        """Set the records that contain the inboxes."""
         self._records = records
-        self._waits: dict[str, list[_Wait]] = {}
+        self._waits: dict[str, list[_StoredWait]] = {}
         self._watch: asyncio.Task[None] | None = None
 
     async def fetch(self, request_id: str) -> bytes | StoredPending | None:
-        """Return the reply, or say that it is pending, or None for a request unknown here.
+        """Return the stored reply, a `StoredPending`, or None when the request is not known.
 
         Raises: UnavailableError.
         """
-        found = await self._records.inboxes({request_id: _FIRST})
+        found = await self._records.inboxes({request_id: _START})
         if request_id not in found:
             return None
         entries = found[request_id]
         return _sealed_first(entries) or StoredPending(entries[-1].cursor)
 
     def watch(self, request_id: str, pending: StoredPending) -> asyncio.Future[bytes]:
-        """Return a future of the reply; whoever stops waiting cancels it."""
+        """Return a future of the reply to a pending request. Cancel it to stop waiting."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waits.setdefault(request_id, []).append(_Wait(pending.cursor, future))
+        self._waits.setdefault(request_id, []).append(_StoredWait(pending.cursor, future))
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._watch_all())
         return future
 
     async def close(self) -> None:
-        """Stop waiting."""
+        """Stop reading inboxes. Futures that are not resolved stay so."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
 
     async def _watch_all(self) -> None:
-        # Ends when nobody waits, so that an idle gateway asks nothing.
-        while self._forget_the_done():
+        # The task ends when no request waits, so that an idle gateway does not query the broker.
+        while self._drop_done_waits():
             cursors = {each: waits[0].cursor for each, waits in self._waits.items()}
             try:
-                found = await self._records.inboxes(cursors, block_ms=_ROUND_MS)
+                found = await self._records.inboxes(cursors, block_ms=_BLOCK_MS)
             except UnavailableError:
                 await asyncio.sleep(_RETRY_S)
                 continue
@@ -91,7 +91,7 @@ class StoredReplies:
                         if not wait.future.done():
                             wait.future.set_result(reply)
 
-    def _forget_the_done(self) -> bool:
+    def _drop_done_waits(self) -> bool:
         for request_id, waits in list(self._waits.items()):
             waits[:] = [wait for wait in waits if not wait.future.done()]
             if not waits:
@@ -100,31 +100,35 @@ class StoredReplies:
 
 
 def _sealed_first(entries: Sequence[InboxEntry]) -> bytes | None:
-    """A redelivered request may have a refusal beside its genuine reply: that one goes first."""
+    """Return the sealed reply if there is one, else the first refusal, or None.
+
+    The inbox of a redelivered request may contain both.
+    """
     replies = [entry.reply for entry in entries if entry.reply is not None]
     sealed = (reply for reply in replies if http_status(reply) == _OK)
     return next(sealed, replies[0] if replies else None)
 
 
 class PendingReplies:
-    """All requests that wait for a reply in this process."""
+    """The requests that wait for a reply in this process."""
 
     def __init__(self) -> None:
-        """Start empty."""
-        self._waits: set[_Waiting] = set()
+        """Start without requests."""
+        self._waits: set[_PendingWait] = set()
 
     def __len__(self) -> int:
-        """How many requests wait."""
+        """Return how many requests wait."""
         return len(self._waits)
 
     async def wait(self, reply: asyncio.Future[bytes], request: Request, timeout_s: float) -> bytes:
-        """Return the reply, and leave the future cancelled when it comes to nothing.
+        """Wait for the reply to `request` and return it. Otherwise cancel the future.
 
-        Raises: DeadlineError, ClientGoneError, what the future raises, what `fail_all` was given.
+        Raises: DeadlineError after `timeout_s`; ClientGoneError when the client closes the
+            connection; the exception of the future, or the one given to `fail_all`.
         """
         if reply.done():
             return reply.result()
-        wait = _Waiting(reply, request, timeout_s)
+        wait = _PendingWait(reply, request, timeout_s)
         self._waits.add(wait)
         try:
             return await reply
@@ -137,12 +141,12 @@ class PendingReplies:
             wait.end()
 
     def fail_all(self, error: SealflowError) -> None:
-        """End all waits with an error."""
+        """End all waits; each of them raises `error`."""
         for wait in list(self._waits):
-            wait.give_up(error)
+            wait.fail(error)
 
 
-class _Waiting:
+class _PendingWait:
     __slots__ = ("_loop", "_reply", "_request", "_timer", "_until", "_watcher", "outcome")
 
     def __init__(self, reply: asyncio.Future[bytes], request: Request, timeout_s: float) -> None:
@@ -151,10 +155,10 @@ class _Waiting:
         self._request = request
         self._until = self._loop.time() + timeout_s
         self._watcher: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(min(timeout_s, NOTICE_S), self._notice)
+        self._timer = self._loop.call_later(min(timeout_s, NOTICE_S), self._start_watching)
         self.outcome: Exception | None = None
 
-    def give_up(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         if not self._reply.done():
             self.outcome = error
             self._reply.cancel()
@@ -164,7 +168,7 @@ class _Waiting:
         if self._watcher is not None:
             self._watcher.cancel()
 
-    def _notice(self) -> None:
+    def _start_watching(self) -> None:
         if self._loop.time() >= self._until:
             self._expire()
             return
@@ -172,8 +176,8 @@ class _Waiting:
         self._timer = self._loop.call_at(self._until, self._expire)
 
     def _expire(self) -> None:
-        self.give_up(DeadlineError("no reply in time"))
+        self.fail(DeadlineError("no reply came in time"))
 
     async def _watch(self) -> None:
         await self._request.gone()
-        self.give_up(ClientGoneError())
+        self.fail(ClientGoneError())

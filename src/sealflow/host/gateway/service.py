@@ -1,4 +1,4 @@
-"""Host: everything that one gateway process holds, put together, started and ended."""
+"""Host: create, start and close the parts of a gateway process."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ STATUS_TTL_MS: Final = 10_000
 
 
 class GatewayService:
-    """One gateway. Belongs to one event loop."""
+    """The parts of a gateway process. Use it in one event loop only."""
 
     def __init__(self, config: GatewayConfig, *, url: str) -> None:
-        """Build all parts; `url` is said in the status.
+        """Create all parts; `url` is the address that the status names.
 
         Raises: ConfigError.
         """
@@ -50,13 +50,15 @@ class GatewayService:
         self._records = GatewayRecords(
             config.broker, config.deployment, min_replicas=config.min_replicas
         )
-        self._room = PendingReplies()
+        self._pending = PendingReplies()
         metrics = GatewayMetrics()
-        metrics.waiting.set_function(lambda: len(self._room))
+        metrics.waiting.set_function(lambda: len(self._pending))
         self._directory = directory = DirectoryCache(self._records)
-        self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._room)
+        self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._pending)
         self._health = HealthRoutes(config, self._records, directory, metrics)
-        keybroker = KeyBrokerRoutes(config, self._submitter, self._records, directory, self._room)
+        keybroker = KeyBrokerRoutes(
+            config, self._submitter, self._records, directory, self._pending
+        )
         folder = config.packages_dir
         packages = PackageRoutes(config, None if folder is None else PackageStore(Path(folder)))
         self.gateway = GatewayApp(
@@ -80,20 +82,23 @@ class GatewayService:
         self._reporting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect to the queue and begin to report."""
+        """Connect to the queue and start to publish the status."""
         await self._submitter.start()
         self._reporting = asyncio.create_task(self._report_all())
 
     def drain(self) -> None:
-        """Say not ready; let those who wait have their answers for `drain_s`."""
+        """Report not ready, and fail the requests that still wait after `drain_s`.
+
+        Their response is 503.
+        """
         if not self._health.draining:
             self._health.draining = True
             late = UnavailableError("the gateway is shutting down")
             loop = asyncio.get_running_loop()
-            loop.call_later(self._config.drain_s, self._room.fail_all, late)
+            loop.call_later(self._config.drain_s, self._pending.fail_all, late)
 
     async def close(self) -> None:
-        """Stop reporting and disconnect."""
+        """Withdraw the status and close all connections."""
         if self._reporting is not None:
             self._reporting.cancel()
             await asyncio.gather(self._reporting, return_exceptions=True)
@@ -102,7 +107,7 @@ class GatewayService:
         try:
             await self._records.withdraw_status("gateway", self._instance)
         except UnavailableError:
-            _log.info("the broker is away")
+            _log.info("the broker is unavailable")
         await self._submitter.close()
         await self._records.close()
 
@@ -116,7 +121,7 @@ class GatewayService:
                 pid=pid,
                 cpu_s=round(cpu_s(pid), 2),
                 rss_bytes=rss_bytes(pid),
-                waiting=len(self._room),
+                waiting=len(self._pending),
                 simulated=self._directory.says_simulated,
             )
             try:
@@ -125,5 +130,5 @@ class GatewayService:
                     "gateway", self._instance, json.dumps(status.to_json()).encode(), STATUS_TTL_MS
                 )
             except UnavailableError as error:
-                _log.warning("the broker is away", error=str(error))
+                _log.warning("the broker is unavailable", error=str(error))
             await asyncio.sleep(STATUS_S)

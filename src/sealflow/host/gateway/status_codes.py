@@ -1,4 +1,4 @@
-"""Host: the one table from refusals and errors to HTTP statuses."""
+"""Host: map refusal codes and errors to HTTP status codes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REFUSAL_OF: Final[tuple[tuple[type[SealflowError], RefusalCode], ...]] = (
 
 
 def refusal_of(error: SealflowError) -> RefusalCode:
-    """Find the code of the closed list for an error of the gateway's own; else `unavailable`."""
+    """Return the refusal code for an error of the gateway; `unavailable` if none fits."""
     for kind, code in _REFUSAL_OF:
         if isinstance(error, kind):
             return code
@@ -46,9 +46,9 @@ def refusal_of(error: SealflowError) -> RefusalCode:
 
 
 def http_status(reply: bytes) -> int:
-    """Tell the status under which an envelope from a worker goes out.
+    """Return the HTTP status for a reply from the queue.
 
-    200 for a sealed reply, the table's for a refusal, 502 for what is neither.
+    It is 200 for a sealed reply, that of `HTTP_STATUS` for a refusal, and 502 for anything else.
     """
     if len(reply) < PREFIX_LENGTH or reply[: len(MAGIC)] != MAGIC:
         return 502

@@ -1,4 +1,4 @@
-"""The key broker's host: it carries control requests, elects a leader, stores sealed state.
+"""The key broker host: it forwards requests, elects a leader and stores the sealed state.
 
 Its words: leader, lease, state, standby. May import `host.enclave`, `host.broker`,
 `host.collateral`, `wire` and `errors`.

@@ -1,4 +1,7 @@
-"""Host: the key broker's host process: `python -m sealflow.host.keybroker_host CONFIG.toml`."""
+"""Host: the entry point of the key broker host, with one settings file as its argument.
+
+Run `python -m sealflow.host.keybroker_host CONFIG.toml`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from sealflow.host.service import run_service, stop_on_signals
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; exits with 1 and the reason when it cannot do its job."""
+    """Run until SIGTERM or SIGINT; exit with status 1 and the reason after an error."""
     run_service(KeyBrokerHostConfig, _run)
 
 

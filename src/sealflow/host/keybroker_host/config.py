@@ -1,4 +1,4 @@
-"""Host: the settings of the key broker's host process."""
+"""Host: the settings of the key broker host."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from sealflow.host.enclave.command import EnclaveConfig
 
 
 class KeyBrokerHostConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the key broker's host reads.
-
-    `state_dir`: a folder of this instance alone for the sealed state and the whole log. Without it
-    both are at the broker only, and the log's older part is lost.
-    """
+    """The settings file of `python -m sealflow.host.keybroker_host CONFIG.toml`."""
 
     deployment: str
+    """The name of the deployment, which begins all keys in the broker."""
     state_dir: str | None = None
+    """A folder for the sealed state and the whole log, which no other instance uses. None keeps
+    both in the broker only, which drops old log records."""
     leader_lease_ms: int = 6000
-    """How long the others wait before one of them takes over from an instance that died."""
+    """The leader's lease in milliseconds: after so long a standby takes over from a leader that
+    ended without releasing it."""
     logs_dir: str | None = None
+    """The folder for the standard error of the key broker; None discards it."""

@@ -1,6 +1,6 @@
-"""Host: the key broker's host: carries control requests in and answers out, publishes directories.
+"""Host: forward requests to the key broker, publish its directories, and restart it when it ends.
 
-It keeps one key broker process, which leads or is a standby.
+Each key broker host runs one key broker process, which is the leader or a standby.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ STATUS_TTL_MS: Final = 10_000
 _BLOCK_MS: Final = 500
 _MAX_PERIOD_S: Final = 2.0
 _STALE_MS: Final = 30_000
-_CLAIM: Final = 16
+_CLAIM_COUNT: Final = 16
 _HEALTHY_S: Final = 10.0
 _PAUSE_S: Final = 0.5
 
 
 class KeyBrokerHost:
-    """Runs on the main thread until told to stop."""
+    """A key broker host, which runs on the main thread until it is stopped."""
 
     def __init__(self, config: KeyBrokerHostConfig) -> None:
-        """Prepare; nothing is started yet.
+        """Prepare; `run_until_stopped` starts the key broker.
 
         Raises: ConfigError.
         """
@@ -64,7 +64,7 @@ class KeyBrokerHost:
         simulated = None if platform is None else read_file(platform, "simulated_platform_file")
         self._boot = KeyBrokerBoot(deployment=deployment, platform=simulated, wrapped=(), now_ms=0)
         digest = hashlib.sha256(deployment).hexdigest()
-        ledger = KeyBrokerRecords(
+        records = KeyBrokerRecords(
             self._broker,
             self._keyspace,
             instance=self._instance,
@@ -73,7 +73,7 @@ class KeyBrokerHost:
         )
         folder = config.state_dir
         archive = None if folder is None else StateArchive(Path(folder), digest)
-        self._election = LeaderElection(self._broker, self._keyspace.control, ledger, archive)
+        self._election = LeaderElection(self._broker, self._keyspace.control, records, archive)
         self._period_s = min(_MAX_PERIOD_S, config.leader_lease_ms / 3000)
         self._command = enclave_command(config, "keybroker")
         self._collateral = collateral_source(config)
@@ -83,14 +83,14 @@ class KeyBrokerHost:
         self._served = 0
 
     def request_stop(self) -> None:
-        """Ask `run_until_stopped` to return; from a signal handler."""
+        """Have `run_until_stopped` return. A signal handler may call it."""
         self._stopping.set()
         self._election.stop_waiting()
 
     def run_until_stopped(self) -> None:
-        """Serve until stopped, starting the key broker again when it ends.
+        """Serve until `request_stop` is called; restart the key broker when it ends.
 
-        Raises: ConfigError when it ends again and again as soon as it starts.
+        Raises: ConfigError when it ended three times in a row within 10 s of its start.
         """
         policy = RestartPolicy(healthy_s=_HEALTHY_S)
         try:
@@ -110,7 +110,10 @@ class KeyBrokerHost:
             self._withdraw()
 
     def _serve_once(self) -> str:
-        """Start a key broker and serve until it ends or this is stopped; returns its last word."""
+        """Run one key broker process until it ends or the host is stopped.
+
+        Returns the word of its FATAL frame, or else the reason why it ended.
+        """
         logs = self._config.logs_dir
         log = None if logs is None else Path(logs) / "keybroker.log"
         self._election.reset()
@@ -121,7 +124,7 @@ class KeyBrokerHost:
             self._collateral,
             store_state=self._election.store,
             store_key=self._election.store_key,
-            publish=self._take_directory,
+            publish=self._publish_new,
         )
         reason = ""
         try:
@@ -139,16 +142,16 @@ class KeyBrokerHost:
             try:
                 return self._election.keys()
             except UnavailableError as error:
-                _log.warning("the broker is away", error=str(error))
+                _log.warning("the broker is unavailable", error=str(error))
                 self._stopping.wait(_PAUSE_S)
         return []
 
     def _serve(self, process: KeyBrokerProcess) -> None:
-        tended_s = 0.0
+        maintained_s = 0.0
         while not self._stopping.is_set():
             try:
-                if time.monotonic() - tended_s >= self._period_s:
-                    tended_s = time.monotonic()
+                if time.monotonic() - maintained_s >= self._period_s:
+                    maintained_s = time.monotonic()
                     process.tick()
                     self._maintain(process)
                 if self._election.active:
@@ -158,22 +161,25 @@ class KeyBrokerHost:
             except UnavailableError as error:
                 if isinstance(error, WorkerGoneError):
                     raise
-                _log.warning("the broker is away", error=str(error))
+                _log.warning("the broker is unavailable", error=str(error))
                 self._stopping.wait(_PAUSE_S)
 
     def _answer_requests(self, process: KeyBrokerProcess) -> None:
         stream = self._keyspace.control
-        for delivery in self._broker.claim(stream, self._instance, _CLAIM, _BLOCK_MS):
+        for delivery in self._broker.claim(stream, self._instance, _CLAIM_COUNT, _BLOCK_MS):
             answer = process.ask(delivery.envelope)
             self._broker.answer(stream, [(delivery, answer)])
             self._served += 1
 
-    def _take_directory(self, document: bytes) -> None:
+    def _publish_new(self, document: bytes) -> None:
         self._directory = document
         self._publish()
 
     def _maintain(self, process: KeyBrokerProcess) -> None:
-        """Say how this process is; when it leads, keep to that, and clear away what nobody took."""
+        """Publish the status; as leader, renew the lease and answer abandoned requests.
+
+        Requests that were claimed over 30 s ago and not answered are answered as unavailable.
+        """
         pid, child = os.getpid(), process.pid
         status = ComponentStatus(
             component="control",
@@ -197,7 +203,7 @@ class KeyBrokerHost:
             self._election.renew()
             self._publish()
             stream = self._keyspace.control
-            stale = self._broker.claim_stale(stream, self._instance, _STALE_MS, _CLAIM)
+            stale = self._broker.claim_stale(stream, self._instance, _STALE_MS, _CLAIM_COUNT)
             if stale:
                 self._broker.answer(stream, [(delivery, UNAVAILABLE) for delivery in stale])
 
@@ -213,7 +219,7 @@ class KeyBrokerHost:
             self._election.release()
             self._broker.delete(self._keyspace.status("control", self._instance))
         except UnavailableError:
-            # Their times to live end them.
+            # Lease and status expire by themselves.
             return
         finally:
             self._broker.close()

@@ -1,8 +1,9 @@
 """Host: leader election between key broker instances, and storage of the leader's state.
 
-One leads, by a lease at the broker; the others stand by with the state's key and take over within
-seconds. A state is stored before any answer that depends on it is sent: at the broker, where
-only the leader can, and in this host's own archive. Spec: docs/spec/keybroker.md, section 5.
+The instance that holds a lease in the broker leads. The others are standbys, which have the state
+key and take over within seconds. A state is stored before any answer that depends on it is sent: in
+the broker, where only the leader can store it, and in this host's archive. Spec:
+docs/spec/keybroker.md, section 5.
 """
 
 from __future__ import annotations
@@ -27,157 +28,177 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-NOTHING: Final = -1
-_MACHINE: Final = slice(4, 20)
+NO_STATE: Final = -1
+_MACHINE_ID: Final = slice(4, 20)
+"""The machine id in a sealed copy of the state key, after its magic."""
 _CAPACITY: Final = 256
 _JOIN_S: Final = 10.0
-_RECORDS: Final = 500
+_MAX_RECORDS: Final = 500
 _RETRY_S: Final = 0.5
 
 
 class LeaderElection:
-    """One instance's part in leading. `store` and `store_key` are for the reading thread."""
+    """The lease of one instance, and the storage of its states and log records.
+
+    The thread that reads the key broker's frames calls `store` and `store_key`; the main thread
+    calls the other methods.
+    """
 
     def __init__(
         self,
         broker: RedisStreams,
         control_stream: str,
-        ledger: KeyBrokerRecords,
+        records: KeyBrokerRecords,
         archive: StateArchive | None,
     ) -> None:
-        """Share by `ledger`; keep copies in `archive`, if any."""
+        """Set where states are stored.
+
+        `records`: the records in the broker, which all instances share. `archive`: this host's own
+        copy; None for none. `control_stream`: the stream by which a standby reaches the leader.
+        """
         self._broker = broker
         self._stream = control_stream
-        self._ledger = ledger
+        self._records = records
         self._archive = archive
         self._stopping = threading.Event()
-        self._kept: StoredState | None = None
+        self._stored: StoredState | None = None
         self.active = False
 
     def stop_waiting(self) -> None:
-        """Wait for nothing any more."""
+        """End the waiting in `store`, which then raises WorkerGoneError."""
         self._stopping.set()
 
     def reset(self) -> None:
-        """Begin with a new process, which leads nothing yet."""
-        self.active, self._kept = False, None
+        """Prepare for a new key broker process, which does not lead yet."""
+        self.active, self._stored = False, None
 
     def keys(self) -> list[bytes]:
-        """The state's keys that were sealed for some machine; maybe one is this machine's."""
-        found = set(self._ledger.keys())
+        """Return all sealed copies of the state key; this machine can open only its own.
+
+        Raises: UnavailableError.
+        """
+        found = set(self._records.keys())
         if self._archive is not None:
             found.update(self._archive.keys())
         return sorted(found)
 
     def try_acquire(self, process: KeyBrokerProcess) -> bool:
-        """Take the lead when nobody has it and this instance can; says whether it leads.
+        """Acquire the lease if it is free and start to lead; return whether this instance leads.
 
-        Raises: UnavailableError, WorkerGoneError.
+        An instance without the state key cannot lead while a state exists. It asks the leader for
+        the key instead.
+
+        Raises: UnavailableError; WorkerGoneError when the process has ended.
         """
         self._catch_up()
         if not process.has_state_key and self._newest() is not None:
             self._join(process)
             return False
-        if not self._ledger.lead():
+        if not self._records.lead():
             return False
         # Read again: another instance may have committed before its lease ended.
         newest = self._newest()
         if newest is not None and not process.has_state_key:
-            self._ledger.resign()
+            self._records.resign()
             return False
         self._catch_up()
-        self._kept = newest
+        self._stored = newest
         self.active = True
         process.lead(b"" if newest is None else newest.state)
-        _log.info("this instance leads", number=NOTHING if newest is None else newest.number)
+        _log.info("this instance leads", number=NO_STATE if newest is None else newest.number)
         return True
 
     def renew(self) -> None:
-        """Keep the lease, and put back what a broker without memory lost.
+        """Renew the lease; restore state and log records if the broker lost its data.
 
         Raises: WorkerGoneError when another instance leads; UnavailableError.
         """
-        if not self._ledger.lead():
+        if not self._records.lead():
             raise WorkerGoneError("another key broker instance leads")
-        kept, there = self._kept, self._ledger.stored()
-        if kept is None or (there is not None and there.number >= kept.number):
+        stored, shared = self._stored, self._records.stored()
+        if stored is None or (shared is not None and shared.number >= stored.number):
             return
-        if not self._ledger.commit(kept.number, kept, []):
+        if not self._records.commit(stored.number, stored, []):
             raise WorkerGoneError("another key broker instance leads")
         if self._archive is not None:
-            self._ledger.restore_records(self._archive.tail(kept.number - _RECORDS))
+            self._records.restore_records(self._archive.tail(stored.number - _MAX_RECORDS))
 
     def release(self) -> None:
-        """Let another instance lead at once."""
+        """Release the lease, if this instance leads, so that a standby takes over at once."""
         if self.active:
             self.active = False
-            self._ledger.resign()
+            self._records.resign()
 
     def store(self, number: int, state: bytes, records: Sequence[tuple[int, bytes]]) -> None:
-        """Keep a state and its log records; waits while the broker is away.
+        """Store a state and its log records; wait while the broker is unavailable.
 
-        Raises: WorkerGoneError when this instance leads no more.
+        Raises: WorkerGoneError when another instance leads, or after `stop_waiting`.
         """
-        before = NOTHING if self._kept is None else self._kept.number
-        kept = StoredState(number=number, state=state)
-        while (leads := self._commit(before, kept, records)) is None:
+        before = NO_STATE if self._stored is None else self._stored.number
+        stored = StoredState(number=number, state=state)
+        while (leads := self._commit(before, stored, records)) is None:
             if self._stopping.wait(_RETRY_S):
-                raise WorkerGoneError("stopped before the state was kept")
+                raise WorkerGoneError("stopped before the state was stored")
         if not leads:
             raise WorkerGoneError("another key broker instance leads")
-        self._kept = kept
+        self._stored = stored
         if self._archive is not None:
             self._archive.append(records)
-            self._archive.store(kept)
+            self._archive.store(stored)
 
     def store_key(self, sealed: bytes) -> None:
-        """Keep the state's key as sealed for this machine; waits as `store`."""
-        machine = sealed[_MACHINE]
+        """Store the copy of the state key that is sealed for this machine.
+
+        If the broker is unavailable, this is logged and only the archive has the copy.
+        """
+        machine = sealed[_MACHINE_ID]
         if self._archive is not None:
             self._archive.store_key(machine, sealed)
         try:
-            self._ledger.store_key(machine, sealed)
+            self._records.store_key(machine, sealed)
         except UnavailableError as error:
-            _log.warning("the state's key is not at the broker", error=str(error))
+            _log.warning("the state key is not stored in the broker", error=str(error))
 
     def _commit(
-        self, before: int, kept: StoredState, records: Sequence[tuple[int, bytes]]
+        self, before: int, stored: StoredState, records: Sequence[tuple[int, bytes]]
     ) -> bool | None:
-        """Whether this instance leads and the state is kept; None while the broker is away."""
+        """Store a state in the broker; return whether it was stored, None if unavailable.
+
+        It is not stored when another instance leads.
+        """
         try:
-            return self._ledger.commit(before, kept, records)
+            return self._records.commit(before, stored, records)
         except UnavailableError as error:
             _log.warning("the state waits for the broker", error=str(error))
             return None
 
     def _newest(self) -> StoredState | None:
-        there = self._ledger.stored()
-        here = None if self._archive is None else self._archive.stored()
-        return max(
-            (each for each in (there, here) if each), key=lambda each: each.number, default=None
-        )
+        shared = self._records.stored()
+        archived = None if self._archive is None else self._archive.stored()
+        found = (state for state in (shared, archived) if state is not None)
+        return max(found, key=lambda state: state.number, default=None)
 
     def _catch_up(self) -> None:
-        """Copy what another instance wrote into the archive."""
+        """Copy states and log records of other instances from the broker into the archive."""
         archive = self._archive
         if archive is None:
             return
-        while records := self._ledger.records(archive.next_number - 1, _RECORDS):
+        while records := self._records.records(archive.next_number - 1, _MAX_RECORDS):
             missing = archive.next_number
             archive.append(records)
             if archive.next_number == missing:
                 _log.warning("the archive lacks log records", first=missing, found=records[0][0])
                 break
-        there, here = self._ledger.stored(), archive.stored()
-        if there is not None and (here is None or here.number < there.number):
-            archive.store(there)
+        shared, archived = self._records.stored(), archive.stored()
+        if shared is not None and (archived is None or archived.number < shared.number):
+            archive.store(shared)
 
     def _join(self, process: KeyBrokerProcess) -> None:
-        """Have the instance that leads give the state's key to this one."""
-        if self._ledger.leader() is None:
+        """Ask the leader for the state key, so that this instance becomes a standby."""
+        if self._records.leader() is None:
             _log.error(
-                "no instance leads that could open the state, and this machine cannot: start an "
-                "instance where one ran before, or delete the state to begin a new history"
+                "no instance leads, and this machine cannot open the sealed state: start an "
+                "instance on a machine where one ran before, or delete the state to start a new log"
             )
             return
         try:
@@ -196,7 +217,7 @@ class LeaderElection:
                 "join",
             )
             require_ok(process.ask(canonical_json({"op": "adopt", **answer})), "adopt")
-            _log.info("joined: this instance can take over")
+            _log.info("joined: this instance is a standby")
         except (UnavailableError, MalformedError) as error:
             _log.warning("not joined yet", error=str(error))
 

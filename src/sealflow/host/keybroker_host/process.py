@@ -1,4 +1,4 @@
-"""Host: the key broker's process: frames to it, frames from it, one question at a time."""
+"""Host: run a key broker process and exchange frames with it, one request at a time."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ class KeyBrokerProcess:
         store_key: Callable[[bytes], None],
         publish: Callable[[bytes], None],
     ) -> None:
-        """Start it.
+        """Start the process.
 
-        `store_state` gets each state with its number and log records, `store_key` the state's key
-        as sealed for this machine, `publish` each new directory; all three run on the reading
-        thread.
+        `command`: of `enclave_command`. `log`: the file for its standard error; None discards it.
+        `collateral`: the source of collateral, if any. `store_state` is called with each state's
+        number, the state and its log records; `store_key` with the state key sealed for this
+        machine; `publish` with each new directory. All three run on the reading thread.
 
-        Raises: ConfigError.
+        Raises: ConfigError when the process cannot be started.
         """
         self._relay = relay = Relay(command, log)
         self._collateral = CollateralService(
@@ -73,17 +74,17 @@ class KeyBrokerProcess:
         return self._relay.pid
 
     def boot(self, settings: KeyBrokerBoot) -> None:
-        """Send the settings and wait until it is ready.
+        """Send the BOOT frame and wait until the process is ready.
 
-        Raises: WorkerGoneError.
+        Raises: WorkerGoneError when it ends, or is not ready within 60 s.
         """
         self._relay.send(FrameKind.BOOT, settings.to_bytes())
         self._reader.start()
         if not self._started.wait(_READY_S) or not self.ready:
-            raise WorkerGoneError("the key broker did not get ready")
+            raise WorkerGoneError(f"the key broker was not ready within {_READY_S:g} s")
 
     def tick(self) -> None:
-        """Tell the time.
+        """Send the clock tick, and newer collateral if there is any.
 
         Raises: WorkerGoneError.
         """
@@ -91,21 +92,24 @@ class KeyBrokerProcess:
         self._collateral.refresh_if_due()
 
     def lead(self, state: bytes) -> None:
-        """Have it serve from now on; `state` is empty to begin a new log.
+        """Make this key broker the leader, with a sealed state; an empty one starts a new log.
 
         Raises: WorkerGoneError.
         """
         self._relay.send(FrameKind.LEAD, tick_payload(now_ms(), state))
 
     def ask(self, request: bytes) -> bytes:
-        """Pass a request on and wait for the answer; one that says so when there is none."""
+        """Send a request and return its answer, or an error answer when there is none.
+
+        If no answer comes within 20 s, the process is killed.
+        """
         if len(request) > MAX_CONTROL_BYTES:
             return TOO_LARGE
         try:
             self._relay.send(FrameKind.CONTROL, request)
             answer = self._answers.get(timeout=_ANSWER_S)
         except queue.Empty:
-            # An answer that came later would be taken for the next one's.
+            # A late answer would be taken for the answer to the next request.
             self.kill()
             return UNAVAILABLE
         except WorkerGoneError:
@@ -113,11 +117,11 @@ class KeyBrokerProcess:
         return UNAVAILABLE if answer is None else answer
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once."""
         self._relay.kill()
 
     def end(self) -> None:
-        """End it and its reader."""
+        """End the process, by force after 2 s, and its reading thread."""
         self.ready = False
         self._relay.wait(_END_S)
         if self._reader.ident is not None:
@@ -127,15 +131,15 @@ class KeyBrokerProcess:
     def _read(self) -> None:
         try:
             while (frame := self._relay.receive()) is not None:
-                self._take(*frame)
+                self._process_frame(*frame)
         except (WorkerGoneError, MalformedError) as error:
-            _log.error("key broker", error=str(error))
+            _log.error("key broker failed", error=str(error))
         finally:
             self.kill()
             self._started.set()
             self._answers.put(None)
 
-    def _take(self, kind: FrameKind, payload: memoryview) -> None:
+    def _process_frame(self, kind: FrameKind, payload: memoryview) -> None:
         match kind:
             case FrameKind.CONTROL:
                 self._answers.put(bytes(payload))
@@ -159,4 +163,4 @@ class KeyBrokerProcess:
             case FrameKind.EVENT:
                 _log.info("key broker event", event_json=bytes(payload[:1000]).decode())
             case _:
-                raise WorkerGoneError(f"a key broker sends no {kind.name}")
+                raise WorkerGoneError(f"a key broker does not send {kind.name} frames")

@@ -1,6 +1,6 @@
-"""Host: this instance's own copy of the sealed state, its keys, and the whole log, in a folder.
+"""Host: an instance's own copy of the sealed state, the sealed state keys and the whole log.
 
-All of it is ciphertext or signed. A log file is one record a line, from number 0 on.
+All of it is encrypted or signed. The log file has one record per line, from number 0 on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ _NUMBER_BYTES: Final = 8
 
 
 class StateArchive:
-    """The folder of one deployment's settings; other settings have another."""
+    """The files for one deployment digest, in a folder of their own below `state_dir`."""
 
     def __init__(self, state_dir: Path, deployment_digest: str) -> None:
-        """Use `state_dir`; made when missing.
+        """Use `state_dir`; create it when missing, and set its mode to 0700.
 
-        Raises: ConfigError.
+        `deployment_digest`: SHA-256 of the deployment settings in hex.
+
+        Raises: ConfigError when the folder cannot be created or read.
         """
         self._folder = state_dir / deployment_digest[:16]
         self._state = self._folder / "state"
@@ -37,11 +39,11 @@ class StateArchive:
 
     @property
     def next_number(self) -> int:
-        """The number of the first record that is missing."""
+        """The number of the next log record to append."""
         return self._length
 
     def stored(self) -> StoredState | None:
-        """The newest state that was kept here."""
+        """Return the newest state in the archive, or None when there is none."""
         try:
             content = self._state.read_bytes()
         except FileNotFoundError:
@@ -50,20 +52,23 @@ class StateArchive:
             number=int.from_bytes(content[:_NUMBER_BYTES]), state=content[_NUMBER_BYTES:]
         )
 
-    def store(self, kept: StoredState) -> None:
-        """Keep a state in the place of the one before."""
-        write_file(self._state, kept.number.to_bytes(_NUMBER_BYTES) + kept.state)
+    def store(self, state: StoredState) -> None:
+        """Store a state in place of the previous one."""
+        write_file(self._state, state.number.to_bytes(_NUMBER_BYTES) + state.state)
 
     def keys(self) -> list[bytes]:
-        """The state's keys that were sealed for some machine."""
-        return [path.read_bytes() for path in sorted(self._keys.iterdir()) if _whole(path)]
+        """Return the sealed copies of the state key, one for each machine."""
+        return [path.read_bytes() for path in sorted(self._keys.iterdir()) if not _is_draft(path)]
 
     def store_key(self, machine: bytes, sealed: bytes) -> None:
-        """Keep the state's key that was sealed for one machine."""
+        """Store the copy of the state key that is sealed for `machine`."""
         write_file(self._keys / machine.hex(), sealed)
 
     def append(self, records: Sequence[tuple[int, bytes]]) -> None:
-        """Append the records that are next; those that are there already are passed over."""
+        """Append log records in order, and flush them to the disk.
+
+        Records whose number is not `next_number` are skipped.
+        """
         with self._log.open("ab") as file:
             for number, record in records:
                 if number == self._length:
@@ -73,7 +78,7 @@ class StateArchive:
             os.fsync(file.fileno())
 
     def tail(self, after: int) -> list[tuple[int, bytes]]:
-        """The records from number `after` + 1 on."""
+        """Return the log records by number, from number `after` + 1 on."""
         return [(number, record) for number, record in enumerate(self._records()) if number > after]
 
     def _records(self) -> Iterator[bytes]:
@@ -83,12 +88,13 @@ class StateArchive:
             at = 0
             while line := file.readline():
                 if not line.endswith(b"\n"):
-                    # A machine lost power while it wrote; the record is fetched again.
+                    # A power failure cut off the record; it is fetched again from the broker.
                     file.truncate(at)
                     return
                 at += len(line)
                 yield line[:-1]
 
 
-def _whole(path: Path) -> bool:
-    return not path.name.startswith(".")
+def _is_draft(path: Path) -> bool:
+    """Return whether `write_file` did not finish this file."""
+    return path.name.startswith(".")

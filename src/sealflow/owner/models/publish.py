@@ -20,6 +20,7 @@ from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import SealingKey, parse_suite
+from sealflow.wire.control import ErrorAnswer, error_of
 from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ PUBLISH_TIMEOUT_S: Final = UPLOAD_TIMEOUT_S + 300.0
 _PAUSE_S: Final = 0.25
 _ATTEMPTS: Final = 8
 _PASSING: Final = ("not_opened", "unavailable", "none")
+_NO_VERSION: Final = ErrorAnswer(code="none", detail="the answer has no directory version")
 _STORED: Final = (200, 201)
 
 
@@ -140,12 +142,11 @@ def _send_content_key(
         prepared = prepare_publication(data, owner, keybroker, workers=workers)
         sealed = b64encode(prepared.sealed).decode()
         answer = yield from control({"op": "publish", "sealed": sealed})
-        error, version = answer.get("error"), answer.get("version")
+        version = answer.get("version")
         if is_integer(version):
             return version
-        code, detail = "none", "the answer has no directory version"
-        if isinstance(error, dict):
-            code, detail = str(error.get("code")), str(error.get("detail"))[:500]
+        error = error_of(answer) or _NO_VERSION
+        code, detail = error.code, error.detail
         if code == "not_an_owner":
             raise ConfigError(f"the key broker does not take models from this key: {detail}")
         if code not in _PASSING:

@@ -10,6 +10,7 @@ from sealflow.errors import ConfigError, UnavailableError
 from sealflow.owner.http.gateway_api import control
 from sealflow.owner.http.steps import Sleep, with_deadline
 from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
+from sealflow.wire.control import error_of
 from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
@@ -38,12 +39,11 @@ def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps
     )
     signed = SignedRevocationOrder.sign(order, owner.signing, owner.domain)
     answer = yield from control({"op": "revoke", **signed.to_json()})
-    error, version = answer.get("error"), answer.get("version")
-    if isinstance(error, dict):
-        code, detail = str(error.get("code")), str(error.get("detail"))[:500]
-        if code == "unavailable":
-            raise UnavailableError(f"the key broker did not answer: {detail}")
-        raise ConfigError(f"the key broker did not revoke it ({code}): {detail}")
+    error, version = error_of(answer), answer.get("version")
+    if error is not None:
+        if error.code == "unavailable":
+            raise UnavailableError(f"the key broker did not answer: {error.detail}")
+        raise ConfigError(f"the key broker did not revoke it ({error.code}): {error.detail}")
     if not is_integer(version):
         raise UnavailableError("the key broker's answer has no directory version")
     until = time.monotonic() + APPEAR_S

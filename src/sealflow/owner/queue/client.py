@@ -67,8 +67,8 @@ class QueueClient:
     """A client of one deployment's queue: the way to the highest throughput.
 
     Verifies the service as `Client` does, from the queue itself. Requests that a worker refuses
-    for a passing reason are sealed anew and sent again. For one thread. Use it in a `with` block,
-    or call `close`.
+    for a passing reason are sealed anew and sent again. `len(queue)` is the number of requests
+    without an outcome. For one thread. Use it in a `with` block, or call `close`.
 
     Args:
         broker: The broker's URL, such as `valkeys://host:6379`; or a `BrokerAddress`, which also

@@ -1,4 +1,4 @@
-"""Who this enclave is: its keys, and quotes for them by hardware or a simulation.
+"""The identity of an enclave instance: its keys, and the quotes that bind them to its code.
 
 Its words: identity, quote source, platform key. May import `trusted.port` and the core.
 """

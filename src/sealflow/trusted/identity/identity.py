@@ -1,8 +1,9 @@
-"""Trusted: who this enclave is: its keys, its evidence, the collateral that it needs.
+"""Trusted: creates the identity of an enclave instance: keys, evidence, collateral, platform key.
 
-The platform key keeps state on the host's disk: on SGX the processor derives it from the
-measurement; in a simulation it comes from the simulated platform, which the host has, so it
-protects nothing. Spec: attestation.md, section 6.
+The platform key seals state that the host keeps on disk. On SGX it is derived from the processor's
+sealing key for the enclave's measurement. In a simulation it is derived from the simulated
+platform, which the host knows too, so it protects nothing. Spec: attestation.md, sections 6 and 7;
+keybroker.md, 5.2.
 """
 
 from __future__ import annotations
@@ -43,29 +44,29 @@ GRAMINE_KEY: Final = Path("/dev/attestation/keys/_sgx_mrenclave")
 _SGX_KEY_BYTES: Final = 16
 _PLATFORM_KEY_BYTES: Final = 32
 NO_NONCE: Final = "00" * 32
-_KEY_BYTES: Final = 32
 
 
 def wanted_collateral(quote: bytes) -> bytes:
-    """Write the question to the host, as JSON.
+    """Return the collateral request for the machine that made `quote`, as canonical JSON.
 
-    Raises: MalformedError when the quote does not say which machine made it.
+    Raises: MalformedError when the bytes are not a quote, or a DCAP quote has no PCK certificate.
     """
     if len(quote) == SNP_REPORT_BYTES:
-        return _amd(UnverifiedReport.from_bytes(quote))
+        return _amd_request(UnverifiedReport.from_bytes(quote))
     parts = split_quote(quote)
     try:
         parsed = dcap_qvl.parse_quote(quote)
         fmspc, ca = parsed.fmspc(), parsed.ca()
     except ValueError as error:
-        raise MalformedError(f"quote: it brings no PCK certificate: {error}") from error
+        raise MalformedError(f"quote: it contains no PCK certificate: {error}") from error
     tee = Tee.TDX if parts.tdx else Tee.SGX
     return canonical_json({"tee": tee.value, "fmspc": fmspc.lower(), "ca": ca})
 
 
-def _amd(report: UnverifiedReport) -> bytes:
+def _amd_request(report: UnverifiedReport) -> bytes:
     line = product_line(report.cpu)
-    # Reports that do not name the processor are older than Turin.
+    # Reports before version 3 do not name the processor, and come from processors before Turin.
+    # Those share one form of the TCB.
     product = next((each for each in PRODUCTS if each.name == line), PRODUCTS[0])
     return canonical_json(
         {
@@ -79,9 +80,11 @@ def _amd(report: UnverifiedReport) -> bytes:
 
 
 def sgx_platform_key(deployment_digest: str, path: Path = GRAMINE_KEY) -> bytes:
-    """Derive 32 bytes from the processor's sealing key for this MRENCLAVE.
+    """Return the 32-byte platform key, derived from the processor's sealing key for this MRENCLAVE.
 
-    Raises: FatalError when Gramine offers none.
+    `path`: another file only in tests.
+
+    Raises: FatalError with TEE when Gramine does not provide the sealing key.
     """
     try:
         secret = path.read_bytes()
@@ -93,20 +96,23 @@ def sgx_platform_key(deployment_digest: str, path: Path = GRAMINE_KEY) -> bytes:
 
 
 def platform_key(secret: bytes, measurement: bytes, deployment_digest: str) -> bytes:
-    """Derive the key of one measurement and one deployment's settings from a machine's secret."""
+    """Return the 32-byte key of one machine, measurement and deployment.
+
+    `secret`: the machine's. `measurement`: empty when the secret depends on it already.
+    `deployment_digest`: SHA-256 of the deployment's settings, in hex.
+    """
     info = b"sealflow platform key\0" + measurement + bytes.fromhex(deployment_digest)
     return HKDF(algorithm=SHA256(), length=_PLATFORM_KEY_BYTES, salt=None, info=info).derive(secret)
 
 
 class CurrentCollateral:
-    """What verifiers need beside this enclave's quotes; the host brings newer now and then."""
+    """The newest collateral for this enclave's quotes, as sent by the host; not verified here."""
 
     def __init__(self, content: bytes) -> None:
-        """Begin with what there is."""
         self.content = content
 
     def replace(self, content: bytes) -> bool:
-        """Take newer collateral, unless it is none; says whether it did. Verifiers judge it."""
+        """Store newer collateral; return False if it is empty or over `MAX_COLLATERAL_BYTES`."""
         if not 0 < len(content) <= MAX_COLLATERAL_BYTES:
             return False
         self.content = content
@@ -115,7 +121,7 @@ class CurrentCollateral:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnclaveIdentity:
-    """One enclave instance: its keys and how it proves that they are its own."""
+    """One enclave instance: its keys, and evidence that they are held by its code."""
 
     instance: RequestId
     role: Role
@@ -123,20 +129,22 @@ class EnclaveIdentity:
     opening: OpeningKey
     signing: Ed25519PrivateKey = field(repr=False)
     platform_key: bytes = field(repr=False)
-    """32 bytes that only the same code under the same settings gets on this machine; where the
-    hardware has no such key, drawn anew in each process."""
+    """32 bytes. On SGX, only the same code with the same settings on the same machine gets them.
+    On TDX and SEV-SNP they are random and differ in each process."""
     collateral: CurrentCollateral = field(repr=False)
     _quoter: QuoteSource = field(repr=False)
 
     @property
     def simulated(self) -> bool:
-        """Whether no hardware guards the keys."""
+        """Whether the TEE is simulated, so that no hardware protects the keys."""
         return self.deployment.tee is Tee.SIMULATED
 
     def evidence(self, nonce: str = NO_NONCE) -> Evidence:
-        """Prove keys, settings and code, to a verifier that gave a nonce or to everybody.
+        """Return evidence of this instance's keys, settings and code, with a new quote.
 
-        Raises: UnavailableError when the hardware's quoting service does not answer.
+        `nonce`: the verifier's challenge, 64 hex digits; zeros for evidence to any verifier.
+
+        Raises: UnavailableError when the quoting service of the hardware does not answer.
         """
         bound, quote = self._quote(nonce)
         return Evidence(
@@ -144,9 +152,9 @@ class EnclaveIdentity:
         )
 
     def published_evidence(self) -> Evidence:
-        """Prove the same to everybody, once: without it this process can be of no use.
+        """Return evidence without a nonce, for the directory.
 
-        Raises: FatalError when the hardware's quoting service does not answer.
+        Raises: FatalError with QUOTE when the quoting service of the hardware does not answer.
         """
         try:
             return self.evidence()
@@ -154,9 +162,10 @@ class EnclaveIdentity:
             raise FatalError(Fatal.QUOTE) from error
 
     def wanted(self) -> bytes:
-        """Make a quote to find out which collateral goes with this machine's.
+        """Return the collateral request for this machine, read from a new quote.
 
-        Raises: UnavailableError, MalformedError.
+        Raises: UnavailableError when the quoting service of the hardware does not answer;
+        MalformedError as `wanted_collateral`.
         """
         return wanted_collateral(self._quote(NO_NONCE)[1])
 
@@ -185,12 +194,14 @@ def create_identity(
     fetch: Callable[[bytes], bytes],
     hardware: Callable[[Deployment], tuple[QuoteSource, bytes]] | None = None,
 ) -> EnclaveIdentity:
-    """Draw an instance's keys and find out how it can quote.
+    """Return a new instance's identity, with a new sealing key and a source of quotes.
 
-    `fetch`: asks the host for collateral. `hardware`: what plays `detect_hardware` in tests alone.
+    `platform`: the simulated platform, None on hardware. `fetch`: sends a collateral request to the
+    host and returns its answer. `hardware`: replaces `detect_hardware`, only in tests.
 
-    Raises: FatalError when the deployment's TEE is not here, or gives no quote, or the host has no
-    collateral for it.
+    Raises: FatalError with TEE when this process is not in the deployment's TEE, or `platform` does
+    not go with it; with NOT_DCAP as `GramineQuoter`; with QUOTE when the hardware returns no quote;
+    with COLLATERAL when the host has no collateral for the machine.
     """
     if (deployment.tee is Tee.SIMULATED) != (platform is not None):
         raise FatalError(Fatal.TEE)
@@ -210,22 +221,22 @@ def create_identity(
     )
     if platform is None:
         try:
-            want = identity.wanted()
+            request = identity.wanted()
         except (UnavailableError, MalformedError) as error:
             raise FatalError(Fatal.QUOTE) from error
-        if not identity.collateral.replace(fetch(want)):
+        if not identity.collateral.replace(fetch(request)):
             raise FatalError(Fatal.COLLATERAL)
     return identity
 
 
 def detect_hardware(deployment: Deployment) -> tuple[QuoteSource, bytes]:
-    """Find the source of quotes of this hardware, and the platform key.
+    """Return the quote source and the platform key of the deployment's TEE.
 
-    Raises: FatalError when it is not here.
+    Raises: FatalError when this process is not in that TEE.
     """
     if deployment.tee is Tee.SGX:
         return GramineQuoter(), sgx_platform_key(deployment.digest)
-    return TsmQuoter(deployment.tee), secrets.token_bytes(_KEY_BYTES)
+    return TsmQuoter(deployment.tee), secrets.token_bytes(_PLATFORM_KEY_BYTES)
 
 
 def _simulated(
@@ -234,7 +245,8 @@ def _simulated(
     try:
         from sealflow.trusted.identity.simulated_quotes import SimulatedQuoter  # noqa: PLC0415
     except (ImportError, OSError) as error:
-        # Images for hardware hold no simulation, and what a host adds there does not open.
+        # Production images do not contain the simulation. Inside Gramine, a file that a host adds
+        # to an image cannot be opened, as the manifest does not list its hash: OSError.
         raise FatalError(Fatal.TEE) from error
     quoter = SimulatedQuoter(role, platform)
     key = platform_key(quoter.secret, quoter.measurement, deployment.digest)

@@ -1,6 +1,6 @@
-"""Trusted: quotes of a simulated platform, which the host has too: they protect nothing.
+"""Trusted: makes quotes of a simulated platform; the host can make them too.
 
-Production images hold neither this file nor `attest/simulated`.
+They protect nothing. Production images contain neither this file nor `attest/simulated`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class SimulatedQuoter:
-    """Signs with the platform's key what the code of this process measures itself to be."""
+    """Quotes of a simulated platform, with the hash of this process's source as measurement.
+
+    `platform`: bytes of a `SimulatedPlatform`, from the BOOT frame.
+
+    Raises: FatalError with TEE when they do not parse.
+    """
 
     def __init__(self, role: Role, platform: bytes) -> None:
-        """Read the platform that the host gave.
-
-        Raises: FatalError when it is none.
-        """
         try:
             self._platform = SimulatedPlatform.from_bytes(platform)
         except MalformedError as error:
@@ -33,14 +34,14 @@ class SimulatedQuoter:
 
     @property
     def secret(self) -> bytes:
-        """What stands in for the machine's secret; the host has it too."""
+        """The simulated machine's secret; the host knows it too."""
         return self._platform.secret
 
     @property
     def collateral(self) -> bytes:
-        """The platform's own."""
+        """The collateral that goes with the platform's quotes."""
         return self._platform.collateral
 
     def quote(self, report_data: bytes) -> bytes:
-        """Return a quote that carries 64 bytes."""
+        """Return a quote with the given 64 bytes of report data."""
         return self._platform.quote(self.measurement, report_data)

@@ -1,4 +1,4 @@
-"""The key broker: it appraises workers, keeps keys and releases them, signs directory and log.
+"""The key broker: it appraises workers, releases keys to them, and signs the directory and the log.
 
 Its words: leader, standby, epoch key, release, log. May import `trusted` and the core, never
 `trusted.worker`.

@@ -1,4 +1,4 @@
-"""Key broker: the process. Frames in, frames out, one thread; ends when its input ends."""
+"""Key broker: the process; it answers frames on one thread until its standard input ends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def serve(port: FramePort, journal: EventJournal) -> None:
-    """Answer until the host closes the pipe.
+    """Answer frames until the host closes the pipe, as standby first and as leader after LEAD.
 
-    Raises: FatalError when the first frame is none that this code understands.
+    Raises: FatalError with BOOT when the first frame is not a valid BOOT frame, with FRAME for a
+    frame of a kind that a key broker does not take.
     """
     try:
         boot = KeyBrokerBoot.from_bytes(first_frame(port))
@@ -32,20 +33,20 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         instance=identity.instance, simulated=identity.simulated, keyed=standby.has_state_key
     )
     port.send(FrameKind.READY, ready.to_bytes())
-    part: Standby | KeyBroker = standby
+    instance: Standby | KeyBroker = standby
     while (frame := port.receive()) is not None:
         kind, payload = frame
         if kind is FrameKind.TICK:
-            part.advance(split_tick(payload)[0])
+            instance.advance(split_tick(payload)[0])
         elif kind is FrameKind.CONTROL:
-            port.send(FrameKind.CONTROL, part.answer(payload))
-        elif kind is FrameKind.LEAD and part is standby:
+            port.send(FrameKind.CONTROL, instance.answer(payload))
+        elif kind is FrameKind.LEAD and instance is standby:
             now_ms, state = split_tick(payload)
             standby.advance(now_ms)
-            part = standby.lead(state)
+            instance = standby.lead(state)
         elif kind is FrameKind.COLLATERAL:
             if identity.collateral.replace(bytes(payload)):
-                part.renew_evidence()
+                instance.renew_evidence()
         else:
             raise FatalError(Fatal.FRAME)
 

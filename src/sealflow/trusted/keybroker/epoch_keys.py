@@ -1,6 +1,7 @@
-"""Key broker, pure: the keys of each epoch: one in force, one announced, old ones in their grace.
+"""Key broker, pure: creates, rotates and destroys epoch keys.
 
-Time comes from the host and never goes back.
+There is always one key in force and one announced; retired keys are held for the grace time. Time
+comes from the host and never goes back. Spec: docs/spec/keybroker.md, section 1.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ MAX_EPOCHS: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochKey:
-    """One key, sealed to until `retire_ms`, opened with until `destroy_ms`. Unix ms."""
+    """The key pair of one epoch, with its times in Unix ms.
+
+    Clients seal to it from `not_before_ms` until `retire_ms`. Workers open with it until
+    `destroy_ms`.
+    """
 
     opening: OpeningKey
     not_before_ms: int
@@ -33,11 +38,11 @@ class EpochKey:
 
     @property
     def kid(self) -> KeyId:
-        """The key's id."""
+        """The key id (docs/spec/exchange.md, section 2)."""
         return self.opening.sealing.key_id
 
     def public(self) -> DirectoryKey:
-        """What the directory says of it."""
+        """Return the key's entry in the directory."""
         return DirectoryKey(
             kid=self.kid,
             suite=self.opening.suite,
@@ -48,7 +53,7 @@ class EpochKey:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Return the object that the state holds: it has the private key."""
+        """Return the key's object in the state, with the private key's seed."""
         return {
             "suite": int(self.opening.suite),
             "seed": b64encode(self.opening.seed).decode(),
@@ -59,7 +64,7 @@ class EpochKey:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` gives.
+        """Parse the key's object in the state.
 
         Raises: MalformedError.
         """
@@ -75,40 +80,48 @@ class EpochKey:
 
 
 class EpochKeys:
-    """The keys, oldest first; the last is the announced one. Not for several threads."""
+    """The epoch keys of a deployment, oldest first; the last is announced. Not thread-safe.
 
-    def __init__(self, deployment: Deployment, kept: Iterable[EpochKey] = ()) -> None:
-        """Go on with the keys that were kept; `advance` makes those that are missing."""
+    `restored`: keys of an earlier process. `advance` creates the missing ones.
+    """
+
+    def __init__(self, deployment: Deployment, restored: Iterable[EpochKey] = ()) -> None:
         self._deployment = deployment
         self._skew_ms = 1000 * deployment.clock_skew_s
-        self._epochs = list(kept)
-        self._made: list[EpochKey] = []
+        self._epochs = list(restored)
+        self._unlogged: list[EpochKey] = []
 
     def __iter__(self) -> Iterator[EpochKey]:
-        """All keys that may be opened with, now or later."""
+        """Iterate over all keys that are not destroyed, oldest first."""
         return iter(self._epochs)
 
     def drain_new_keys(self) -> list[EpochKey]:
-        """Take the keys that were made since the last call, for the log."""
-        made, self._made = self._made, []
-        return made
+        """Return the keys created since the last call, for the log."""
+        unlogged, self._unlogged = self._unlogged, []
+        return unlogged
 
     def advance(self, now_ms: int) -> bool:
-        """Destroy what is over, turn to the next key, announce one more; says whether any did."""
-        before, made = len(self._epochs), len(self._made)
+        """Destroy keys past `destroy_ms` and create missing ones; return whether any key changed.
+
+        Afterwards one key is in force and one is announced.
+        """
+        held, unlogged = len(self._epochs), len(self._unlogged)
         self._epochs = [epoch for epoch in self._epochs if now_ms < epoch.destroy_ms]
-        changed = len(self._epochs) != before
+        changed = len(self._epochs) != held
         if not self._epochs:
             self._add(now_ms - self._skew_ms)
         elif now_ms >= self._epochs[-1].retire_ms:
-            # Time leapt over the announced epoch.
+            # Time jumped past the end of the announced epoch.
             self._add(now_ms)
         while now_ms >= self._epochs[-1].not_before_ms:
             self._add(self._epochs[-1].retire_ms)
-        return changed or len(self._made) != made
+        return changed or len(self._unlogged) != unlogged
 
     def rotate(self, now_ms: int) -> None:
-        """Begin a new epoch at once; what was sealed to the keys until now still opens."""
+        """Start a new epoch now. All earlier keys are retired, and destroyed after the grace time.
+
+        At most `MAX_EPOCHS` keys are held afterwards; the oldest ones over that are destroyed.
+        """
         grace_ms = 1000 * self._deployment.grace_s
         self._epochs = [
             replace(
@@ -123,7 +136,10 @@ class EpochKeys:
         self.advance(now_ms)
 
     def destroy(self, kid: str, now_ms: int) -> bool:
-        """Destroy one key at once; False when it is not held."""
+        """Destroy one key now; start a new epoch if no key is in force then.
+
+        Return False if the key is not held.
+        """
         left = [epoch for epoch in self._epochs if epoch.kid != kid]
         if len(left) == len(self._epochs):
             return False
@@ -134,7 +150,7 @@ class EpochKeys:
         return True
 
     def _add(self, not_before_ms: int) -> None:
-        # The first key begins in the past, for clients whose clock is behind.
+        # The first key begins `clock_skew_s` in the past, for clients whose clocks are behind.
         early_ms = 0 if self._epochs else self._skew_ms
         retire_ms = not_before_ms + 1000 * self._deployment.epoch_s + early_ms
         epoch = EpochKey(
@@ -144,4 +160,4 @@ class EpochKeys:
             destroy_ms=retire_ms + 1000 * self._deployment.grace_s,
         )
         self._epochs.append(epoch)
-        self._made.append(epoch)
+        self._unlogged.append(epoch)

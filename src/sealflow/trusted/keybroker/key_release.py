@@ -1,4 +1,7 @@
-"""Key broker: challenges, and what those get whose evidence passes: grants, or the state's key."""
+"""Key broker: releases keys to approved enclaves: grants to workers, the state key to standbys.
+
+Every release answers a challenge. Spec: docs/spec/keybroker.md, section 3.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +29,20 @@ if TYPE_CHECKING:
 
 MAX_CHALLENGES: Final = 1024
 CHALLENGE_LIFE_MS: Final = 120_000
-"""Long enough for a quote from a slow machine; what is older says nothing about now."""
+"""Time for a slow machine to make a quote; older evidence does not count as fresh."""
 MAX_LOGGED_REFUSALS: Final = 64
-"""Between two directories: strangers can be refused as often as they like."""
+"""Limit between two directories: anyone can cause refusals, and would fill the log with them."""
 
 
 class KeyRelease:
-    """Lets key material out to approved enclaves only, each answer good for one of them."""
+    """Seals keys to single enclaves that the deployment's policy approves, and logs each verdict.
+
+    It is the relying party of RFC 9334. Not thread-safe.
+    """
 
     def __init__(
         self, identity: EnclaveIdentity, key_store: KeyStore, log_writer: LogWriter
     ) -> None:
-        """Appraise by the deployment's policies; write every verdict into the log."""
         self._identity = identity
         self._key_store = key_store
         self._log_writer = log_writer
@@ -45,9 +50,10 @@ class KeyRelease:
         self._refusals = 0
 
     def challenge(self) -> tuple[str, str]:
-        """Draw a challenge: its id and the nonce to be bound into evidence.
+        """Return a new challenge: its id, and the nonce that the evidence must contain.
 
-        It is good for one try, within `CHALLENGE_LIFE_MS`.
+        It is valid for one try within `CHALLENGE_LIFE_MS`. At most `MAX_CHALLENGES` are held; the
+        oldest is dropped for a new one.
         """
         challenge, nonce = secrets.token_hex(16), secrets.token_hex(32)
         self._nonces[challenge] = nonce, self._key_store.now_ms + CHALLENGE_LIFE_MS
@@ -58,27 +64,30 @@ class KeyRelease:
     def enroll(
         self, challenge: str, evidence: Evidence, directory_version: int
     ) -> tuple[bytes, bytes]:
-        """Appraise a worker and give it its sealed grant with the signature over it.
+        """Appraise a worker's evidence and return its sealed grant with the signature over it.
 
-        Raises: KeyError for an unknown, used or old challenge, EvidenceError, PolicyError.
+        `directory_version`: of the newest directory, part of the grant.
+
+        Raises: KeyError for an unknown, used or expired challenge; EvidenceError when the evidence
+        is not genuine or the instance is revoked; PolicyError when the policy does not accept it.
         """
         nonce = self._use_challenge(challenge)
         try:
             approval = self._appraise(evidence, Role.WORKER, nonce)
         except (EvidenceError, PolicyError) as error:
-            self._note_refusal(error)
+            self._log_refusal(error)
             raise
 
-        def fits(demands: Requirements) -> bool:
-            return self._fits(evidence, demands, nonce)
+        def fits(requirements: Requirements) -> bool:
+            return self._fits(evidence, requirements, nonce)
 
         log_id = self._log_writer.head.log_id
         grant = self._key_store.grant(fits, log_id, directory_version)
-        self._note_grant(approval, grant)
+        self._log_grant(approval, grant)
         return grant.seal(approval, self._identity.signing)
 
     def join(self, challenge: str, evidence: Evidence, key: StateKey) -> tuple[bytes, bytes]:
-        """Appraise another key broker and give it the state's key, sealed and signed.
+        """Appraise a standby's evidence and return the sealed state key with its signature.
 
         Raises: as `enroll`.
         """
@@ -86,7 +95,7 @@ class KeyRelease:
         try:
             approval = self._appraise(evidence, Role.KEY_BROKER, nonce)
         except (EvidenceError, PolicyError) as error:
-            self._note_refusal(error)
+            self._log_refusal(error)
             raise
         self._append(
             EntryKind.JOINED,
@@ -102,10 +111,10 @@ class KeyRelease:
         )
 
     def take_unlogged(self) -> int:
-        """How many refusals did not fit into the log since the last call."""
-        over = max(self._refusals - MAX_LOGGED_REFUSALS, 0)
+        """Return the number of refusals since the last call that were not logged."""
+        unlogged = max(self._refusals - MAX_LOGGED_REFUSALS, 0)
         self._refusals = 0
-        return over
+        return unlogged
 
     def _use_challenge(self, challenge: str) -> str:
         nonce, until_ms = self._nonces.pop(challenge)
@@ -117,21 +126,21 @@ class KeyRelease:
         policy, now_ms = self._identity.deployment.policy(role), self._key_store.now_ms
         approval = appraise(evidence, policy, now_ms, nonce=nonce)
         if now_ms >= approval.valid_until_ms:
-            raise EvidenceError("collateral", "it is out of date")
+            raise EvidenceError("collateral", "the collateral is out of date: fetch it again")
         if self._key_store.is_revoked(RevokedKind.WORKER, approval.claims.bound.instance):
-            raise EvidenceError("revoked", "this instance was revoked: start a new one")
+            raise EvidenceError("revoked", "this instance is revoked: start a new one")
         return approval
 
-    def _fits(self, evidence: Evidence, demands: Requirements, nonce: str) -> bool:
-        """Whether evidence that the deployment's policy accepted is good enough for an owner."""
-        policy = replace(self._identity.deployment.policy(Role.WORKER), requirements=demands)
+    def _fits(self, evidence: Evidence, requirements: Requirements, nonce: str) -> bool:
+        """Return whether approved evidence also meets a model owner's requirements."""
+        policy = replace(self._identity.deployment.policy(Role.WORKER), requirements=requirements)
         try:
             appraise(evidence, policy, self._key_store.now_ms, nonce=nonce)
         except (EvidenceError, PolicyError):
             return False
         return True
 
-    def _note_grant(self, approval: Approval, grant: Grant) -> None:
+    def _log_grant(self, approval: Approval, grant: Grant) -> None:
         claims, bound = approval.claims, approval.claims.bound
         self._append(
             EntryKind.VERDICT,
@@ -156,7 +165,7 @@ class KeyRelease:
             },
         )
 
-    def _note_refusal(self, error: EvidenceError | PolicyError) -> None:
+    def _log_refusal(self, error: EvidenceError | PolicyError) -> None:
         self._refusals += 1
         if self._refusals <= MAX_LOGGED_REFUSALS:
             codes = (

@@ -1,4 +1,4 @@
-"""Key broker, pure: the models with their content keys, the epoch keys, and what is revoked."""
+"""Key broker, pure: holds models with their content keys, epoch keys, and revocations."""
 
 from __future__ import annotations
 
@@ -25,15 +25,21 @@ MAX_MODELS: Final = 256
 
 
 class VersionTakenError(RefusedError):
-    """Another package has this name and version."""
+    """Another package was published under this name and version.
+
+    Its refusal code is UNKNOWN_MODEL.
+    """
 
     def __init__(self) -> None:
-        """Map to the refusal that a model of that name would cause."""
         super().__init__(RefusalCode.UNKNOWN_MODEL)
 
 
 class KeyStore:
-    """Everything that the key broker guards. Not for several threads."""
+    """The models, keys and revocations of a deployment. Not thread-safe.
+
+    `epochs`, `publications`, `revoked`: the content of an earlier process's state. Missing epoch
+    keys are created.
+    """
 
     def __init__(
         self,
@@ -44,7 +50,6 @@ class KeyStore:
         publications: Iterable[Publication] = (),
         revoked: Iterable[Revoked] = (),
     ) -> None:
-        """Hold what was kept; makes the epoch keys that are missing."""
         self._deployment = deployment
         self._now_ms = now_ms
         self._models: dict[ModelRef, Publication] = {
@@ -56,33 +61,36 @@ class KeyStore:
 
     @property
     def now_ms(self) -> int:
-        """The latest time known."""
+        """The latest time from the host, in Unix ms."""
         return self._now_ms
 
     @property
     def publications(self) -> tuple[Publication, ...]:
-        """All models, in the order in which they came."""
+        """All published models, in the order of their first publication."""
         return tuple(self._models.values())
 
     @property
     def revoked(self) -> tuple[Revoked, ...]:
-        """All that is revoked, in the order in which it was."""
+        """All revocations, oldest first."""
         return tuple(self._revoked)
 
-    def is_revoked(self, kind: RevokedKind, name: str) -> bool:
-        """Whether one thing is revoked."""
-        return Revoked(kind=kind, id=name) in self._revoked
+    def is_revoked(self, kind: RevokedKind, revoked_id: str) -> bool:
+        """Return whether a worker, model or key is revoked."""
+        return Revoked(kind=kind, id=revoked_id) in self._revoked
 
     def advance(self, now_ms: int) -> bool:
-        """Move time on; says whether keys came or went."""
+        """Set the clock, never backwards; return whether an epoch key was created or destroyed."""
         self._now_ms = max(self._now_ms, now_ms)
         return self.epochs.advance(self._now_ms)
 
     def publish(self, publication: Publication) -> bool:
-        """Serve a model from now on, by default under its name; False when nothing changed.
+        """Add a model, or replace its owner's requirements; return False if nothing changed.
 
-        A later publication of the same package replaces what its owner demands of workers.
-        Raises: VersionTakenError, RefusedError (OVERLOADED) when the key store is full.
+        The version that was added last is the default of its name. Of two publications of one
+        package, the one with the later `issued_ms` counts.
+
+        Raises: VersionTakenError when another package has this name and version; RefusedError with
+        OVERLOADED when `MAX_MODELS` are published.
         """
         ref = publication.statement.manifest.ref
         present = self._models.get(ref)
@@ -97,15 +105,16 @@ class KeyStore:
         return True
 
     def owner_of(self, digest: str) -> str | None:
-        """Who published a package, None when it is not here."""
+        """Return the owner who published a package, or None if it is not published."""
         found = (each.signer for each in self._models.values() if each.digest == digest)
         return next(found, None)
 
     def revoke(self, revoked: Revoked) -> bool:
-        """Revoke one thing for good; False when it was already.
+        """Revoke a worker, model or key permanently; return False if it was revoked already.
 
-        A revoked worker knows the keys that are in force and announced: a new epoch begins.
-        Raises: RefusedError (OVERLOADED) when no more can be remembered.
+        A revoked worker still has the key in force and the announced one, so a new epoch begins.
+
+        Raises: RefusedError with OVERLOADED when there are `MAX_REVOKED` revocations.
         """
         if revoked in self._revoked:
             return False
@@ -123,7 +132,10 @@ class KeyStore:
         return True
 
     def directory(self, version: int, previous: str | None, log: LogHead) -> Directory:
-        """Describe all keys and models, as of now."""
+        """Return the directory of all keys, models and revocations, issued now.
+
+        `previous`: digest of the directory before it, in hex; None for the first one.
+        """
         latest = {ref.name: ref for ref in self._models}
         return Directory(
             deployment=self._deployment.name,
@@ -136,7 +148,7 @@ class KeyStore:
             expires_ms=self._now_ms + 1000 * self._deployment.directory_s,
             manifest_digest=self._deployment.digest,
             models=tuple(
-                _described(publication, default=latest[ref.name] == ref)
+                _directory_model(publication, default=latest[ref.name] == ref)
                 for ref, publication in self._models.items()
             ),
             keys=tuple(epoch.public() for epoch in self.epochs),
@@ -146,9 +158,9 @@ class KeyStore:
     def grant(
         self, fits: Callable[[Requirements], bool], log_id: str, directory_version: int
     ) -> Grant:
-        """Gather what an approved worker may use.
+        """Return the grant of an approved worker: all epoch keys, and the models it may load.
 
-        `fits`: whether the worker fulfils what the owner of a model demands besides.
+        `fits`: returns whether the worker meets a model owner's additional requirements.
         """
         return Grant(
             keys=tuple(
@@ -171,7 +183,7 @@ class KeyStore:
         )
 
 
-def _described(publication: Publication, *, default: bool) -> DirectoryModel:
+def _directory_model(publication: Publication, *, default: bool) -> DirectoryModel:
     manifest, workers = publication.statement.manifest, publication.workers
     return DirectoryModel(
         name=manifest.name,

@@ -1,7 +1,7 @@
-"""Key broker: the instance that leads.
+"""Key broker: the leader, which answers requests and publishes the directory.
 
-Whatever changes is committed before it is answered: the host gets the sealed state and the new log
-entries first, and an answer or a directory only after them.
+Every change is committed before it is answered: the sealed state and the new log entries are sent
+to the host first, then the answer or the directory. Spec: docs/spec/keybroker.md, section 2.
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ if TYPE_CHECKING:
 
     Send = Callable[[FrameKind, bytes], object]
 
-_OPS: Final = "describe, evidence, challenge, enroll, join, publish or revoke"
+_OPS: Final = "describe, evidence, challenge, enroll, join, publish, revoke"
 
 
 class KeyBroker:
-    """One key broker that leads. Every answer is JSON; errors have a code and a sentence."""
+    """The key broker instance that leads. Not thread-safe; use `start_new` or `resume` to make one.
+
+    `key`: the state key. `send`: sends one frame to the host.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,6 @@ class KeyBroker:
         send: Send,
         journal: EventJournal,
     ) -> None:
-        """Use `found` or `resume`. `key`: the state's."""
         self._identity = identity
         self._key_store = key_store
         self._log_writer = log_writer
@@ -74,7 +76,7 @@ class KeyBroker:
     def start_new(
         cls, identity: EnclaveIdentity, now_ms: int, key: bytes, send: Send, journal: EventJournal
     ) -> Self:
-        """Begin a new log, with new keys and without models."""
+        """Begin a new log, with new epoch keys and no models."""
         domain = identity.deployment.tee.domain
         key_store = KeyStore(identity.deployment, now_ms)
         log_writer = LogWriter(identity.signing, domain, None)
@@ -92,9 +94,12 @@ class KeyBroker:
         send: Send,
         journal: EventJournal,
     ) -> Self:
-        """Go on where the state of another process ends.
+        """Continue the log of an earlier leader from its sealed state.
 
-        Raises: OpenError when the state is not of this key, its log, and new enough.
+        `blob`: the sealed state.
+
+        Raises: OpenError when the state does not open with `key`, belongs to another log, or is
+        older than `key` allows.
         """
         deployment = identity.deployment
         state = State.open(blob, key.key, deployment.digest, deployment.tee.domain)
@@ -116,25 +121,25 @@ class KeyBroker:
 
     @property
     def state_key(self) -> StateKey:
-        """What this machine or another needs to go on after this process."""
+        """The state key, for this machine after a restart or for a standby."""
         head = self._log_writer.head
         return StateKey(key=self._key, log_id=head.log_id, number=head.number)
 
     def advance(self, now_ms: int) -> None:
-        """Move time on: turn epochs, renew the directory at half of its life."""
+        """Set the clock, rotate epoch keys when due, and reissue the directory at half its life."""
         changed = self._key_store.advance(now_ms)
-        life_ms = 1000 * self._identity.deployment.directory_s
-        if changed or self._key_store.now_ms >= self._issued_ms + life_ms // 2:
+        lifetime_ms = 1000 * self._identity.deployment.directory_s
+        if changed or self._key_store.now_ms >= self._issued_ms + lifetime_ms // 2:
             self._commit(reissue=True)
 
     def renew_evidence(self) -> None:
-        """Publish newer collateral beside the same quote."""
+        """Reissue the directory with the same quote and the newest collateral."""
         content = self._identity.collateral.content
         self._evidence = replace(self._evidence, collateral=content)
         self._commit(reissue=True)
 
     def answer(self, request: bytes | memoryview) -> bytes:
-        """Answer one request; never raises for anything that a peer can send."""
+        """Return the JSON answer to one request; errors are answers too, for any peer's bytes."""
         try:
             return answer_control_request(request, self._answer)
         finally:
@@ -159,7 +164,7 @@ class KeyBroker:
             case "revoke":
                 return self._revoke(value)
             case _:
-                raise ControlError("unknown_op", f"op is {_OPS}")
+                raise ControlError("unknown_op", f"op is not one of {_OPS}")
 
     def _enroll_or_join(self, op: str, value: dict[str, object]) -> dict[str, object]:
         fields = Fields(value, op, ("op", "challenge", "evidence"))
@@ -172,7 +177,9 @@ class KeyBroker:
                 else self._release.join(challenge, evidence, self.state_key)
             )
         except KeyError as error:
-            raise ControlError("unknown_challenge", "ask for a new challenge") from error
+            raise ControlError(
+                "unknown_challenge", "the challenge is unknown, used or expired: request a new one"
+            ) from error
         except (EvidenceError, PolicyError) as error:
             self._journal.record(Event.WORKER_REFUSED)
             code = "evidence" if isinstance(error, EvidenceError) else "policy"
@@ -215,7 +222,7 @@ class KeyBroker:
         self._commit(reissue=True)
 
     def _commit(self, *, reissue: bool = False) -> None:
-        """Hand state and new log entries to the host, then the directory if it is a new one."""
+        """Send the state and new log entries to the host, then the directory if it is reissued."""
         for epoch in self._key_store.epochs.drain_new_keys():
             body = {
                 key: value for key, value in epoch.public().to_json().items() if key != "public"

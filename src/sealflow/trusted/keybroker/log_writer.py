@@ -1,4 +1,7 @@
-"""Key broker, pure: the log that it writes: entries chained and signed, to be kept by the host."""
+"""Key broker, pure: appends signed, hash-chained entries to the log, which the host stores.
+
+Spec: docs/spec/keybroker.md, section 6.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogHead:
-    """The newest entry. `log_id`: the digest of entry 0; both digests in hex."""
+    """The newest log entry: `number`, and its `digest` in hex.
+
+    `log_id`: the digest of entry 0, in hex.
+    """
 
     log_id: str
     number: int
@@ -23,26 +29,31 @@ class LogHead:
 
 
 class LogWriter:
-    """Appends entries; what was appended waits until it is taken. Not for several threads."""
+    """Appends entries and holds their records until they are drained. Not thread-safe.
+
+    `head`: the newest entry of the log to continue; None begins a new log.
+    """
 
     def __init__(
         self, signing: Ed25519PrivateKey, domain: TrustDomain, head: LogHead | None
     ) -> None:
-        """Continue after `head`, or begin."""
         self._signing = signing
-        self._world = domain
+        self._domain = domain
         self._head = head
-        self._waiting: list[tuple[int, bytes]] = []
+        self._new_records: list[tuple[int, bytes]] = []
 
     @property
     def head(self) -> LogHead:
-        """The newest entry; there is one from the first append on."""
+        """The newest entry.
+
+        Raises: RuntimeError when a new log has no entry yet.
+        """
         if self._head is None:
             raise RuntimeError("the log is empty")
         return self._head
 
     def append(self, kind: EntryKind, at_ms: int, body: dict[str, object]) -> None:
-        """Write one entry."""
+        """Append one entry, signed. `at_ms`: its time in Unix ms."""
         head = self._head
         entry = LogEntry(
             number=0 if head is None else head.number + 1,
@@ -51,14 +62,14 @@ class LogWriter:
             kind=kind,
             body=body,
         )
-        signed = SignedEntry.sign(entry, self._signing, self._world)
-        digest = signed.digest(self._world)
+        signed = SignedEntry.sign(entry, self._signing, self._domain)
+        digest = signed.digest(self._domain)
         self._head = LogHead(
             log_id=digest if head is None else head.log_id, number=entry.number, digest=digest
         )
-        self._waiting.append((entry.number, signed.to_bytes()))
+        self._new_records.append((entry.number, signed.to_bytes()))
 
     def drain_new_records(self) -> list[tuple[int, bytes]]:
-        """Take what waits: records by number."""
-        waiting, self._waiting = self._waiting, []
-        return waiting
+        """Return the records appended since the last call, each with its entry's number."""
+        records, self._new_records = self._new_records, []
+        return records

@@ -1,6 +1,6 @@
-"""Key broker: requests of owners (publish, revoke), and how any request is answered.
+"""Key broker: carries out publish and revoke requests, and writes the answers to all requests.
 
-Each owner's rights end at its own models; an operator publishes nothing.
+An owner publishes and revokes only its own models. An operator may revoke but not publish.
 Spec: docs/spec/keybroker.md, section 7.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealflow.documents.log import EntryKind
-from sealflow.documents.revocation import RevokedKind, SignedRevocationOrder
+from sealflow.documents.revocation import MAX_REVOKED, RevokedKind, SignedRevocationOrder
 from sealflow.errors import (
     BundleError,
     EvidenceError,
@@ -20,7 +20,8 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.package.publication import open_publication
-from sealflow.trusted.keybroker.key_store import VersionTakenError
+from sealflow.trusted.keybroker.key_store import MAX_MODELS, VersionTakenError
+from sealflow.wire.control import ErrorAnswer
 from sealflow.wire.fields import Fields
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import canonical_json, parse_object
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
 
 
 class ControlError(SealflowError):
-    """Why a request is not done: a code of a closed list and a sentence for people."""
+    """A request that the key broker refuses: `code` is stable, `detail` is a sentence for people.
+
+    The codes are listed in docs/spec/frames.md, section 8.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
-        """Keep both."""
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -48,35 +51,40 @@ class ControlError(SealflowError):
 def answer_control_request(
     request: bytes | memoryview, answer: Callable[[dict[str, object]], dict[str, object]]
 ) -> bytes:
-    """Answer a request of bounded size, or say in the answer why it is not done.
+    """Parse one control request and return the JSON answer, which may be an error with its code.
 
-    `answer`: does what a parsed request asks; it raises Problem, MalformedError, UnavailableError.
+    `answer`: carries out the parsed request; its ControlError, MalformedError and UnavailableError
+    become error answers.
     """
     try:
         if len(request) > MAX_CONTROL_BYTES:
             raise ControlError("too_large", f"requests are at most {MAX_CONTROL_BYTES} bytes")  # noqa: TRY301
         return canonical_json(answer(parse_object(request, "control request")))
     except MalformedError as error:
-        problem = ControlError("malformed", str(error))
+        refusal = ControlError("malformed", str(error))
     except ControlError as error:
-        problem = error
+        refusal = error
     except UnavailableError as error:
-        problem = ControlError("unavailable", str(error))
-    return canonical_json({"error": {"code": problem.code, "detail": problem.detail}})
+        refusal = ControlError("unavailable", str(error))
+    return ErrorAnswer(code=refusal.code, detail=refusal.detail).to_bytes()
 
 
 def accept_publication(
     value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, log_writer: LogWriter
 ) -> tuple[Publication, bool]:
-    """Take a model from its owner; says whether anything changed.
+    """Carry out a publish request; return the publication and whether anything changed.
 
-    Raises: Problem, MalformedError.
+    Raises: ControlError when the request is refused; MalformedError when it does not parse, or the
+    owner's requirements do not fit the deployment's TEE.
     """
     sealed = Fields(value, "publish", ("op", "sealed")).base64("sealed", MAX_CONTROL_BYTES)
     try:
         publication = open_publication(sealed, identity.opening)
     except OpenError as error:
-        detail = "the publication does not open: it was sealed to another key broker"
+        detail = (
+            "the publication does not open: it was damaged, or sealed to another key broker; "
+            "publish it again"
+        )
         raise ControlError("not_opened", detail) from error
     except BundleError as error:
         raise ControlError("malformed", str(error)) from error
@@ -88,14 +96,15 @@ def accept_publication(
             "not_an_owner", f"{publication.signer} is not an owner of this deployment"
         )
     if key_store.is_revoked(RevokedKind.MODEL, digest):
-        raise ControlError("revoked", f"this package of {ref} was revoked: pack it anew")
+        raise ControlError("revoked", f"this package of {ref} is revoked: pack the model again")
     try:
         changed = key_store.publish(publication)
     except VersionTakenError as error:
-        detail = f"{ref} is another package already: publish it under a new version"
+        detail = f"another package is published as {ref}: publish this one under a new version"
         raise ControlError("version_taken", detail) from error
     except RefusedError as error:
-        raise ControlError("full", "no more models fit") from error
+        detail = f"the key broker holds {MAX_MODELS} models, its limit: revoke one first"
+        raise ControlError("full", detail) from error
     if changed:
         workers = publication.workers
         body: dict[str, object] = {
@@ -112,9 +121,9 @@ def accept_publication(
 def revoke(
     value: dict[str, object], identity: EnclaveIdentity, key_store: KeyStore, log_writer: LogWriter
 ) -> bool:
-    """Carry out a signed order; says whether anything changed.
+    """Carry out a signed revocation order; return whether anything changed.
 
-    Raises: Problem, MalformedError.
+    Raises: ControlError when the order is refused; MalformedError when it does not parse.
     """
     order_fields = {name: part for name, part in value.items() if name != "op"}
     signed, deployment = SignedRevocationOrder.from_json(order_fields), identity.deployment
@@ -123,26 +132,30 @@ def revoke(
     except EvidenceError as error:
         raise ControlError("order_signature", error.detail) from error
     if order.deployment != deployment.name:
-        raise ControlError("malformed", "the order is for another deployment")
+        raise ControlError(
+            "malformed",
+            f"the order is for deployment {order.deployment}, this one is {deployment.name}",
+        )
     if key_store.is_revoked(order.revoked.kind, order.revoked.id):
         return False
-    if not _may(order, identity, key_store):
+    if not _may_revoke(order, identity, key_store):
         raise ControlError("not_allowed", f"{order.signer} may not revoke this")
     try:
         changed = key_store.revoke(order.revoked)
     except RefusedError as error:
-        raise ControlError("full", "no more revocations can be remembered") from error
+        detail = f"the key broker holds {MAX_REVOKED} revocations, its limit"
+        raise ControlError("full", detail) from error
     if changed:
         log_writer.append(EntryKind.REVOCATION, key_store.now_ms, signed.to_json())
     return changed
 
 
-def _may(order: RevocationOrder, identity: EnclaveIdentity, key_store: KeyStore) -> bool:
+def _may_revoke(order: RevocationOrder, identity: EnclaveIdentity, key_store: KeyStore) -> bool:
     if order.signer in identity.deployment.operators:
         return True
     if order.signer not in identity.deployment.owners:
         return False
-    # Nobody may forbid a package that another owner has yet to publish.
+    # An owner may not revoke a package that is not published: it may be another owner's.
     return (
         order.revoked.kind is not RevokedKind.MODEL
         or key_store.owner_of(order.revoked.id) == order.signer

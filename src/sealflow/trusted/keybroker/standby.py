@@ -1,6 +1,6 @@
-"""Key broker: an instance that waits: it gets the state's key, and takes over when told to lead.
+"""Key broker: a standby, which obtains the state key and becomes the leader on a LEAD frame.
 
-The key comes from what this machine sealed before, or from the instance that leads, by evidence.
+The state key was sealed for this machine before, or comes from the leader in exchange for evidence.
 Spec: docs/spec/keybroker.md, section 5.
 """
 
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 
 class Standby:
-    """One instance before it leads. Not for several threads."""
+    """A key broker instance before it leads. Not thread-safe.
+
+    `send`: sends one frame to the host. `wrapped`: state keys that were sealed for some machines;
+    the first one that opens here is used.
+    """
 
     def __init__(
         self,
@@ -43,52 +47,54 @@ class Standby:
         journal: EventJournal,
         wrapped: Iterable[bytes] = (),
     ) -> None:
-        """Take the state's key from what this machine sealed before, if any of `wrapped` is it."""
         self._identity = identity
         self._now_ms = now_ms
         self._send = send
         self._journal = journal
         self._domain = identity.deployment.tee.domain
         self._nonce_and_bound: tuple[str, bytes] | None = None
-        self._key = self._unwrapped(wrapped)
+        self._key = self._unwrap(wrapped)
 
     @property
     def has_state_key(self) -> bool:
-        """Whether it could open the state."""
+        """Whether this instance has the state key, so that it may lead an existing log."""
         return self._key is not None
 
     def advance(self, now_ms: int) -> None:
-        """Move time on."""
+        """Set the clock to `now_ms`, unless that is earlier."""
         self._now_ms = max(self._now_ms, now_ms)
 
     def renew_evidence(self) -> None:
-        """Nothing to publish: the next evidence has the newer collateral."""
+        """Do nothing: a standby publishes no evidence, and its next one has the new collateral."""
 
     def answer(self, request: bytes | memoryview) -> bytes:
-        """Answer the host, which speaks for this instance to the one that leads."""
+        """Return the JSON answer to a request that the host makes on behalf of this instance."""
         return answer_control_request(request, self._answer)
 
     def lead(self, state: bytes) -> KeyBroker:
-        """Serve from now on: continue `state`, or begin a new log when there is none.
+        """Become the leader: continue from the sealed `state`, or begin a new log if it is empty.
 
-        Raises: FatalError when the state does not open, or is older than this instance knows.
+        Sends the state key, sealed for this machine, to the host.
+
+        Raises: FatalError with STATE when there is no state key, or the state does not open, is of
+        another log, or is older than the state key allows.
         """
         if not state:
             key = new_state_key()
-            leading = KeyBroker.start_new(
+            leader = KeyBroker.start_new(
                 self._identity, self._now_ms, key, self._send, self._journal
             )
         elif self._key is None:
             raise FatalError(Fatal.STATE)
         else:
             try:
-                leading = KeyBroker.resume(
+                leader = KeyBroker.resume(
                     self._identity, self._now_ms, state, self._key, self._send, self._journal
                 )
             except OpenError as error:
                 raise FatalError(Fatal.STATE) from error
-        self._send_key(leading.state_key)
-        return leading
+        self._send_key(leader.state_key)
+        return leader
 
     def _answer(self, value: dict[str, object]) -> dict[str, object]:
         match value.get("op"):
@@ -98,44 +104,46 @@ class Standby:
                 self._nonce_and_bound = nonce, evidence.bound
                 return {"evidence": evidence.to_json()}
             case "adopt":
-                self._key = self._adopted(
+                self._key = self._open_state_key(
                     Fields(value, "adopt", ("op", "grant", "signature", "evidence"))
                 )
                 self._send_key(self._key)
                 return {}
             case _:
-                raise ControlError("unknown_op", "this instance does not lead: op is show or adopt")
+                raise ControlError(
+                    "unknown_op", "this instance is a standby: op must be show or adopt"
+                )
 
-    def _adopted(self, fields: Fields) -> StateKey:
-        """Appraise the instance that leads and open what it gave."""
+    def _open_state_key(self, fields: Fields) -> StateKey:
+        """Appraise the leader's evidence and open the state key that it sealed."""
         if self._nonce_and_bound is None:
-            raise ControlError("unknown_challenge", "ask for evidence first")
+            raise ControlError("unknown_challenge", "request evidence with op show first")
         (nonce, bound), self._nonce_and_bound = self._nonce_and_bound, None
         policy = self._identity.deployment.policy(Role.KEY_BROKER)
         try:
             evidence = fields.read("evidence", Evidence.from_json)
-            giver = appraise(evidence, policy, self._now_ms).claims.bound
+            leader = appraise(evidence, policy, self._now_ms).claims.bound
             text = open_sealed(
                 fields.base64("grant", MAX_SEALED_BYTES),
                 fields.base64("signature", SIGNATURE_BYTES),
                 opening=self._identity.opening,
                 bound=bound,
                 nonce=nonce,
-                signer=giver.signing_key,
+                signer=leader.signing_key,
                 purpose="state key grant",
             )
         except (EvidenceError, PolicyError, OpenError) as error:
             raise ControlError(
-                "not_opened", "no key broker of this deployment gave this"
+                "not_opened", "the state key is not from an approved key broker of this deployment"
             ) from error
         return StateKey.from_bytes(text)
 
-    def _unwrapped(self, wrapped: Iterable[bytes]) -> StateKey | None:
+    def _unwrap(self, wrapped: Iterable[bytes]) -> StateKey | None:
         for each in wrapped:
             try:
                 return StateKey.unwrap(each, self._identity.platform_key, self._domain)
             except OpenError:
-                # Another machine's, or older code's.
+                # It was sealed for another machine, or for another version of the code.
                 continue
         return None
 

@@ -1,10 +1,10 @@
-"""Key broker, pure: the sealed state, and the key of it.
+"""Key broker, pure: the sealed state, and the state key sealed for one machine.
 
-The state: `SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest
-log entry, so state and log go together. Spec: docs/spec/keybroker.md, section 5.
+State: `SFK1` ‖ deployment digest ‖ number ‖ salt ‖ ciphertext. The number is that of the newest log
+entry, which binds a state to its place in the log.
 
-Its key: `SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key that only this code on this machine can
-have. Spec: docs/spec/keybroker.md, section 5.
+State key: `SFW1` ‖ machine id ‖ salt ‖ ciphertext under a key derived from the platform key.
+Spec: docs/spec/keybroker.md, section 5.
 """
 
 from __future__ import annotations
@@ -52,12 +52,15 @@ _KEYS: Final = (
 STATE_KEY_MAGIC: Final = b"SFW1"
 MACHINE_BYTES: Final = 16
 _WRAPPING_SALT_BYTES: Final = 32
-_HEAD_BYTES: Final = len(STATE_KEY_MAGIC) + MACHINE_BYTES + _WRAPPING_SALT_BYTES
+_WRAPPED_HEAD_BYTES: Final = len(STATE_KEY_MAGIC) + MACHINE_BYTES + _WRAPPING_SALT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """One moment of a key broker. `directory_digest`: of the newest directory, in hex."""
+    """The content of a key broker that outlives its process.
+
+    `directory_version`, `directory_digest`: of the newest directory, the digest in hex.
+    """
 
     now_ms: int
     log: LogHead
@@ -69,7 +72,7 @@ class State:
 
     @classmethod
     def capture(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
-        """Take what is to be kept."""
+        """Return the present state. `version`, `digest`: of the newest directory."""
         return cls(
             now_ms=key_store.now_ms,
             log=log,
@@ -81,7 +84,7 @@ class State:
         )
 
     def seal(self, key: bytes, deployment_digest: str, domain: TrustDomain) -> bytes:
-        """Seal it under the state key, 32 bytes."""
+        """Return the sealed state. `key`: the state key, 32 bytes."""
         text = canonical_json(
             {
                 "now_ms": self.now_ms,
@@ -91,19 +94,19 @@ class State:
                 "directory_version": self.directory_version,
                 "directory_digest": self.directory_digest,
                 "epochs": [epoch.to_json() for epoch in self.epochs],
-                "models": [_as_json(each) for each in self.publications],
+                "models": [_publication_to_json(each) for each in self.publications],
                 "revoked": [each.to_json() for each in self.revoked],
             }
         )
         salt = os.urandom(SALT_BYTES)
         head = _HEAD.pack(MAGIC, bytes.fromhex(deployment_digest), self.log.number, salt)
-        return head + seal_chunked(*_key(key, head, salt, domain), [text])
+        return head + seal_chunked(*_derive_key(key, head, salt, domain), [text])
 
     @classmethod
     def open(cls, blob: bytes, key: bytes, deployment_digest: str, domain: TrustDomain) -> Self:
-        """Open what `seal` made under the same key and settings.
+        """Open a state that was sealed with the same key and deployment settings.
 
-        Raises: OpenError, for whatever reason.
+        Raises: OpenError, which never says why.
         """
         if len(blob) < _HEAD.size:
             raise OpenError
@@ -111,7 +114,7 @@ class State:
         magic, digest, _, salt = _HEAD.unpack(head)
         if magic != MAGIC or digest.hex() != deployment_digest:
             raise OpenError
-        text = open_chunked(*_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
+        text = open_chunked(*_derive_key(key, head, salt, domain), memoryview(blob)[_HEAD.size :])
         try:
             return cls._parse(text)
         except (MalformedError, BundleError):
@@ -131,19 +134,19 @@ class State:
             directory_version=fields.integer("directory_version"),
             directory_digest=fields.digest("directory_digest"),
             epochs=fields.list_of("epochs", EpochKey.from_json, MAX_EPOCHS + 2),
-            publications=fields.list_of("models", _publication, MAX_MODELS),
+            publications=fields.list_of("models", _publication_from_json, MAX_MODELS),
             revoked=fields.list_of("revoked", Revoked.from_json, MAX_REVOKED),
         )
 
 
-def _key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
+def _derive_key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:
     context = hashlib.sha256(domain.label("state context") + head).digest()
     info = domain.label("state key") + context
     derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(key)
     return derived, context
 
 
-def _as_json(publication: Publication) -> dict[str, object]:
+def _publication_to_json(publication: Publication) -> dict[str, object]:
     workers = publication.workers
     return {
         "statement": b64encode(publication.statement.to_bytes()).decode(),
@@ -154,7 +157,7 @@ def _as_json(publication: Publication) -> dict[str, object]:
     }
 
 
-def _publication(value: object) -> Publication:
+def _publication_from_json(value: object) -> Publication:
     names = ("statement", "signer", "content_key", "workers", "issued_ms")
     fields = Fields(value, "model", names)
     payload = fields.base64("statement", MAX_STATEMENT_BYTES)
@@ -170,29 +173,29 @@ def _publication(value: object) -> Publication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateKey:
-    """What opens the state of one log, and the least number that the state may have."""
+    """The key that opens the states of one log. `number`: the lowest that a state may have."""
 
     key: bytes = field(repr=False)
     log_id: str
     number: int
 
     def wrap(self, platform_key: bytes, domain: TrustDomain) -> bytes:
-        """Seal it for this machine."""
+        """Return the state key sealed under this machine's platform key."""
         salt = os.urandom(_WRAPPING_SALT_BYTES)
         head = STATE_KEY_MAGIC + machine_id(platform_key, domain) + salt
         return head + seal_chunked(*_wrapping_key(platform_key, head, domain), [self.to_bytes()])
 
     @classmethod
     def unwrap(cls, wrapped: bytes, platform_key: bytes, domain: TrustDomain) -> Self:
-        """Open what `wrap` made on this machine.
+        """Open a state key that was sealed under the same platform key.
 
-        Raises: OpenError, for whatever reason.
+        Raises: OpenError, which never says why.
         """
-        head = wrapped[:_HEAD_BYTES]
-        if len(head) < _HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
+        head = wrapped[:_WRAPPED_HEAD_BYTES]
+        if len(head) < _WRAPPED_HEAD_BYTES or not head.startswith(STATE_KEY_MAGIC):
             raise OpenError
         text = open_chunked(
-            *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_HEAD_BYTES:]
+            *_wrapping_key(platform_key, head, domain), memoryview(wrapped)[_WRAPPED_HEAD_BYTES:]
         )
         try:
             return cls.from_bytes(text)
@@ -200,7 +203,7 @@ class StateKey:
             raise OpenError from None
 
     def to_bytes(self) -> bytes:
-        """Write it, to be sealed."""
+        """Return the key, log id and number as canonical JSON, in clear."""
         return canonical_json(
             {
                 "key": b64encode(self.key).decode(),
@@ -211,7 +214,7 @@ class StateKey:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Parse what `to_bytes` returned.
 
         Raises: MalformedError.
         """
@@ -223,12 +226,12 @@ class StateKey:
 
 
 def new_state_key() -> bytes:
-    """Draw the key of a new log."""
+    """Return 32 random bytes, the state key of a new log."""
     return os.urandom(KEY_BYTES)
 
 
 def machine_id(platform_key: bytes, domain: TrustDomain) -> bytes:
-    """Name a machine for its host, without a word about its key; 16 bytes."""
+    """Return 16 bytes that identify a machine to its host without revealing its platform key."""
     info = domain.label("machine id")
     return HKDF(algorithm=SHA256(), length=MACHINE_BYTES, salt=None, info=info).derive(platform_key)
 

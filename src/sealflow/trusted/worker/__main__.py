@@ -1,4 +1,4 @@
-"""Worker: the process. It has no arguments, no environment and no files: all comes in frames."""
+"""Worker: the process; it takes no arguments, files or environment, only frames."""
 
 from __future__ import annotations
 

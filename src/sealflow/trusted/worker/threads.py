@@ -1,9 +1,11 @@
-"""Worker: which threads there are, and what each of them does.
+"""Worker: starts the worker's threads and reads the host's frames.
 
-Three threads: the main one reads frames; one opens requests, prepares their inputs, runs models and
-seals replies; one keeps the lease. Only the main one waits for the host. With more threads for a
-model, a fourth opens requests beside it; with one, a fourth would only push the others out of the
-core's cache, at the price of hand-overs.
+The main thread reads frames and never waits for another thread. The lease thread enrolls and loads
+models. The serving thread opens requests, prepares inputs, runs models and seals replies.
+
+With several threads a model, or a batch wait time, the serving thread is two: one opens requests,
+one runs models. With one thread a model, a second serving thread would compete for the same core's
+cache and cost a hand-over for each request.
 """
 
 from __future__ import annotations
@@ -36,14 +38,17 @@ if TYPE_CHECKING:
     from sealflow.trusted.port import EventJournal, FramePort
 
 
-_MAX_WAITING: Final = 4096
-_MAX_WAITING_BYTES: Final = 256 * 2**20
+_MAX_ENVELOPES: Final = 4096
+_MAX_ENVELOPE_BYTES: Final = 256 * 2**20
 _MAX_JOBS: Final = 256
 _MAX_JOB_BYTES: Final = 256 * 2**20
 
 
 class SingleThreadLoop:
-    """Opens what has arrived, up to a full batch, runs it, and looks again."""
+    """Opens requests and runs batches on one thread.
+
+    It opens what has arrived, until a batch is full or no arrival waits, and then runs the batch.
+    """
 
     def __init__(
         self,
@@ -52,14 +57,13 @@ class SingleThreadLoop:
         jobs: BatchQueue,
         runner: BatchRunner,
     ) -> None:
-        """Work with these."""
         self._arrivals = arrivals
         self._opener = opener
         self._jobs = jobs
         self._runner = runner
 
     def run(self) -> None:
-        """Work until the arrivals end and all jobs are answered."""
+        """Serve until the arrival queue is closed and all its requests are answered."""
         while (message := self._arrivals.next()) is not None:
             self._opener.handle(message)
             while self._jobs.batch_full or (self._jobs and not self._arrivals.waiting):
@@ -69,9 +73,11 @@ class SingleThreadLoop:
 
 
 def serve(port: FramePort, journal: EventJournal) -> None:
-    """Work until the host closes the pipe, then answer what came before that, and return.
+    """Run the worker until the host closes the pipe, then answer the remaining requests and return.
 
-    Raises: FatalError, MalformedError when the host's frames are out of step.
+    Raises: FatalError with BOOT when the first frame is not a valid BOOT frame, with FRAME for a
+    frame of a kind that a worker does not take, and as `load_identity`; MalformedError when the
+    bytes are not a frame.
     """
     try:
         settings = WorkerBoot.from_bytes(first_frame(port))
@@ -79,7 +85,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         raise FatalError(Fatal.BOOT) from error
     identity = load_identity(Role.WORKER, settings.deployment, settings.simulated_platform, port)
     clock = HostClock(settings.now_ms)
-    arrivals = ArrivalQueue(max_items=_MAX_WAITING, max_bytes=_MAX_WAITING_BYTES)
+    arrivals = ArrivalQueue(max_items=_MAX_ENVELOPES, max_bytes=_MAX_ENVELOPE_BYTES)
     jobs = BatchQueue(
         max_jobs=_MAX_JOBS, max_bytes=_MAX_JOB_BYTES, max_wait_ms=settings.max_wait_ms
     )
@@ -102,7 +108,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         threads=settings.threads,
     )
     runner = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes)
-    # Who waits for company needs a thread that waits.
+    # To wait for more requests of a batch, the runner needs a thread of its own.
     single_thread = settings.threads == 1 and settings.max_wait_ms == 0
     opener = RequestOpener(
         arrivals,
@@ -129,7 +135,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
 
 
 class FrameReader:
-    """Takes frames as they come and never waits for anything else."""
+    """Reads frames and passes each to its consumer; waits for nothing but the next frame."""
 
     def __init__(
         self,
@@ -140,7 +146,6 @@ class FrameReader:
         host: HostRequests,
         keeper: LeaseKeeper,
     ) -> None:
-        """Hand frames on to these."""
         self._port = port
         self._clock = clock
         self._arrivals = arrivals
@@ -149,33 +154,34 @@ class FrameReader:
         self._keeper = keeper
 
     def read_frames(self) -> None:
-        """Read until the pipe ends.
+        """Read frames until the host closes the pipe.
 
-        Raises: MalformedError for a frame that breaks the rules.
+        Raises: MalformedError when the bytes are not a frame or a payload does not parse;
+        FatalError with FRAME for a frame of a kind that a worker does not take.
         """
         while (frame := self._port.receive()) is not None:
             kind, payload = frame
             match kind:
                 case FrameKind.BATCH:
-                    self._take(payload)
+                    self._queue_batch(payload)
                 case FrameKind.TICK:
-                    self._tick(payload)
+                    self._advance(payload)
                 case FrameKind.CONTROL | FrameKind.PACKAGE:
                     self._host.deliver_answer(kind, payload)
                 case FrameKind.COLLATERAL:
-                    self._keeper.note_collateral(bytes(payload))
+                    self._keeper.update_collateral(bytes(payload))
                 case _:
                     raise FatalError(Fatal.FRAME)
 
-    def _take(self, payload: memoryview) -> None:
+    def _queue_batch(self, payload: memoryview) -> None:
         now_ms, items = decode_batch(payload)
         self._clock.advance(now_ms)
         if not self._arrivals.offer(EnvelopeBatch(items=items)):
-            full = encode_refusal(RefusalCode.OVERLOADED, None)
-            self._replies.send([(slot, full) for slot, _ in items])
+            overloaded = encode_refusal(RefusalCode.OVERLOADED, None)
+            self._replies.send([(slot, overloaded) for slot, _ in items])
 
-    def _tick(self, payload: memoryview) -> None:
+    def _advance(self, payload: memoryview) -> None:
         now_ms, document = split_tick(payload)
         self._clock.advance(now_ms)
         self._arrivals.put(ClockTick())
-        self._keeper.note_directory(document)
+        self._keeper.update_directory(document)

@@ -107,5 +107,5 @@ def test_broken_amd(tmp_path: Path, name: str) -> None:
     report = amd.report(cpu=(0x19, 1))
     answers = amd_answers(amd, "Milan", PATH)
     answers[f"/vcek/v1/Milan/{name}"] = (200, {}, b"<html></html>")
-    with WebServer(answers) as server, pytest.raises(UnavailableError, match="AMD's service"):
+    with WebServer(answers) as server, pytest.raises(UnavailableError, match="AMD's KDS"):
         source(tmp_path, None, kds_url=server.url).get(wanted_collateral(report))

@@ -50,7 +50,7 @@ def test_html(tmp_path: Path, pccs: WebServer, path: str, body: bytes) -> None:
     _, headers, _ = pccs.answers[path]
     pccs.answers[path] = (200, headers, body)
     message = refused(tmp_path, pccs)
-    assert "is this address a PCCS of version 4?" in message
+    assert "is pccs_url the address of a PCCS of version 4?" in message
     assert path in message
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -92,7 +92,7 @@ def test_oversized(tmp_path: Path, pccs: WebServer) -> None:
             return
 
     pccs.behave = flood
-    assert "over 262144 bytes" in refused(tmp_path, pccs)
+    assert "longer than 262144 bytes" in refused(tmp_path, pccs)
 
 
 @pytest.mark.parametrize("part", ["nothing", "head", "body"])
@@ -132,4 +132,4 @@ def test_hang_up(tmp_path: Path, pccs: WebServer) -> None:
 def test_old_answers(tmp_path: Path, pccs: WebServer) -> None:
     """What has expired on the server itself is no collateral."""
     clock = Clock(AT_S + 400 * 86_400)
-    assert "out of date" in refused(tmp_path, pccs, clock=clock)
+    assert "has expired" in refused(tmp_path, pccs, clock=clock)

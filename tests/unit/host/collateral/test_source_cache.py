@@ -50,7 +50,7 @@ def test_away(tmp_path: Path, pccs: WebServer) -> None:
     clock.now_s = end_s - 1
     assert later.get(WANT) == first
     clock.now_s = end_s
-    with pytest.raises(UnavailableError, match="ended on 2025-07-19 10:00 UTC") as caught:
+    with pytest.raises(UnavailableError, match="expired on 2025-07-19 10:00 UTC") as caught:
         later.get(WANT)
     assert url in str(caught.value)
 

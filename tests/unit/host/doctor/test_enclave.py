@@ -62,8 +62,8 @@ ILLS: dict[str, tuple[dict[str, str | None], str, str]] = {
         "BIOS",
     ),
     "kernel": ({"proc/sys/kernel/osrelease": "5.4.0-200-generic"}, "Linux 5.4", "5.11"),
-    "/dev/sgx_enclave": ({"dev/sgx_enclave": None}, "not here", "ask for the devices"),
-    "/dev/sgx_provision": ({"dev/sgx_provision": None}, "not here", "ask for the devices"),
+    "/dev/sgx_enclave": ({"dev/sgx_enclave": None}, "does not exist", "request the devices"),
+    "/dev/sgx_provision": ({"dev/sgx_provision": None}, "does not exist", "request the devices"),
     "aesm": ({"proc/net/unix": None}, "no AESM", "sgx-aesm-service"),
     "gramine": ({"usr/bin/gramine-sgx": None}, "not installed", "SGX images"),
 }

@@ -94,7 +94,7 @@ def test_no_pccs(tmp_path: Path) -> None:
     """No address, one that nobody listens at, one that is none and one that errs all fail."""
     here = write_machine(tmp_path, {})
     (found,) = network.pccs(here, None)
-    assert "no PCCS is named" in found.detail
+    assert "no PCCS is given" in found.detail
     for url in (NOWHERE, "ftp://127.0.0.1/", "localhost"):
         (found,) = network.pccs(here, url)
         assert found.verdict is Verdict.FAIL

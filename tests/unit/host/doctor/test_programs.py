@@ -63,7 +63,7 @@ def test_java(tmp_path: Path, line: str, verdict: Verdict) -> None:
 def test_broken_java(tmp_path: Path) -> None:
     """A Java that is missing or fails says why."""
     (found,) = programs.java(tmp_path / "java")
-    assert "does not run" in found.detail
+    assert "cannot run" in found.detail
     (found,) = programs.java(install(tmp_path, "java", "echo libjli.so: missing >&2; exit 127"))
     assert found.detail == "java: libjli.so: missing"
 
@@ -163,7 +163,7 @@ def test_kubernetes_that_does_not_answer(
     assert found.verdict is Verdict.FAIL
     kubectl.write_text("[]")
     (found,) = programs.kubernetes(wanted=True, sgx=True)
-    assert "no list of nodes" in found.detail
+    assert "did not print a list of nodes" in found.detail
     monkeypatch.setenv("PATH", str(tmp_path))
     (found,) = programs.kubernetes(wanted=True, sgx=True)
     assert "not installed" in found.detail

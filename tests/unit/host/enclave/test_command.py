@@ -56,7 +56,7 @@ def test_plain_in_its_own_environment(tmp_path: Path) -> None:
 def test_plain_without_python(tmp_path: Path) -> None:
     """A folder without Python is named in the error."""
     found = config(tmp_path, "simulated", enclaves_dir=str(tmp_path))
-    with pytest.raises(ConfigError, match="bin/python does not run: set enclaves_dir"):
+    with pytest.raises(ConfigError, match="bin/python is not executable: set enclaves_dir"):
         enclave_command(found, "worker")
 
 
@@ -74,7 +74,7 @@ def test_sgx_unsigned(tmp_path: Path) -> None:
     enclaves = signed(tmp_path)
     here = write_machine(tmp_path / "root")
     found = config(tmp_path, "sgx", sgx_mode="sgx", enclaves_dir=str(enclaves))
-    with pytest.raises(ConfigError, match=r"keybroker.manifest.sgx is missing: .* image is built"):
+    with pytest.raises(ConfigError, match=r"keybroker.manifest.sgx is missing: sign the enclaves"):
         enclave_command(found, "keybroker", here)
     with pytest.raises(ConfigError, match="set enclaves_dir"):
         enclave_command(config(tmp_path, "sgx", sgx_mode="sgx"), "worker", here)
@@ -87,15 +87,15 @@ LACKS: dict[str, tuple[dict[str, str | None], str]] = {
     ),
     "SGX off": (
         {"proc/cpuinfo": "vendor_id\t: GenuineIntel\nflags\t: fpu\n"},
-        "the BIOS or the hypervisor has it switched off",
+        "the BIOS or the hypervisor disables it",
     ),
     "launch control off": (
         {"proc/cpuinfo": "vendor_id\t: GenuineIntel\nflags\t: fpu sgx\n"},
         "Flexible Launch Control",
     ),
     "old kernel": ({"proc/sys/kernel/osrelease": "5.10.0-1\n"}, "Linux 5.10 has no SGX driver"),
-    "no device": ({"dev/sgx_enclave": None}, "/dev/sgx_enclave is not here"),
-    "no provisioning": ({"dev/sgx_provision": None}, "/dev/sgx_provision is not here"),
+    "no device": ({"dev/sgx_enclave": None}, "/dev/sgx_enclave does not exist"),
+    "no provisioning": ({"dev/sgx_provision": None}, "/dev/sgx_provision does not exist"),
     "no Gramine": ({"usr/bin/gramine-sgx": None}, "/usr/bin/gramine-sgx is not installed"),
     "nothing": (dict.fromkeys(SGX_MACHINE), "not an Intel processor (unknown)"),
 }
@@ -129,7 +129,7 @@ def test_mixed(tmp_path: Path, tee: str, mode: str) -> None:
 def test_platform_of_a_real_tee(tmp_path: Path) -> None:
     """A simulated platform is refused where the TEE is real."""
     found = config(tmp_path, "sgx", sgx_mode="sgx", simulated_platform_file="platform.json")
-    with pytest.raises(ConfigError, match="simulated_platform_file belongs to a simulated TEE"):
+    with pytest.raises(ConfigError, match="set simulated_platform_file for a simulated TEE"):
         enclave_command(found, "worker")
 
 

@@ -177,7 +177,7 @@ def test_end_while_somebody_sends(start: Start) -> None:
 def test_nobody_reads(start: Start) -> None:
     """A process that takes nothing for long is as good as dead: its sender is told."""
     relay = start(DEAF, stuck_s=0.3)
-    with pytest.raises(WorkerGoneError, match=r"takes nothing for 0\.3 s"):
+    with pytest.raises(WorkerGoneError, match=r"read nothing for 0\.3 s"):
         relay.send(FrameKind.BATCH, bytes(2**24))
     assert relay.receive() is None
     assert relay.wait(10) == -signal.SIGKILL
@@ -206,7 +206,7 @@ def test_complaints_go_to_the_log(start: Start, tmp_path: Path) -> None:
     assert absent.receive() is None
     assert absent.wait(10) != 0
     absent.release()
-    assert f"{tmp_path}/absent does not start: No such file" in (tmp_path / "log").read_text()
+    assert f"cannot start {tmp_path}/absent: No such file" in (tmp_path / "log").read_text()
 
 
 def test_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

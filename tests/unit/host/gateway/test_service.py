@@ -90,7 +90,7 @@ def test_no_settings(program: str, arguments: tuple[str, ...]) -> None:
         (sys.executable, "-m", module, *arguments), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr == f"error: give one file of settings: python -m {module} CONFIG.toml\n"
+    assert done.stderr == f"error: give exactly one settings file: python -m {module} CONFIG.toml\n"
 
 
 def test_absent_settings(tmp_path: Path) -> None:

@@ -128,8 +128,8 @@ def test_full_device(tmp_path: Path) -> None:
     [
         (lambda _: b"", "not a quote"),
         (lambda data: sgx_quote(data)[:500], "not a quote"),
-        (lambda _: sgx_quote(bytes(64)), "somebody else"),
-        (lambda _: bytes(MAX_QUOTE_BYTES + 1), "no end"),
+        (lambda _: sgx_quote(bytes(64)), "other report data"),
+        (lambda _: bytes(MAX_QUOTE_BYTES + 1), "is over"),
         (lambda _: b"dummy".ljust(5000, b"\xff"), "not a quote"),
     ],
     ids=["empty", "cut", "of somebody else", "too long", "dummy"],
@@ -183,7 +183,7 @@ def test_one_intruder(tmp_path: Path) -> None:
 def test_constant_intruder(tmp_path: Path) -> None:
     """Where somebody else always writes in between, there is no quote."""
     kernel = TsmFolder(tdx_quote, intrude=lambda _: 1)
-    with pytest.raises(UnavailableError, match="somebody else writes"):
+    with pytest.raises(UnavailableError, match="another process writes"):
         tsm(tmp_path, kernel).quote(bytes(64))
     assert kernel.made == 3
     assert list(tmp_path.iterdir()) == []
@@ -210,7 +210,7 @@ def test_no_tsm(tmp_path: Path) -> None:
 
 def test_empty_tsm(tmp_path: Path) -> None:
     """A folder in which the kernel makes no files, as any other is, gives no quote."""
-    with pytest.raises(UnavailableError, match="the kernel gives no quote"):
+    with pytest.raises(UnavailableError, match="the kernel returns no quote"):
         TsmQuoter(Tee.TDX, tmp_path).quote(bytes(64))
     assert list(tmp_path.iterdir()) == []
 

@@ -228,7 +228,7 @@ def test_no_answer(frames: list[tuple[FrameKind, bytes]], tmp_path: Path) -> Non
     """A host that ends or sends other things without end is out of step."""
     with (
         port_at(tmp_path, *frames) as (port, _),
-        pytest.raises(MalformedError, match="no COLLATERAL"),
+        pytest.raises(MalformedError, match="did not send COLLATERAL"),
     ):
         port.await_kind(FrameKind.COLLATERAL)
 

@@ -1,8 +1,8 @@
-"""Host: the engine as a Flink job. Imported in Flink's environment only.
+"""Host: the engine as a Flink job. Only Flink's environment can import this module.
 
-Flink decides where subtasks run and starts them again; each keeps one worker and feeds it. An
-endless source ticks, and a tick lets a subtask claim and answer for a moment: requests go from the
-queue to the worker and back in Python, never through the JVM.
+Flink places subtasks on TaskManagers and restarts them. Each subtask runs one worker. An endless
+source emits ticks; for each tick a subtask claims requests and stores answers for `slice_s`.
+Requests pass between queue and worker in Python, never through the JVM.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PERCENTS: Final = (50, 99)
 
 _SETTINGS: Final = {
     "python.execution-mode": "process",
-    # A tick at a time: none waits between Flink and a checkpoint, a cancel or a look at metrics.
+    # With one tick per bundle, no buffered tick delays a checkpoint, a cancel or a metrics query.
     "python.fn-execution.bundle.size": "1",
     "restart-strategy.type": "exponential-delay",
     "restart-strategy.exponential-delay.initial-backoff": "1 s",
@@ -49,36 +49,41 @@ _SETTINGS: Final = {
 
 
 class ServeFunction(ProcessFunction):  # type: ignore[misc] # PyFlink has no types
-    """One subtask: one worker. Pickled to the TaskManager, which has the settings' file."""
+    """The function of one subtask, which runs one worker.
+
+    Flink pickles it and sends it to a TaskManager, so it names the settings file by path.
+    """
 
     def __init__(self, engine_config: str, slice_s: float) -> None:
-        """Keep what to read there."""
+        """Set the path of the engine's settings on TaskManagers, and the seconds per tick."""
         self._engine_config = engine_config
         self._slice_s = slice_s
 
     def open(self, runtime_context: Any) -> None:  # noqa: ANN401 - PyFlink has no types
-        """Prepare; the first tick starts the worker.
+        """Read the settings and prepare a pool of one worker; the first tick starts the worker.
 
-        Raises: ConfigError, which Flink shows as the reason of the failure.
+        Raises: ConfigError, which Flink shows as the cause of the failure.
         """
         join_logs()
-        # PyFlink's own end, by a connection that breaks, may be long in coming.
+        # PyFlink ends this process by a broken connection, which may be noticed late.
         _end_with_taskmanager()
         config = load_settings(Path(self._engine_config), EngineConfig)
         require_access(config.broker)
         index = runtime_context.get_index_of_this_subtask()
-        # A name that stays: the subtask's next attempt goes on at once with what this one owes.
+        # The name is the same for each attempt of this subtask, so the next attempt recovers the
+        # unacknowledged entries of this one at once.
         name = f"{config.instance or 'flink'}-{index}"
         config = msgspec.structs.replace(config, instance=name)
-        # PyFlink's threads come and go, but that which starts a worker must stay.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="crew")
+        # The worker is killed when the thread that started it ends (`die_with_parent`), and
+        # PyFlink's threads are short-lived.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pool")
         self._pool = WorkerPool(config, count=1, feeding=False)
         self._publish = _publish_metrics(runtime_context.get_metrics_group(), self._pool)
 
     def process_element(self, value: int, ctx: Any) -> Iterable[int]:  # noqa: ANN401
-        """Serve for a slice of time.
+        """Serve for `slice_s` seconds.
 
-        Raises: ConfigError when workers end again and again for a reason that stays.
+        Raises: ConfigError when the worker failed to start several times for a lasting reason.
         """
         del value, ctx
         self._thread.submit(self._serve).result()
@@ -86,7 +91,10 @@ class ServeFunction(ProcessFunction):  # type: ignore[misc] # PyFlink has no typ
         return ()
 
     def close(self) -> None:
-        """Answer what is in flight and end the worker. Not called on a cancel: see the guide."""
+        """Answer the requests in flight and end the worker.
+
+        Flink does not call it for a cancelled job (docs/guide/flink.md).
+        """
         self._thread.submit(self._end).result()
         self._thread.shutdown()
 
@@ -102,12 +110,12 @@ class ServeFunction(ProcessFunction):  # type: ignore[misc] # PyFlink has no typ
 
 
 def _end_with_taskmanager() -> None:
-    """End this process, whatever it does, when the TaskManager has ended.
+    """Start a thread that exits this process when the TaskManager has ended.
 
-    That is the parent of the shell that runs this process, and the shell may outlive it.
+    The TaskManager is the parent of the shell that runs this process; the shell may outlive it.
     """
     shell = Path(f"/proc/{os.getppid()}/stat").read_text()
-    # Fields after the command's name, which may hold brackets: the state, then the parent.
+    # The command's name may contain brackets; after the last one come the state and the parent.
     taskmanager = int(shell.rpartition(")")[2].split()[1])
     ended = select.poll()
     ended.register(os.pidfd_open(taskmanager), select.POLLIN)
@@ -116,11 +124,11 @@ def _end_with_taskmanager() -> None:
         ended.poll()
         os._exit(1)
 
-    threading.Thread(target=watch, name="tether", daemon=True).start()
+    threading.Thread(target=watch, name="watch-taskmanager", daemon=True).start()
 
 
 def _publish_metrics(group: Any, pool: WorkerPool) -> Callable[[], None]:  # noqa: ANN401
-    """Register this subtask's metrics; returns what brings the counters up to date."""
+    """Register this subtask's metrics with Flink; return a function that updates the counters."""
     group = group.add_group(METRICS)
     metrics = pool.metrics
     for name, value in (
@@ -143,21 +151,21 @@ def _publish_metrics(group: Any, pool: WorkerPool) -> Callable[[], None]:  # noq
         "worker_restarts": lambda: pool.restarts,
     }
     counters = {name: group.counter(name) for name in counted}
-    seen = dict.fromkeys(counted, 0)
+    published = dict.fromkeys(counted, 0)
 
     def publish() -> None:
         for name, read in counted.items():
             now = read()
-            counters[name].inc(now - seen[name])
-            seen[name] = now
+            counters[name].inc(now - published[name])
+            published[name] = now
 
     return publish
 
 
 def submit(job: FlinkJob) -> str:
-    """Start the job on the cluster that `job` names; returns the job's id.
+    """Submit the job to the cluster that `job` names; return the job's id.
 
-    Raises: whatever Flink's client raises, as text from the JVM.
+    Raises: ConfigError; and the errors of Flink's client, whose text comes from the JVM.
     """
     settings = {
         **_SETTINGS,
@@ -171,7 +179,7 @@ def submit(job: FlinkJob) -> str:
     if job.rest_url is None:
         environment = StreamExecutionEnvironment.get_execution_environment(configuration)
     else:
-        # `get_execution_environment` starts a cluster of its own whatever `execution.target` says.
+        # `get_execution_environment` starts a local cluster even if `execution.target` is remote.
         jvm = get_gateway().jvm.org.apache.flink.streaming.api.environment
         environment = StreamExecutionEnvironment(
             jvm.StreamExecutionEnvironment(configuration._j_configuration)  # noqa: SLF001

@@ -1,6 +1,7 @@
-"""Host: a JobManager's REST interface: jobs, savepoints, metrics. Standard library only.
+"""Host: a client of the JobManager's REST interface, for jobs, savepoints and metrics.
 
-Whoever is let in here may run code on every TaskManager: see docs/guide/flink.md.
+Access to that interface allows running code on every TaskManager (docs/guide/flink.md). This module
+uses the standard library only.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _CONFLICT: Final = 409
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientTls:
-    """PEM files: the authority to believe, and what this client shows."""
+    """The PEM files for mutual TLS: root to trust, client certificate and its private key."""
 
     ca: Path
     certificate: Path
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """The settings of a connection.
+        """Return a TLS context that uses these files.
 
-        Raises: ConfigError for a file that is not there or is not PEM.
+        Raises: ConfigError for a file that is missing or is not PEM.
         """
         try:
             context = ssl.create_default_context(cafile=str(self.ca))
@@ -51,75 +52,83 @@ class ClientTls:
 
 
 class FlinkRest:
-    """Asks one JobManager. A connection a call: there are few."""
+    """The REST interface of one JobManager. Each call opens a connection.
+
+    Calls raise UnavailableError when the JobManager does not answer, and ConfigError for an unknown
+    job.
+    """
 
     def __init__(self, url: str, tls: ClientTls | None) -> None:
-        """Use `url`, `http(s)://host:port`.
+        """Set the address, `http(s)://host:port`; `tls` is required for https.
 
         Raises: ConfigError.
         """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(f"{url}: write the JobManager's address as https://host:port")
+            raise ConfigError(
+                f"{url!r} is not a JobManager's address: write it as https://host:port"
+            )
         if parts.scheme == "https" and tls is None:
-            raise ConfigError(f"{url} asks for a certificate of ours: give --tls FOLDER")
+            raise ConfigError(f"{url} requires a client certificate: give --tls FOLDER")
         self.url = url
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._context = tls.context() if parts.scheme == "https" and tls is not None else None
 
     def overview(self) -> dict[str, Any]:
-        """TaskManagers, slots and jobs, in numbers."""
-        return self._object("GET", "/overview")
+        """Return the numbers of TaskManagers, slots and jobs."""
+        return self._call_object("GET", "/overview")
 
     def jobs(self) -> list[dict[str, Any]]:
-        """All jobs that the JobManager remembers: `jid`, `name`, `state`."""
-        jobs: list[dict[str, Any]] = self._object("GET", "/jobs/overview")["jobs"]
+        """Return `jid`, `name` and `state` of all jobs that the JobManager knows."""
+        jobs: list[dict[str, Any]] = self._call_object("GET", "/jobs/overview")["jobs"]
         return jobs
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """One job: `state`, `vertices`.
+        """Return a job with its `state` and `vertices`.
 
-        Raises: ConfigError when there is none of that id.
+        Raises: ConfigError when there is no job of that id.
         """
-        return self._object("GET", f"/jobs/{quote(job_id, safe='')}")
+        return self._call_object("GET", f"/jobs/{quote(job_id, safe='')}")
 
     def failure(self, job_id: str) -> str:
-        """What the job failed with last, in Flink's words; empty when it never did."""
+        """Return the stack trace of the job's latest failure; empty when it has not failed."""
         path = f"/jobs/{quote(job_id, safe='')}/exceptions"
-        entries = self._object("GET", path)["exceptionHistory"]["entries"]
+        entries = self._call_object("GET", path)["exceptionHistory"]["entries"]
         return str(entries[0]["stacktrace"]) if entries else ""
 
     def cancel(self, job_id: str) -> None:
-        """End a job at once; what it has in flight is served again by the next one."""
+        """Cancel a job at once; the next job serves its requests in flight again."""
         self._call("PATCH", f"/jobs/{quote(job_id, safe='')}?mode=cancel", allow=(_CONFLICT,))
 
     def stop_job(self, job_id: str, timeout_s: float, savepoints: str | None = None) -> str:
-        """Let a job answer what it has in flight and end; returns where its savepoint lies.
+        """Stop a job after it has answered its requests in flight; return its savepoint's location.
 
-        Raises: UnavailableError when it could not, or not in time.
+        `savepoints`: the folder for savepoints; None uses the cluster's.
+
+        Raises: UnavailableError when stopping failed or took longer than `timeout_s`.
         """
         path = f"/jobs/{quote(job_id, safe='')}"
         body = {"drain": False} | ({} if savepoints is None else {"targetDirectory": savepoints})
-        trigger = self._object("POST", f"{path}/stop", body)["request-id"]
+        trigger = self._call_object("POST", f"{path}/stop", body)["request-id"]
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
-            found = self._object("GET", f"{path}/savepoints/{trigger}")
+            found = self._call_object("GET", f"{path}/savepoints/{trigger}")
             if found["status"]["id"] == "COMPLETED":
                 operation = found["operation"]
                 if "failure-cause" in operation:
                     cause = str(operation["failure-cause"].get("stack-trace", "")).partition("\n")[
                         0
                     ]
-                    raise UnavailableError(f"the job was not stopped: {cause}")
+                    raise UnavailableError(f"the job could not be stopped: {cause}")
                 return str(operation["location"])
             time.sleep(_POLL_S)
-        raise UnavailableError(f"the job did not stop in {timeout_s:g} s")
+        raise UnavailableError(f"the job did not stop within {timeout_s:g} s")
 
     def await_end(self, job_id: str, timeout_s: float) -> str:
-        """Wait until a job has ended; returns its last state.
+        """Wait until a job has ended; return its last state.
 
-        Raises: UnavailableError when it goes on.
+        Raises: UnavailableError when it still runs after `timeout_s`.
         """
         until = time.monotonic() + timeout_s
         while (state := str(self.job(job_id)["state"])) in {*RUNNING, "CANCELLING"}:
@@ -129,32 +138,33 @@ class FlinkRest:
         return state
 
     def metrics(self, job_id: str, wait_s: float = 0.0) -> list[dict[str, int]]:
-        """What each subtask publishes (docs/guide/flink.md), by short name.
+        """Return the metrics of each subtask (docs/guide/flink.md), by short name.
 
-        A JobManager asks its TaskManagers only once somebody asks it: `wait_s` waits for that.
+        A JobManager queries its TaskManagers only after a first query: `wait_s` is how long to wait
+        until every subtask has metrics.
         """
         until = time.monotonic() + wait_s
         while True:
-            found = self._metrics_now(job_id)
+            found = self._fetch_metrics(job_id)
             if all(found) or time.monotonic() >= until:
                 return found
             time.sleep(_POLL_S)
 
-    def _metrics_now(self, job_id: str) -> list[dict[str, int]]:
+    def _fetch_metrics(self, job_id: str) -> list[dict[str, int]]:
         vertices = self.job(job_id)["vertices"]
         if not vertices:
             return []
         path = f"/jobs/{quote(job_id, safe='')}/vertices/{vertices[-1]['id']}/metrics"
         names = [str(each["id"]) for each in self._call("GET", path)]
-        wanted = [name for name in names if ".sealflow." in name]
+        selected = [name for name in names if ".sealflow." in name]
         found: list[dict[str, int]] = [{} for _ in range(int(vertices[-1]["parallelism"]))]
-        if wanted:
-            for each in self._call("GET", f"{path}?get={quote(','.join(wanted))}"):
+        if selected:
+            for each in self._call("GET", f"{path}?get={quote(','.join(selected))}"):
                 subtask, _, rest = str(each["id"]).partition(".")
                 found[int(subtask)][rest.rpartition(".")[2]] = int(float(each["value"]))
         return found
 
-    def _object(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def _call_object(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         found = self._call(method, path, body)
         if not isinstance(found, dict):
             raise UnavailableError(f"{self.url} is not a Flink JobManager")

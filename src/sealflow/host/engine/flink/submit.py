@@ -1,7 +1,8 @@
-"""Host: start the Flink job: `python -m sealflow.host.engine.flink.submit JOB.toml`.
+"""Host: submit the Flink job: `python -m sealflow.host.engine.flink.submit JOB.toml`.
 
-In Flink's environment, against a running cluster; or named to a cluster of its own (application
-mode). Not part of `flink`, whose classes TaskManagers must find under a name of theirs.
+It runs in Flink's environment, against a running cluster or as the program of an application-mode
+cluster. It is separate from `job`: classes of a main module would be pickled as `__main__`, which
+TaskManagers cannot import.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sealflow.host.settings import load_settings
 
 
 def main() -> None:
-    """Submit, print the job's id, end; exits with 1 and the reason when it cannot."""
+    """Submit the job and print its id; exit with status 1 and the reason after an error."""
     try:
         job_id = job.submit(load_settings(Path(sys.argv[1]), FlinkJob))
     except SealflowError as error:

@@ -1,4 +1,4 @@
-"""What the gateway answers, one file a subject: envelopes, health, key broker, packages.
+"""The routes of the gateway, one file per subject: envelopes, health, key broker, packages.
 
-Its words: route, handler of one path, refusal. May import `host.gateway` and what that may.
+Its words: route, handler, refusal. May import `host.gateway` and what that may.
 """

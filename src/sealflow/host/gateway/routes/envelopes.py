@@ -1,4 +1,4 @@
-"""Host: sealed requests in, sealed replies out; this side sees headers only."""
+"""Host: the routes for sealed requests and replies. The gateway can read their headers only."""
 
 from __future__ import annotations
 
@@ -44,38 +44,42 @@ if TYPE_CHECKING:
     from sealflow.wire.envelope import RequestHeader
     from sealflow.wire.ids import RequestId
 
-_AROUND_BODY: Final = PREFIX_LENGTH + MAX_HEADER_BYTES + MAX_KEY_BLOB_BYTES
-_BUSY: Final = (429, 503)
+_MAX_OVERHEAD_BYTES: Final = PREFIX_LENGTH + MAX_HEADER_BYTES + MAX_KEY_BLOB_BYTES
+_RETRYABLE: Final = (429, 503)
 
 
 class EnvelopeRoutes:
-    """`POST /v1/envelopes` and `GET /v1/envelopes/{request_id}`."""
+    """The routes `POST /v1/envelopes` and `GET /v1/envelopes/{request_id}`."""
 
     def __init__(
         self,
         config: GatewayConfig,
         submitter: Submitter,
         records: GatewayRecords,
-        room: PendingReplies,
+        pending: PendingReplies,
     ) -> None:
-        """Queue by `submitter`; asynchronous requests lie in `records`."""
+        """Set the paths to the queue.
+
+        `submitter`: for requests whose client waits. `records`: for asynchronous requests.
+        `pending`: the requests that wait.
+        """
         self._config = config
         self._submitter = submitter
         self._records = records
-        self._room = room
+        self._pending = pending
         self._inboxes = StoredReplies(records)
         self._stream = Keyspace(deployment=config.deployment).requests
 
     async def post(self, request: Request) -> Response:
-        """Queue a request and answer with its reply, or at once when the client prefers so."""
+        """Queue a request and return its reply; for `Prefer: respond-async` return 202 at once."""
         if request.media_type() != ENVELOPE_TYPE:
             raise ProblemError(415, f"send an envelope as content-type {MEDIA_TYPE}")
         config = self._config
         try:
-            limit = config.max_body_bytes + _AROUND_BODY
+            limit = config.max_body_bytes + _MAX_OVERHEAD_BYTES
             data = await request.body(limit, config.body_timeout_s)
         except BodyTooLargeError:
-            return _refusal(RefusalCode.TOO_LARGE, None, closing=True)
+            return _refusal(RefusalCode.TOO_LARGE, None, close=True)
         request_id: RequestId | None = None
         try:
             header = Envelope.from_bytes(data, max_body_bytes=config.max_body_bytes).request_header
@@ -86,35 +90,33 @@ class EnvelopeRoutes:
             reply = self._submitter.submit(
                 self._stream, data, request_id.encode(), capacity=config.queue_capacity
             )
-            return _answer(await self._room.wait(reply, request, wait_s))
+            return _answer(await self._pending.wait(reply, request, wait_s))
         except SealflowError as error:
             return _refusal(refusal_of(error), request_id, error)
 
     async def get(self, request: Request) -> Response:
-        """Answer with the reply of an asynchronous request, waiting for it when asked to."""
+        """Return the reply to an asynchronous request; wait for it if the client asks to."""
         try:
             request_id = parse_request_id(request.argument)
         except MalformedError as error:
             raise ProblemError(400, f"{error}: use the id of the envelope's header") from error
         found = await self._inboxes.fetch(request_id)
         if found is None:
-            detail = (
-                "no such asynchronous request, or its reply is past its time to live: send anew"
-            )
+            detail = "no such asynchronous request, or its reply has expired: send a new request"
             raise ProblemError(404, detail)
         if isinstance(found, StoredPending):
             wait_s = min(request.wait_s() or 0.0, self._config.max_wait_s)
             if wait_s <= 0:
-                return _pending(request_id)
+                return _pending_response(request_id)
             try:
                 future = self._inboxes.watch(request_id, found)
-                found = await self._room.wait(future, request, wait_s)
+                found = await self._pending.wait(future, request, wait_s)
             except DeadlineError:
-                return _pending(request_id)
+                return _pending_response(request_id)
         return _answer(found)
 
     async def close(self) -> None:
-        """Stop reading inboxes."""
+        """Stop waiting for asynchronous requests."""
         await self._inboxes.close()
 
     def _wait_seconds(self, request: Request, header: RequestHeader) -> float:
@@ -122,9 +124,9 @@ class EnvelopeRoutes:
         if left_s <= 0:
             msg = "the request's deadline has passed"
             raise DeadlineError(msg)
-        asked_s = request.wait_s()
-        patience_s = min(left_s, self._config.max_wait_s)
-        return patience_s if asked_s is None else min(asked_s, patience_s)
+        requested_s = request.wait_s()
+        limit_s = min(left_s, self._config.max_wait_s)
+        return limit_s if requested_s is None else min(requested_s, limit_s)
 
     async def _accept(self, request_id: RequestId, envelope: bytes) -> Response:
         await self._records.submit_once(
@@ -133,16 +135,16 @@ class EnvelopeRoutes:
             capacity=self._config.queue_capacity,
             ttl_ms=int(self._config.inbox_ttl_s * 1000),
         )
-        return _pending(request_id, (b"preference-applied", b"respond-async"))
+        return _pending_response(request_id, (b"preference-applied", b"respond-async"))
 
 
 def _answer(reply: bytes) -> Response:
     status = http_status(reply)
-    headers = (retry_after(1.0),) if status in _BUSY else ()
+    headers = (retry_after(1.0),) if status in _RETRYABLE else ()
     return envelope_response(status, reply, headers=headers)
 
 
-def _pending(request_id: RequestId, *headers: tuple[bytes, bytes]) -> Response:
+def _pending_response(request_id: RequestId, *headers: tuple[bytes, bytes]) -> Response:
     location = f"/v1/envelopes/{request_id}"
     return json_response(
         {"request_id": request_id, "state": "pending", "location": location},
@@ -156,11 +158,11 @@ def _refusal(
     request_id: RequestId | None,
     error: SealflowError | None = None,
     *,
-    closing: bool = False,
+    close: bool = False,
 ) -> Response:
     status = HTTP_STATUS[code]
     wait_s = error.retry_after_s if isinstance(error, UnavailableError) else 1.0
-    headers = (retry_after(wait_s),) if status in _BUSY else ()
-    if closing:
+    headers = (retry_after(wait_s),) if status in _RETRYABLE else ()
+    if close:
         headers = (*headers, CLOSE)
     return envelope_response(status, encode_refusal(code, request_id), headers=headers)

@@ -1,4 +1,4 @@
-"""Host: is it alive, can it serve, and what does every process of the cluster say of itself."""
+"""Host: the routes for liveness, readiness, the cluster's status and metrics."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from sealflow.host.gateway.routes.keybroker import DirectoryCache
 
 _FRESH_S: Final = 1.0
-_PATIENCE_S: Final = 4.0
-"""Less than the 5 s that probes wait."""
+_QUERY_LIMIT_S: Final = 4.0
+"""This is less than the 5 s after which Kubernetes probes of the chart time out."""
 _DRAINING: Final = "the gateway is shutting down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
+class _Snapshot:
     directory: bool
     components: list[ComponentStatus]
     depth: QueueDepth
 
 
 class HealthRoutes:
-    """`GET /v2/health/live`, `/v2/health/ready`, `/v1/status` and `/metrics`."""
+    """The routes `GET /v2/health/live`, `/v2/health/ready`, `/v1/status` and `/metrics`."""
 
     def __init__(
         self,
@@ -42,25 +42,27 @@ class HealthRoutes:
         directory: DirectoryCache,
         metrics: GatewayMetrics,
     ) -> None:
-        """Ask `records` what the other processes say."""
+        """Set where to read from; `records` contain the statuses of all processes."""
         self._config = config
         self._records = records
         self._directory = directory
         self._metrics = metrics
-        self._looking: asyncio.Task[_Seen] | None = None
-        self._since = 0.0
+        self._query: asyncio.Task[_Snapshot] | None = None
+        self._query_start = 0.0
         self.draining = False
 
     async def live(self, request: Request) -> Response:
-        """Say that the process answers."""
+        """Return 200: the process is alive."""
         del request
         return json_response({"live": True})
 
     async def ready(self, request: Request) -> Response:
-        """Say whether a request sent now would be served."""
+        """Return 200 if a request sent now can be served, else 503 with the reasons."""
         del request
         try:
-            reasons = [_DRAINING] if self.draining else self._missing(await self._look())
+            reasons = (
+                [_DRAINING] if self.draining else self._unready_reasons(await self._snapshot())
+            )
         except UnavailableError as error:
             reasons = [str(error)]
         if not reasons:
@@ -69,69 +71,69 @@ class HealthRoutes:
         return json_response(body, status=503, headers=(retry_after(1.0),))
 
     async def status(self, request: Request) -> Response:
-        """Gather what the processes of the cluster publish, the queue, and readiness."""
+        """Return readiness, queue depth and the statuses that all processes publish."""
         del request
         try:
-            seen = await self._look()
+            snapshot = await self._snapshot()
         except UnavailableError as error:
             body = {"ready": False, "error": str(error)}
             return json_response(body, status=503, headers=(retry_after(1.0),))
-        reasons = self._missing(seen)
+        reasons = self._unready_reasons(snapshot)
         status = ClusterStatus(
             deployment=self._config.deployment,
             ready=not reasons,
             simulated=self._directory.says_simulated,
             reasons=tuple(reasons),
             queue=QueueStatus(
-                waiting=seen.depth.waiting,
-                in_work=seen.depth.in_work,
+                waiting=snapshot.depth.waiting,
+                in_work=snapshot.depth.in_work,
                 capacity=self._config.queue_capacity,
             ),
-            components=tuple(seen.components),
+            components=tuple(snapshot.components),
         )
         return json_response(status.to_json())
 
     async def metrics(self, request: Request) -> Response:
-        """Return the figures of this process for Prometheus."""
+        """Return the metrics of this process in the Prometheus text format."""
         del request
         body, media_type = self._metrics.exposition()
         return Response(body=body, media_type=media_type.encode())
 
     async def close(self) -> None:
-        """Ask no more."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        """Cancel the query in progress."""
+        if self._query is not None:
+            self._query.cancel()
+            await asyncio.gather(self._query, return_exceptions=True)
 
-    def _missing(self, seen: _Seen) -> list[str]:
+    def _unready_reasons(self, snapshot: _Snapshot) -> list[str]:
         if self.draining:
             return [_DRAINING]
         reasons = []
-        if not seen.directory:
-            reasons.append("no directory is published: see that the control process runs")
-        if not any(map(_has_ready_worker, seen.components)):
+        if not snapshot.directory:
+            reasons.append("no directory is published: check that the key broker host is running")
+        if not any(map(_has_ready_worker, snapshot.components)):
             reasons.append("no worker is ready: see the engine's status and log")
         return reasons
 
-    async def _look(self) -> _Seen:
-        """Return what the broker says, at most a second old; callers in that second share it.
+    async def _snapshot(self) -> _Snapshot:
+        """Return directory, statuses and queue depth, at most 1 s old; callers share one query.
 
-        A broker may be slow, and is waited for; one that hangs is found out before a probe gives
-        up, and by the next probe at once.
+        A caller waits at most until 4 s after the start of the query. So it fails before a probe
+        times out; later callers fail at once while the query still hangs.
 
         Raises: UnavailableError.
         """
         now = asyncio.get_running_loop().time()
-        looking = self._looking
-        if looking is None or (looking.done() and now - self._since >= _FRESH_S):
-            self._looking = looking = asyncio.create_task(self._ask())
-            self._since = now
-        await asyncio.wait({looking}, timeout=max(self._since + _PATIENCE_S - now, 0))
-        if not looking.done():
-            raise UnavailableError(f"the broker does not answer within {_PATIENCE_S:g} s")
-        return looking.result()
+        query = self._query
+        if query is None or (query.done() and now - self._query_start >= _FRESH_S):
+            self._query = query = asyncio.create_task(self._fetch())
+            self._query_start = now
+        await asyncio.wait({query}, timeout=max(self._query_start + _QUERY_LIMIT_S - now, 0))
+        if not query.done():
+            raise UnavailableError(f"the broker does not answer within {_QUERY_LIMIT_S:g} s")
+        return query.result()
 
-    async def _ask(self) -> _Seen:
+    async def _fetch(self) -> _Snapshot:
         directory, statuses, depth = await asyncio.gather(
             self._directory.read(), self._records.statuses(), self._records.depth()
         )
@@ -140,7 +142,7 @@ class HealthRoutes:
             (each for each in parsed if each is not None),
             key=lambda each: (each.component, each.instance or ""),
         )
-        return _Seen(directory=directory is not None, components=components, depth=depth)
+        return _Snapshot(directory=directory is not None, components=components, depth=depth)
 
 
 def _parse(text: bytes) -> ComponentStatus | None:

@@ -1,4 +1,4 @@
-"""Host: pass on what the key broker publishes and what clients ask of it."""
+"""Host: the routes for the published directory, the log and requests to the key broker."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ JSON_LINES_TYPE: Final = b"application/jsonl"
 
 
 class DirectoryCache:
-    """The published directory, at most a second old while the broker answers.
+    """The published directory, at most 1 s old while the broker is available.
 
-    Without the broker the last one goes on being served: it is signed and says when it expires.
+    While the broker is unavailable the last directory is served, which is signed and has an expiry.
     """
 
     def __init__(self, records: GatewayRecords) -> None:
-        """Read by way of `records`."""
+        """Set the records that contain the directory."""
         self._records = records
         self._text: bytes | None = None
         self._tag = b""
         self._read_at = -_FRESH_S
         self.says_simulated = False
-        """Whether the key broker's evidence, which nobody here can check, is of a simulation."""
+        """Whether the directory's evidence names a simulated TEE. The gateway cannot verify it."""
 
     def simulation_headers(self) -> tuple[Header, ...]:
-        """Return the headers that every answer of this gateway carries."""
+        """Return the header for all responses that marks a simulation; empty for hardware."""
         return (SIMULATED,) if self.says_simulated else ()
 
     async def read(self) -> tuple[bytes, bytes] | None:
-        """Return the directory and its entity tag; None while none is published.
+        """Return the directory and its entity tag, or None when none is published.
 
-        Raises: UnavailableError.
+        Raises: UnavailableError when the broker is unavailable and no directory was read before.
         """
         now = asyncio.get_running_loop().time()
         if now - self._read_at >= _FRESH_S:
@@ -79,7 +79,7 @@ class DirectoryCache:
 
 
 class KeyBrokerRoutes:
-    """`GET /v1/directory`, `GET /v1/log/{number}` and `POST /v1/control`."""
+    """The routes `GET /v1/directory`, `GET /v1/log/{number}` and `POST /v1/control`."""
 
     def __init__(
         self,
@@ -87,21 +87,21 @@ class KeyBrokerRoutes:
         submitter: Submitter,
         records: GatewayRecords,
         directory: DirectoryCache,
-        room: PendingReplies,
+        pending: PendingReplies,
     ) -> None:
-        """Reach the key broker by its stream."""
+        """Set the paths to the key broker: `submitter` for requests, `records` for the log."""
         self._config = config
         self._records = records
         self._submitter = submitter
         self._directory = directory
-        self._room = room
+        self._pending = pending
         self._stream = Keyspace(deployment=config.deployment).control
 
     async def directory(self, request: Request) -> Response:
-        """Answer with the signed directory and the key broker's evidence."""
+        """Return the directory with the key broker's evidence, or 304 if the client has it."""
         found = await self._directory.read()
         if found is None:
-            detail = "no directory is published yet: the key broker is starting or not running"
+            detail = "no directory is published yet: check that the key broker is running"
             raise ProblemError(503, detail, headers=(retry_after(1.0),))
         text, tag = found
         headers = ((b"etag", tag), (b"cache-control", b"no-cache"))
@@ -111,23 +111,23 @@ class KeyBrokerRoutes:
         return Response(body=text, headers=headers)
 
     async def log(self, request: Request) -> Response:
-        """Answer with some records of the key broker's log, one a line, from a number on."""
+        """Return up to 500 records of the key broker's log from a number on, one per line."""
         number = request.argument
         if not number.isdecimal() or len(number) > _NUMBER_DIGITS:
-            raise ProblemError(400, "name a record's number: /v1/log/0")
+            raise ProblemError(400, "give the number of a log record, as in /v1/log/0")
         records = await self._records.log(int(number), _LOG_COUNT)
         body = b"".join(record + b"\n" for record in records)
         return Response(body=body, media_type=JSON_LINES_TYPE)
 
     async def control(self, request: Request) -> Response:
-        """Pass one request on to the key broker and wait for its answer."""
+        """Send a request to the key broker and return its answer."""
         if request.media_type() != JSON_TYPE:
             raise ProblemError(415, "send a JSON object as content-type application/json")
         try:
             text = await request.body(MAX_CONTROL_BYTES, self._config.body_timeout_s)
             parse_object(text, "control request")
         except BodyTooLargeError:
-            detail = f"control requests are at most {MAX_CONTROL_BYTES} bytes"
+            detail = f"the request is too large: send at most {MAX_CONTROL_BYTES} bytes"
             raise ProblemError(413, detail, close=True) from None
         except MalformedError as error:
             raise ProblemError(400, f"{error}: send one JSON object") from error
@@ -138,12 +138,12 @@ class KeyBrokerRoutes:
                 new_request_id().encode(),
                 capacity=self._config.control_capacity,
             )
-            body = await self._room.wait(answer, request, self._config.control_wait_s)
+            body = await self._pending.wait(answer, request, self._config.control_wait_s)
         except QueueFullError as error:
             detail = "the key broker is busy: try again"
             raise ProblemError(429, detail, headers=(retry_after(error.retry_after_s),)) from error
         except DeadlineError as error:
-            detail = "the key broker did not answer: see that the control process runs"
+            detail = "the key broker did not answer: check that the key broker host is running"
             raise ProblemError(504, detail) from error
         return Response(body=body)
 

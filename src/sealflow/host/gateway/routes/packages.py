@@ -1,4 +1,4 @@
-"""Host, gateway: `/v1/packages`: sealed packages, and the folder that holds them."""
+"""Host, gateway: the routes for sealed packages, and the folder where they are stored."""
 
 from __future__ import annotations
 
@@ -28,53 +28,55 @@ _ABANDONED_AFTER_S: Final = 86_400
 
 
 class PackageRoutes:
-    """`PUT /v1/packages/{digest}` and `GET /v1/packages`."""
+    """The routes `PUT /v1/packages/{digest}` and `GET /v1/packages`."""
 
     def __init__(self, config: GatewayConfig, packages: PackageStore | None) -> None:
-        """Store in `packages`; None turns both routes off."""
+        """Set the store; None turns both routes off."""
         self._config = config
         self._packages = packages
 
     async def put(self, request: Request) -> Response:
-        """Store one package under the digest of its signed statement."""
+        """Store a package under the digest of its signed statement."""
         packages = self._require_store()
         limit = self._config.max_package_bytes
         try:
             digest = parse_digest(request.argument)
-            pieces = request.body_chunks(limit, self._config.upload_timeout_s)
-            size = await packages.store(digest, pieces)
+            chunks = request.body_chunks(limit, self._config.upload_timeout_s)
+            size = await packages.store(digest, chunks)
         except MalformedError as error:
-            detail = (
-                f"{error}: the name is the SHA-256 of the package's statement, in lower-case hex"
-            )
+            detail = f"{error}: give the SHA-256 of the package's statement, in lower-case hex"
             raise ProblemError(400, detail, close=True) from error
         except BodyTooLargeError:
-            detail = f"packages are at most {limit} bytes here: raise max_package_bytes"
+            detail = (
+                f"the package is larger than {limit} bytes: raise the gateway's max_package_bytes"
+            )
             raise ProblemError(413, detail, close=True) from None
         return json_response({"digest": digest, "bytes": size}, status=201)
 
     async def list(self, request: Request) -> Response:
-        """List digests and sizes."""
+        """Return digest and size in bytes of every stored package."""
         del request
         listing = await asyncio.to_thread(self._require_store().listing)
         return json_response({"packages": listing})
 
     def _require_store(self) -> PackageStore:
         if self._packages is None:
-            detail = "this gateway stores no packages: set packages_dir in its configuration"
+            detail = "this gateway does not store packages: set packages_dir in its settings"
             raise ProblemError(404, detail, close=True)
         return self._packages
 
 
 class PackageStore:
-    """The folder where engines look for `<digest>.sealed`.
+    """The folder of sealed packages, `<digest>.sealed`, from which engines read them.
 
-    The digest is of what the owner signed within the package, so only a worker can check it, and it
-    does before it parses anything. A wrong file under a name costs availability, not secrecy.
+    The digest is that of the signed statement within the package. A worker checks it before it
+    parses the package. So a wrong file makes its model unavailable, but discloses nothing.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Use an existing folder, or make it for this user alone.
+        """Use `folder`; create it with mode 0700 when it does not exist.
+
+        Incomplete uploads that are older than one day are deleted.
 
         Raises: ConfigError.
         """
@@ -89,7 +91,7 @@ class PackageStore:
             raise ConfigError(msg) from error
 
     def listing(self) -> list[dict[str, object]]:
-        """Name digest and size of every package, sorted by digest."""
+        """Return digest and size in bytes of every package, sorted by digest."""
         rows: list[dict[str, object]] = []
         with os.scandir(self._folder) as entries:
             for entry in entries:
@@ -98,18 +100,20 @@ class PackageStore:
                     rows.append({"digest": digest, "bytes": entry.stat().st_size})
         return sorted(rows, key=lambda row: str(row["digest"]))
 
-    async def store(self, digest: str, pieces: AsyncIterator[bytes]) -> int:
-        """Write a package to disk as it comes and put it in place whole; returns its size.
+    async def store(self, digest: str, chunks: AsyncIterator[bytes]) -> int:
+        """Write a package to disk chunk by chunk, move it into place, return its size in bytes.
 
-        Raises: MalformedError when the digest is not one, UnavailableError when the disk refuses,
-        and whatever `pieces` raises; then nothing is left behind.
+        After an error nothing stays on the disk.
+
+        Raises: MalformedError when `digest` is not a digest; UnavailableError when it cannot be
+            written; the exceptions of `chunks`.
         """
         target = package_path(self._folder, parse_digest(digest))
         part = self._folder / f"{digest}.{secrets.token_hex(8)}{_PART_SUFFIX}"
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                size = await _write(descriptor, pieces)
+                size = await _write(descriptor, chunks)
                 await asyncio.to_thread(os.fsync, descriptor)
             finally:
                 os.close(descriptor)
@@ -123,12 +127,12 @@ class PackageStore:
         return size
 
 
-async def _write(descriptor: int, pieces: AsyncIterator[bytes]) -> int:
+async def _write(descriptor: int, chunks: AsyncIterator[bytes]) -> int:
     total = 0
     pending = bytearray()
-    async for piece in pieces:
-        pending += piece
-        total += len(piece)
+    async for chunk in chunks:
+        pending += chunk
+        total += len(chunk)
         if len(pending) >= _WRITE_BYTES:
             await asyncio.to_thread(_write_all, descriptor, bytes(pending))
             pending.clear()

@@ -1,4 +1,4 @@
-"""How a worker gets its keys and models: enrollment, the lease, requests to its host.
+"""A worker's keys and models: enrollment with the key broker, the lease, requests to the host.
 
 Its words: enrollment, grant, lease. May import `worker.models`, `worker.serving`, `trusted` and the
 core.

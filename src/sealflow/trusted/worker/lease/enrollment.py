@@ -1,4 +1,7 @@
-"""Worker: prove itself to the key broker, which must prove itself first, and open the grant."""
+"""Worker: enrolls with the key broker: both appraise each other, and the worker gets a grant.
+
+Spec: docs/spec/keybroker.md, sections 3 and 4.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from sealflow.errors import (
 )
 from sealflow.seal.signing import SIGNATURE_BYTES
 from sealflow.trusted.port import FatalError
+from sealflow.wire.control import error_of
 from sealflow.wire.fields import Fields
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.strict_json import canonical_json
@@ -33,28 +37,32 @@ _PERMANENT: Final = ("policy", "evidence")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedKeyBroker:
-    """A key broker that passed the deployment's policy. `signing_key`: Ed25519 public key."""
+    """A key broker that the deployment's policy approved.
+
+    `signing_key`: its Ed25519 public key. `valid_until_ms`: end of the approval, in Unix ms.
+    """
 
     signing_key: bytes = field(repr=False)
     valid_until_ms: int
 
 
 class Enrollment:
-    """The worker's conversation with its key broker. For one thread."""
+    """Requests to the key broker, sent by way of the untrusted host. Not thread-safe."""
 
     def __init__(self, identity: EnclaveIdentity, host: HostRequests) -> None:
-        """Speak as `identity`, by way of the host."""
         self._identity = identity
         self._host = host
         self._policy = identity.deployment.policy(Role.KEY_BROKER)
-        self._seen: tuple[str, int] | None = None
+        self._newest_grant: tuple[str, int] | None = None
 
     def verify_key_broker(self, now_ms: int) -> VerifiedKeyBroker:
-        """Appraise the key broker that answers, by the policy this worker is measured with.
+        """Appraise the evidence in the published directory by the deployment's policy.
 
-        Raises: FatalError when it does not pass, UnavailableError.
+        Raises: FatalError with KEY_BROKER_UNTRUSTED when the policy does not approve it;
+        UnavailableError when the host or the key broker does not answer; MalformedError when the
+        answer is not JSON.
         """
-        answer = self._ask({"op": "describe"})
+        answer = self._request({"op": "describe"})
         try:
             published = SignedDirectory.from_bytes(canonical_json(answer))
             approval = appraise(published.evidence, self._policy, now_ms)
@@ -65,16 +73,18 @@ class Enrollment:
         )
 
     def enroll(self, keybroker: VerifiedKeyBroker) -> Grant:
-        """Show fresh evidence and open the grant that it earns.
+        """Send fresh evidence to the key broker and return the grant that it answers with.
 
-        Raises: FatalError when the policy does not accept this worker, or the grant is of an older
-        state than the last one; OpenError for a grant that another key broker wrote,
-        UnavailableError.
+        Raises: FatalError with NOT_APPROVED when the key broker refuses the evidence, with
+        KEY_BROKER_ROLLED_BACK when the grant is of another log or an older directory than the last
+        one; OpenError when the grant is not from `keybroker` for this worker and challenge;
+        MalformedError when an answer does not parse; UnavailableError when the host, the key broker
+        or the quoting service does not answer.
         """
-        challenge = Fields(self._ask({"op": "challenge"}), "challenge", ("challenge", "nonce"))
+        challenge = Fields(self._request({"op": "challenge"}), "challenge", ("challenge", "nonce"))
         nonce = challenge.digest("nonce")
         evidence = self._identity.evidence(nonce)
-        enrolled = self._ask(
+        enrolled = self._request(
             {
                 "op": "enroll",
                 "challenge": challenge.text("challenge"),
@@ -93,8 +103,11 @@ class Enrollment:
         self._pin(grant)
         return grant
 
-    def newer(self, document: bytes, keybroker: VerifiedKeyBroker, version: int) -> bool:
-        """Whether a published directory is another than the grant's, or of another key broker."""
+    def is_newer(self, document: bytes, keybroker: VerifiedKeyBroker, version: int) -> bool:
+        """Return whether a published directory is newer than `version`, the grant's.
+
+        Also true when `keybroker` did not sign it, or it does not parse.
+        """
         try:
             published = SignedDirectory.from_bytes(document)
             domain = self._identity.deployment.tee.domain
@@ -104,22 +117,21 @@ class Enrollment:
         return directory.version > version
 
     def _pin(self, grant: Grant) -> None:
-        """Refuse what a key broker with an older state, or none, would grant."""
-        log_id, version = self._seen or (grant.log_id, 0)
+        """Require the same log and no older directory than in the last grant, and store both."""
+        log_id, version = self._newest_grant or (grant.log_id, 0)
         if grant.log_id != log_id or grant.directory_version < version:
             raise FatalError(Fatal.KEY_BROKER_ROLLED_BACK)
-        self._seen = grant.log_id, grant.directory_version
+        self._newest_grant = grant.log_id, grant.directory_version
 
-    def _ask(self, request: dict[str, object]) -> dict[str, object]:
+    def _request(self, request: dict[str, object]) -> dict[str, object]:
         answer = self._host.ask_key_broker(request)
-        error = answer.get("error")
+        error = error_of(answer)
         if error is None:
             return answer
-        code = error.get("code") if isinstance(error, dict) else None
-        if code in _PERMANENT:
+        if error.code in _PERMANENT:
             raise FatalError(Fatal.NOT_APPROVED)
-        raise UnavailableError("the key broker did not grant it")
+        raise UnavailableError("the key broker or the host refused the request")
 
 
 GRANT_ERRORS: Final = (OpenError, MalformedError, UnavailableError)
-"""What may go wrong for a while, by a host's or a network's fault."""
+"""Errors that the host or the network can cause, and that another try may not meet."""

@@ -1,4 +1,4 @@
-"""Worker: the thread-safe way to ask the host for something and wait for the answer."""
+"""Worker: sends requests to the host and waits for the answers that the frame reader delivers."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ _PACKAGE_OVERHEAD_BYTES: Final = 16 * 2**20
 
 
 class ClosedError(UnavailableError):
-    """The host has closed the pipe; nothing more will come."""
+    """The host has closed the pipe, so no answer will arrive."""
 
 
 class HostRequests:
-    """One question at a time, for one asking thread; the reading thread hands answers in."""
+    """Requests to the host, one at a time, from one thread.
+
+    The frame reader's thread delivers the answers. All answers are untrusted.
+    """
 
     def __init__(self, port: FramePort) -> None:
-        """Ask through the frame port."""
         self._port = port
         self._answers: queue.SimpleQueue[tuple[FrameKind, memoryview] | None] = queue.SimpleQueue()
 
     def deliver_answer(self, kind: FrameKind, payload: memoryview) -> None:
-        """Take a CONTROL or PACKAGE frame from the host."""
+        """Pass a CONTROL or PACKAGE frame to the requesting thread."""
         self._answers.put((kind, payload))
 
     def close(self) -> None:
-        """Say that nothing will follow."""
+        """Make the present or the next request fail with ClosedError."""
         self._answers.put(None)
 
     def ask_key_broker(self, request: dict[str, object]) -> dict[str, object]:
-        """Send one control request and give the answer, untrusted.
+        """Send one control request to the key broker and return its answer.
 
-        Raises: UnavailableError when the key broker could not be reached, MalformedError.
+        Raises: UnavailableError when the host cannot reach the key broker or does not answer within
+        `ANSWER_TIMEOUT_S`; ClosedError; MalformedError when the answer is not a JSON object.
         """
-        self._drop_old()
+        self._drop_late_answers()
         self._port.send(FrameKind.CONTROL, canonical_json(request))
         answer = self._next(FrameKind.CONTROL)
         if not answer:
@@ -50,13 +53,17 @@ class HostRequests:
         return parse_object(answer, "answer of the key broker")
 
     def fetch_package(self, digest: str) -> bytearray | None:
-        """Receive a model package piece by piece; None when the host does not have it.
+        """Return a model package, received in pieces; None when the host does not have it.
 
-        Memory grows with what really came, never by what was announced.
+        Memory grows with the received bytes, not with the total that the host announces.
 
-        Raises: UnavailableError, MalformedError when pieces do not follow each other.
+        `digest`: of the package, in hex; the content is not checked here.
+
+        Raises: UnavailableError when the host does not send the next piece within
+        `ANSWER_TIMEOUT_S`; ClosedError; MalformedError when the pieces have gaps, are empty, or
+        come to more than the largest package.
         """
-        self._drop_old()
+        self._drop_late_answers()
         self._port.send(FrameKind.WANT, bytes.fromhex(digest))
         package = bytearray()
         while True:
@@ -64,7 +71,7 @@ class HostRequests:
             if got.hex() != digest or offset != len(package):
                 raise MalformedError("package: a piece is out of place")
             if total > MAX_MODEL_BYTES + _PACKAGE_OVERHEAD_BYTES:
-                raise MalformedError("package: over the limit")
+                raise MalformedError(f"package: {total} bytes are over the limit")
             if total == 0:
                 return None
             if not piece:
@@ -77,16 +84,17 @@ class HostRequests:
         try:
             answer = self._answers.get(timeout=ANSWER_TIMEOUT_S)
         except queue.Empty as error:
-            raise UnavailableError("the host does not answer") from error
+            message = f"the host does not answer within {ANSWER_TIMEOUT_S:g} s"
+            raise UnavailableError(message) from error
         if answer is None:
             raise ClosedError("the host has closed the pipe")
         kind, payload = answer
         if kind is not wanted:
-            raise MalformedError("the host answered something else")
+            raise MalformedError(f"the host answered with {kind.name}, not {wanted.name}")
         return payload
 
-    def _drop_old(self) -> None:
-        # What came after its question was given up belongs to nobody.
+    def _drop_late_answers(self) -> None:
+        # An answer that arrived after its request timed out must not answer the next request.
         while not self._answers.empty():
             if self._answers.get() is None:
                 self._answers.put(None)

@@ -1,4 +1,7 @@
-"""Worker: the thread that keeps the lease: enrolls, loads what is granted, drops what is not."""
+"""Worker: enrolls with the key broker, renews the lease, and loads the granted models.
+
+Spec: docs/spec/keybroker.md, section 4.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,17 @@ _MAX_PAUSE_S: Final = 15.0
 
 
 class LeaseKeeper:
-    """Runs until the host closes the pipe; what it finds goes to the opening thread."""
+    """The lease thread: it sends granted keys and loaded models to the thread that opens requests.
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the worker's parts meet here
+    `threads`: of each model's runtime, reported to the host in READY.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - it connects most parts of the worker
         self,
         identity: EnclaveIdentity,
         enrollment: Enrollment,
         host: HostRequests,
-        loading: ModelLoader,
+        loader: ModelLoader,
         arrivals: ArrivalQueue,
         clock: HostClock,
         port: FramePort,
@@ -44,11 +50,10 @@ class LeaseKeeper:
         *,
         threads: int,
     ) -> None:
-        """Take the parts of the worker; `threads` is only said to the host."""
         self._identity = identity
         self._enrollment = enrollment
         self._host = host
-        self._loading = loading
+        self._loader = loader
         self._arrivals = arrivals
         self._clock = clock
         self._port = port
@@ -59,47 +64,55 @@ class LeaseKeeper:
         self._closed = False
         self._models: dict[ModelRef, ServedModel] = {}
 
-    def note_directory(self, document: bytes) -> None:
-        """Take what is published now; from the reading thread."""
+    def update_directory(self, document: bytes) -> None:
+        """Store the published directory and wake the lease thread; empty means unchanged.
+
+        Called by the frame reader at every TICK, also to wake the thread when the clock advances.
+        """
         with self._changed:
             self._document = document or self._document
             self._changed.notify_all()
 
-    def note_collateral(self, content: bytes) -> None:
-        """Take newer collateral for the next enrollment; from the reading thread."""
+    def update_collateral(self, content: bytes) -> None:
+        """Store newer collateral for the next enrollment; called by the frame reader."""
         self._identity.collateral.replace(content)
 
     def close(self) -> None:
-        """End soon; from the reading thread."""
+        """Make `keep_lease` return; called by the frame reader when the host closes the pipe."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._host.close()
 
     def keep_lease(self) -> None:
-        """Keep the lease until closed."""
+        """Enroll, apply the grant, wait until it must be renewed, and repeat, until closed.
+
+        Tries again after 0.25 s, growing to 15 s, when enrollment fails or a model is missing.
+
+        Raises: FatalError as `Enrollment`.
+        """
         backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while not self._closed:
             try:
                 keybroker = self._enrollment.verify_key_broker(self._clock.now_ms)
                 grant = self._enrollment.enroll(keybroker)
-                complete = self._take(grant)
+                complete = self._apply(grant)
             except ClosedError:
                 return
             except GRANT_ERRORS as error:
-                away = isinstance(error, UnavailableError)
-                event = Event.KEY_BROKER_UNREACHABLE if away else Event.ENROLLMENT_REFUSED
+                unavailable = isinstance(error, UnavailableError)
+                event = Event.KEY_BROKER_UNREACHABLE if unavailable else Event.ENROLLMENT_REFUSED
                 self._journal.record(event)
                 self._pause(backoff.next_s())
                 continue
             if complete:
                 backoff.reset()
-                self._wait_for_news(grant, keybroker)
+                self._wait_for_renewal(grant, keybroker)
             else:
                 self._pause(backoff.next_s())
 
-    def _take(self, grant: Grant) -> bool:
-        """Serve what the grant says; says whether all of its models are there."""
+    def _apply(self, grant: Grant) -> bool:
+        """Serve the grant's keys and models; return False if the host lacks one of the packages."""
         granted = {model.digest: model for model in grant.models}
         for ref in [ref for ref, model in self._models.items() if model.digest not in granted]:
             self._journal.record(Event.MODEL_DROPPED, digest=self._models.pop(ref).digest)
@@ -118,11 +131,11 @@ class LeaseKeeper:
     def _load(self, package: bytearray, model: GrantedModel) -> bool:
         domain = self._identity.deployment.tee.domain
         try:
-            served = self._loading.load_package(
+            served = self._loader.load_package(
                 package, model.digest, model.signer, model.content_key, domain
             )
         except (BundleError, MemoryError):
-            # Tried again with the next grant: the file may be another by then.
+            # The next grant tries again: the host may have replaced the file by then.
             self._journal.record(Event.PACKAGE_REFUSED, digest=model.digest)
             return False
         self._models[model.ref] = served
@@ -151,8 +164,8 @@ class LeaseKeeper:
         )
         self._port.send(FrameKind.READY, ready.to_bytes())
 
-    def _wait_for_news(self, grant: Grant, keybroker: VerifiedKeyBroker) -> None:
-        """Return when the lease is half over, or something else is published."""
+    def _wait_for_renewal(self, grant: Grant, keybroker: VerifiedKeyBroker) -> None:
+        """Wait for half of the lease, the end of the approval, a newer directory, or `close`."""
         self._journal.record(Event.ENROLLED, directory_version=grant.directory_version)
         now_ms = self._clock.now_ms
         due_ms = min(now_ms + (grant.lease_ms - now_ms) // 2, keybroker.valid_until_ms)
@@ -162,14 +175,14 @@ class LeaseKeeper:
                 self._changed.wait_for(
                     lambda: (
                         self._closed
-                        or self._document != seen  # noqa: B023 - asked within this turn only
+                        or self._document != seen  # noqa: B023 - called in this iteration only
                         or self._clock.now_ms >= due_ms
                     )
                 )
                 seen = self._document
                 if self._closed or self._clock.now_ms >= due_ms:
                     return
-            if self._enrollment.newer(seen, keybroker, grant.directory_version):
+            if self._enrollment.is_newer(seen, keybroker, grant.directory_version):
                 return
 
     def _pause(self, seconds: float) -> None:

@@ -1,5 +1,5 @@
-"""Models in memory: loading, runtimes, inputs from tensors and images, classes of outputs.
+"""Models in memory: packages, runtimes, inputs from tensors and images, top classes of outputs.
 
-Its words: model, runtime, input, class. May import the core; each runtime and image library is
-imported in one file.
+Its words: model, runtime, input, top class. May import the core; each runtime and the image library
+is imported in one file only.
 """

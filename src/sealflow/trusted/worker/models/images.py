@@ -1,7 +1,7 @@
-"""Worker: JPEG and PNG bytes to model inputs, as a manifest's recipe says.
+"""Worker: converts JPEG and PNG files to model inputs, as the manifest's `image` table says.
 
-What people see is what the model gets: the orientation that a camera noted in EXIF is applied. Grey
-becomes three equal channels, 16 bits become 8, transparency is dropped. Spec: bundle.md, section 3.
+The orientation in EXIF is applied, so that the model gets the image as people see it. Grey becomes
+three equal channels, 16 bits become 8, transparency is dropped. Spec: bundle.md, section 3.
 """
 
 from __future__ import annotations
@@ -36,103 +36,115 @@ _REDUCED: Final = (
     (4, cv2.IMREAD_REDUCED_COLOR_4 & ~cv2.IMREAD_COLOR_BGR),
     (2, cv2.IMREAD_REDUCED_COLOR_2 & ~cv2.IMREAD_COLOR_BGR),
 )
-_PLAIN: Final = 1.5
-_SPARE: Final = 2
-"""A JPEG is decoded at a fraction of its size while twice the wanted detail is left."""
+_MAX_DIRECT_RATIO: Final = 1.5
+"""Up to this ratio of sizes, an image is resized in one step."""
+_OVERSAMPLING: Final = 2
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that leaves twice the input's size."""
 
 
 def use_threads(threads: int) -> None:
-    """Set how many threads one image may use, for the whole process."""
+    """Set how many threads OpenCV may use for one image, in the whole process."""
     cv2.setNumThreads(threads)
 
 
 class ImagePreparation:
-    """Makes model inputs of images by one recipe."""
+    """Converts images to one model's input.
 
-    def __init__(self, recipe: ImagePreprocessing, datatype: DataType, *, max_pixels: int) -> None:
-        """Take the recipe and the datatype of the input that it names."""
-        self._recipe = recipe
+    `datatype`: of the input that takes images. `max_pixels`: limit of an image before it is
+    decoded.
+    """
+
+    def __init__(
+        self, preprocessing: ImagePreprocessing, datatype: DataType, *, max_pixels: int
+    ) -> None:
+        self._preprocessing = preprocessing
         self._dtype = dtype_of(datatype)
         self._max_pixels = max_pixels
-        scale = np.array(recipe.scale, np.float64)
+        scale = np.array(preprocessing.scale, np.float64)
         self._gain = (1 / scale).astype(np.float32)
-        self._bias = (-np.array(recipe.mean, np.float64) / scale).astype(np.float32)
+        self._bias = (-np.array(preprocessing.mean, np.float64) / scale).astype(np.float32)
 
     @property
     def input(self) -> str:
-        """The input that takes images."""
-        return self._recipe.input
+        """The name of the input that takes images."""
+        return self._preprocessing.input
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that one prepared image takes while it is made."""
-        return CHANNELS * self._recipe.width * self._recipe.height * np.float32().nbytes
+        """Bytes of memory for one image as float32, before it is cast to the input's datatype."""
+        pixels = self._preprocessing.width * self._preprocessing.height
+        return CHANNELS * pixels * np.float32().nbytes
 
     def prepare(self, images: Sequence[memoryview]) -> NDArray[Any]:
-        """Decode images, one or more, and stack them: shape [images, *recipe.shape].
+        """Decode one or more images and stack them: shape [images, *preprocessing.shape].
 
-        Raises: InvalidInputError that says which image is wrong, and how.
+        Raises: InvalidInputError that names the image and the reason.
         """
-        rows: NDArray[Any] = np.empty((len(images), *self._recipe.shape), np.float32)
+        rows: NDArray[Any] = np.empty((len(images), *self._preprocessing.shape), np.float32)
         for index, image in enumerate(images):
             try:
-                self._normalise(self._resized(self._decode(image)), rows[index])
+                self._normalise(self._resize(self._decode(image)), rows[index])
             except InvalidInputError as error:
-                msg = f"input {self._recipe.input}, element {index}: {error}"
+                msg = f"input {self._preprocessing.input}, element {index}: {error}"
                 raise InvalidInputError(msg) from error
-        return rows if self._dtype == np.float32 else self._converted(rows)
+        return rows if self._dtype == np.float32 else self._to_dtype(rows)
 
     def _decode(self, image: memoryview) -> NDArray[np.uint8]:
         size = read_size(image, max_pixels=self._max_pixels)
-        flags = _COLOURS[self._recipe.channels] | self._reduction(size)
+        flags = _COLOURS[self._preprocessing.channels] | self._reduction(size)
         try:
             pixels = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
         except cv2.error as error:
-            msg = "the image does not decode"
+            msg = "the image cannot be decoded"
             raise InvalidInputError(msg) from error
         if pixels is None:
-            msg = "the image does not decode: its bytes are damaged"
+            msg = "the image cannot be decoded: its bytes are damaged"
             raise InvalidInputError(msg)
         return cast("NDArray[np.uint8]", pixels)
 
     def _reduction(self, size: ImageSize) -> int:
-        side = min(size.width, size.height) * self._recipe.crop if size.jpeg else 0
-        wanted = _SPARE * max(self._recipe.width, self._recipe.height)
+        side = min(size.width, size.height) * self._preprocessing.crop if size.jpeg else 0
+        wanted = _OVERSAMPLING * max(self._preprocessing.width, self._preprocessing.height)
         return next((flag for by, flag in _REDUCED if side >= wanted * by), 0)
 
-    def _resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Cut the centre out, in the recipe's proportions, and bring it to size, without aliasing.
+    def _resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Crop the centre to the input's aspect ratio and resize it to the input, without aliasing.
 
-        A kernel of fixed width skips pixels when it shrinks by much. So it goes to the next whole
-        multiple of the size, which is then averaged: within about 1 % of what Pillow gives. Up to
-        `_PLAIN` nothing is skipped, and it goes there at once, in a fifth of the time.
+        A kernel of fixed width skips pixels when it shrinks an image by a large ratio. So the image
+        is first resized to the next integer multiple of the target, which is then averaged: the
+        result is within about 1 % of Pillow's. Up to `_MAX_DIRECT_RATIO` no pixel is skipped, and
+        one step does it in a fifth of the time.
         """
-        recipe = self._recipe
-        height, width = pixels.shape[:2]
-        across = max(1, int(min(width, height * recipe.width // recipe.height) * recipe.crop))
-        down = max(1, int(min(height, width * recipe.height // recipe.width) * recipe.crop))
-        top, left = (height - down) // 2, (width - across) // 2
-        middle: cv2.typing.MatLike = pixels[top : top + down, left : left + across]
-        target = (recipe.width, recipe.height)
-        kernel = _KERNELS.get(recipe.resize)
-        if kernel is not None and across <= _PLAIN * target[0] and down <= _PLAIN * target[1]:
-            plain = cv2.resize(middle, target, interpolation=kernel)
-            return cast("NDArray[np.uint8]", plain)
+        width, height = self._preprocessing.width, self._preprocessing.height
+        crop, target = self._preprocessing.crop, (width, height)
+        full_height, full_width = pixels.shape[:2]
+        across = max(1, int(min(full_width, full_height * width // height) * crop))
+        down = max(1, int(min(full_height, full_width * height // width) * crop))
+        top, left = (full_height - down) // 2, (full_width - across) // 2
+        resized: cv2.typing.MatLike = pixels[top : top + down, left : left + across]
+        kernel = _KERNELS.get(self._preprocessing.resize)
+        if (
+            kernel is not None
+            and across <= _MAX_DIRECT_RATIO * width
+            and down <= _MAX_DIRECT_RATIO * height
+        ):
+            resized = cv2.resize(resized, target, interpolation=kernel)
+            return cast("NDArray[np.uint8]", resized)
         if kernel is not None:
-            multiple = (-(-across // target[0]) * target[0], -(-down // target[1]) * target[1])
-            middle = cv2.resize(middle, multiple, interpolation=kernel)
-        middle = cv2.resize(middle, target, interpolation=cv2.INTER_AREA)
-        return cast("NDArray[np.uint8]", middle)
+            multiple = (-(-across // width) * width, -(-down // height) * height)
+            resized = cv2.resize(resized, multiple, interpolation=kernel)
+        resized = cv2.resize(resized, target, interpolation=cv2.INTER_AREA)
+        return cast("NDArray[np.uint8]", resized)
 
     def _normalise(self, pixels: NDArray[np.uint8], row: NDArray[np.float32]) -> None:
-        planes = row if self._recipe.layout is Layout.NCHW else row.transpose(2, 0, 1)
-        # Apart first: reading every third byte takes longer than a copy.
+        planes = row if self._preprocessing.layout is Layout.NCHW else row.transpose(2, 0, 1)
+        # The channels are split first: a copy takes less time than reading every third byte.
         for channel, values in enumerate(cv2.split(pixels)):
             plane = planes[channel]
             np.multiply(values, self._gain[channel], out=plane)
             plane += self._bias[channel]
 
-    def _converted(self, rows: NDArray[np.float32]) -> NDArray[Any]:
+    def _to_dtype(self, rows: NDArray[np.float32]) -> NDArray[Any]:
         if self._dtype == np.uint8:
             np.clip(np.rint(rows, out=rows), 0, 255, out=rows)
         return rows.astype(self._dtype)

@@ -1,4 +1,4 @@
-"""Worker: a request's tensors as the arrays that a model takes."""
+"""Worker: checks a request's tensors and converts them to the arrays that a model takes."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ _IMAGE_RANKS: Final = (1, 2)
 def prepare(
     request: InferRequest, manifest: ModelManifest, images: ImagePreparation | None
 ) -> tuple[Mapping[str, NDArray[Any]], int]:
-    """Return the arrays by input name, and their number of rows (1 when the model has no batches).
+    """Return the arrays by input name, and their number of rows (1 for a model without batches).
 
-    Raises: InvalidInputError that says which tensor is wrong, what was expected and what came.
+    `images`: converts images for the input that takes them; None if no input does.
+
+    Raises: InvalidInputError that names the tensor, what was expected and what was received.
     """
-    given = {tensor.name: tensor for tensor in request.inputs}
-    wanted = {spec.name: spec for spec in manifest.inputs}
-    if given.keys() != wanted.keys():
+    tensors = {tensor.name: tensor for tensor in request.inputs}
+    specs = {spec.name: spec for spec in manifest.inputs}
+    if tensors.keys() != specs.keys():
         msg = (
-            f"model {manifest.ref} takes the inputs {sorted(wanted)}; "
-            f"the request has {sorted(given)}"
+            f"model {manifest.ref} takes the inputs {sorted(specs)}; "
+            f"the request has {sorted(tensors)}"
         )
         raise InvalidInputError(msg)
     _check_outputs(request, manifest)
     batched = manifest.max_batch > 1
-    rows = _rows(given) if batched else 1
+    rows = _row_count(tensors) if batched else 1
     arrays = {}
-    for name, spec in wanted.items():
-        tensor = given[name]
+    for name, spec in specs.items():
+        tensor = tensors[name]
         if images is not None and name == images.input and tensor.datatype is DataType.BYTES:
-            arrays[name] = _images(tensor, spec, images)
+            arrays[name] = _prepare_images(tensor, spec, images)
         else:
             spec.check(tensor)
             arrays[name] = to_numpy(tensor)
@@ -53,35 +55,35 @@ def prepare(
 
 
 def _check_outputs(request: InferRequest, manifest: ModelManifest) -> None:
-    have = [spec.name for spec in manifest.outputs]
-    for asked in request.outputs:
-        if asked.name not in have:
-            msg = f"model {manifest.ref} has no output {asked.name}; it has {have}"
+    names = [spec.name for spec in manifest.outputs]
+    for requested in request.outputs:
+        if requested.name not in names:
+            msg = f"model {manifest.ref} has no output {requested.name}; it has {names}"
             raise InvalidInputError(msg)
 
 
-def _rows(given: Mapping[str, Tensor]) -> int:
-    sizes = {name: tensor.shape[0] if tensor.shape else 0 for name, tensor in given.items()}
+def _row_count(tensors: Mapping[str, Tensor]) -> int:
+    sizes = {name: tensor.shape[0] if tensor.shape else 0 for name, tensor in tensors.items()}
     rows = next(iter(sizes.values()))
     if any(size != rows for size in sizes.values()):
         msg = f"all inputs need the same number of rows (first size); they have {sizes}"
         raise InvalidInputError(msg)
     if not 1 <= rows <= MAX_ROWS:
-        msg = f"a request has 1 to {MAX_ROWS} rows (first size of its tensors); this has {rows}"
+        msg = f"a request must have 1 to {MAX_ROWS} rows (first size of its tensors), not {rows}"
         raise InvalidInputError(msg)
     return rows
 
 
-def _images(tensor: Tensor, spec: TensorSpec, images: ImagePreparation) -> NDArray[Any]:
+def _prepare_images(tensor: Tensor, spec: TensorSpec, images: ImagePreparation) -> NDArray[Any]:
     count = tensor.shape[0] if tensor.shape else 0
     if len(tensor.shape) not in _IMAGE_RANKS or tensor.shape[1:] not in ((), (1,)) or count < 1:
         msg = (
             f"tensor {tensor.name}: shape {list(tensor.shape)}; "
-            "images come as BYTES of shape [images] or [images, 1]"
+            "images must be BYTES of shape [images] or [images, 1]"
         )
         raise InvalidInputError(msg)
     if spec.shape[0] not in (-1, count):
-        msg = f"tensor {tensor.name}: {count} images; the model takes {spec.shape[0]} at a time"
+        msg = f"tensor {tensor.name}: {count} images; the model takes exactly {spec.shape[0]}"
         raise InvalidInputError(msg)
     if count > MAX_ROWS or count * images.row_bytes > MAX_PREPARED_BYTES:
         most = min(MAX_ROWS, MAX_PREPARED_BYTES // images.row_bytes)

@@ -1,4 +1,4 @@
-"""Worker: sealed packages to models that can be served."""
+"""Worker: opens model packages and loads their models."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServedModel:
-    """A model ready to answer, with all that its manifest says about it.
+    """A loaded model with its manifest.
 
-    `max_rows`: the largest batch. Models whose manifest allows only 1 run requests one by one, as
-    they come.
+    `digest`: of its package, in hex. `max_rows`: rows of the largest batch; 1 for a model without
+    batches, which runs each request alone. `labels`: names of classes by index, or empty.
     """
 
     manifest: ModelManifest
@@ -48,63 +48,70 @@ class ServedModel:
 
     @property
     def ref(self) -> ModelRef:
-        """The model's name and version."""
+        """The name and version of the model."""
         return self.manifest.ref
 
     @property
     def batched(self) -> bool:
-        """Whether the first size of inputs and outputs counts rows of a batch."""
+        """Whether the first size of inputs and outputs is the number of rows of a batch."""
         return self.manifest.max_batch > 1
 
     def prepare(self, request: InferRequest) -> tuple[Mapping[str, NDArray[Any]], int]:
-        """Return the arrays that the model takes, and their rows.
+        """Return a request's inputs as arrays by name, and their number of rows.
 
-        Raises: InvalidInputError.
+        Raises: InvalidInputError when the request does not fit the manifest.
         """
         return prepare(request, self.manifest, self._images)
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """Run one batch of at most `max_rows`; only for the thread that runs models.
+        """Run one batch of at most `max_rows` rows and return the named outputs in that order.
 
-        Raises: ModelError.
+        Only the thread that runs models may call it.
+
+        Raises: ModelError when the runtime fails.
         """
         return self._model.run(inputs, outputs)
 
     def to_tensors(
         self, request: InferRequest, arrays: Mapping[str, NDArray[Any]]
     ) -> tuple[Tensor, ...]:
-        """Return the outputs that a request asks for, in its order; all of them if it names none.
+        """Return the requested outputs, in the request's order; all outputs if it names none.
 
-        Raises: ModelError.
+        `arrays`: outputs by name.
+
+        Raises: InvalidInputError when an output has no scores to classify, or a type that tensors
+        do not have; ModelError when a score is not finite.
         """
         if not request.outputs:
             return tuple(from_numpy(spec.name, arrays[spec.name]) for spec in self.manifest.outputs)
         return tuple(
-            from_numpy(asked.name, arrays[asked.name])
-            if asked.classification is None
-            else self._classes(asked.name, arrays[asked.name], asked.classification)
-            for asked in request.outputs
+            from_numpy(requested.name, arrays[requested.name])
+            if requested.classification is None
+            else self._top_classes(requested.name, arrays[requested.name], requested.classification)
+            for requested in request.outputs
         )
 
-    def _classes(self, name: str, scores: NDArray[Any], count: int) -> Tensor:
-        recipe = self.manifest.classification
-        described = recipe is not None and recipe.output == name
+    def _top_classes(self, name: str, scores: NDArray[Any], count: int) -> Tensor:
+        classification = self.manifest.classification
+        described = classification is not None and classification.output == name
         return top_classes(
             name,
             scores,
             count,
-            softmax=described and recipe is not None and recipe.softmax,
-            labels=self.labels if described or recipe is None else (),
+            softmax=described and classification is not None and classification.softmax,
+            labels=self.labels if described or classification is None else (),
         )
 
 
 class ModelLoader:
-    """Opens packages and builds their models; each runtime is imported when first needed."""
+    """Opens packages and loads their models; each runtime is imported when first needed.
+
+    The arguments are those of `WorkerBoot`.
+    """
 
     def __init__(
         self, *, runtime: RuntimeName | None, threads: int, max_batch: int, max_pixels: int
     ) -> None:
-        """Take what the worker was started with; see `Settings`."""
         self._runtime = runtime
         self._threads = threads
         self._max_batch = max_batch
@@ -114,17 +121,19 @@ class ModelLoader:
     def load_package(
         self, package: bytearray, digest: str, signer: str, content_key: bytes, domain: TrustDomain
     ) -> ServedModel:
-        """Verify a package, open it, build its model and run every batch size once.
+        """Verify a package, open it, load its model and run each batch size once.
 
-        `digest`, `signer` and `content_key` are from the grant. Empties `package`.
+        `digest`, `signer` and `content_key` are from the grant. `package` is emptied, to free its
+        memory before the model is loaded.
 
-        Raises: BundleError, also when it does not open.
+        Raises: BundleError when the package is not the granted one, does not open or parse, or its
+        model does not load.
         """
         try:
             verified = UnverifiedPackage.from_bytes(package).verify(signer, digest=digest)
             files = verified.open_files(content_key, domain)
         except OpenError as error:
-            msg = "package: it does not open with the granted key"
+            msg = "package: it does not open with the granted content key"
             raise BundleError(msg) from error
         except MalformedError as error:
             msg = f"package: {error}"
@@ -143,7 +152,7 @@ class ModelLoader:
         max_rows = min(self._max_batch or manifest.max_batch, manifest.max_batch)
         labels = parse_labels(files[manifest.labels]) if manifest.labels is not None else ()
         _check_labels(manifest, labels)
-        name, runtime = self._choose(manifest.format)
+        name, runtime = self._runtime_for(manifest.format)
         model = runtime.load_model(manifest, files)
         warm_up(model, manifest, max_rows)
         return ServedModel(
@@ -156,24 +165,24 @@ class ModelLoader:
             _model=model,
         )
 
-    def _choose(self, model_format: ModelFormat) -> tuple[RuntimeName, Runtime]:
+    def _runtime_for(self, model_format: ModelFormat) -> tuple[RuntimeName, Runtime]:
         name = self._runtime or RuntimeName.ONNX
         if model_format is ModelFormat.OPENVINO:
             name = RuntimeName.OPENVINO
         if name not in self._runtimes:
-            self._runtimes[name] = _start(name, self._threads)
+            self._runtimes[name] = _import_runtime(name, self._threads)
         return name, self._runtimes[name]
 
     def _image_preparation(self, manifest: ModelManifest) -> ImagePreparation | None:
-        recipe = manifest.image
-        if recipe is None:
+        image = manifest.image
+        if image is None:
             return None
-        datatype = next(spec.datatype for spec in manifest.inputs if spec.name == recipe.input)
-        return ImagePreparation(recipe, datatype, max_pixels=self._max_pixels)
+        datatype = next(spec.datatype for spec in manifest.inputs if spec.name == image.input)
+        return ImagePreparation(image, datatype, max_pixels=self._max_pixels)
 
 
-def _start(name: RuntimeName, threads: int) -> Runtime:
-    # A runtime costs 15 to 30 MiB, so the one that no model needs stays out.
+def _import_runtime(name: RuntimeName, threads: int) -> Runtime:
+    # A runtime takes 15 to 30 MiB of memory, so it is imported only when a model needs it.
     if name is RuntimeName.ONNX:
         from sealflow.trusted.worker.models.onnx import OnnxRuntime  # noqa: PLC0415
 
@@ -184,17 +193,18 @@ def _start(name: RuntimeName, threads: int) -> Runtime:
 
 
 def _check_labels(manifest: ModelManifest, labels: Sequence[str]) -> None:
-    recipe = manifest.classification
-    if not labels or recipe is None:
+    classification = manifest.classification
+    if not labels or classification is None:
         return
-    classes = next(spec.shape[-1] for spec in manifest.outputs if spec.name == recipe.output)
+    output = classification.output
+    classes = next(spec.shape[-1] for spec in manifest.outputs if spec.name == output)
     if classes not in (-1, len(labels)):
-        msg = f"labels: {len(labels)} names for the {classes} classes of {recipe.output}"
+        msg = f"labels: {len(labels)} names for the {classes} classes of {output}"
         raise BundleError(msg)
 
 
 def _return_free_memory() -> None:
-    """Return back what loading needed for a moment: about 30 MiB for a model of 18 MiB."""
+    """Return free memory of the C library to the system: about 30 MiB for a model of 18 MiB."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,7 +1,7 @@
-"""Worker: ONNX Runtime. The only file that imports it.
+"""Worker: runs models with ONNX Runtime; the only file that imports it.
 
-Its Linux build keeps a usage database and a thread to upload it unless told not to before it is
-imported. `putenv` writes for the C library alone: nothing of the host's environment is read.
+Its Linux build keeps a usage database, and a thread that uploads it, unless ORT_DISABLE_TELEMETRY
+is set before the import. `putenv` sets it for the C library without reading the environment.
 """
 
 from __future__ import annotations
@@ -58,21 +58,20 @@ _DATATYPES: Final = {
     "tensor(uint8)": DataType.UINT8,
 }
 _NOWHERE: Final = "/dev/null/weights-must-lie-in-the-package"
-_FATAL_ONLY: Final = 4
+_LOG_FATAL: Final = 4
 
 
 class OnnxRuntime:
-    """Loads ONNX models for the CPU."""
+    """Loads ONNX models for the CPU. `threads`: for one run of one model."""
 
     def __init__(self, threads: int) -> None:
-        """Use so many threads for one run of one model."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL_ONLY
-        # An idle thread that spins takes the core from the one that opens requests.
+        options.log_severity_level = _LOG_FATAL
+        # A spinning idle thread would take the core from the thread that opens requests.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # A signed model must not make the enclave read files of the host.
+        # A signed model must not make the enclave read files of the host as external weights.
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", _NOWHERE
         )
@@ -81,7 +80,8 @@ class OnnxRuntime:
     def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OnnxModel:
         """Build a session of an ONNX file.
 
-        Raises: BundleError.
+        Raises: BundleError when the format is not ONNX, the file does not load, or its inputs and
+        outputs are not those of the manifest.
         """
         if manifest.format is not ModelFormat.ONNX:
             msg = f"ONNX Runtime cannot load the format {manifest.format}"
@@ -100,28 +100,27 @@ class OnnxRuntime:
 
 
 class OnnxModel:
-    """One session."""
+    """An ONNX model in memory; its session's inputs and outputs fit the manifest."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        """Take a session whose inputs and outputs were checked."""
         self._session = session
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """Run one batch.
+        """Run one batch and return the named outputs in that order.
 
-        Raises: ModelError.
+        Raises: ModelError when the runtime fails; InvalidInputError for BYTES that are not UTF-8.
         """
         try:
-            given = {name: _native(name, array) for name, array in inputs.items()}
-            found: list[NDArray[Any]] = self._session.run(list(outputs), given)
+            arguments = {name: _to_str(name, array) for name, array in inputs.items()}
+            arrays: list[NDArray[Any]] = self._session.run(list(outputs), arguments)
         except _FAILURES as error:
             msg = f"the model failed: {error}"
             raise ModelError(msg) from error
-        return found
+        return arrays
 
 
-def _native(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Return text as `str`: ONNX Runtime would take the repr of `bytes`, without an error."""
+def _to_str(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return BYTES as `str`: ONNX Runtime would use the repr of `bytes`, without an error."""
     if array.dtype != object:
         return array
     text = np.empty(array.shape, object)

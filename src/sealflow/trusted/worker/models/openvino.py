@@ -1,7 +1,7 @@
-"""Worker: OpenVINO. The only file that imports it.
+"""Worker: runs models with OpenVINO; the only file that imports it.
 
-Importing it pulls in a model converter, which pulls in usage statistics, an HTTP client and a look
-at HOME, which an enclave does not have. It does without when the converter cannot be imported.
+Its model converter imports usage statistics and an HTTP client, and reads HOME, which an enclave
+does not have. OpenVINO also works if the converter cannot be imported, so its import is blocked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.package.manifest import ModelFormat
 from sealflow.trusted.worker.models.runtime import check_specs, has_open_shapes
 
-# None says that it cannot be imported (Python language reference, 5.3.1).
+# None makes its import raise ModuleNotFoundError (Python language reference, 5.3.1).
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
 
 import openvino  # noqa: E402
@@ -44,24 +44,24 @@ _DATATYPES: Final = {
 
 
 class OpenVino:
-    """Loads OpenVINO IR and ONNX models for the CPU."""
+    """Loads OpenVINO IR and ONNX models for the CPU. `threads`: for one run of one model."""
 
     def __init__(self, threads: int) -> None:
-        """Use so many threads for one run of one model."""
         self._core = openvino.Core()
         self._options = {
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": threads,
-            # Workers side by side would all be pinned to the same cores.
+            # Pinning would put all workers of a machine on the same cores.
             "ENABLE_CPU_PINNING": False,
-            # Some processors would round to 16 bits unasked, and others would not.
+            # By default OpenVINO rounds to 16 bits on some processors and not on others.
             "INFERENCE_PRECISION_HINT": "f32",
         }
 
     def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OpenVinoModel:
         """Compile a model.
 
-        Raises: BundleError.
+        Raises: BundleError when the file is not of the manifest's format, does not load, or its
+        inputs and outputs are not those of the manifest.
         """
         weights = b"" if manifest.weights is None else files[manifest.weights]
         starts_as_xml = files[manifest.file][:64].lstrip()[:1] == b"<"
@@ -74,56 +74,57 @@ class OpenVino:
         except _FAILURES as error:
             msg = f"OpenVINO does not load {manifest.file}: {error}"
             raise BundleError(msg) from error
-        promised = {spec.name for spec in (*manifest.inputs, *manifest.outputs)}
-        check_specs("input", manifest.inputs, _specs(compiled.inputs, promised))
-        outputs = _specs(compiled.outputs, promised)
+        declared = {spec.name for spec in (*manifest.inputs, *manifest.outputs)}
+        check_specs("input", manifest.inputs, _specs(compiled.inputs, declared))
+        outputs = _specs(compiled.outputs, declared)
         check_specs("output", manifest.outputs, outputs)
         names = [spec.name for spec in outputs]
-        return OpenVinoModel(compiled, names, keeping=not has_open_shapes(manifest))
+        return OpenVinoModel(compiled, names, keep_memory=not has_open_shapes(manifest))
 
 
 class OpenVinoModel:
-    """One compiled model with its one request."""
+    """A compiled model with one inference request, so that it runs one batch at a time.
+
+    `compiled`: its inputs and outputs fit the manifest. `outputs`: their names, in its order.
+    `keep_memory`: whether to keep a run's memory for the next one.
+    """
 
     def __init__(
-        self, compiled: openvino.CompiledModel, outputs: Sequence[str], *, keeping: bool
+        self, compiled: openvino.CompiledModel, outputs: Sequence[str], *, keep_memory: bool
     ) -> None:
-        """Take a model whose inputs and outputs were checked, and its outputs in their order.
-
-        `keeping`: the memory of a run, for the next one.
-        """
         self._compiled = compiled
-        self._keeping = keeping
+        self._keep_memory = keep_memory
         self._request = compiled.create_infer_request()
-        self._places = {name: place for place, name in enumerate(outputs)}
+        self._indices = {name: index for index, name in enumerate(outputs)}
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """Run one batch.
+        """Run one batch and return the named outputs in that order.
 
-        Raises: ModelError.
+        Raises: ModelError when the runtime fails.
         """
         try:
-            # numpy has two 64-bit integers on Linux, and OpenVINO knows only the one so called.
-            given = {name: array.view(array.dtype.str) for name, array in inputs.items()}
-            # With one thread, `infer` swallows what goes wrong and gives the last answer again,
-            # which is somebody else's (2026.4); `wait` raises.
-            self._request.start_async(given, share_inputs=True)
+            # numpy has two types of 64-bit integers on Linux (`long` and `long long`), of which
+            # OpenVINO knows one. `dtype.str` names that one.
+            arguments = {name: array.view(array.dtype.str) for name, array in inputs.items()}
+            # With one thread, `infer` ignores an error and returns the outputs of the run before,
+            # which are another request's (OpenVINO 2026.4); `wait` raises.
+            self._request.start_async(arguments, share_inputs=True)
             self._request.wait()
-            places = [self._places[name] for name in outputs]
-            return [self._request.get_output_tensor(place).data.copy() for place in places]
+            indices = [self._indices[name] for name in outputs]
+            return [self._request.get_output_tensor(index).data.copy() for index in indices]
         except _FAILURES as error:
             msg = f"the model failed: {error}"
             raise ModelError(msg) from error
         finally:
-            if not self._keeping:
-                # In this order: what a request refers to is not released.
+            if not self._keep_memory:
+                # The request is deleted first, as memory that it refers to is not released.
                 del self._request
                 self._compiled.release_memory()
                 self._request = self._compiled.create_infer_request()
 
 
-def _specs(ports: Sequence[openvino.ConstOutput], promised: set[str]) -> list[TensorSpec]:
-    """Describe ports; of a port's several names, the one that the manifest uses counts."""
+def _specs(ports: Sequence[openvino.ConstOutput], declared: set[str]) -> list[TensorSpec]:
+    """Return the specs of ports. A port with several names gets the one that is in `declared`."""
     specs = []
     for port in ports:
         kind = port.element_type.get_type_name()
@@ -134,9 +135,9 @@ def _specs(ports: Sequence[openvino.ConstOutput], promised: set[str]) -> list[Te
             raise BundleError(msg)
         shape = tuple(-1 if size.is_dynamic else size.get_length() for size in port.partial_shape)
         try:
-            name = next(iter(names & promised or names), "")
+            name = next(iter(names & declared or names), "")
             specs.append(TensorSpec(name=name, datatype=datatype, shape=shape))
         except MalformedError as error:
-            msg = f"OpenVINO has an input or output that no request can hold: {error}"
+            msg = f"the model has an input or output that no request can hold: {error}"
             raise BundleError(msg) from error
     return specs

@@ -1,4 +1,7 @@
-"""Worker: what serving asks of a model runtime. Two implementations: `onnx` and `openvino`."""
+"""Worker: the interface of model runtimes, and checks of models when they are loaded.
+
+Two modules implement it: `onnx` and `openvino`.
+"""
 
 from __future__ import annotations
 
@@ -20,70 +23,76 @@ if TYPE_CHECKING:
 
 
 class Model(Protocol):
-    """A model in memory, to be run by one thread at a time."""
+    """A model in memory. Not thread-safe."""
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """Run one batch and give the outputs asked for, in that order.
+        """Run one batch and return the named outputs in that order.
 
         `inputs`: an array for every input of the manifest, of its dtype and shape.
 
-        Raises: ModelError when the runtime fails; the model stays usable.
+        Raises: ModelError when the runtime fails; the model can be used again after that.
         """
         ...
 
 
 class Runtime(Protocol):
-    """Makes models; everything of one library lives behind it."""
+    """Loads models with one library."""
 
     def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> Model:
-        """Build a model of a package's files, which must have been verified.
+        """Load the model from the verified files of a package.
 
         Raises: BundleError when it does not load or does not fit its manifest.
         """
         ...
 
 
-def check_specs(what: str, promised: Sequence[TensorSpec], found: Sequence[TensorSpec]) -> None:
-    """Compare the inputs or outputs of a manifest with a model's; their order is free.
+def check_specs(what: str, declared: Sequence[TensorSpec], found: Sequence[TensorSpec]) -> None:
+    """Check that a model's inputs or outputs are those that its manifest declares, in any order.
 
-    The manifest may fix a size that the model leaves open, never the other way round.
+    The manifest may fix a size that the model leaves open, but not leave open a size that the model
+    fixes.
 
-    Raises: BundleError for the first difference: expected and found.
+    `what`: "input" or "output", for messages.
+
+    Raises: BundleError with the first difference: the model's value and the manifest's.
     """
-    have = {spec.name: spec for spec in found}
-    if {spec.name for spec in promised} != set(have):
-        names = sorted(spec.name for spec in promised)
-        msg = f"the model's {what}s are {sorted(have)}, its manifest says {names}"
+    found_by_name = {spec.name: spec for spec in found}
+    if {spec.name for spec in declared} != set(found_by_name):
+        names = sorted(spec.name for spec in declared)
+        msg = f"the model's {what}s are {sorted(found_by_name)}, its manifest says {names}"
         raise BundleError(msg)
-    for spec in promised:
-        got = have[spec.name]
-        if spec.datatype is not got.datatype:
-            msg = f"{what} {spec.name} is {got.datatype}, the manifest says {spec.datatype}"
+    for spec in declared:
+        actual = found_by_name[spec.name]
+        if spec.datatype is not actual.datatype:
+            msg = f"{what} {spec.name} is {actual.datatype}, the manifest says {spec.datatype}"
             raise BundleError(msg)
-        if len(spec.shape) != len(got.shape) or any(
-            size not in (-1, wanted) for wanted, size in zip(spec.shape, got.shape, strict=True)
+        if len(spec.shape) != len(actual.shape) or any(
+            size not in (-1, declared_size)
+            for declared_size, size in zip(spec.shape, actual.shape, strict=True)
         ):
-            msg = f"{what} {spec.name} is {list(got.shape)}, the manifest says {list(spec.shape)}"
+            shapes = f"{list(actual.shape)}, the manifest says {list(spec.shape)}"
+            msg = f"{what} {spec.name} is {shapes}"
             raise BundleError(msg)
 
 
 def has_open_shapes(manifest: ModelManifest) -> bool:
-    """Whether a request can choose how much memory the model takes, beyond the rows of a batch.
+    """Return whether requests can choose a size of an input or output other than the batch's rows.
 
-    Such a model must not keep what a large run took, or one request could leave the worker without
-    memory for all others.
+    Such a model must not keep the memory of a run: one large request could leave the worker without
+    memory for all later ones.
     """
     known = 1 if manifest.max_batch > 1 else 0
     return any(-1 in spec.shape[known:] for spec in (*manifest.inputs, *manifest.outputs))
 
 
 def warm_up(model: Model, manifest: ModelManifest, max_rows: int) -> None:
-    """Run every batch size that can occur, so that no request pays for a first time.
+    """Run each batch size once with blank inputs, so that no request pays for a first run.
 
-    The largest goes first: the runtime then claims its memory once, and smaller batches fit into
-    it. A model with sizes open beyond the batch is not warmed: no size of our choice need fit it.
+    The largest comes first: the runtime then allocates its memory once, and smaller batches fit
+    into it. Does nothing for a model whose inputs have open sizes besides the batch's rows, as it
+    may accept only some values, or an input without rows.
 
-    Raises: BundleError when the model cannot run.
+    Raises: BundleError when the model fails.
     """
     if any(-1 in spec.shape[1:] or spec.shape[:1] == (0,) for spec in manifest.inputs):
         return

@@ -1,4 +1,4 @@
-"""Worker, pure: an output's scores as top classes. Spec: content.md, section 5."""
+"""Worker, pure: selects the top classes from an output's scores. Spec: content.md, section 5."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def top_classes(
 ) -> Tensor:
     """Return the best `count` classes of every row, best first, as elements `score:index:label`.
 
-    `scores`: numbers of shape [..., classes]; the answer is BYTES of shape [..., at most count].
-    `labels`: names by index, or none.
+    `scores`: numbers of shape [..., classes]. `softmax`: whether to turn scores into probabilities
+    first. `labels`: names of classes by index; empty for none.
 
-    Raises: InvalidInputError when the output holds no scores, ModelError when one is not finite.
+    Returns a BYTES tensor of shape [..., min(count, classes)].
+
+    Raises: InvalidInputError when the output has no scores; ModelError when a score is not finite.
     """
     if scores.ndim == 0 or scores.shape[-1] == 0 or scores.dtype.kind not in "fiu":
-        msg = f"output {name}: has no classes to choose from; ask for it without classification"
+        msg = f"output {name}: it has no scores of classes; request it without classification"
         raise InvalidInputError(msg)
     classes = scores.shape[-1]
     kept = min(count, classes)
@@ -35,9 +37,9 @@ def top_classes(
     for row in scores.reshape(-1, classes):
         values = _softmax(row) if softmax else row
         if not np.isfinite(values).all():
-            msg = f"output {name}: the model gave a score that is not a finite number"
+            msg = f"output {name}: the model returned a score that is not a finite number"
             raise ModelError(msg)
-        for index in _best(values, kept):
+        for index in _top_indices(values, kept):
             label = labels[index] if index < len(labels) else ""
             elements.append(
                 TopClass(score=float(values[index]), index=index, label=label).to_bytes()
@@ -46,7 +48,7 @@ def top_classes(
 
 
 def _softmax(row: NDArray[Any]) -> NDArray[Any]:
-    # Scores that are not numbers become NaN here, which the caller reports.
+    # NaN and infinite scores become NaN here; the caller reports them.
     with np.errstate(invalid="ignore", over="ignore"):
         values = row.astype(np.float32)
         values -= values.max(initial=-np.inf)
@@ -55,11 +57,11 @@ def _softmax(row: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _best(values: NDArray[Any], count: int) -> list[int]:
-    """Indices of the largest values; equal ones by index, so that answers repeat."""
+def _top_indices(values: NDArray[Any], count: int) -> list[int]:
+    """Return the indices of the largest values; equal values by index, to be reproducible."""
     if count < len(values):
-        bar = np.partition(values, len(values) - count)[len(values) - count]
-        candidates = np.flatnonzero(values >= bar)
+        threshold = np.partition(values, len(values) - count)[len(values) - count]
+        candidates = np.flatnonzero(values >= threshold)
     else:
         candidates = np.arange(len(values))
     order = np.lexsort((candidates, -values[candidates].astype(np.float64)))

@@ -16,20 +16,19 @@ if TYPE_CHECKING:
 
 
 class HostClock:
-    """The worker's time in Unix milliseconds: as the host tells it, but never backwards."""
+    """The worker's clock in Unix ms, set by the host; it never goes backwards. Thread-safe."""
 
     def __init__(self, now_ms: int) -> None:
-        """Start at a time."""
         self._lock = threading.Lock()
         self._now_ms = now_ms
 
     @property
     def now_ms(self) -> int:
-        """The latest time known."""
+        """The latest time from the host."""
         return self._now_ms
 
     def advance(self, now_ms: int) -> int:
-        """Move to a later time, if it is one, and give the time."""
+        """Set the clock to `now_ms`, unless that is earlier, and return its time."""
         with self._lock:
             self._now_ms = max(self._now_ms, now_ms)
             return self._now_ms
@@ -37,14 +36,17 @@ class HostClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvelopeBatch:
-    """One BATCH frame: envelopes by slot."""
+    """The envelopes of one BATCH frame, each with its slot."""
 
     items: Sequence[tuple[int, memoryview]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingUpdate:
-    """What may be opened and run from now on; replaces what was."""
+    """The keys, lease and models of the newest grant; it replaces those of the one before.
+
+    `lease_ms`: end of the lease, in Unix ms.
+    """
 
     keys: Sequence[HeldEpochKey]
     lease_ms: int
@@ -52,17 +54,19 @@ class ServingUpdate:
 
 
 class ClockTick:
-    """Time moved; keys may be over."""
+    """The host's clock advanced, so that keys may have expired."""
 
 
 class ArrivalQueue:
-    """A queue that refuses envelopes over its bound instead of making the reader wait.
+    """A queue that refuses envelopes over its limits instead of blocking the frame reader.
 
-    The reader must never wait for the model: the time and new keys come through the same pipe.
+    The reader must never wait for a model, as clock ticks and new keys come through the same pipe.
+
+    `max_items`, `max_bytes`: limits of the waiting envelopes. If none waits, a batch of any size is
+    accepted.
     """
 
     def __init__(self, *, max_items: int, max_bytes: int) -> None:
-        """Hold at most so many envelopes and bytes of them."""
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
@@ -71,7 +75,7 @@ class ArrivalQueue:
         self._queue: SimpleQueue[EnvelopeBatch | ServingUpdate | ClockTick | None] = SimpleQueue()
 
     def offer(self, envelopes: EnvelopeBatch) -> bool:
-        """Queue a frame's envelopes, or say that there is no room for them."""
+        """Queue a frame's envelopes; return False if there is no room for them."""
         size = _size(envelopes)
         with self._lock:
             if self._items and (
@@ -85,16 +89,16 @@ class ArrivalQueue:
         return True
 
     def put(self, message: ServingUpdate | ClockTick | None) -> None:
-        """Queue news; None says that nothing will follow."""
+        """Queue an update, a tick, or None as the last message."""
         self._queue.put(message)
 
     @property
     def waiting(self) -> bool:
-        """Whether `next` would give something at once."""
+        """Whether `next` would return without waiting."""
         return not self._queue.empty()
 
     def next(self) -> EnvelopeBatch | ServingUpdate | ClockTick | None:
-        """Wait for what came first."""
+        """Wait for the oldest message and return it; None means that the queue is closed."""
         message = self._queue.get()
         if isinstance(message, EnvelopeBatch):
             with self._lock:

@@ -1,7 +1,8 @@
-"""Worker, pure but for its lock: a queue of opened requests, which gives them out in batches.
+"""Worker: a bounded queue of opened requests, from which batches are taken.
 
-A batch is whole requests to one model whose rows have the same shapes, first come first taken, up
-to the model's `max_rows`. Models take turns. Nothing waits for company unless told to.
+A batch consists of whole requests for one model whose rows have the same shapes, oldest first, up
+to the model's `max_rows`. Models take turns. A batch waits for more requests only if `max_wait_ms`
+is set.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class Job:
     """An opened request with its inputs prepared.
 
-    `inputs`: arrays by name, each with `rows` as its first size when the model takes batches.
+    `slot`: the host's number of the request. `inputs`: arrays by name, each with `rows` as its
+    first size if the model takes batches.
     """
 
     slot: int
@@ -37,12 +39,12 @@ class Job:
 
     @property
     def weight(self) -> int:
-        """Bytes that the job holds while it waits."""
+        """Bytes of the inputs, which the job holds while it waits."""
         return sum(array.nbytes for array in self.inputs.values())
 
     @property
     def group(self) -> tuple[object, ...]:
-        """What jobs must share to run together."""
+        """A key that is equal for jobs which may run in one batch."""
         if not self.model.batched:
             return (id(self),)
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(self.inputs.items()))
@@ -50,10 +52,13 @@ class Job:
 
 
 class BatchQueue:
-    """Bounded hand-over from the thread that opens requests to the one that runs models."""
+    """A bounded queue between the thread that opens requests and the one that runs models.
+
+    `max_jobs`, `max_bytes`: limits of the waiting jobs; an empty queue accepts a job of any size.
+    `max_wait_ms`: how long a batch that is not full waits for more jobs.
+    """
 
     def __init__(self, *, max_jobs: int, max_bytes: int, max_wait_ms: int) -> None:
-        """Hold at most so many jobs and bytes; one job is always let in."""
         self._max_jobs = max_jobs
         self._max_bytes = max_bytes
         self._max_wait_s = max_wait_ms / 1000
@@ -64,23 +69,23 @@ class BatchQueue:
         self._closed = False
 
     def __len__(self) -> int:
-        """How many jobs wait."""
+        """Return the number of waiting jobs."""
         return self._jobs
 
     def full(self, job: Job) -> bool:
-        """Whether `put` would wait; with one thread that puts, a no stays true."""
+        """Return whether `put` would wait. With one thread that calls `put`, False stays true."""
         return self._jobs > 0 and (
             self._jobs >= self._max_jobs or self._bytes + job.weight > self._max_bytes
         )
 
     @property
     def batch_full(self) -> bool:
-        """Whether the next batch would not grow any more by waiting."""
+        """Whether the next batch has as many rows or jobs as it can have."""
         with self._changed:
-            return bool(self._groups) and self._full(next(iter(self._groups)))
+            return bool(self._groups) and self._is_full(next(iter(self._groups)))
 
     def put(self, job: Job) -> None:
-        """Add a job, once there is room for it."""
+        """Add a job; wait while there is no room for it."""
         weight = job.weight
         with self._changed:
             while self.full(job):
@@ -91,13 +96,13 @@ class BatchQueue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Say that no job will follow."""
+        """Mark the end: no job will be added."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def take_batch(self) -> list[Job] | None:
-        """Wait for jobs and give what makes the next batch; None when closed and empty."""
+        """Wait for jobs and return the next batch; None when the queue is closed and empty."""
         with self._changed:
             while not self._groups:
                 if self._closed:
@@ -105,20 +110,22 @@ class BatchQueue:
                 self._changed.wait()
             group = next(iter(self._groups))
             if self._max_wait_s and not self._closed:
-                self._changed.wait_for(lambda: self._closed or self._full(group), self._max_wait_s)
-            batch = self._pop(group)
+                self._changed.wait_for(
+                    lambda: self._closed or self._is_full(group), self._max_wait_s
+                )
+            batch = self._pop_batch(group)
             self._jobs -= len(batch)
             self._bytes -= sum(job.weight for job in batch)
             self._changed.notify_all()
             return batch
 
-    def _full(self, group: tuple[object, ...]) -> bool:
+    def _is_full(self, group: tuple[object, ...]) -> bool:
         jobs = self._groups[group]
         return (
             sum(job.rows for job in jobs) >= jobs[0].model.max_rows or self._jobs >= self._max_jobs
         )
 
-    def _pop(self, group: tuple[object, ...]) -> list[Job]:
+    def _pop_batch(self, group: tuple[object, ...]) -> list[Job]:
         jobs = self._groups.pop(group)
         batch = [jobs.popleft()]
         room = batch[0].model.max_rows - batch[0].rows

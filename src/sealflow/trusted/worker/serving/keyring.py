@@ -1,4 +1,4 @@
-"""Worker: epoch keys with their sessions, and the filter against replays."""
+"""Worker: holds epoch keys with their sessions, and detects replayed requests."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SESSIONS: Final = 4096
 
 
 class ReplayFilter:
-    """Remembers ids in bounded memory, and refuses when full rather than forget one too early.
+    """The request ids seen under one key, in bounded memory. Not thread-safe.
 
-    An id may go once its deadline is past: by a clock that never goes back, its request would be
-    refused as expired before anyone asks here. Not for several threads.
+    An id is removed when its request's deadline is past: the request would be refused as expired
+    before this filter is asked, as the clock never goes back. A full filter refuses new requests
+    rather than remove an id too early.
+
+    `capacity`: number of ids, of about 130 bytes each. `end_ms`: when the key is destroyed, in Unix
+    ms. Ids with a later deadline are removed with the key, so that late deadlines take no more
+    memory than early ones.
     """
 
     def __init__(self, capacity: int, end_ms: int) -> None:
-        """Hold at most `capacity` ids, of about 130 bytes each.
-
-        `end_ms`: when the key goes. An id whose deadline is later goes with the key, so that far
-        deadlines take no more memory than near ones.
-        """
         self._capacity = capacity
         self._end_ms = end_ms
         self._seen: set[bytes] = set()
@@ -40,24 +40,25 @@ class ReplayFilter:
         self._order: list[int] = []
 
     def __len__(self) -> int:
-        """How many ids are held."""
+        """Return the number of held ids."""
         return len(self._seen)
 
     def check(self, request_id: RequestId, now_ms: int) -> None:
-        """Let a new id pass; it counts as seen only after `remember`.
+        """Check that an id is new and that there is room for it; `remember` stores it.
 
         `now_ms`: the worker's clock, which must never go back.
 
-        Raises: RefusedError with REPLAYED, or with OVERLOADED when there is no room for it.
+        Raises: RefusedError with REPLAYED when the id was seen, with OVERLOADED when the filter is
+        full.
         """
-        self._forget(now_ms)
+        self._remove_expired(now_ms)
         if bytes.fromhex(request_id) in self._seen:
             raise RefusedError(RefusalCode.REPLAYED)
         if len(self._seen) >= self._capacity:
             raise RefusedError(RefusalCode.OVERLOADED)
 
     def remember(self, request_id: RequestId, deadline_ms: int) -> None:
-        """Take the id of a request that opened, so that its deadline is genuine."""
+        """Store the id of a request that was opened, whose deadline is thus authentic."""
         raw = bytes.fromhex(request_id)
         self._seen.add(raw)
         if deadline_ms >= self._end_ms:
@@ -70,14 +71,14 @@ class ReplayFilter:
         else:
             ids.append(raw)
 
-    def _forget(self, now_ms: int) -> None:
+    def _remove_expired(self, now_ms: int) -> None:
         while self._order and (self._order[0] + 1) * _BUCKET_MS <= now_ms:
             self._seen.difference_update(self._buckets.pop(heapq.heappop(self._order)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldEpochKey:
-    """A key and the time, in Unix milliseconds, at which it must be gone."""
+    """An epoch key, and when it must be destroyed, in Unix ms."""
 
     opening: OpeningKey
     destroy_ms: int
@@ -85,32 +86,34 @@ class HeldEpochKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldKey:
-    """A key in use and the ids seen under it, which go when it goes."""
+    """A key in use, and the request ids seen under it, which are removed with it."""
 
     key: HeldEpochKey
     seen: ReplayFilter = field(repr=False)
 
 
 class Keyring:
-    """Holds keys by their id. Not for several threads."""
+    """The epoch keys of the present lease by key id. Not thread-safe.
+
+    `replay_capacity`: request ids to remember for each key.
+    """
 
     def __init__(self, replay_capacity: int) -> None:
-        """Remember at most so many request ids for each key."""
         self._replay_capacity = replay_capacity
         self._held: dict[KeyId, HeldKey] = {}
         self._lease_ms = 0
         self.secrets = SessionSecrets(_SESSIONS)
 
     def __len__(self) -> int:
-        """How many keys are held."""
+        """Return the number of held keys."""
         return len(self._held)
 
     def get(self, key_id: KeyId) -> HeldKey | None:
-        """Find a key that may still be used."""
+        """Return a held key, or None. Call `expire` before, which drops keys past their time."""
         return self._held.get(key_id)
 
     def replace(self, keys: Iterable[HeldEpochKey], lease_ms: int) -> None:
-        """Hold exactly these keys until `lease_ms`; those that stay keep what they have seen."""
+        """Hold exactly these keys until `lease_ms`; keys held before keep their request ids."""
         granted = {key.opening.sealing.key_id: key for key in keys}
         for key_id in [key_id for key_id in self._held if key_id not in granted]:
             self._drop(key_id)
@@ -121,10 +124,10 @@ class Keyring:
         self._lease_ms = lease_ms
 
     def expire(self, now_ms: int) -> None:
-        """Drop the keys whose time is over, and all of them when the lease is."""
-        over = now_ms >= self._lease_ms
+        """Drop keys past `destroy_ms`, and all keys when the lease has ended."""
+        ended = now_ms >= self._lease_ms
         for key_id in [
-            key_id for key_id, held in self._held.items() if over or now_ms >= held.key.destroy_ms
+            key_id for key_id, held in self._held.items() if ended or now_ms >= held.key.destroy_ms
         ]:
             self._drop(key_id)
 

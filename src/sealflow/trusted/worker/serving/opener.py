@@ -1,7 +1,8 @@
-"""Worker: checks and opens envelopes, and prepares what they ask.
+"""Worker: checks and opens envelopes, and prepares the inputs of their requests.
 
-Its thread alone holds the private keys. The order of the checks is that of exchange.md, 6.4; what
-fails before a request has opened is refused in clear, what fails after is answered sealed.
+Only its thread uses the private keys. The order of the checks is that of exchange.md, 6.4. A
+failure before the request is opened is answered with a refusal in clear, a later one with a sealed
+error.
 """
 
 from __future__ import annotations
@@ -39,9 +40,15 @@ if TYPE_CHECKING:
 
 
 class RequestOpener:
-    """Takes arrivals one after the other until there are none."""
+    """Opens arrived requests and adds them to the jobs. Not thread-safe.
 
-    def __init__(  # noqa: PLR0913 - the parts of a worker meet here
+    It refuses all requests until the first `ServingUpdate` brings keys and models.
+
+    `make_room`: called while there is no room for another job, to run some; None waits for another
+    thread to take them.
+    """
+
+    def __init__(  # noqa: PLR0913 - it connects most parts of the worker
         self,
         arrivals: ArrivalQueue,
         jobs: BatchQueue,
@@ -52,11 +59,6 @@ class RequestOpener:
         replay_capacity: int,
         make_room: Callable[[], object] | None = None,
     ) -> None:
-        """Start without keys and models: everything is refused until some come.
-
-        `make_room`: takes jobs away when there is no room for another; None waits for some thread
-        that does.
-        """
         self._arrivals = arrivals
         self._jobs = jobs
         self._replies = replies
@@ -67,21 +69,21 @@ class RequestOpener:
         self._models: Mapping[ModelRef, ServedModel] = {}
 
     def open_requests(self) -> None:
-        """Work until the arrivals end, then say so to whoever takes the jobs."""
+        """Handle arrivals until their queue is closed, then close the queue of jobs."""
         while (message := self._arrivals.next()) is not None:
             self.handle(message)
         self._jobs.close()
 
     def handle(self, message: EnvelopeBatch | ServingUpdate | ClockTick) -> None:
-        """Take news, or check and open envelopes and add what they ask to the jobs."""
+        """Apply an update or a tick, or open the requests of a batch and add them to the jobs."""
         if isinstance(message, ServingUpdate):
             self._keys.replace(message.keys, message.lease_ms)
             self._models = message.models
         self._keys.expire(self._clock.now_ms)
         if isinstance(message, EnvelopeBatch):
-            self._take(message)
+            self._open_batch(message)
 
-    def _take(self, envelopes: EnvelopeBatch) -> None:
+    def _open_batch(self, envelopes: EnvelopeBatch) -> None:
         now_ms = self._clock.now_ms
         answers = []
         for slot, data in envelopes.items:
@@ -92,6 +94,7 @@ class RequestOpener:
             self._replies.send(answers)
 
     def _refusal_or_job(self, slot: int, data: memoryview, now_ms: int) -> bytes | None:
+        """Return a refusal or a sealed error, or None after the request was added to the jobs."""
         request_id: RequestId | None = None
         try:
             envelope = Envelope.from_bytes(data, max_body_bytes=self._max_body_bytes)
@@ -133,7 +136,7 @@ class RequestOpener:
     def _error_or_job(self, slot: int, call: IncomingCall, model: ServedModel) -> bytes | None:
         try:
             if call.content.kind is not ContentKind.INFER:
-                msg = "a request holds an infer request, nothing else"
+                msg = f"the request's content is {call.content.kind.name}, not INFER"
                 raise InvalidInputError(msg)
             request = decode_request(call.content.text, call.content.binary)
             inputs, rows = model.prepare(request)

@@ -1,4 +1,7 @@
-"""Worker: run batches, seal each reply, sign receipts."""
+"""Worker: runs batches, seals each reply, and signs receipts.
+
+Spec: content.md, section 7; receipt.md.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,10 @@ if TYPE_CHECKING:
 
 
 MAX_OUTPUT_BYTES: Final = MAX_BATCH_BYTES
-"""What a request's slices may give together; no reply can hold more."""
-NO_MEMORY: Final = "the worker has too little memory for it: send fewer rows or smaller inputs"
+"""Limit of the outputs of a request that is run in slices; no reply can be larger."""
+NO_MEMORY: Final = (
+    "the worker has too little memory for this request: send fewer rows or smaller inputs"
+)
 
 
 def add_receipt(
@@ -47,7 +52,10 @@ def add_receipt(
     identity: EnclaveIdentity,
     at_ms: int,
 ) -> Sequence[bytes | memoryview]:
-    """Return the reply with its receipt when the request asked for one, else as it is."""
+    """Return the parts of a reply, with a signed receipt if the request asked for one.
+
+    `parts`: of the reply's content. `at_ms`: the time in the receipt, in Unix ms.
+    """
     salt = call.receipt_salt
     if salt is None:
         return parts
@@ -69,76 +77,80 @@ def add_receipt(
 
 
 class ReplySender:
-    """Seals replies under this worker's name and sends them. For any thread."""
+    """Seals replies with this worker's instance id and sends them; thread-safe."""
 
     def __init__(self, port: FramePort, clock: HostClock, identity: EnclaveIdentity) -> None:
-        """Take the way out and the worker in whose name replies go."""
         self._port = port
         self._clock = clock
         self._identity = identity
 
     def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
-        """Send envelopes by slot, in one frame if they fit."""
+        """Send envelopes, each with its slot, in as few REPLIES frames as hold them."""
         for part in split_batch(answers):
             self._port.send(FrameKind.REPLIES, encode_batch(self._clock.now_ms, part))
 
     def seal(
         self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
     ) -> bytes:
-        """Seal the one reply of a call, with a receipt if it asked for one."""
+        """Return the sealed reply to a call, with a receipt if the request asked for one.
+
+        A call has one reply only, which may be an error.
+        """
         identity, at_ms = self._identity, self._clock.now_ms
-        whole = add_receipt(call, model.digest, parts, identity=identity, at_ms=at_ms)
-        return call.seal_reply(whole, model_digest=model.digest, instance=identity.instance)
+        with_receipt = add_receipt(call, model.digest, parts, identity=identity, at_ms=at_ms)
+        return call.seal_reply(with_receipt, model_digest=model.digest, instance=identity.instance)
 
     def seal_error(self, call: IncomingCall, model: ServedModel, code: str, message: str) -> bytes:
-        """Seal why there is no answer."""
+        """Return a sealed error as the reply to a call."""
         return self.seal(call, model, error_parts(code, message))
 
 
 class BatchRunner:
-    """Takes batches of jobs until there are none."""
+    """Takes batches from the queue, runs them and sends the replies. Not thread-safe.
+
+    `max_body_bytes`: limit of a reply's sealed body; an error replaces a larger one.
+    """
 
     def __init__(self, jobs: BatchQueue, replies: ReplySender, *, max_body_bytes: int) -> None:
-        """Run models in turn; refuse replies over `max_body_bytes`, like requests of that size."""
         self._jobs = jobs
         self._replies = replies
         self._max_body_bytes = max_body_bytes
 
     def run_batches(self) -> None:
-        """Work until the jobs are closed and done."""
+        """Answer batches until the queue is closed and empty."""
         while self.answer_next():
             pass
 
     def answer_next(self) -> bool:
-        """Answer the next batch, once there is one; False when the jobs are closed and done."""
+        """Wait for a batch and answer it; return False when the queue is closed and empty."""
         batch = self._jobs.take_batch()
         if batch is not None:
-            self._replies.send(self._answers(batch))
+            self._replies.send(self._answer_batch(batch))
         return batch is not None
 
-    def _answers(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
+    def _answer_batch(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
         names = _requested_outputs(jobs)
         results = _run_or_error(jobs, names)
         if isinstance(results, ModelError):
             if len(jobs) == 1:
-                return [self._error(jobs[0], results)]
-            # One of them may be to blame, so each is run alone.
-            return [answer for job in jobs for answer in self._answers([job])]
+                return [self._seal_error(jobs[0], results)]
+            # One request may have caused the error for all, so each is run alone.
+            return [answer for job in jobs for answer in self._answer_batch([job])]
         return [self._answer(job, names, arrays) for job, arrays in zip(jobs, results, strict=True)]
 
     def _answer(
         self, job: Job, names: Sequence[str], arrays: Sequence[NDArray[Any]]
     ) -> tuple[int, bytes]:
         try:
-            return job.slot, self._sealed(job, dict(zip(names, arrays, strict=True)))
+            return job.slot, self._seal_response(job, dict(zip(names, arrays, strict=True)))
         except ModelError as error:
-            return self._error(job, error)
+            return self._seal_error(job, error)
         except MalformedError as error:
-            return self._error(job, ModelError(str(error)))
+            return self._seal_error(job, ModelError(str(error)))
         except MemoryError:
-            return self._error(job, ModelError(NO_MEMORY))
+            return self._seal_error(job, ModelError(NO_MEMORY))
 
-    def _sealed(self, job: Job, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    def _seal_response(self, job: Job, arrays: Mapping[str, NDArray[Any]]) -> bytes:
         model = job.model
         outputs = model.to_tensors(job.request, arrays)
         response = InferResponse(
@@ -158,7 +170,7 @@ class BatchRunner:
             raise InvalidInputError(message)
         return self._replies.seal(job.call, model, parts)
 
-    def _error(self, job: Job, error: ModelError) -> tuple[int, bytes]:
+    def _seal_error(self, job: Job, error: ModelError) -> tuple[int, bytes]:
         return job.slot, self._replies.seal_error(job.call, job.model, error.code, str(error))
 
 
@@ -168,55 +180,61 @@ def _run_or_error(
     try:
         return run_batch(jobs, names)
     except ModelError as error:
-        # Another, as the caught one keeps alive all that was in memory when it was raised.
+        # A new error, as the traceback of the caught one refers to the arrays of the batch.
         return type(error)(str(error))
 
 
 def _requested_outputs(jobs: Sequence[Job]) -> list[str]:
-    """The outputs that some job asks for; who names none asks for all."""
+    """Return the names of the outputs that any job requests; a job that names none requests all."""
     if all(job.request.outputs for job in jobs):
-        return list(dict.fromkeys(asked.name for job in jobs for asked in job.request.outputs))
+        requested = (output.name for job in jobs for output in job.request.outputs)
+        return list(dict.fromkeys(requested))
     return [spec.name for spec in jobs[0].model.manifest.outputs]
 
 
 def run_batch(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[Any]]]:
-    """Run jobs of one group together and give each exactly its own rows of the outputs.
+    """Run jobs of one group together and return, for each job, its own rows of the outputs.
 
-    A single job with more rows than its model's `max_rows` is run in slices.
+    Rows over the model's `max_rows` are run in slices, which only a single large job needs.
 
-    Raises: ModelError, also for want of memory, which then concerns all of them.
+    Raises: ModelError when the runtime fails, the outputs do not have the batch's rows, or the
+    memory does not suffice; InvalidInputError when the outputs of a job that is run in slices are
+    over `MAX_OUTPUT_BYTES`.
     """
     try:
-        return _run(jobs, outputs)
+        return _run_jobs(jobs, outputs)
     except MemoryError as error:
         raise ModelError(NO_MEMORY) from error
 
 
-def _run(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[Any]]]:
+def _run_jobs(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[Any]]]:
     model = jobs[0].model
     if not model.batched:
         return [model.run(job.inputs, outputs) for job in jobs]
     names = list(jobs[0].inputs)
-    joined = {name: _joined([job.inputs[name] for job in jobs]) for name in names}
+    joined = {name: _concatenate([job.inputs[name] for job in jobs]) for name in names}
     rows = sum(job.rows for job in jobs)
-    pieces: list[list[NDArray[Any]]] = []
+    slices: list[list[NDArray[Any]]] = []
     held_bytes = 0
     known_bytes = rows * _row_bytes(model, outputs)
     for start in range(0, rows, model.max_rows):
-        # The first slice goes through whatever it gives; then all is known that can be.
+        # Checked after the first slice: a request that fits one batch is never refused here.
         if start and max(held_bytes, known_bytes) > MAX_OUTPUT_BYTES:
-            msg = f"its outputs are over {MAX_OUTPUT_BYTES} bytes: ask for fewer rows or outputs"
+            msg = (
+                f"the outputs of the request are over {MAX_OUTPUT_BYTES} bytes: "
+                "ask for fewer rows or outputs"
+            )
             raise InvalidInputError(msg)
         stop = min(rows, start + model.max_rows)
-        piece = {name: array[start:stop] for name, array in joined.items()}
-        pieces.append(_checked(model.run(piece, outputs), outputs, stop - start))
-        held_bytes += sum(array.nbytes for array in pieces[-1])
-    whole = [_joined(list(parts)) for parts in zip(*pieces, strict=True)]
-    return [[array[span] for array in whole] for span in _spans(jobs)]
+        batch = {name: array[start:stop] for name, array in joined.items()}
+        slices.append(_check_rows(model.run(batch, outputs), outputs, stop - start))
+        held_bytes += sum(array.nbytes for array in slices[-1])
+    whole = [_concatenate(list(parts)) for parts in zip(*slices, strict=True)]
+    return [[array[span] for array in whole] for span in _row_slices(jobs)]
 
 
 def _row_bytes(model: ServedModel, outputs: Sequence[str]) -> int:
-    """Bytes of a row of the outputs, as far as the manifest fixes their sizes."""
+    """Return the bytes of one row of those outputs whose sizes the manifest fixes."""
     return sum(
         math.prod(spec.shape[1:]) * (spec.datatype.size or 0)
         for spec in model.manifest.outputs
@@ -224,11 +242,11 @@ def _row_bytes(model: ServedModel, outputs: Sequence[str]) -> int:
     )
 
 
-def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+def _concatenate(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def _checked(arrays: list[NDArray[Any]], names: Sequence[str], rows: int) -> list[NDArray[Any]]:
+def _check_rows(arrays: list[NDArray[Any]], names: Sequence[str], rows: int) -> list[NDArray[Any]]:
     for name, array in zip(names, arrays, strict=True):
         if array.shape[:1] != (rows,):
             msg = f"output {name}: shape {list(array.shape)} for a batch of {rows} rows"
@@ -236,7 +254,7 @@ def _checked(arrays: list[NDArray[Any]], names: Sequence[str], rows: int) -> lis
     return arrays
 
 
-def _spans(jobs: Sequence[Job]) -> Iterator[slice]:
+def _row_slices(jobs: Sequence[Job]) -> Iterator[slice]:
     start = 0
     for job in jobs:
         yield slice(start, start + job.rows)

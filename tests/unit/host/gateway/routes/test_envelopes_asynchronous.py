@@ -116,7 +116,7 @@ def test_past_its_time(second: GatewayProcess, engine: ScriptedEngine) -> None:
     while (answer := fetch(second, asked.request_id)).status_code == 202:
         assert time.monotonic() < until
     assert answer.status_code == 404
-    assert "send anew" in answer.json()["error"]
+    assert "send a new request" in answer.json()["error"]
 
 
 def test_expired_before_it_is_sent(gateway: GatewayProcess, engine: ScriptedEngine) -> None:

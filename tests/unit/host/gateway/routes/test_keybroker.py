@@ -37,7 +37,7 @@ def test_the_key_broker_is_silent(gateway: GatewayProcess, engine: ScriptedEngin
     """No answer in time is 504 that names the process to look at."""
     answer = control(gateway)
     assert answer.status_code == 504
-    assert "control process" in answer.json()["error"]
+    assert "key broker host" in answer.json()["error"]
 
 
 def test_the_key_broker_is_busy(

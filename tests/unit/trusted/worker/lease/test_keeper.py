@@ -289,8 +289,8 @@ def test_news_are_told_from_noise() -> None:
     signing_key = host.broker_identity.signing.public_key().public_bytes_raw()
     keybroker = VerifiedKeyBroker(signing_key=signing_key, valid_until_ms=NOW_MS)
     version = 1
-    assert not enrollment.newer(host.document, keybroker, version)
-    assert enrollment.newer(host.document, keybroker, version - 1)
-    assert enrollment.newer(b"noise", keybroker, version)
+    assert not enrollment.is_newer(host.document, keybroker, version)
+    assert enrollment.is_newer(host.document, keybroker, version - 1)
+    assert enrollment.is_newer(b"noise", keybroker, version)
     host.restart_broker()
-    assert enrollment.newer(host.document, keybroker, version)
+    assert enrollment.is_newer(host.document, keybroker, version)

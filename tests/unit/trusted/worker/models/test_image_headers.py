@@ -53,7 +53,7 @@ def test_sizes_are_read() -> None:
 def test_pixels_are_bounded_before_decoding() -> None:
     """The limit counts pixels, and the message says both figures."""
     assert _read(PNG, max_pixels=600) == (30, 20, False)
-    with pytest.raises(InvalidInputError, match="30 x 20 = 600 pixels; at most 599"):
+    with pytest.raises(InvalidInputError, match="30 x 20 = 600 pixels; the limit is 599"):
         _read(PNG, max_pixels=599)
 
 

@@ -240,7 +240,7 @@ def test_the_wrong_image_is_named() -> None:
 
 def test_the_pixel_limit_is_the_workers() -> None:
     """What is over the limit is refused with both figures."""
-    with pytest.raises(InvalidInputError, match="64 x 64 = 4096 pixels; at most 4095"):
+    with pytest.raises(InvalidInputError, match="64 x 64 = 4096 pixels; the limit is 4095"):
         _prepare(_png(_quarters()), max_pixels=4095)
     assert _prepare(_png(_quarters()), max_pixels=4096).shape == (1, 8, 8, 3)
 
@@ -262,7 +262,7 @@ def test_a_png_of_damaged_pixels_is_refused() -> None:
     image = bytearray(_png(_quarters()))
     at = image.index(b"IDAT") + 4
     image[at : at + 4] = b"\0\0\0\0"
-    with pytest.raises(InvalidInputError, match="element 0: the image does not decode"):
+    with pytest.raises(InvalidInputError, match="element 0: the image cannot be decoded"):
         _prepare(bytes(image))
 
 

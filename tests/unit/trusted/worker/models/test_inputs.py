@@ -91,9 +91,9 @@ def test_the_shape_must_fit() -> None:
 
 def test_rows_are_bounded_and_equal() -> None:
     """A request has at least one row, not too many, and as many in every input."""
-    _refused("a request has 1 to 4096 rows (first size of its tensors); this has 0", _x(0, 4))
-    _refused("this has 4097", _x(MAX_ROWS + 1, 4))
-    _refused("this has 0", from_numpy("x", np.array(1, np.float32)))
+    _refused("a request must have 1 to 4096 rows (first size of its tensors), not 0", _x(0, 4))
+    _refused("not 4097", _x(MAX_ROWS + 1, 4))
+    _refused("not 0", from_numpy("x", np.array(1, np.float32)))
     assert _prepared(_x(MAX_ROWS, 4))[1] == MAX_ROWS
     two = tensor_specs(x=(DataType.FP32, [-1]), z=(DataType.FP32, [-1]))
     reason = "all inputs need the same number of rows (first size); they have {'x': 2, 'z': 3}"
@@ -136,7 +136,7 @@ def test_images_have_one_place_each(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInputError) as caught:
         _prepared(Tensor.of_bytes("x", elements, shape), recipe=RECIPE, inputs=PIXELS, max_batch=1)
     assert str(caught.value) == (
-        f"tensor x: shape {list(shape)}; images come as BYTES of shape [images] or [images, 1]"
+        f"tensor x: shape {list(shape)}; images must be BYTES of shape [images] or [images, 1]"
     )
 
 
@@ -149,7 +149,7 @@ def test_a_fixed_number_of_images_is_said() -> None:
     """A model that takes one image at a time says so."""
     one = tensor_specs(x=(DataType.FP32, [1, 3, 4, 4]))
     settings: dict[str, Any] = {"recipe": RECIPE, "inputs": one, "max_batch": 1}
-    _refused("2 images; the model takes 1 at a time", Tensor.of_bytes("x", [IMAGE] * 2), **settings)
+    _refused("2 images; the model takes exactly 1", Tensor.of_bytes("x", [IMAGE] * 2), **settings)
     assert _prepared(Tensor.of_bytes("x", [IMAGE]), **settings)[0]["x"].shape == (1, 3, 4, 4)
 
 

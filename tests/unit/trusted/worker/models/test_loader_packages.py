@@ -61,8 +61,8 @@ def test_another_signer_is_refused() -> None:
 
 def test_a_wrong_key_is_refused() -> None:
     """Neither another content key nor another world opens it."""
-    _refused("does not open with the granted key", content_key=bytes(32))
-    _refused("does not open with the granted key", domain=TrustDomain.HARDWARE)
+    _refused("does not open with the granted content key", content_key=bytes(32))
+    _refused("does not open with the granted content key", domain=TrustDomain.HARDWARE)
 
 
 def test_every_part_of_a_package_is_guarded() -> None:

@@ -254,5 +254,5 @@ def test_the_workers_pixel_limit_reaches_the_decoder() -> None:
         image=ImagePreprocessing(input="x", width=2, height=2),
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()
-    with pytest.raises(InvalidInputError, match="at most 1000"):
+    with pytest.raises(InvalidInputError, match="the limit is 1000"):
         model.prepare(InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
