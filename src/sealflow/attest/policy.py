@@ -101,9 +101,7 @@ class SimulationPolicy:
 
 def trust_root(policy: Policy | SimulationPolicy) -> TrustRoot:
     """Return the root that a policy trusts: the vendors' roots, or that of the simulation."""
-    if isinstance(policy, Policy):
-        return TrustRoot()
-    return TrustRoot(insecure_root=policy.insecure_root)
+    return TrustRoot(insecure_root=None if isinstance(policy, Policy) else policy.insecure_root)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ MAX_DIRECTORY_BYTES: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryModel:
-    """One version of a model that a service answers for.
+    """One version of a model that a service serves.
 
     Attributes:
         name: Its name.

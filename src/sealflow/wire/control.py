@@ -14,13 +14,17 @@ _MAX_DETAIL: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorAnswer:
-    """Why a control request failed: a code of a closed list and a sentence for people."""
+    """The error in an answer to a control request.
+
+    `code`: one of a closed list (frames.md, section 8). `detail`: a sentence for people;
+    `error_of` cuts it to `_MAX_DETAIL` characters.
+    """
 
     code: str
     detail: str
 
     def to_bytes(self) -> bytes:
-        """Write the answer."""
+        """Return the answer as canonical JSON."""
         return canonical_json({"error": {"code": self.code, "detail": self.detail}})
 
 
@@ -43,9 +47,11 @@ def error_of(answer: dict[str, object]) -> ErrorAnswer | None:
 
 
 def require_ok(answer: bytes | None, what: str) -> dict[str, object]:
-    """Return an answer that is not an error.
+    """Parse an answer that must not be an error.
 
-    Raises: UnavailableError, MalformedError.
+    `answer`: None if there was none. `what`: the request's name for error messages.
+
+    Raises: UnavailableError for an error or no answer; MalformedError.
     """
     value = parse_object(answer or UNAVAILABLE, what)
     error = error_of(value)

@@ -26,7 +26,7 @@ def read_length_prefixed(view: memoryview, limit: int) -> tuple[memoryview, memo
     """
     end = LENGTH_BYTES + int.from_bytes(view[:LENGTH_BYTES])
     if len(view) < end or end - LENGTH_BYTES > limit:
-        raise MalformedError(f"a length prefix is over {limit} bytes or over the end")
+        raise MalformedError(f"a part is over its limit of {limit} bytes, or over the end")
     return view[LENGTH_BYTES:end], view[end:]
 
 

@@ -59,7 +59,7 @@ class RequestHeader:
     deadline_ms: int
 
     def to_bytes(self) -> bytes:
-        """Write the header as canonical JSON."""
+        """Return the header as canonical JSON."""
         return canonical_json(
             {
                 "deadline_ms": self.deadline_ms,
@@ -89,7 +89,7 @@ class ReplyHeader:
     simulated: bool
 
     def to_bytes(self) -> bytes:
-        """Write the header as canonical JSON."""
+        """Return the header as canonical JSON."""
         return canonical_json(
             {
                 "instance": self.instance,
@@ -114,7 +114,7 @@ class RefusalHeader:
     code: RefusalCode
 
     def to_bytes(self) -> bytes:
-        """Write the header as canonical JSON."""
+        """Return the header as canonical JSON."""
         return canonical_json({"code": self.code.value, "rid": self.request_id})
 
 

@@ -63,7 +63,7 @@ class Fields:
         return MalformedError(f"{self._what}: {name} {problem}")
 
     def __contains__(self, name: str) -> bool:
-        """Whether the field is there."""
+        """Return whether the object has a field."""
         return name in self._value
 
     def get(self, name: str, default: object = None) -> object:

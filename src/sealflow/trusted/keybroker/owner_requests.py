@@ -1,7 +1,7 @@
 """Key broker: carries out publish and revoke requests, and writes the answers to all requests.
 
-An owner publishes and revokes only its own models. An operator may revoke but not publish.
-Spec: docs/spec/keybroker.md, section 7.
+An owner publishes models, and revokes its own models, workers and keys of the deployment. An
+operator revokes any of these but publishes nothing. Spec: docs/spec/keybroker.md, section 7.
 """
 
 from __future__ import annotations

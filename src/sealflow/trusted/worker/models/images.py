@@ -1,4 +1,4 @@
-"""Worker: converts JPEG and PNG files to model inputs, as the manifest's `image` table says.
+"""Worker: converts JPEG and PNG files to model inputs, as the manifest's `image` table defines.
 
 The orientation in EXIF is applied, so that the model gets the image as people see it. Grey becomes
 three equal channels, 16 bits become 8, transparency is dropped. Spec: bundle.md, section 3.
