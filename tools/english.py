@@ -21,8 +21,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = ("*.md", "bench/**/*.md", "docs/**/*.md")
 SCRIPTS: Final = ("bench/**/*.py", "examples/**/*.py", "tools/**/*.py")
 SOURCES: Final = ("src/**/*.py",)
-CHECKED: Final = (*PAGES, *SCRIPTS)
-"""The files that are read; add `*SOURCES` for those of the product."""
+CHECKED: Final = (*PAGES, *SCRIPTS, *SOURCES)
+"""The files that are read."""
 
 PARTIES: Final = "broker|caller|client|consumer|engine|enclave|gateway|host|peer|process|reader"
 PARTIES_TOO: Final = "receiver|sender|server|thread|verifier|worker"

@@ -342,7 +342,7 @@ class RefusalCode(enum.StrEnum):
 
     @property
     def meaning(self) -> str:
-        """What it means, as a clause for people."""
+        """The meaning, as a clause for people."""
         return _MEANINGS[self]
 
     @property

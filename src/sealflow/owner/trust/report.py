@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrustReport:
-    """What was proved about a service when it was verified; made by `Client.verify` alone.
+    """The proof of a service, as of its verification. Only `Client.verify` makes one.
 
     Measurements and digests are lower-case hex. Times are Unix milliseconds.
 
@@ -140,16 +140,16 @@ class TrustReport:
 
     @property
     def visibility(self) -> tuple[Visibility, ...]:
-        """Who can see requests and replies in clear, and why."""
+        """The parties of the service, each with whether it can see requests and replies in clear."""
         return trust_text.visibility(simulated=self.simulated)
 
     @property
     def not_proved(self) -> tuple[tuple[str, str], ...]:
-        """What no report proves, each with the reason."""
+        """The questions that no report answers, each with the reason."""
         return trust_text.NOT_PROVED
 
     def proven_facts(self) -> tuple[ProvenFact, ...]:
-        """Say what was proved, by what, and how old that is now.
+        """Return the proven facts, each with its proof and its age at the time of the call.
 
         Returns:
             The facts, the most important first.
