@@ -140,7 +140,7 @@ class TrustReport:
 
     @property
     def visibility(self) -> tuple[Visibility, ...]:
-        """The parties of the service, each with whether it can see requests and replies in clear."""
+        """The parties of the service, and whether each can see requests and replies in clear."""
         return trust_text.visibility(simulated=self.simulated)
 
     @property
