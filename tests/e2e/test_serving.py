@@ -185,7 +185,7 @@ def test_errors_of_the_command_line(cluster: LocalCluster, tmp_path: Path) -> No
     assert "absent.jpg" in absent.stderr
     unknown = _run(cluster, "infer", "-m", "nothing", str(PHOTOS / "coffee.jpg"))
     assert unknown.returncode == 5
-    assert "it has" in unknown.stderr
+    assert "the verified directory, which has tiny:1" in unknown.stderr
     nowhere = subprocess.run(
         sealflow("status", "--home", str(tmp_path)), capture_output=True, text=True, check=False
     )

@@ -51,7 +51,7 @@ def children(process: subprocess.Popen[str]) -> list[int]:
         (("--time", "epoch_s"), "--time epoch_s: write NAME=SECONDS, where NAME is one of "),
         (("--time", "cow_s=5"), "--time cow_s=5"),
         (("--time", "epoch_s=0"), "epoch_s"),
-        (("--deployment", "a b"), "--deployment: 'a b' is not a name"),
+        (("--deployment", "a b"), "--deployment: 'a b' is not a valid name"),
         (("--model", "{home}"), "model.toml"),
         (("--broker-url", "http://x"), "broker URL: write it as"),
         (("--engine", "flink", "--flink-venv", "{home}"), "run `make flink`"),

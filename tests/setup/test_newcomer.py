@@ -37,7 +37,7 @@ def test_pythons() -> None:
     assert PROJECT["requires-python"] == f">={first}"
     versions = [each for each in PROJECT["classifiers"] if each.startswith(CLASSIFIER)]
     assert [each.rpartition(" ")[2] for each in versions] == [*map(pythons.text, pythons.SUPPORTED)]
-    assert f"runs on Python {' and '.join(map(pythons.text, pythons.FLINK))} alone" in README
+    assert f"runs on Python {' and '.join(map(pythons.text, pythons.FLINK))} only" in README
 
 
 def test_authorities_that_a_fresh_system_lacks() -> None:

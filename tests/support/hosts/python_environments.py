@@ -110,11 +110,12 @@ class CommandResult:
 
     @property
     def refusal(self) -> str:
-        """Return the one sentence that a command refused with."""
+        """Return the sentence that a command refused with, without the hint after it."""
         assert self.code == 2, (self.code, self.out, self.err)
-        lines = self.err.splitlines()
-        assert len(lines) == 1, self.err
-        return lines[0].removeprefix("error: ")
+        error, hint = self.err.splitlines()
+        assert error.startswith("error: "), self.err
+        assert hint.startswith("hint: "), self.err
+        return error.removeprefix("error: ")
 
 
 def read_pins(name: str) -> list[str]:
