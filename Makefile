@@ -47,9 +47,8 @@ types: setup
 arch: setup
 	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
-# Quick tests wait more than they compute: twice as many processes as for the others.
 unit: setup
-	@$(PYTEST) -n $(shell echo $$(($(JOBS) * 2))) --dist loadfile -x tests/unit tests/images tests/conformance tests/architecture tests/docs tests/setup/test_lists.py
+	@$(PYTEST) $(PARALLEL) -x tests/unit tests/images tests/conformance tests/architecture tests/docs tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(PYTEST) tests/e2e
