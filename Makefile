@@ -47,8 +47,9 @@ types: setup
 arch: setup
 	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
+# Quick tests also wait: one process more than there are cores.
 unit: setup
-	@$(PYTEST) $(PARALLEL) -x tests/unit tests/images tests/conformance tests/architecture tests/docs tests/setup/test_lists.py
+	@$(PYTEST) -n $$(($(JOBS) + 1)) --dist loadfile -x tests/unit tests/conformance tests/architecture tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(PYTEST) tests/e2e
