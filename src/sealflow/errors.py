@@ -112,7 +112,7 @@ class OpenError(SealflowError):
     """
 
     code = "open_failed"
-    hint = "Send the request again; if this stays, somebody on the way changes messages."
+    hint = "Send the request again; if this stays, a process on the way changes messages."
 
     def __init__(self) -> None:
         super().__init__("the sealed message does not open")

@@ -32,7 +32,7 @@ class PublishedService:
     site: SimulatedDeployment
     signing: Ed25519PrivateKey
     opening: OpeningKey
-    vault: KeyStore
+    key_store: KeyStore
 
     @classmethod
     def create(cls, now_ms: int = NOW_MS, **times: int) -> Self:
@@ -42,7 +42,7 @@ class PublishedService:
             site=site,
             signing=Ed25519PrivateKey.generate(),
             opening=OpeningKey.generate(Suite.for_domain(TrustDomain.SIMULATED)),
-            vault=KeyStore(site.deployment, now_ms),
+            key_store=KeyStore(site.deployment, now_ms),
         )
 
     @property
@@ -82,7 +82,7 @@ class PublishedService:
 
     def directory(self, **changes: Any) -> Directory:
         """A directory of the deployment."""
-        return replace(self.vault.directory(1, None, LOG), **changes)
+        return replace(self.key_store.directory(1, None, LOG), **changes)
 
     def document(
         self, directory: Directory | None = None, evidence: Evidence | None = None

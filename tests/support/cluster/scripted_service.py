@@ -74,14 +74,14 @@ class ScriptedService:
 
     def turn_key(self) -> None:
         """Begin a new epoch: another key is in force, and the next directory has it."""
-        self.published.vault.epochs.rotate(now_ms())
-        keys = self.published.vault.directory(1, None, LOG).keys
+        self.published.key_store.epochs.rotate(now_ms())
+        keys = self.published.key_store.directory(1, None, LOG).keys
         self.directory = replace(self.directory, keys=keys)
         self.renew()
 
     def keys(self) -> dict[str, OpeningKey]:
         """The keys that its workers hold, by id."""
-        grant = self.published.vault.grant(lambda _: True, LOG.log_id, 1)
+        grant = self.published.key_store.grant(lambda _: True, LOG.log_id, 1)
         return {key.opening.sealing.key_id: key.opening for key in grant.keys}
 
     def opened(self, delivery: Delivery) -> IncomingCall:

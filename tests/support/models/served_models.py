@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealflow.openinfer.messages import InferRequest
+from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest
@@ -20,6 +22,8 @@ from tests.support.models import onnx_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from sealflow.wire.frame_payloads import RuntimeName
 
@@ -105,3 +109,19 @@ def any_negation(name: str, max_batch: int) -> ServedModel:
     inputs, outputs = ANY
     model = onnx_models.elementwise("Neg")
     return load_model(model, name, inputs=inputs, outputs=outputs, max_batch=max_batch)
+
+
+@cache
+def tiny_model() -> PackedModel:
+    """Return the example model `tiny`, packed."""
+    return pack_model(*read_example("tiny"))
+
+
+def run_alone(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDArray[Any]:
+    """Return one output of a model with the input `x`, for a request that shares no batch."""
+    request = InferRequest(inputs=(from_numpy("x", values),))
+    inputs, _ = model.prepare(request)
+    (array,) = model.run(inputs, [output])
+    (tensor,) = model.to_tensors(request, {output: array})
+    assert tensor.name == output
+    return to_numpy(tensor)

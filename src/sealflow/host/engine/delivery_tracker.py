@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sealflow.host.engine.config import EngineConfig
 
 
-MAX_HOPS: Final = 8
+MAX_REQUEUES: Final = 8
 """How often an entry may be requeued."""
 _FIRST_PAUSE_S: Final = 0.02
 _MAX_PAUSE_S: Final = 1.0
@@ -66,9 +66,9 @@ def should_requeue(delivery: Delivery, reply: bytes, published: AbstractSet[str]
     """Return whether a worker refused a request because it lacks a published model.
 
     A model that is not published is on no worker. An entry that has ended a worker is not requeued,
-    since requeueing would reset its attempts. `MAX_HOPS` limits the requeues of an entry.
+    since requeueing would reset its attempts. `MAX_REQUEUES` limits the requeues of an entry.
     """
-    if delivery.attempt > 1 or delivery.requeues >= MAX_HOPS or not is_refusal(reply):
+    if delivery.attempt > 1 or delivery.requeues >= MAX_REQUEUES or not is_refusal(reply):
         return False
     try:
         header = Envelope.from_bytes(reply, max_body_bytes=0).header

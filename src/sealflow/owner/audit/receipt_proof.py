@@ -40,7 +40,7 @@ class ReceiptProof:
 
     Attributes:
         signed: The receipt's bytes and the worker's signature.
-        salt: 64 hex digits; without it nobody learns anything of the contents from the receipt.
+        salt: 64 hex digits; without it the receipt reveals nothing of the contents.
         request: The request as it was sealed: kind, length, JSON, binary part.
         reply: The reply as it was sealed.
 

@@ -1,4 +1,4 @@
-"""Owner: the two ends of the queue, as Cluster Serving had them."""
+"""Owner: `InputQueue` and `OutputQueue`, the two ends of the queue as in BigDL Cluster Serving."""
 
 from __future__ import annotations
 

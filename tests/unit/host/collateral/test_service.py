@@ -46,17 +46,17 @@ def test_want() -> None:
 def test_renewal(tmp_path: Path, pccs: WebServer) -> None:
     """The question is answered, and newer collateral is brought once, when there is any."""
     sent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    errand = CollateralService(source(tmp_path, pccs), sent.put, check_s=0.0)
-    errand.refresh_if_due()
-    errand.ask(WANT)
+    service = CollateralService(source(tmp_path, pccs), sent.put, check_s=0.0)
+    service.refresh_if_due()
+    service.ask(WANT)
     first = sent.get(timeout=10)
     assert first
     newer = LAB.replace(tcb_age_s=DAY_S, qe_age_s=DAY_S, crl_age_s=DAY_S)
     pccs.answers.update(pccs_answers(newer.collateral(), "sgx", "5e0000000000", "platform"))
-    errand.refresh_if_due()
+    service.refresh_if_due()
     second = sent.get(timeout=10)
     assert second not in (b"", first)
-    errand.ask(WANT)
+    service.ask(WANT)
     # The answer to a question is sent although nothing is new; so nothing came before it.
     assert sent.get(timeout=10) == second
     assert sent.empty()

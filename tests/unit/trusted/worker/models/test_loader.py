@@ -13,35 +13,28 @@ import pytest
 from openvino import opset13
 
 from sealflow.errors import BundleError, InvalidInputError
-from sealflow.openinfer.messages import InferRequest
-from sealflow.openinfer.ndarray import from_numpy, to_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.package.preprocessing import ClassificationPostprocessing
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
-    PackedModel,
     load_model,
     make_loader,
     onnx_manifest,
     pack_model,
     read_example,
+    run_alone,
     tensor_specs,
+    tiny_model,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sealflow.trusted.worker.models.loader import ServedModel
 
 RUNTIMES = pytest.mark.parametrize("runtime", list(RuntimeName))
 NEGATION = onnx_models.elementwise("Neg", sizes=(None, 4))
-
-
-@cache
-def _tiny() -> PackedModel:
-    return pack_model(*read_example("tiny"))
 
 
 @cache
@@ -71,15 +64,6 @@ def _openvino_manifest(name: str = "m") -> ModelManifest:
     return onnx_manifest(name, format=ModelFormat.OPENVINO, file="model.xml", outputs=outputs)
 
 
-def _answer(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDArray[Any]:
-    request = InferRequest(inputs=(from_numpy("x", values),))
-    inputs, _ = model.prepare(request)
-    (array,) = model.run(inputs, [output])
-    (tensor,) = model.to_tensors(request, {output: array})
-    assert tensor.name == output
-    return to_numpy(tensor)
-
-
 def _expected_tiny(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """What examples/tiny computes, by its own weights."""
     random = np.random.default_rng(20260101)
@@ -93,25 +77,25 @@ def _expected_tiny(values: NDArray[np.float32]) -> NDArray[np.float32]:
 @RUNTIMES
 def test_the_tiny_example_answers(runtime: RuntimeName) -> None:
     """Both runtimes give the same numbers for one row and for many."""
-    model = _tiny().load(make_loader(runtime))
-    assert (model.runtime, str(model.ref), model.digest) == (runtime, "tiny:1", _tiny().digest)
+    model = tiny_model().load(make_loader(runtime))
+    assert (model.runtime, str(model.ref), model.digest) == (runtime, "tiny:1", tiny_model().digest)
     assert (model.max_rows, model.batched, model.labels) == (64, True, ("a", "b", "c"))
     for rows in (1, 5, 64):
         values = np.random.default_rng(rows).normal(size=(rows, 4)).astype(np.float32)
-        found = _answer(model, values, "probabilities")
+        found = run_alone(model, values, "probabilities")
         assert np.allclose(found, _expected_tiny(values), atol=1e-5)
 
 
 def test_onnx_runtime_is_the_default_for_onnx() -> None:
     """Auto takes the runtime that the format is named after."""
-    assert _tiny().load(make_loader()).runtime is RuntimeName.ONNX
+    assert tiny_model().load(make_loader()).runtime is RuntimeName.ONNX
 
 
 def test_the_workers_batch_bounds_the_manifests() -> None:
     """A smaller figure counts, a larger one does not."""
-    assert _tiny().load(make_loader(max_batch=3)).max_rows == 3
-    assert _tiny().load(make_loader(max_batch=1000)).max_rows == 64
-    one = _tiny().load(make_loader(max_batch=1))
+    assert tiny_model().load(make_loader(max_batch=3)).max_rows == 3
+    assert tiny_model().load(make_loader(max_batch=1000)).max_rows == 64
+    one = tiny_model().load(make_loader(max_batch=1))
     assert (one.max_rows, one.batched) == (1, True)
 
 
@@ -122,7 +106,7 @@ def test_an_openvino_model_runs_on_openvino(runtime: RuntimeName | None) -> None
     assert model.runtime is RuntimeName.OPENVINO
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     weights = np.arange(8, dtype=np.float32).reshape(4, 2)
-    assert np.allclose(_answer(model, values), (values + 1) @ weights)
+    assert np.allclose(run_alone(model, values), (values + 1) @ weights)
 
 
 def test_one_loading_serves_several_models_of_both_kinds() -> None:
@@ -132,9 +116,9 @@ def test_one_loading_serves_several_models_of_both_kinds() -> None:
     relu = load_model(onnx_models.elementwise("Relu", sizes=(None, 4)), "relu", loading=loading)
     other = pack_model(_openvino_manifest("other"), _openvino_model()).load(loading)
     values = np.array([[-1, 2, -3, 4]], np.float32)
-    assert _answer(negation, values).tolist() == [[1, -2, 3, -4]]
-    assert _answer(relu, values).tolist() == [[0, 2, 0, 4]]
-    assert _answer(other, values).tolist() == [[28, 34]]
+    assert run_alone(negation, values).tolist() == [[1, -2, 3, -4]]
+    assert run_alone(relu, values).tolist() == [[0, 2, 0, 4]]
+    assert run_alone(other, values).tolist() == [[28, 34]]
     assert {each.runtime for each in (negation, relu, other)} == set(RuntimeName)
 
 
@@ -211,9 +195,9 @@ def test_the_manifest_may_fix_a_size_that_is_open(runtime: RuntimeName) -> None:
         "outputs": tensor_specs(y=(DataType.FP32, [2, 4])),
     }
     model = load_model(NEGATION, loading=make_loader(runtime), max_batch=1, **fixed)
-    assert _answer(model, np.ones((2, 4), np.float32)).tolist() == [[-1] * 4] * 2
+    assert run_alone(model, np.ones((2, 4), np.float32)).tolist() == [[-1] * 4] * 2
     with pytest.raises(InvalidInputError, match="does not fit"):
-        _answer(model, np.ones((3, 4), np.float32))
+        run_alone(model, np.ones((3, 4), np.float32))
 
 
 @RUNTIMES
@@ -300,4 +284,4 @@ def test_a_model_of_open_sizes_is_not_warmed_up() -> None:
         inputs=tensor_specs(x=(DataType.FP32, [-1, -1])),
         outputs=tensor_specs(y=(DataType.FP32, [-1, -1])),
     )
-    assert _answer(model, np.ones((1, 7), np.float32)).tolist() == [[-1] * 7]
+    assert run_alone(model, np.ones((1, 7), np.float32)).tolist() == [[-1] * 7]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,20 +11,21 @@ import pytest
 
 from sealflow.errors import InvalidInputError, ModelError
 from sealflow.openinfer.messages import InferRequest, RequestedOutput, TopClass
-from sealflow.openinfer.ndarray import from_numpy, to_numpy
+from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ClassificationPostprocessing, ImagePreprocessing
 from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
     EXAMPLES,
-    PackedModel,
     load_model,
     make_loader,
     onnx_manifest,
     pack_model,
     read_example,
+    run_alone,
     tensor_specs,
+    tiny_model,
 )
 
 if TYPE_CHECKING:
@@ -35,20 +35,6 @@ if TYPE_CHECKING:
 
 RUNTIMES = pytest.mark.parametrize("runtime", list(RuntimeName))
 NEGATION = onnx_models.elementwise("Neg", sizes=(None, 4))
-
-
-@cache
-def _tiny() -> PackedModel:
-    return pack_model(*read_example("tiny"))
-
-
-def _answer(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDArray[Any]:
-    request = InferRequest(inputs=(from_numpy("x", values),))
-    inputs, _ = model.prepare(request)
-    (array,) = model.run(inputs, [output])
-    (tensor,) = model.to_tensors(request, {output: array})
-    assert tensor.name == output
-    return to_numpy(tensor)
 
 
 @RUNTIMES
@@ -72,7 +58,7 @@ def test_a_failing_run_leaves_the_model_usable(runtime: RuntimeName) -> None:
 @RUNTIMES
 def test_answers_do_not_change_afterwards(runtime: RuntimeName) -> None:
     """What one request was given stays its own when the next one runs."""
-    model = _tiny().load(make_loader(runtime))
+    model = tiny_model().load(make_loader(runtime))
     first = model.run({"x": np.zeros((2, 4), np.float32)}, ["probabilities"])[0]
     before = first.copy()
     model.run({"x": np.full((2, 4), 9, np.float32)}, ["probabilities"])
@@ -88,7 +74,7 @@ def test_integers_index(runtime: RuntimeName) -> None:
         inputs=tensor_specs(x=(DataType.INT64, [-1, 1])),
         outputs=tensor_specs(y=(DataType.FP32, [-1, 1])),
     )
-    assert _answer(model, np.array([[1], [3]])).tolist() == [[20], [40]]
+    assert run_alone(model, np.array([[1], [3]])).tolist() == [[20], [40]]
 
 
 def test_text_reaches_the_model_as_text() -> None:
@@ -98,9 +84,9 @@ def test_text_reaches_the_model_as_text() -> None:
         onnx_models.identity(onnx_models.STRING, sizes=(None, 2)), inputs=text[0], outputs=text[1]
     )
     words = np.array([["a", "b'c'"], ["", "grün"]], object)
-    assert _answer(model, words).tolist() == [[b"a", b"b'c'"], [b"", "grün".encode()]]
+    assert run_alone(model, words).tolist() == [[b"a", b"b'c'"], [b"", "grün".encode()]]
     with pytest.raises(InvalidInputError, match="input x: ONNX Runtime takes BYTES only as UTF-8"):
-        _answer(model, np.array([[b"\xff", b""]], object))
+        run_alone(model, np.array([[b"\xff", b""]], object))
 
 
 KINDS = {

@@ -12,7 +12,7 @@ import valkey
 
 from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
-from sealflow.host.engine.delivery_tracker import MAX_HOPS, DeliveryTracker, published_models
+from sealflow.host.engine.delivery_tracker import MAX_REQUEUES, DeliveryTracker, published_models
 from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.wire.envelope import Envelope, RefusalHeader, encode_refusal
@@ -103,7 +103,7 @@ def test_nobody_has_it(
     owner.submit([("id", seal_call().envelope)], capacity=9)
     ((entry, fields),) = raw.xrange(KEYS.requests)
     # As after most of its passes, which take their time.
-    raw.xadd(KEYS.requests, fields | {b"h": str(MAX_HOPS - 3)})
+    raw.xadd(KEYS.requests, fields | {b"h": str(MAX_REQUEUES - 3)})
     raw.xdel(KEYS.requests, entry)
     turns = 0
     while turn(steps[turns % 2], REFUSED):
@@ -135,17 +135,17 @@ def test_what_stays(
 
 
 @pytest.mark.parametrize(
-    "hops", [str(MAX_HOPS).encode(), b"9999999999999999999", b"-1", b"x", b"", "²".encode()]
+    "count", [str(MAX_REQUEUES).encode(), b"9999999999999999999", b"-1", b"x", b"", "²".encode()]
 )
 def test_senders_that_count_themselves(
-    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any, hops: bytes
+    server: QueueServer, streams: RedisStreams, owner: StreamTransport, raw: Any, count: bytes
 ) -> None:
     """Who writes a number of passes, or nonsense, only has fewer of them."""
     step = consumer(server, streams, "one")
     owner.submit([("id", seal_call().envelope)], capacity=9)
     ((entry, fields),) = raw.xrange(KEYS.requests)
     raw.xdel(KEYS.requests, entry)
-    raw.xadd(KEYS.requests, {**fields, b"h": hops})
+    raw.xadd(KEYS.requests, {**fields, b"h": count})
     assert turn(step, REFUSED) == 1
     assert [code(reply) for _, reply in owner.receive(0)] == [RefusalCode.UNKNOWN_MODEL]
 
