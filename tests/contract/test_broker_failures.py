@@ -18,6 +18,7 @@ def test_a_killed_server_keeps_what_it_held(server: QueueServer, streams: RedisS
     submit_envelope(server, b"one", b"two", b"three")
     held = streams.claim(STREAM, "a", 2, 0)
     streams.answer(STREAM, [(held[0], b"reply")])
+    server.wait_written()
     server.kill()
     with pytest.raises(UnavailableError):
         streams.claim(STREAM, "a", 1, 0)

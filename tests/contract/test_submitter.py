@@ -85,6 +85,7 @@ async def test_the_broker_away_and_back(
     """New submits fail while it is away; who waits already gets the answer afterwards."""
     waiting = submitter.submit(STREAM, b"before", b"before", capacity=9)
     await asyncio.to_thread(_await_queued, streams)
+    server.wait_written()
     server.kill()
     with pytest.raises(UnavailableError):
         await submitter.submit(STREAM, b"during", b"during", capacity=9)

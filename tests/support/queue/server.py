@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,17 @@ class QueueServer:
     def resume(self) -> None:
         """Let it go on."""
         self._process.send_signal(signal.SIGCONT)
+
+    def wait_written(self) -> None:
+        """Wait until its append-only file holds what it answered.
+
+        While its disk flushes, a server postpones writes (docs/guide/broker.md).
+        """
+        until = time.monotonic() + 20
+        with valkey.Valkey.from_url(self.url) as client:
+            while client.info("persistence")["aof_buffer_length"]:
+                assert time.monotonic() < until, "the append-only file is not written"
+                time.sleep(0.01)
 
     def kill(self) -> None:
         """End it without a word."""

@@ -51,7 +51,7 @@ def test_broker_away_and_back(mortal: tuple[QueueServer, ScriptedService]) -> No
         ask(client, "a", "bb", timeout_s=60)
         while not service.seen:
             time.sleep(0.01)
-        time.sleep(1.1)  # The append-only file is written every second.
+        own.wait_written()
         own.kill()
         assert client.dequeue(timeout_s=0.3) == {}
         own.start()
