@@ -73,7 +73,8 @@ export class Certificate {
     this.subject = subject.expect(SEQUENCE, "a subject").whole;
     const times = validity.expect(SEQUENCE, "a validity").children();
     if (times.length !== 2) fail("a validity is wrong");
-    [this.notBeforeMs, this.notAfterMs] = times.map(timeMs);
+    this.notBeforeMs = timeMs(times[0]);
+    this.notAfterMs = timeMs(times[1]);
     this.spki = key.expect(SEQUENCE, "a public key").whole;
     this.key = readKey(key);
     this.extensions = readExtensions(parts.slice(6).find(({ tag }) => tag === 0xa3));

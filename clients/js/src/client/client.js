@@ -50,6 +50,12 @@ const SUITES = /** @type {const} */ (["x-wing", "x25519"]);
  */
 
 export class Client {
+  /** @type {Trust} */ #trust;
+  /** @type {Gateway} */ #gateway;
+  /** @type {readonly ("x-wing" | "x25519")[]} */ #suites;
+  /** @type {{kid: string, session: Promise<Session>} | null} */ #session = null;
+  #closing = new AbortController();
+
   /**
    * Use `Client.connect`.
    * @private
@@ -58,12 +64,9 @@ export class Client {
    * @param {readonly ("x-wing" | "x25519")[]} suites
    */
   constructor(trust, gateway, suites) {
-    this._trust = trust;
-    this._gateway = gateway;
-    this._suites = suites;
-    /** @type {{kid: string, session: Promise<Session>} | null} */
-    this._session = null;
-    this._closing = new AbortController();
+    this.#trust = trust;
+    this.#gateway = gateway;
+    this.#suites = suites;
   }
 
   /**
@@ -77,23 +80,23 @@ export class Client {
     const gateway = new Gateway(address, fetch);
     const trust = new Trust(gateway, parsePolicy(policy), pin ?? memoryPin(), now);
     const client = new Client(trust, gateway, suites);
-    await trust.refresh(client._closing.signal);
+    await trust.refresh(client.#closing.signal);
     return client;
   }
 
   /** What was verified last. */
   get trust() {
-    return trustReport(this._verified);
+    return trustReport(this.#verified);
   }
 
   /** The models that are served, with their inputs and outputs. @returns {readonly Model[]} */
   get models() {
-    return this._verified.directory.models;
+    return this.#verified.directory.models;
   }
 
   /** Fetch and verify anew. @returns {Promise<import("./report.js").TrustReport>} */
   async verify() {
-    return trustReport(await this._trust.refresh(this._open()));
+    return trustReport(await this.#trust.refresh(this.#open()));
   }
 
   /**
@@ -108,16 +111,16 @@ export class Client {
     const timeout = new AbortController();
     const late = () => timeout.abort(new UnavailableError("deadline", `no answer within ${timeoutMs} ms`));
     const timer = setTimeout(late, timeoutMs);
-    const signal = AbortSignal.any([this._open(), timeout.signal, ...(options.signal ? [options.signal] : [])]);
+    const signal = AbortSignal.any([this.#open(), timeout.signal, ...(options.signal ? [options.signal] : [])]);
     const attempts = new Attempts(performance.now() + timeoutMs);
     const deadlineMs = Math.ceil(Date.now() + timeoutMs);
     try {
       for (;;) {
-        const outcome = await this._attempt(model, inputs, options, deadlineMs, signal);
+        const outcome = await this.#attempt(model, inputs, options, deadlineMs, signal);
         if ("result" in outcome) return outcome.result;
         const { pauseMs, refresh } = attempts.after(outcome.code, outcome.retryAfterS);
         await pause(pauseMs, signal);
-        if (refresh) await this._trust.refresh(signal);
+        if (refresh) await this.#trust.refresh(signal);
       }
     } finally {
       clearTimeout(timer);
@@ -126,18 +129,18 @@ export class Client {
 
   /** Forget all secrets, and end what is under way. */
   close() {
-    this._closing.abort(new ConfigError("the client is closed"));
-    this._session = null;
+    this.#closing.abort(new ConfigError("the client is closed"));
+    this.#session = null;
   }
 
-  get _verified() {
-    this._open();
-    return /** @type {import("./trust.js").Verified} */ (this._trust.current);
+  get #verified() {
+    this.#open();
+    return /** @type {import("./trust.js").Verified} */ (this.#trust.current);
   }
 
-  _open() {
-    this._closing.signal.throwIfAborted();
-    return this._closing.signal;
+  #open() {
+    this.#closing.signal.throwIfAborted();
+    return this.#closing.signal;
   }
 
   /**
@@ -149,18 +152,18 @@ export class Client {
    * @param {AbortSignal} signal
    * @returns {Promise<{result: InferResult} | {code: string, retryAfterS: number | null}>}
    */
-  async _attempt(name, inputs, options, deadlineMs, signal) {
-    const { directory } = await this._trust.fresh(signal);
-    const model = chooseModel(directory, this._trust.policy, name, options.version);
+  async #attempt(name, inputs, options, deadlineMs, signal) {
+    const { directory } = await this.#trust.fresh(signal);
+    const model = chooseModel(directory, this.#trust.policy, name, options.version);
     const asked = requestedOutputs(model, options);
     const { json, binary } = encodeRequest({ inputs: await makeInputs(model, inputs), outputs: asked, id: null });
     const plain = encodeContent(INFER, json, ...binary);
     const receipt = options.receipt ? askForReceipt(plain) : null;
-    const session = await this._sessionFor(directory);
+    const session = await this.#sessionFor(directory);
     const request = await session.seal(model, receipt?.content ?? plain, deadlineMs);
-    const answer = await this._send(request.envelope, signal);
+    const answer = await this.#send(request.envelope, signal);
     if ("code" in answer) return answer;
-    const opened = await this._openAnswer(request, answer);
+    const opened = await this.#openAnswer(request, answer);
     if ("code" in opened) return opened;
     const { instance, simulated } = opened.header;
     if (directory.revoked.some((each) => each.kind === "worker" && each.id === instance)) {
@@ -178,21 +181,21 @@ export class Client {
   }
 
   /** @param {import("../documents/directory.js").Directory} directory */
-  async _sessionFor(directory) {
-    const key = chooseKey(directory, this._trust.now(), this._suites);
-    const kept = this._session;
+  async #sessionFor(directory) {
+    const key = chooseKey(directory, this.#trust.now(), this.#suites);
+    const kept = this.#session;
     if (kept?.kid === key.kid) {
       const session = await kept.session.catch(() => null);
       if (session?.isGoodFor(key.kid, Date.now())) return session;
     }
-    if (this._session === kept || this._session === null) this._session = { kid: key.kid, session: Session.start(key) };
-    return this._session.session;
+    if (this.#session === kept || this.#session === null) this.#session = { kid: key.kid, session: Session.start(key) };
+    return this.#session.session;
   }
 
   /** @param {Uint8Array} envelope @param {AbortSignal} signal */
-  async _send(envelope, signal) {
+  async #send(envelope, signal) {
     try {
-      return await this._gateway.post(envelope, signal);
+      return await this.#gateway.post(envelope, signal);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (error instanceof UnavailableError) return { code: "unavailable", retryAfterS: null };
@@ -204,7 +207,7 @@ export class Client {
    * @param {import("../seal/exchange.js").OutgoingRequest} request
    * @param {import("./gateway.js").Answer} answer
    */
-  async _openAnswer(request, { status, isEnvelope, body, retryAfterS }) {
+  async #openAnswer(request, { status, isEnvelope, body, retryAfterS }) {
     if (!isEnvelope) {
       if (status === 503 || status === 500 || status === 502 || status === 504) return { code: "unavailable", retryAfterS };
       throw new SealflowError("malformed", `the gateway refused the request: HTTP ${status}`);
