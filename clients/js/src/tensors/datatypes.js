@@ -48,7 +48,7 @@ export function toHalf(value) {
   const size = Math.abs(value);
   if (Number.isNaN(size)) return 0x7e00;
   if (size >= 65520) return sign | 0x7c00;
-  const exponent = Math.max(-14, Math.floor(Math.log2(size || 1)));
+  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
   // log2 may be off by one close to a power of two
   const fixed = size >= 2 ** (exponent + 1) ? exponent + 1 : size < 2 ** exponent && exponent > -14 ? exponent - 1 : exponent;
   const scaled = size / 2 ** (fixed - 10);
