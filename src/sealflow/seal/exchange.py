@@ -20,9 +20,10 @@ from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
 from sealflow.seal.content import (
     Content,
     Parts,
+    RequestContent,
     padding_for,
     parse_content,
-    split_receipt_request,
+    parse_request_content,
     unpad,
 )
 from sealflow.wire.domain import TrustDomain, length_prefixed
@@ -176,16 +177,15 @@ class OutgoingCall:
             raise OpenError
         transcript = _transcript(self.domain, "reply", reply.prefix_and_header, b"")
         key = _reply_key(self._secret, self.domain, header, transcript, self.request_digest)
-        content = _open_body(key, transcript, reply.body)
+        padded = open_chunked(key, transcript, reply.body)
         self._secret = None
-        return header, content
+        return header, parse_content(unpad(memoryview(padded)))
 
 
 def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -> IncomingCall:
     """Open one request with `key`, the key that its header names.
 
-    Raises: OpenError, for any failure to open; MalformedError if the padding or content of the
-    opened request is malformed.
+    Raises: OpenError, for any failure to open.
     """
     header = envelope.request_header
     domain = key.suite.domain
@@ -195,13 +195,10 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
     transcript = _transcript(domain, "request", envelope.prefix_and_header, envelope.key_blob)
     salt = bytes.fromhex(header.request_id)
     request_key = _derive(secret, salt, domain.label("request key") + transcript)
-    content, receipt_salt = split_receipt_request(
-        _open_body(request_key, transcript, envelope.body)
-    )
+    plaintext = open_chunked(request_key, transcript, envelope.body)
     return IncomingCall(
         header=header,
-        content=content,
-        receipt_salt=receipt_salt,
+        plaintext=memoryview(plaintext),
         suite=envelope.suite,
         domain=domain,
         request_digest=_request_digest(domain, transcript, envelope.body),
@@ -213,16 +210,25 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
 class IncomingCall:
     """An opened request, and the only object that can seal its reply.
 
-    `receipt_salt`: 64 hex digits if the request asks for a receipt, or None.
+    `plaintext`: what the client sealed. `request`: what `read` found in it; None before, and if it
+    is malformed. So whatever is wrong with an opened request can be answered sealed.
     """
 
     header: RequestHeader
-    content: Content = field(repr=False)
-    receipt_salt: str | None = field(default=None, repr=False)
+    plaintext: memoryview = field(repr=False)
+    request: RequestContent | None = field(default=None, repr=False)
     suite: int
     domain: TrustDomain
     request_digest: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
+
+    def read(self) -> RequestContent:
+        """Parse the plaintext.
+
+        Raises: MalformedError if its padding or content is malformed.
+        """
+        self.request = parse_request_content(self.plaintext)
+        return self.request
 
     def seal_reply(self, parts: Parts, *, model_digest: str, instance: RequestId) -> bytes:
         """Seal the reply, once; it is bound to the request's ciphertext and to the model.
@@ -284,7 +290,3 @@ def _reply_key(
 
 def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=_SHA256, length=32, salt=salt, info=info).derive(secret)
-
-
-def _open_body(key: bytes, context: bytes, body: memoryview) -> Content:
-    return parse_content(unpad(memoryview(open_chunked(key, context, body))))

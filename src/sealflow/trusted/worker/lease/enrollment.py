@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.evidence import Role
+from sealflow.attest.evidence import NO_NONCE, Role
 from sealflow.attest.policy import appraise
 from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.grant import open_grant
@@ -22,7 +22,7 @@ from sealflow.errors import (
 from sealflow.seal.signing import SIGNATURE_BYTES
 from sealflow.trusted.port import FatalError
 from sealflow.wire.control import error_of
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import OpenFields
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.strict_json import canonical_json
 
@@ -65,7 +65,7 @@ class Enrollment:
         answer = self._request({"op": "describe"})
         try:
             published = SignedDirectory.from_bytes(canonical_json(answer))
-            approval = appraise(published.evidence, self._policy, now_ms)
+            approval = appraise(published.evidence, self._policy, now_ms, nonce=NO_NONCE)
         except (MalformedError, EvidenceError, PolicyError) as error:
             raise FatalError(Fatal.KEY_BROKER_UNTRUSTED) from error
         return VerifiedKeyBroker(
@@ -81,7 +81,8 @@ class Enrollment:
         MalformedError when an answer does not parse; UnavailableError when the host, the key broker
         or the quoting service does not answer.
         """
-        challenge = Fields(self._request({"op": "challenge"}), "challenge", ("challenge", "nonce"))
+        drawn = self._request({"op": "challenge"})
+        challenge = OpenFields(drawn, "challenge", ("challenge", "nonce"))
         nonce = challenge.digest("nonce")
         evidence = self._identity.evidence(nonce)
         enrolled = self._request(
@@ -91,7 +92,7 @@ class Enrollment:
                 "evidence": evidence.to_json(),
             }
         )
-        answer = Fields(enrolled, "enrollment", ("grant", "signature"))
+        answer = OpenFields(enrolled, "enrollment", ("grant", "signature"))
         grant = open_grant(
             answer.base64("grant", _MAX_GRANT_BYTES),
             answer.base64("signature", SIGNATURE_BYTES),
