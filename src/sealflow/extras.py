@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 EXTRAS: Final = {
-    "client": ("aiohttp", "cryptography", "dcap_qvl", "numpy", "rich", "urllib3", "valkey"),
+    "client": (
+        "aiohttp",
+        "cryptography",
+        "dcap_qvl",
+        "numpy",
+        "rich",
+        "tomli_w",
+        "urllib3",
+        "valkey",
+    ),
     "server": (
         "cryptography",
         "cv2",
@@ -22,6 +31,7 @@ EXTRAS: Final = {
         "prometheus_client",
         "rich",
         "structlog",
+        "tomli_w",
         "urllib3",
         "uvicorn",
         "uvloop",
