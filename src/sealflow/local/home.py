@@ -93,12 +93,20 @@ class ClusterHome:
     def prepare(
         self, name: str, times: Mapping[str, int] = MappingProxyType({})
     ) -> tuple[OwnerKey, Deployment]:
-        """Create missing folders, owner key and platform; write the deployment and the policy.
+        """Prepare the home for a cluster on a simulated TEE. Return owner key and deployment.
 
-        `name`: of the deployment. `times`: the deployment's times in seconds that differ from the
-        default. A platform older than `_PLATFORM_DAYS` is replaced.
+            owner.key                 created if missing, never replaced
+            simulated-platform.json   created if missing or older than `_PLATFORM_DAYS`
+            keybroker/, broker/       renamed to NAME.former with a new platform, because no enclave
+                                      on it can open their state
+            deployment.json           always written
+            client.toml               always written: the policy by which clients verify
 
-        Raises: ConfigError.
+        `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
+        their names, such as `{"epoch_s": 60}`. Spec: keybroker.md, section 1.
+
+        Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
+        written.
         """
         try:
             parse_name(name)
