@@ -1,7 +1,20 @@
 """Core: sealing and opening of requests and replies. Spec: exchange.md, sections 5 to 7.
 
-The types enforce the order of steps. `Session.seal_request` returns the only object that can open
-the reply, and `open_request` the only object that can seal it. Each does so once.
+A client starts a session with an epoch's public key: it makes a secret, and seals it to the key as
+the key blob that every request of the session carries. From the secret, client and worker derive
+new keys for each request and each reply.
+
+    client                                       worker
+    session = Session.start(public_key)
+    call = session.seal_request(...)
+        -- call.envelope -->                     call = open_request(envelope, private_key, secrets)
+                                                 call.content
+        <-- envelope --                          envelope = call.seal_reply(...)
+    call.open_reply(envelope)
+
+The types enforce this order. Only the `OutgoingCall` that `seal_request` returns can open the
+reply, and only the `IncomingCall` that `open_request` returns can seal it. Each does so once, so
+that a reply fits one request. Every failure to open is the same OpenError.
 """
 
 from __future__ import annotations

@@ -28,13 +28,17 @@ TENSOR = struct.pack("<4f", 1.0, 2.0, 3.0, 4.0)
 SCORES = struct.pack("<3f", 0.25, 0.5, 0.25)
 MESSAGES = {
     "request": (
-        b'{"inputs":[{"datatype":"FP32","name":"x","parameters":{"binary_data_size":16},'
-        b'"shape":[1,4]}]}',
+        (
+            b'{"inputs":[{"datatype":"FP32","name":"x","parameters":{"binary_data_size":16},'
+            b'"shape":[1,4]}]}'
+        ),
         TENSOR,
     ),
     "reply": (
-        b'{"model_name":"tiny","model_version":"1","outputs":[{"datatype":"FP32",'
-        b'"name":"probabilities","parameters":{"binary_data_size":12},"shape":[1,3]}]}',
+        (
+            b'{"model_name":"tiny","model_version":"1","outputs":[{"datatype":"FP32",'
+            b'"name":"probabilities","parameters":{"binary_data_size":12},"shape":[1,3]}]}'
+        ),
         SCORES,
     ),
 }
@@ -64,7 +68,8 @@ def expand(prk: bytes, info: bytes, length: int, name: str = "sha256") -> bytes:
     """HKDF-Expand (RFC 5869)."""
     okm = block = b""
     while len(okm) < length:
-        block = hmac.digest(prk, block + info + bytes([len(okm) // len(block) + 1 if block else 1]), name)
+        number = len(okm) // len(block) + 1 if block else 1
+        block = hmac.digest(prk, block + info + bytes([number]), name)
         okm += block
     return okm[:length]
 

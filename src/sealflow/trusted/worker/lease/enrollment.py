@@ -47,7 +47,20 @@ class VerifiedKeyBroker:
 
 
 class Enrollment:
-    """Requests to the key broker, sent by way of the untrusted host. Not thread-safe."""
+    """The exchange by which a worker gets keys and models from the key broker.
+
+        enrollment = Enrollment(identity, host)
+        keybroker = enrollment.verify_key_broker(now_ms)  # the worker appraises the key broker
+        grant = enrollment.enroll(keybroker)              # the key broker appraises the worker
+
+    A grant contains the private keys of epochs and the content keys of models. It is sealed to this
+    worker's evidence for a new nonce of the key broker: no other worker can open it, and an old one
+    is refused. A grant of another log, or with an older directory than the last one, ends the
+    worker. All messages go through the untrusted host, which can only drop them.
+
+    Enroll again before `Grant.lease_ms`, and when `is_newer` is true of a directory. Spec:
+    keybroker.md, sections 3 and 4. Not thread-safe.
+    """
 
     def __init__(self, identity: EnclaveIdentity, host: HostRequests) -> None:
         self._identity = identity
