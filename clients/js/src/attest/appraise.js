@@ -2,7 +2,7 @@
 
 import { allZero, equal, toHex } from "../base/bytes.js";
 import { PolicyError, VerificationError } from "../base/errors.js";
-import { boundClaimsOf, checkSealingKey, domainOf, reportData } from "./evidence.js";
+import { boundClaimsOf, checkSealingKey, domainOf, reportData, ZERO_NONCE } from "./evidence.js";
 import { verifyIntelQuote } from "./intel.js";
 import { REGISTERS } from "./policy.js";
 import { quoteTee } from "./quote.js";
@@ -17,7 +17,8 @@ import { verifySnpReport } from "./snp.js";
 const SGX_NEEDED = 0x1n | 0x4n; // INIT, MODE64BIT
 const SGX_ALLOWED = SGX_NEEDED | 0x40n | 0x80n | 0x400n; // CET, KSS, AEXNOTIFY
 const XSAVE_NEEDED = 0x3n; // x87, SSE
-const XSAVE_ALLOWED = 0x61affn; // also AVX, MPX, AVX-512, PKRU, CET, AMX
+const XFRM_ALLOWED = 0x61affn; // also AVX, MPX, AVX-512, PKRU, CET, AMX
+const XFAM_ALLOWED = 0x6dbe7n; // also AVX, AVX-512, PT, PKRU, CET, UINTR, LBR, AMX
 const MISC_ALLOWED = 0x3; // EXINFO, CPINFO
 const TDX_NEEDED = 1n << 28n; // SEPT_VE_DISABLE
 const TDX_ALLOWED = TDX_NEEDED | (1n << 27n) | (1n << 30n) | (1n << 31n); // LASS, PKS, KL
@@ -82,7 +83,7 @@ export async function verifyEvidence(evidence, simulatedRoot, nowMs, { sealingKe
  * @param {{role?: "keybroker" | "worker", nonce?: string, sealingKey?: boolean}} [more]
  * @returns {Promise<Approval>}
  */
-export async function appraise(evidence, policy, nowMs, { role = "keybroker", nonce, sealingKey } = {}) {
+export async function appraise(evidence, policy, nowMs, { role = "keybroker", nonce = ZERO_NONCE, sealingKey } = {}) {
   const demands = role === "keybroker" ? policy.keybroker : policy.worker;
   if (demands === null) throw new TypeError("the policy has no table worker");
   const { bound, hardware } = await verifyEvidence(evidence, policy.simulatedRoot, nowMs, { sealingKey });
@@ -91,7 +92,7 @@ export async function appraise(evidence, policy, nowMs, { role = "keybroker", no
   comparison.check(bound.tee === policy.tee, "tee", "tee", policy.tee, bound.tee);
   comparison.check(bound.deployment === policy.deployment, "deployment", "deployment", policy.deployment, bound.deployment);
   comparison.check(bound.manifestDigest === policy.manifestDigest, "manifest_digest", "manifest_digest", policy.manifestDigest, bound.manifestDigest);
-  comparison.check(nonce === undefined || bound.nonce === nonce, "nonce", "", nonce, bound.nonce);
+  comparison.check(bound.nonce === nonce, "nonce", "", nonce, bound.nonce);
   if (hardware.kind === "snp") compareSnp(comparison, hardware, demands);
   else compareIntel(comparison, hardware, demands, nowMs);
   compareAge(comparison, hardware, demands, nowMs);
@@ -108,12 +109,12 @@ function compareAge(comparison, { collateralIssuedMs }, demands, nowMs) {
   comparison.check(ageS <= demands.maxCollateralAgeS, "collateral_age", "max_collateral_age_s", `at most ${demands.maxCollateralAgeS} s`, `${ageS} s`);
 }
 
-/** @param {Comparison} comparison @param {string} measurement @param {string} signer @param {number | null} svn @param {import("./policy.js").Demands} demands */
+/** @param {Comparison} comparison @param {string} measurement @param {string} signer @param {number} svn @param {import("./policy.js").Demands} demands */
 function compareCode(comparison, measurement, signer, svn, demands) {
   const { measurements, signers, minSvn, insecureSignerOnly } = demands;
   comparison.check(insecureSignerOnly || measurements.has(measurement), "measurement", "measurements", measurements, measurement);
   comparison.check(signers.size === 0 || signers.has(signer), "signer", "signers", signers, signer);
-  if (svn !== null) comparison.check(svn >= minSvn, "svn", "min_svn", `at least ${minSvn}`, svn);
+  comparison.check(svn >= minSvn, "svn", "min_svn", `at least ${minSvn}`, svn);
 }
 
 /** @param {Comparison} comparison @param {import("./claims.js").IntelClaims} claims @param {import("./policy.js").Demands} demands @param {number} nowMs */
@@ -139,20 +140,21 @@ function compareSgx(comparison, sgx, demands) {
   compareCode(comparison, sgx.mrEnclave, sgx.mrSigner, sgx.svn, demands);
   comparison.check(demands.productId === null || sgx.productId === demands.productId, "product_id", "product_id", demands.productId, sgx.productId);
   comparison.bits(sgx.flags, SGX_NEEDED, SGX_ALLOWED, "attributes");
-  comparison.bits(sgx.xfrm, XSAVE_NEEDED, XSAVE_ALLOWED, "xfrm");
+  comparison.bits(sgx.xfrm, XSAVE_NEEDED, XFRM_ALLOWED, "xfrm");
   comparison.check((sgx.miscSelect & ~MISC_ALLOWED) === 0, "misc_select", "", "EXINFO and CPINFO at most", sgx.miscSelect.toString(16));
   comparison.check(allZero(sgx.configId) && sgx.configSvn === 0, "config_id", "", "zero", `${toHex(sgx.configId)}, svn ${sgx.configSvn}`);
 }
 
 /** @param {Comparison} comparison @param {import("./quote.js").TdxReport} tdx @param {import("./policy.js").Demands} demands */
 function compareTdx(comparison, tdx, demands) {
-  compareCode(comparison, tdx.mrTd, "", null, { ...demands, signers: new Set() });
+  compareCode(comparison, tdx.mrTd, "none", 0, demands);
   comparison.bits(tdx.attributes, TDX_NEEDED, TDX_ALLOWED, "attributes");
-  comparison.bits(tdx.xfam, XSAVE_NEEDED, XSAVE_ALLOWED, "xfam");
+  comparison.bits(tdx.xfam, XSAVE_NEEDED, XFAM_ALLOWED, "xfam");
   comparison.check(/^0+$/.test(tdx.seamSigner), "seam_signer", "", "zero", tdx.seamSigner);
   comparison.check(allZero(tdx.seamAttributes), "seam_attributes", "", "zero", toHex(tdx.seamAttributes));
   const service = tdx.serviceTd ?? new Uint8Array(0);
   comparison.check(allZero(service), "service_td", "", "zero", toHex(service));
+  if (demands.tdx === null) return comparison.check(false, "tee", "tdx", "a policy without a table tdx", "TDX");
   const { registers, unchecked } = demands.tdx;
   const values = [...tdx.rtmr, tdx.mrConfigId, tdx.mrOwner, tdx.mrOwnerConfig];
   REGISTERS.forEach((register, at) => {
@@ -168,6 +170,7 @@ function compareSnp(comparison, { snp, reportedTcb, committedTcb, revocations },
   compareCode(comparison, snp.measurement, snp.idKeyDigest, snp.guestSvn, demands);
   const smt = demands.platformFlags.has("smt_enabled");
   comparison.bits(snp.policy, SNP_NEEDED, SNP_ALLOWED & ~(smt ? 0n : SNP_SMT), "guest_policy");
+  if (demands.snp === null) return comparison.check(false, "tee", "snp", "a policy without a table snp", "SNP");
   const { minTcb, hostData, vmpl, insecureNoRevocations } = demands.snp;
   comparison.check(snp.vmpl === vmpl, "vmpl", "snp.vmpl", vmpl, snp.vmpl);
   const host = hostData.size ? hostData.has(snp.hostData) : /^0+$/.test(snp.hostData);

@@ -6,7 +6,7 @@
 import { equal, toHex } from "../base/bytes.js";
 import { MalformedError } from "../base/errors.js";
 import { verifyEcdsa, verifyRsaPss } from "../crypto/primitives.js";
-import { BIT_STRING, bitString, boolean, ecdsaSignature, INTEGER, OCTET_STRING, oid, parseDer, SEQUENCE, smallInteger, timeMs } from "./der.js";
+import { BIT_STRING, bitString, boolean, ecdsaSignature, INTEGER, OCTET_STRING, oid, isTime, parseDer, SEQUENCE, smallInteger, timeMs } from "./der.js";
 
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
 const RSA = "1.2.840.113549.1.1.1";
@@ -16,12 +16,13 @@ const RSA_PSS = "1.2.840.113549.1.1.10";
 const PSS_SHA384 = "3034a00f300d06096086480165030402020500a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130";
 const BASIC_CONSTRAINTS = "2.5.29.19";
 const KEY_USAGE = "2.5.29.15";
-const UNDERSTOOD = new Set([BASIC_CONSTRAINTS, KEY_USAGE]);
+const EXTENDED_KEY_USAGE = "2.5.29.37";
+const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+const UNDERSTOOD = new Set([BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE]);
 /** What a revocation list may mark as critical: its number, and nothing that changes what it covers. */
 const CRL_UNDERSTOOD = new Set(["2.5.29.20", "2.5.29.35"]);
 const KEY_CERT_SIGN = 0x04;
 const CRL_SIGN = 0x02;
-const DIGITAL_SIGNATURE = 0x80;
 
 /** @param {string} reason @returns {never} */
 const fail = (reason) => {
@@ -107,16 +108,24 @@ export class Certificate {
     return content.length > 1 && (content[1] & bit) !== 0;
   }
 
+  /** Where it is limited to extended usages, one must be that of servers (quotes.md, 2.3). */
+  hasGoodUsages() {
+    const extension = this.extensions.get(EXTENDED_KEY_USAGE);
+    return extension === undefined || parseDer(extension.value).expect(SEQUENCE, "usages").children().some((each) => oid(each) === SERVER_AUTH);
+  }
+
   maySignCertificates() {
-    return this.pathLength() >= 0 && this.mayUse(KEY_CERT_SIGN);
+    return this.mayUse(KEY_CERT_SIGN);
   }
 
   maySignLists() {
     return this.mayUse(CRL_SIGN);
   }
 
-  maySignData() {
-    return this.mayUse(DIGITAL_SIGNATURE);
+  /** Whether it is signed with RSA-PSS and SHA-384, as AMD's are. */
+  algorithmIsPss() {
+    const [name, parameters] = this.algorithm.children();
+    return name !== undefined && oid(name) === RSA_PSS && parameters !== undefined && isPssSha384(parameters);
   }
 
   /** Whether this certificate's key made a signature. @param {import("./der.js").Element} algorithm @param {Uint8Array} signature @param {Uint8Array} message */
@@ -138,9 +147,9 @@ export class Certificate {
     return this.key.type === "P-256" && verifyEcdsa("P-256", "SHA-256", this.key.point, signature, message);
   }
 
-  /** Whether it is signed by `issuer`, which is named as its issuer and may sign certificates. @param {Certificate} issuer */
+  /** Whether it names `issuer` as its issuer, is signed by its key, and that is an authority's. @param {Certificate} issuer */
   async isIssuedBy(issuer) {
-    if (!equal(this.issuer, issuer.subject) || !issuer.maySignCertificates()) return false;
+    if (!equal(this.issuer, issuer.subject) || issuer.pathLength() < 0) return false;
     return issuer.verifies(this.algorithm, this.signature, this.tbs);
   }
 }
@@ -175,53 +184,59 @@ export class RevocationList {
     this.algorithm = algorithm;
     this.signature = signature;
     const parts = tbs.children();
-    if (parts.length < 5 || smallInteger(parts[0]) !== 1) fail("a revocation list is not of version 2");
+    if (parts.length < 4 || smallInteger(parts[0]) !== 1) fail("a revocation list is not of version 2");
     const [, inner, issuer, thisUpdate, nextUpdate] = parts;
     if (!equal(inner.whole, algorithm.whole)) fail("a revocation list names two algorithms");
     this.issuer = issuer.expect(SEQUENCE, "an issuer").whole;
     this.thisUpdateMs = timeMs(thisUpdate);
-    this.nextUpdateMs = timeMs(nextUpdate);
-    const entries = parts[5]?.tag === SEQUENCE ? parts[5].children() : [];
+    const hasNext = isTime(nextUpdate);
+    this.nextUpdateMs = hasNext ? timeMs(nextUpdate) : -Infinity; // one without it is over
+    const rest = parts.slice(hasNext ? 5 : 4);
+    const entries = rest[0]?.tag === SEQUENCE ? rest[0].children() : [];
     this.revoked = new Set(
       entries.map((entry) => toHex((entry.expect(SEQUENCE, "an entry").children()[0] ?? fail("an entry is wrong")).expect(INTEGER, "an entry").content)),
     );
-    for (const [name, { critical }] of readExtensions(parts.slice(5).find(({ tag }) => tag === 0xa0))) {
+    for (const [name, { critical }] of readExtensions(rest.find(({ tag }) => tag === 0xa0))) {
       if (critical && !CRL_UNDERSTOOD.has(name)) fail("a revocation list has a critical extension that is not known");
     }
   }
 
   /** @param {number} nowMs */
   isInDate(nowMs) {
-    return this.thisUpdateMs <= nowMs && nowMs <= this.nextUpdateMs;
+    return this.thisUpdateMs <= nowMs && nowMs < this.nextUpdateMs;
   }
 
   /** @param {Certificate} issuer */
   async isIssuedBy(issuer) {
-    if (!equal(this.issuer, issuer.subject) || !issuer.maySignLists()) return false;
+    if (!equal(this.issuer, issuer.subject)) return false;
     return issuer.verifies(this.algorithm, this.signature, this.tbs);
+  }
+
+  /** Whether it is the list of a certificate's issuer. @param {Certificate} certificate */
+  covers(certificate) {
+    return equal(certificate.issuer, this.issuer);
   }
 
   /** @param {Certificate} certificate of the list's issuer */
   revokes(certificate) {
-    return equal(certificate.issuer, this.issuer) && this.revoked.has(certificate.serial);
+    return this.revoked.has(certificate.serial);
   }
 }
 
+const MAX_CHAIN = 5;
+const PEM = /-----BEGIN CERTIFICATE-----\s*([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----/g;
+
 /**
- * The certificates of a PEM text, and nothing else but white space in it.
+ * The certificates of a PEM text.
  * @param {string} text
+ * @param {{strict: boolean}} options strict: nothing but white space stands between and behind them
  * @returns {Certificate[]}
  */
-export function parsePem(text) {
-  const pattern = /\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n?-----END CERTIFICATE-----\s*/y;
-  /** @type {Certificate[]} */
-  const found = [];
-  while (pattern.lastIndex < text.length) {
-    const match = pattern.exec(text);
-    if (match === null || found.length === 8) fail("a chain of certificates is wrong");
-    found.push(new Certificate(fromPemBody(match[1])));
-  }
-  return found;
+export function parsePem(text, { strict }) {
+  const blocks = [...text.matchAll(PEM)];
+  if (strict && (!text.startsWith("-----BEGIN") || text.replace(PEM, "").trim() !== "")) fail("a chain of certificates holds other text");
+  if (blocks.length > MAX_CHAIN) fail("a chain of certificates is too long");
+  return blocks.map(([, body]) => new Certificate(fromPemBody(body)));
 }
 
 /** @param {string} body */

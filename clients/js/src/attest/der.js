@@ -105,11 +105,14 @@ export function bitString(element) {
   return content[0] === 0 ? content.subarray(1) : fail("a bit string is not of whole bytes");
 }
 
+/** @param {Element} element */
+export const isTime = ({ tag }) => tag === UTC_TIME || tag === GENERALIZED_TIME;
+
 /** A time, in milliseconds since 1970. @param {Element} element */
 export function timeMs(element) {
   const text = String.fromCharCode(...element.content);
   const pattern = element.tag === UTC_TIME ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
-  const match = element.tag === UTC_TIME || element.tag === GENERALIZED_TIME ? pattern.exec(text) : null;
+  const match = isTime(element) ? pattern.exec(text) : null;
   if (match === null) fail("a time is wrong");
   const [year, month, day, hour, minute, second] = match.slice(1).map(Number);
   const full = element.tag === UTC_TIME ? year + (year < 50 ? 2000 : 1900) : year;

@@ -29,13 +29,13 @@ const limited = (most) => (/** @type {any} */ value, /** @type {string} */ what)
   return bytes;
 };
 
-/** @param {any} value a JSON value @param {"required" | "optional"} format @returns {Evidence} */
-export function readEvidence(value, format) {
+/** @param {any} value a JSON value @returns {Evidence} */
+export function readEvidence(value) {
   return /** @type {any} */ (
     readObject(value, "the evidence", {
       required: { tee, quote: limited(MAX_QUOTE), bound: limited(MAX_BOUND), collateral: limited(MAX_COLLATERAL) },
       open: true,
-      format,
+      format: "required",
     })
   );
 }

@@ -1,6 +1,6 @@
-/** Intel's collateral (attestation.md, 6.1): what verifies a DCAP quote offline. Parsed, not verified. */
+/** Intel's collateral (attestation.md, 6): what verifies a DCAP quote offline. Parsed, not verified. */
 
-import { fromHex, utf8 } from "../base/bytes.js";
+import { fromHex, toHex, utf8 } from "../base/bytes.js";
 import { MalformedError } from "../base/errors.js";
 import { readObject, string } from "../base/forms.js";
 import { parseObject, parseObjectText } from "../base/json.js";
@@ -11,35 +11,35 @@ const STRINGS = [
   "tcb_info", "qe_identity", "tcb_info_signature", "qe_identity_signature",
 ];
 const SVNS = 16;
+const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+const UTC_SECONDS = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 /** @typedef {import("./certificates.js").Certificate} Certificate */
+/** @typedef {import("../base/json.js").JsonObject} JsonObject */
 /** @typedef {{status: string, advisories: string[]}} TcbVerdict */
 /** @typedef {TcbVerdict & {isvSvn: number}} IsvLevel */
-/** @typedef {TcbVerdict & {sgx: number[], tdx: number[] | null, pceSvn: number}} TcbLevel */
+/** @typedef {TcbVerdict & {sgx: number[], tdx: number[], pceSvn: number}} TcbLevel */
 /** @typedef {{mrSigner: string, attributes: Uint8Array, mask: Uint8Array}} ModuleForm */
-/** @typedef {{issuedMs: number, nextMs: number, evaluation: number}} Dates */
+/** @typedef {{nextMs: number, evaluation: number}} Dates */
 /**
- * @typedef {Dates & {id: string, fmspc: string, pceId: string, levels: TcbLevel[], module: ModuleForm | null,
+ * @typedef {Dates & {id: string, fmspc: string, levels: TcbLevel[], module: ModuleForm | null,
  *   modules: Array<ModuleForm & {id: string, levels: IsvLevel[]}>}} TcbInfo
  */
 /**
  * @typedef {Dates & {id: string, miscSelect: number, miscMask: number, attributes: Uint8Array, mask: Uint8Array, mrSigner: string,
  *   productId: number, levels: IsvLevel[]}} QeIdentity
  */
-/** @typedef {{chain: Certificate[], bytes: Uint8Array, signature: Uint8Array}} SignedPart */
-/**
- * @typedef {{pckCrlChain: Certificate[], pckCrl: RevocationList, rootCrl: RevocationList, tcbSigned: SignedPart, tcbInfo: TcbInfo,
- *   qeSigned: SignedPart, qeIdentity: QeIdentity}} IntelCollateral
- */
+/** What Intel signed: JSON, whose content is read once its signature is checked. @typedef {{chain: Certificate[], bytes: Uint8Array, signature: Uint8Array, json: JsonObject, issuedMs: number}} SignedPart */
+/** @typedef {{pckCrlChain: Certificate[], pckCrl: RevocationList, rootCrl: Uint8Array, tcb: SignedPart, qe: SignedPart}} IntelCollateral */
 
 /** @param {string} reason @returns {never} */
 const fail = (reason) => {
   throw new MalformedError(`the collateral: ${reason}`);
 };
 
-/** A chain of exactly two certificates: who signed, and the root. @param {string} text */
+/** A chain of exactly two different certificates: who signed, and the root. @param {string} text */
 function chainOfTwo(text) {
-  const chain = parsePem(text);
+  const chain = parsePem(text, { strict: true });
   return chain.length === 2 ? chain : fail("a chain is not of two certificates");
 }
 
@@ -55,19 +55,22 @@ export function parseIntelCollateral(bytes) {
   const required = Object.fromEntries(STRINGS.map((key) => [key, string]));
   const parts = readObject(parseObject(bytes, what), what, { required, open: false });
   /** @param {string} name @returns {SignedPart} */
-  const signed = (name) => ({
-    chain: chainOfTwo(parts[`${name}_issuer_chain`]),
-    bytes: utf8(parts[name]),
-    signature: signature(parts[`${name}_signature`]),
-  });
+  const signed = (name) => {
+    const json = parseObjectText(parts[name], name, { numbers: "data" });
+    return {
+      chain: chainOfTwo(parts[`${name}_issuer_chain`]),
+      bytes: utf8(parts[name]),
+      signature: signature(parts[`${name}_signature`]),
+      json,
+      issuedMs: moment(json.issueDate, "issueDate", UTC_SECONDS),
+    };
+  };
   return {
     pckCrlChain: chainOfTwo(parts.pck_crl_issuer_chain),
     pckCrl: new RevocationList(fromHex(parts.pck_crl, "pck_crl")),
-    rootCrl: new RevocationList(fromHex(parts.root_ca_crl, "root_ca_crl")),
-    tcbSigned: signed("tcb_info"),
-    tcbInfo: parseTcbInfo(parseObjectText(parts.tcb_info, "the TCB info", { numbers: "data" })),
-    qeSigned: signed("qe_identity"),
-    qeIdentity: parseQeIdentity(parseObjectText(parts.qe_identity, "the QE identity", { numbers: "data" })),
+    rootCrl: fromHex(parts.root_ca_crl, "root_ca_crl"),
+    tcb: signed("tcb_info"),
+    qe: signed("qe_identity"),
   };
 }
 
@@ -84,10 +87,9 @@ const anyHex = (value, what, length) => {
 /** @param {any} value @param {string} what @returns {any[]} */
 const array = (value, what) => (Array.isArray(value) ? value : fail(`${what} is no list`));
 
-/** @param {any} value @param {string} what @returns {number} */
-function moment(value, what) {
-  if (typeof value !== "string" || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value)) fail(`${what} is no time`);
-  const time = Date.parse(value);
+/** @param {any} value @param {string} what @param {RegExp} form @returns {number} */
+function moment(value, what, form) {
+  const time = typeof value === "string" && form.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(time) ? fail(`${what} is no time`) : time;
 }
 
@@ -104,10 +106,9 @@ function svns(value, what) {
   return list.length === SVNS ? list : fail(`${what} are not 16`);
 }
 
-/** @param {any} value @returns {Dates} */
+/** @param {JsonObject} value @returns {Dates} */
 const dates = (value) => ({
-  issuedMs: moment(value.issueDate, "issueDate"),
-  nextMs: moment(value.nextUpdate, "nextUpdate"),
+  nextMs: moment(value.nextUpdate, "nextUpdate", RFC_3339),
   evaluation: number(value.tcbEvaluationDataNumber, "tcbEvaluationDataNumber", 2 ** 32),
 });
 
@@ -117,23 +118,27 @@ const isvLevels = (value) =>
 
 /** @param {any} value @returns {ModuleForm} */
 const moduleForm = (value) => ({
-  mrSigner: toText(anyHex(value.mrsigner, "mrsigner", 48)),
+  mrSigner: toHex(anyHex(value.mrsigner, "mrsigner", 48)),
   attributes: anyHex(value.attributes, "attributes", 8),
   mask: anyHex(value.attributesMask, "attributesMask", 8),
 });
 
-/** @param {Uint8Array} bytes */
-const toText = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** Levels from the highest TCB to the lowest. @param {TcbLevel} a @param {TcbLevel} b */
+function descending(a, b) {
+  const [left, right] = [a, b].map((each) => [...each.sgx, each.pceSvn, ...each.tdx]);
+  const at = left.findIndex((svn, index) => svn !== right[index]);
+  return at < 0 ? 0 : right[at] - left[at];
+}
 
-/** @param {any} value @returns {TcbInfo} */
-function parseTcbInfo(value) {
-  if (value.version !== 3 || value.tcbType !== 0) fail("the TCB info is of another version");
+/** @param {JsonObject} value @returns {TcbInfo} */
+export function parseTcbInfo(value) {
   const tdx = value.id === "TDX";
   if (!tdx && value.id !== "SGX") fail("the TCB info is of another kind");
+  if (number(value.version, "version", 1000) < (tdx ? 3 : 2)) fail("the TCB info is of an old version");
   const levels = array(value.tcbLevels, "tcbLevels").map((each) => ({
     ...verdict(each),
     sgx: svns(each.tcb?.sgxtcbcomponents, "sgxtcbcomponents"),
-    tdx: tdx ? svns(each.tcb?.tdxtcbcomponents, "tdxtcbcomponents") : null,
+    tdx: tdx ? svns(each.tcb?.tdxtcbcomponents, "tdxtcbcomponents") : [],
     pceSvn: number(each.tcb?.pcesvn, "pcesvn", 0xffff),
   }));
   const modules = (tdx ? array(value.tdxModuleIdentities ?? [], "tdxModuleIdentities") : []).map((each) => {
@@ -141,24 +146,25 @@ function parseTcbInfo(value) {
     return { ...moduleForm(each), id: each.id, levels: isvLevels(each.tcbLevels) };
   });
   return {
-    ...dates(value), id: value.id, levels, modules,
-    fmspc: toText(anyHex(value.fmspc, "fmspc", 6)),
-    pceId: toText(anyHex(value.pceId, "pceId", 2)),
-    module: tdx && value.tdxModule !== undefined ? moduleForm(value.tdxModule) : null,
+    ...dates(value), id: value.id, modules,
+    levels: levels.sort(descending),
+    fmspc: toHex(anyHex(value.fmspc, "fmspc", 6)),
+    module: tdx ? moduleForm(value.tdxModule ?? fail("tdxModule is missing")) : null,
   };
 }
 
-/** @param {any} value @returns {QeIdentity} */
-function parseQeIdentity(value) {
-  if (value.version !== 2) fail("the QE identity is of another version");
-  const number32 = (/** @type {any} */ text, /** @type {string} */ what) => parseInt(toText(anyHex(text, what, 4)), 16);
+/** @param {JsonObject} value @returns {QeIdentity} */
+export function parseQeIdentity(value) {
+  const versions = value.id === "QE" ? [2] : value.id === "TD_QE" ? [2, 3] : fail("the QE identity is of another kind");
+  if (!versions.includes(value.version)) fail("the QE identity is of another version");
+  const number32 = (/** @type {any} */ text, /** @type {string} */ what) => parseInt(toHex(anyHex(text, what, 4).reverse()), 16);
   return {
-    ...dates(value), id: String(value.id),
+    ...dates(value), id: value.id,
     miscSelect: number32(value.miscselect, "miscselect"),
     miscMask: number32(value.miscselectMask, "miscselectMask"),
     attributes: anyHex(value.attributes, "attributes", 16),
     mask: anyHex(value.attributesMask, "attributesMask", 16),
-    mrSigner: toText(anyHex(value.mrsigner, "mrsigner", 32)),
+    mrSigner: toHex(anyHex(value.mrsigner, "mrsigner", 32)),
     productId: number(value.isvprodid, "isvprodid", 0xffff),
     levels: isvLevels(value.tcbLevels),
   };

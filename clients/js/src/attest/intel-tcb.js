@@ -1,15 +1,27 @@
-/** Intel's verdict on a platform: which level of TCB info and QE identity applies (Intel's PCS documentation). */
+/** Intel's verdict on a platform: which levels of TCB info and QE identity apply (quotes.md, 4.5 and 4.7 to 4.11). */
 
 import { toHex } from "../base/bytes.js";
 import { VerificationError } from "../base/errors.js";
 
 /** @typedef {import("./intel-collateral.js").TcbVerdict} TcbVerdict */
+/** @typedef {import("./intel-collateral.js").TcbInfo} TcbInfo */
 
 /** All statuses that a policy may be asked about. */
 export const TCB_STATUSES = Object.freeze([
   "UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded", "OutOfDate",
   "OutOfDateConfigurationNeeded", "TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded",
 ]);
+const PLATFORM = [
+  "UpToDate", "OutOfDate", "ConfigurationNeeded", "SWHardeningNeeded", "ConfigurationAndSWHardeningNeeded",
+  "OutOfDateConfigurationNeeded", "Revoked",
+];
+const MODULE = ["UpToDate", "OutOfDate", "Revoked"];
+const ENCLAVE = ["UpToDate", "OutOfDate", "ConfigurationNeeded", "OutOfDateConfigurationNeeded", "Revoked"];
+/** What a component that is out of date makes of a platform's status. */
+const LOWERED = /** @type {Record<string, string>} */ ({
+  UpToDate: "OutOfDate", SWHardeningNeeded: "OutOfDate", ConfigurationNeeded: "OutOfDateConfigurationNeeded",
+  ConfigurationAndSWHardeningNeeded: "OutOfDateConfigurationNeeded",
+});
 
 /** @param {string} reason @returns {never} */
 const refuse = (reason) => {
@@ -22,16 +34,10 @@ const masked = (value, mask, expected) => value.every((byte, at) => (byte & mask
 /** @param {ArrayLike<number>} have @param {number[]} need @param {number} [from] */
 const reaches = (have, need, from = 0) => need.every((svn, at) => at < from || have[at] >= svn);
 
-/** @template {{isvSvn: number}} T @param {T[]} levels @param {number} svn @returns {T | undefined} */
-const isvLevel = (levels, svn) => levels.find((level) => svn >= level.isvSvn);
-
-/** @param {TcbVerdict} verdict @returns {TcbVerdict} */
-function known(verdict) {
-  if (verdict.status === "Revoked") refuse("Intel revoked the TCB of this platform");
-  if (!TCB_STATUSES.includes(verdict.status)) {
-    throw new VerificationError("tcb_status", `the TCB status ${JSON.stringify(verdict.status)} is unknown`);
-  }
-  return verdict;
+/** @template {TcbVerdict} T @param {T | undefined} level @param {string[]} statuses @param {string} what @returns {T} */
+function used(level, statuses, what) {
+  if (level === undefined) refuse(`no level fits ${what}`);
+  return statuses.includes(level.status) ? level : refuse(`the status of ${what} is unknown: ${JSON.stringify(level.status)}`);
 }
 
 /**
@@ -50,48 +56,60 @@ export function judgeQuotingEnclave(identity, report, tee) {
     report.mrSigner === identity.mrSigner &&
     report.productId === identity.productId;
   if (!fits) refuse("the quoting enclave is not Intel's");
-  return known(isvLevel(identity.levels, report.svn) ?? refuse("no level fits the quoting enclave"));
+  return used(identity.levels.find((level) => report.svn >= level.isvSvn), ENCLAVE, "the quoting enclave");
 }
 
 /**
- * @param {import("./intel-collateral.js").TcbInfo} info
+ * @param {TcbInfo} info
  * @param {import("./intel-pck.js").Platform} platform
  * @param {import("./quote.js").Quote} quote
+ * @param {TcbVerdict} enclave the quoting enclave's
  * @returns {TcbVerdict}
  */
-export function judgePlatform(info, platform, quote) {
+export function judgePlatform(info, platform, quote, enclave) {
   if (info.id !== (quote.tee === "sgx" ? "SGX" : "TDX")) refuse("the TCB info is of other hardware");
-  if (info.fmspc !== platform.fmspc || info.pceId !== platform.pceId) refuse("the TCB info is of another platform");
+  if (info.fmspc !== platform.fmspc) refuse("the TCB info is of another platform");
   const { tdx } = quote;
-  const from = tdx !== null && tdx.teeTcbSvn[1] > 0 ? 2 : 0; // then the module's own levels judge the first two
-  const level = info.levels.find(
+  const first = judgeOnce(info, platform, tdx, tdx?.teeTcbSvn ?? null, enclave);
+  if (tdx === null || tdx.teeTcbSvn2 === null) return first;
+  const second = judgeOnce(info, platform, tdx, tdx.teeTcbSvn2, enclave);
+  return { status: relaunched(first.status, second.status), advisories: first.advisories };
+}
+
+/** A trust domain that was made by an old module, while the machine has a newer one. @param {string} first @param {string} second */
+function relaunched(first, second) {
+  if (!first.startsWith("OutOfDate") || second.startsWith("OutOfDate")) return first;
+  return [first, second].some((each) => each.includes("Configuration")) ? "TDRelaunchAdvisedConfigurationNeeded" : "TDRelaunchAdvised";
+}
+
+/** @param {TcbInfo} info @param {import("./intel-pck.js").Platform} platform @param {import("./quote.js").TdxReport | null} tdx @param {Uint8Array | null} svns of the TDX module and its TCB @param {TcbVerdict} enclave */
+function judgeOnce(info, platform, tdx, svns, enclave) {
+  const from = svns !== null && svns[1] > 0 ? 2 : 0; // then the module's own levels judge the first two
+  const fits = info.levels.find(
     (each) =>
-      reaches(platform.components, each.sgx) &&
-      platform.pceSvn >= each.pceSvn &&
-      (tdx === null || reaches(tdx.teeTcbSvn, each.tdx ?? [], from)),
+      reaches(platform.cpuSvn, each.sgx) && platform.pceSvn >= each.pceSvn && (svns === null || reaches(svns, each.tdx, from)),
   );
-  const found = known(level ?? refuse("no TCB level fits the platform"));
-  return tdx === null ? found : withModule(found, judgeModule(info, tdx));
+  const level = used(fits, PLATFORM, "the platform");
+  const module = tdx === null || svns === null ? null : judgeModule(info, tdx, svns);
+  const parts = module === null ? [enclave] : [module, enclave];
+  const status = parts.reduce((found, { status: each }) => lowered(found, each), level.status);
+  if (status === "Revoked") refuse("Intel revoked the TCB of this platform");
+  return { status, advisories: [...new Set([level, ...parts].flatMap((each) => each.advisories))].sort() };
 }
 
-/** The module that made a trust domain. @param {import("./intel-collateral.js").TcbInfo} info @param {import("./quote.js").TdxReport} tdx @returns {TcbVerdict | null} */
-function judgeModule(info, tdx) {
-  const version = tdx.teeTcbSvn[1];
-  const id = `TDX_${toHex(Uint8Array.of(version))}`;
-  const form = version === 0 ? info.module : info.modules.find((each) => each.id.toLowerCase() === id.toLowerCase());
+/** @param {string} status of the platform @param {string} part a component's */
+function lowered(status, part) {
+  if (part === "Revoked" || status === "Revoked") return "Revoked";
+  return part === "OutOfDate" ? (LOWERED[status] ?? status) : status;
+}
+
+/** The module that made a trust domain; null where it has no levels of its own. @param {TcbInfo} info @param {import("./quote.js").TdxReport} tdx @param {Uint8Array} svns @returns {TcbVerdict | null} */
+function judgeModule(info, tdx, svns) {
+  const id = `TDX_${toHex(svns.subarray(1, 2))}`;
+  const own = info.modules.find((each) => each.id.toLowerCase() === id.toLowerCase());
+  const form = svns[1] === 0 ? info.module : own;
   if (form === null || form === undefined) refuse("the TDX module is not known to the TCB info");
-  if (form.mrSigner !== tdx.seamSigner || !masked(tdx.seamAttributes, form.mask, form.attributes)) refuse("the TDX module is not Intel's");
-  if (!("levels" in form)) return null;
-  const levels = /** @type {import("./intel-collateral.js").IsvLevel[]} */ (form.levels);
-  return known(isvLevel(levels, tdx.teeTcbSvn[0]) ?? refuse("no level fits the TDX module"));
-}
-
-/** The lower one of platform and module. @param {TcbVerdict} platform @param {TcbVerdict | null} module @returns {TcbVerdict} */
-function withModule(platform, module) {
-  if (module === null) return platform;
-  const advisories = [...new Set([...platform.advisories, ...module.advisories])];
-  if (module.status === "UpToDate") return { status: platform.status, advisories };
-  if (module.status !== "OutOfDate") return { status: module.status, advisories };
-  const configuration = platform.status.includes("Configuration");
-  return { status: configuration ? "OutOfDateConfigurationNeeded" : "OutOfDate", advisories };
+  const outside = tdx.seamAttributes.some((byte, at) => byte & ~form.mask[at]);
+  if (form.mrSigner !== tdx.seamSigner || outside || !masked(tdx.seamAttributes, form.mask, form.attributes)) refuse("the TDX module is not Intel's");
+  return svns[1] === 0 ? null : used(own?.levels.find((level) => svns[0] >= level.isvSvn), MODULE, "the TDX module");
 }

@@ -2,12 +2,15 @@
 
 import { utf8 } from "../base/bytes.js";
 import { ConfigError, MalformedError } from "../base/errors.js";
-import { base64, boolean, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
+import { base64, boolean, codePoints, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { TCB_STATUSES } from "./intel-tcb.js";
 
 const MAX_BYTES = 64 * 1024;
-const MAX_ITEMS = 1024;
+const MAX_ITEMS = 256;
+const MAX_ROOT_BYTES = 4096;
+const MAX_AGE_S = 316_224_000;
+const MAX_EVALUATION = 2_147_483_648;
 const DAY = 86_400;
 const DEFAULT_AGE_S = 30 * DAY;
 const ACCEPTABLE = TCB_STATUSES.filter((status) => !status.startsWith("OutOfDate"));
@@ -27,8 +30,8 @@ const TCB_PARTS = ["fmc", "bootloader", "tee", "snp", "microcode"];
  * @property {number} maxCollateralAgeS
  * @property {number} minTcbEvaluation
  * @property {{fromMs: number, untilMs: number, reason: string} | null} outOfDate
- * @property {{registers: Record<string, Set<string>>, unchecked: Set<string>}} tdx
- * @property {{minTcb: Record<string, number>, hostData: Set<string>, vmpl: number, insecureNoRevocations: boolean}} snp
+ * @property {{registers: Record<string, Set<string>>, unchecked: Set<string>} | null} tdx
+ * @property {{minTcb: Record<string, number>, hostData: Set<string>, vmpl: number, insecureNoRevocations: boolean} | null} snp
  */
 
 /**
@@ -54,6 +57,9 @@ const hexDigits = (digits) => (value, what) =>
 /** @type {import("../base/forms.js").Form<string>} */
 const measurement = (value, what) => hexDigits(value?.length === 96 ? 96 : 64)(value, what);
 
+/** @type {import("../base/forms.js").Form<string>} */
+const advisory = (value, what) => (/^INTEL-SA-[0-9]{5}$/.test(string(value, what)) ? value : fail(`${what} is no advisory`));
+
 /** @template T @param {import("../base/forms.js").Form<T>} form @returns {import("../base/forms.js").Form<Set<T>>} */
 const setOf = (form) => (value, what) => new Set(list(form, MAX_ITEMS)(value, what));
 
@@ -62,9 +68,9 @@ function outOfDate(value, what) {
   const { until, reason } = readObject(value, what, { required: { until: string, reason: string }, open: false });
   const last = /^\d{4}-\d\d-\d\d$/.test(until) ? Date.parse(`${until}T00:00:00Z`) : NaN;
   if (Number.isNaN(last) || new Date(last).toISOString().slice(0, 10) !== until) fail(`${what}: until is no date`);
-  if (reason.trim() === "") fail(`${what}: a reason is missing`);
+  if (codePoints(reason) < 1 || codePoints(reason) > 200) fail(`${what}: reason is not 1 to 200 characters`);
   const untilMs = last + 1000 * DAY; // the last day is included, in UTC
-  return { untilMs, fromMs: untilMs - 30 * 1000 * DAY, reason };
+  return { untilMs, fromMs: last - 30 * 1000 * DAY, reason };
 }
 
 /** @param {any} value @param {string} what */
@@ -73,10 +79,11 @@ function tdxDemands(value, what) {
   const read = readObject(value, what, {
     required: {}, optional: { ...registers, insecure_unchecked_registers: setOf(oneOf(...REGISTERS)) }, open: false,
   });
-  return {
-    registers: Object.fromEntries(REGISTERS.map((each) => [each, read[each] ?? new Set()])),
-    unchecked: read.insecure_unchecked_registers ?? new Set(),
-  };
+  const unchecked = read.insecure_unchecked_registers ?? new Set();
+  for (const each of REGISTERS.slice(0, 3)) {
+    if (!read[each]?.size && !unchecked.has(each)) fail(`${what}: ${each} needs values`);
+  }
+  return { registers: Object.fromEntries(REGISTERS.map((each) => [each, read[each] ?? new Set()])), unchecked };
 }
 
 /** @param {any} value @param {string} what */
@@ -105,9 +112,9 @@ export function readDemands(value, what) {
     required: {},
     optional: {
       measurements: setOf(measurement), signers: setOf(measurement), product_id: integer(0, 0xffff),
-      min_svn: integer(0, 0xffffffff), insecure_signer_only: boolean, tcb_statuses: setOf(oneOf(...ACCEPTABLE)),
-      advisories: setOf(string), platform_flags: setOf(oneOf("dynamic_platform", "cached_keys", "smt_enabled")),
-      max_collateral_age_s: integer(1, Number.MAX_SAFE_INTEGER), min_tcb_evaluation: integer(0, 0xffffffff),
+      min_svn: integer(0, 0xffff), insecure_signer_only: boolean, tcb_statuses: setOf(oneOf(...ACCEPTABLE)),
+      advisories: setOf(advisory), platform_flags: setOf(oneOf("dynamic_platform", "cached_keys", "smt_enabled")),
+      max_collateral_age_s: integer(0, MAX_AGE_S), min_tcb_evaluation: integer(0, MAX_EVALUATION),
       insecure_out_of_date: outOfDate, tdx: tdxDemands, snp: snpDemands,
     },
     open: false,
@@ -118,14 +125,14 @@ export function readDemands(value, what) {
     productId: read.product_id ?? null,
     minSvn: read.min_svn ?? 0,
     insecureSignerOnly: read.insecure_signer_only ?? false,
-    tcbStatuses: read.tcb_statuses ?? new Set(["UpToDate"]),
+    tcbStatuses: read.tcb_statuses?.size ? read.tcb_statuses : new Set(["UpToDate"]),
     advisories: read.advisories ?? new Set(),
     platformFlags: read.platform_flags ?? new Set(),
     maxCollateralAgeS: read.max_collateral_age_s ?? DEFAULT_AGE_S,
     minTcbEvaluation: read.min_tcb_evaluation ?? 0,
     outOfDate: read.insecure_out_of_date ?? null,
-    tdx: read.tdx ?? { registers: Object.fromEntries(REGISTERS.map((each) => [each, new Set()])), unchecked: new Set() },
-    snp: read.snp ?? { minTcb: {}, hostData: new Set(), vmpl: 0, insecureNoRevocations: false },
+    tdx: read.tdx ?? null,
+    snp: read.snp ?? null,
   };
   if (demands.insecureSignerOnly) {
     const named = demands.signers.size > 0 && demands.productId !== null && demands.minSvn > 0;
@@ -139,17 +146,27 @@ export function readDemands(value, what) {
 /** @param {any} value @param {string} what */
 function readModels(value, what) {
   if (!isObject(value)) fail(`${what} is no table`);
-  return new Map(Object.keys(value).map((key) => [name(key, what), setOf(digest)(value[key], `${what}: ${key}`)]));
+  const models = Object.keys(value).map((key) => /** @type {[string, Set<string>]} */ ([name(key, what), setOf(digest)(value[key], `${what}: ${key}`)]));
+  if (models.some(([, digests]) => digests.size === 0)) fail(`${what}: a model has no digest`);
+  return models.length ? new Map(models) : null;
 }
 
 /** Accepted lengths of measurements, and which tables fit. @param {Demands} demands @param {string} tee @param {string} what */
 function checkFits(demands, tee, what) {
   if (tee === "simulated") return;
   const digits = tee === "sgx" ? 64 : 96;
-  const texts = [...demands.measurements, ...(tee === "tdx" ? [] : demands.signers)];
+  const texts = [...demands.measurements, ...demands.signers];
   if (texts.some((text) => text.length !== digits)) fail(`${what}: a digest is not of ${digits} hex digits, as those of ${tee}`);
-  if (demands.insecureSignerOnly && tee !== "sgx") fail(`${what}: insecure_signer_only is for sgx alone`);
+  if (tee !== "sgx" && (demands.insecureSignerOnly || demands.productId !== null)) fail(`${what}: insecure_signer_only and product_id are for sgx alone`);
+  if ((demands.tdx !== null) !== (tee === "tdx")) fail(`${what}: the table tdx is for tdx, which needs it`);
+  if ((demands.snp !== null) !== (tee === "snp")) fail(`${what}: the table snp is for snp, which needs it`);
 }
+
+/** @type {import("../base/forms.js").Form<Uint8Array>} */
+const rootForm = (value, what) => {
+  const root = base64()(value, what);
+  return root.length <= MAX_ROOT_BYTES ? root : fail(`${what} is too large`);
+};
 
 /** @param {any} value JSON without prototypes @returns {Policy} */
 function readPolicy(value) {
@@ -160,7 +177,7 @@ function readPolicy(value) {
       keybroker: (each) => readDemands(each, "the policy: keybroker"),
     },
     optional: {
-      worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: base64(),
+      worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: rootForm,
     },
     open: false,
     format: "optional",

@@ -9,7 +9,7 @@ const TDX_10_BODY = 584;
 const TDX_15_BODY = 648;
 const ECDSA_P256 = 2;
 const PCK_CHAIN = 5;
-const QE_REPORT = 6;
+const QE_AUTH = 32;
 const INTEL_QE = "939a7233f79c4ca9940a0db3957f0607";
 
 /** @param {string} reason @returns {never} */
@@ -44,10 +44,6 @@ class Cursor {
   sized() {
     return new Cursor(this.take(this.u32()));
   }
-
-  end() {
-    if (this.at !== this.bytes.length) fail("has something that does not belong there");
-  }
 }
 
 /**
@@ -77,7 +73,7 @@ export function parseSgxReport(bytes) {
 
 /**
  * A report of a TDX trust domain.
- * @typedef {{teeTcbSvn: Uint8Array, mrSeam: string, seamSigner: string, seamAttributes: Uint8Array, attributes: bigint, xfam: bigint,
+ * @typedef {{teeTcbSvn: Uint8Array, teeTcbSvn2: Uint8Array | null, mrSeam: string, seamSigner: string, seamAttributes: Uint8Array, attributes: bigint, xfam: bigint,
  *   mrTd: string, mrConfigId: string, mrOwner: string, mrOwnerConfig: string, rtmr: string[], reportData: Uint8Array,
  *   serviceTd: Uint8Array | null}} TdxReport
  */
@@ -89,6 +85,7 @@ function parseTdxReport(bytes) {
   const digest = (at) => toHex(bytes.subarray(at, at + 48));
   return {
     teeTcbSvn: bytes.subarray(0, 16),
+    teeTcbSvn2: bytes.length === TDX_15_BODY ? bytes.subarray(584, 600) : null,
     mrSeam: digest(16),
     seamSigner: digest(64),
     seamAttributes: bytes.subarray(112, 120),
@@ -140,14 +137,11 @@ export function parseQuote(bytes) {
   const [signature, attestationKey] = [data.take(64), data.take(64)];
   const certified = tee === "sgx" ? data : nested(data);
   const [qeReport, qeReportSignature] = [certified.take(SGX_BODY), certified.take(64)];
-  const qeAuthData = certified.take(certified.u16());
+  if (certified.u16() !== QE_AUTH) fail("has authentication data of another length");
+  const qeAuthData = certified.take(QE_AUTH);
   if (certified.u16() !== PCK_CHAIN) fail("does not hold the chain of its PCK certificate");
   const chain = certified.sized();
-  certified.end();
-  data.end();
-  const end = chain.bytes.indexOf(0);
-  if (end >= 0 && !allZero(chain.bytes.subarray(end))) fail("has something behind its certificates");
-  const pckChain = fromUtf8(end < 0 ? chain.bytes : chain.bytes.subarray(0, end), "the chain of the PCK certificate");
+  const pckChain = fromUtf8(chain.bytes, "the chain of the PCK certificate");
   return {
     tee, signed, signature, attestationKey, qeReport, qeReportSignature, qeAuthData, pckChain,
     sgx: tee === "sgx" ? parseSgxReport(body) : null,
@@ -164,8 +158,8 @@ function bodyLength(cursor, version) {
   return length;
 }
 
-/** @param {Cursor} data */
+/** Behind a type, which is not signed and so not read. @param {Cursor} data */
 function nested(data) {
-  if (data.u16() !== QE_REPORT) fail("does not hold the report of its quoting enclave");
+  data.take(2);
   return data.sized();
 }

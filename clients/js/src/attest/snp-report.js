@@ -22,9 +22,9 @@ export const readTcb = (product, tcb) =>
   Object.fromEntries(Object.entries(tcbParts(product)).map(([part, at]) => [part, tcb[at]]));
 
 /**
- * @typedef {{signed: Uint8Array, signature: Uint8Array, version: number, policy: bigint, vmpl: number, chipKeyHidden: boolean,
+ * @typedef {{signed: Uint8Array, signature: Uint8Array | null, version: number, policy: bigint, vmpl: number, chipKeyHidden: boolean,
  *   leaf: "vcek" | "vlek", reportData: Uint8Array, measurement: string, hostData: string, idKeyDigest: string, guestSvn: number,
- *   reportedTcb: Uint8Array, committedTcb: Uint8Array, chipId: Uint8Array, product: string | null}} SnpReport
+ *   reportedTcb: Uint8Array, committedTcb: Uint8Array, chipId: Uint8Array}} SnpReport
  */
 
 /** @param {string} reason @returns {never} */
@@ -32,21 +32,14 @@ const fail = (reason) => {
   throw new MalformedError(`the report ${reason}`);
 };
 
-/** The product line by CPUID (AMD key distribution service, table 3). @param {number} family @param {number} model */
-function productLine(family, model) {
-  if (family === 0x19) return model < 0x10 ? "Milan" : model < 0x20 || (model >= 0xa0 && model < 0xb0) ? "Genoa" : "";
-  return family === 0x1a && model < 0x12 ? "Turin" : "";
-}
-
-/** r and s, big-endian, each of 48 bytes. @param {Uint8Array} field */
+/** r and s, big-endian, each of 48 bytes; null if one is larger. @param {Uint8Array} field */
 function readSignature(field) {
   const whole = new Uint8Array(2 * FIELD_BYTES);
   for (const number of [0, 1]) {
     const digits = field.slice(number * NUMBER_BYTES, (number + 1) * NUMBER_BYTES).reverse();
-    if (!allZero(digits.subarray(0, NUMBER_BYTES - FIELD_BYTES))) fail("has a signature that is too large");
+    if (!allZero(digits.subarray(0, NUMBER_BYTES - FIELD_BYTES))) return null;
     whole.set(digits.subarray(NUMBER_BYTES - FIELD_BYTES), number * FIELD_BYTES);
   }
-  if (!allZero(field.subarray(2 * NUMBER_BYTES))) fail("has something behind its signature");
   return whole;
 }
 
@@ -57,6 +50,7 @@ export function parseSnpReport(bytes) {
   const version = source.getUint32(0, true);
   if (version < 2 || version > 5) fail("is of a version that is not known");
   if (source.getUint32(0x34, true) !== ECDSA_P384_SHA384) fail("is not signed with ECDSA P-384");
+  if (!allZero(bytes.subarray(SIGNED_BYTES + 2 * NUMBER_BYTES))) fail("has something behind its signature");
   const keys = source.getUint32(0x48, true);
   const signer = (keys >> 2) & 7;
   if (signer !== VCEK && signer !== VLEK) fail("is not signed");
@@ -76,6 +70,5 @@ export function parseSnpReport(bytes) {
     reportedTcb: bytes.subarray(0x180, 0x188),
     committedTcb: bytes.subarray(0x1e0, 0x1e8),
     chipId: bytes.subarray(0x1a0, 0x1e0),
-    product: version >= 3 ? productLine(bytes[0x188], bytes[0x189]) : null,
   };
 }

@@ -240,7 +240,7 @@ export const canonicalJson = (value) => utf8(canonicalText(value));
 /** @param {string} text */
 function quoted(text) {
   return JSON.stringify(text).replace(
-    /[\u0080-\uffff]/g,
+    /[\u007f-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

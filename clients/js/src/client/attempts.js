@@ -1,13 +1,15 @@
-/** When to seal a request anew (envelope.md, 5; the numbers are those of the specification's page on clients). */
+/** When to seal a request anew (client.md, section 10). */
 
 import { RefusedError, SealflowError, UnavailableError } from "../base/errors.js";
 
-const MAX_ATTEMPTS = 8;
+const MAX_REFUSED = 8;
+const MAX_RETRY_AFTER_S = 60;
 const UNKNOWN_MODEL_MS = 20_000;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2000;
 const ONCE = ["expired", "replayed", "not_opened"];
 const NEVER = ["malformed", "too_large", "undeliverable"];
+const WAITING = ["overloaded", "unavailable"];
 
 const MEANINGS = /** @type {Record<string, string>} */ ({
   malformed: "the envelope breaks the format",
@@ -31,8 +33,9 @@ export class Attempts {
   constructor(untilMs) {
     this.untilMs = untilMs;
     this.startedMs = performance.now();
-    this.count = 1;
-    this.once = new Set();
+    this.made = 1;
+    this.refused = 0;
+    this.repeated = false;
   }
 
   /**
@@ -43,14 +46,15 @@ export class Attempts {
    */
   after(code, retryAfterS) {
     const now = performance.now();
-    const spent = NEVER.includes(code) || (ONCE.includes(code) && this.once.has(code)) ||
+    if (!WAITING.includes(code)) this.refused++;
+    const spent = NEVER.includes(code) || this.refused >= MAX_REFUSED || (ONCE.includes(code) && this.repeated) ||
       (code === "unknown_model" && now - this.startedMs >= UNKNOWN_MODEL_MS);
-    const growing = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.count - 1));
-    const pauseMs = Math.max(Math.random() * growing, 1000 * (retryAfterS ?? 0));
-    if (spent || this.count >= MAX_ATTEMPTS || now + pauseMs >= this.untilMs) throw raised(code, retryAfterS);
-    this.count++;
-    this.once.add(code);
-    return { pauseMs: code === "unknown_key" ? 0 : pauseMs, refresh: code === "unknown_key" || ONCE.includes(code) };
+    const growing = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.made - 1));
+    const pauseMs = Math.max(Math.random() * growing, 1000 * Math.min(retryAfterS ?? 0, MAX_RETRY_AFTER_S));
+    if (spent || now + pauseMs >= this.untilMs) throw raised(code, retryAfterS);
+    this.made++;
+    this.repeated ||= ONCE.includes(code);
+    return { pauseMs, refresh: code === "unknown_key" || code === "unknown_model" || ONCE.includes(code) };
   }
 }
 

@@ -1,6 +1,6 @@
 /** The client: verify, choose key and model, seal, send, read. */
 
-import { ConfigError, MalformedError, ModelError, OpenError, SealflowError, under, UnavailableError, VerificationError } from "../base/errors.js";
+import { ConfigError, MalformedError, ModelError, OpenError, under, UnavailableError, VerificationError } from "../base/errors.js";
 import { parsePolicy } from "../attest/policy.js";
 import { chooseKey, chooseModel } from "../documents/directory.js";
 import { memoryPin } from "../documents/pin.js";
@@ -153,15 +153,14 @@ export class Client {
    * @returns {Promise<{result: InferResult} | {code: string, retryAfterS: number | null}>}
    */
   async #attempt(name, inputs, options, deadlineMs, signal) {
-    const { directory } = await this.#trust.fresh(signal);
-    const model = chooseModel(directory, this.#trust.policy, name, options.version);
+    const { directory, model } = await this.#choose(name, options.version, signal);
     const asked = requestedOutputs(model, options);
     const { json, binary } = encodeRequest({ inputs: await makeInputs(model, inputs), outputs: asked, id: null });
     const plain = encodeContent(INFER, json, ...binary);
     const receipt = options.receipt ? askForReceipt(plain) : null;
     const session = await this.#sessionFor(directory);
     const request = await session.seal(model, receipt?.content ?? plain, deadlineMs);
-    const answer = await this.#send(request.envelope, signal);
+    const answer = await this.#send(request.envelope, (deadlineMs - Date.now()) / 1000, signal);
     if ("code" in answer) return answer;
     const opened = await this.#openAnswer(request, answer);
     if ("code" in opened) return opened;
@@ -180,6 +179,19 @@ export class Client {
     return { result: { model: { name: model.name, version, digest }, instance, simulated, ...read, receipt: proved.receipt } };
   }
 
+  /** Directory and model; one that is not there may have been published since. @param {string | null} name @param {string | undefined} version @param {AbortSignal} signal */
+  async #choose(name, version, signal) {
+    const { policy } = this.#trust;
+    const { directory } = await this.#trust.fresh(signal);
+    try {
+      return { directory, model: chooseModel(directory, policy, name, version) };
+    } catch (error) {
+      if (!(error instanceof ConfigError) || error.code !== "unknown_model") throw error;
+      const { directory: newest } = await this.#trust.refresh(signal);
+      return { directory: newest, model: chooseModel(newest, policy, name, version) };
+    }
+  }
+
   /** @param {import("../documents/directory.js").Directory} directory */
   async #sessionFor(directory) {
     const key = chooseKey(directory, this.#trust.now(), this.#suites);
@@ -192,10 +204,10 @@ export class Client {
     return this.#session.session;
   }
 
-  /** @param {Uint8Array} envelope @param {AbortSignal} signal */
-  async #send(envelope, signal) {
+  /** @param {Uint8Array} envelope @param {number} waitS @param {AbortSignal} signal */
+  async #send(envelope, waitS, signal) {
     try {
-      return await this.#gateway.post(envelope, signal);
+      return await this.#gateway.post(envelope, Math.max(1, Math.floor(waitS)), signal);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (error instanceof UnavailableError) return { code: "unavailable", retryAfterS: null };
@@ -207,11 +219,8 @@ export class Client {
    * @param {import("../seal/exchange.js").OutgoingRequest} request
    * @param {import("./gateway.js").Answer} answer
    */
-  async #openAnswer(request, { status, isEnvelope, body, retryAfterS }) {
-    if (!isEnvelope) {
-      if (status === 503 || status === 500 || status === 502 || status === 504) return { code: "unavailable", retryAfterS };
-      throw new SealflowError("malformed", `the gateway refused the request: HTTP ${status}`);
-    }
+  async #openAnswer(request, { isEnvelope, body, retryAfterS }) {
+    if (!isEnvelope) return { code: "unavailable", retryAfterS };
     try {
       const envelope = parseEnvelope(body);
       if (envelope.kind === REPLY) return await request.open(envelope);
@@ -221,6 +230,7 @@ export class Client {
       }
     } catch (error) {
       if (!(error instanceof OpenError || error instanceof MalformedError)) throw error;
+      if (body[4] === REFUSAL && error.code === "critical") return { code: "unavailable", retryAfterS };
     }
     return { code: "no_answer", retryAfterS };
   }

@@ -8,7 +8,8 @@ import { splitLines } from "../documents/log.js";
 const MEDIA_TYPE = "application/vnd.sealflow.envelope";
 const MAX_ANSWER_BYTES = 17 * 2 ** 20;
 const MAX_LOG_ANSWER_BYTES = 64 * 2 ** 20;
-const FETCH_TIMEOUT_MS = 30_000;
+const FETCH_TIMEOUT_MS = 15_000;
+const GRACE_MS = 2000;
 
 /**
  * @typedef {object} Answer
@@ -48,16 +49,16 @@ export class Gateway {
     return lines;
   }
 
-  /** Send a sealed request and wait for the answer. @param {Uint8Array} envelope @param {AbortSignal} signal */
-  async post(envelope, signal) {
+  /** Send a sealed request and wait for the answer. @param {Uint8Array} envelope @param {number} waitS whole seconds @param {AbortSignal} signal */
+  async post(envelope, waitS, signal) {
     const options = { method: "POST", body: new Blob([plain(envelope)]), headers: { "content-type": MEDIA_TYPE } };
-    return this.ask("v1/envelopes", options, MAX_ANSWER_BYTES, signal);
+    return this.ask(`v1/envelopes?wait=${waitS}`, options, MAX_ANSWER_BYTES, signal, waitS * 1000 + GRACE_MS);
   }
 
-  /** @param {string} path @param {RequestInit} options @param {number} most bytes @param {AbortSignal} signal @returns {Promise<Answer>} */
-  async ask(path, options, most, signal) {
+  /** @param {string} path @param {RequestInit} options @param {number} most bytes @param {AbortSignal} signal @param {number} [limitMs] @returns {Promise<Answer>} */
+  async ask(path, options, most, signal, limitMs = FETCH_TIMEOUT_MS) {
     const url = new URL(path, this.base);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS * 2)]);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
     try {
       const response = await this.fetch(url, {
         ...options, signal: limit, cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer",

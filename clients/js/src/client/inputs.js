@@ -109,7 +109,6 @@ export function readResponse(model, asked, content) {
     const names = asked.length ? asked.map((each) => each.name) : model.outputs.map((each) => each.name);
     const fits =
       response.modelName === model.name &&
-      (response.modelVersion ?? model.version) === model.version &&
       response.outputs.length === names.length &&
       response.outputs.every((each, at) => each.name === names[at]) &&
       asked.every(({ classification }, at) => classification === null || response.outputs[at].datatype === "BYTES");

@@ -8,6 +8,7 @@ import { comparePin, encodePin, parsePin, pinOf } from "../documents/pin.js";
 const ROLLBACK_PATIENCE_MS = 3000;
 const ROLLBACK_PAUSE_MS = 300;
 const FORCED_PAUSE_MS = 1000;
+const HALF_LIFE_PAUSE_MS = 5000;
 
 /** @typedef {import("../documents/directory.js").Directory} Directory */
 /** @typedef {import("../attest/appraise.js").Approval} Approval */
@@ -49,7 +50,7 @@ export class Trust {
     const { issuedMs, expiresMs } = current.directory;
     if (now < (issuedMs + expiresMs) / 2 && now < current.approval.validUntilMs) return current;
     if (now >= expiresMs || now >= current.approval.validUntilMs) return this.refresh(signal);
-    if (performance.now() - this.fetchedAtMs < FORCED_PAUSE_MS) return current;
+    if (performance.now() - this.fetchedAtMs < HALF_LIFE_PAUSE_MS) return current;
     return this.refresh(signal).catch((error) => {
       if (error instanceof VerificationError) throw error;
       return current; // still good, while the service is away
@@ -71,8 +72,8 @@ export class Trust {
     const pin = pinned === null ? null : parsePin(pinned);
     const until = performance.now() + ROLLBACK_PATIENCE_MS;
     for (;;) {
-      const document = await this.gateway.directory(signal);
       this.fetchedAtMs = performance.now();
+      const document = await this.gateway.directory(signal);
       const { directory, approval } = await verifyDocument(document, this.policy, this.now());
       try {
         comparePin(pin, directory);

@@ -31,10 +31,11 @@ export async function keySchedule(kem, shared, info) {
  * @param {Uint8Array} publicKey
  * @param {Uint8Array} info
  * @param {Uint8Array} plaintext
+ * @param {import("./kem.js").Coins} [coins]
  */
-export async function hpkeSeal(kem, publicKey, info, plaintext) {
+export async function hpkeSeal(kem, publicKey, info, plaintext, coins) {
   if (publicKey.length !== kem.publicLength) throw new MalformedError("the public key has another length");
-  const { shared, enc } = await kem.encapsulate(publicKey);
+  const { shared, enc } = await kem.encapsulate(publicKey, coins);
   const { key, nonce } = await keySchedule(kem.id, shared, info);
   return concat(enc, await aesSeal(await aesKey(key, "encrypt"), nonce, plaintext));
 }

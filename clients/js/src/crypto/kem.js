@@ -12,17 +12,22 @@ const MLKEM_PUBLIC = 1184;
 const MLKEM_CIPHERTEXT = 1088;
 const XWING_LABEL = utf8("\\.//^\\");
 
+/** What is drawn at random unless it is given, as tests of known answers do. @typedef {{x25519: Uint8Array, mlkem?: Uint8Array}} Coins */
+
 /**
  * @typedef {object} Kem
  * @property {number} id
  * @property {number} publicLength
  * @property {number} encLength
- * @property {(publicKey: Uint8Array) => Promise<{shared: Uint8Array, enc: Uint8Array}>} encapsulate
+ * @property {(publicKey: Uint8Array, coins?: Coins) => Promise<{shared: Uint8Array, enc: Uint8Array}>} encapsulate
  * @property {(seed: Uint8Array, enc: Uint8Array) => Promise<Uint8Array>} decapsulate
  * @property {(seed: Uint8Array) => Promise<Uint8Array>} publicKey
  */
 
 const lowOrder = () => new MalformedError("the public key is of low order");
+
+/** @param {Coins | undefined} coins */
+const ephemeral = (coins) => (coins === undefined ? x25519Generate() : x25519FromSeed(coins.x25519));
 
 /** ExtractAndExpand of RFC 9180, 4.1. @param {Uint8Array} dh @param {Uint8Array} context */
 async function dhkemShared(dh, context) {
@@ -38,8 +43,8 @@ export const dhkemX25519 = {
   id: 0x0020,
   publicLength: 32,
   encLength: 32,
-  async encapsulate(publicKey) {
-    const own = await x25519Generate();
+  async encapsulate(publicKey, coins) {
+    const own = await ephemeral(coins);
     const dh = await x25519Shared(own.privateKey, publicKey);
     if (dh === null) throw lowOrder();
     return { shared: await dhkemShared(dh, concat(own.publicKey, publicKey)), enc: own.publicKey };
@@ -67,14 +72,14 @@ export const xwing = {
   id: 0x647a,
   publicLength: MLKEM_PUBLIC + 32,
   encLength: MLKEM_CIPHERTEXT + 32,
-  async encapsulate(publicKey) {
+  async encapsulate(publicKey, coins) {
     const pkX = publicKey.subarray(MLKEM_PUBLIC);
-    const own = await x25519Generate();
+    const own = await ephemeral(coins);
     const ssX = await x25519Shared(own.privateKey, pkX);
     if (ssX === null) throw lowOrder();
     let part;
     try {
-      part = ml_kem768.encapsulate(publicKey.subarray(0, MLKEM_PUBLIC)); // also checks the modulus
+      part = ml_kem768.encapsulate(publicKey.subarray(0, MLKEM_PUBLIC), coins?.mlkem); // also checks the modulus
     } catch {
       throw new MalformedError("the public key is not one of ML-KEM-768");
     }

@@ -13,8 +13,6 @@ import { label } from "../seal/suites.js";
 const MAX_LINE = 1.5 * 2 ** 20;
 const MAX_FETCH = 64 * 2 ** 20;
 const counted = integer(0, Number.MAX_SAFE_INTEGER);
-/** Entries written before `format` was introduced lack it. @type {"required" | "optional"} */
-const ENTRY_FORMAT = "optional";
 
 /** @typedef {{number: number, previous: string | null, atMs: number, kind: string, body: any, digest: string, signature: Uint8Array}} LogEntry */
 /** @typedef {import("../seal/suites.js").TrustDomain} TrustDomain */
@@ -28,7 +26,7 @@ export async function parseRecord(line, domain) {
   const read = readObject(parseObject(entry, "a log entry"), "a log entry", {
     required: { number: counted, previous: nullable(digest), at_ms: time, kind: string, body: (value) => value },
     open: true,
-    format: ENTRY_FORMAT,
+    format: "required",
   });
   return {
     number: read.number, previous: read.previous, atMs: read.at_ms, kind: read.kind, body: read.body, signature,
@@ -55,7 +53,7 @@ export function splitLines(bytes) {
 export function directoryBody(body) {
   const what = "a directory entry";
   const read = readObject(body, what, {
-    required: { version: integer(1, Number.MAX_SAFE_INTEGER), digest }, optional: { unlogged_refusals: counted }, open: true,
+    required: { version: counted, digest }, optional: { unlogged_refusals: counted }, open: true,
   });
   return { version: /** @type {number} */ (read.version), digest: /** @type {string} */ (read.digest) };
 }
@@ -115,16 +113,18 @@ export async function verifyLog(lines, policy) {
       throw renamed("log_chain", error);
     });
     const last = entries.at(-1);
+    if (last === undefined && entry.kind !== "opened") throw new VerificationError("log_opened", "the log does not say which key broker opened it");
     const follows = entry.number === entries.length && entry.previous === (last?.digest ?? null) && entry.atMs >= (last?.atMs ?? 0);
     if (!follows) throw new VerificationError("log_chain", `log entry ${entry.number} does not follow the one before it`);
     if (entry.kind === "opened") signer = await openedBy(entry, policy);
-    if (signer === null) throw new VerificationError("log_opened", "the log does not say which key broker opened it");
+    if (signer === null) throw new TypeError("an opened entry has a signer");
     const signed = concat(label(domain, "log head"), Uint8Array.from(entry.digest.match(/../g) ?? [], (each) => parseInt(each, 16)));
     if (!(await verifyEd25519(signer, entry.signature, signed))) {
       throw new VerificationError("log_signature", `log entry ${entry.number} is not signed by the key broker`);
     }
     entries.push(entry);
   }
+  if (entries.length === 0) throw new VerificationError("log_chain", "the log is empty");
   return entries;
 }
 
@@ -132,7 +132,7 @@ export async function verifyLog(lines, policy) {
 async function openedBy(entry, policy) {
   const body = under("log_opened", () =>
     readObject(entry.body, "an opened entry", {
-      required: { deployment: string, manifest_digest: digest, evidence: (value) => readEvidence(value, ENTRY_FORMAT) }, open: true,
+      required: { deployment: string, manifest_digest: digest, evidence: (value) => readEvidence(value) }, open: true,
     }),
   );
   const { bound } = await appraise(body.evidence, policy, entry.atMs, { nonce: ZERO_NONCE });

@@ -36,7 +36,7 @@ export function parsePin(bytes) {
   const read = under("pin", () =>
     readObject(parseObject(bytes, "the pin"), "the pin", {
       required: {
-        deployment: name, manifest_digest: digest, history: digest, version: integer(1, Number.MAX_SAFE_INTEGER), digest,
+        deployment: name, manifest_digest: digest, history: digest, version: counted, digest,
         log_number: counted, log_digest: digest,
       },
       open: true,

@@ -1,15 +1,14 @@
 /** Receipts: asking, comparing, keeping (receipt.md). */
 
 import { fromHex, toBase64, toHex } from "../base/bytes.js";
-import { under, VerificationError } from "../base/errors.js";
+import { MalformedError, under, VerificationError } from "../base/errors.js";
 import { base64, digest, FORMAT, id, kid, name, readObject, time } from "../base/forms.js";
 import { canonicalJson, canonicalText, parseObject } from "../base/json.js";
 import { randomBytes, sha256 } from "../crypto/primitives.js";
 import { encodeContent, parseContent, RECEIPT } from "../seal/content.js";
 import { label } from "../seal/suites.js";
 
-/** Receipts written before `format` was introduced lack it. @type {"required" | "optional"} */
-const RECEIPT_FORMAT = "optional";
+const MAX_RECEIPT = 4096;
 
 /**
  * A receipt that fits the exchange. Its signature is checked with the log, by `sealflow receipt verify`.
@@ -32,13 +31,14 @@ export const receiptDigest = async (domain, purpose, salt, content) =>
 
 /** @param {Uint8Array} bytes */
 export function parseReceipt(bytes) {
+  if (bytes.length > MAX_RECEIPT) throw new MalformedError("the receipt is too large");
   return readObject(parseObject(bytes, "the receipt"), "the receipt", {
     required: {
       deployment: name, manifest_digest: digest, instance: id, kid, rid: id, model: name, version: name, model_digest: digest,
       request_digest: digest, reply_digest: digest, at_ms: time,
     },
     open: true,
-    format: RECEIPT_FORMAT,
+    format: "required",
   });
 }
 
@@ -82,7 +82,7 @@ export async function parseKeptReceipt(line, domain) {
   const kept = readObject(parseObject(line, "the kept receipt"), "the kept receipt", {
     required: { receipt: base64(), signature: base64(64), salt: digest, request: base64(), reply: base64() },
     open: true,
-    format: RECEIPT_FORMAT,
+    format: "required",
   });
   const receipt = parseReceipt(kept.receipt);
   const fits =

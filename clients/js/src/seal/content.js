@@ -33,5 +33,5 @@ export function parseError(content) {
     required: { code: string, message: string },
     open: true,
   });
-  return { code: code === "invalid_input" ? code : "model_failed", message: [...message].slice(0, 2000).join("") };
+  return { code: code === "invalid_input" ? code : "model_failed", message };
 }

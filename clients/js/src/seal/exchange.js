@@ -16,6 +16,7 @@ const MAX_AGE_MS = 15 * 60_000;
 const EMPTY = new Uint8Array(0);
 
 /** @typedef {import("./suites.js").Suite} Suite */
+/** @typedef {import("../crypto/cobblestone.js").Random} Random */
 /** @typedef {{kid: string, suite: Suite, publicKey: Uint8Array}} SealingKey */
 
 /** @param {Suite} suite @param {string} kid @param {string} sid */
@@ -56,10 +57,10 @@ export class Session {
     this.startedMs = Date.now();
   }
 
-  /** @param {SealingKey} key */
-  static async start(key) {
-    const [secret, sid] = [randomBytes(SECRET_BYTES), toHex(randomBytes(16))];
-    const blob = await hpkeSeal(key.suite.kem, key.publicKey, sessionInfo(key.suite, key.kid, sid), secret);
+  /** @param {SealingKey} key @param {Random} [random] @param {import("../crypto/kem.js").Coins} [coins] */
+  static async start(key, random = randomBytes, coins = undefined) {
+    const [secret, sid] = [random(SECRET_BYTES), toHex(random(16))];
+    const blob = await hpkeSeal(key.suite.kem, key.publicKey, sessionInfo(key.suite, key.kid, sid), secret, coins);
     return new Session(key, sid, secret, blob);
   }
 
@@ -74,12 +75,13 @@ export class Session {
    * @param {{name: string, version: string, digest: string}} model
    * @param {Uint8Array} content
    * @param {number} deadlineMs
+   * @param {Random} [random]
    * @returns {Promise<OutgoingRequest>}
    */
-  async seal(model, content, deadlineMs) {
+  async seal(model, content, deadlineMs, random = randomBytes) {
     this.requests++;
     const { suite, kid } = this.key;
-    const rid = toHex(randomBytes(16));
+    const rid = toHex(random(16));
     const header = {
       kid, sid: this.sid, rid, model: model.name, version: model.version, model_digest: model.digest,
       deadline_ms: deadlineMs,
@@ -88,7 +90,7 @@ export class Session {
     if (bodyLength > MAX_BODY_BYTES) throw new MalformedError("the request is too large", "envelope_too_large");
     const start = encodeStart(REQUEST, suite.id, header, this.keyBlob.length, bodyLength);
     const { transcript, key } = await requestKeys(suite, this.secret, rid, start, this.keyBlob);
-    const body = await sealChunked(key, transcript, pad(content));
+    const body = await sealChunked(key, transcript, pad(content), random);
     const requestDigest = await requestDigestOf(suite, transcript, body);
     return new OutgoingRequest(suite, header, this.secret, requestDigest, concat(start, this.keyBlob, body));
   }
@@ -152,17 +154,18 @@ export async function openRequest(suite, seed, bytes, maxBodyBytes = MAX_BODY_BY
  * @param {{header: Record<string, any>, secret: Uint8Array, requestDigest: Uint8Array}} request
  * @param {Uint8Array} content
  * @param {string} instance
+ * @param {Random} [random]
  */
-export async function sealReply(suite, request, content, instance) {
+export async function sealReply(suite, request, content, instance, random = randomBytes) {
   const padded = pad(content);
   const { rid, kid, model_digest } = request.header;
-  const nonce = toHex(randomBytes(32));
+  const nonce = toHex(random(32));
   const header = {
     rid, kid, request_digest: toHex(request.requestDigest), model_digest, instance, nonce,
     simulated: suite.domain === "simulated",
   };
   const start = encodeStart(REPLY, suite.id, header, 0, sealedLength(padded.length));
   const { transcript, key } = await replyKeys(suite, request.secret, rid, nonce, start, request.requestDigest);
-  return concat(start, await sealChunked(key, transcript, padded));
+  return concat(start, await sealChunked(key, transcript, padded, random));
 }
 

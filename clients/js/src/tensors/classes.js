@@ -4,7 +4,7 @@ import { fromUtf8 } from "../base/bytes.js";
 import { MalformedError } from "../base/errors.js";
 import { codePoints } from "../base/forms.js";
 
-const FORM = /^(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?):(0|[1-9][0-9]{0,9})(?::([^]*))?$/;
+const FORM = /^(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?):([0-9]{1,10})(?::([^]*))?$/;
 const MAX_SCORE = 32;
 const MAX_LABEL = 4096;
 

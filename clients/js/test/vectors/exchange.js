@@ -8,9 +8,6 @@ import { unpad } from "../../src/seal/padding.js";
 import { findSuite, keyId } from "../../src/seal/suites.js";
 import { refused } from "./refusing.js";
 
-/** Refusals are hints: a code of nobody's list is read as `unavailable`, not refused. */
-const SUPERSEDED = new Set(["refusal with a code of nobody's list"]);
-
 export const envelope = {
   max_body_bytes: "context",
   accept: (cases, whole) =>
@@ -18,11 +15,7 @@ export const envelope = {
   reject: (cases, whole) =>
     Object.entries(cases).map(([name, text]) => [
       name,
-      async () => {
-        const run = async () => parseEnvelope(fromHex(text), whole.max_body_bytes);
-        if (SUPERSEDED.has(name)) await run();
-        else await refused(run);
-      },
+      () => refused(async () => parseEnvelope(fromHex(text), whole.max_body_bytes)),
     ]),
 };
 
