@@ -20,7 +20,7 @@ from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Envelope, ReplyHeader
 from sealflow.wire.ids import KeyId, SessionId
-from tests.vectors.make_worked_exchange import FILE, vectors
+from tests.support.sealing.worked_exchange import FILE, vectors
 
 if TYPE_CHECKING:
     from sealflow.seal.exchange import IncomingCall
@@ -69,22 +69,22 @@ def test_file() -> None:
 
 def test_page() -> None:
     """The page shows every value of the exchange with X25519, and no other."""
-    blocks = "\n".join(re.findall(r"^```text\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE))
+    blocks = "\n".join(
+        re.findall(r"^```text\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    )
     shown = {
         name: (int(length), re.sub(r"\s", "", text))
         for name, length, text in re.findall(
             r"^(\w+) \((\d+) bytes\)\n((?:  [0-9a-f]+\n)+)", blocks, re.MULTILINE
         )
     }
-    assert shown == {
-        name: (len(text) // 2, text) for name, text in CASES[0]["steps"].items()
-    }
+    assert shown == {name: (len(text) // 2, text) for name, text in CASES[0]["steps"].items()}
 
 
 def test_keys(values: Values) -> None:
     """The seed gives the public key and its id."""
-    assert values.key.sealing.public == values["public_key"]
-    assert values.key.sealing.key_id == values["kid"].hex()
+    assert values.key.public_key.public == values["public_key"]
+    assert values.key.public_key.key_id == values["kid"].hex()
 
 
 def test_kem(values: Values) -> None:
