@@ -136,11 +136,7 @@ def test_labels() -> None:
 def test_kinds() -> None:
     """Kinds of envelopes, contents, frames, log entries, revocations, roles and TEEs."""
     cells = [cell.strip() for line in section(3).splitlines() for cell in line.split("|")]
-    pairs = {
-        (int(number), name)
-        for number, name in itertools.pairwise(cells)
-        if number.isdigit()
-    }
+    pairs = {(int(number), name) for number, name in itertools.pairwise(cells) if number.isdigit()}
     assert pairs == {
         (each.value, each.name) for kind in (Kind, ContentKind, FrameKind) for each in kind
     }
