@@ -148,7 +148,8 @@ def test_reply(values: Values) -> None:
 def test_whole(values: Values) -> None:
     """A worker opens the request, and a client the reply."""
     request = values.opened()
-    whole = bytes([request.content.kind]), bytes(request.content.text), request.content.binary
+    content = request.read().content
+    whole = bytes([content.kind]), bytes(content.text), content.binary
     assert values["request_content"] == (
         whole[0] + len(whole[1]).to_bytes(4) + whole[1] + bytes(whole[2])
     )
@@ -160,5 +161,5 @@ def test_whole(values: Values) -> None:
         request_digest=values["request_digest"],
         _secret=values["session_secret"],
     )
-    _, content = call.open_reply(values.envelope("reply"))
-    assert values["reply_content"].endswith(bytes(content.text) + bytes(content.binary))
+    _, answer = call.open_reply(values.envelope("reply"))
+    assert values["reply_content"].endswith(bytes(answer.text) + bytes(answer.binary))
