@@ -86,7 +86,7 @@ class Load:
         """Open every answer with the call that sealed its request."""
         for index, call in enumerate(self.calls):
             inference.open_answer(
-                call, inference.envelope_of(self.answers[index]), outputs=self.outputs
+                call, inference.envelope_of(self.answers[index]), outputs=["probabilities"]
             )
 
 

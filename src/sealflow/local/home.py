@@ -180,7 +180,7 @@ class ClusterHome:
         return platform
 
     def _rename_previous_state(self) -> None:
-        """Rename the folders of key broker and queue to NAME.former.
+        """Rename the folders of key broker and queue to NAME.former, unless they are empty.
 
         The key broker's state is sealed to the previous platform, so that no enclave of a new one
         can open it; the queue holds the directory of the previous key broker.
@@ -188,7 +188,7 @@ class ClusterHome:
         for folder in (self.keybroker, self.broker):
             previous = folder.with_name(f"{folder.name}.former")
             with file_errors(f"{folder}: cannot rename"):
-                if folder.exists():
+                if folder.exists() and any(folder.iterdir()):
                     shutil.rmtree(previous, ignore_errors=True)
                     folder.rename(previous)
 
