@@ -1,0 +1,13 @@
+"""Writes all vector files anew: `python -m tests.vectors.make [NAME ...]`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+MAKERS = ("sgx", "sgx_collateral")
+
+if __name__ == "__main__":
+    for maker in sys.argv[1:] or MAKERS:
+        for file in import_module(f"tests.vectors.make.{maker}").files():
+            file.write()
