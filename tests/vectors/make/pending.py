@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 PENDING: Final[dict[str, tuple[str, ...]]] = {
+    "evidence/appraisal.json": (
+        "nonce not asked for",
+    ),
     "evidence/sgx-collateral.json": (
         "tcb_info: signed below the intermediate",
         "qe_identity: signed below the intermediate",
@@ -32,6 +35,11 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "qe_identity_signature: short",
         "qe_identity_signature: long",
         "root_ca_crl: byte behind",
-        "collateral: deep",
+    ),
+    "evidence/sgx-levels.json": (
+        "tcb_info: 33 deep",
+    ),
+    "evidence/tdx.json": (
+        "outer type",
     ),
 }
