@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sealflow.attest.simulated import authority as der
 from tests.support.attestation.quote_bodies import sgx_body
+from tests.support.forging.pck_extension import FMSPC, SGX_OID, pck_extension
 from tests.support.forging.certificates import (
     DAY_S,
     NOW_S,
@@ -21,40 +21,9 @@ from tests.support.forging.certificates import (
     raw_signature,
 )
 
-FMSPC = "5e0000000000"
-SGX_OID = "1.2.840.113741.1.13.1"
 QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 QE_SIGNER = b"\x5e" * 32
-FLAGS = ("dynamic_platform", "cached_keys", "smt_enabled")
 Json = dict[str, Any]
-
-
-def pck_extension(
-    *, fmspc: str = FMSPC, svn: int = 5, pce_svn: int = 13, flags: tuple[str, ...] = ()
-) -> bytes:
-    """What Intel writes into a PCK certificate about its platform."""
-    tcb = [der._item(f"2.{number}", der._integer(svn)) for number in range(1, 17)]
-    tcb += [
-        der._item("2.17", der._integer(pce_svn)),
-        der._item("2.18", der._octets(bytes([svn] * 16))),
-    ]
-    items = [
-        der._item("1", der._octets(bytes(16))),
-        der._item("2", der._sequence(*tcb)),
-        der._item("3", der._octets(bytes(2))),
-        der._item("4", der._octets(bytes.fromhex(fmspc))),
-        der._item("5", der._der(0x0A, b"\0")),
-    ]
-    if flags:
-        chosen = [
-            der._item(f"7.{number}", der._der(1, b"\xff" if name in flags else b"\0"))
-            for number, name in enumerate(FLAGS, 1)
-        ]
-        items += [
-            der._item("6", der._octets(bytes(16))),
-            der._item("7", der._sequence(*chosen)),
-        ]
-    return der._sequence(*items)
 
 
 def intel_time(unix_s: int) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from sealflow.attest.evidence import Role
 from sealflow.attest.reports import PlatformFlag, TcbStatus
 from tests.support.forging.certificates import DAY_S, NOW_S
-from tests.support.forging.intel import SGX_OID, IntelForge, intel_time, pck_extension, tcb_level
+from tests.support.forging.intel import IntelForge, intel_time, tcb_level
+from tests.support.forging.pck_extension import SGX_OID, pck_extension
 from tests.vectors.make.evidence_parts import (
     NOW_MS,
     SGX_REQUIREMENTS,

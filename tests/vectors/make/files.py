@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from tests.vectors.make.pending import PENDING
 FOLDER = Path(__file__).parents[1]
 MAX_BYTES = 1_000_000
 _WORTH_SHARING = 100
+_LONG = 2000
+_RUN = re.compile(r"(.{4})\1{99,}", re.DOTALL)
 
 
 @dataclass(kw_only=True)
@@ -52,7 +55,7 @@ class VectorFile:
             "rules": sorted({case["rule"] for case in self.cases}, key=_order),
         }
         shared = {
-            name: _named_within(value, names) if isinstance(value, dict | list) else value
+            name: _named_within(value, names)
             for name, value in self.shared.items()
         }
         cases = [_named_within(case, names) for case in self.cases]
@@ -81,7 +84,19 @@ def _named(value: Any, names: dict[str, str]) -> Any:
     return _named_within(value, names) if name is None else f"@{name}"
 
 
+def _joined(value: str) -> Any:
+    """Write a long text with runs as its pieces, each run as four characters and a number."""
+    pieces: list[Any] = []
+    at = 0
+    for run in _RUN.finditer(value):
+        pieces += [value[at : run.start()], [run[1], len(run[0]) // 4]]
+        at = run.end()
+    return {"join": [*pieces, value[at:]]} if pieces else value
+
+
 def _named_within(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, str) and len(value) > _LONG:
+        return _joined(value)
     if isinstance(value, dict):
         return {key: _named(each, names) for key, each in value.items()}
     if isinstance(value, list):

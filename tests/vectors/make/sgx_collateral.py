@@ -14,7 +14,6 @@ from tests.vectors.make.files import VectorFile
 GOOD = IntelForge()
 POLICY = policy(GOOD.root_der, SGX_REQUIREMENTS)
 RULE, FORM = "attestation 3.2", "attestation 6.1"
-SECOND_S = 1
 
 
 def list_cases(file: VectorFile) -> None:
@@ -27,12 +26,12 @@ def list_cases(file: VectorFile) -> None:
         for fault, changes, description in (
             ("signature", {"signer": "stranger"}, "is signed by another key"),
             ("issuer", {"issuer": "other"}, "names another issuer"),
-            ("expired", {"end_s": NOW_S - SECOND_S}, "ended"),
+            ("expired", {"end_s": NOW_S - 1}, "ended"),
         ):
             _case(file, f"{name} list: {fault}", f"the {words} {description}",
                   GOOD.crl(name, **changes))  # fmt: skip
         _case(file, f"{name} list: early", f"the {words} is of tomorrow",
-              GOOD.crl(name, issued_s=NOW_S + SECOND_S), "collateral", rule="attestation 3.3")  # fmt: skip
+              GOOD.crl(name, issued_s=NOW_S + 1), "collateral", rule="attestation 3.3")  # fmt: skip
         for revoked in revocable:
             _case(file, f"{name} list: {revoked} revoked", f"the {words} has the certificate",
                   GOOD.crl(name, revoked=(serials[revoked],)))  # fmt: skip
@@ -60,8 +59,8 @@ def signer_cases(file: VectorFile) -> None:
         for fault, changes, description in (
             ("signed by a stranger", {"signer": "stranger"}, "is not signed by the root"),
             ("other issuer", {"issuer": "other"}, "names another issuer"),
-            ("expired", {"end_s": NOW_S - SECOND_S}, "ended"),
-            ("early", {"start_s": NOW_S + SECOND_S}, "begins later"),
+            ("expired", {"end_s": NOW_S - 1}, "ended"),
+            ("early", {"start_s": NOW_S + 1}, "begins later"),
             ("a CA", {"ca": True}, "is an authority"),
             ("critical", {"extra": (("1.2.3.4", b"\x05\0", True),)}, "has an unknown extension"),
         ):
@@ -121,8 +120,8 @@ def info_cases(file: VectorFile) -> None:
             nested = [nested]
         _case(file, f"tcb_info: {depth} deep", "at most 32 objects and lists within each other",
               GOOD.tcb_info(more=nested), expect, rule="envelope 2.2")  # fmt: skip
-    _case(file, "tcb_info: not JSON", "it is no JSON", _signed_as_is(tcb_info="{"), "collateral")
-    _case(file, "tcb_info: doubled key", "it has a key twice", _signed_as_is(
+    _case(file, "tcb_info: not JSON", "it is no JSON", GOOD.collateral_with(tcb_info="{"), "collateral")
+    _case(file, "tcb_info: doubled key", "it has a key twice", GOOD.collateral_with(
         tcb_info=GOOD.collateral_object()["tcb_info"].replace("{", '{"id":"SGX",', 1)),
         "collateral")  # fmt: skip
 
@@ -167,7 +166,7 @@ def identity_cases(file: VectorFile) -> None:
     levels = [tcb_level({"isvsvn": 9}), tcb_level({"isvsvn": 8})]
     _case(file, "qe_identity: second level", "the second level is the first that it has",
           GOOD.qe_identity(tcbLevels=levels), "ok")  # fmt: skip
-    _case(file, "qe_identity: not JSON", "it is no JSON", _signed_as_is(qe_identity="[]"),
+    _case(file, "qe_identity: not JSON", "it is no JSON", GOOD.collateral_with(qe_identity="[]"),
           "collateral")  # fmt: skip
 
 
@@ -262,11 +261,6 @@ def _components(tcb: dict[str, Any], at: int, svn: int) -> dict[str, Any]:
     values = [dict(each) for each in tcb["sgxtcbcomponents"]]
     values[at]["svn"] = svn
     return {**tcb, "sgxtcbcomponents": values}
-
-
-def _signed_as_is(**parts: str) -> IntelForge:
-    """Strings that need no further key: the library reads them before it checks who signed."""
-    return GOOD.collateral_with(**parts)
 
 
 def _case(  # noqa: PLR0913, PLR0917 - the fields of a case

@@ -6,7 +6,8 @@ from base64 import b64decode
 from typing import Any
 
 from tests.support.forging.certificates import NOW_S
-from tests.support.forging.intel import FMSPC, IntelForge, intel_time, tcb_level
+from tests.support.forging.intel import IntelForge, intel_time, tcb_level
+from tests.support.forging.pck_extension import FMSPC
 from tests.vectors.make.evidence_parts import NOW_MS, TDX_REQUIREMENTS, policy, tdx, text
 from tests.vectors.make.files import VectorFile
 
