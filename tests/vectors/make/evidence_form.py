@@ -119,7 +119,7 @@ def bound_cases(file: VectorFile) -> None:
     case("sealing_suite: hardware's", changed(sealing_suite=int(hardware.suite)),
          description="a suite of the other trust domain")  # fmt: skip
     xwing = sealing_key("key broker", Suite.SIMULATED_XWING)
-    both = {"sealing_suite": int(xwing.suite), "sealing_key": text(xwing.sealing.public)}
+    both = {"sealing_suite": int(xwing.suite), "sealing_key": text(xwing.public_key.public)}
     case("sealing_key: X-Wing", changed(**both), "ok", "1,216 bytes")
     case("sealing_key: X-Wing, short", changed(**{**both, "sealing_key": text(b"k" * 1215)}))
     case("sealing_key: X-Wing of 32 bytes", changed(**{**both, "sealing_key": text(b"k" * 32)}))

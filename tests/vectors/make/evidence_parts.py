@@ -66,7 +66,7 @@ def claims(**changes: Any) -> BoundClaims:
         "nonce": ZERO_NONCE,
         "manifest_digest": MANIFEST,
         "sealing_suite": int(key.suite),
-        "sealing_key": key.sealing.public,
+        "sealing_key": key.public_key.public,
         "signing_key": signing_key("key broker").public_key().public_bytes_raw(),
         "software": "0.1",
         **changes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ class VectorFile:
 
     def write(self) -> None:
         """Write the file."""
-        late = set(PENDING.get(self.path, ()))
+        late = set() if "VECTORS_ALL" in os.environ else set(PENDING.get(self.path, ()))
         assert late <= {case["name"] for case in self.cases}, late
         self.cases = [case for case in self.cases if case["name"] not in late]
         names = {
