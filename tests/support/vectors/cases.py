@@ -39,14 +39,17 @@ def _filled(value: Any, shared: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [_filled(each, shared) for each in value]
     if isinstance(value, dict) and value.keys() == {"join"}:
-        return "".join(_piece(each) for each in value["join"])
+        return "".join(_piece(each, shared) for each in value["join"])
     if isinstance(value, dict):
         return {name: _filled(each, shared) for name, each in value.items()}
     return value
 
 
-def _piece(piece: str | list[Any]) -> str:
-    return piece if isinstance(piece, str) else str(piece[0]) * int(piece[1])
+def _piece(piece: str | list[Any], shared: dict[str, Any]) -> str:
+    if isinstance(piece, str):
+        return piece
+    text, times = piece
+    return str(_filled(text, shared)) * int(times)
 
 
 def verdict(judge: Callable[[], object], form: str) -> str | list[str]:

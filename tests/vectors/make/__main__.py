@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-MAKERS = ("sgx", "sgx_collateral", "appraisal", "tdx", "snp", "evidence_form", "hardware")
+MAKERS = (
+    "sgx", "sgx_collateral", "appraisal", "tdx", "snp", "evidence_form", "hardware",
+    "directory", "links",
+)
 
 if __name__ == "__main__":
     for maker in sys.argv[1:] or MAKERS:

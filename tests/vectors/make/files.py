@@ -56,7 +56,7 @@ class VectorFile:
             "rules": sorted({case["rule"] for case in self.cases}, key=_order),
         }
         shared = {
-            name: _named_within(value, names)
+            name: _named_within(value, {each: of for each, of in names.items() if of != name})
             for name, value in self.shared.items()
         }
         cases = [_named_within(case, names) for case in self.cases]
@@ -85,19 +85,27 @@ def _named(value: Any, names: dict[str, str]) -> Any:
     return _named_within(value, names) if name is None else f"@{name}"
 
 
-def _joined(value: str) -> Any:
-    """Write a long text with runs as its pieces, each run as four characters and a number."""
+def _joined(value: str, names: dict[str, str]) -> Any:
+    """Write a long text as its pieces: runs and shared texts with the number of times."""
+    long = {json.loads(each): name for each, name in names.items() if each.startswith('"')}
+    shared = "|".join(re.escape(each) for each in sorted(long, key=len, reverse=True))
     pieces: list[Any] = []
-    at = 0
-    for run in _RUN.finditer(value):
-        pieces += [value[at : run.start()], [run[1], len(run[0]) // 4]]
-        at = run.end()
-    return {"join": [*pieces, value[at:]]} if pieces else value
+    for number, part in enumerate(re.split(f"({shared})", value) if shared else [value]):
+        if number % 2:
+            pieces.append([f"@{long[part]}", 1])
+            continue
+        at = 0
+        for run in _RUN.finditer(part):
+            pieces += [part[at : run.start()], [run[1], len(run[0]) // 4]]
+            at = run.end()
+        pieces.append(part[at:])
+    kept = [each for each in pieces if each]
+    return value if kept == [value] else {"join": kept}
 
 
 def _named_within(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, str) and len(value) > _LONG:
-        return _joined(value)
+        return _joined(value, names)
     if isinstance(value, dict):
         return {key: _named(each, names) for key, each in value.items()}
     if isinstance(value, list):
