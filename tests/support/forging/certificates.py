@@ -27,9 +27,7 @@ def key(name: str) -> ec.EllipticCurvePrivateKey:
 
 def raw_point(name: str) -> bytes:
     """Coordinates x and y of a key, 32 bytes each."""
-    return (
-        key(name).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
-    )
+    return key(name).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
 
 
 def raw_signature(signer: str, message: bytes) -> bytes:

@@ -216,9 +216,7 @@ class IntelForge:
             "tcb_info_signature": raw_signature(signers["tcb_info"], info.encode()).hex(),
             "qe_identity_issuer_chain": self.pem(chains["qe_identity"]),
             "qe_identity": identity,
-            "qe_identity_signature": raw_signature(
-                signers["qe_identity"], identity.encode()
-            ).hex(),
+            "qe_identity_signature": raw_signature(signers["qe_identity"], identity.encode()).hex(),
         }
         return _changed(value, self.parts)
 

@@ -6,8 +6,18 @@ import sys
 from importlib import import_module
 
 MAKERS = (
-    "sgx", "sgx_collateral", "appraisal", "tdx", "snp", "evidence_form", "hardware",
-    "directory", "links",
+    "sgx",
+    "sgx_collateral",
+    "appraisal",
+    "tdx",
+    "snp",
+    "evidence_form",
+    "hardware",
+    "directory",
+    "links",
+    "replies",
+    "contents",
+    "numbers",
 )
 
 if __name__ == "__main__":

@@ -64,7 +64,9 @@ def document_cases(file: VectorFile) -> None:
     signed = good["directory"]
     for key in ("payload", "signature"):
         without = {each: value for each, value in signed.items() if each != key}
-        _case(file, f"no {key}", "1", "document", "a key is missing", {**good, "directory": without})
+        _case(
+            file, f"no {key}", "1", "document", "a key is missing", {**good, "directory": without}
+        )
         _case(file, f"{key}: number", "1", "document", "base64",
               {**good, "directory": {**signed, key: 7}})  # fmt: skip
     for fault, change, description in BAD_BASE64:
@@ -240,7 +242,9 @@ def content_cases(file: VectorFile) -> None:
         (RevokedKind.KEY, "sim-" + "0a" * 32, "0a" * 16),
     ):
         entry = Revoked(kind=kind, id=good).to_json()
-        _case(file, f"revoked {kind}", "2", "ok", "its id", publish({**PAYLOAD, "revoked": [entry]}))
+        _case(
+            file, f"revoked {kind}", "2", "ok", "its id", publish({**PAYLOAD, "revoked": [entry]})
+        )
         _case(file, f"revoked {kind}: id", "2", "directory", "another's id",
               publish({**PAYLOAD, "revoked": [{**entry, "id": bad}]}))  # fmt: skip
     many_revoked = [Revoked(kind=RevokedKind.WORKER, id=f"{each:032x}").to_json()
@@ -352,9 +356,7 @@ def files() -> list[VectorFile]:
         "Published documents with a policy, a time and the pin that a client kept, if any. Where "
         "`document` is text, it is the document as sent; else any JSON of it will do. "
     )
-    trust = VectorFile(
-        path="directory.json", description=words + "Form, signature, times and pin."
-    )
+    trust = VectorFile(path="directory.json", description=words + "Form, signature, times and pin.")
     payload = VectorFile(
         path="directory-payload.json",
         description=words + "Every payload is signed by the key in the evidence.",

@@ -131,9 +131,7 @@ class Log:
         self.entries: list[SignedEntry] = []
         self.digests: list[str] = []
 
-    def add(
-        self, kind: EntryKind, body: dict[str, Any], keys: dict[str, Any] | None = None
-    ) -> str:
+    def add(self, kind: EntryKind, body: dict[str, Any], keys: dict[str, Any] | None = None) -> str:
         """Add an entry, with other `keys` if any; None takes one away. Gives its digest."""
         number = len(self.entries)
         entry = LogEntry(

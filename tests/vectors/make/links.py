@@ -28,7 +28,9 @@ PINNED, NEWEST = 2, 5
 class Chain:
     """A log with directories 1 to 4, and the pin of a client that saw the second."""
 
-    def __init__(self, change: Callable[[Chain, int, dict[str, Any]], dict[str, Any]] | None = None):
+    def __init__(
+        self, change: Callable[[Chain, int, dict[str, Any]], dict[str, Any]] | None = None
+    ):
         """Write the log; `change` alters an entry's body or keys by the directory's version."""
         self.log = Log()
         self.log.add(EntryKind.OPENED, {"deployment": "test"})
@@ -98,8 +100,16 @@ def files() -> list[VectorFile]:
     case("another begin", fork, "the first does not follow the pinned entry", records,
          pin={**good.pin, "log_digest": "ab" * 32})  # fmt: skip
     for title, change, description in (
-        ("pinned digest", _with_body(PINNED, digest="ab" * 32), "the pinned version is another one"),
-        ("pinned version missing", _with_body(PINNED, version=9), "the pinned version is not there"),
+        (
+            "pinned digest",
+            _with_body(PINNED, digest="ab" * 32),
+            "the pinned version is another one",
+        ),
+        (
+            "pinned version missing",
+            _with_body(PINNED, version=9),
+            "the pinned version is not there",
+        ),
         ("pinned digest: number", _with_body(PINNED, digest=7), "it is no digest"),
         ("number", _with_keys(3, number=99), "an entry has another number"),
         ("previous", _with_keys(3, previous="ab" * 32), "an entry names another before it"),

@@ -165,7 +165,9 @@ def chain_cases(file: VectorFile) -> None:
 def binding_cases(file: VectorFile) -> None:
     """What the quote is bound to, and the trust domains."""
 
-    def case(name: str, rule: str, expect: str, description: str, evidence: Any, **more: Any) -> None:
+    def case(
+        name: str, rule: str, expect: str, description: str, evidence: Any, **more: Any
+    ) -> None:
         inputs = {"evidence": evidence, "policy": POLICY, "now_ms": NOW_MS, **more}
         file.case(name, f"attestation {rule}", expect, description, **inputs)
 

@@ -106,7 +106,9 @@ def info_cases(file: VectorFile) -> None:
         ("date", {"nextUpdate": "soon"}, "has an end that is no date"),
     ):  # fmt: skip
         expect = "collateral" if name in ("no dates", "date form") else "quote"
-        _case(file, f"tcb_info: {name}", f"TCB info {description}", GOOD.tcb_info(**changes), expect)
+        _case(
+            file, f"tcb_info: {name}", f"TCB info {description}", GOOD.tcb_info(**changes), expect
+        )
     newer = tcb_level(_components(tcb, 0, 9))
     levels = [newer, tcb_level(tcb)]
     _case(file, "tcb_info: second level", "the second level is the first that the platform has",
@@ -120,7 +122,13 @@ def info_cases(file: VectorFile) -> None:
             nested = [nested]
         _case(file, f"tcb_info: {depth} deep", "at most 32 objects and lists within each other",
               GOOD.tcb_info(more=nested), expect, rule="envelope 2.2")  # fmt: skip
-    _case(file, "tcb_info: not JSON", "it is no JSON", GOOD.collateral_with(tcb_info="{"), "collateral")
+    _case(
+        file,
+        "tcb_info: not JSON",
+        "it is no JSON",
+        GOOD.collateral_with(tcb_info="{"),
+        "collateral",
+    )
     _case(file, "tcb_info: doubled key", "it has a key twice", GOOD.collateral_with(
         tcb_info=GOOD.collateral_object()["tcb_info"].replace("{", '{"id":"SGX",', 1)),
         "collateral")  # fmt: skip
@@ -135,7 +143,11 @@ def identity_cases(file: VectorFile) -> None:
         ("version", {"version": 1}, "is of version 1"),
         ("no levels", {"tcbLevels": []}, "has no level"),
         ("level", {"tcbLevels": [tcb_level({"isvsvn": 9})]}, "wants a newer quoting enclave"),
-        ("revoked", {"tcbLevels": [tcb_level({"isvsvn": 8}, "Revoked")]}, "says that it is revoked"),
+        (
+            "revoked",
+            {"tcbLevels": [tcb_level({"isvsvn": 8}, "Revoked")]},
+            "says that it is revoked",
+        ),
         ("unknown status", {"tcbLevels": [tcb_level({"isvsvn": 8}, "Fine")]}, "has an unknown one"),
         ("signer", {"mrsigner": "5f" * 32}, "names another signer"),
         ("product", {"isvprodid": 2}, "names another product"),

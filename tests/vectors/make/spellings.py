@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 BAD_BASE64: Final[tuple[tuple[str, Callable[[str], str], str], ...]] = (
     ("no padding", lambda good: good.rstrip("="), "padding is needed"),
@@ -86,3 +86,27 @@ GOOD_JSON: Final[tuple[tuple[str, Callable[[bytes], bytes], str], ...]] = (
 def _escaped_key(good: bytes) -> bytes:
     at = good.index(b'"') + 1
     return good[:at] + b"\\u%04x" % good[at] + good[at + 1 :]
+
+
+_NUMBERS: Final = frozenset(
+    {"fraction", "exponent", "minus zero", "leading zero", "plus", "21 digits", "NaN", "Infinity"}
+)
+_IN_A_TEXT: Final = {
+    "doubled key": b'"id":"a","id":"a"',
+    "doubled key, escaped": b'"id":"a","\\u0069d":"a"',
+    "doubled key within": b'"parameters":{"a":1,"a":1}',
+    "lone surrogate in a key": b'"parameters":{"\\ud800":1}',
+}
+
+
+def bad_message(encoded: bytes) -> Iterator[tuple[str, bytes, str]]:
+    """Yield faults of a message's JSON that have no unknown key and no number in them."""
+    for fault, spelled, description in BAD_JSON:
+        if fault in _NUMBERS or fault.endswith("deep"):
+            continue
+        if fault in _IN_A_TEXT:
+            yield fault, _with(_IN_A_TEXT[fault])(encoded), description
+        elif fault == "single quotes":
+            yield fault, encoded.replace(b'"', b"'"), description
+        else:
+            yield fault, spelled(encoded).replace(b'"more"', b'"id"'), description
