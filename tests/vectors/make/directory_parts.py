@@ -130,6 +130,7 @@ class Log:
         """Begin with nothing."""
         self.entries: list[SignedEntry] = []
         self.digests: list[str] = []
+        self.signer = "key broker"
 
     def add(self, kind: EntryKind, body: dict[str, Any], keys: dict[str, Any] | None = None) -> str:
         """Add an entry, with other `keys` if any; None takes one away. Gives its digest."""
@@ -147,11 +148,11 @@ class Log:
         encoded = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
         return self.add_bytes(encoded)
 
-    def add_bytes(self, encoded: bytes, signer: str = "key broker") -> str:
+    def add_bytes(self, encoded: bytes) -> str:
         """Add the bytes of an entry."""
         plain = SignedEntry(text=encoded, signature=b"")
         digest = plain.digest(DOMAIN)
-        signature = signing_key(signer).sign(DOMAIN.label("log head") + bytes.fromhex(digest))
+        signature = signing_key(self.signer).sign(DOMAIN.label("log head") + bytes.fromhex(digest))
         self.entries.append(SignedEntry(text=encoded, signature=signature))
         self.digests.append(digest)
         return digest

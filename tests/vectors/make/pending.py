@@ -54,7 +54,9 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "document: __proto__",
         "pin form: unknown key",
     ),
-    "evidence/appraisal.json": ("nonce not asked for",),
+    "evidence/appraisal.json": (
+        "nonce not asked for",
+    ),
     "evidence/bound.json": (
         "sealing_key: form 1",
         "sealing_key: form 2",
@@ -77,7 +79,9 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "JSON: unknown key",
         "JSON: unknown key with anything",
     ),
-    "evidence/form.json": ("base64: unused bits",),
+    "evidence/form.json": (
+        "base64: unused bits",
+    ),
     "evidence/sgx-collateral.json": (
         "tcb_info: signed below the intermediate",
         "qe_identity: signed below the intermediate",
@@ -106,14 +110,37 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "qe_identity_signature: long",
         "root_ca_crl: byte behind",
     ),
-    "evidence/sgx-levels.json": ("tcb_info: 33 deep",),
-    "evidence/snp.json": ("collateral: unused bits",),
-    "evidence/tdx.json": ("outer type",),
+    "evidence/sgx-levels.json": (
+        "tcb_info: 33 deep",
+    ),
+    "evidence/snp.json": (
+        "collateral: unused bits",
+    ),
+    "evidence/tdx.json": (
+        "outer type",
+    ),
     "links.json": (
         "entry of later",
         "unknown key",
         "unknown key beside the entry",
         "base64: unused bits",
+    ),
+    "log.json": (
+        "entry: unknown kind",
+        "entry: unknown key",
+        "entry: critical",
+        "entry: format",
+        "opened: deployment",
+        "opened: settings",
+        "entry JSON: white space",
+        "entry JSON: 32 deep",
+        "entry JSON: 20 characters",
+        "entry JSON: escaped key",
+        "entry JSON: surrogate pair",
+        "entry JSON: __proto__",
+        "entry: any spelling",
+        "record base64: unused bits",
+        "record: unknown key",
     ),
     "names.json": (
         "request: U+0378 within",
@@ -162,5 +189,21 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "request: FP32: -0",
         "request: FP64: -0",
         "request: FP16: -0",
+    ),
+    "receipt-replies.json": (
+        "unknown key",
+    ),
+    "receipts.json": (
+        "before the grant",
+        "grants: not hex",
+        "line base64: unused bits",
+        "line: unknown key",
+        "JSON: 32 deep",
+        "JSON: 20 characters",
+        "JSON: surrogate pair",
+        "JSON: __proto__",
+        "form: unknown key",
+        "form: critical",
+        "form: format",
     ),
 }
