@@ -54,6 +54,22 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "document: __proto__",
         "pin form: unknown key",
     ),
+    "ed25519.json": (
+        "A of small order 0",
+        "A of small order 1",
+        "A of small order 2",
+        "A of small order 3",
+        "A of small order 4",
+        "A of small order 5",
+        "A of small order 6",
+        "A of small order 7",
+        "A not canonical: identity, y + p",
+        "A not canonical: identity, sign of x",
+        "A not canonical: identity, y + p and sign",
+        "A not canonical: order 2, sign of x",
+        "A not canonical: order 4, y + p",
+        "A not canonical: order 4, y + p and sign",
+    ),
     "evidence/appraisal.json": (
         "nonce not asked for",
     ),
@@ -118,6 +134,14 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
     ),
     "evidence/tdx.json": (
         "outer type",
+    ),
+    "grants.json": (
+        "model: content_key: form 1",
+        "unknown key",
+        "unknown key in a key",
+        "unknown key in a model",
+        "critical",
+        "format",
     ),
     "links.json": (
         "entry of later",
@@ -189,6 +213,10 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "request: FP32: -0",
         "request: FP64: -0",
         "request: FP16: -0",
+    ),
+    "orders.json": (
+        "any spelling",
+        "base64: unused bits",
     ),
     "receipt-replies.json": (
         "unknown key",
