@@ -14,7 +14,8 @@ from sealflow.seal.content import (
     content_parts,
     parse_content,
     parse_error,
-    split_receipt_request,
+    padding_for,
+    parse_request_content,
 )
 from tests.support.vectors.cases import case_name, expected, read_cases, verdict
 
@@ -40,12 +41,14 @@ def content_of(case: dict[str, Any]) -> bytes:
 
 def read(case: dict[str, Any]) -> tuple[Tensor, ...] | str:
     """Read a content as its receiver does: the tensors, or the code of an error."""
-    content = parse_content(memoryview(content_of(case)))
+    whole = content_of(case)
     if case["message"] == "request":
-        content, _ = split_receipt_request(content)
+        head, tail = padding_for(len(whole))
+        content = parse_request_content(memoryview(head + whole + tail)).content
         if content.kind is not ContentKind.INFER:
             raise MalformedError("a request is of kind 1 or 3")
         return decode_request(content.text, content.binary).inputs
+    content = parse_content(memoryview(whole))
     if content.kind is ContentKind.ERROR:
         return parse_error(content)[0]
     if content.kind is not ContentKind.INFER:
@@ -57,7 +60,8 @@ def read(case: dict[str, Any]) -> tuple[Tensor, ...] | str:
 def test_content(case: dict[str, Any]) -> None:
     """It means what the case says, or is malformed."""
     found: list[tuple[Tensor, ...] | str] = []
-    assert verdict(lambda: found.append(read(case)), "malformed") == expected(case)
+    refusal = "invalid_input" if case["message"] == "request" else "reply"
+    assert verdict(lambda: found.append(read(case)), refusal) == expected(case)
     if "error" in case:
         assert found == [case["error"]]
     if "tensors" in case:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.evidence import Evidence
+from sealflow.attest.evidence import NO_NONCE, Evidence
 from sealflow.attest.policy import appraise
 from sealflow.owner.trust.policy_file import parse_policy
+from sealflow.seal.enclave import enclave_sealing_key
 from tests.support.vectors.cases import FOLDER, case_name, expected, read_cases, verdict
 
 CASES = [
@@ -25,7 +26,9 @@ def test_evidence(case: dict[str, Any]) -> None:
     def judge() -> None:
         evidence = Evidence.from_json(case["evidence"])
         policy = parse_policy(case["policy"]).keybroker
-        approval = appraise(evidence, policy, case["now_ms"], nonce=case.get("nonce"))
+        nonce = case.get("nonce", NO_NONCE)
+        approval = appraise(evidence, policy, case["now_ms"], nonce=nonce)
+        enclave_sealing_key(approval.claims)
         if "valid_until_ms" in case:
             assert approval.valid_until_ms == case["valid_until_ms"]
 

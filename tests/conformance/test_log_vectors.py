@@ -75,4 +75,4 @@ def test_reply_with_a_receipt(case: dict[str, Any]) -> None:
         content = parse_content(memoryview(b64decode(case["reply"])))
         asked.verify_reply(cast("OutgoingCall", call), cast("ReplyHeader", header), content)
 
-    assert verdict(judge, "malformed") == expected(case)
+    assert verdict(judge, "reply") == expected(case)

@@ -226,8 +226,6 @@ def content_cases(file: VectorFile) -> None:
         ("two defaults", (model(), model(version="2")), "directory", "one default at most a name"),
         ("defaults of two names", (model(), model("n")), "ok", "one for each name"),
         ("image", (model(image="x"),), "ok", "an input of the model"),
-        ("image of no input", (model(image="y"),), "directory", "an output's name"),
-        ("image of nothing", (model(image="z"),), "directory", "no tensor's name"),
     ):  # fmt: skip
         _case(file, title, "2", expect, description, publish(replace(GOOD, models=found)))
     for datatype in ("FP8", "fp32", ""):
@@ -236,6 +234,10 @@ def content_cases(file: VectorFile) -> None:
         value = {**PAYLOAD, "models": [bent, model("n").to_json()]}
         _case(file, f"unknown datatype {datatype!r}", "2", "ok", "the model is left out",
               publish(value), models=["n:1"])  # fmt: skip
+    plain = model().to_json()
+    for image, words in (("y", "an output's name"), ("z", "no tensor's name"), ("", "no name")):
+        _case(file, f"image {image!r}", "2.5", "directory", words,
+              publish({**PAYLOAD, "models": [{**plain, "image": image}]}))  # fmt: skip
     for kind, good, bad in (
         (RevokedKind.WORKER, "0a" * 16, "0a" * 32),
         (RevokedKind.MODEL, "0a" * 32, "0a" * 16),
@@ -286,7 +288,7 @@ def version_cases(file: VectorFile) -> None:
                 f"{title}: {fault}", "versions 3", "directory", "`critical` has another form",
                 document=publish(made(extra)), policy=POLICY, now_ms=NOW_MS,
             )  # fmt: skip
-    for number, expect in ((0, "format"), (2, "format"), ("1", "directory"), (None, "directory")):
+    for number, expect in ((0, "format"), (2, "format"), (2**53, "format"), ("1", "directory"), (None, "directory")):
         file.case(
             f"format {number!r}", "versions 1", expect, "this text is of format 1",
             document=publish({**PAYLOAD, "format": number}), policy=POLICY, now_ms=NOW_MS,

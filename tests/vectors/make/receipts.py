@@ -223,8 +223,8 @@ def client_cases(file: VectorFile) -> None:
     case("good", "2.3", "ok", "a receipt about this exchange", content(3, inside, REPLY))
     case("without", "1.3", "receipt_missing", "a reply without", REPLY)
     nested = content(3, inside, content(3, inside, REPLY))
-    case("nested", "1.2", "malformed", "a receipt within a receipt", nested)
-    case("nothing within", "1.2", "malformed", "no reply within", content(3, inside))
+    case("nested", "1.2", "reply", "a receipt within a receipt", nested)
+    case("nothing within", "1.2", "reply", "no reply within", content(3, inside))
     for fault, changes in (
         ("rid", {"request_id": "02" * 16}),
         ("kid", {"key_id": "sim-" + "4c" * 32}),
@@ -240,7 +240,7 @@ def client_cases(file: VectorFile) -> None:
     value = json.loads(inside)
     for key in value:
         without = {each: got for each, got in value.items() if each != key}
-        case(f"no {key}", "1.2", "malformed", "a key is missing",
+        case(f"no {key}", "1.2", "reply", "a key is missing",
              content(3, json.dumps(without).encode(), REPLY))  # fmt: skip
     case("unknown key", "1.2", "ok", "ignored",
          content(3, json.dumps({**value, "more": 1}).encode(), REPLY))  # fmt: skip
