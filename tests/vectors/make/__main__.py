@@ -18,6 +18,10 @@ MAKERS = (
     "replies",
     "contents",
     "numbers",
+    "log",
+    "receipts",
+    "ed25519",
+    "orders",
 )
 
 if __name__ == "__main__":
