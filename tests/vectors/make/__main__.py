@@ -22,6 +22,7 @@ MAKERS = (
     "receipts",
     "ed25519",
     "orders",
+    "policies",
 )
 
 if __name__ == "__main__":

@@ -52,6 +52,14 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
     "orders.json": (
         "any spelling",
     ),
+    "policies.json": (
+        "format 1",
+        "format 2",
+        "insecure_out_of_date: form 9",
+        "insecure_out_of_date: form 10",
+        "tdx: 64 digits",
+        "snp: host data of 96 digits",
+    ),
     "receipts.json": (
         "before the grant",
         "grants: not hex",
