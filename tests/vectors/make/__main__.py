@@ -23,6 +23,9 @@ MAKERS = (
     "ed25519",
     "orders",
     "policies",
+    "packages",
+    "requests",
+    "lookup",
 )
 
 if __name__ == "__main__":
