@@ -28,7 +28,7 @@ SUBJECTS: Final = {
     "Results": "InferResult Label Outcome ModelRef Tensor TensorSpec DataType DirectoryModel",
     "Trust": (
         "load_policy describe_policy PolicyLine TrustPolicy Policy SimulationPolicy Requirements "
-        "TdxRequirements SnpRequirements OutOfDateWaiver TcbStatus PlatformFlag Tee Role "
+        "TdxRequirements SnpRequirements OutOfDateWaiver TcbStatus PlatformFlag SuiteName Tee Role "
         "TrustDomain TrustReport Visibility ProvenFact"
     ),
     "Models": "OwnerKey create_owner_key load_owner_key pack_folder Revoked RevokedKind",

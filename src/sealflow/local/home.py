@@ -17,6 +17,7 @@ from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.authority import LIFE, create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import SimulatedPlatform
+from sealflow.attest.suites import SuiteName, parse_suites
 from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
@@ -27,7 +28,7 @@ from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_HOME: Final = Path(".sealflow")
 _PLATFORM_DAYS: Final = LIFE.days - 35
@@ -90,11 +91,14 @@ class ClusterHome:
         return self.path / "logs" / f"{name}.log"
 
     def prepare(
-        self, name: str, times: Mapping[str, int] = MappingProxyType({})
+        self,
+        name: str,
+        times: Mapping[str, int] = MappingProxyType({}),
+        suites: Sequence[str] = (SuiteName.X_WING,),
     ) -> tuple[OwnerKey, Deployment]:
         """Create missing folders, owner key and platform; write the deployment and the policy.
 
-        `name`: of the deployment. `times`: the deployment's times in seconds that differ from the
+        `name`, `suites`: of the deployment. `times`: its times in seconds that differ from the
         default. A platform older than `_PLATFORM_DAYS` is replaced.
 
         Raises: ConfigError.
@@ -116,6 +120,7 @@ class ClusterHome:
                 keybroker=_requirements(Role.KEY_BROKER),
                 worker=_requirements(Role.WORKER),
                 insecure_simulated_root=self._platform().root_der,
+                suites=parse_suites(suites, "--suite"),
                 **times,
             )
         except MalformedError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
+from sealflow.attest.suites import ALL_SUITES, parse_suites
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
 from sealflow.owner.trust.toml_text import table_lines
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 MAX_POLICY_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
-_OPTIONAL: Final = ("insecure_simulated_root", "models", "worker")
+_OPTIONAL: Final = ("insecure_simulated_root", "models", "suites", "worker")
 
 TrustPolicy = Policy | SimulationPolicy
 """What a client demands of a service: a `Policy` for hardware, or a `SimulationPolicy`.
@@ -117,6 +118,8 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
     }
     if isinstance(policy, SimulationPolicy):
         whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
+    if policy.suites != ALL_SUITES:
+        whole["suites"] = list(policy.suites)
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     whole["keybroker"] = policy.requirements.to_json()
@@ -140,6 +143,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     deployment, digest = parse_name(table["deployment"]), parse_digest(table["manifest_digest"])
     requirements = Requirements.from_json(table["keybroker"], "policy: keybroker")
     models = _models(table.get("models", {}))
+    suites = parse_suites(table.get("suites", ALL_SUITES), "policy: suites")
     root = table.get("insecure_simulated_root")
     if (tee is Tee.SIMULATED) != (root is not None):
         raise MalformedError(
@@ -158,6 +162,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            suites=suites,
         )
     else:
         policy = SimulationPolicy(
@@ -166,6 +171,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            suites=suites,
             insecure_root=base64_bytes(root, _MAX_ROOT_BYTES, "policy: insecure_simulated_root"),
         )
     return PolicyFile(keybroker=policy, worker=worker)

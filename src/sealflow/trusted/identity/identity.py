@@ -213,7 +213,7 @@ def create_identity(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
-        opening=OpeningKey.generate(Suite.for_domain(deployment.tee.domain)),
+        opening=OpeningKey.generate(Suite.for_domain(deployment.tee.domain, deployment.suites[0])),
         signing=signing,
         platform_key=key,
         collateral=CurrentCollateral(content),
