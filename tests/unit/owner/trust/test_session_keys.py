@@ -27,7 +27,7 @@ SERVICE = PublishedService.create()
 
 def key(name: SuiteName, begin_ms: int = NOW_MS, end_ms: int = NOW_MS + HOUR_MS) -> DirectoryKey:
     """A key of a suite that counts from one time to another."""
-    sealing = OpeningKey.generate(Suite.for_domain(TrustDomain.SIMULATED, name)).sealing
+    sealing = OpeningKey.generate(Suite.for_domain(TrustDomain.SIMULATED, name)).public_key
     return DirectoryKey(
         kid=sealing.key_id,
         suite=sealing.suite,

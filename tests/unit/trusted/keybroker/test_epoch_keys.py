@@ -62,7 +62,7 @@ def test_whatever_happens_one_epoch_is_in_force(
             [each for each in held if each.not_before_ms <= now_ms < each.retire_ms],
             [each for each in held if each.not_before_ms > now_ms],
         ):
-            assert [each.opening.suite.suite_name for each in found] == list(suites)
+            assert [each.private_key.suite.suite_name for each in found] == list(suites)
             assert len({(each.not_before_ms, each.retire_ms) for each in found}) == 1
         assert len(held) <= MAX_KEYS
         assert all(now_ms < each.destroy_ms for each in epochs)
@@ -104,7 +104,7 @@ def test_a_revoked_key_ends_its_epoch() -> None:
 def test_a_revoked_worker_gets_nothing_and_knows_no_later_key() -> None:
     """All keys that it was granted are retired at once, and still open what was queued."""
     broker, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
-    known = {key.opening.sealing.key_id for key in broker.grant(worker).keys}
+    known = {key.private_key.public_key.key_id for key in broker.grant(worker).keys}
     assert "error" not in broker.revoke(RevokedKind.WORKER, worker.instance)
     active = [key for key in broker.directory.keys if key.not_before_ms <= NOW_MS < key.retire_ms]
     assert len(active) == 1
@@ -123,4 +123,4 @@ def test_a_revoked_key_is_gone() -> None:
     for each in (broker, after):
         assert kid not in {key.kid for key in each.directory.keys}
         granted = each.grant(make_identity(Role.WORKER))
-        assert kid not in {key.opening.sealing.key_id for key in granted.keys}
+        assert kid not in {key.private_key.public_key.key_id for key in granted.keys}
