@@ -284,9 +284,9 @@ def _is_async(function: Any) -> bool:  # noqa: ANN401 - any public object
 
 
 def _default(value: object) -> str:
-    if isinstance(value, frozenset):
+    if isinstance(value, frozenset | tuple) and value:
         members = ", ".join(f"{type(each).__name__}.{each.name}" for each in value)
-        return f"frozenset({{{members}}})" if value else "frozenset()"
+        return f"({members})" if isinstance(value, tuple) else f"frozenset({{{members}}})"
     text = repr(value)
     return "{}" if text.startswith("<") else text  # the default of a new dictionary
 
