@@ -12,9 +12,9 @@ from sealflow.openinfer.binary import decode_request, decode_response
 from sealflow.seal.content import (
     ContentKind,
     content_parts,
+    padding_for,
     parse_content,
     parse_error,
-    padding_for,
     parse_request_content,
 )
 from tests.support.vectors.cases import case_name, expected, read_cases, verdict

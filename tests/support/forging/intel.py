@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.support.attestation.quote_bodies import sgx_body
-from tests.support.forging.pck_extension import FMSPC, SGX_OID, pck_extension
 from tests.support.forging.certificates import (
     DAY_S,
     NOW_S,
@@ -20,6 +19,7 @@ from tests.support.forging.certificates import (
     raw_point,
     raw_signature,
 )
+from tests.support.forging.pck_extension import FMSPC, SGX_OID, pck_extension
 
 QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 QE_SIGNER = b"\x5e" * 32

@@ -288,7 +288,13 @@ def version_cases(file: VectorFile) -> None:
                 f"{title}: {fault}", "versions 3", "directory", "`critical` has another form",
                 document=publish(made(extra)), policy=POLICY, now_ms=NOW_MS,
             )  # fmt: skip
-    for number, expect in ((0, "format"), (2, "format"), (2**53, "format"), ("1", "directory"), (None, "directory")):
+    for number, expect in (
+        (0, "format"),
+        (2, "format"),
+        (2**53, "format"),
+        ("1", "directory"),
+        (None, "directory"),
+    ):
         file.case(
             f"format {number!r}", "versions 1", expect, "this text is of format 1",
             document=publish({**PAYLOAD, "format": number}), policy=POLICY, now_ms=NOW_MS,

@@ -57,7 +57,9 @@ def files() -> list[VectorFile]:
     s = int.from_bytes(good[32:], "little")
     for times_ in (1, 2, 8):
         high = s + times_ * ORDER
-        case(f"S + {times_} L", bad, "S is below L", public, good[:32] + high.to_bytes(32, "little"))
+        case(
+            f"S + {times_} L", bad, "S is below L", public, good[:32] + high.to_bytes(32, "little")
+        )
     case("S of L", bad, "S is below L", public, encode(IDENTITY) + ORDER.to_bytes(32, "little"))
     small = torsion()
     for number, low in enumerate(small):
@@ -113,7 +115,9 @@ def _mixed_cases(case, scalar: int, point: Point, small: list[Point]) -> None:  
                 case("A of mixed order, k divided by 8", "ok", "the equation holds", mixed,
                      signature, message)  # fmt: skip
             else:
-                case("A of mixed order", bad, "it holds times eight only", mixed, signature, message)
+                case(
+                    "A of mixed order", bad, "it holds times eight only", mixed, signature, message
+                )
         if len(done) == 2:
             break
     public = encode(point)

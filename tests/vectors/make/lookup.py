@@ -91,7 +91,9 @@ def model_cases(file: VectorFile) -> None:
     rule, bad = "directory 5.3", "invalid_input"
     case("by version", rule, "ok", "exactly that", "m:2", (one, two), model="m:2")
     case("by name", rule, "ok", "the default one", "m", (two, one), model="m:1")
-    case("only version", rule, "ok", "the only one, default or not", "m", (plain, other), model="m:1")
+    case(
+        "only version", rule, "ok", "the only one, default or not", "m", (plain, other), model="m:1"
+    )
     case("no default", rule, bad, "several, and none is the default", "m", (plain, two))
     case("unknown version", rule, bad, "no such version", "m:3", (one, two))
     case("unknown name", rule, bad, "no such name", "x", (one, two))
@@ -99,7 +101,9 @@ def model_cases(file: VectorFile) -> None:
     case("case", rule, bad, "names differ by case", "M", (one,))
     case("empty version", rule, bad, "no version is empty", "m:", (plain, two))
     gone = (Revoked(kind=RevokedKind.MODEL, id=one.digest),)
-    case("revoked", "directory 5.4", bad, "as if it were not there", "m:1", (one, two), revoked=gone)
+    case(
+        "revoked", "directory 5.4", bad, "as if it were not there", "m:1", (one, two), revoked=gone
+    )
     case("revoked default", "directory 5.4", "ok", "the only one that is left", "m", (one, two),
          revoked=gone, model="m:2")  # fmt: skip
     for title, models, expect in (

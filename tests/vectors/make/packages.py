@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sealflow.attest.suites import SuiteName
 from sealflow.package.container import content_key_id
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.statement import Statement
@@ -61,7 +62,7 @@ class Parts:
         self.payload = encoded(statement(domain)) if payload is None else payload
         self.domain = domain
         self.digest = hashlib.sha256(self.payload).digest()
-        owner = sealing_key("owner", Suite.for_domain(domain, post_quantum=False))
+        owner = sealing_key("owner", Suite.for_domain(domain, SuiteName.X25519))
         info = domain.label("bundle owner key") + length_prefixed(self.digest)
         self.wrapped = seal_to(owner, info, KEY, "package")
         self.envelope = envelope(self.payload)
@@ -80,7 +81,9 @@ class Parts:
 
     def package(self) -> bytes:
         """The whole."""
-        return b"SFB1" + length_prefixed(self.envelope, self.wrapped) + b"".join(self.files.values())
+        return (
+            b"SFB1" + length_prefixed(self.envelope, self.wrapped) + b"".join(self.files.values())
+        )
 
 
 def package_cases(file: VectorFile) -> None:
@@ -128,13 +131,17 @@ def package_cases(file: VectorFile) -> None:
     first, second = "labels.txt", "model.onnx"
     swapped = Parts()
     swapped.files[second] = swapped.seal(second, FILES[second], as_name=first)
-    case("a file under another's name", "5.3", "open_failed", "the path is bound", swapped.package())
+    case(
+        "a file under another's name", "5.3", "open_failed", "the path is bound", swapped.package()
+    )
     other = Parts()
     other.files[second] = other.seal(second, bytes(512))
     case("another file", "5.4", "bundle", "its hash is not the signed one", other.package())
     short = Parts()
     short.files[second] = short.seal(second, FILES[second][:-1])
-    case("a shorter file", "1.4", "bundle", "the lengths follow from the statement", short.package())
+    case(
+        "a shorter file", "1.4", "bundle", "the lengths follow from the statement", short.package()
+    )
     hardware = Parts(domain=TrustDomain.HARDWARE)
     case("of hardware", "5.5", "open_failed", "of the other trust domain", hardware.package(),
          digest=hardware.digest.hex())  # fmt: skip

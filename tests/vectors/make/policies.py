@@ -129,7 +129,9 @@ def _code_cases(demand: Any) -> None:
             ("short measurement", {"measurements": [HASH]}),
             ("short signer", {"signers": [HASH]}),
         ):
-            demand(f"{words}: {title}", "3.3", BAD, "of SGX alone", {**table, **changes}, base_policy)
+            demand(
+                f"{words}: {title}", "3.3", BAD, "of SGX alone", {**table, **changes}, base_policy
+            )
         only = {**SIGNER_ONLY, "signers": [LONG], words: table[words]}
         demand(f"{words}: signer only", "3", BAD, "of SGX alone", only, base_policy)
     both = {"measurements": [HASH, LONG]}
@@ -174,7 +176,9 @@ def _table_cases(demand: Any) -> None:
     demand("snp for a simulation", "6.1", "ok", "it imitates any form", snp, SIMULATED)
     for register in ("rtmr0", "rtmr1", "rtmr2"):
         less = {key: value for key, value in REGISTERS.items() if key != register}
-        demand(f"no {register}", "5", BAD, "it must be listed or unchecked", {**tdx, "tdx": less}, TDX)
+        demand(
+            f"no {register}", "5", BAD, "it must be listed or unchecked", {**tdx, "tdx": less}, TDX
+        )
         empty = {**REGISTERS, register: []}
         demand(f"{register} empty", "5", BAD, "it must be listed", {**tdx, "tdx": empty}, TDX)
         free = {**less, "insecure_unchecked_registers": [register]}

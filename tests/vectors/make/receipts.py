@@ -131,15 +131,22 @@ def judge_cases(file: VectorFile) -> None:
         ("settings", {"manifest_digest": "ce" * 32}, "receipt_grant", "other settings"),
         ("lease", {"at_ms": AT_MS + HOUR_MS + 1}, "receipt_grant", "after the lease"),
         ("last moment", {"at_ms": AT_MS + HOUR_MS - 1}, "ok", "before the lease ends"),
-        ("before the grant", {"at_ms": AT_MS - 1000 - 300_001}, "receipt_grant",
-         "more than five minutes before it"),
+        (
+            "before the grant",
+            {"at_ms": AT_MS - 1000 - 300_001},
+            "receipt_grant",
+            "more than five minutes before it",
+        ),
         ("a little before the grant", {"at_ms": AT_MS - 1000 - 299_000}, "ok", "clocks differ"),
     ):
         case(fault, "3.2", expect, description, kept(signed(receipt(**changes))))
     for fault, found in (
         ("signer", signed(receipt(), "stranger")),
         ("domain", signed(receipt(), domain=TrustDomain.HARDWARE)),
-        ("other bytes", {**signed(receipt(at_ms=AT_MS + 1)), "receipt": signed(receipt())["receipt"]}),
+        (
+            "other bytes",
+            {**signed(receipt(at_ms=AT_MS + 1)), "receipt": signed(receipt())["receipt"]},
+        ),
     ):
         case(f"signature: {fault}", "3.2", "receipt_signature", "not the worker's", kept(found))
     grants = {
@@ -164,7 +171,10 @@ def judge_cases(file: VectorFile) -> None:
         (RevokedKind.MODEL, MODEL_DIGEST),
         (RevokedKind.KEY, KEY_ID),
     ):
-        for when, at_ms, expect in (("before", AT_MS - 1, "receipt_revoked"), ("later", AT_MS + 1, "ok")):
+        for when, at_ms, expect in (
+            ("before", AT_MS - 1, "receipt_revoked"),
+            ("later", AT_MS + 1, "ok"),
+        ):
             entry = (EntryKind.REVOCATION, revocation(kind, found), at_ms)
             more = {"revoked": [{"kind": kind.value, "id": found}]} if expect == "ok" else {}
             case(f"{kind} revoked {when}", "3.2", expect, "revoked before is refused", good,
@@ -197,7 +207,9 @@ def _line_cases(file: VectorFile, case: Any, good: dict[str, Any]) -> None:
         case(f"form: {title}", "2", "receipt", "not its form", kept(signed(encoded)))
     for fault, spelled, description in (*BAD_JSON, *GOOD_JSON):
         expect = "ok" if (fault, spelled, description) in GOOD_JSON else "receipt"
-        case(f"JSON: {fault}", "2", expect, description, kept(signed(spelled(receipt().to_bytes()))))
+        case(
+            f"JSON: {fault}", "2", expect, description, kept(signed(spelled(receipt().to_bytes())))
+        )
     for title, extra, expect in (
         ("unknown key", {"more": 1}, "ok"),
         ("critical", {"critical": ["more"], "more": 1}, "critical"),

@@ -54,7 +54,13 @@ def request_cases(file: VectorFile) -> None:
     good = sealed()
     order = "exchange 6.4"
     case("good", order, "ok", "it opens", good)
-    case("another key", order, "unknown_key", "a key that it has not", sealed(of=session(key="other")))
+    case(
+        "another key",
+        order,
+        "unknown_key",
+        "a key that it has not",
+        sealed(of=session(key="other")),
+    )
     case("destroyed", order, "unknown_key", "its time is over", good, keys=[
         {**granted, "destroy_ms": NOW_MS}, {**granted, "seed": "07" * 32}])  # fmt: skip
     case("last moment", order, "ok", "a millisecond before", good,

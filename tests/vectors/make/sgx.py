@@ -8,7 +8,7 @@ from typing import Any
 from sealflow.attest.evidence import Role, Tee
 from sealflow.wire.domain import TrustDomain
 from tests.support.attestation.quote_bodies import sgx_body
-from tests.support.forging.certificates import DAY_S, NOW_S
+from tests.support.forging.certificates import NOW_S
 from tests.support.forging.intel import IntelForge
 from tests.support.forging.pck_extension import SGX_OID, pck_extension
 from tests.vectors.make.evidence_parts import (

@@ -275,7 +275,7 @@ def _components(tcb: dict[str, Any], at: int, svn: int) -> dict[str, Any]:
     return {**tcb, "sgxtcbcomponents": values}
 
 
-def _case(  # noqa: PLR0913, PLR0917 - the fields of a case
+def _case(
     file: VectorFile,
     name: str,
     description: str,

@@ -251,7 +251,7 @@ def _put(at: int, value: int | None, whole: bytes) -> bytes:
     return whole[:at] + bytes([byte]) + whole[at + 1 :]
 
 
-def _case(  # noqa: PLR0913, PLR0917 - the fields of a case
+def _case(  # noqa: PLR0913 - the fields of a case
     file: VectorFile,
     name: str,
     rule: str,
