@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,8 +152,9 @@ def test_forged_pin(run: dict[str, Any], cluster: LocalCluster, tmp_path: Path) 
 @pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install chromium")
 async def test_browser(cluster: LocalCluster) -> None:
     """The example page verifies the service, seals a photo, and shows classes and report."""
+    policy = tomllib.loads(cluster.policy.read_text())
     async with (
-        page_server(cluster.url, cluster.policy, "efficientnet-lite0") as address,
+        page_server(cluster.url, policy, "efficientnet-lite0") as address,
         chromium_page() as page,
     ):
         await page.open(address)

@@ -1,4 +1,4 @@
-"""Install the packages of the JavaScript client, from its lock with hashes, where there is a Node.js."""
+"""Install the packages of the JavaScript client from its lock, where there is a Node.js."""
 
 from __future__ import annotations
 

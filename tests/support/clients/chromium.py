@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import subprocess
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,7 +70,7 @@ class Page:
         """Wait until an expression is true in the page; gives its value."""
         try:
             async with asyncio.timeout(within_s):
-                while not (value := await self.evaluate(expression)):
+                while not (value := await self.evaluate(expression)):  # noqa: ASYNC110 - a page
                     await asyncio.sleep(0.1)
                 return value
         except TimeoutError:
@@ -95,7 +96,7 @@ async def chromium_page() -> AsyncIterator[Page]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            port = await _debugging_port(Path(profile) / "DevToolsActivePort")
+            port = await asyncio.to_thread(_debugging_port, Path(profile) / "DevToolsActivePort")
             async with aiohttp.ClientSession() as session:
                 address = f"http://127.0.0.1:{port}/json/new?about:blank"
                 async with session.put(address) as answer:
@@ -108,8 +109,9 @@ async def chromium_page() -> AsyncIterator[Page]:
             process.wait(20)
 
 
-async def _debugging_port(file: Path) -> int:
-    async with asyncio.timeout(_START_S):
-        while not file.exists() or not file.read_text():
-            await asyncio.sleep(0.1)
+def _debugging_port(file: Path) -> int:
+    until = time.monotonic() + _START_S
+    while not file.exists() or not file.read_text():
+        assert time.monotonic() < until, "the browser did not start"
+        time.sleep(0.1)
     return int(file.read_text().splitlines()[0])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
@@ -13,13 +12,12 @@ from tests.support.clients.node import CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 
 @asynccontextmanager
-async def page_server(gateway: str, policy: Path, model: str) -> AsyncIterator[str]:
+async def page_server(gateway: str, policy: dict[str, Any], model: str) -> AsyncIterator[str]:
     """Serve the page with its settings; gives its address."""
-    settings = {"gateway": "/", "model": model, "policy": tomllib.loads(policy.read_text())}
+    settings = {"gateway": "/", "model": model, "policy": policy}
 
     async def show_settings(_: web.Request) -> web.Response:
         return web.json_response(settings)
