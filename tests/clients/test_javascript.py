@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXPECTED: dict[str, dict[str, Any]] = json.loads((PHOTOS / "expected.json").read_text())
 PHOTO = "coffee.jpg"
-VECTORS = 769
+VECTORS = 3528
 """As many at least; vectors are only ever added."""
 
 
@@ -103,10 +103,10 @@ def test_refusals(run: dict[str, Any]) -> None:
         "settings": ["deployment", "manifest_digest"],
         "hardware": "world",
         "key": "config",
-        "package": "model",
+        "package": ["model"],
         "shape": "invalid_input",
         "photo": "invalid_input",
-        "model": "unknown_model",
+        "model": "invalid_input",
         "address": "unavailable",
     }
 
