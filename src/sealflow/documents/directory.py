@@ -160,10 +160,10 @@ class DirectoryKey:
         """
         names = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
         fields = OpenFields(value, "key", names)
-        public = fields.base64("public", _MAX_PUBLIC_BYTES)
         suite = fields.known_word("suite", Suite)
         if suite is None:
             raise NewerFormatError("critical", "key: the suite is not known")
+        public = fields.base64("public", _MAX_PUBLIC_BYTES)
         sealing = SealingKey(suite=suite, public=public)
         if fields.read("kid", parse_key_id) != sealing.key_id:
             raise fields.malformed("kid", "is not the hash of the key")

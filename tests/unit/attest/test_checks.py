@@ -29,7 +29,7 @@ from tests.support.attestation.quote_bodies import ZERO48
 from tests.support.attestation.snp_authority import snp_authority
 
 
-def fields(evidence: Any, wanted: Any, nonce: str | None = None) -> dict[str, str]:
+def fields(evidence: Any, wanted: Any, nonce: str = "00" * 32) -> dict[str, str]:
     """Appraise what fails; gives each mismatch's field, which is a key of policies, by its code."""
     with pytest.raises(PolicyError) as caught:
         appraise(evidence, wanted, NOW_MS, nonce=nonce)
