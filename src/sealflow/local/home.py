@@ -37,7 +37,7 @@ _MAX_COLLATERAL_AGE_S: Final = (LIFE.days + 5) * DAY_S
 _ENDPOINT_KEYS: Final = frozenset({"pid", "url", "ca", "broker"})
 """The keys of `cluster.json` that other commands use."""
 
-Toml = str | int | float | bool
+Toml = str | int | float | bool | list[str]
 
 
 @dataclass(frozen=True, slots=True)
