@@ -37,7 +37,7 @@ SUBJECTS: Final = {
         "Receipt SignedReceipt"
     ),
     "Errors": (
-        "SealflowError ConfigError MalformedError EnvelopeTooLargeError OpenError "
+        "SealflowError ConfigError MalformedError NewerFormatError EnvelopeTooLargeError OpenError "
         "VerificationError EvidenceError PolicyError Mismatch RefusedError RefusalCode ModelError "
         "InvalidInputError BundleError UnavailableError QueueFullError DeadlineError "
         "WorkerGoneError"

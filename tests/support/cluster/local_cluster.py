@@ -48,10 +48,10 @@ class LocalCluster:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
+        self.facts: dict[str, Any] = json.loads(line or "{}")
+        if "url" not in self.facts:
             self.process.wait()
             raise AssertionError((self.home / "up.err").read_text())
-        self.facts: dict[str, Any] = json.loads(line)
 
     @property
     def url(self) -> str:

@@ -155,7 +155,12 @@ class ServiceSession:
         """
         directory = self._trusted().directory
         model_name, _, version = name.partition(":")
-        named = [each for each in directory.models if each.name == model_name]
+        revoked = directory.revoked_ids(RevokedKind.MODEL)
+        named = [
+            each
+            for each in directory.models
+            if each.name == model_name and each.digest not in revoked
+        ]
         found = [
             each for each in named if (each.version == version if version else each.default)
         ] or (named if not version and len(named) == 1 else [])
@@ -164,6 +169,13 @@ class ServiceSession:
             msg = f"model {name!r} is not in the verified directory, which has {served or 'none'}"
             raise InvalidInputError(msg)
         return found[0]
+
+    @property
+    def revoked_workers(self) -> frozenset[str]:
+        """The instance ids of the workers that the verified directory lists as revoked."""
+        if self._verified is None:
+            return frozenset()
+        return self._verified.directory.revoked_ids(RevokedKind.WORKER)
 
     def seal_request(
         self, model: DirectoryModel, parts: Parts, *, timeout_s: float
@@ -235,7 +247,7 @@ def _active_key(
     """Return the key to seal to, or None. Spec: directory.md, 2.4."""
     # A clock that is behind must not choose a key that a revocation has already ended.
     now_ms = max(now_ms, directory.issued_ms)
-    revoked = {each.id for each in directory.revoked if each.kind is RevokedKind.KEY}
+    revoked = directory.revoked_ids(RevokedKind.KEY)
     active = [
         key
         for key in directory.keys
