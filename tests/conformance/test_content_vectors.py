@@ -12,9 +12,9 @@ from sealflow.openinfer.binary import decode_request, decode_response
 from sealflow.seal.content import (
     ContentKind,
     content_parts,
+    padding_for,
     parse_content,
     parse_error,
-    padding_for,
     parse_request_content,
 )
 from tests.support.vectors.cases import case_name, expected, read_cases, verdict
@@ -34,7 +34,7 @@ def content_of(case: dict[str, Any]) -> bytes:
     """The content's bytes."""
     if "content" in case:
         return b64decode(case["content"])
-    text = case["json"].encode()
+    text: bytes = case["json"].encode()
     head = bytes([case["kind"]]) + len(text).to_bytes(4)
     return head + text + b64decode(case["binary"])
 

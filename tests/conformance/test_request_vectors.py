@@ -57,7 +57,9 @@ def model_of(entry: dict[str, str]) -> tuple[ModelRef, Any]:
     return ref, SimpleNamespace(ref=ref, digest=entry["digest"], prepare=lambda _request: ({}, 1))
 
 
-@pytest.mark.parametrize("case", read_cases("requests.json"), ids=lambda each: f"requests: {case_name(each)}")
+@pytest.mark.parametrize(
+    "case", read_cases("requests.json"), ids=lambda each: f"requests: {case_name(each)}"
+)
 def test_request(case: dict[str, Any]) -> None:
     """The last envelope has the expected answer."""
     worker, answers = case["worker"], Answers()

@@ -16,7 +16,9 @@ from sealflow.wire.domain import TrustDomain
 from tests.support.vectors.cases import case_name, expected, read_cases, verdict
 
 
-@pytest.mark.parametrize("case", read_cases("ed25519.json"), ids=lambda each: f"ed25519: {case_name(each)}")
+@pytest.mark.parametrize(
+    "case", read_cases("ed25519.json"), ids=lambda each: f"ed25519: {case_name(each)}"
+)
 def test_ed25519(case: dict[str, Any]) -> None:
     """One rule decides what is a signature."""
     public, message, signature = (
@@ -27,7 +29,9 @@ def test_ed25519(case: dict[str, Any]) -> None:
     assert found == expected(case)
 
 
-@pytest.mark.parametrize("case", read_cases("orders.json"), ids=lambda each: f"orders: {case_name(each)}")
+@pytest.mark.parametrize(
+    "case", read_cases("orders.json"), ids=lambda each: f"orders: {case_name(each)}"
+)
 def test_order(case: dict[str, Any]) -> None:
     """An order is its signer's, in its one form."""
 
@@ -38,7 +42,9 @@ def test_order(case: dict[str, Any]) -> None:
     assert verdict(judge, "order") == expected(case)
 
 
-@pytest.mark.parametrize("case", read_cases("grants.json"), ids=lambda each: f"grants: {case_name(each)}")
+@pytest.mark.parametrize(
+    "case", read_cases("grants.json"), ids=lambda each: f"grants: {case_name(each)}"
+)
 def test_grant(case: dict[str, Any]) -> None:
     """A grant is the key broker's, for this worker and this challenge."""
 

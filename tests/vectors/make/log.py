@@ -146,8 +146,12 @@ def _opened_cases(case: Any) -> None:
     for name, body, expect, description in (
         ("no evidence", {"evidence": None}, OPENER, "a key is missing"),
         ("evidence: text", {"evidence": "x"}, OPENER, "not its form"),
-        ("evidence of another", {"evidence": sgx(bound=claims(deployment="other").to_bytes())},
-         ["deployment"], "another deployment's key broker"),
+        (
+            "evidence of another",
+            {"evidence": sgx(bound=claims(deployment="other").to_bytes())},
+            ["deployment"],
+            "another deployment's key broker",
+        ),
         ("evidence forged", {"evidence": {**EVIDENCE, "quote": "AAAA"}}, "quote", "no quote"),
         ("deployment", {"deployment": "other"}, OPENER, "not the one of its evidence"),
         ("settings", {"manifest_digest": "ce" * 32}, OPENER, "not those of its evidence"),
@@ -155,7 +159,9 @@ def _opened_cases(case: Any) -> None:
         value = {key: each for key, each in {**OPENED, **body}.items() if each is not None}
         case(f"opened: {name}", "6.5", expect, description, opened_log(value).records())
     log = opened_log(at_ms=NOW_MS + 90 * 86_400_000)
-    case("opened: after its collateral", "6.5", "quote", "judged at the entry's time", log.records())
+    case(
+        "opened: after its collateral", "6.5", "quote", "judged at the entry's time", log.records()
+    )
 
 
 def _form_cases(case: Any, good: Log) -> None:

@@ -78,6 +78,7 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "content key of 31 bytes",
     ),
     "receipts.json": (
+        "last moment",
         "before the grant",
         "grants: not hex",
     ),
