@@ -23,7 +23,7 @@ from tests.support.forging.edwards import (
 from tests.vectors.make.evidence_parts import seed, signing_key
 from tests.vectors.make.files import VectorFile
 
-RULE = "registry Ed25519"
+RULE = "exchange 9.3"
 MESSAGE = TrustDomain.SIMULATED.label("order") + b"{}"
 
 
