@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sealflow.attest.suites import SuiteName
 from sealflow.package.container import content_key_id
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.statement import Statement
@@ -59,7 +60,7 @@ class Parts:
         self.payload = encoded(statement(domain)) if payload is None else payload
         self.domain = domain
         self.digest = hashlib.sha256(self.payload).digest()
-        owner = sealing_key("owner", Suite.for_domain(domain, post_quantum=False))
+        owner = sealing_key("owner", Suite.for_domain(domain, SuiteName.X25519))
         info = domain.label("bundle owner key") + length_prefixed(self.digest)
         self.wrapped = seal_to(owner, info, KEY, "package")
         self.envelope = envelope(self.payload)
