@@ -70,6 +70,7 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
     ),
     "publications.json": ("content key of 31 bytes",),
     "receipts.json": (
+        "last moment",
         "before the grant",
         "grants: not hex",
     ),
