@@ -6,10 +6,10 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.errors import MalformedError
+from sealflow.errors import MalformedError, NewerFormatError
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import open_sealed, seal_to_enclave
-from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import ModelRef
 from sealflow.wire.strict_json import canonical_json
@@ -139,7 +139,9 @@ def open_grant(
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
     fields = OpenFields(value, "key", ("suite", "seed", "destroy_ms"))
-    suite = fields.read("suite", parse_suite)
+    suite = fields.known_word("suite", Suite)
+    if suite is None:
+        raise NewerFormatError("critical", "key: the suite is not known")
     if suite.domain is not domain:
         raise MalformedError("a key of another trust domain")
     return GrantedKey(

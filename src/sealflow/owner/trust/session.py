@@ -244,7 +244,7 @@ def _require_model(policy: TrustPolicy, model: DirectoryModel) -> None:
 def _active_key(
     directory: Directory, now_ms: int, suites: Sequence[SuiteName]
 ) -> DirectoryKey | None:
-    """Return the key to seal to, or None. Spec: directory.md, 2.4."""
+    """Return the key to seal to, or None. Spec: directory.md, 5.2."""
     # A clock that is behind must not choose a key that a revocation has already ended.
     now_ms = max(now_ms, directory.issued_ms)
     revoked = directory.revoked_ids(RevokedKind.KEY)
