@@ -148,12 +148,6 @@ def time_cases(file: VectorFile) -> None:
     early_ms = GOOD.issued_ms - 300_000
     document_case(file, "five minutes early", "3.1", "ok", "a clock may be slow", good, early_ms)
     document_case(file, "early", "3.1", "directory_early", "a millisecond more", good, early_ms - 1)
-    for fault, changes in (
-        ("never valid", {"expires_ms": GOOD.issued_ms}),
-        ("ends before it begins", {"expires_ms": GOOD.issued_ms - 1}),
-    ):
-        document_case(file, fault, "3.1", "directory_expired", "no time is before its end",
-              publish({**PAYLOAD, **changes}), GOOD.issued_ms)  # fmt: skip
 
 
 def pin_cases(file: VectorFile) -> None:

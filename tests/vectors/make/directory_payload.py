@@ -111,6 +111,19 @@ def content_cases(file: VectorFile) -> None:
     many = [directory_key(f"epoch {each}", NOW_MS) for each in range(65)]
     keys("64 keys", "ok", "as many as allowed", *many[:64])
     keys("65 keys", "directory", "one too many", *many)
+    keys("key twice", "directory", "each kid once", first, first)
+    for title, changes in (
+        ("never valid", {"expires_ms": GOOD.issued_ms}),
+        ("ends before it begins", {"expires_ms": GOOD.issued_ms - 1}),
+        ("version 0", {"version": 0}),
+        ("version 0 and nothing before", {"version": 0, "previous": None}),
+        ("version 1 and one before", {"version": 1}),
+        ("version 2 and none before", {"version": 2, "previous": None}),
+    ):
+        document_case(file, title, "2", "directory", "they contradict each other",
+                      publish({**PAYLOAD, **changes}))  # fmt: skip
+    document_case(file, "version 1", "2", "ok", "nothing is before it",
+                  publish({**PAYLOAD, "version": 1, "previous": None}))  # fmt: skip
     for title, found, expect, description in (
         ("no models", (), "ok", "none is served"),
         ("two versions", (model(), model(version="2", default=False)), "ok", "one is the default"),

@@ -38,10 +38,9 @@ def key_cases(file: VectorFile) -> None:
             expect,
             description,
             document=publish(found),
-            policy=POLICY,
             now_ms=now_ms,
             ask="m",
-            **more,
+            **{"policy": POLICY, **more},
         )
 
     first = directory_key("one", BEGIN_MS)
@@ -67,8 +66,20 @@ def key_cases(file: VectorFile) -> None:
          kid=first.kid)  # fmt: skip
     strong = directory_key("one", BEGIN_MS, XWING)
     case("both suites", "5.2", "ok", "X-Wing comes first", (first, strong), kid=strong.kid)
-    case("newer weaker", "5.2", "ok", "the newer one counts, whatever its suite", (strong, second),
-         kid=second.kid)  # fmt: skip
+    case("newer weaker", "5.2", "ok", "a newer one of X25519 does not go before", (strong, second),
+         kid=strong.kid)  # fmt: skip
+    for title, suites, keys, found in (
+        ("X25519 alone", ["x25519"], (strong, first), first),
+        ("X25519 first", ["x25519", "x-wing"], (strong, first), first),
+        ("X25519 first, none there", ["x25519", "x-wing"], (strong,), strong),
+        ("X-Wing alone", ["x-wing"], (strong, first), strong),
+        ("X-Wing alone, none there", ["x-wing"], (first,), None),
+    ):
+        more = {} if found is None else {"kid": found.kid}
+        expect = "directory_no_key" if found is None else "ok"
+        wanted = {**POLICY, "suites": suites}
+        case(f"policy: {title}", "5.2", expect, "the policy's suites, in its order", keys,
+             policy=wanted, **more)  # fmt: skip
     equal = sorted([first, directory_key("two", BEGIN_MS)], key=lambda each: each.kid)
     case("equal", "5.2", "ok", "the least kid", (equal[1], equal[0]), kid=equal[0].kid)
     gone = Revoked(kind=RevokedKind.KEY, id=second.kid)

@@ -59,6 +59,12 @@ def policy_cases(file: VectorFile) -> None:
     case("format 2", "1.2", "format", "another format", {**SGX, "format": 2})
     for wrong in ("1", None, True, 1.5):
         case(f"format {wrong!r}", "1.2", BAD, "an integer", {**SGX, "format": wrong})
+    for number, suites in enumerate((["x-wing"], ["x25519", "x-wing"]), 1):
+        case(f"suites: good {number}", "2", "ok", "which to seal by", {**SGX, "suites": suites})
+    for number, suites in enumerate(
+        ([], ["x-wing", "x-wing"], ["X-Wing"], ["0x0001"], [1], "x-wing", None, {}), 1
+    ):
+        case(f"suites: form {number}", "2", BAD, "different ones of two", {**SGX, "suites": suites})
     case("a list", "1.1", BAD, "one table", [SGX])
     for title, models, expect in (
         ("none", {}, "ok"),

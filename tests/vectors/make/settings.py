@@ -48,6 +48,7 @@ def settings_cases(file: VectorFile) -> None:
     bad = "settings"
     numbers = ("1", True, None, 1.5, -1)
     forms = {"deployment": name, "tee": ("SGX", "", 7, None), "owners": ([7], "x", None, ["ab"]),
+             "suites": ([], ["x-wing", "x-wing"], ["X-Wing"], [1], "x-wing", None),
              "operators": ([7], "x", None, ["AB" * 32]), "keybroker": ({}, "x", None),
              "worker": ({}, "x", None), "insecure_simulated_root": ("%", 7),
              **dict.fromkeys(TIMES, numbers)}  # fmt: skip
