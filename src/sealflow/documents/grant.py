@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sealflow.attest.policy import Approval
     from sealflow.wire.domain import TrustDomain
 
+_MAX_SUITE: Final = 0xFFFF
 _MAX_ITEMS: Final = 1024
 
 
@@ -139,6 +140,7 @@ def open_grant(
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
     fields = OpenFields(value, "key", ("suite", "seed", "destroy_ms"))
+    fields.integer("suite", most=_MAX_SUITE)
     suite = fields.known_word("suite", Suite)
     if suite is None:
         raise NewerFormatError("critical", "key: the suite is not known")
