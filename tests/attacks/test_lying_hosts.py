@@ -1,0 +1,285 @@
+"""Attacks by a host on the enclaves that it carries for: orders, states, answers and packages."""
+
+from __future__ import annotations
+
+import dataclasses
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sealflow.attest.evidence import Role
+from sealflow.documents.revocation import (
+    RevocationOrder,
+    Revoked,
+    RevokedKind,
+    SignedRevocationOrder,
+)
+from sealflow.errors import MalformedError, OpenError, UnavailableError
+from sealflow.owner import OwnerKey
+from sealflow.owner.models.owner_key import opening_key
+from sealflow.package.container import UnverifiedPackage
+from sealflow.package.publication import seal_publication
+from sealflow.trusted.keybroker import key_store
+from sealflow.trusted.keybroker.owner_requests import answer_control_request
+from sealflow.trusted.keybroker.state import State, StateKey
+from sealflow.trusted.port import FatalError
+from sealflow.trusted.worker.lease import host_requests
+from sealflow.trusted.worker.lease.enrollment import Enrollment
+from sealflow.trusted.worker.lease.host_requests import ClosedError, HostRequests
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, encode_chunk
+from tests.support.attestation.deployments import simulated_deployment
+from tests.support.trusted import lease_host
+from tests.support.trusted.keybroker import (
+    NOW_MS,
+    OPERATOR,
+    OTHER_OWNER,
+    KeyBrokerInstance,
+    error_code,
+    keybroker_deployment,
+    make_identity,
+    pack_model,
+)
+from tests.support.trusted.lease_host import LeaseHost
+from tests.support.trusted.recorded_port import RecordedPort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WORLD = TrustDomain.SIMULATED
+STRANGER = OwnerKey.generate(WORLD)
+WORKER = Revoked(kind=RevokedKind.WORKER, id="ab" * 16)
+DIGEST = "ab" * 32
+
+
+def sealed_publication(broker: KeyBrokerInstance, **changes: Any) -> str:
+    """A publication for a key broker, of a package of which something is changed."""
+    owner = keybroker_deployment().owner
+    good = UnverifiedPackage.from_bytes(pack_model("m", owner)).verify(owner.signer)
+    package = dataclasses.replace(good, **changes)
+    keybroker, key = broker.identity.opening.sealing, good.unwrap(opening_key(owner))
+    sealed = seal_publication(package, key, keybroker, workers=None, issued_ms=NOW_MS)
+    return b64encode(sealed).decode()
+
+
+def order(signing: OwnerKey = OPERATOR, **changes: Any) -> dict[str, Any]:
+    """A revocation order of the operator's."""
+    plain = RevocationOrder(deployment="test", revoked=WORKER, signer=OPERATOR.signer)
+    changed = dataclasses.replace(plain, **changes)
+    return SignedRevocationOrder.sign(changed, signing.signing, WORLD).to_json()
+
+
+def spaced(signed: dict[str, Any]) -> dict[str, Any]:
+    """The same order with a space behind its text, signed so."""
+    text = SignedRevocationOrder.from_json(signed).text + b" "
+    signature = OPERATOR.signing.sign(WORLD.label("revocation") + text)
+    return {"order": b64encode(text).decode(), "signature": b64encode(signature).decode()}
+
+
+ORDERS: list[tuple[Callable[[KeyBrokerInstance], dict[str, Any]], str]] = [
+    (lambda broker: broker.ask("describe", other=1), "malformed"),
+    (lambda broker: broker.ask("challenge", other=1), "malformed"),
+    (lambda broker: broker.ask("nothing"), "unknown_op"),
+    (lambda broker: broker.ask("publish", sealed="AA=="), "not_opened"),
+    (
+        lambda broker: broker.ask(
+            "publish", sealed=sealed_publication(broker, signature=bytes(64))
+        ),
+        "malformed",
+    ),
+    (lambda broker: broker.publish("m", owner=STRANGER), "not_an_owner"),
+    (lambda broker: broker.publish("first", owner=OTHER_OWNER), "version_taken"),
+    (lambda broker: broker.ask("revoke", **order(STRANGER)), "order_signature"),
+    (lambda broker: broker.ask("revoke", **order(deployment="other")), "malformed"),
+    (lambda broker: broker.ask("revoke", **order(STRANGER, signer=STRANGER.signer)), "not_allowed"),
+    (lambda broker: broker.ask("revoke", **spaced(order())), "malformed"),
+    (lambda broker: broker.ask_standby("describe"), "unknown_op"),
+    (
+        lambda broker: broker.ask_standby("adopt", grant="", signature="", evidence={}),
+        "unknown_challenge",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ask", "code"), ORDERS)
+def test_orders(ask: Callable[[KeyBrokerInstance], dict[str, Any]], code: str) -> None:
+    """A key broker refuses by its code what the deployment's owners or operators did not order."""
+    broker = KeyBrokerInstance().lead()
+    broker.publish("first")
+    assert error_code(ask(broker)) == code
+    assert [model.name for model in broker.directory.models] == ["first"]
+    assert broker.directory.revoked == ()
+    assert "error" not in broker.ask("revoke", **order())
+
+
+def test_revoked_packages() -> None:
+    """A package that was revoked is not published again, and only its owner revokes it."""
+    broker = KeyBrokerInstance().lead()
+    digest = broker.publish("m")["digest"]
+    assert error_code(broker.revoke(RevokedKind.MODEL, digest, OTHER_OWNER)) == "not_allowed"
+    assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
+    assert error_code(broker.publish("m")) == "revoked"
+
+
+def test_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key broker holds a bounded number of models and revocations, and reads bounded requests."""
+    broker = KeyBrokerInstance().lead()
+    monkeypatch.setattr(key_store, "MAX_MODELS", 1)
+    monkeypatch.setattr(key_store, "MAX_REVOKED", 0)
+    broker.publish("first")
+    assert error_code(broker.publish("second")) == "full"
+    assert error_code(broker.ask("revoke", **order())) == "full"
+    long = b'{"op":"describe"' + b" " * MAX_CONTROL_BYTES + b"}"
+    assert b"too_large" in answer_control_request(long, lambda _value: {})
+
+
+def refuse_state(broker: KeyBrokerInstance, state: bytes) -> None:
+    """Have an instance refuse to lead with a state."""
+    with pytest.raises(FatalError) as caught:
+        broker.lead(state)
+    assert caught.value.code is Fatal.STATE
+
+
+def test_states() -> None:
+    """An instance goes on only with the newest state that its key knows, of the key's own log."""
+    first = KeyBrokerInstance().lead()
+    state = first.states[-1]
+    assert first.leading is not None
+    good = first.leading.state_key
+    refuse_state(KeyBrokerInstance(), state)
+    refuse_state(KeyBrokerInstance(keys=first.keys), state[:20])
+    for change in ({"log_id": "00" * 32}, {"number": good.number + 1}):
+        key = dataclasses.replace(good, **change)  # type: ignore[arg-type] # of any field
+        wrapped = key.wrap(first.identity.platform_key, WORLD)
+        refuse_state(KeyBrokerInstance(keys=[wrapped], records=first.records), state)
+    wrapped = good.wrap(first.identity.platform_key, WORLD)
+    KeyBrokerInstance(keys=[wrapped], records=first.records).lead(state)
+
+
+def test_malformed_states() -> None:
+    """What a key seals, and is no state or state key, is one error with the rest."""
+    broker = KeyBrokerInstance().lead()
+    assert broker.leading is not None
+    key, digest = broker.leading.state_key, keybroker_deployment().deployment.digest
+    opened = State.open(broker.states[-1], key.key, digest, WORLD)
+    bent = dataclasses.replace(opened, directory_version=-1).seal(key.key, digest, WORLD)
+    with pytest.raises(OpenError):
+        State.open(bent, key.key, digest, WORLD)
+    wrapped = dataclasses.replace(key, key=key.key[:-1]).wrap(bytes(32), WORLD)
+    with pytest.raises(OpenError):
+        StateKey.unwrap(wrapped, bytes(32), WORLD)
+
+
+def test_state_keys_of_others() -> None:
+    """A standby adopts the state key that an approved key broker sealed to it, for its nonce."""
+    first, other = KeyBrokerInstance().lead(), KeyBrokerInstance(platform_key=b"\1" * 32)
+    challenge = first.ask("challenge")
+    shown = other.ask_standby("show", nonce=challenge["nonce"])
+    answer = first.ask("join", challenge=challenge["challenge"], evidence=shown["evidence"])
+    answer["evidence"] = make_identity(Role.WORKER).evidence().to_json()
+    assert error_code(other.ask_standby("adopt", **answer)) == "not_opened"
+    assert not other.standby.has_state_key
+
+
+@pytest.fixture
+def host() -> LeaseHost:
+    """A host between a key broker and a worker."""
+    return LeaseHost(simulated_deployment(lease_host.NOW_MS))
+
+
+def enrollment(host: LeaseHost, role: Role = Role.WORKER) -> Enrollment:
+    """A process of the deployment that asks the host for a grant."""
+    return Enrollment(lease_host.make_identity(host.made, role), host.messages)
+
+
+def test_other_key_brokers(host: LeaseHost) -> None:
+    """A worker takes a key broker by its evidence only, and one log for as long as it runs."""
+    worker = enrollment(host)
+    keybroker = worker.verify_key_broker(lease_host.NOW_MS)
+    worker.enroll(keybroker)
+    host.replace_broker(host.made)
+    with pytest.raises(OpenError):
+        worker.enroll(keybroker)
+    with pytest.raises(FatalError) as caught:
+        worker.enroll(worker.verify_key_broker(lease_host.NOW_MS))
+    assert caught.value.code is Fatal.KEY_BROKER_ROLLED_BACK
+    false = lease_host.make_identity(host.made, Role.WORKER).evidence().to_json()
+    host.damage = lambda value: value.update(evidence=false)
+    with pytest.raises(FatalError) as caught:
+        worker.verify_key_broker(lease_host.NOW_MS)
+    assert caught.value.code is Fatal.KEY_BROKER_UNTRUSTED
+
+
+def test_refused_workers(host: LeaseHost) -> None:
+    """A worker that is not approved ends; one that cannot ask now asks again."""
+    false = enrollment(host, Role.KEY_BROKER)
+    keybroker = false.verify_key_broker(lease_host.NOW_MS)
+    with pytest.raises(FatalError) as caught:
+        false.enroll(keybroker)
+    assert caught.value.code is Fatal.NOT_APPROVED
+    host.damage = lambda value: value.update(error={"code": "full", "detail": ""})
+    with pytest.raises(UnavailableError, match="refused the request"):
+        enrollment(host).verify_key_broker(lease_host.NOW_MS)
+
+
+class LyingHost(RecordedPort):
+    """A host that answers each question with frames made beforehand; None closes the pipe."""
+
+    def __init__(self, *answers: tuple[FrameKind, bytes] | None) -> None:
+        super().__init__()
+        self.answers = answers
+        self.messages = HostRequests(self.port)
+
+    def send(self, kind: FrameKind, payload: bytes) -> None:
+        """Answer a question."""
+        super().send(kind, payload)
+        for answer in self.answers:
+            if answer is None:
+                self.messages.close()
+            else:
+                self.messages.deliver_answer(answer[0], memoryview(answer[1]))
+
+
+def piece(offset: int, total: int, content: bytes, digest: str = DIGEST) -> tuple[FrameKind, bytes]:
+    """A piece of a package."""
+    return FrameKind.PACKAGE, encode_chunk(bytes.fromhex(digest), offset, total, content)
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ([piece(1, 5, b"ab")], "out of place"),
+        ([piece(0, 2, b"ab", digest="cd" * 32)], "out of place"),
+        ([piece(0, 2**40, b"ab")], "over the limit"),
+        ([piece(0, 5, b"")], "an empty piece"),
+        ([(FrameKind.CONTROL, b"{}")], "answered with CONTROL, not PACKAGE"),
+    ],
+)
+def test_pieces_of_packages(answers: list[tuple[FrameKind, bytes]], error: str) -> None:
+    """A host cannot leave out or repeat pieces, nor announce too much."""
+    assert LyingHost(piece(0, 2, b"ab")).messages.fetch_package(DIGEST) == b"ab"
+    with pytest.raises(MalformedError, match=error):
+        LyingHost(*answers).messages.fetch_package(DIGEST)
+
+
+def test_answers_of_the_key_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer is a frame of its kind, in time; an empty one, and a closed pipe, are errors."""
+    with pytest.raises(UnavailableError, match="could not reach"):
+        LyingHost((FrameKind.CONTROL, b"")).messages.ask_key_broker({})
+    with pytest.raises(MalformedError, match="answered with PACKAGE, not CONTROL"):
+        LyingHost(piece(0, 1, b"x")).messages.ask_key_broker({})
+    with pytest.raises(ClosedError):
+        LyingHost(None).messages.ask_key_broker({})
+    late = LyingHost((FrameKind.CONTROL, b'{"new":1}'))
+    late.messages.deliver_answer(FrameKind.CONTROL, memoryview(b'{"old":1}'))
+    assert late.messages.ask_key_broker({}) == {"new": 1}
+    late.messages.close()
+    for ask in (late.messages.fetch_package, lambda _digest: late.messages.ask_key_broker({})):
+        with pytest.raises(ClosedError):
+            ask(DIGEST)
+    assert len(late.frames) == 1
+    monkeypatch.setattr(host_requests, "ANSWER_TIMEOUT_S", 0.001)
+    with pytest.raises(UnavailableError, match="does not answer"):
+        LyingHost().messages.ask_key_broker({})
