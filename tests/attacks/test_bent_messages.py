@@ -111,6 +111,13 @@ MADE: list[tuple[Callable[[], object], type[Exception], str]] = [
     ),
     (lambda: RequestedOutput(name=""), MalformedError, "name"),
     (lambda: InferRequest(inputs=(GOOD,), id="i" * 257), MalformedError, "id"),
+    (lambda: InferRequest(inputs=(GOOD,), id=5), MalformedError, "id"),  # type: ignore[arg-type]
+    (lambda: InferResponse(model_name="m", outputs=(), id="i" * 257), MalformedError, "id"),
+    (
+        lambda: Tensor(name="x", datatype=DataType.BYTES, shape=(1,), data=b"\3\0\0\0a"),
+        MalformedError,
+        "ends within an element",
+    ),
     (lambda: InferRequest(inputs=(GOOD,) * 65), MalformedError, "more than 64 inputs"),
     (lambda: InferResponse(model_name="", outputs=()), MalformedError, "model_name"),
     (lambda: TensorSpec(name="", datatype=DataType.UINT8, shape=()), MalformedError, "name"),

@@ -217,6 +217,12 @@ def test_signatures() -> None:
         parsed.verify("00" * 32)
 
 
+def test_large_statements() -> None:
+    """A statement over the limit is refused before it is parsed."""
+    with pytest.raises(BundleError, match="statement over"):
+        Statement.unverified_from_bytes(b" " * (MAX_STATEMENT_BYTES + 1))
+
+
 def test_content_keys() -> None:
     """A package opens with the content key of its statement, whoever wrapped another one."""
     good = verified_package()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from base64 import b64encode
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.attest.evidence import Role
+from sealflow.attest.evidence import Role, Tee
+from sealflow.attest.policy import appraise
+from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.documents.revocation import (
     RevocationOrder,
     Revoked,
@@ -21,7 +25,8 @@ from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import seal_publication
 from sealflow.trusted.keybroker import key_store
-from sealflow.trusted.keybroker.owner_requests import answer_control_request
+from sealflow.trusted.keybroker.log_writer import LogWriter
+from sealflow.trusted.keybroker.owner_requests import accept_publication, answer_control_request
 from sealflow.trusted.keybroker.state import State, StateKey
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.worker.lease import host_requests
@@ -114,6 +119,29 @@ def test_orders(ask: Callable[[KeyBrokerInstance], dict[str, Any]], code: str) -
     assert "error" not in broker.ask("revoke", **order())
 
 
+def test_requirements_of_other_hardware() -> None:
+    """An owner's requirements on workers that the deployment's hardware cannot meet are refused."""
+    broker = KeyBrokerInstance().lead()
+    owner, identity = keybroker_deployment().owner, broker.identity
+    hardware = dataclasses.replace(identity.deployment, tee=Tee.SGX, insecure_simulated_root=None)
+    package = UnverifiedPackage.from_bytes(pack_model("m", owner)).verify(owner.signer)
+    for digits, fits in ((64, True), (96, False)):
+        sealed = seal_publication(
+            package,
+            package.unwrap(opening_key(owner)),
+            identity.opening.sealing,
+            workers=Requirements(measurements=frozenset({"0" * digits})),
+            issued_ms=NOW_MS,
+        )
+        with nullcontext() if fits else pytest.raises(MalformedError, match="64 hex digits"):
+            accept_publication(
+                {"op": "publish", "sealed": b64encode(sealed).decode()},
+                dataclasses.replace(identity, deployment=hardware),
+                key_store.KeyStore(hardware, NOW_MS),
+                LogWriter(identity.signing, WORLD, None),
+            )
+
+
 def test_revoked_packages() -> None:
     """A package that was revoked is not published again, and only its owner revokes it."""
     broker = KeyBrokerInstance().lead()
@@ -183,6 +211,24 @@ def test_state_keys_of_others() -> None:
     assert not other.standby.has_state_key
 
 
+def test_the_last_second_of_collateral() -> None:
+    """Evidence whose collateral reaches its greatest age now gets no grant that outlives it."""
+    made = simulated_deployment(lease_host.NOW_MS)
+    worker = dataclasses.replace(made.deployment.worker, max_collateral_age_s=DAY_S)
+    made = dataclasses.replace(made, deployment=dataclasses.replace(made.deployment, worker=worker))
+    host = LeaseHost(made)
+    asking = lease_host.make_identity(made, Role.WORKER)
+    policy = made.deployment.policy(Role.WORKER)
+    end_ms = appraise(asking.evidence(), policy, lease_host.NOW_MS).valid_until_ms
+    appraise(asking.evidence(), policy, end_ms)
+    for now_ms, word in ((end_ms - 1, "grant"), (end_ms, "the collateral is out of date")):
+        host.broker.advance(now_ms)
+        challenge = json.loads(host.broker.answer(b'{"op":"challenge"}'))
+        evidence = asking.evidence(challenge["nonce"]).to_json()
+        request = {"op": "enroll", "challenge": challenge["challenge"], "evidence": evidence}
+        assert word in host.broker.answer(json.dumps(request).encode()).decode()
+
+
 @pytest.fixture
 def host() -> LeaseHost:
     """A host between a key broker and a worker."""
@@ -247,6 +293,13 @@ def piece(offset: int, total: int, content: bytes, digest: str = DIGEST) -> tupl
     return FrameKind.PACKAGE, encode_chunk(bytes.fromhex(digest), offset, total, content)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that give up soon."""
+    monkeypatch.setattr(host_requests, "ANSWER_TIMEOUT_S", 0.001)
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
@@ -264,7 +317,8 @@ def test_pieces_of_packages(answers: list[tuple[FrameKind, bytes]], error: str) 
         LyingHost(*answers).messages.fetch_package(DIGEST)
 
 
-def test_answers_of_the_key_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_answers_of_the_key_broker() -> None:
     """An answer is a frame of its kind, in time; an empty one, and a closed pipe, are errors."""
     with pytest.raises(UnavailableError, match="could not reach"):
         LyingHost((FrameKind.CONTROL, b"")).messages.ask_key_broker({})
@@ -280,6 +334,5 @@ def test_answers_of_the_key_broker(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ClosedError):
             ask(DIGEST)
     assert len(late.frames) == 1
-    monkeypatch.setattr(host_requests, "ANSWER_TIMEOUT_S", 0.001)
     with pytest.raises(UnavailableError, match="does not answer"):
         LyingHost().messages.ask_key_broker({})

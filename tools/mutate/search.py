@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tools.mutate.runs import TestRun
 
 _BASE_LIMIT_S: Final = 300.0
-_LIMIT_S: Final = 20.0
+_LIMIT_S: Final = 10.0
 _TIMES: Final = 5
 
 
