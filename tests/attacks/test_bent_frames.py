@@ -151,6 +151,7 @@ def test_error_answers(answer: bytes | None, error: str) -> None:
         ),
         (encode_start(Kind.REQUEST, 1, ENVELOPE_HEADER, b"", 9) + bytes(9), "over the limit 8"),
         (encode_start(Kind.REFUSAL, 0, REFUSAL_HEADER, b"", 1) + b"x", "a refusal with a body"),
+        (encode_start(Kind.REFUSAL, 0, REFUSAL_HEADER.replace(b"null", b"NaN"), b"", 0), "strict"),
         (changed(encode_start(Kind.REFUSAL, 0, REFUSAL_HEADER, b"", 0), 4, b"\4"), "unknown kind"),
         (encode_start(Kind.REFUSAL, 0, REFUSAL_HEADER, b"x", 0) + b"x", "only a request carries"),
     ],

@@ -24,7 +24,7 @@ from sealflow.owner import OwnerKey
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import seal_publication
-from sealflow.trusted.keybroker import key_store
+from sealflow.trusted.keybroker import key_store, state
 from sealflow.trusted.keybroker.log_writer import LogWriter
 from sealflow.trusted.keybroker.owner_requests import accept_publication, answer_control_request
 from sealflow.trusted.keybroker.state import State, StateKey
@@ -173,17 +173,17 @@ def refuse_state(broker: KeyBrokerInstance, state: bytes) -> None:
 def test_states() -> None:
     """An instance goes on only with the newest state that its key knows, of the key's own log."""
     first = KeyBrokerInstance().lead()
-    state = first.states[-1]
+    newest = first.states[-1]
     assert first.leading is not None
     good = first.leading.state_key
-    refuse_state(KeyBrokerInstance(), state)
-    refuse_state(KeyBrokerInstance(keys=first.keys), state[:20])
+    refuse_state(KeyBrokerInstance(), newest)
+    refuse_state(KeyBrokerInstance(keys=first.keys), newest[:20])
     for change in ({"log_id": "00" * 32}, {"number": good.number + 1}):
         key = dataclasses.replace(good, **change)  # type: ignore[arg-type] # of any field
         wrapped = key.wrap(first.identity.platform_key, WORLD)
-        refuse_state(KeyBrokerInstance(keys=[wrapped], records=first.records), state)
+        refuse_state(KeyBrokerInstance(keys=[wrapped], records=first.records), newest)
     wrapped = good.wrap(first.identity.platform_key, WORLD)
-    KeyBrokerInstance(keys=[wrapped], records=first.records).lead(state)
+    KeyBrokerInstance(keys=[wrapped], records=first.records).lead(newest)
 
 
 def test_malformed_states() -> None:
@@ -196,6 +196,25 @@ def test_malformed_states() -> None:
     with pytest.raises(OpenError):
         State.open(bent, key.key, digest, WORLD)
     wrapped = dataclasses.replace(key, key=key.key[:-1]).wrap(bytes(32), WORLD)
+    with pytest.raises(OpenError):
+        StateKey.unwrap(wrapped, bytes(32), WORLD)
+
+
+def test_states_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state is of this deployment, and in this format, though its key would open another."""
+    broker = KeyBrokerInstance().lead()
+    assert broker.leading is not None
+    key, digest = broker.leading.state_key, keybroker_deployment().deployment.digest
+    opened = State.open(broker.states[-1], key.key, digest, WORLD)
+    blobs = [opened.seal(key.key, "00" * 32, WORLD)]
+    with monkeypatch.context() as old:
+        old.setattr(state, "MAGIC", b"SFK0")
+        blobs.append(opened.seal(key.key, digest, WORLD))
+        old.setattr(state, "STATE_KEY_MAGIC", b"SFW0")
+        wrapped = key.wrap(bytes(32), WORLD)
+    for blob in blobs:
+        with pytest.raises(OpenError):
+            State.open(blob, key.key, digest, WORLD)
     with pytest.raises(OpenError):
         StateKey.unwrap(wrapped, bytes(32), WORLD)
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealflow.attest.evidence import Role
+from sealflow.attest.policy import appraise
 from sealflow.errors import MalformedError, OpenError
 from sealflow.seal.chunked import seal_chunked
 from sealflow.seal.content import ContentKind, content_parts, padding_for
+from sealflow.seal.enclave import seal_to_enclave
 from sealflow.seal.exchange import (
     SECRET_BYTES,
     OutgoingCall,
@@ -29,6 +32,7 @@ from sealflow.seal.keys import OpeningKey, SealingKey, Suite, parse_suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Kind, ReplyHeader, RequestHeader, encode_start
 from sealflow.wire.ids import KeyId, ModelRef, RequestId, new_session_id
+from tests.support.attestation.deployments import simulated_deployment
 from tests.support.sealing.sealed_sessions import (
     DIGEST,
     INSTANCE,
@@ -36,6 +40,7 @@ from tests.support.sealing.sealed_sessions import (
     parse_envelope,
     start_session,
 )
+from tests.support.trusted.lease_host import NOW_MS, make_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,6 +206,21 @@ def test_malformed_keys(make: Callable[[], object]) -> None:
     """Keys have the length and the form of their suite."""
     with pytest.raises(MalformedError):
         make()
+
+
+def test_keys_of_another_world() -> None:
+    """No secret is sealed to a key of hardware that simulated evidence names, or the reverse."""
+    made = simulated_deployment(NOW_MS)
+    evidence = make_identity(made, Role.WORKER).evidence()
+    approval = appraise(evidence, made.deployment.policy(Role.WORKER), NOW_MS)
+    seal_to_enclave(b"", approval, made.owner.signing, "grant")
+    hardware = OpeningKey.generate(Suite.XWING).sealing
+    bound = replace(
+        approval.claims.bound, sealing_suite=int(hardware.suite), sealing_key=hardware.public
+    )
+    lying = replace(approval, claims=replace(approval.claims, bound=bound))
+    with pytest.raises(MalformedError, match="another trust domain"):
+        seal_to_enclave(b"", lying, made.owner.signing, "grant")
 
 
 def test_sessions_of_one_id() -> None:
