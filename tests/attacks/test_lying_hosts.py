@@ -179,7 +179,7 @@ def test_states() -> None:
     refuse_state(KeyBrokerInstance(), newest)
     refuse_state(KeyBrokerInstance(keys=first.keys), newest[:20])
     for change in ({"log_id": "00" * 32}, {"number": good.number + 1}):
-        key = dataclasses.replace(good, **change)  # type: ignore[arg-type] # of any field
+        key = dataclasses.replace(good, **change)
         wrapped = key.wrap(first.identity.platform_key, WORLD)
         refuse_state(KeyBrokerInstance(keys=[wrapped], records=first.records), newest)
     wrapped = good.wrap(first.identity.platform_key, WORLD)
