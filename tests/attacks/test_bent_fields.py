@@ -164,8 +164,12 @@ DEMANDS = Requirements.from_json({"measurements": ["00" * 32]}, "").to_json() | 
 }
 FREE_DEMANDS = (
     *DEMANDS.keys() - {"measurements"},
-    *DEMANDS["tdx"],
-    *DEMANDS["snp"],
+    *(f"rtmr{number}" for number in range(4)),
+    "insecure_unchecked_registers",
+    "min_tcb",
+    "host_data",
+    "vmpl",
+    "insecure_no_revocations",
     "snp",
 )
 """All of it has a default."""
@@ -400,3 +404,31 @@ def test_fields(name: str) -> None:
         with pytest.raises((MalformedError, BundleError)):
             document.parse(text)
             pytest.fail(fault)
+
+
+STARS = "*" * 32
+"""A string as long as a key, and no base64."""
+
+SIGNER_ONLY = {"signers": ["00" * 32], "product_id": 1, "min_svn": 1, "insecure_signer_only": True}
+LOOKALIKES: list[tuple[str, dict[str, Any], tuple[str | int, ...], object]] = [
+    ("bound claims", {}, ("signing_key",), STARS),
+    ("grant", {}, ("keys", 0, "seed"), STARS),
+    ("state", {}, ("epochs", 0, "seed"), STARS),
+    ("state key", {}, ("key",), STARS),
+    ("requirements", SIGNER_ONLY, ("insecure_signer_only",), 1),
+    ("deployment", {"tee": "sgx", "insecure_simulated_root": None}, ("tee",), "sev"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "path", "bent"), LOOKALIKES, ids=str)
+def test_lookalikes(
+    name: str, change: dict[str, Any], path: tuple[str | int, ...], bent: object
+) -> None:
+    """A value that later checks take for a good one is refused by its form."""
+    document = DOCUMENTS[name]
+    good = change if name == "requirements" else document.value | change
+    document.parse(canonical_json(good))
+    changed = deepcopy(good)
+    at(changed, path[:-1])[path[-1]] = bent
+    with pytest.raises(MalformedError):
+        document.parse(canonical_json(changed))
