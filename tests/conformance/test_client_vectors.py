@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.errors import UnavailableError
 from sealflow.openinfer.messages import TopClass
 from sealflow.owner import audit_log
 from sealflow.owner.trust.policy_file import parse_policy
