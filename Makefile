@@ -49,7 +49,7 @@ arch: setup
 
 # Quick tests also wait: one process more than there are cores.
 unit: setup
-	@$(PYTEST) -n $$(($(JOBS) + 1)) --dist loadfile -x tests/unit tests/conformance tests/architecture tests/setup/test_lists.py
+	@$(PYTEST) -n $$(($(JOBS) + 1)) --dist loadfile -x tests/unit tests/conformance tests/vectors tests/architecture tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(PYTEST) tests/e2e
