@@ -391,6 +391,8 @@ _EVIDENCE_HINTS: Final = {
     "directory_rollback": _PIN_HINT,
     "log": _LOG_HINT,
     "order": _LOG_HINT,
+    "passport_early": _CLOCK_HINT,
+    "passport": "Ask the verifier for a new passport, and whether it still trusts the service.",
     "receipt_missing": "Ask the operator for workers of a release that signs receipts.",
     "receipt": "Do not accept it; check that the log is whole and of the same deployment.",
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sealflow.attest.evidence import Evidence, Role
     from sealflow.attest.requirements import Requirements
+    from sealflow.attest.verifiers import TrustedVerifier
     from sealflow.errors import Mismatch
 
 
@@ -39,6 +40,8 @@ class Policy:
         requirements: The requirements on its code and platform.
         models: The accepted package digests by model name. If it is empty, every model that the
             deployment's owners published is accepted.
+        verifiers: The verifiers whose passports are accepted instead of evidence, or demanded
+            besides it.
 
     Raises:
         MalformedError: The TEE is simulated, or the requirements are those of another TEE.
@@ -61,6 +64,7 @@ class Policy:
     manifest_digest: str
     requirements: Requirements
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    verifiers: tuple[TrustedVerifier, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the requirements are those of the TEE."""
@@ -80,6 +84,7 @@ class SimulationPolicy:
         requirements: The requirements on its code and platform.
         insecure_root: The simulated platform's root certificate, DER.
         models: As in `Policy`.
+        verifiers: As in `Policy`.
 
     Example:
         >>> load_policy(".sealflow/client.toml").tee
@@ -92,6 +97,7 @@ class SimulationPolicy:
     requirements: Requirements
     insecure_root: bytes = field(repr=False)
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    verifiers: tuple[TrustedVerifier, ...] = ()
 
     @property
     def tee(self) -> Tee:
@@ -149,18 +155,18 @@ def appraise(
 def policy_digest(policy: Policy | SimulationPolicy) -> str:
     """Return the SHA-256 of all fields of a policy, in hex, for logs and reports."""
     root = trust_root(policy).insecure_root or b""
-    text = canonical_json(
-        {
-            "role": policy.role.value,
-            "tee": policy.tee.value,
-            "deployment": policy.deployment,
-            "manifest_digest": policy.manifest_digest,
-            "requirements": policy.requirements.to_json(),
-            "models": {name: sorted(digests) for name, digests in policy.models.items()},
-            "root": hashlib.sha256(root).hexdigest(),
-        }
-    )
-    return hashlib.sha256(text).hexdigest()
+    value: dict[str, object] = {
+        "role": policy.role.value,
+        "tee": policy.tee.value,
+        "deployment": policy.deployment,
+        "manifest_digest": policy.manifest_digest,
+        "requirements": policy.requirements.to_json(),
+        "models": {name: sorted(digests) for name, digests in policy.models.items()},
+        "root": hashlib.sha256(root).hexdigest(),
+    }
+    if policy.verifiers:
+        value["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def _mismatches(
@@ -187,7 +193,7 @@ def _mismatches(
         yield from check_intel(platform, required, now_ms)
     else:
         yield from check_amd(platform, required.snp)
-    yield from check_age(platform, required, now_ms)
+    yield from check_age(platform.collateral_issued_s, required, now_ms)
 
 
 _APPRAISED: Final = object()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
+from sealflow.attest.verifiers import TrustedVerifier
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
 from sealflow.owner.trust.toml_text import table_lines
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 MAX_POLICY_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
-_OPTIONAL: Final = ("insecure_simulated_root", "models", "worker")
+_OPTIONAL: Final = ("insecure_simulated_root", "models", "verifiers", "worker")
+_MAX_VERIFIERS: Final = 8
 
 TrustPolicy = Policy | SimulationPolicy
 """What a client demands of a service: a `Policy` for hardware, or a `SimulationPolicy`.
@@ -119,6 +121,8 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
         whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
+    if policy.verifiers:
+        whole["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
     whole["keybroker"] = policy.requirements.to_json()
     lines = ["# The policy by which clients verify this deployment before they send data."]
     if isinstance(policy, SimulationPolicy):
@@ -140,6 +144,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     deployment, digest = parse_name(table["deployment"]), parse_digest(table["manifest_digest"])
     requirements = Requirements.from_json(table["keybroker"], "policy: keybroker")
     models = _models(table.get("models", {}))
+    verifiers = _verifiers(table.get("verifiers", []))
     root = table.get("insecure_simulated_root")
     if (tee is Tee.SIMULATED) != (root is not None):
         raise MalformedError(
@@ -158,6 +163,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            verifiers=verifiers,
         )
     else:
         policy = SimulationPolicy(
@@ -166,6 +172,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            verifiers=verifiers,
             insecure_root=base64_bytes(root, _MAX_ROOT_BYTES, "policy: insecure_simulated_root"),
         )
     return PolicyFile(keybroker=policy, worker=worker)
@@ -180,3 +187,12 @@ def _models(value: object) -> dict[str, frozenset[str]]:
             raise MalformedError(f"policy: models: {name[:64]} is not a list of package digests")
         models[parse_name(name)] = frozenset(map(parse_digest, digests))
     return models
+
+
+def _verifiers(value: object) -> tuple[TrustedVerifier, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_VERIFIERS:
+        raise MalformedError(f"policy: verifiers is not a list of at most {_MAX_VERIFIERS} tables")
+    found = tuple(map(TrustedVerifier.from_json, value))
+    if len({each.name for each in found}) + len({each.key_id for each in found}) < 2 * len(found):
+        raise MalformedError("policy: verifiers: two have one name or one key")
+    return found

@@ -1,4 +1,4 @@
-"""Owner, pure: writes tables of strings, numbers, booleans and lists as TOML."""
+"""Owner, pure: writes tables of strings, numbers, booleans, lists and tables as TOML."""
 
 from __future__ import annotations
 
@@ -12,21 +12,28 @@ if TYPE_CHECKING:
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def table_lines(table: Mapping[str, object], name: str = "") -> Iterator[str]:
-    """Yield the lines of a table: first values, then inner tables.
+def table_lines(
+    table: Mapping[str, object], name: str = "", *, listed: bool = False
+) -> Iterator[str]:
+    """Yield the lines of a table: first values, then inner tables and lists of tables.
 
-    `name`: the table's path; empty for the top level. TOML files must be encoded as UTF-8.
+    `name`: the table's path; empty for the top level. `listed`: whether it is one of a list. TOML
+    files must be encoded as UTF-8.
     """
     if name:
-        yield f"\n[{name}]"
-    inner: list[tuple[str, Mapping[str, object]]] = []
+        yield f"\n[[{name}]]" if listed else f"\n[{name}]"
+    inner: list[tuple[str, list[Mapping[str, object]], bool]] = []
     for key, value in table.items():
+        path = f"{name}.{key}" if name else key
         if isinstance(value, dict):
-            inner.append((f"{name}.{key}" if name else key, value))
+            inner.append((path, [value], False))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            inner.append((path, value, True))
         else:
             yield f"{_key(key)} = {_value(value)}"
-    for path, value in inner:
-        yield from table_lines(value, path)
+    for path, tables, several in inner:
+        for each in tables:
+            yield from table_lines(each, path, listed=several)
 
 
 def _key(key: str) -> str:
