@@ -104,7 +104,7 @@ def test_33_epoch_rollback(service: PublishedService) -> None:
 def test_34_kid_of_another_key(service: PublishedService) -> None:
     """A kid that is not the hash of its suite and key is refused."""
     directory = service.directory()
-    other = OpeningKey.generate(Suite.SIMULATED_X25519).sealing
+    other = OpeningKey.generate(Suite.SIMULATED_X25519).public_key
     key = directory.keys[0]
     for changed in (
         replace(key, public=other.public, suite=other.suite),
@@ -154,7 +154,7 @@ def test_37_tampered_settings(service: PublishedService) -> None:
 
 def test_38_mixed_worlds(service: PublishedService) -> None:
     """A key of real hardware's world in a simulated directory is refused."""
-    real = OpeningKey.generate(Suite.XWING).sealing
+    real = OpeningKey.generate(Suite.XWING).public_key
     directory = service.directory()
     key = replace(directory.keys[0], kid=real.key_id, suite=real.suite, public=real.public)
     mixed = replace(directory, keys=(*directory.keys, key))

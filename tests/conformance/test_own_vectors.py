@@ -62,8 +62,8 @@ class TestExchange:
     def test_key(self, vector: dict[str, Any]) -> None:
         """The seed gives the public key and its id."""
         key = OpeningKey(suite=parse_suite(vector["suite"]), seed=bytes.fromhex(vector["key_seed"]))
-        assert key.sealing.public.hex() == vector["key_public"]
-        assert key.sealing.key_id == vector["key_id"]
+        assert key.public_key.public.hex() == vector["key_public"]
+        assert key.public_key.key_id == vector["key_id"]
 
     def test_request(self, vector: dict[str, Any]) -> None:
         """The request opens to its content and digest."""

@@ -144,7 +144,7 @@ def test_an_unknown_key(cluster: LocalCluster, session: ServiceSession) -> None:
     """A request sealed to somebody else's key is refused."""
     stranger = OpeningKey.generate(Suite.SIMULATED_XWING)
     tiny = session.model("tiny")
-    call = Session.start(stranger.sealing).seal_request(
+    call = Session.start(stranger.public_key).seal_request(
         ModelRef(name=tiny.name, version=tiny.version),
         tiny.digest,
         [b"x"],

@@ -27,7 +27,7 @@ _MAX_ITEMS: Final = 1024
 class GrantedKey:
     """The private part of an epoch key; the worker destroys it at `destroy_ms` (Unix ms)."""
 
-    opening: OpeningKey
+    private_key: OpeningKey
     destroy_ms: int
 
 
@@ -71,8 +71,8 @@ class Grant:
             {
                 "keys": [
                     {
-                        "suite": int(key.opening.suite),
-                        "seed": b64encode(key.opening.seed).decode(),
+                        "suite": int(key.private_key.suite),
+                        "seed": b64encode(key.private_key.seed).decode(),
                         "destroy_ms": key.destroy_ms,
                     }
                     for key in self.keys
@@ -107,11 +107,17 @@ class Grant:
 
 
 def open_grant(
-    sealed: bytes, signature: bytes, *, opening: OpeningKey, bound: bytes, nonce: str, signer: bytes
+    sealed: bytes,
+    signature: bytes,
+    *,
+    private_key: OpeningKey,
+    bound: bytes,
+    nonce: str,
+    signer: bytes,
 ) -> Grant:
     """Verify and open a grant that was sealed to this worker's evidence.
 
-    `opening`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
+    `private_key`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
     claims and the nonce (hex) of the evidence. `signer`: the key broker's Ed25519 public key, from
     its approved claims.
 
@@ -121,13 +127,13 @@ def open_grant(
     text = open_sealed(
         sealed,
         signature,
-        opening=opening,
+        private_key=private_key,
         bound=bound,
         nonce=nonce,
         signer=signer,
         purpose="grant",
     )
-    return Grant._parse(text, opening.suite.domain)  # noqa: SLF001
+    return Grant._parse(text, private_key.suite.domain)  # noqa: SLF001
 
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
@@ -136,7 +142,7 @@ def _key(value: object, domain: TrustDomain) -> GrantedKey:
     if suite.domain is not domain:
         raise MalformedError("a key of another trust domain")
     return GrantedKey(
-        opening=OpeningKey(suite=suite, seed=fields.base64("seed", SEED_BYTES)),
+        private_key=OpeningKey(suite=suite, seed=fields.base64("seed", SEED_BYTES)),
         destroy_ms=fields.time_ms("destroy_ms"),
     )
 

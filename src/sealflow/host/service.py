@@ -40,7 +40,7 @@ class RestartPolicy:
         self._started_s = 0.0
         self._failures = 0
 
-    def note_start(self, now_s: float) -> None:
+    def record_start(self, now_s: float) -> None:
         """Record the start of the child, at `now_s` of the monotonic clock."""
         self._started_s = now_s
         self.restarts += 1

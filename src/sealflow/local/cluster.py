@@ -12,7 +12,7 @@ from sealflow.errors import ConfigError, SealflowError, UnavailableError
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.local.flink_cluster import LOOPBACK
 from sealflow.local.flink_launch import FlinkLaunch
-from sealflow.local.supervisor import ProcessSpec, Supervisor, await_ready, free_port, near_port
+from sealflow.local.supervisor import ProcessSpec, Supervisor, await_ready, free_port, pick_port
 from sealflow.owner.client.client import Client
 from sealflow.owner.http.gateway_api import fetch_status
 from sealflow.owner.models.packing import pack_folder
@@ -239,7 +239,7 @@ class LocalCluster:
     def _make_flink(self) -> FlinkLaunch:
 
         options = self._options
-        ports = (near_port(LOOPBACK, options["flink_ui_port"]), free_port(LOOPBACK, 0))
+        ports = (pick_port(LOOPBACK, options["flink_ui_port"]), free_port(LOOPBACK, 0))
         return FlinkLaunch(
             self._home,
             self._cluster,

@@ -38,13 +38,13 @@ def free_port(host: str, wanted: int) -> int:
         ) from error
 
 
-def near_port(host: str, wanted: int) -> int:
-    """Return `wanted` when that TCP port is free, else any free port.
+def pick_port(host: str, preferred: int) -> int:
+    """Return `preferred` when that TCP port is free, else any free port.
 
     Raises: ConfigError when there is no free port.
     """
     try:
-        return free_port(host, wanted)
+        return free_port(host, preferred)
     except ConfigError:
         return free_port(host, 0)
 
@@ -105,7 +105,7 @@ class Supervisor:
     def start_process(self, program: ProcessSpec) -> None:
         """Start a process; its stdout and stderr are appended to its log."""
         running = _Running(program=program, process=_spawn(program))
-        running.policy.note_start(time.monotonic())
+        running.policy.record_start(time.monotonic())
         self._running[program.name] = running
 
     def pid(self, name: str) -> int:
@@ -132,7 +132,7 @@ class Supervisor:
             if running.due_s is not None and now_s >= running.due_s:
                 running.process = _spawn(running.program)
                 running.due_s = None
-                running.policy.note_start(now_s)
+                running.policy.record_start(now_s)
                 restarted.append(running.program.name)
         return restarted
 

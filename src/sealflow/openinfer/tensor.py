@@ -127,7 +127,7 @@ class Tensor:
             check_parameters(self.parameters, self.name)
 
     @classmethod
-    def of_bytes(
+    def from_elements(
         cls,
         name: str,
         elements: Sequence[bytes | memoryview],
@@ -149,7 +149,7 @@ class Tensor:
             MalformedError: Shape and number of elements do not agree.
 
         Example:
-            >>> Tensor.of_bytes("texts", [b"one", b"two"]).shape
+            >>> Tensor.from_elements("texts", [b"one", b"two"]).shape
             (2,)
         """
         pieces: list[bytes | memoryview] = []
@@ -174,7 +174,7 @@ class Tensor:
             InvalidInputError: The datatype is not BYTES.
 
         Example:
-            >>> [bytes(element) for element in Tensor.of_bytes("texts", [b"one"]).elements()]
+            >>> [bytes(element) for element in Tensor.from_elements("texts", [b"one"]).elements()]
             [b'one']
         """
         return list(self.each_element())

@@ -95,7 +95,7 @@ class KeyFolderIndex:
         return cls(cluster=cluster, kubernetes=value["kubernetes"] is True, previous=previous)
 
 
-def make(cluster: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
+def create_credentials(cluster: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
     """Create every key, certificate and password of a cluster. Return the files by path.
 
     `kubernetes`: also return the manifests of Kubernetes Secrets.
@@ -159,7 +159,7 @@ def rotate_passwords(
     return _with_derived_files(renewed, replace(index, previous=tuple(previous)), (), now)
 
 
-def with_manifests(files: Mapping[str, bytes]) -> Files:
+def add_secret_manifests(files: Mapping[str, bytes]) -> Files:
     """Return the files with manifests of Kubernetes Secrets. Later rotations update these, too.
 
     Raises: ConfigError.

@@ -45,7 +45,7 @@ def open_sealed(  # noqa: PLR0913 - each argument is one thing that the secret i
     sealed: bytes,
     signature: bytes,
     *,
-    opening: OpeningKey,
+    private_key: OpeningKey,
     bound: bytes,
     nonce: str,
     signer: bytes,
@@ -53,16 +53,16 @@ def open_sealed(  # noqa: PLR0913 - each argument is one thing that the secret i
 ) -> bytes:
     """Verify and open a secret that `seal_to_enclave` sealed to this enclave's evidence.
 
-    `opening`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
+    `private_key`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
     claims and the nonce (hex) of the evidence. `signer`: the sender's Ed25519 public key, from its
     approved claims.
 
     Raises: OpenError if the signature is not by `signer` for this evidence and purpose, or the
     seal does not open.
     """
-    domain = opening.suite.domain
+    domain = private_key.suite.domain
     verify_signature(signer, signature, _signed(domain, purpose, nonce, bound, sealed), OpenError())
-    return opening.open(sealed, domain.label(purpose))
+    return private_key.open(sealed, domain.label(purpose))
 
 
 def _signed(domain: TrustDomain, purpose: str, nonce: str, bound: bytes, sealed: bytes) -> bytes:

@@ -60,7 +60,7 @@ class SessionSecrets:
 
         Raises: OpenError.
         """
-        kid = key.sealing.key_id
+        kid = key.public_key.key_id
         index = (kid, session_id, blob)
         secret = self._secrets.get(index)
         if secret is None:
@@ -189,7 +189,7 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
     """
     header = envelope.request_header
     domain = key.suite.domain
-    if envelope.suite != key.suite or header.key_id != key.sealing.key_id:
+    if envelope.suite != key.suite or header.key_id != key.public_key.key_id:
         raise OpenError
     secret = secrets.open_or_recall(key, header.session_id, envelope.key_blob)
     transcript = _transcript(domain, "request", envelope.prefix_and_header, envelope.key_blob)

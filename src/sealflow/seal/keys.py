@@ -82,7 +82,7 @@ class OpeningKey:
 
     suite: Suite
     seed: bytes = field(repr=False)
-    sealing: SealingKey = field(init=False)
+    public_key: SealingKey = field(init=False)
     _key: PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class OpeningKey:
             raise MalformedError(msg)
         key, public = _expand(self.suite, self.seed)
         object.__setattr__(self, "_key", key)
-        object.__setattr__(self, "sealing", SealingKey(suite=self.suite, public=public))
+        object.__setattr__(self, "public_key", SealingKey(suite=self.suite, public=public))
 
     @classmethod
     def generate(cls, suite: Suite) -> OpeningKey:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KEYS = Keyspace(deployment="test")
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
-SESSION = Session.start(KEY.sealing)
+SESSION = Session.start(KEY.public_key)
 DIGEST = "cd" * 32
 INSTANCE = RequestId("ab" * 16)
 START_S = 60.0

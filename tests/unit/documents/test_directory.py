@@ -35,7 +35,7 @@ SPEC = TensorSpec(name="x", datatype=DataType.FP32, shape=(-1, 4))
 
 
 def _key(suite: Suite = Suite.XWING) -> DirectoryKey:
-    sealing = OpeningKey.generate(suite).sealing
+    sealing = OpeningKey.generate(suite).public_key
     return DirectoryKey(
         kid=sealing.key_id,
         suite=suite,

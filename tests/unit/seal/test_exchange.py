@@ -141,8 +141,8 @@ def test_the_same_seed_in_another_world_is_another_key() -> None:
     """A simulated key never opens what was sealed for hardware."""
     real = KEYS[Suite.XWING]
     simulated = OpeningKey(suite=Suite.SIMULATED_XWING, seed=real.seed)
-    assert simulated.sealing.key_id.startswith("sim-")
-    assert simulated.sealing.key_id != f"sim-{real.sealing.key_id}"
+    assert simulated.public_key.key_id.startswith("sim-")
+    assert simulated.public_key.key_id != f"sim-{real.public_key.key_id}"
     both = start_session()
     envelope = parse_envelope(both.call().envelope)
     with pytest.raises(OpenError):

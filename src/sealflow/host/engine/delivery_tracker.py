@@ -162,7 +162,7 @@ class DeliveryTracker:
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
-                    self.metrics.note_answer(reply, now_s - held.since_s)
+                    self.metrics.record_answer(reply, now_s - held.since_s)
                     if should_requeue(held.delivery, reply, self.published):
                         to_requeue.append(held.delivery)
                         continue
@@ -262,7 +262,7 @@ class DeliveryTracker:
         with self._changed:
             self._waiting.extendleft(reversed(late))
         if items:
-            self.metrics.note_batch(len(items))
+            self.metrics.record_batch(len(items))
         return items
 
     def _dead_letter(self, delivery: Delivery) -> None:

@@ -94,12 +94,12 @@ class LeaderElection:
         if not process.has_state_key and self._newest() is not None:
             self._join(process)
             return False
-        if not self._records.lead():
+        if not self._records.acquire_lease():
             return False
         # Read again: another instance may have committed before its lease ended.
         newest = self._newest()
         if newest is not None and not process.has_state_key:
-            self._records.resign()
+            self._records.release_lease()
             return False
         self._catch_up()
         self._stored = newest
@@ -113,7 +113,7 @@ class LeaderElection:
 
         Raises: WorkerGoneError when another instance leads; UnavailableError.
         """
-        if not self._records.lead():
+        if not self._records.acquire_lease():
             raise WorkerGoneError("another key broker instance leads")
         stored, shared = self._stored, self._records.stored()
         if stored is None or (shared is not None and shared.number >= stored.number):
@@ -127,7 +127,7 @@ class LeaderElection:
         """Release the lease, if this instance leads, so that a standby takes over at once."""
         if self.active:
             self.active = False
-            self._records.resign()
+            self._records.release_lease()
 
     def store(self, number: int, state: bytes, records: Sequence[tuple[int, bytes]]) -> None:
         """Store a state and its log records; wait while the broker is unavailable.

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_CONCURRENCY: Final = 16
 MAX_ATTEMPTS: Final = 5
-MAX_AWAY_S: Final = 20.0
+MAX_UNAVAILABLE_S: Final = 20.0
 MAX_REPLY_BYTES: Final = 64 * 2**20
 _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.1
@@ -133,7 +133,8 @@ def _same_keys(before: VerifiedService | None, after: VerifiedService | None) ->
 class RetryBudget:
     """The limits of retries of one request.
 
-    It allows `MAX_ATTEMPTS` refusals, and `MAX_AWAY_S` seconds in which the service is unavailable.
+    It allows `MAX_ATTEMPTS` refusals, and `MAX_UNAVAILABLE_S` seconds in which the service is
+    unavailable.
     """
 
     def __init__(self, until: float, timeout_s: float) -> None:
@@ -141,7 +142,7 @@ class RetryBudget:
         self._timeout_s = timeout_s
         self._backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         self._refusals = 0
-        self._away_since = 0.0
+        self._unavailable_since = 0.0
 
     def count_refusal(self, error: RefusedError, least_s: float) -> float:
         """Count a refusal. Return the seconds to wait before the next attempt, at least `least_s`.
@@ -156,11 +157,12 @@ class RetryBudget:
     def count_unavailable(self, error: SealflowError) -> float:
         """Count a time at which the service is unavailable. Return the seconds to wait.
 
-        Raises: the error after `MAX_AWAY_S` of unavailability; DeadlineError when no time is left.
+        Raises: the error after `MAX_UNAVAILABLE_S` of unavailability; DeadlineError when no time is
+        left.
         """
         now = time.monotonic()
-        self._away_since = self._away_since or now
-        if now - self._away_since >= MAX_AWAY_S:
+        self._unavailable_since = self._unavailable_since or now
+        if now - self._unavailable_since >= MAX_UNAVAILABLE_S:
             raise error
         asked_s = error.retry_after_s if isinstance(error, UnavailableError) else 0.0
         return self._wait(asked_s if asked_s > 1 else 0.0, error)

@@ -86,7 +86,7 @@ def _images(model: DirectoryModel, image: Image | Sequence[Image] | None) -> lis
     images = [image] if isinstance(image, str | os.PathLike | bytes) else image
     encoded = [_read(each) for each in images]
     shape = (len(encoded), 1) if len(spec.shape) == _BATCH_AND_ONE else (len(encoded),)
-    return [Tensor.of_bytes(spec.name, encoded, shape)]
+    return [Tensor.from_elements(spec.name, encoded, shape)]
 
 
 def _read(image: Image) -> bytes:

@@ -141,7 +141,7 @@ def pack_folder(
         manifest,
         files,
         signing=key.signing,
-        sealing=opening_key(key).sealing,
+        sealing=opening_key(key).public_key,
         progress=None if progress is None else lambda done: progress(done, total),
     )
 

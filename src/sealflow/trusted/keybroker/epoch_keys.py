@@ -31,7 +31,7 @@ class EpochKey:
     `destroy_ms`.
     """
 
-    opening: OpeningKey
+    private_key: OpeningKey
     not_before_ms: int
     retire_ms: int
     destroy_ms: int
@@ -39,14 +39,14 @@ class EpochKey:
     @property
     def kid(self) -> KeyId:
         """The key id (docs/spec/exchange.md, section 2)."""
-        return self.opening.sealing.key_id
+        return self.private_key.public_key.key_id
 
     def public(self) -> DirectoryKey:
         """Return the key's entry in the directory."""
         return DirectoryKey(
             kid=self.kid,
-            suite=self.opening.suite,
-            public=self.opening.sealing.public,
+            suite=self.private_key.suite,
+            public=self.private_key.public_key.public,
             not_before_ms=self.not_before_ms,
             retire_ms=self.retire_ms,
             destroy_ms=self.destroy_ms,
@@ -55,8 +55,8 @@ class EpochKey:
     def to_json(self) -> dict[str, object]:
         """Return the key's object in the state, with the private key's seed."""
         return {
-            "suite": int(self.opening.suite),
-            "seed": b64encode(self.opening.seed).decode(),
+            "suite": int(self.private_key.suite),
+            "seed": b64encode(self.private_key.seed).decode(),
             "not_before_ms": self.not_before_ms,
             "retire_ms": self.retire_ms,
             "destroy_ms": self.destroy_ms,
@@ -72,7 +72,7 @@ class EpochKey:
         fields = Fields(value, "epoch", names)
         suite, seed = fields.read("suite", parse_suite), fields.base64("seed", SEED_BYTES)
         return cls(
-            opening=OpeningKey(suite=suite, seed=seed),
+            private_key=OpeningKey(suite=suite, seed=seed),
             not_before_ms=fields.time_ms("not_before_ms"),
             retire_ms=fields.time_ms("retire_ms"),
             destroy_ms=fields.time_ms("destroy_ms"),
@@ -154,7 +154,7 @@ class EpochKeys:
         early_ms = 0 if self._epochs else self._skew_ms
         retire_ms = not_before_ms + 1000 * self._deployment.epoch_s + early_ms
         epoch = EpochKey(
-            opening=OpeningKey.generate(Suite.for_domain(self._deployment.tee.domain)),
+            private_key=OpeningKey.generate(Suite.for_domain(self._deployment.tee.domain)),
             not_before_ms=not_before_ms,
             retire_ms=retire_ms,
             destroy_ms=retire_ms + 1000 * self._deployment.grace_s,

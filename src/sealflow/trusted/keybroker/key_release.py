@@ -158,7 +158,7 @@ class KeyRelease:
             {
                 "instance": bound.instance,
                 "signing_key": bound.signing_key.hex(),
-                "keys": [key.opening.sealing.key_id for key in grant.keys],
+                "keys": [key.private_key.public_key.key_id for key in grant.keys],
                 "models": [model.digest for model in grant.models],
                 "until_ms": grant.lease_ms,
                 "directory_version": grant.directory_version,

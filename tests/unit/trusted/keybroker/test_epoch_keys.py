@@ -62,7 +62,7 @@ def test_whatever_happens_one_key_is_in_force(steps: list[int], data: st.DataObj
 def test_a_revoked_worker_gets_nothing_and_knows_no_later_key() -> None:
     """All keys that it was granted are retired at once, and still open what was queued."""
     broker, worker = KeyBrokerInstance().lead(), make_identity(Role.WORKER)
-    known = {key.opening.sealing.key_id for key in broker.grant(worker).keys}
+    known = {key.private_key.public_key.key_id for key in broker.grant(worker).keys}
     assert "error" not in broker.revoke(RevokedKind.WORKER, worker.instance)
     active = [key for key in broker.directory.keys if key.not_before_ms <= NOW_MS < key.retire_ms]
     assert len(active) == 1
@@ -81,4 +81,4 @@ def test_a_revoked_key_is_gone() -> None:
     for each in (broker, after):
         assert kid not in {key.kid for key in each.directory.keys}
         granted = each.grant(make_identity(Role.WORKER))
-        assert kid not in {key.opening.sealing.key_id for key in granted.keys}
+        assert kid not in {key.private_key.public_key.key_id for key in granted.keys}

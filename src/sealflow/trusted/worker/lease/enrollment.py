@@ -95,7 +95,7 @@ class Enrollment:
         grant = open_grant(
             answer.base64("grant", _MAX_GRANT_BYTES),
             answer.base64("signature", SIGNATURE_BYTES),
-            opening=self._identity.opening,
+            private_key=self._identity.private_key,
             bound=evidence.bound,
             nonce=nonce,
             signer=keybroker.signing_key,

@@ -11,7 +11,7 @@ from sealflow.errors import RefusalCode
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import Suite
 from sealflow.trusted.worker.serving.arrivals import ClockTick, ServingUpdate
-from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
 from sealflow.wire.envelope import Envelope, Kind, RefusalHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
 from tests.support.trusted.jobs import seal_request
@@ -51,7 +51,7 @@ def _crafted(
         "deadline_ms": DEADLINE_MS,
     }
     whole = RequestHeader(
-        key_id=key.sealing.key_id,
+        key_id=key.public_key.key_id,
         session_id=SESSION.session_id,
         request_id=request_id,
         **{**settings, **header},
@@ -156,10 +156,10 @@ def test_a_session_sealed_to_another_key_does_not_open() -> None:
     """A blob moved to another key's name opens nothing."""
     model = negation_model()
     call = seal_request(
-        Session.start(OTHER_KEY.sealing), model, make_request(floats([[1, 2, 3, 4]]))
+        Session.start(OTHER_KEY.public_key), model, make_request(floats([[1, 2, 3, 4]]))
     )
-    other = OTHER_KEY.sealing.key_id.encode()
-    moved = call.envelope.replace(other, KEY.sealing.key_id.encode())
+    other = OTHER_KEY.public_key.key_id.encode()
+    moved = call.envelope.replace(other, KEY.public_key.key_id.encode())
     outside = Worker().serve(model).send(moved).finish()
     assert outside.refusal(0) is RefusalCode.NOT_OPENED
 
@@ -228,8 +228,8 @@ def test_keys_are_destroyed_in_time() -> None:
     call = seal_call(model)
     worker = Worker()
     keys = [
-        HeldEpochKey(opening=KEY, destroy_ms=NOW_MS),
-        HeldEpochKey(opening=OTHER_KEY, destroy_ms=LEASE_MS),
+        EpochPrivateKey(private_key=KEY, destroy_ms=NOW_MS),
+        EpochPrivateKey(private_key=OTHER_KEY, destroy_ms=LEASE_MS),
     ]
     worker.arrivals.put(ServingUpdate(keys=keys, lease_ms=LEASE_MS, models={model.ref: model}))
     assert worker.send(call.envelope).finish().refusal(0) is RefusalCode.UNKNOWN_KEY
