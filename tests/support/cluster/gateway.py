@@ -40,7 +40,7 @@ START_S = 60.0
 class GatewayProcess:
     """`python -m sealflow.host.gateway` on a free port."""
 
-    def __init__(self, queue: QueueServer, **settings: str | float | bool) -> None:
+    def __init__(self, queue: QueueServer, **settings: str | float | bool | list[str]) -> None:
         """Start it and wait until it listens; `settings` are those of its file."""
         folder = queue.folder / f"gateway-{secrets.token_hex(4)}"
         folder.mkdir()
