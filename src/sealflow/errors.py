@@ -389,6 +389,7 @@ _EVIDENCE_HINTS: Final = {
     "directory_fork": _PIN_HINT,
     "directory_history": _PIN_HINT,
     "directory_rollback": _PIN_HINT,
+    "checkpoint": "Sign nothing; keep the old checkpoint, and ask the operator which log is true.",
     "log": _LOG_HINT,
     "order": _LOG_HINT,
     "passport_early": _CLOCK_HINT,

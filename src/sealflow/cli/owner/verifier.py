@@ -33,6 +33,12 @@ key_option = click.option(
 name_option = click.option(
     "--name", default="verifier", show_default=True, help="What policies call this verifier."
 )
+origin_option = click.option(
+    "--origin",
+    metavar="NAME",
+    required=True,
+    help="Your name for this log, such as hospital.example/sealflow.",
+)
 lifetime_option = click.option(
     "--lifetime",
     "lifetime_s",

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
     SECP256R1,
     EllipticCurvePrivateKey,
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -41,6 +44,13 @@ class VerifierKey:
     def curve(self) -> str:
         """`Ed25519` or `P-256`."""
         return ED25519 if isinstance(self.private, Ed25519PrivateKey) else P256
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the signature in 64 bytes: Ed25519, or r and s of ECDSA with SHA-256."""
+        if isinstance(self.private, Ed25519PrivateKey):
+            return self.private.sign(content)
+        r, s = decode_dss_signature(self.private.sign(content, ECDSA(SHA256())))
+        return r.to_bytes(COORDINATE_BYTES) + s.to_bytes(COORDINATE_BYTES)
 
     def trusted(self, name: str, *, instead_of_evidence: bool = False) -> TrustedVerifier:
         """Return the public key as policies name it."""
