@@ -29,6 +29,7 @@ SUBJECTS: Final = {
     "Trust": (
         "load_policy describe_policy PolicyLine TrustPolicy Policy SimulationPolicy Requirements "
         "TdxRequirements SnpRequirements OutOfDateWaiver TcbStatus PlatformFlag Tee Role "
+        "TrustedVerifier "
         "TrustDomain TrustReport Visibility ProvenFact"
     ),
     "Models": "OwnerKey create_owner_key load_owner_key pack_folder Revoked RevokedKind",
@@ -37,7 +38,7 @@ SUBJECTS: Final = {
         "Receipt SignedReceipt"
     ),
     "Errors": (
-        "SealflowError ConfigError MalformedError EnvelopeTooLargeError OpenError "
+        "SealflowError ConfigError MalformedError NewerFormatError EnvelopeTooLargeError OpenError "
         "VerificationError EvidenceError PolicyError Mismatch RefusedError RefusalCode ModelError "
         "InvalidInputError BundleError UnavailableError QueueFullError DeadlineError "
         "WorkerGoneError"

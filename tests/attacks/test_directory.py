@@ -116,9 +116,11 @@ def test_34_kid_of_another_key(service: PublishedService) -> None:
 
 
 def test_35_unknown_field(service: PublishedService) -> None:
-    """A field that nobody knows, one that is twice there and one that is missing are refused."""
+    """A critical field that nobody knows, one that is twice there and a missing one are refused."""
     value = dict(parse_object(service.directory().to_bytes(), "directory"))
-    assert code(service, signed(service, canonical_json({**value, "new": 1}))) == "directory"
+    newer = {**value, "new": 1, "critical": ["new"]}
+    assert code(service, signed(service, canonical_json(newer))) == "critical"
+    assert code(service, signed(service, canonical_json({**value, "format": 2}))) == "format"
     twice = service.directory().to_bytes().replace(b'"version":1', b'"version":1,"version":2')
     assert code(service, signed(service, twice)) == "directory"
     del value["revoked"]

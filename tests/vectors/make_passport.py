@@ -105,6 +105,8 @@ def _cases() -> dict[str, dict[str, Any]]:
         "profile of another draft": _case(
             sign(ear(eat_profile="tag:ietf.org,2026:rats/ear#03")), "passport"
         ),
+        "newer format": _case(sign(_changed(format=2)), "format"),
+        "unknown critical field": _case(sign(_changed(critical=["x"], x=1)), "critical"),
         "fraction in iat": _case(sign(ear(iat=NOW_S + 0.5)), "passport"),
         "no exp": _case(sign(ear(exp=None)), "passport"),
         "over seven days": _case(sign(ear(exp=NOW_S + 604_801)), "passport"),
@@ -138,6 +140,12 @@ def _cases() -> dict[str, dict[str, Any]]:
         ),
         "hardware for a simulation": _case(good, ["tee"], policy="simulated"),
     }
+
+
+def _changed(**changes: Any) -> dict[str, Any]:
+    value = ear()
+    value["submods"]["keybroker"]["sealflow_passport"] |= changes
+    return value
 
 
 def _hmac() -> str:

@@ -116,6 +116,7 @@ def _reject_grants() -> dict[str, dict[str, Any]]:
     approval = appraise(evidence, policy, NOW_MS, nonce=nonce)
     key = {"suite": int(worker.private_key.suite), "seed": "A" * 43 + "=", "destroy_ms": 1}
     grant = {
+        "format": 1,
         "keys": [key],
         "models": [],
         "lease_ms": 1,

@@ -23,7 +23,7 @@ MAX_EXCEPTION: Final = timedelta(days=30)
 
 
 class IdentifiedCode(Protocol):
-    """What identifies code: a report, or a passport. SGX also has `product_id`."""
+    """The identity of code, in a report or a passport. SGX also has `product_id`."""
 
     @property
     def measurement(self) -> str:

@@ -15,7 +15,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, Fields
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical_json
 
@@ -104,6 +104,7 @@ class Deployment:
         root = self.insecure_simulated_root
         return canonical_json(
             {
+                "format": FORMAT,
                 "deployment": self.name,
                 "tee": self.tee.value,
                 "owners": sorted(self.owners),
@@ -147,7 +148,7 @@ class Deployment:
         """
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
-        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES))
+        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES), versioned=True)
         simulated = fields.get("insecure_simulated_root") is not None
         deployment = cls(
             name=fields.read("deployment", parse_name),

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.wire.domain import TrustDomain, length_prefixed
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from sealflow.wire.ids import RequestId, parse_name, parse_request_id
+from sealflow.wire.printable import is_printable
 from sealflow.wire.strict_json import canonical_json
 
 PROTOCOL: Final = "sealflow/1"
@@ -23,6 +24,9 @@ MAX_QUOTE_BYTES: Final = 16 * 1024
 MAX_BOUND_BYTES: Final = 8 * 1024
 MAX_KEY_BYTES: Final = 4096
 SIGNING_KEY_BYTES: Final = 32
+NO_NONCE: Final = "00" * 32
+"""The nonce of evidence that is for every verifier."""
+MAX_SOFTWARE_CHARACTERS: Final = 64
 
 
 class Tee(enum.StrEnum):
@@ -63,7 +67,7 @@ class BoundClaims:
     `instance`: the enclave's random id. `nonce`: the verifier's nonce, 64 hex digits; zeros in
     evidence for any verifier. `manifest_digest`: SHA-256 of the deployment's settings.
     `sealing_key`: the public HPKE key of suite `sealing_suite`. `signing_key`: the Ed25519 public
-    key. `software`: the release, for people; `from_bytes` cuts it to 64 characters.
+    key. `software`: the release, for people.
     """
 
     role: Role
@@ -101,12 +105,16 @@ class BoundClaims:
 
         Raises: MalformedError.
         """
-        fields = Fields.from_bytes(bound, "bound claims", _KEYS)
+        fields = OpenFields.from_bytes(bound, "bound claims", _KEYS)
         if fields.text("protocol") != PROTOCOL:
             raise fields.malformed("protocol", f"is not {PROTOCOL}")
         signing_key = fields.base64("signing_key", SIGNING_KEY_BYTES)
         if len(signing_key) != SIGNING_KEY_BYTES:
             raise fields.malformed("signing_key", "is not an Ed25519 public key")
+        software = fields.text("software")
+        if len(software) > MAX_SOFTWARE_CHARACTERS or not is_printable(software):
+            most = MAX_SOFTWARE_CHARACTERS
+            raise fields.malformed("software", f"is not at most {most} printable characters")
         return cls(
             role=fields.word("role", Role),
             tee=fields.word("tee", Tee),
@@ -117,7 +125,7 @@ class BoundClaims:
             sealing_suite=fields.integer("sealing_suite"),
             sealing_key=fields.base64("sealing_key", MAX_KEY_BYTES),
             signing_key=signing_key,
-            software=fields.text("software")[:64],
+            software=software,
         )
 
 
@@ -133,6 +141,7 @@ class Evidence:
     def to_json(self) -> dict[str, object]:
         """Return the JSON object of spec section 1."""
         return {
+            "format": FORMAT,
             "tee": self.tee.value,
             "quote": b64encode(self.quote).decode(),
             "bound": b64encode(self.bound).decode(),
@@ -145,7 +154,8 @@ class Evidence:
 
         Raises: MalformedError.
         """
-        fields = Fields(value, "evidence", ("tee", "quote", "bound", "collateral"))
+        names = ("tee", "quote", "bound", "collateral")
+        fields = OpenFields(value, "evidence", names, versioned=True)
         return cls(
             tee=fields.word("tee", Tee),
             quote=fields.base64("quote", MAX_QUOTE_BYTES),

@@ -10,7 +10,7 @@ from sealflow.errors import MalformedError
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import open_sealed, seal_to_enclave
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import ModelRef
 from sealflow.wire.strict_json import canonical_json
 
@@ -69,6 +69,7 @@ class Grant:
     def _encode(self) -> bytes:
         return canonical_json(
             {
+                "format": FORMAT,
                 "keys": [
                     {
                         "suite": int(key.private_key.suite),
@@ -96,10 +97,10 @@ class Grant:
     @classmethod
     def _parse(cls, text: bytes, domain: TrustDomain) -> Self:
         names = ("keys", "models", "lease_ms", "history", "directory_version")
-        fields = Fields.from_bytes(text, "grant", names)
+        fields = OpenFields.from_bytes(text, "grant", names, versioned=True)
         return cls(
-            keys=fields.list_of("keys", lambda each: _key(each, domain), _MAX_ITEMS),
-            models=fields.list_of("models", _model, _MAX_ITEMS),
+            keys=fields.known_of("keys", lambda each: _key(each, domain), _MAX_ITEMS),
+            models=fields.known_of("models", _model, _MAX_ITEMS),
             lease_ms=fields.time_ms("lease_ms"),
             log_id=fields.digest("history"),
             directory_version=fields.integer("directory_version"),
@@ -137,7 +138,7 @@ def open_grant(
 
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
-    fields = Fields(value, "key", ("suite", "seed", "destroy_ms"))
+    fields = OpenFields(value, "key", ("suite", "seed", "destroy_ms"))
     suite = fields.read("suite", parse_suite)
     if suite.domain is not domain:
         raise MalformedError("a key of another trust domain")
@@ -148,7 +149,7 @@ def _key(value: object, domain: TrustDomain) -> GrantedKey:
 
 
 def _model(value: object) -> GrantedModel:
-    fields = Fields(value, "model", ("name", "version", "digest", "signer", "content_key"))
+    fields = OpenFields(value, "model", ("name", "version", "digest", "signer", "content_key"))
     return GrantedModel(
         ref=ModelRef(name=fields.text("name"), version=fields.text("version")),
         digest=fields.digest("digest"),

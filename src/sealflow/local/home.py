@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+import tomli_w
+
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
@@ -22,7 +24,6 @@ from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.trust.policy_file import write_policy
-from sealflow.owner.trust.toml_text import table_lines
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import parse_name
 
@@ -92,12 +93,20 @@ class ClusterHome:
     def prepare(
         self, name: str, times: Mapping[str, int] = MappingProxyType({})
     ) -> tuple[OwnerKey, Deployment]:
-        """Create missing folders, owner key and platform; write the deployment and the policy.
+        """Prepare the home for a cluster on a simulated TEE. Return owner key and deployment.
 
-        `name`: of the deployment. `times`: the deployment's times in seconds that differ from the
-        default. A platform older than `_PLATFORM_DAYS` is replaced.
+            owner.key                 created if missing, never replaced
+            simulated-platform.json   created if missing or older than `_PLATFORM_DAYS`
+            keybroker/, broker/       renamed to NAME.former with a new platform, because no enclave
+                                      on it can open their state
+            deployment.json           always written
+            client.toml               always written: the policy by which clients verify
 
-        Raises: ConfigError.
+        `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
+        their names, such as `{"epoch_s": 60}`. Spec: keybroker.md, section 1.
+
+        Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
+        written.
         """
         try:
             parse_name(name)
@@ -127,7 +136,7 @@ class ClusterHome:
     def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:
         """Write the settings file of one process. Return its path."""
         path = self.path / "run" / f"{name}.toml"
-        _write(path, "\n".join([*table_lines(settings), ""]).encode())
+        _write(path, tomli_w.dumps(settings).encode())
         return path
 
     def write_endpoint(self, facts: Mapping[str, object]) -> None:
@@ -178,12 +187,10 @@ class ClusterHome:
         """
         for folder in (self.keybroker, self.broker):
             previous = folder.with_name(f"{folder.name}.former")
-            try:
+            with file_errors(f"{folder}: cannot rename"):
                 if folder.exists():
                     shutil.rmtree(previous, ignore_errors=True)
                     folder.rename(previous)
-            except OSError as error:
-                raise ConfigError(f"{folder}: cannot rename: {error.strerror}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -93,10 +93,22 @@ class _Running:
 
 
 class Supervisor:
-    """A set of child processes, which are restarted when they end.
+    """The server processes of `sealflow up`: starts them, and restarts those that end.
 
-    `RestartPolicy` defines the pauses. When this process is killed, the kernel kills the children,
-    too.
+    It has no thread of its own, so its owner calls `supervise` again and again:
+
+        supervisor = Supervisor()
+        supervisor.start_process(ProcessSpec(name="gateway", argv=argv, log=log))
+        while not stopped:
+            supervisor.supervise()    # raises once a process fails for good
+            time.sleep(0.1)
+        supervisor.stop_process("gateway", within_s=10)
+
+    The pause before a restart is 0.5 s at first and grows to 15 s (`RestartPolicy`). A process
+    fails for good when it exits with a positive code three times in a row, each time within 30 s.
+
+    When this process ends, even by SIGKILL, the kernel kills the children. Use it on the main
+    thread only, because children end with the thread that started them. Not thread-safe.
     """
 
     def __init__(self) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sealflow.errors import MalformedError as MalformedError
     from sealflow.errors import Mismatch as Mismatch
     from sealflow.errors import ModelError as ModelError
+    from sealflow.errors import NewerFormatError as NewerFormatError
     from sealflow.errors import OpenError as OpenError
     from sealflow.errors import PolicyError as PolicyError
     from sealflow.errors import QueueFullError as QueueFullError
@@ -104,6 +105,7 @@ __all__ = [
     "Mismatch",
     "ModelError",
     "ModelRef",
+    "NewerFormatError",
     "OpenError",
     "OutOfDateWaiver",
     "Outcome",
@@ -175,6 +177,7 @@ _MODULES: Final = {
     "Mismatch": "sealflow.errors",
     "ModelError": "sealflow.errors",
     "ModelRef": "sealflow.wire.ids",
+    "NewerFormatError": "sealflow.errors",
     "OpenError": "sealflow.errors",
     "OutOfDateWaiver": "sealflow.attest.requirements",
     "Outcome": "sealflow.owner.client.result",

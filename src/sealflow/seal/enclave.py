@@ -8,9 +8,9 @@ sender and that the secret answers this evidence.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from sealflow.errors import MalformedError, OpenError
+from sealflow.errors import EvidenceError, MalformedError, OpenError
 from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.seal.signing import verify_signature
 from sealflow.wire.domain import length_prefixed
@@ -18,9 +18,38 @@ from sealflow.wire.domain import length_prefixed
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealflow.attest.evidence import BoundClaims
     from sealflow.attest.policy import Approval
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.domain import TrustDomain
+
+
+class BoundKeys(Protocol):
+    """The claims of an enclave that are to be trusted, by evidence or by a passport."""
+
+    @property
+    def bound(self) -> BoundClaims:
+        """The keys and names of the enclave."""
+
+    @property
+    def domain(self) -> TrustDomain:
+        """Its trust domain."""
+
+
+def enclave_sealing_key(claims: BoundKeys) -> SealingKey:
+    """Return the key of an enclave to which secrets are sealed.
+
+    Raises: EvidenceError (`bound_claims`) if it is not a key of a known suite of the enclave's
+    trust domain.
+    """
+    try:
+        suite = parse_suite(claims.bound.sealing_suite)
+        key = SealingKey(suite=suite, public=claims.bound.sealing_key)
+    except MalformedError as error:
+        raise EvidenceError("bound_claims", f"bound claims: {error}") from error
+    if suite.domain is not claims.domain:
+        raise EvidenceError("bound_claims", "the sealing key is of another trust domain")
+    return key
 
 
 def seal_to_enclave(
@@ -30,15 +59,13 @@ def seal_to_enclave(
 
     `signing`: the sender's key. `purpose`: the label of the secret, such as `grant`.
 
-    Raises: MalformedError if the enclave's sealing key is of another trust domain than its
-    evidence, or is of low order.
+    Raises: EvidenceError if the enclave's sealing key is not one of its trust domain;
+    MalformedError if it is of low order.
     """
-    bound, domain = approval.claims.bound, approval.claims.domain
-    key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
-    if key.suite.domain is not domain:
-        raise MalformedError("bound claims: the sealing key is of another trust domain")
-    sealed = key.seal(text, domain.label(purpose))
-    return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.to_bytes(), sealed))
+    claims = approval.claims
+    domain, nonce = claims.domain, claims.bound.nonce
+    sealed = enclave_sealing_key(claims).seal(text, domain.label(purpose))
+    return sealed, signing.sign(_signed(domain, purpose, nonce, claims.bound_bytes, sealed))
 
 
 def open_sealed(  # noqa: PLR0913 - each argument is one thing that the secret is bound to

@@ -54,6 +54,7 @@ class ReceiptService:
         incoming = open_request(
             Envelope.from_bytes(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1)
         )
+        incoming.read()
         parts: Sequence[bytes | memoryview] = REPLY
         if attach:
             parts = add_receipt(

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import Approval, appraise
 from sealflow.documents.grant import Grant, GrantedKey, GrantedModel, open_grant
-from sealflow.errors import MalformedError, OpenError
+from sealflow.errors import EvidenceError, MalformedError, OpenError
 from sealflow.seal.enclave import seal_to_enclave
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
@@ -132,5 +132,5 @@ def test_keys_of_another_world(approval: Approval) -> None:
     """Nothing is handed to evidence of a simulation that names a key of hardware."""
     bound = dataclasses.replace(approval.claims.bound, sealing_suite=int(Suite.XWING))
     claims = dataclasses.replace(approval.claims, bound=bound)
-    with pytest.raises(MalformedError, match="another trust domain"):
+    with pytest.raises(EvidenceError, match="another trust domain"):
         GRANT.seal(dataclasses.replace(approval, claims=claims), BROKER)

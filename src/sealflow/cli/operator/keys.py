@@ -212,17 +212,13 @@ def enclave(file: Path, *, as_json: bool) -> None:
 
     The command prints the key's MRSIGNER, for policies. Keep the key away from the cluster.
     """
-    from sealflow.errors import ConfigError
-    from sealflow.files import create_file
+    from sealflow.files import create_file, file_errors
     from sealflow.owner.enclave.signing import new_enclave_key
 
     pem, signer = new_enclave_key()
-    try:
+    exists = f"{file} exists, and a key is never overwritten: name another"
+    with file_errors(f"{file}: cannot write the key", exists=exists):
         create_file(file, pem)
-    except FileExistsError as error:
-        raise ConfigError(f"{file} exists, and a key is never overwritten: name another") from error
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot write the key: {error.strerror}") from error
     _print_key(file, "mr_signer", signer, as_json=as_json)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from sealflow.defects import DefectError, debugging
 from sealflow.errors import UnavailableError
 from sealflow.host.gateway.http import (
     ClientGoneError,
@@ -124,9 +125,11 @@ async def _answer(route: Route, request: Request) -> Response:
         return json_response({"error": f"{error}: try again later"}, status=503, headers=headers)
     except ClientGoneError:
         raise
-    except Exception:  # noqa: BLE001 - see below
+    except Exception as error:  # noqa: BLE001 - see below
         # A bug in a handler must not close the connection without a response.
-        _log.exception("request failed", route=route.path)
+        _log.error(
+            "request failed", route=route.path, error=str(DefectError(error)), exc_info=debugging()
+        )
         detail = "the gateway failed on this request: see its log"
         return json_response({"error": detail}, status=_SERVER_ERROR)
 

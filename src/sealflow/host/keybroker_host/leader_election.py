@@ -38,7 +38,17 @@ _RETRY_S: Final = 0.5
 
 
 class LeaderElection:
-    """The lease of one instance, and the storage of its states and log records.
+    """One instance's part in the election, and the storage of its state while it leads.
+
+    The host calls `try_acquire` until it returns True, and then `renew` and `store`:
+
+        standby: try_acquire -> False, try_acquire -> False, try_acquire -> True
+        leader:  renew, store, renew, ... release
+                 WorkerGoneError: another instance leads; `reset` and start a new process
+
+    The broker gives the lease to one instance at a time. A leader whose lease ended without its
+    notice can do no harm: the broker stores a state only for the holder of the lease, and only in
+    place of the state before it. Spec: keybroker.md, section 5.
 
     The thread that reads the key broker's frames calls `store` and `store_key`; the main thread
     calls the other methods.

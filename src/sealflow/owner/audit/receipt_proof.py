@@ -15,7 +15,7 @@ from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, sp
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.content import content_parts, receipt_request_parts
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class ReceiptProof:
         """
         return canonical_json(
             {
+                "format": FORMAT,
                 **self.signed.to_json(),
                 "salt": self.salt,
                 "request": b64encode(self.request).decode(),
@@ -84,7 +85,7 @@ class ReceiptProof:
         Raises:
             MalformedError: It is not such a line.
         """
-        fields = Fields.from_bytes(line, "receipt file", _KEYS)
+        fields = OpenFields.from_bytes(line, "receipt file", _KEYS, versioned=True)
         signed = {name: fields.get(name) for name in ("receipt", "signature")}
         return cls(
             signed=SignedReceipt.from_json(signed),

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.errors import ConfigError, InvalidInputError
+from sealflow.errors import InvalidInputError
+from sealflow.files import file_errors
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.tensor import Tensor
@@ -92,11 +93,8 @@ def _images(model: DirectoryModel, image: Image | Sequence[Image] | None) -> lis
 def _read(image: Image) -> bytes:
     if isinstance(image, bytes):
         return image
-    try:
+    with file_errors(f"image {os.fspath(image)}"):
         return Path(image).read_bytes()
-    except OSError as error:
-        msg = f"image {os.fspath(image)}: {error.strerror}"
-        raise ConfigError(msg) from error
 
 
 def _tensors(model: DirectoryModel, tensors: Tensors | None) -> list[Tensor]:

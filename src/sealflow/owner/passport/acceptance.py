@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.checks import among, check_age, check_bound, check_code, equal
-from sealflow.attest.evidence import BoundClaims, Tee
+from sealflow.attest.evidence import NO_NONCE, BoundClaims, Tee
 from sealflow.attest.intel.checks import check_registers, check_statuses
 from sealflow.attest.policy import policy_digest
 from sealflow.errors import EvidenceError, MalformedError, PolicyError
 from sealflow.owner.passport.passport import MAX_PASSPORTS, Tier, verify_passport
+from sealflow.wire.fields import evidence_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +123,7 @@ def accept_passport(
     try:
         bound = BoundClaims.from_bytes(evidence.bound)
     except MalformedError as error:
-        raise EvidenceError("bound_claims", str(error)) from error
+        raise evidence_error("bound_claims", error) from error
     own = (bound.role, bound.tee, bound.deployment, bound.manifest_digest)
     if own != (said.role, said.tee, said.deployment, said.manifest_digest):
         raise EvidenceError("passport_bound", "the passport contradicts the claims that it names")
@@ -177,7 +178,7 @@ def _mismatches(
         tee=policy.tee,
         deployment=policy.deployment,
         manifest_digest=policy.manifest_digest,
-        nonce=None,
+        nonce=NO_NONCE,
     )
     if policy.tee is not Tee.SIMULATED:
         yield from equal("tee", "tee", policy.tee, said.form, "the service runs on other hardware")

@@ -14,7 +14,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.reports import TDX_REGISTERS
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner.passport.token import verify_token
-from sealflow.wire.fields import Fields, json_object
+from sealflow.wire.fields import FORMAT, Fields, OpenFields, evidence_error, json_object
 from sealflow.wire.ids import parse_name
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 PROFILE: Final = "tag:ietf.org,2026:rats/ear#04"
 SUBMODULE: Final = "keybroker"
 EXTENSION: Final = "sealflow_passport"
-FORMAT: Final = 1
 MAX_PASSPORTS: Final = 8
 """The number of passports in a published document, and of verifiers in a policy."""
 MAX_LIFETIME_S: Final = 7 * 86_400
@@ -47,7 +46,7 @@ class Tier(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassportClaims:
-    """What a verifier says about a key broker's evidence that it appraised.
+    """The statement of a verifier about a key broker's evidence that it appraised.
 
     `bound_digest`: SHA-256 of the exact bytes of the bound claims, in hex. `form`: the TEE whose
     format the quote has; a simulation imitates one. `measurement`, `signer`, `product_id`, `svn`,
@@ -98,11 +97,9 @@ class PassportClaims:
     def from_json(cls, value: object, tier: Tier) -> Self:
         """Parse an object that `to_json` returned.
 
-        Raises: MalformedError.
+        Raises: MalformedError; NewerFormatError.
         """
-        fields = _known(value, "passport", _KEYS)
-        if fields.integer("format") != FORMAT:
-            raise fields.malformed("format", f"is not {FORMAT}")
+        fields = OpenFields(value, "passport", _KEYS, versioned=True)
         registers = fields.read("registers", json_object)
         if not all(isinstance(each, str) and len(each) <= _MAX_HEX for each in registers.values()):
             raise fields.malformed("registers", "has a value that is not hex")
@@ -157,7 +154,7 @@ def verify_passport(token: str, verifier: TrustedVerifier, now_ms: int) -> Passp
     try:
         return _passport(value, verifier, now_ms)
     except MalformedError as error:
-        raise EvidenceError("passport", str(error)) from error
+        raise evidence_error("passport", error) from error
 
 
 def _passport(value: dict[str, object], verifier: TrustedVerifier, now_ms: int) -> Passport:
@@ -207,7 +204,6 @@ def _known(
 
 _ISSUER: Final = ("developer", "build")
 _KEYS: Final = (
-    "format",
     "bound_digest",
     "role",
     "tee",

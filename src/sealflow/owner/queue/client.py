@@ -365,7 +365,9 @@ class QueueClient:
             return
         request, call = found
         try:
-            outcome: InferResult | SealflowError = open_answer(call, envelope, request.receipt)
+            outcome: InferResult | SealflowError = open_answer(
+                call, envelope, request.receipt, revoked=self._session.revoked_workers
+            )
         except OpenError:
             # Not the genuine reply, which may still arrive.
             _log.warning("a reply did not open: dropped")

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import tomli_w
+
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
 from sealflow.attest.verifiers import TrustedVerifier
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.files import file_errors, write_file
-from sealflow.owner.trust.toml_text import table_lines
-from sealflow.wire.fields import base64_bytes
+from sealflow.files import file_errors, read_file, write_file
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import parse_digest, parse_name
-from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
     import os
@@ -89,18 +89,14 @@ def load_policy_file(path: Path) -> PolicyFile:
 
     Raises: ConfigError that names file and key.
     """
+    missing = (
+        f"there is no policy at {path}: get it from the owner of the service, or name one "
+        "with --policy (`sealflow up` writes client.toml)"
+    )
+    with file_errors(f"{path}", missing=missing):
+        text = read_file(path, MAX_POLICY_BYTES)
     try:
-        text = path.read_bytes()
-        if len(text) > MAX_POLICY_BYTES:
-            raise ConfigError(f"{path} is over {MAX_POLICY_BYTES} bytes")
         return parse_policy(tomllib.loads(text.decode()))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"there is no policy at {path}: get it from the owner of the service, or name one "
-            "with --policy (`sealflow up` writes client.toml)"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except MalformedError as error:
@@ -119,16 +115,17 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
     }
     if isinstance(policy, SimulationPolicy):
         whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
-    if policy.models:
-        whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     if policy.verifiers:
         whole["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
+    if policy.models:
+        whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     whole["keybroker"] = policy.requirements.to_json()
     lines = ["# The policy by which clients verify this deployment before they send data."]
     if isinstance(policy, SimulationPolicy):
         lines.append("# A simulated TEE: nothing is protected from the operator of the machines.")
+    text = "\n".join([*lines, tomli_w.dumps(whole)])
     with file_errors(f"{path}: cannot write the policy"):
-        write_file(path, "\n".join([*lines, *table_lines(whole), ""]).encode(), mode=0o666)
+        write_file(path, text.encode(), mode=0o666)
 
 
 def parse_policy(table: dict[str, object]) -> PolicyFile:
@@ -136,26 +133,33 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
 
     Raises: MalformedError.
     """
-    require_keys(table, _REQUIRED, "policy", _OPTIONAL)
-    try:
-        tee = Tee(table["tee"])  # type: ignore[arg-type]  # any object may be asked for
-    except ValueError as error:
-        raise MalformedError(f"policy: tee is not one of {', '.join(Tee)}") from error
-    deployment, digest = parse_name(table["deployment"]), parse_digest(table["manifest_digest"])
-    requirements = Requirements.from_json(table["keybroker"], "policy: keybroker")
-    models = _models(table.get("models", {}))
-    verifiers = _verifiers(table.get("verifiers", []))
-    root = table.get("insecure_simulated_root")
-    if (tee is Tee.SIMULATED) != (root is not None):
+    fields = Fields(table, "policy", _REQUIRED, _OPTIONAL)
+    tee = fields.word("tee", Tee)
+    deployment, digest = fields.read("deployment", parse_name), fields.digest("manifest_digest")
+    requirements = Requirements.from_json(fields.get("keybroker"), "policy: keybroker")
+    models = _models(fields.get("models", {}))
+    verifiers = _verifiers(fields.get("verifiers", []))
+    simulated = tee is Tee.SIMULATED
+    if simulated != ("insecure_simulated_root" in fields):
         raise MalformedError(
             'policy: insecure_simulated_root is required for tee = "simulated", and only for it'
         )
     worker = None
-    if "worker" in table:
-        worker = Requirements.from_json(table["worker"], "policy: worker")
+    if "worker" in fields:
+        worker = Requirements.from_json(fields.get("worker"), "policy: worker")
         worker.require_fit(tee)
     policy: TrustPolicy
-    if root is None:
+    if simulated:
+        policy = SimulationPolicy(
+            role=Role.KEY_BROKER,
+            deployment=deployment,
+            manifest_digest=digest,
+            requirements=requirements,
+            models=models,
+            verifiers=verifiers,
+            insecure_root=fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES),
+        )
+    else:
         policy = Policy(
             role=Role.KEY_BROKER,
             tee=tee,
@@ -164,16 +168,6 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             requirements=requirements,
             models=models,
             verifiers=verifiers,
-        )
-    else:
-        policy = SimulationPolicy(
-            role=Role.KEY_BROKER,
-            deployment=deployment,
-            manifest_digest=digest,
-            requirements=requirements,
-            models=models,
-            verifiers=verifiers,
-            insecure_root=base64_bytes(root, _MAX_ROOT_BYTES, "policy: insecure_simulated_root"),
         )
     return PolicyFile(keybroker=policy, worker=worker)
 

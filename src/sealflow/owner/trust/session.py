@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.checks import among
 from sealflow.clock import now_ms
+from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
 from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
 from sealflow.seal.exchange import Session
@@ -153,7 +154,12 @@ class ServiceSession:
         """
         directory = self._trusted().directory
         model_name, _, version = name.partition(":")
-        named = [each for each in directory.models if each.name == model_name]
+        revoked = directory.revoked_ids(RevokedKind.MODEL)
+        named = [
+            each
+            for each in directory.models
+            if each.name == model_name and each.digest not in revoked
+        ]
         found = [
             each for each in named if (each.version == version if version else each.default)
         ] or (named if not version and len(named) == 1 else [])
@@ -162,6 +168,13 @@ class ServiceSession:
             msg = f"model {name!r} is not in the verified directory, which has {served or 'none'}"
             raise InvalidInputError(msg)
         return found[0]
+
+    @property
+    def revoked_workers(self) -> frozenset[str]:
+        """The instance ids of the workers that the verified directory lists as revoked."""
+        if self._verified is None:
+            return frozenset()
+        return self._verified.directory.revoked_ids(RevokedKind.WORKER)
 
     def seal_request(
         self, model: DirectoryModel, parts: Parts, *, timeout_s: float
@@ -227,5 +240,17 @@ def _require_model(policy: TrustPolicy, model: DirectoryModel) -> None:
 
 
 def _active_key(directory: Directory, now_ms: int) -> DirectoryKey | None:
-    active = [key for key in directory.keys if key.not_before_ms <= now_ms < key.retire_ms]
-    return max(active, key=lambda key: (key.suite.post_quantum, key.not_before_ms), default=None)
+    """Return the key to seal to, or None. Spec: directory.md, section 5."""
+    # A clock that is behind must not choose a key that a revocation has already ended.
+    now_ms = max(now_ms, directory.issued_ms)
+    revoked = directory.revoked_ids(RevokedKind.KEY)
+    active = [
+        key
+        for key in directory.keys
+        if key.not_before_ms <= now_ms < key.retire_ms and key.kid not in revoked
+    ]
+    return min(
+        active,
+        key=lambda key: (not key.suite.post_quantum, -key.not_before_ms, key.kid),
+        default=None,
+    )

@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sealflow.attest.evidence import NO_NONCE
 from sealflow.attest.policy import Approval, appraise
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, VerificationError
 from sealflow.owner.passport.acceptance import PassportApproval, find_passport
 from sealflow.owner.passport.passport import MAX_PASSPORTS
-from sealflow.seal.keys import SealingKey, parse_suite
+from sealflow.seal.enclave import enclave_sealing_key
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import parse_object
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
     from sealflow.owner.passport.passport import Passport
     from sealflow.owner.trust.policy_file import TrustPolicy
+    from sealflow.seal.keys import SealingKey
 
 MAX_CLOCK_SKEW_MS: Final = 300_000
 
@@ -27,11 +29,12 @@ MAX_CLOCK_SKEW_MS: Final = 300_000
 class VerifiedService:
     """The approval and the directory of a service that was verified against a policy.
 
-    `passports`: those that were accepted, instead of evidence or besides it. `valid_until_ms`:
-    Unix milliseconds.
+    `keybroker`: the key broker's public key, to which content keys are sealed. `valid_until_ms`:
+    Unix milliseconds. `passports`: those that were accepted, instead of evidence or besides it.
     """
 
     approval: Approval | PassportApproval
+    keybroker: SealingKey
     directory: Directory
     valid_until_ms: int
     passports: tuple[Passport, ...] = ()
@@ -45,12 +48,6 @@ class VerifiedService:
     def simulated(self) -> bool:
         """Whether the TEE is simulated, so that nothing is protected from the operator."""
         return self.approval.claims.domain is TrustDomain.SIMULATED
-
-    @property
-    def keybroker(self) -> SealingKey:
-        """The key broker's public key, to which content keys are sealed."""
-        bound = self.approval.claims.bound
-        return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
 
 
 def verify_directory(
@@ -66,6 +63,7 @@ def verify_directory(
     tokens = unverified_passports(document) if policy.verifiers else []
     approval, passports = _approve(published.evidence, tokens, policy, now_ms)
     bound = approval.claims.bound
+    keybroker = enclave_sealing_key(approval.claims)
     directory = published.verify_signature(bound.signing_key, bound.tee.domain)
     if (directory.deployment, directory.manifest_digest) != (
         bound.deployment,
@@ -84,7 +82,11 @@ def verify_directory(
         )
     ends = (directory.expires_ms, approval.valid_until_ms, *(each.expires_ms for each in passports))
     verified = VerifiedService(
-        approval=approval, directory=directory, valid_until_ms=min(ends), passports=passports
+        approval=approval,
+        keybroker=keybroker,
+        directory=directory,
+        valid_until_ms=min(ends),
+        passports=passports,
     )
     return verified, published.payload
 
@@ -124,5 +126,5 @@ def _approve(
             with suppress(VerificationError):
                 approval = find_passport(tokens, verifier, evidence, policy, now_ms)
     if approval is None:
-        return appraise(evidence, policy, now_ms), tuple(besides)
+        return appraise(evidence, policy, now_ms, nonce=NO_NONCE), tuple(besides)
     return approval, (approval.claims.passport, *besides)

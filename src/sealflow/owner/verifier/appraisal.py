@@ -14,7 +14,7 @@ import jwt
 
 from sealflow import __version__
 from sealflow.attest.claims import tee_of_report
-from sealflow.attest.evidence import Role, Tee
+from sealflow.attest.evidence import NO_NONCE, Role, Tee
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import IntelPlatform, SgxReport, TcbStatus, TdxReport
 from sealflow.attest.verifiers import ED25519
@@ -89,7 +89,7 @@ class Appraiser:
 
         Raises: EvidenceError, PolicyError.
         """
-        approval = appraise(evidence, self._policy, now_ms)
+        approval = appraise(evidence, self._policy, now_ms, nonce=NO_NONCE)
         issued_s = now_ms // 1000
         expires_s = min(issued_s + self._lifetime_s, approval.valid_until_ms // 1000)
         claims = ear_claims(approval, evidence, issued_s=issued_s, expires_s=expires_s)
@@ -194,7 +194,7 @@ def _passport_claims(claims: Claims, evidence: Evidence, tier: Tier) -> Passport
 
 
 def _vector(claims: Claims) -> dict[str, int]:
-    """Return the trustworthiness vector. A simulation is no hardware, and its memory is open."""
+    """Return the trustworthiness vector. A simulation has neither hardware nor closed memory."""
     simulated = claims.bound.tee is Tee.SIMULATED
     hardware = _AFFIRMING if _up_to_date(claims) else _WARNING
     return {

@@ -76,12 +76,9 @@ def create_verifier_key(path: Path, curve: str = ED25519) -> VerifierKey:
         Ed25519PrivateKey.generate() if curve == ED25519 else generate_private_key(SECP256R1())
     )
     text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    try:
+    exists = f"{path} exists; a key is never overwritten"
+    with file_errors(f"{path}: cannot write the verifier's key", exists=exists):
         create_file(path, text)
-    except FileExistsError as error:
-        raise ConfigError(f"{path} exists; a key is never overwritten") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot write the verifier's key: {error.strerror}") from error
     return VerifierKey(private=private)
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow import __version__
 from sealflow.attest.amd.report import PRODUCTS, SNP_REPORT_BYTES, UnverifiedReport, product_line
-from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
+from sealflow.attest.evidence import NO_NONCE, BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.intel.quote import split_quote
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.seal.keys import OpeningKey, Suite
@@ -43,7 +43,6 @@ GRAMINE_KEY: Final = Path("/dev/attestation/keys/_sgx_mrenclave")
 """Source: Gramine documentation, attestation and secret provisioning, low-level interface."""
 _SGX_KEY_BYTES: Final = 16
 _PLATFORM_KEY_BYTES: Final = 32
-NO_NONCE: Final = "00" * 32
 
 
 def collateral_request(quote: bytes) -> bytes:

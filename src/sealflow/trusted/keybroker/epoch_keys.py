@@ -101,13 +101,29 @@ class EpochKeys:
         return unlogged
 
     def advance(self, now_ms: int) -> bool:
-        """Destroy keys past `destroy_ms` and create missing ones; return whether any key changed.
+        """Bring the keys up to the time `now_ms`; return whether one was destroyed or created.
 
-        Afterwards one key is in force and one is announced.
+        Afterwards one key is in force, one is announced, and none is past its `destroy_ms`:
+
+                         now_ms
+            A  |========|..|...|              retired: workers still open with it
+            B           |==|=========|......  in force: clients seal to it
+            C              |         |======  announced: begins when B retires
+
+        `now_ms`: the host's time in Unix ms. It may jump ahead, and never goes back. Spec:
+        keybroker.md, 1.2 and 1.3.
         """
-        held, unlogged = len(self._epochs), len(self._unlogged)
+        destroyed = self._destroy_expired(now_ms)
+        created = self._create_missing(now_ms)
+        return destroyed or created
+
+    def _destroy_expired(self, now_ms: int) -> bool:
+        held = len(self._epochs)
         self._epochs = [epoch for epoch in self._epochs if now_ms < epoch.destroy_ms]
-        changed = len(self._epochs) != held
+        return len(self._epochs) != held
+
+    def _create_missing(self, now_ms: int) -> bool:
+        unlogged = len(self._unlogged)
         if not self._epochs:
             self._add(now_ms - self._skew_ms)
         elif now_ms >= self._epochs[-1].retire_ms:
@@ -115,7 +131,7 @@ class EpochKeys:
             self._add(now_ms)
         while now_ms >= self._epochs[-1].not_before_ms:
             self._add(self._epochs[-1].retire_ms)
-        return changed or len(self._unlogged) != unlogged
+        return len(self._unlogged) != unlogged
 
     def rotate(self, now_ms: int) -> None:
         """Start a new epoch now. All earlier keys are retired, and destroyed after the grace time.

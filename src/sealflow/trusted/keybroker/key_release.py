@@ -15,7 +15,7 @@ from sealflow.attest.policy import appraise
 from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, PolicyError
-from sealflow.seal.enclave import seal_to_enclave
+from sealflow.seal.enclave import enclave_sealing_key, seal_to_enclave
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
@@ -125,6 +125,7 @@ class KeyRelease:
     def _appraise(self, evidence: Evidence, role: Role, nonce: str) -> Approval:
         policy, now_ms = self._identity.deployment.policy(role), self._key_store.now_ms
         approval = appraise(evidence, policy, now_ms, nonce=nonce)
+        enclave_sealing_key(approval.claims)
         if now_ms >= approval.valid_until_ms:
             raise EvidenceError("collateral", "the collateral is out of date: fetch it again")
         if self._key_store.is_revoked(RevokedKind.WORKER, approval.claims.bound.instance):

@@ -109,7 +109,6 @@ def test_times(changes: dict[str, Any], code: str) -> None:
         {"submods": {SUBMODULE: {}}},
         {"submods": {SUBMODULE: {"ear_status": "affirming"}}},
         {"submods": {SUBMODULE: {"ear_status": 2, EXTENSION: passport_claims().to_json()}}},
-        {"submods": submodules(format=2)},
         {"submods": submodules(format=None)},
         {"submods": submodules(registers={"rtmr0": 1})},
         {"submods": submodules(registers={"rtmr0": "0" * 129})},
@@ -125,6 +124,15 @@ def test_times(changes: dict[str, Any], code: str) -> None:
 def test_what_breaks_the_form(changes: dict[str, Any]) -> None:
     """Every claim has one form, and all are required."""
     assert code_of(sign(ear(**changes))) == "passport"
+
+
+def test_newer_formats() -> None:
+    """Another format, or an unknown field that must be known, asks for a newer release."""
+    assert code_of(sign(ear(submods=submodules(format=2)))) == "format"
+    value = submodules(critical=["x"], x=1)
+    assert code_of(sign(ear(submods=value))) == "critical"
+    for critical in ([], ["format"], ["absent"], "x", ["x", "x"]):
+        assert code_of(sign(ear(submods=submodules(critical=critical, x=1)))) == "passport"
 
 
 @pytest.mark.parametrize("tier", Tier)

@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
+from sealflow.attest.evidence import NO_NONCE
 from sealflow.errors import ConfigError, EvidenceError, PolicyError
 from sealflow.owner import Requirements, Role, TcbStatus, Tee
 from sealflow.owner.passport.acceptance import accept_passport
@@ -22,7 +23,7 @@ from tests.support.cluster.published_service import NOW_MS as SERVICE_MS
 from tests.support.cluster.published_service import PublishedService
 from tests.support.passports.tokens import ED25519, P256
 
-BOUND = bound_claims(role=Role.KEY_BROKER)
+BOUND = bound_claims(role=Role.KEY_BROKER, nonce=NO_NONCE)
 VECTOR = {"configuration": 2, "executables": 2, "hardware": 97, "runtime-opaque": 96}
 
 

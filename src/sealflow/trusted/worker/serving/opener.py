@@ -135,10 +135,11 @@ class RequestOpener:
 
     def _error_or_job(self, slot: int, call: IncomingCall, model: ServedModel) -> bytes | None:
         try:
-            if call.content.kind is not ContentKind.INFER:
-                msg = f"the request's content is {call.content.kind.name}, not INFER"
+            content = call.read().content
+            if content.kind is not ContentKind.INFER:
+                msg = f"the request's content is {content.kind.name}, not INFER"
                 raise InvalidInputError(msg)
-            request = decode_request(call.content.text, call.content.binary)
+            request = decode_request(content.text, content.binary)
             inputs, rows = model.prepare(request)
         except MalformedError as error:
             return self._replies.seal_error(call, model, InvalidInputError.code, str(error))

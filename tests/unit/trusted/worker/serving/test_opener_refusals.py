@@ -164,13 +164,14 @@ def test_a_session_sealed_to_another_key_does_not_open() -> None:
     assert outside.refusal(0) is RefusalCode.NOT_OPENED
 
 
-def test_content_that_is_nonsense_is_malformed() -> None:
-    """Who seals something else than a message learns so in clear, like any broken format."""
+def test_content_that_is_nonsense_is_answered_sealed() -> None:
+    """The host does not learn that a request had no content, and its id is used up."""
     model = negation_model()
-    for part in (b"", b"\xff\0\0\0\2{}", b"\1\0\0\1\0{}"):
+    for part in (b"", b"\xff\0\0\0\2{}", b"\1\0\0\1\0{}", b"\3\0\0\0\2{}"):
         call = SESSION.seal_request(model.ref, model.digest, [part], deadline_ms=DEADLINE_MS)
-        outside = Worker().serve(model).send(call.envelope).finish()
-        assert outside.refusal(0) is RefusalCode.MALFORMED
+        outside = Worker().serve(model).send(call.envelope, call.envelope).finish()
+        assert outside.error(0, call)[0] == "invalid_input"
+        assert outside.refusal(1) is RefusalCode.REPLAYED
 
 
 def test_a_request_is_taken_once() -> None:
