@@ -6,7 +6,6 @@ Spec: passport.md, section 2.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -25,11 +24,6 @@ TOKEN_TYPE: Final = "eat+jwt"  # noqa: S105 - a media type
 _ALGORITHMS: Final = {ED25519: ("EdDSA", "Ed25519"), "P-256": ("ES256",)}
 """The names of each curve's algorithm. EdDSA is the older name of Ed25519 (RFC 9864)."""
 _PARTS: Final = 3
-
-
-def token_digest(token: str) -> str:
-    """Return the SHA-256 of a token, in hex, for logs."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def verify_token(token: str, verifier: TrustedVerifier) -> dict[str, object]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sealflow.attest.claims import Claims
     from sealflow.attest.evidence import Evidence
     from sealflow.attest.policy import Approval
+    from sealflow.attest.reports import Platform
     from sealflow.owner.http.steps import HttpResponse
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.owner.verifier.verifier_key import VerifierKey
@@ -140,8 +141,8 @@ def ear_claims(
     approval: Approval, evidence: Evidence, *, issued_s: int, expires_s: int
 ) -> dict[str, object]:
     """Return the claims of a passport about evidence that was approved. Times in Unix seconds."""
-    vector = _vector(approval.claims)
-    tier = _tier(vector)
+    vector = trustworthiness_vector(approval.claims.bound.tee, approval.claims.platform)
+    tier = trustworthiness_tier(vector)
     claims = _passport_claims(approval.claims, evidence, tier)
     return {
         "eat_profile": PROFILE,
@@ -193,10 +194,14 @@ def _passport_claims(claims: Claims, evidence: Evidence, tier: Tier) -> Passport
     )
 
 
-def _vector(claims: Claims) -> dict[str, int]:
-    """Return the trustworthiness vector. A simulation has neither hardware nor closed memory."""
-    simulated = claims.bound.tee is Tee.SIMULATED
-    hardware = _AFFIRMING if _up_to_date(claims) else _WARNING
+def trustworthiness_vector(tee: Tee, platform: Platform) -> dict[str, int]:
+    """Return the vector of AR4SI for evidence that was approved.
+
+    A simulation has neither hardware nor closed memory. A platform that is not up to date has known
+    weaknesses, also where the policy accepts them.
+    """
+    simulated = tee is Tee.SIMULATED
+    hardware = _AFFIRMING if _up_to_date(platform) else _WARNING
     return {
         "configuration": _AFFIRMING,
         "executables": _AFFIRMING,
@@ -205,16 +210,16 @@ def _vector(claims: Claims) -> dict[str, int]:
     }
 
 
-def _up_to_date(claims: Claims) -> bool:
-    platform = claims.platform
-    if not isinstance(platform, IntelPlatform):
-        return True
-    statuses = {platform.tcb_status, platform.qe_status}
-    return statuses == {TcbStatus.UP_TO_DATE} and not platform.advisories
-
-
-def _tier(vector: Mapping[str, int]) -> Tier:
+def trustworthiness_tier(vector: Mapping[str, int]) -> Tier:
+    """Return the tier of the worst claim in a vector."""
     worst = max(vector.values())
     if worst >= _VISIBLE:
         return Tier.CONTRAINDICATED
     return Tier.WARNING if worst >= _WARNING else Tier.AFFIRMING
+
+
+def _up_to_date(platform: Platform) -> bool:
+    if not isinstance(platform, IntelPlatform):
+        return True
+    statuses = {platform.tcb_status, platform.qe_status}
+    return statuses == {TcbStatus.UP_TO_DATE} and not platform.advisories

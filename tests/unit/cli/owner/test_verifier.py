@@ -15,10 +15,11 @@ import pytest
 
 from sealflow.attest.verifiers import TrustedVerifier
 from sealflow.owner.passport.passport import verify_passport
+from tests.support.cluster.gateway import GatewayProcess
 
 if TYPE_CHECKING:
     from tests.support.cluster.command_line import RunCommand
-    from tests.support.cluster.gateway import GatewayProcess
+    from tests.support.queue.server import QueueServer
 
 
 @pytest.fixture
@@ -118,3 +119,28 @@ def test_port_that_is_taken(
     ended = run("verifier", "serve", *options, "--port", gateway.address[1])
     assert ended.code == 2
     assert f"cannot listen on 127.0.0.1:{gateway.address[1]}" in ended.err
+
+
+def test_a_whole_service(
+    run: RunCommand,
+    key: tuple[str, ...],
+    reach: tuple[str, ...],
+    queue: QueueServer,
+    tmp_path: Path,
+) -> None:
+    """A gateway publishes the passport; a client whose policy trusts the verifier takes it."""
+    out, policy = tmp_path / "passport.jwt", tmp_path / "trusting.toml"
+    assert run("verifier", "appraise", *key, *reach, "--out", out).code == 0
+    table = run("verifier", "key", *key, "--name", "hospital").out.replace("= false", "= true")
+    policy.write_text(f"{Path(reach[-1]).read_text()}\n{table}")
+    with GatewayProcess(queue, passports=[str(out)]) as publishing:
+        options = ("--url", publishing.url, "--policy", policy, "--json")
+        until = time.monotonic() + 30
+        while not (said := run("verify", *options).json)["verifiers"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    assert said["verifiers"] == ["hospital"]
+    assert said["evidence_checked"] is False
+    assert said["simulated"] is True
+    described = run("policy", "check", policy).out
+    assert "verifier hospital" in described

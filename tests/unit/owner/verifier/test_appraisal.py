@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import jwt
 import pytest
 
 from sealflow.attest.evidence import NO_NONCE
+from sealflow.attest.reports import AmdPlatform, IntelPlatform
 from sealflow.errors import ConfigError, EvidenceError, PolicyError
 from sealflow.owner import Requirements, Role, TcbStatus, Tee
 from sealflow.owner.passport.acceptance import accept_passport
 from sealflow.owner.passport.passport import PROFILE, verify_passport
-from sealflow.owner.verifier.appraisal import Appraiser
+from sealflow.owner.verifier.appraisal import (
+    Appraiser,
+    trustworthiness_tier,
+    trustworthiness_vector,
+)
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.evidence import bound_claims, make_evidence
 from tests.support.attestation.policies import NOW_MS, SGX, SNP, TDX, change_requirements, policy
@@ -128,9 +132,41 @@ def test_lifetime() -> None:
         Appraiser(worker, ED25519)
 
 
-def test_warning() -> None:
-    """A platform that is not up to date, though accepted, is only warned of."""
-    requirements = change_requirements(
-        SGX, tcb_statuses=frozenset({TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED})
+def test_accepted_status() -> None:
+    """A status that the policy accepts is in the passport."""
+    statuses = frozenset({TcbStatus.SW_HARDENING_NEEDED, TcbStatus.UP_TO_DATE})
+    requirements = change_requirements(SGX, tcb_statuses=statuses)
+    assert sgx_passport(requirements, tcb_status="SWHardeningNeeded")["tcb_status"] == (
+        "SWHardeningNeeded"
     )
-    assert json.dumps(sgx_passport(requirements))
+
+
+@pytest.mark.parametrize(
+    ("changes", "hardware", "tier"),
+    [
+        ({}, 2, "affirming"),
+        ({"tcb_status": TcbStatus.OUT_OF_DATE}, 32, "warning"),
+        ({"qe_status": TcbStatus.SW_HARDENING_NEEDED}, 32, "warning"),
+        ({"advisories": ("INTEL-SA-00615",)}, 32, "warning"),
+    ],
+)
+def test_vector(changes: dict[str, Any], hardware: int, tier: str) -> None:
+    """Hardware is affirmed, or warned of where it has known weaknesses; a simulation never is."""
+    values: dict[str, Any] = {
+        "tcb_status": TcbStatus.UP_TO_DATE,
+        "qe_status": TcbStatus.UP_TO_DATE,
+        "advisories": (),
+        "tcb_evaluation": 17,
+        "flags": frozenset(),
+        "collateral_issued_s": 0,
+        "collateral_expires_s": 1,
+    }
+    platform = IntelPlatform(**values | changes)
+    vector = trustworthiness_vector(Tee.SGX, platform)
+    assert vector["hardware"] == hardware
+    assert trustworthiness_tier(vector) == tier
+    assert trustworthiness_tier(trustworthiness_vector(Tee.SIMULATED, platform)) == (
+        "contraindicated"
+    )
+    amd = AmdPlatform(revocations_checked=True, collateral_issued_s=0, collateral_expires_s=1)
+    assert trustworthiness_tier(trustworthiness_vector(Tee.SNP, amd)) == "affirming"
