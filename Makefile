@@ -10,7 +10,7 @@ PARALLEL = -n $(JOBS) --dist loadfile
 CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*,src/sealflow/package/*,src/sealflow/documents/*
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs site fuzz audit lock newcomer clean
+.PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs site mutate fuzz audit lock newcomer clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -83,6 +83,9 @@ docs: setup ## Write docs/tcb.md, the Python reference and the chart's README an
 site: setup ## Build the documentation site into build/site; asks no network
 	@$(SETUP) site
 	@$(BIN)/python tools/build_site.py
+
+mutate: setup ## Switch off each check of the verifiers; a vector or an attack test must fail
+	@$(BIN)/python -m tools.mutate $(MUTATE)
 
 FUZZ_S ?= 300
 fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 or 3.12)

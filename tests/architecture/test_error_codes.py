@@ -62,7 +62,8 @@ def test_classes() -> None:
         elif each is PolicyError:
             hint = "that of each mismatch"
         number = exit_code(each.__new__(each))
-        expected.append([f"{'&emsp;' * depth}`{each.__name__}`", code, hint, str(number)])
+        name = f"{'&nbsp;' * 3 * depth}`{each.__name__}`"
+        expected.append([name, code, hint, str(number)])
     assert rows("Classes") == expected
 
 

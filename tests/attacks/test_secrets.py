@@ -136,7 +136,9 @@ def refuse_inside(cluster: LocalCluster, canary: str) -> None:
     )
     with pytest.raises(InvalidInputError):
         open_answer(
-            call, Envelope.from_bytes(answer.content, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+            call,
+            Envelope.from_bytes(answer.content, max_body_bytes=DEFAULT_MAX_BODY_BYTES),
+            outputs=(),
         )
 
 

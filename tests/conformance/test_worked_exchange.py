@@ -20,7 +20,7 @@ from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Envelope, ReplyHeader
 from sealflow.wire.ids import KeyId, SessionId
-from tests.vectors.make_worked_exchange import FILE, vectors
+from tests.support.sealing.worked_exchange import FILE, vectors
 
 if TYPE_CHECKING:
     from sealflow.seal.exchange import IncomingCall
@@ -69,8 +69,9 @@ def test_file() -> None:
 
 def test_page() -> None:
     """The page shows every value of the exchange with X25519, and no other."""
-    found = re.findall(r"^```text\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    blocks = "\n".join(found)
+    blocks = "\n".join(
+        re.findall(r"^```text\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    )
     shown = {
         name: (int(length), re.sub(r"\s", "", text))
         for name, length, text in re.findall(
@@ -82,7 +83,7 @@ def test_page() -> None:
 
 def test_keys(values: Values) -> None:
     """The seed gives the public key and its id."""
-    assert values.key.sealing.public == values["public_key"]
+    assert values.key.public_key.public == values["public_key"]
     assert values.key.public_key.key_id == values["kid"].hex()
 
 
@@ -147,11 +148,8 @@ def test_reply(values: Values) -> None:
 def test_whole(values: Values) -> None:
     """A worker opens the request, and a client the reply."""
     request = values.opened()
-    whole = (
-        bytes([request.read().content.kind]),
-        bytes(request.content.text),
-        request.content.binary,
-    )
+    content = request.read().content
+    whole = bytes([content.kind]), bytes(content.text), content.binary
     assert values["request_content"] == (
         whole[0] + len(whole[1]).to_bytes(4) + whole[1] + bytes(whole[2])
     )
@@ -163,5 +161,5 @@ def test_whole(values: Values) -> None:
         request_digest=values["request_digest"],
         _secret=values["session_secret"],
     )
-    _, content = call.open_reply(values.envelope("reply"))
-    assert values["reply_content"].endswith(bytes(content.text) + bytes(content.binary))
+    _, answer = call.open_reply(values.envelope("reply"))
+    assert values["reply_content"].endswith(bytes(answer.text) + bytes(answer.binary))

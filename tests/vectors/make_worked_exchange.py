@@ -8,31 +8,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tests.support.sealing.worked_exchange import X25519, XWING, worked
+from tests.support.sealing.worked_exchange import FILE, X25519, vectors, worked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILE = Path(__file__).parent / "worked_exchange.json"
 WIDTH = 96
-
-
-def vectors() -> dict[str, Any]:
-    """Return the content of the file."""
-    return {
-        "description": (
-            "One request and its reply in each suite of the hardware trust domain, with every "
-            "value between, in hex and in the order of docs/spec/client.md, section 11. What is "
-            "random in use counts up here: an implementation computes all other values."
-        ),
-        "cases": [
-            {"name": name, "rule": "exchange 5.1", "suite": suite, "steps": worked(suite)}
-            for name, suite in (("X25519", X25519), ("X-Wing", XWING))
-        ],
-    }
 
 
 def block(steps: Mapping[str, str], *names: str) -> str:

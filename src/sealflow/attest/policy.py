@@ -16,6 +16,7 @@ from sealflow.attest.claims import Claims, TrustRoot, verify_evidence
 from sealflow.attest.evidence import Tee
 from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
+from sealflow.attest.suites import ALL_SUITES, parse_suites
 from sealflow.errors import MalformedError, PolicyError
 from sealflow.wire.strict_json import canonical_json
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sealflow.attest.evidence import Evidence, Role
     from sealflow.attest.requirements import Requirements
+    from sealflow.attest.suites import SuiteName
     from sealflow.attest.verifiers import TrustedVerifier
     from sealflow.errors import Mismatch
 
@@ -42,9 +44,12 @@ class Policy:
             deployment's owners published is accepted.
         verifiers: The verifiers whose passports are accepted instead of evidence, or demanded
             besides it.
+        suites: The cipher suites to seal requests by. A request is sealed by the first of them that
+            the deployment has a key of.
 
     Raises:
-        MalformedError: The TEE is simulated, or the requirements are those of another TEE.
+        MalformedError: The TEE is simulated, the requirements are those of another TEE, or no
+            suite is named, or one twice.
 
     Example:
         >>> policy = Policy(
@@ -65,11 +70,13 @@ class Policy:
     requirements: Requirements
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
     verifiers: tuple[TrustedVerifier, ...] = ()
+    suites: tuple[SuiteName, ...] = ALL_SUITES
 
     def __post_init__(self) -> None:
-        """Check that the requirements are those of the TEE."""
+        """Check the suites, and that the requirements are those of the TEE."""
         if self.tee is Tee.SIMULATED:
             raise MalformedError("tee simulated needs a simulation policy, which names its root")
+        parse_suites(self.suites, "policy: suites")
         self.requirements.require_fit(self.tee)
 
 
@@ -85,6 +92,10 @@ class SimulationPolicy:
         insecure_root: The simulated platform's root certificate, DER.
         models: As in `Policy`.
         verifiers: As in `Policy`.
+        suites: As in `Policy`.
+
+    Raises:
+        MalformedError: No suite is named, or one twice.
 
     Example:
         >>> load_policy(".sealflow/client.toml").tee
@@ -98,6 +109,11 @@ class SimulationPolicy:
     insecure_root: bytes = field(repr=False)
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
     verifiers: tuple[TrustedVerifier, ...] = ()
+    suites: tuple[SuiteName, ...] = ALL_SUITES
+
+    def __post_init__(self) -> None:
+        """Check the suites."""
+        parse_suites(self.suites, "policy: suites")
 
     @property
     def tee(self) -> Tee:
@@ -162,6 +178,7 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
         "manifest_digest": policy.manifest_digest,
         "requirements": policy.requirements.to_json(),
         "models": {name: sorted(digests) for name, digests in policy.models.items()},
+        "suites": list(policy.suites),
         "root": hashlib.sha256(root).hexdigest(),
     }
     if policy.verifiers:

@@ -239,19 +239,28 @@ class Directory:
         defaults = [model.name for model in models if model.default]
         if len(set(versions)) != len(versions) or len(set(defaults)) != len(defaults):
             raise fields.malformed("models", "has a version or a default of a name twice")
+        keys = fields.known_of("keys", DirectoryKey.from_json, MAX_KEYS)
+        if len({key.kid for key in keys}) != len(keys):
+            raise fields.malformed("keys", "has a key twice")
+        version, previous = fields.integer("version", least=1), fields.get("previous")
+        if (previous is None) is not (version == 1):
+            raise fields.malformed("previous", "is not null for version 1 and only for it")
+        issued_ms, expires_ms = fields.time_ms("issued_ms"), fields.time_ms("expires_ms")
+        if expires_ms <= issued_ms:
+            raise fields.malformed("expires_ms", "is not later than issued_ms")
         revoked = fields.list_of("revoked", parse_listed_revocation, MAX_REVOKED)
         return cls(
             deployment=fields.read("deployment", parse_name),
             log_id=fields.digest("history"),
             log_number=fields.integer("log_number"),
             log_digest=fields.digest("log_digest"),
-            version=fields.integer("version"),
+            version=version,
             previous=fields.read_optional("previous", parse_digest),
-            issued_ms=fields.time_ms("issued_ms"),
-            expires_ms=fields.time_ms("expires_ms"),
+            issued_ms=issued_ms,
+            expires_ms=expires_ms,
             manifest_digest=fields.digest("manifest_digest"),
             models=models,
-            keys=fields.known_of("keys", DirectoryKey.from_json, MAX_KEYS),
+            keys=keys,
             revoked=tuple(each for each in revoked if each is not None),
         )
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.attest.deployment import TIMES
-from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.errors import ConfigError, SealflowError, UnavailableError, VerificationError
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.local.flink_cluster import LOOPBACK
 from sealflow.local.flink_launch import FlinkLaunch
@@ -140,7 +140,9 @@ class LocalCluster:
                 "use another --home"
             )
         self._owner, self._deployment = self._home.prepare(
-            self._options["deployment"], deployment_times(self._options["times"])
+            self._options["deployment"],
+            deployment_times(self._options["times"]),
+            self._options["suites"],
         )
         for path in self._options["models"]:
             self._add_package(path)
@@ -267,7 +269,14 @@ class LocalCluster:
         self._await("the gateway", lambda: fetch_status(self._url, self._ca), START_TIMEOUT_S)
 
     def _await_verified(self, client: Client) -> None:
-        self._await("the key broker", client.verify, START_TIMEOUT_S)
+        def verified() -> None:
+            try:
+                client.verify()
+            except VerificationError as error:
+                # The queue still has the directory of an earlier start with other settings or code.
+                raise UnavailableError(str(error)) from error
+
+        self._await("the key broker", verified, START_TIMEOUT_S)
 
     def _publish_missing(self) -> list[str]:
         client = self._client

@@ -19,6 +19,7 @@ from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.authority import LIFE, create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import SimulatedPlatform
+from sealflow.attest.suites import SuiteName, parse_suites
 from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
@@ -28,7 +29,7 @@ from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_HOME: Final = Path(".sealflow")
 _PLATFORM_DAYS: Final = LIFE.days - 35
@@ -91,7 +92,10 @@ class ClusterHome:
         return self.path / "logs" / f"{name}.log"
 
     def prepare(
-        self, name: str, times: Mapping[str, int] = MappingProxyType({})
+        self,
+        name: str,
+        times: Mapping[str, int] = MappingProxyType({}),
+        suites: Sequence[str] = (SuiteName.X_WING,),
     ) -> tuple[OwnerKey, Deployment]:
         """Prepare the home for a cluster on a simulated TEE. Return owner key and deployment.
 
@@ -102,7 +106,7 @@ class ClusterHome:
             deployment.json           always written
             client.toml               always written: the policy by which clients verify
 
-        `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
+        `suites`: the names of the deployment's suites. `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
         their names, such as `{"epoch_s": 60}`. Spec: keybroker.md, section 1.
 
         Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
@@ -125,6 +129,7 @@ class ClusterHome:
                 keybroker=_requirements(Role.KEY_BROKER),
                 worker=_requirements(Role.WORKER),
                 insecure_simulated_root=self._platform().root_der,
+                suites=parse_suites(suites, "--suite"),
                 **times,
             )
         except MalformedError as error:
@@ -180,7 +185,7 @@ class ClusterHome:
         return platform
 
     def _rename_previous_state(self) -> None:
-        """Rename the folders of key broker and queue to NAME.former.
+        """Rename the folders of key broker and queue to NAME.former, unless they are empty.
 
         The key broker's state is sealed to the previous platform, so that no enclave of a new one
         can open it; the queue holds the directory of the previous key broker.
@@ -188,7 +193,7 @@ class ClusterHome:
         for folder in (self.keybroker, self.broker):
             previous = folder.with_name(f"{folder.name}.former")
             with file_errors(f"{folder}: cannot rename"):
-                if folder.exists():
+                if folder.exists() and any(folder.iterdir()):
                     shutil.rmtree(previous, ignore_errors=True)
                     folder.rename(previous)
 

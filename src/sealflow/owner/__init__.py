@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sealflow.attest.requirements import Requirements as Requirements
     from sealflow.attest.requirements import SnpRequirements as SnpRequirements
     from sealflow.attest.requirements import TdxRequirements as TdxRequirements
+    from sealflow.attest.suites import SuiteName as SuiteName
     from sealflow.attest.verifiers import TrustedVerifier as TrustedVerifier
     from sealflow.documents.directory import DirectoryModel as DirectoryModel
     from sealflow.documents.log import EntryKind as EntryKind
@@ -130,6 +131,7 @@ __all__ = [
     "SignedReceipt",
     "SimulationPolicy",
     "SnpRequirements",
+    "SuiteName",
     "TcbStatus",
     "TdxRequirements",
     "Tee",
@@ -202,6 +204,7 @@ _MODULES: Final = {
     "SignedReceipt": "sealflow.documents.receipt",
     "SimulationPolicy": "sealflow.attest.policy",
     "SnpRequirements": "sealflow.attest.requirements",
+    "SuiteName": "sealflow.attest.suites",
     "TcbStatus": "sealflow.attest.reports",
     "TdxRequirements": "sealflow.attest.requirements",
     "Tee": "sealflow.attest.evidence",

@@ -15,12 +15,13 @@ import hashlib
 import os
 import struct
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
+from sealflow.attest.suites import SuiteName
 from sealflow.errors import MalformedError, OpenError
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import KeyId
@@ -160,9 +161,15 @@ class Suite(enum.IntEnum):
         return TrustDomain.SIMULATED if self & 0xF000 else TrustDomain.HARDWARE
 
     @property
+    def suite_name(self) -> SuiteName:
+        """The suite's name in settings and policies, which is the same in both trust domains."""
+        xwing = self in (Suite.XWING, Suite.SIMULATED_XWING)
+        return SuiteName.X_WING if xwing else SuiteName.X25519
+
+    @property
     def post_quantum(self) -> bool:
         """Whether a later quantum computer cannot open recorded messages."""
-        return self in (Suite.XWING, Suite.SIMULATED_XWING)
+        return self.suite_name is SuiteName.X_WING
 
     @property
     def hpke(self) -> hpke.Suite:
@@ -170,15 +177,9 @@ class Suite(enum.IntEnum):
         return _XWING if self.post_quantum else _X25519
 
     @classmethod
-    def for_domain(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
-        """Return the suite of a trust domain: X-Wing, or X25519 if not `post_quantum`."""
-        match domain:
-            case TrustDomain.HARDWARE:
-                return cls.XWING if post_quantum else cls.X25519
-            case TrustDomain.SIMULATED:
-                return cls.SIMULATED_XWING if post_quantum else cls.SIMULATED_X25519
-            case _:
-                assert_never(domain)
+    def for_domain(cls, domain: TrustDomain, suite_name: SuiteName = SuiteName.X_WING) -> Suite:
+        """Return the suite of a trust domain that settings and policies call `suite_name`."""
+        return next(each for each in cls if (each.domain, each.suite_name) == (domain, suite_name))
 
 
 def parse_suite(number: object) -> Suite:

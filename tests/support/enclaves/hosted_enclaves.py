@@ -222,4 +222,4 @@ def read_refusal(envelope: bytes) -> RefusalCode | None:
 
 def read_result(call: OutgoingCall, reply: bytes) -> InferResult:
     """Open a reply as a client does."""
-    return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT))
+    return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT), outputs=["y"])

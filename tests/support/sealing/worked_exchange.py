@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.support.sealing.ml_kem import encapsulate
 
+FILE = Path(__file__).parents[2] / "vectors" / "worked_exchange.json"
 X25519, XWING = 0x0002, 0x0001
 KEM_IDS = {X25519: 0x0020, XWING: 0x647A}
 HKDF_SHA256, AES_256_GCM = 0x0001, 0x0002
@@ -26,22 +28,30 @@ CHUNK = 16_384
 MODEL_DIGEST = "d1" * 32
 TENSOR = struct.pack("<4f", 1.0, 2.0, 3.0, 4.0)
 SCORES = struct.pack("<3f", 0.25, 0.5, 0.25)
-MESSAGES = {
-    "request": (
-        (
-            b'{"inputs":[{"datatype":"FP32","name":"x","parameters":{"binary_data_size":16},'
-            b'"shape":[1,4]}]}'
+REQUEST = (
+    b'{"inputs":[{"datatype":"FP32","name":"x","parameters":{"binary_data_size":16},'
+    b'"shape":[1,4]}]}'
+)
+REPLY = (
+    b'{"model_name":"tiny","model_version":"1","outputs":[{"datatype":"FP32",'
+    b'"name":"probabilities","parameters":{"binary_data_size":12},"shape":[1,3]}]}'
+)
+MESSAGES = {"request": (REQUEST, TENSOR), "reply": (REPLY, SCORES)}
+
+
+def vectors() -> dict[str, Any]:
+    """Return the content of tests/vectors/worked_exchange.json."""
+    return {
+        "description": (
+            "One request and its reply in each suite of the hardware trust domain, with every "
+            "value between, in hex and in the order of docs/spec/client.md, section 11. What is "
+            "random in use counts up here: an implementation computes all other values."
         ),
-        TENSOR,
-    ),
-    "reply": (
-        (
-            b'{"model_name":"tiny","model_version":"1","outputs":[{"datatype":"FP32",'
-            b'"name":"probabilities","parameters":{"binary_data_size":12},"shape":[1,3]}]}'
-        ),
-        SCORES,
-    ),
-}
+        "cases": [
+            {"name": name, "rule": "exchange 5.1", "suite": suite, "steps": worked(suite)}
+            for name, suite in (("X25519", X25519), ("X-Wing", XWING))
+        ],
+    }
 
 
 def count(first: int, length: int) -> bytes:
@@ -68,8 +78,9 @@ def expand(prk: bytes, info: bytes, length: int, name: str = "sha256") -> bytes:
     """HKDF-Expand (RFC 5869)."""
     okm = block = b""
     while len(okm) < length:
-        number = len(okm) // len(block) + 1 if block else 1
-        block = hmac.digest(prk, block + info + bytes([number]), name)
+        block = hmac.digest(
+            prk, block + info + bytes([len(okm) // len(block) + 1 if block else 1]), name
+        )
         okm += block
     return okm[:length]
 

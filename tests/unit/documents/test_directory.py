@@ -89,7 +89,8 @@ def _signed(
 @pytest.mark.parametrize("previous", [None, DIGEST])
 def test_round_trip(previous: str | None) -> None:
     """A published directory is read and verified as it was signed."""
-    directory = dataclasses.replace(DIRECTORY, previous=previous)
+    version = 1 if previous is None else 3
+    directory = dataclasses.replace(DIRECTORY, previous=previous, version=version)
     found = SignedDirectory.from_bytes(_signed(directory).to_bytes())
     assert found == _signed(directory)
     assert found.digest == _signed(directory).digest
@@ -139,6 +140,11 @@ def test_signed_nonsense() -> None:
         lambda value: value.update(issued_ms=2**53),
         lambda value: value.update(expires_ms=1.5),
         lambda value: value.update(previous="ab"),
+        lambda value: value.update(previous=None),
+        lambda value: value.update(version=1),
+        lambda value: value.update(version=0, previous=None),
+        lambda value: value.update(expires_ms=10),
+        lambda value: value.update(keys=value["keys"] * 2),
         lambda value: value.update(models={}),
         lambda value: value.update(models=[5]),
         lambda value: value.update(keys=[{}] * 65),

@@ -14,7 +14,7 @@ from sealflow.documents.log import EntryKind
 from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_receipt
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.content import content_parts, receipt_request_parts
+from sealflow.seal.content import ContentKind, content_parts, receipt_request_parts
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.strict_json import canonical_json
 
@@ -136,15 +136,18 @@ class ReceiptRequest:
 
     def verify_reply(
         self, call: OutgoingCall, header: ReplyHeader, content: Content
-    ) -> tuple[Content, ReceiptProof]:
+    ) -> tuple[Content, ReceiptProof | None]:
         """Split an opened reply into content and receipt; check what the receipt is about.
 
-        The signature is not checked: that needs the log (`verify_receipt`).
+        The signature is not checked: that needs the log (`verify_receipt`). An error may come
+        without a receipt, as the worker may not have read that one was asked for.
 
         Raises: EvidenceError when there is no receipt, or it is not about this request and reply;
             MalformedError when it does not parse.
         """
         inner, signed = split_receipt(content)
+        if signed is None and inner.kind is ContentKind.ERROR:
+            return inner, None
         if signed is None:
             raise EvidenceError(
                 "receipt_missing", "the reply has no receipt: the worker's release is too old"

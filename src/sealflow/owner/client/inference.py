@@ -216,6 +216,7 @@ def _attempt(
         call,
         envelope,
         requested,
+        outputs=[spec.name for spec in model.outputs],
         revoked=session.revoked_workers,
         retry_after_s=retry_after_s(response),
     )
@@ -236,12 +237,14 @@ def open_answer(
     envelope: Envelope,
     requested: ReceiptRequest | None = None,
     *,
+    outputs: Collection[str],
     revoked: Collection[str] = (),
     retry_after_s: float = 1.0,
 ) -> InferResult:
     """Open a reply and return the result in it.
 
-    `requested`: the receipt that the request asked for. `revoked`: the instance ids of revoked
+    `requested`: the receipt that the request asked for. `outputs`: the names of the outputs that it
+    asked for. `revoked`: the instance ids of revoked
     workers. `retry_after_s`: what the gateway asks for with a refusal.
 
     Raises: OpenError when it is not the genuine reply or is the refusal of another request; the
@@ -260,7 +263,7 @@ def open_answer(
     proof = None
     if requested is not None:
         content, proof = requested.verify_reply(call, header, content)
-    return read_result(call.header.model, header, content, proof)
+    return read_result(call.header.model, header, content, outputs=outputs, receipt=proof)
 
 
 def _refuse(code: RefusalCode, retry_after_s: float) -> None:

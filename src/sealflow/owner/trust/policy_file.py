@@ -16,10 +16,11 @@ import tomli_w
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
+from sealflow.attest.suites import ALL_SUITES, parse_suites
 from sealflow.attest.verifiers import TrustedVerifier
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, read_file, write_file
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, Fields
 from sealflow.wire.ids import parse_digest, parse_name
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 MAX_POLICY_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
-_OPTIONAL: Final = ("insecure_simulated_root", "models", "verifiers", "worker")
+_OPTIONAL: Final = ("insecure_simulated_root", "models", "suites", "verifiers", "worker")
 _MAX_VERIFIERS: Final = 8
 
 TrustPolicy = Policy | SimulationPolicy
@@ -117,6 +118,8 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
         whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
     if policy.verifiers:
         whole["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
+    if policy.suites != ALL_SUITES:
+        whole["suites"] = list(policy.suites)
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     whole["keybroker"] = policy.requirements.to_json()
@@ -133,12 +136,15 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
 
     Raises: MalformedError.
     """
-    fields = Fields(table, "policy", _REQUIRED, _OPTIONAL)
+    # People write policies, so the format may be absent. Spec: versions.md.
+    versioned = {"format": FORMAT, **table}
+    fields = Fields(versioned, "policy", _REQUIRED, _OPTIONAL, versioned=True)
     tee = fields.word("tee", Tee)
     deployment, digest = fields.read("deployment", parse_name), fields.digest("manifest_digest")
     requirements = Requirements.from_json(fields.get("keybroker"), "policy: keybroker")
     models = _models(fields.get("models", {}))
     verifiers = _verifiers(fields.get("verifiers", []))
+    suites = parse_suites(fields.get("suites", ALL_SUITES), "policy: suites")
     simulated = tee is Tee.SIMULATED
     if simulated != ("insecure_simulated_root" in fields):
         raise MalformedError(
@@ -157,6 +163,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             requirements=requirements,
             models=models,
             verifiers=verifiers,
+            suites=suites,
             insecure_root=fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES),
         )
     else:
@@ -168,6 +175,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             requirements=requirements,
             models=models,
             verifiers=verifiers,
+            suites=suites,
         )
     return PolicyFile(keybroker=policy, worker=worker)
 

@@ -81,6 +81,7 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
     else:
         lines.append(PolicyLine(about="models", text="any that the deployment's owners publish"))
     lines += [_verifier(verifier) for verifier in policy.verifiers]
+    lines.append(PolicyLine(about="cipher suites", text=", else ".join(policy.suites)))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if worker is not None:
         lines += _requirements("workers", policy.tee, worker)

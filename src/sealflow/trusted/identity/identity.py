@@ -212,7 +212,9 @@ def create_identity(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
-        private_key=OpeningKey.generate(Suite.for_domain(deployment.tee.domain)),
+        private_key=OpeningKey.generate(
+            Suite.for_domain(deployment.tee.domain, deployment.suites[0])
+        ),
         signing=signing,
         platform_key=key,
         collateral=CurrentCollateral(content),

@@ -1,16 +1,17 @@
 """Key broker, pure: creates, rotates and destroys epoch keys.
 
-There is always one key in force and one announced; retired keys are held for the grace time. Time
-comes from the host and never goes back. Spec: docs/spec/keybroker.md, section 1.
+An epoch has one key for each suite of the deployment, all with the same times. There is always one
+epoch in force and one announced; retired keys are held for the grace time. Time comes from the host
+and never goes back. Spec: docs/spec/keybroker.md, section 1.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-from sealflow.documents.directory import DirectoryKey
+from sealflow.documents.directory import MAX_KEYS, DirectoryKey
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite, parse_suite
 from sealflow.wire.fields import Fields
 
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     from sealflow.attest.deployment import Deployment
     from sealflow.wire.ids import KeyId
 
-MAX_EPOCHS: Final = 32
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochKey:
-    """The key pair of one epoch, with its times in Unix ms.
+    """One key pair of an epoch, with its times in Unix ms.
 
     Clients seal to it from `not_before_ms` until `retire_ms`. Workers open with it until
     `destroy_ms`.
@@ -80,13 +79,17 @@ class EpochKey:
 
 
 class EpochKeys:
-    """The epoch keys of a deployment, oldest first; the last is announced. Not thread-safe.
+    """The epoch keys of a deployment, oldest first; the last are announced. Not thread-safe.
+
+    There are at most `MAX_KEYS`: the oldest ones over that are destroyed.
 
     `restored`: keys of an earlier process. `advance` creates the missing ones.
     """
 
     def __init__(self, deployment: Deployment, restored: Iterable[EpochKey] = ()) -> None:
         self._deployment = deployment
+        domain = deployment.tee.domain
+        self._suites = [Suite.for_domain(domain, name) for name in deployment.suites]
         self._skew_ms = 1000 * deployment.clock_skew_s
         self._epochs = list(restored)
         self._unlogged: list[EpochKey] = []
@@ -103,7 +106,7 @@ class EpochKeys:
     def advance(self, now_ms: int) -> bool:
         """Bring the keys up to the time `now_ms`; return whether one was destroyed or created.
 
-        Afterwards one key is in force, one is announced, and none is past its `destroy_ms`:
+        Afterwards one epoch is in force, one is announced, and none is past its `destroy_ms`:
 
                          now_ms
             A  |========|..|...|              retired: workers still open with it
@@ -134,10 +137,7 @@ class EpochKeys:
         return len(self._unlogged) != unlogged
 
     def rotate(self, now_ms: int) -> None:
-        """Start a new epoch now. All earlier keys are retired, and destroyed after the grace time.
-
-        At most `MAX_EPOCHS` keys are held afterwards; the oldest ones over that are destroyed.
-        """
+        """Start a new epoch now. Earlier keys are retired, and destroyed after the grace time."""
         grace_ms = 1000 * self._deployment.grace_s
         self._epochs = [
             replace(
@@ -147,33 +147,36 @@ class EpochKeys:
                 destroy_ms=min(epoch.destroy_ms, now_ms + grace_ms),
             )
             for epoch in self._epochs
-        ][2 - MAX_EPOCHS :]
+        ]
         self._add(now_ms)
         self.advance(now_ms)
 
     def destroy(self, kid: str, now_ms: int) -> bool:
-        """Destroy one key now; start a new epoch if no key is in force then.
+        """Destroy one key now; start a new epoch unless the key was retired.
 
         Return False if the key is not held.
         """
-        left = [epoch for epoch in self._epochs if epoch.kid != kid]
-        if len(left) == len(self._epochs):
+        found = next((epoch for epoch in self._epochs if epoch.kid == kid), None)
+        if found is None:
             return False
-        self._epochs = left
-        if not any(epoch.not_before_ms <= now_ms < epoch.retire_ms for epoch in left):
+        self._epochs.remove(found)
+        if now_ms < found.retire_ms:
             self.rotate(now_ms)
         self.advance(now_ms)
         return True
 
     def _add(self, not_before_ms: int) -> None:
-        # The first key begins `clock_skew_s` in the past, for clients whose clocks are behind.
+        # The first epoch begins `clock_skew_s` in the past, for clients whose clocks are behind.
         early_ms = 0 if self._epochs else self._skew_ms
         retire_ms = not_before_ms + 1000 * self._deployment.epoch_s + early_ms
-        epoch = EpochKey(
-            private_key=OpeningKey.generate(Suite.for_domain(self._deployment.tee.domain)),
-            not_before_ms=not_before_ms,
-            retire_ms=retire_ms,
-            destroy_ms=retire_ms + 1000 * self._deployment.grace_s,
-        )
-        self._epochs.append(epoch)
-        self._unlogged.append(epoch)
+        added = [
+            EpochKey(
+                private_key=OpeningKey.generate(suite),
+                not_before_ms=not_before_ms,
+                retire_ms=retire_ms,
+                destroy_ms=retire_ms + 1000 * self._deployment.grace_s,
+            )
+            for suite in self._suites
+        ]
+        self._epochs = [*self._epochs, *added][-MAX_KEYS:]
+        self._unlogged += added

@@ -114,6 +114,7 @@ def test_only_what_is_inside_the_wall(place: Path, manifest: Mapping[str, Any]) 
         "backoff",
         "documents",
         "errors",
+        "evidence_hints",
         "openinfer",
         "package",
         "seal",
