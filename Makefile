@@ -90,7 +90,7 @@ mutate: setup ## Switch off each check of the verifiers; a vector or an attack t
 FUZZ_S ?= 300
 fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 or 3.12)
 	@$(SETUP) fuzz
-	@for target in envelope infer_request evidence quote bundle directory; do \
+	@for target in envelope infer_request evidence quote bundle directory passport token; do \
 	  echo "$$target" && $(BIN)/python -m tests.fuzz.search $$target build/fuzz/$$target \
 	    -max_total_time=$(FUZZ_S) -artifact_prefix=build/fuzz/ || exit 1; done
 
