@@ -6,10 +6,10 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.errors import MalformedError, NewerFormatError
+from sealflow.errors import MalformedError
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import open_sealed, seal_to_enclave
-from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, read_suite
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import ModelRef
 from sealflow.wire.strict_json import canonical_json
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sealflow.attest.policy import Approval
     from sealflow.wire.domain import TrustDomain
 
-_MAX_SUITE: Final = 0xFFFF
 _MAX_ITEMS: Final = 1024
 
 
@@ -140,10 +139,7 @@ def open_grant(
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
     fields = OpenFields(value, "key", ("suite", "seed", "destroy_ms"))
-    fields.integer("suite", most=_MAX_SUITE)
-    suite = fields.known_word("suite", Suite)
-    if suite is None:
-        raise NewerFormatError("critical", "key: the suite is not known")
+    suite = read_suite(fields)
     if suite.domain is not domain:
         raise MalformedError("a key of another trust domain")
     return GrantedKey(

@@ -191,10 +191,12 @@ class ServiceSession:
         now_ms = self._clock_ms()
         key = _active_key(self._trusted().directory, now_ms, self._policy.suites)
         if key is None:
-            raise UnavailableError(
+            error = UnavailableError(
                 "the verified directory has no active key of a suite that the policy accepts "
                 f"({', '.join(self._policy.suites)}): check that the key broker runs"
             )
+            error.code = "directory_no_key"
+            raise error
         return self._session(key, now_ms).seal_request(
             ModelRef(name=model.name, version=model.version),
             model.digest,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import NO_NONCE
 from sealflow.attest.policy import appraise
+from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError
 from sealflow.seal.enclave import enclave_sealing_key
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from sealflow.attest.policy import Approval
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.seal.keys import SealingKey
-
-MAX_CLOCK_SKEW_MS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
