@@ -1,4 +1,4 @@
-"""What takes a stranger's bytes: eight parsers, each with good inputs to start from.
+"""What takes a stranger's bytes: parsers, each with good inputs and the vectors to start from.
 
 A target returns, or raises an error of ours. Anything else is a bug.
 """
@@ -23,6 +23,7 @@ from sealflow.owner.trust.verified_service import verify_directory
 from sealflow.package.container import UnverifiedPackage
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.strict_json import canonical_json, parse_object
+from tests.fuzz import corpus
 from tests.support.cluster.published_service import NOW_MS, PublishedService
 from tests.support.models.served_models import SIGNER, pack_model, read_example
 from tests.support.passports.tokens import (
@@ -104,12 +105,20 @@ def _seeds() -> dict[Callable[[bytes], None], list[bytes]]:
     text, parts = encode_request(InferRequest(inputs=(tensor,)))
     good = SERVICE.evidence().to_json()
     return {
-        envelope: [BOTH.call(b"{}", b"tensor").envelope],
-        infer_request: [len(text).to_bytes(2) + text + b"".join(map(bytes, parts))],
-        evidence: [canonical_json(good)],
-        quote: [b64decode(str(good["quote"]))],
-        bundle: [pack_model(*read_example("tiny")).package],
-        directory: [SERVICE.document(), SERVICE.document(SERVICE.with_model())],
+        envelope: [BOTH.call(b"{}", b"tensor").envelope, *corpus.envelopes()],
+        infer_request: [
+            len(text).to_bytes(2) + text + binary
+            for text, binary in ((text, b"".join(parts)), *corpus.messages("request"))
+            if len(text) < 2**16
+        ],
+        evidence: [canonical_json(good), *corpus.evidence()],
+        quote: [b64decode(str(good["quote"])), *corpus.quotes()],
+        bundle: [pack_model(*read_example("tiny")).package, *corpus.packages()],
+        directory: [
+            SERVICE.document(),
+            SERVICE.document(SERVICE.with_model()),
+            *corpus.documents(),
+        ],
         passport: [b"\n".join(json.dumps(each).encode() for each in (HEADER, ear()))],
         token: [sign(ear()).encode()],
     }

@@ -113,9 +113,7 @@ class BoundClaims:
         fields = OpenFields.from_bytes(bound, "bound claims", _KEYS)
         if fields.text("protocol") != PROTOCOL:
             raise fields.malformed("protocol", f"is not {PROTOCOL}")
-        signing_key = fields.base64("signing_key", SIGNING_KEY_BYTES)
-        if len(signing_key) != SIGNING_KEY_BYTES:
-            raise fields.malformed("signing_key", "is not an Ed25519 public key")
+        signing_key = fields.key("signing_key", SIGNING_KEY_BYTES)
         software = fields.text("software")
         if len(software) > MAX_SOFTWARE_CHARACTERS or not is_printable(software):
             most = MAX_SOFTWARE_CHARACTERS
