@@ -34,7 +34,7 @@ def content_of(case: dict[str, Any]) -> bytes:
     """The content's bytes."""
     if "content" in case:
         return b64decode(case["content"])
-    text = case["json"].encode()
+    text: bytes = case["json"].encode()
     head = bytes([case["kind"]]) + len(text).to_bytes(4)
     return head + text + b64decode(case["binary"])
 

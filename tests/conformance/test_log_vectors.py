@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,10 +13,12 @@ from sealflow.owner import ReceiptProof, audit_log, verify_receipt
 from sealflow.owner.audit.receipt_proof import ReceiptRequest
 from sealflow.owner.trust.policy_file import parse_policy
 from sealflow.seal.content import parse_content
-from sealflow.seal.exchange import OutgoingCall
 from sealflow.wire.domain import TrustDomain
-from sealflow.wire.envelope import ReplyHeader
 from tests.support.vectors.cases import case_name, expected, read_cases, verdict
+
+if TYPE_CHECKING:
+    from sealflow.seal.exchange import OutgoingCall
+    from sealflow.wire.envelope import ReplyHeader
 
 
 def cases(name: str) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.amd.checks import check_amd, check_snp
 from sealflow.attest.checks import check_age, check_bound, check_code
 from sealflow.attest.claims import Claims, TrustRoot, verify_evidence
-from sealflow.attest.evidence import Tee
+from sealflow.attest.evidence import NO_NONCE, Tee
 from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
 from sealflow.attest.suites import ALL_SUITES, parse_suites
@@ -146,12 +146,12 @@ class Approval:
 
 
 def appraise(
-    evidence: Evidence, policy: Policy | SimulationPolicy, now_ms: int, *, nonce: str | None = None
+    evidence: Evidence, policy: Policy | SimulationPolicy, now_ms: int, *, nonce: str = NO_NONCE
 ) -> Approval:
     """Verify evidence, then compare all claims with a policy.
 
     `now_ms`: the verifier's time in Unix ms. `nonce`: the nonce that the evidence must contain (64
-    hex digits), or None if the evidence need not be fresh.
+    hex digits); by default that of evidence which need not be fresh.
 
     Raises: EvidenceError if verification fails; PolicyError with all mismatches.
     """
@@ -187,7 +187,7 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
 
 
 def _mismatches(
-    claims: Claims, policy: Policy | SimulationPolicy, now_ms: int, nonce: str | None
+    claims: Claims, policy: Policy | SimulationPolicy, now_ms: int, nonce: str
 ) -> Iterator[Mismatch]:
     required, platform = policy.requirements, claims.platform
     yield from check_bound(

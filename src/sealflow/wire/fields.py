@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 """The format of all versioned documents that this release writes and reads."""
 MAX_TIME_MS: Final = 2**53 - 1
-_MAX_INTEGER: Final = 2**63 - 1
+_MAX_INTEGER: Final = 2**53 - 1
 _MAX_TEXTS: Final = 256
 _MAX_CRITICAL: Final = 16
 _T = TypeVar("_T")
@@ -232,7 +232,7 @@ class OpenFields(Fields):
             or not 1 <= len(names) <= _MAX_CRITICAL
             or not all(isinstance(name, str) and name in value for name in names)
             or len(set(names)) != len(names)
-            or not {*required, "critical"}.isdisjoint(names)
+            or not {*required, "critical", "format"}.isdisjoint(names)
         ):
             raise MalformedError(f"{what}: critical is not a list of extension fields")
         unknown = [name[:40] for name in names if name not in optional]

@@ -102,7 +102,7 @@ class GatewayProcess:
 
 def start_gateway(config: Any, log: Any, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Write the settings and start the process; its output goes to `log`."""
-    # JSON's strings, numbers and booleans are TOML's too.
+    # JSON's strings, numbers, booleans and lists of them are TOML's too.
     config.write_text(
         "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
     )

@@ -1,12 +1,11 @@
-"""A chip of AMD's kind with its certificates, list and reports; every part can be replaced alone."""
+"""A chip of AMD's kind with certificates, list and reports; every part can be replaced alone."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sealflow.attest.amd.endorsements import Endorsements
 from tests.support.forging.certificates import DAY_S, NOW_S, common_name, moment
 from tests.support.forging.rsa_keys import pss_signature, rsa_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 AMD = "1.3.6.1.4.1.3704.1"
 CHIP = bytes(range(64))
@@ -79,7 +81,7 @@ def _build(wanted: AmdCertificate) -> bytes:
         builder = builder.add_extension(extension, critical=False)
     if wanted.pkcs1:
         return builder.sign(rsa_key(wanted.signer), SHA384()).public_bytes(Encoding.DER)
-    digest = {"sha384": SHA384, "sha256": SHA256}[wanted.algorithm]()
+    digest = SHA384() if wanted.algorithm == "sha384" else SHA256()
     padding = PSS(mgf=MGF1(digest), salt_length=digest.digest_size)
     drawn = builder.sign(rsa_key(wanted.signer), digest, rsa_padding=padding)
     return _resigned(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.attestation.quote_bodies import sgx_body
 from tests.support.forging.certificates import (
@@ -20,6 +19,9 @@ from tests.support.forging.certificates import (
     raw_signature,
 )
 from tests.support.forging.pck_extension import FMSPC, SGX_OID, pck_extension
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 QE_SIGNER = b"\x5e" * 32

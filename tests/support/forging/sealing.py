@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
-from sealflow.seal.keys import OpeningKey
 from sealflow.wire.domain import TrustDomain, length_prefixed
 from sealflow.wire.envelope import Kind, ReplyHeader, RequestHeader, encode_start
+
+if TYPE_CHECKING:
+    from sealflow.seal.keys import OpeningKey
 
 _CHUNK_BYTES = 16 * 1024
 _KEM, _SUITE = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x02"

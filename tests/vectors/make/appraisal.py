@@ -33,9 +33,13 @@ def claim_cases(file: VectorFile) -> None:
     """Bound claims against the policy."""
 
     def case(
-        name: str, expect: str | list[str], description: str, bound: Any, role: Role = Role.KEY_BROKER,
+        name: str,
+        expect: str | list[str],
+        description: str,
+        bound: Any,
+        role: Role = Role.KEY_BROKER,
         **more: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         evidence = sgx(bound=bound.to_bytes(), role=role)
         inputs = {"policy": policy(ROOT, SGX_REQUIREMENTS), "now_ms": NOW_MS, **more}
         file.case(name, "attestation 4.1", expect, description, evidence=evidence, **inputs)
@@ -101,6 +105,10 @@ def status_cases(file: VectorFile) -> None:
     enclave = GOOD.qe_identity(tcbLevels=[tcb_level({"isvsvn": 8}, "OutOfDate")])
     _case(file, "qe_status: OutOfDate", "attestation 4.3", ["qe_status", "tcb_status"],
           "a quoting enclave that is out of date makes the platform so", enclave)  # fmt: skip
+    for status in ("ConfigurationNeeded", "OutOfDateConfigurationNeeded"):
+        forge = GOOD.qe_identity(tcbLevels=[tcb_level({"isvsvn": 8}, status)])
+        _case(file, f"qe_status: {status}", "quotes 4.9", ["qe_status"],
+              "the platform's own status stays", forge)  # fmt: skip
     old = GOOD.tcb_info(tcbLevels=[tcb_level(tcb, "ConfigurationNeeded")])
     old = old.qe_identity(tcbLevels=[tcb_level({"isvsvn": 8}, "OutOfDate")])
     _case(file, "qe_status: OutOfDate, platform not configured", "attestation 4.3",
@@ -163,8 +171,15 @@ def platform_cases(file: VectorFile) -> None:
         ("TCB info", GOOD.tcb_info(tcbEvaluationDataNumber=19)),
         ("QE identity", GOOD.qe_identity(tcbEvaluationDataNumber=19)),
     ):
-        _case(file, f"evaluation of {name}", "attestation 3.4", ["tcb_evaluation"],
-              "the lower one of both counts", forge, _requirements(min_tcb_evaluation=20))  # fmt: skip
+        _case(
+            file,
+            f"evaluation of {name}",
+            "attestation 3.4",
+            ["tcb_evaluation"],
+            "the lower one of both counts",
+            forge,
+            _requirements(min_tcb_evaluation=20),
+        )
     old_s = NOW_S - 31 * DAY_S
     for name, forge in (
         ("TCB info", GOOD.tcb_info(issueDate=intel_time(old_s))),
@@ -209,7 +224,7 @@ def report_cases(file: VectorFile) -> None:
           {"measurement": b"\x12" * 32, "attributes": 0x15, "xfrm": 1 << 40 | 3})  # fmt: skip
 
 
-def _case(  # noqa: PLR0913, PLR0917 - the fields of a case
+def _case(
     file: VectorFile,
     name: str,
     rule: str,

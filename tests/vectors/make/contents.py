@@ -6,53 +6,9 @@ import json
 from typing import Any
 
 from tests.support.forging.sealing import content
-from tests.vectors.make.evidence_parts import text
+from tests.vectors.make.content_cases import BAD, BINARY, BYTES4, VECTOR, Cases, request, response
 from tests.vectors.make.files import VectorFile
 from tests.vectors.make.spellings import bad_message
-
-BAD = "malformed"
-"""What a worker answers with `invalid_input`, and what a client refuses with `reply`."""
-_REFUSALS = {"request": "invalid_input", "reply": "reply"}
-VECTOR = {"name": "x", "datatype": "FP32", "shape": [2], "data": [1, 2]}
-BINARY = {"name": "x", "datatype": "UINT8", "shape": [4], "parameters": {"binary_data_size": 4}}
-BYTES4 = b"\1\2\3\4"
-
-
-def request(*tensors: Any, **more: Any) -> dict[str, Any]:
-    """A request's JSON."""
-    return {"inputs": list(tensors) or [VECTOR], **more}
-
-
-def response(*tensors: Any, **more: Any) -> dict[str, Any]:
-    """A response's JSON."""
-    return {"model_name": "m", "outputs": list(tensors), **more}
-
-
-class Cases:
-    """Adds cases to a file."""
-
-    def __init__(self, file: VectorFile, rule: str) -> None:
-        """Add to `file`, under one page's rules."""
-        self._file, self._rule = file, rule
-
-    def raw(self, side: str, name: str, rule: str, expect: str, description: str, data: bytes,
-            **more: Any) -> None:  # fmt: skip
-        """A case of whole bytes."""
-        self._file.case(
-            f"{side}: {name}", f"{self._rule} {rule}", _REFUSALS[side] if expect == BAD else expect, description, message=side,
-            content=text(data), **more,
-        )  # fmt: skip
-
-    def add(  # noqa: PLR0913, PLR0917 - the fields of a case
-        self, side: str, name: str, rule: str, expect: str, description: str, value: Any,
-        binary: bytes = b"", kind: int = 1, **more: Any,
-    ) -> None:  # fmt: skip
-        """A case of a JSON object or text, and a binary part."""
-        spelled = value if isinstance(value, str) else json.dumps(value)
-        self._file.case(
-            f"{side}: {name}", f"{self._rule} {rule}", _REFUSALS[side] if expect == BAD else expect, description, message=side, kind=kind,
-            json=spelled, binary=text(binary), **more,
-        )  # fmt: skip
 
 
 def kind_cases(add: Cases) -> None:
@@ -121,19 +77,35 @@ def message_cases(add: Cases) -> None:
         ("outputs: empty", "3.1", request(outputs=[]), "ok", "all of them"),
         ("outputs: one", "3.1", request(outputs=[{"name": "y"}]), "ok", "one by name"),
         ("outputs: null", "3.1", request(outputs=None), BAD, "a list"),
-        ("outputs: 65", "3.1", request(outputs=[{"name": f"y{n}"} for n in range(65)]), BAD,
-         "one too many"),
+        (
+            "outputs: 65",
+            "3.1",
+            request(outputs=[{"name": f"y{n}"} for n in range(65)]),
+            BAD,
+            "one too many",
+        ),
         ("outputs: same", "2.5", request(outputs=[{"name": "y"}, {"name": "y"}]), BAD, "differ"),
         ("output: text", "3.1", request(outputs=["y"]), BAD, "an object"),
         ("output: no name", "3.1", request(outputs=[{}]), BAD, "a key is missing"),
         ("output: unknown key", "3.4", request(outputs=[{"name": "y", "more": 1}]), BAD, "refused"),
-        *((f"classification {value!r}", "5.1",
-           request(outputs=[{"name": "y", "parameters": {"classification": value}}]),
-           "ok" if value in (1, 65536) and value is not True else BAD, "1 to 65,536")
-          for value in (1, 65536, 0, -1, 65537, "5", True, None)),
-        ("classification 1.0", "5.1",
-         request(outputs=[{"name": "y", "parameters": {"classification": 1.0}}]), BAD, "an integer"),
-    ):  # fmt: skip
+        *(
+            (
+                f"classification {value!r}",
+                "5.1",
+                request(outputs=[{"name": "y", "parameters": {"classification": value}}]),
+                "ok" if value in (1, 65536) and value is not True else BAD,
+                "1 to 65,536",
+            )
+            for value in (1, 65536, 0, -1, 65537, "5", True, None)
+        ),
+        (
+            "classification 1.0",
+            "5.1",
+            request(outputs=[{"name": "y", "parameters": {"classification": 1.0}}]),
+            BAD,
+            "an integer",
+        ),
+    ):
         add.add("request", name, rule, expect, description, value)
     for name, rule, value, expect, description in (
         ("no model name", "3.2", {"outputs": []}, BAD, "a key is missing"),
@@ -223,8 +195,15 @@ def tensor_cases(add: Cases) -> None:
     case("data and size", "3.3", BAD, "either of them",
          {**VECTOR, "parameters": {"binary_data_size": 8}}, bytes(8))  # fmt: skip
     case("neither", "3.3", BAD, "either of them", {k: v for k, v in VECTOR.items() if k != "data"})
-    case("binary", "3.3", "ok", "four bytes", BINARY, BYTES4,
-         tensors=[{"name": "x", "datatype": "UINT8", "shape": [4], "data": BYTES4.hex()}])  # fmt: skip
+    case(
+        "binary",
+        "3.3",
+        "ok",
+        "four bytes",
+        BINARY,
+        BYTES4,
+        tensors=[{"name": "x", "datatype": "UINT8", "shape": [4], "data": BYTES4.hex()}],
+    )
     for size in (-1, 5, 4.0, "4", True, None):
         case(f"binary size {size!r}", "3.3", BAD, "an integer, and no more than there is",
              {**BINARY, "parameters": {"binary_data_size": size}}, BYTES4)  # fmt: skip

@@ -76,9 +76,12 @@ def bound_cases(file: VectorFile) -> None:
     """The form of bound claims; the quote commits to each of them."""
 
     def case(
-        name: str, bound: bytes, expect: str | list[str] = "bound_claims", description: str = "not its form",
+        name: str,
+        bound: bytes,
+        expect: str | list[str] = "bound_claims",
+        description: str = "not its form",
         rule: str = "attestation 2",
-    ) -> None:  # fmt: skip
+    ) -> None:
         file.case(name, rule, expect, description, evidence=sgx(bound=bound), policy=POLICY,
                   now_ms=NOW_MS)  # fmt: skip
 

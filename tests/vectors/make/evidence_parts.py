@@ -98,11 +98,15 @@ def sgx(forge: IntelForge | None = None, body: dict[str, Any] | None = None, **p
 
 
 def tdx(forge: IntelForge | None = None, body: dict[str, Any] | None = None, **parts: Any) -> Any:
-    """Evidence of a trust domain; `body` are fields of its report."""
-    lab = forge or IntelForge.of_tdx()
-    return evidence_of(
-        lambda data: lab.quote(tdx_body(data, **(body or {}))), lab.collateral(), **parts
-    )
+    """Evidence of a trust domain; `body` are fields of its report, `second_svn` TEE_TCB_SVN2."""
+    lab, fields = forge or IntelForge.of_tdx(), dict(body or {})
+    second = fields.pop("second_svn", b"")
+
+    def quote(data: bytes) -> bytes:
+        made = tdx_body(data, **fields)
+        return lab.quote(made[:584] + second + made[584 + len(second) :])
+
+    return evidence_of(quote, lab.collateral(), **parts)
 
 
 def policy(root: bytes, requirements: dict[str, Any], **changes: Any) -> dict[str, Any]:

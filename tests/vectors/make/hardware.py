@@ -30,8 +30,11 @@ from tests.vectors.make.files import VectorFile
 NEWEST_LIST = {"sgx-v3-swhardening.quote"}
 """Whose PCK revocation list is the newest part of the collateral."""
 REQUIREMENTS = {"sgx": SGX_REQUIREMENTS, "tdx": TDX_REQUIREMENTS, "snp": SNP_REQUIREMENTS}
-AT_S = {"snp-milan.report": "2025-11-01T00:00:00Z", "snp-milan-debug.report": "2025-11-01T00:00:00Z",
-        "snp-milan-vlek.report": "2025-11-01T00:00:00Z"}  # fmt: skip
+AT_S = {
+    "snp-milan.report": "2025-11-01T00:00:00Z",
+    "snp-milan-debug.report": "2025-11-01T00:00:00Z",
+    "snp-milan-vlek.report": "2025-11-01T00:00:00Z",
+}
 
 
 def _policy(tee: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Chain:
 
     def __init__(
         self, change: Callable[[Chain, int, dict[str, Any]], dict[str, Any]] | None = None
-    ):
+    ) -> None:
         """Write the log; `change` alters an entry's body or keys by the directory's version."""
         self.log = Log()
         self.log.add(EntryKind.OPENED, {"deployment": "test"})
@@ -133,10 +133,10 @@ def files() -> list[VectorFile]:
     case("unknown key beside the entry", "ok", "ignored",
          [json.dumps({**json.loads(each), "more": 1}) for each in records])  # fmt: skip
     first = json.loads(records[0])
-    for fault, change, description in BAD_BASE64:
+    for fault, respell, description in BAD_BASE64:
         if not str(first["signature"]).endswith("=="):
             break
-        bent = {**first, "signature": change(first["signature"])}
+        bent = {**first, "signature": respell(first["signature"])}
         case(f"base64: {fault}", fork, description, [json.dumps(bent), *records[1:]])
     for title, bent in (
         ("no entry", {"signature": first["signature"]}),

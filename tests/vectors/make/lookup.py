@@ -32,8 +32,16 @@ def key_cases(file: VectorFile) -> None:
     def case(title: str, rule: str, expect: str, description: str, keys: tuple[Any, ...],
              now_ms: int = NOW_MS, revoked: tuple[Any, ...] = (), **more: Any) -> None:  # fmt: skip
         found = replace(directory(), keys=keys, revoked=revoked)
-        file.case(f"key: {title}", f"directory {rule}", expect, description,
-                  document=publish(found), policy=POLICY, now_ms=now_ms, ask="m", **more)  # fmt: skip
+        file.case(
+            f"key: {title}",
+            f"directory {rule}",
+            expect,
+            description,
+            document=publish(found),
+            now_ms=now_ms,
+            ask="m",
+            **{"policy": POLICY, **more},
+        )
 
     first = directory_key("one", BEGIN_MS)
     second = directory_key("two", BEGIN_MS + 1000)
@@ -58,8 +66,20 @@ def key_cases(file: VectorFile) -> None:
          kid=first.kid)  # fmt: skip
     strong = directory_key("one", BEGIN_MS, XWING)
     case("both suites", "5.2", "ok", "X-Wing comes first", (first, strong), kid=strong.kid)
-    case("newer weaker", "5.2", "ok", "the newer one counts, whatever its suite", (strong, second),
-         kid=second.kid)  # fmt: skip
+    case("newer weaker", "5.2", "ok", "a newer one of X25519 does not go before", (strong, second),
+         kid=strong.kid)  # fmt: skip
+    for title, suites, keys, found in (
+        ("X25519 alone", ["x25519"], (strong, first), first),
+        ("X25519 first", ["x25519", "x-wing"], (strong, first), first),
+        ("X25519 first, none there", ["x25519", "x-wing"], (strong,), strong),
+        ("X-Wing alone", ["x-wing"], (strong, first), strong),
+        ("X-Wing alone, none there", ["x-wing"], (first,), None),
+    ):
+        more = {} if found is None else {"kid": found.kid}
+        expect = "directory_no_key" if found is None else "ok"
+        wanted = {**POLICY, "suites": suites}
+        case(f"policy: {title}", "5.2", expect, "the policy's suites, in its order", keys,
+             policy=wanted, **more)  # fmt: skip
     equal = sorted([first, directory_key("two", BEGIN_MS)], key=lambda each: each.kid)
     case("equal", "5.2", "ok", "the least kid", (equal[1], equal[0]), kid=equal[0].kid)
     gone = Revoked(kind=RevokedKind.KEY, id=second.kid)
@@ -113,8 +133,15 @@ def model_cases(file: VectorFile) -> None:
         ("another name", {"n": [one.digest]}, ["model"]),
         ("empty", {}, "ok"),
     ):
-        case(f"policy: {title}", "attestation 4.8", expect, "which packages are sent to", "m", (one,),
-             policy={**POLICY, "models": models})  # fmt: skip
+        case(
+            f"policy: {title}",
+            "attestation 4.8",
+            expect,
+            "which packages are sent to",
+            "m",
+            (one,),
+            policy={**POLICY, "models": models},
+        )
 
 
 def pin_cases(file: VectorFile) -> None:
@@ -154,13 +181,44 @@ def class_cases(file: VectorFile) -> None:
                     "123456789012345678901234567890.5", "-0", "1e-400"):  # fmt: skip
         case(f"score {spelled}", "ok", "its grammar", f"{spelled}:1:a".encode(), index=1, label="a",
              score=float(spelled))  # fmt: skip
-    for spelled in ("", "nan", "NaN", "inf", "-inf", "Infinity", "+1", "01", "-01", "1.", ".5", "1e",
-                    "1e+", "e5", "1_0", " 1", "1 ", "0x1", "1e400", "-1e400", "--1", "1.2.3", "\u0661",
-                    "1234567890123456789012345678901.5"):  # fmt: skip
+    for spelled in (
+        "",
+        "nan",
+        "NaN",
+        "inf",
+        "-inf",
+        "Infinity",
+        "+1",
+        "01",
+        "-01",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "e5",
+        "1_0",
+        " 1",
+        "1 ",
+        "0x1",
+        "1e400",
+        "-1e400",
+        "--1",
+        "1.2.3",
+        "\u0661",
+        "1234567890123456789012345678901.5",
+    ):
         case(f"score {spelled!r}", "reply", "not its grammar", f"{spelled}:1:a".encode())
-    for spelled, expect in (("0", "ok"), ("9999999999", "ok"), ("007", "ok"), ("10000000000", "reply"),
-                            ("", "reply"), ("-1", "reply"), ("1.0", "reply"), ("a", "reply"),
-                            ("\u0661", "reply")):  # fmt: skip
+    for spelled, expect in (
+        ("0", "ok"),
+        ("9999999999", "ok"),
+        ("007", "ok"),
+        ("10000000000", "reply"),
+        ("", "reply"),
+        ("-1", "reply"),
+        ("1.0", "reply"),
+        ("a", "reply"),
+        ("\u0661", "reply"),
+    ):
         more = {"score": 0.5, "index": int(spelled), "label": "a"} if expect == "ok" else {}
         case(f"index {spelled!r}", expect, "1 to 10 digits", f"0.5:{spelled}:a".encode(), **more)
     for title, label, expect in (
@@ -202,5 +260,4 @@ def files() -> list[VectorFile]:
     model_cases(lookup)
     pin_cases(pins)
     class_cases(classes)
-    assert PLAIN
     return [lookup, pins, classes]

@@ -31,8 +31,21 @@ PICTURE: Final[dict[str, Any]] = {
     "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 3, 2, 4]}],
     "image": IMAGE,
 }
-_PATHS: Final = ("", "/model.onnx", "../model.onnx", "a/../model.onnx", ".model.onnx", "a//m.onnx",
-                 "a/b/c/d/m.onnx", "a b.onnx", "é.onnx", "m\\x.onnx", "m" * 124 + ".onnx", 7, None)  # fmt: skip
+_PATHS: Final = (
+    "",
+    "/model.onnx",
+    "../model.onnx",
+    "a/../model.onnx",
+    ".model.onnx",
+    "a//m.onnx",
+    "a/b/c/d/m.onnx",
+    "a b.onnx",
+    "é.onnx",
+    "m\\x.onnx",
+    "m" * 124 + ".onnx",
+    7,
+    None,
+)
 BAD: Final = "bundle"
 
 
@@ -61,36 +74,73 @@ def manifest_cases(case: Callable[[str, str, str, str, dict[str, Any]], None]) -
         ("openvino", {"format": "openvino", "file": "a/model.xml", "labels": None}, "ok", "3.3"),
         ("openvino's ending", {"format": "openvino"}, BAD, "3.1"),
         ("labels are the model", {"labels": "model.onnx"}, BAD, "3.2"),
-        ("labels are the weights",
-         {"format": "openvino", "file": "m.xml", "labels": "m.bin"}, BAD, "3.2"),
+        (
+            "labels are the weights",
+            {"format": "openvino", "file": "m.xml", "labels": "m.bin"},
+            BAD,
+            "3.2",
+        ),
         ("labels are the manifest", {"labels": "manifest.json"}, BAD, "3.2"),
         ("labels: null", {"labels": None}, "ok", "3.1"),
         ("fixed rows", {"inputs": [{**tensor, "shape": [1, 4]}]}, BAD, "3.4"),
-        ("fixed rows of an output", {"outputs": [{**tensor, "name": "y", "shape": [1]}]}, BAD, "3.4"),
-        ("fixed rows, one at a time",
-         {"max_batch": 1, "inputs": [{**tensor, "shape": [1, 4]}]}, "ok", "3.4"),
+        (
+            "fixed rows of an output",
+            {"outputs": [{**tensor, "name": "y", "shape": [1]}]},
+            BAD,
+            "3.4",
+        ),
+        (
+            "fixed rows, one at a time",
+            {"max_batch": 1, "inputs": [{**tensor, "shape": [1, 4]}]},
+            "ok",
+            "3.4",
+        ),
         ("scalar with batches", {"inputs": [{**tensor, "shape": []}]}, BAD, "3.4"),
         ("classes", {"classification": {"output": "y", "softmax": True}}, "ok", "3.7"),
         ("classes of an input", {"classification": {"output": "x", "softmax": True}}, BAD, "3.7"),
-        ("classes: unknown key",
-         {"classification": {"output": "y", "softmax": True, "more": 1}}, BAD, "3.1"),
+        (
+            "classes: unknown key",
+            {"classification": {"output": "y", "softmax": True, "more": 1}},
+            BAD,
+            "3.1",
+        ),
         ("classes: softmax", {"classification": {"output": "y", "softmax": 1}}, BAD, "3.1"),
-        ("classes of a scalar", {"max_batch": 1, "outputs": [{**tensor, "name": "y", "shape": []}],
-         "classification": {"output": "y", "softmax": False}}, BAD, "3.7"),
-        ("classes of BYTES", {"outputs": [{**tensor, "name": "y", "datatype": "BYTES"}],
-         "classification": {"output": "y", "softmax": False}}, BAD, "3.7"),
-    ):  # fmt: skip
+        (
+            "classes of a scalar",
+            {
+                "max_batch": 1,
+                "outputs": [{**tensor, "name": "y", "shape": []}],
+                "classification": {"output": "y", "softmax": False},
+            },
+            BAD,
+            "3.7",
+        ),
+        (
+            "classes of BYTES",
+            {
+                "outputs": [{**tensor, "name": "y", "datatype": "BYTES"}],
+                "classification": {"output": "y", "softmax": False},
+            },
+            BAD,
+            "3.7",
+        ),
+    ):
         case(title, rule, expect, "which manifests there are", {**MANIFEST, **changes})
     _image_cases(case)
 
 
 def _image_cases(case: Callable[[str, str, str, str, dict[str, Any]], None]) -> None:
     forms = {
-        "input": ("y", "", 7, None), "width": (0, 8193, "4", True, None, 4.0),
-        "height": (0, 8193, None), "crop": (0.0, 1.5, -1.0, "1", None, 1), "resize": ("nearest", 7),
-        "layout": ("CHW", 7), "channels": ("RGBA", 7), "mean": ([0.0], "x", [0.0, 0.0, "0"], [0, 0, 0]),
+        "input": ("y", "", 7, None),
+        "width": (0, 8193, "4", True, None, 4.0),
+        "height": (0, 8193, None),
+        "crop": (0.0, 1.5, -1.0, "1", None, 1),
+        "resize": ("nearest", 7),
+        "layout": ("CHW", 7),
+        "channels": ("RGBA", 7),
+        "mean": ([0.0], "x", [0.0, 0.0, "0"], [0, 0, 0]),
         "scale": ([1.0], [1.0, 0.0, 1.0], [1.0, 1.0, None]),
-    }  # fmt: skip
+    }
     case("image", "3.5", "ok", "a recipe", PICTURE)
     for title, changed in field_faults(IMAGE, forms):
         case(f"image: {title}", "3.5", BAD, "not its one form", {**PICTURE, "image": changed})

@@ -7,8 +7,8 @@ from typing import Any
 
 from sealflow.seal.keys import Suite
 from sealflow.wire.domain import length_prefixed
-from sealflow.wire.envelope import Kind, RequestHeader, encode_start
-from sealflow.wire.ids import ModelRef, RequestId
+from sealflow.wire.envelope import Kind, encode_start
+from sealflow.wire.ids import ModelRef
 from tests.support.forging.sealing import ForgedSession, content, drawn, pad, seal_to_public
 from tests.vectors.make.evidence_parts import sealing_key, text
 from tests.vectors.make.files import VectorFile
@@ -238,8 +238,13 @@ def envelope_cases(file: VectorFile) -> None:
             case(f"{words[kind]}: {title}", f"envelope {kind + 2}", bad, "not its form",
                  of(kind, changed))  # fmt: skip
         unknown = {**header, "more": 1}
-        case(f"{words[kind]}: unknown key", "versions 2.2" if kind > 1 else "versions 2.3",
-             "ok" if kind > 1 else bad, "ignored" if kind > 1 else "refused", of(kind, unknown))  # fmt: skip
+        case(
+            f"{words[kind]}: unknown key",
+            "versions 2.2" if kind > 1 else "versions 2.3",
+            "ok" if kind > 1 else bad,
+            "ignored" if kind > 1 else "refused",
+            of(kind, unknown),
+        )
         encoded = json.dumps(header).encode()
         for fault, spelled, description in (*BAD_JSON, *GOOD_JSON):
             good = (fault, spelled, description) in GOOD_JSON
@@ -255,8 +260,6 @@ def envelope_cases(file: VectorFile) -> None:
     case("refusal: critical", "versions 4.4", "ok", "taken as `unavailable`", of(3, asked_more))
     case("reply: critical", "versions 3.2", "critical", "it must be understood",
          of(2, {**reply, "critical": ["more"], "more": 1}))  # fmt: skip
-    assert RequestId
-    assert isinstance(request, RequestHeader)
 
 
 def files() -> list[VectorFile]:

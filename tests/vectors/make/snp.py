@@ -242,8 +242,14 @@ def policy_cases(file: VectorFile) -> None:
               required=wanted, **parts, **new)  # fmt: skip
     _case(file, "fmc of Milan", rule, ["reported_tcb", "committed_tcb"], "a part that it has not",
           required=wanted)  # fmt: skip
-    _case(file, "no table", rule, ["tee"], "a policy without demands on SNP guests",
-          required={name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"})  # fmt: skip
+    _case(
+        file,
+        "no table",
+        rule,
+        ["tee"],
+        "a policy without demands on SNP guests",
+        required={name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"},
+    )
 
 
 def _put(at: int, value: int | None, whole: bytes) -> bytes:
@@ -251,7 +257,7 @@ def _put(at: int, value: int | None, whole: bytes) -> bytes:
     return whole[:at] + bytes([byte]) + whole[at + 1 :]
 
 
-def _case(  # noqa: PLR0913 - the fields of a case
+def _case(
     file: VectorFile,
     name: str,
     rule: str,

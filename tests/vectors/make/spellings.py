@@ -73,19 +73,20 @@ BAD_JSON: Final[tuple[tuple[str, Callable[[bytes], bytes], str], ...]] = (
 )
 """Each takes an object in JSON that ignores the key `more`."""
 
-GOOD_JSON: Final[tuple[tuple[str, Callable[[bytes], bytes], str], ...]] = (
-    ("white space", lambda good: b" \t\r\n" + good + b" \t\r\n", "around the object"),
-    ("32 deep", _with(_nested(32)), "as deep as allowed"),
-    ("20 characters", _with(b'"more":-9223372036854775808'), "as long as allowed"),
-    ("escaped key", lambda good: _escaped_key(good), "keys count after unescaping"),
-    ("surrogate pair", _with(b'"more":"\\ud83e\\udd8a"'), "one character, escaped as two"),
-    ("__proto__", _with(b'"__proto__":{"x":1}'), "a key as any other"),
-)
-
 
 def _escaped_key(good: bytes) -> bytes:
     at = good.index(b'"') + 1
     return good[:at] + b"\\u%04x" % good[at] + good[at + 1 :]
+
+
+GOOD_JSON: Final[tuple[tuple[str, Callable[[bytes], bytes], str], ...]] = (
+    ("white space", lambda good: b" \t\r\n" + good + b" \t\r\n", "around the object"),
+    ("32 deep", _with(_nested(32)), "as deep as allowed"),
+    ("20 characters", _with(b'"more":-9223372036854775808'), "as long as allowed"),
+    ("escaped key", _escaped_key, "keys count after unescaping"),
+    ("surrogate pair", _with(b'"more":"\\ud83e\\udd8a"'), "one character, escaped as two"),
+    ("__proto__", _with(b'"__proto__":{"x":1}'), "a key as any other"),
+)
 
 
 _NUMBERS: Final = frozenset(

@@ -15,7 +15,7 @@ GOOD = IntelForge.of_tdx()
 ROOT = GOOD.root_der
 POLICY = policy(ROOT, TDX_REQUIREMENTS)
 ZERO = bytes(48)
-GENUINE = tuple(bytes([each]) * 48 for each in (0x40, 0x41, 0x42)) + (ZERO,)
+GENUINE = (*tuple(bytes([each]) * 48 for each in (64, 65, 66)), ZERO)
 NEWER = {"service_td": ZERO}
 SEPT_VE_DISABLE = 1 << 28
 
@@ -128,6 +128,34 @@ def collateral_cases(file: VectorFile) -> None:
     _case(file, "QE identity of SGX", rule, "quote", "genuine, and of the other TEE", mixed)
 
 
+def relaunch_cases(file: VectorFile) -> None:
+    """What TDX 1.5 says of the module that runs now, beside the one that launched the TD."""
+    rule = "quotes 4.10"
+    [identity] = GOOD.info["tdxModuleIdentities"]
+    levels = [tcb_level({"isvsvn": 5}), tcb_level({"isvsvn": 4}, "OutOfDate")]
+    tcb = GOOD.info["tcbLevels"][0]["tcb"]
+    older = GOOD.tcb_info(tdxModuleIdentities=[{**identity, "tcbLevels": levels}])
+    unset = older.tcb_info(tcbLevels=[tcb_level(tcb, "ConfigurationNeeded")])
+    gone = GOOD.tcb_info(tdxModuleIdentities=[{**identity, "tcbLevels": [
+        levels[0], tcb_level({"isvsvn": 4}, "Revoked")]}])  # fmt: skip
+    new, old = bytes([5, 1]) + bytes(14), bytes([4, 1]) + bytes(14)
+    for title, forge, launched, second, statuses, expect in (
+        ("both new", older, 5, new, ["UpToDate"], "ok"),
+        ("both old", older, 4, old, ["UpToDate", "TDRelaunchAdvised"], ["tcb_status"]),
+        ("launched by the old", older, 4, new, ["UpToDate"], ["tcb_status"]),
+        ("launched by the old, accepted", older, 4, new, ["TDRelaunchAdvised", "UpToDate"], "ok"),
+        ("configuration", unset, 4, new, ["UpToDate", "TDRelaunchAdvised"], ["tcb_status"]),
+        ("configuration, accepted", unset, 4, new,
+         ["UpToDate", "TDRelaunchAdvisedConfigurationNeeded"], "ok"),
+        ("no level now", older, 5, bytes([3, 1]) + bytes(14), ["UpToDate"], "quote"),
+        ("no such module now", older, 5, bytes([5, 2]) + bytes(14), ["UpToDate"], "quote"),
+        ("revoked now", gone, 5, old, ["UpToDate"], "quote"),
+    ):  # fmt: skip
+        _case(file, f"relaunch: {title}", rule, expect, "of TDX 1.5", forge,
+              {**NEWER, "launched_svn": launched, "second_svn": second},
+              {**TDX_REQUIREMENTS, "tcb_statuses": statuses})  # fmt: skip
+
+
 def body_cases(file: VectorFile) -> None:
     """What no policy can allow, and the registers."""
     good = SEPT_VE_DISABLE
@@ -195,7 +223,7 @@ def _flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-def _case(  # noqa: PLR0913, PLR0917 - the fields of a case
+def _case(
     file: VectorFile,
     name: str,
     rule: str,
@@ -223,6 +251,6 @@ def files() -> list[VectorFile]:
     good = tdx()
     for part in ("quote", "bound", "collateral"):
         file.share(part, good[part])
-    for add in (quote_cases, collateral_cases, body_cases):
+    for add in (quote_cases, collateral_cases, relaunch_cases, body_cases):
         add(file)
     return [file]

@@ -204,7 +204,7 @@ function readDocument(bytes) {
  * The key to seal to.
  * @param {Directory} directory
  * @param {number} nowMs by this machine's clock
- * @param {readonly ("x-wing" | "x25519")[]} suites that are accepted, best first
+ * @param {readonly import("../attest/policy.js").SuiteName[]} suites that are accepted, best first
  * @returns {DirectoryKey}
  */
 export function chooseKey(directory, nowMs, suites) {
@@ -212,7 +212,7 @@ export function chooseKey(directory, nowMs, suites) {
   const rank = (/** @type {DirectoryKey} */ key) => suites.indexOf(key.suite.name);
   const [best] = directory.keys
     .filter((key) => rank(key) >= 0 && key.notBeforeMs <= now && now < key.retireMs)
-    .sort((a, b) => b.notBeforeMs - a.notBeforeMs || rank(a) - rank(b) || (a.kid < b.kid ? -1 : 1));
+    .sort((a, b) => rank(a) - rank(b) || b.notBeforeMs - a.notBeforeMs || (a.kid < b.kid ? -1 : 1));
   if (best === undefined) throw new VerificationError("directory_no_key", "the directory has no key in force");
   return best;
 }

@@ -10,6 +10,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.documents.log import EntryKind
 from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_receipt
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
@@ -245,7 +246,8 @@ def _covers(entry: LogEntry, receipt: Receipt) -> bool:
         and isinstance(until_ms, int)
         and receipt.key_id in keys
         and receipt.model_digest in models
-        and receipt.at_ms < until_ms
+        and entry.at_ms <= receipt.at_ms + MAX_CLOCK_SKEW_MS
+        and receipt.at_ms <= until_ms
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import NO_NONCE
 from sealflow.attest.policy import Approval, appraise
+from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, VerificationError
 from sealflow.owner.passport.acceptance import PassportApproval, find_passport
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from sealflow.owner.passport.passport import Passport
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.seal.keys import SealingKey
-
-MAX_CLOCK_SKEW_MS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
