@@ -68,7 +68,7 @@ class Exchange:
         self.parts = content_parts(ContentKind.INFER, b"{}", [self.body])
         self.reply = content_parts(ContentKind.INFER, b"{}", [os.urandom(REPLY_BYTES)])
         self.key = OpeningKey.generate(Suite.XWING)
-        self.session = Session.start(self.key.sealing)
+        self.session = Session.start(self.key.public_key)
         self.secrets = SessionSecrets(16)
 
     def seal(self) -> OutgoingCall:
@@ -126,10 +126,10 @@ def session_operations(suite: Suite) -> list[Operation]:
     key = OpeningKey.generate(suite)
 
     def begun() -> tuple[object, ...]:
-        session = Session.start(key.sealing)
+        session = Session.start(key.public_key)
         return key, session.session_id, session.key_blob
 
-    start, open_ = partial(Session.start, key.sealing), SessionSecrets(1).open_or_recall
+    start, open_ = partial(Session.start, key.public_key), SessionSecrets(1).open_or_recall
     return [
         Operation(f"client: start session, {suite.name}", 20, tuple, start),
         Operation(f"worker: open session, {suite.name}", 20, begun, open_),

@@ -85,7 +85,9 @@ class Load:
     def check(self) -> None:
         """Open every answer with the call that sealed its request."""
         for index, call in enumerate(self.calls):
-            inference.open_answer(call, inference.envelope_of(self.answers[index]))
+            inference.open_answer(
+                call, inference.envelope_of(self.answers[index]), outputs=["probabilities"]
+            )
 
 
 class _Connection(asyncio.Protocol):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +42,9 @@ def main() -> None:
     print(ROOT / settings()["site_dir"] / "index.html")
 
 
-def settings() -> dict[str, str]:
+def settings() -> dict[str, Any]:
     """Return the table `project` of the settings."""
-    project: dict[str, str] = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["project"]
+    project: dict[str, Any] = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["project"]
     return project
 
 
@@ -62,8 +62,10 @@ def navigation(entries: object = None) -> Iterator[str]:
 
 
 def copy_pages(folder: Path) -> None:
-    """Copy all pages and the files that they link to, at the same paths as here."""
+    """Copy all pages, their styles and the files that they link to, at the same paths as here."""
     shutil.rmtree(folder, ignore_errors=True)
+    for style in settings()["extra_css"]:
+        copy_file(ROOT / style, folder)
     for page in navigation():
         copy_file(ROOT / page, folder)
         for target in _LINK.findall((ROOT / page).read_text(encoding="utf-8")):

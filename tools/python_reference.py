@@ -28,7 +28,7 @@ SUBJECTS: Final = {
     "Results": "InferResult Label Outcome ModelRef Tensor TensorSpec DataType DirectoryModel",
     "Trust": (
         "load_policy describe_policy PolicyLine TrustPolicy Policy SimulationPolicy Requirements "
-        "TdxRequirements SnpRequirements OutOfDateWaiver TcbStatus PlatformFlag Tee Role "
+        "TdxRequirements SnpRequirements OutOfDateWaiver TcbStatus PlatformFlag SuiteName Tee Role "
         "TrustDomain TrustReport Visibility ProvenFact"
     ),
     "Models": "OwnerKey create_owner_key load_owner_key pack_folder Revoked RevokedKind",
@@ -37,7 +37,7 @@ SUBJECTS: Final = {
         "Receipt SignedReceipt"
     ),
     "Errors": (
-        "SealflowError ConfigError MalformedError EnvelopeTooLargeError OpenError "
+        "SealflowError ConfigError MalformedError NewerFormatError EnvelopeTooLargeError OpenError "
         "VerificationError EvidenceError PolicyError Mismatch RefusedError RefusalCode ModelError "
         "InvalidInputError BundleError UnavailableError QueueFullError DeadlineError "
         "WorkerGoneError"
@@ -284,9 +284,9 @@ def _is_async(function: Any) -> bool:  # noqa: ANN401 - any public object
 
 
 def _default(value: object) -> str:
-    if isinstance(value, frozenset):
+    if isinstance(value, frozenset | tuple) and value:
         members = ", ".join(f"{type(each).__name__}.{each.name}" for each in value)
-        return f"frozenset({{{members}}})" if value else "frozenset()"
+        return f"({members})" if isinstance(value, tuple) else f"frozenset({{{members}}})"
     text = repr(value)
     return "{}" if text.startswith("<") else text  # the default of a new dictionary
 

@@ -3,7 +3,8 @@
 SealflowError
 ├── ConfigError                 the operator's mistake: where, what, what to do
 ├── MalformedError              the peer's bytes do not parse
-│   └── EnvelopeTooLargeError   an envelope's body is over the limit
+│   ├── EnvelopeTooLargeError   an envelope's body is over the limit
+│   └── NewerFormatError        a document of a newer release, which this one cannot read
 ├── OpenError                   a sealed message does not open; never says why
 ├── VerificationError           the other side could not prove what it is
 │   ├── EvidenceError           quote, chain, revocation, TCB level, signature, directory
@@ -25,6 +26,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from typing import Final
+
+from sealflow.evidence_hints import EVIDENCE_HINTS, NEWER_RELEASE_HINT
 
 
 class SealflowError(Exception):
@@ -103,6 +106,27 @@ class EnvelopeTooLargeError(MalformedError):
         super().__init__(f"envelope: body of {body_bytes} bytes is over the limit {max_body_bytes}")
 
 
+class NewerFormatError(MalformedError):
+    """A document says that only a newer release can read it.
+
+    Args:
+        code: `format` for another number of the format, `critical` for an unknown field that every
+            reader must know. Spec: versions.md.
+        detail: What is newer, for people.
+
+    Example:
+        >>> print(NewerFormatError("format", "pin: format 2 is not 1"))
+        pin: format 2 is not 1
+    """
+
+    code = "format"
+    hint = NEWER_RELEASE_HINT
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
 class OpenError(SealflowError):
     """A sealed message did not open. One constant message: the reason would be an oracle.
 
@@ -157,7 +181,7 @@ class EvidenceError(VerificationError):
         self.code = code
         self.detail = detail
         family = code.partition("_")[0]
-        self.hint = _EVIDENCE_HINTS.get(code) or _EVIDENCE_HINTS.get(family, self.hint)
+        self.hint = EVIDENCE_HINTS.get(code) or EVIDENCE_HINTS.get(family, self.hint)
 
 
 class PolicyError(VerificationError):
@@ -375,26 +399,6 @@ _REFUSAL_HINTS: Final = {
     RefusalCode.UNDELIVERABLE: "Do not send this input again before the model's owner tried it.",
     RefusalCode.UNAVAILABLE: UnavailableError.hint,
 }
-
-_CLOCK_HINT: Final = "Check this machine's clock; then ask whether the key broker runs."
-_PIN_HINT: Final = "Send nothing, keep the pin file, and ask the operator which history is true."
-_FRESH_HINT: Final = "Ask the operator to renew the collateral; check this machine's clock."
-_LOG_HINT: Final = "Fetch the whole log anew; if that fails too, keep both copies and ask why."
-_EVIDENCE_HINTS: Final = {
-    "world": "Use the policy of this deployment: hardware and simulation never mix.",
-    "collateral": _FRESH_HINT,
-    "revocations": _FRESH_HINT,
-    "directory_early": _CLOCK_HINT,
-    "directory_expired": _CLOCK_HINT,
-    "directory_fork": _PIN_HINT,
-    "directory_history": _PIN_HINT,
-    "directory_rollback": _PIN_HINT,
-    "log": _LOG_HINT,
-    "order": _LOG_HINT,
-    "receipt_missing": "Ask the operator for workers of a release that signs receipts.",
-    "receipt": "Do not accept it; check that the log is whole and of the same deployment.",
-}
-"""By code, or by its first word; for other codes, the hint of every VerificationError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

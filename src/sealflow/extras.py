@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 EXTRAS: Final = {
-    "client": ("aiohttp", "cryptography", "dcap_qvl", "numpy", "rich", "urllib3", "valkey"),
+    "client": (
+        "aiohttp",
+        "cryptography",
+        "dcap_qvl",
+        "numpy",
+        "rich",
+        "tomli_w",
+        "urllib3",
+        "valkey",
+    ),
     "server": (
         "cryptography",
         "cv2",
@@ -22,6 +31,7 @@ EXTRAS: Final = {
         "prometheus_client",
         "rich",
         "structlog",
+        "tomli_w",
         "urllib3",
         "uvicorn",
         "uvloop",
@@ -45,7 +55,7 @@ def check_installed(extra: str, but: Collection[str] = ()) -> None:
 
 
 def install_advice(error: ModuleNotFoundError, wanted: str = "client") -> str | None:
-    """Return a sentence that says which extra to install, or None if no extra has the module.
+    """Return a sentence with the command to run, or None if no extra has the module.
 
     `wanted`: the extra to prefer if several have the module.
     """
@@ -53,7 +63,18 @@ def install_advice(error: ModuleNotFoundError, wanted: str = "client") -> str | 
     extra = next((each for each in (wanted, *EXTRAS) if missing in EXTRAS[each]), None)
     if extra is None:
         return None
-    advice = f"{missing} is not installed: run pip install 'sealflow[{extra}]'"
-    if extra != "flink" and find_spec("pyflink") is not None:
-        return f"{advice} in another environment, because this one is for the extra flink only"
-    return advice
+    return f"{missing} is not installed: run {install_command(extra)}"
+
+
+def install_command(extra: str) -> str:
+    """Return the shell command that installs an extra.
+
+    It makes a new environment for Flink's Python operators, as these need old releases of numpy and
+    others. It also makes one for any other extra if this environment is Flink's.
+    """
+    install = f"pip install 'sealflow[{extra}]'"
+    if extra == "flink":
+        return f"python3.12 -m venv flink-env && flink-env/bin/{install}"
+    if find_spec("pyflink") is not None:
+        return f"python3 -m venv sealflow-env && sealflow-env/bin/{install}"
+    return install

@@ -16,15 +16,25 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def file_errors(where: str) -> Iterator[None]:
-    """Return a context that raises any OSError as a ConfigError: `where`, then the system's reason.
+def file_errors(
+    where: str, advice: str = "", *, missing: str = "", exists: str = ""
+) -> Iterator[None]:
+    """Return a context that raises any OSError as a ConfigError.
+
+    Its message is `WHERE: REASON`, or `WHERE: REASON; ADVICE`, with the system's reason. `missing`
+    and `exists`: the whole message when a file is missing, or is already there.
 
     Raises: ConfigError.
     """
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"{where}: {error.strerror}") from error
+        message = f"{where}: {error.strerror}" + (f"; {advice}" if advice else "")
+        if isinstance(error, FileNotFoundError):
+            message = missing or message
+        elif isinstance(error, FileExistsError):
+            message = exists or message
+        raise ConfigError(message) from error
 
 
 def read_file(path: Path, limit: int) -> bytes:

@@ -42,7 +42,10 @@ def classes(root: type[SealflowError] = SealflowError) -> Iterator[type[Sealflow
 def code_of(node: ast.expr) -> str | None:
     """The code that a call makes an EvidenceError with, if it is written there."""
     match node:
-        case ast.Call(func=ast.Name(id="EvidenceError"), args=[ast.Constant(value=str(code)), _]):
+        case ast.Call(
+            func=ast.Name(id="EvidenceError" | "evidence_error"),
+            args=[ast.Constant(value=str(code)), _],
+        ):
             return code
     return None
 
@@ -59,7 +62,8 @@ def test_classes() -> None:
         elif each is PolicyError:
             hint = "that of each mismatch"
         number = exit_code(each.__new__(each))
-        expected.append([f"{'&emsp;' * depth}`{each.__name__}`", code, hint, str(number)])
+        name = f"{'&nbsp;' * 3 * depth}`{each.__name__}`"
+        expected.append([name, code, hint, str(number)])
     assert rows("Classes") == expected
 
 

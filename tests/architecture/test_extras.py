@@ -41,8 +41,9 @@ def test_owners() -> None:
 
 
 def test_servers() -> None:
-    """The lists of the host and of the enclaves are the extra `server`, where `up` is a client."""
-    assert pinned("host") | pinned("trusted") | {"urllib3>=2.8"} == BASE | extra("server")
+    """Lists of host and enclaves are the extra `server`, where `up` is an owner and a client."""
+    up = {"tomli-w>=1.2", "urllib3>=2.8"}
+    assert pinned("host") | pinned("trusted") | up == BASE | extra("server")
 
 
 def test_flink() -> None:

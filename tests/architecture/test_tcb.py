@@ -42,6 +42,7 @@ def test_zones(process: str) -> None:
     outside = (
         "sealflow.files",
         "sealflow.clock",
+        "sealflow.defects",
         "sealflow.host",
         "sealflow.owner",
         "sealflow.streams",

@@ -234,12 +234,14 @@ def test_content_keys() -> None:
     info = (
         TrustDomain.SIMULATED.label("bundle owner key") + b"\0\0\0\x20" + bytes.fromhex(good.digest)
     )
-    rewrapped = replace(good, _wrapped=OWNER.sealing.seal(bytes(key), info))
+    rewrapped = replace(good, _wrapped=OWNER.public_key.seal(bytes(key), info))
     with pytest.raises(OpenError):
         rewrapped.unwrap(OWNER)
     keybroker = OpeningKey.generate(Suite.SIMULATED_X25519)
     for content_key in (bytes(key), bytes(KEY_BYTES - 1)):
-        sealed = seal_publication(good, content_key, keybroker.sealing, workers=None, issued_ms=1)
+        sealed = seal_publication(
+            good, content_key, keybroker.public_key, workers=None, issued_ms=1
+        )
         with pytest.raises(OpenError):
             open_publication(sealed, keybroker)
 
@@ -253,4 +255,4 @@ def test_packing() -> None:
     specs = tuple(replace(MANIFEST.inputs[0], name=name) for name in names)
     long = replace(MANIFEST, inputs=specs, outputs=specs)
     with pytest.raises(BundleError, match="shorten the manifest"):
-        seal_package(long, FILES, signing=KEY, sealing=OWNER.sealing)
+        seal_package(long, FILES, signing=KEY, sealing=OWNER.public_key)

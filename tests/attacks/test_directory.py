@@ -104,7 +104,7 @@ def test_33_epoch_rollback(service: PublishedService) -> None:
 def test_34_kid_of_another_key(service: PublishedService) -> None:
     """A kid that is not the hash of its suite and key is refused."""
     directory = service.directory()
-    other = OpeningKey.generate(Suite.SIMULATED_X25519).sealing
+    other = OpeningKey.generate(Suite.SIMULATED_X25519).public_key
     key = directory.keys[0]
     for changed in (
         replace(key, public=other.public, suite=other.suite),
@@ -116,9 +116,11 @@ def test_34_kid_of_another_key(service: PublishedService) -> None:
 
 
 def test_35_unknown_field(service: PublishedService) -> None:
-    """A field that nobody knows, one that is twice there and one that is missing are refused."""
+    """A critical field that nobody knows, one that is twice there and a missing one are refused."""
     value = dict(parse_object(service.directory().to_bytes(), "directory"))
-    assert code(service, signed(service, canonical_json({**value, "new": 1}))) == "directory"
+    newer = {**value, "new": 1, "critical": ["new"]}
+    assert code(service, signed(service, canonical_json(newer))) == "critical"
+    assert code(service, signed(service, canonical_json({**value, "format": 2}))) == "format"
     twice = service.directory().to_bytes().replace(b'"version":1', b'"version":1,"version":2')
     assert code(service, signed(service, twice)) == "directory"
     del value["revoked"]
@@ -154,7 +156,7 @@ def test_37_tampered_settings(service: PublishedService) -> None:
 
 def test_38_mixed_worlds(service: PublishedService) -> None:
     """A key of real hardware's world in a simulated directory is refused."""
-    real = OpeningKey.generate(Suite.XWING).sealing
+    real = OpeningKey.generate(Suite.XWING).public_key
     directory = service.directory()
     key = replace(directory.keys[0], kid=real.key_id, suite=real.suite, public=real.public)
     mixed = replace(directory, keys=(*directory.keys, key))

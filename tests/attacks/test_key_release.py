@@ -59,7 +59,7 @@ def opened(
     return open_grant(
         b64decode(answer["grant"]),
         b64decode(answer["signature"]),
-        opening=worker.opening,
+        private_key=worker.private_key,
         bound=bound,
         nonce=nonce,
         signer=host.broker_identity.signing.public_key().public_bytes_raw(),
@@ -143,14 +143,14 @@ def test_25_relay(host: LeaseHost) -> None:
     with pytest.raises(OpenError):
         relay.open(b64decode(answer["grant"]), b"")
     with pytest.raises(OpenError):
-        opened(host, replace(victim, opening=relay), answer, nonce, evidence.bound)
+        opened(host, replace(victim, private_key=relay), answer, nonce, evidence.bound)
 
 
 def test_26_swapped_key(host: LeaseHost) -> None:
     """The attacker's key in a genuine worker's claims parts them from the quote."""
     number, nonce = challenge(host)
     evidence = make_identity(host.made, Role.WORKER).evidence(nonce)
-    mine = OpeningKey.generate(Suite.SIMULATED_XWING).sealing.public
+    mine = OpeningKey.generate(Suite.SIMULATED_XWING).public_key.public
     bound = replace(BoundClaims.from_bytes(evidence.bound), sealing_key=mine).to_bytes()
     answer = enroll(host, number, replace(evidence, bound=bound))
     assert answer["error"]["code"] == "evidence"

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError
-from sealflow.owner.client.inference import MAX_ATTEMPTS, MAX_AWAY_S, infer
+from sealflow.owner.client.inference import MAX_ATTEMPTS, MAX_UNAVAILABLE_S, infer
 from sealflow.owner.http.steps import HttpResponse, Sleep
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.seal.chunked import open_chunked, seal_chunked
@@ -105,9 +105,9 @@ def test_45_kid_confusion() -> None:
     """The same seed in another suite or world is another key, and opens nothing of this one."""
     seed = bytes(range(32))
     keys = [OpeningKey(suite=suite, seed=seed) for suite in Suite]
-    assert len({key.sealing.key_id for key in keys}) == len(keys)
+    assert len({key.public_key.key_id for key in keys}) == len(keys)
     for sealer in keys:
-        session = Session.start(sealer.sealing)
+        session = Session.start(sealer.public_key)
         for opener in keys:
             if opener is not sealer:
                 with pytest.raises(OpenError):
@@ -236,7 +236,7 @@ def test_48_forged_refusals(code: RefusalCode, most: int, monkeypatch: pytest.Mo
                 )
     assert caught.value.code is code
     assert MAX_ATTEMPTS <= len(sent) <= most
-    assert time.now_s < 1000 + MAX_AWAY_S + 3
+    assert time.now_s < 1000 + MAX_UNAVAILABLE_S + 3
     assert {parse_envelope(each).suite for each in sent} == {Suite.SIMULATED_XWING}
 
 
@@ -270,7 +270,7 @@ def test_52_bad_points() -> None:
         with pytest.raises(MalformedError):
             SealingKey(suite=Suite.X25519, public=point).seal(b"secret", b"")
     key = OpeningKey.generate(Suite.XWING)
-    good = key.sealing.seal(b"secret", b"")
+    good = key.public_key.seal(b"secret", b"")
     for blob in (b"", good[:-1], bytes(len(good)), b"\xff" * 1088 + good[1088:], good + b"x"):
         with pytest.raises(OpenError):
             key.open(blob, b"")

@@ -70,7 +70,7 @@ def test_72_key_files(tmp_path: Path) -> None:
     for seed, shown in (
         (key.signing_seed, repr(key)),
         (key.sealing_seed, repr(key)),
-        *((each.opening.seed, repr(grant)) for each in grant.keys),
+        *((each.private_key.seed, repr(grant)) for each in grant.keys),
     ):
         assert seed.hex() not in shown
         assert repr(seed) not in shown
@@ -136,7 +136,9 @@ def refuse_inside(cluster: LocalCluster, canary: str) -> None:
     )
     with pytest.raises(InvalidInputError):
         open_answer(
-            call, Envelope.from_bytes(answer.content, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
+            call,
+            Envelope.from_bytes(answer.content, max_body_bytes=DEFAULT_MAX_BODY_BYTES),
+            outputs=(),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
@@ -98,7 +99,7 @@ class Spread:
                         return
                 except (httpx.HTTPError, KeyError, ValueError) as error:
                     status = {"error": str(error)}
-                assert time.monotonic() < until, status
+                assert time.monotonic() < until, json.dumps(status)
                 time.sleep(0.2)
 
         self.on_client(look)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sealflow.operator.components import ClusterNames
-from sealflow.operator.key_folder import make
+from sealflow.operator.key_folder import create_credentials
 from tests.support.chart.rendering import CHART, files_of
 from tests.support.cluster.flink import installed_flink
 
@@ -96,7 +96,7 @@ def test_flink_start(rendered: Rendered, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def stores() -> dict[str, bytes]:
     """The files of a key folder."""
-    files: dict[str, bytes] = make(
+    files: dict[str, bytes] = create_credentials(
         ClusterNames(deployment="sealflow"), datetime.now(UTC), kubernetes=False
     )
     return files

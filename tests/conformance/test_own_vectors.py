@@ -62,14 +62,14 @@ class TestExchange:
     def test_key(self, vector: dict[str, Any]) -> None:
         """The seed gives the public key and its id."""
         key = OpeningKey(suite=parse_suite(vector["suite"]), seed=bytes.fromhex(vector["key_seed"]))
-        assert key.sealing.public.hex() == vector["key_public"]
-        assert key.sealing.key_id == vector["key_id"]
+        assert key.public_key.public.hex() == vector["key_public"]
+        assert key.public_key.key_id == vector["key_id"]
 
     def test_request(self, vector: dict[str, Any]) -> None:
         """The request opens to its content and digest."""
         call = opened(vector, vector["request"]["envelope"])
-        assert bytes(call.content.text).decode() == vector["request"]["json"]
-        assert call.content.binary.hex() == vector["request"]["binary"]
+        assert bytes(call.read().content.text).decode() == vector["request"]["json"]
+        assert call.read().content.binary.hex() == vector["request"]["binary"]
         assert call.request_digest.hex() == vector["request"]["request_digest"]
 
     def test_reply(self, vector: dict[str, Any]) -> None:

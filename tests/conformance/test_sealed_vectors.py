@@ -109,7 +109,7 @@ def granted(**changes: Any) -> Grant:
     return open_grant(
         b64decode(values["grant"]),
         b64decode(values["signature"]),
-        opening=OpeningKey(suite=parse_suite(values["suite"]), seed=seed),
+        private_key=OpeningKey(suite=parse_suite(values["suite"]), seed=seed),
         bound=values["bound"].encode(),
         nonce=values["nonce"],
         signer=bytes.fromhex(values["signer"]),
@@ -119,7 +119,7 @@ def granted(**changes: Any) -> Grant:
 def test_grant() -> None:
     """It opens for its worker, claims and nonce, and holds these keys and models."""
     values, grant = VECTORS["grant"], granted()
-    assert [key.opening.sealing.key_id for key in grant.keys] == values["keys"]
+    assert [key.private_key.public_key.key_id for key in grant.keys] == values["keys"]
     assert [model.digest for model in grant.models] == values["models"]
     assert grant.lease_ms == values["lease_ms"]
     assert (grant.log_id, grant.directory_version) == (

@@ -20,7 +20,7 @@ from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.broker.submitter import Submitter
 from sealflow.operator.components import ClusterNames
-from sealflow.operator.key_folder import USERS_ACL, make, rotate_passwords, write_tree
+from sealflow.operator.key_folder import USERS_ACL, create_credentials, rotate_passwords, write_tree
 from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.streams.keys import Keyspace
@@ -101,7 +101,10 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     """A guarded server."""
     binary = wheel_server() if request.param.startswith("valkey") else system_redis()
     running = Guarded(
-        binary, make(ClusterNames(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False)
+        binary,
+        create_credentials(
+            ClusterNames(deployment=DEPLOYMENT), datetime.now(UTC), kubernetes=False
+        ),
     )
     yield running
     running.close()
@@ -220,7 +223,7 @@ def test_no_password_in_file(guarded: Guarded) -> None:
 def test_rotation(binary: str) -> None:
     """While passwords overlap, old and new ones both pass; afterwards only the new one does."""
     now, month = datetime.now(UTC), timedelta(days=30)
-    first = make(ClusterNames(deployment=DEPLOYMENT), now, kubernetes=False)
+    first = create_credentials(ClusterNames(deployment=DEPLOYMENT), now, kubernetes=False)
     second = rotate_passwords(first, now - 2 * month, month)
     third = rotate_passwords(second, now, month)
     running = Guarded(binary, third)

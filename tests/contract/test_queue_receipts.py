@@ -47,7 +47,7 @@ class Service:
         streams.ensure_group(KEYS.requests)
         streams.set(KEYS.directory, self.published.document(directory))
         grant = self.published.key_store.grant(lambda _: True, LOG.log_id, 1)
-        self._openings = {key.opening.sealing.key_id: key.opening for key in grant.keys}
+        self._openings = {key.private_key.public_key.key_id: key.private_key for key in grant.keys}
         self._now_ms = now_ms
 
     def answer(self, *, leave_out: bool = False, instead: SignedReceipt | None = None) -> None:

@@ -67,3 +67,18 @@ def test_digest(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
     assert file_sha256(path) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_error_messages(tmp_path: Path) -> None:
+    """Advice follows the system's reason; a missing or an existing file has its own message."""
+    absent, there = tmp_path / "absent", tmp_path / "there"
+    there.write_bytes(b"")
+    advised = pytest.raises(ConfigError, match=r"absent: No such file or directory; make it$")
+    with advised, file_errors(f"{absent}", "make it"):
+        read_file(absent, 1)
+    with pytest.raises(ConfigError, match=r"^none$"), file_errors(f"{absent}", missing="none"):
+        read_file(absent, 1)
+    with pytest.raises(ConfigError, match=r"^one$"), file_errors(f"{there}", exists="one"):
+        create_file(there, b"")
+    with pytest.raises(ConfigError, match=r"Is a directory$"), file_errors("here", missing="none"):
+        read_file(tmp_path, 1)

@@ -34,7 +34,7 @@ def flip(data: bytes, at: int) -> bytes:
 def exchange(suite: Suite) -> dict[str, Any]:
     """One session with a request, its reply, an error reply, and what must not open."""
     key = OpeningKey.generate(suite)
-    session = Session.start(key.sealing)
+    session = Session.start(key.public_key)
     model = ModelRef(name="demo", version="1")
     text, binary = b'{"inputs":[]}', bytes(range(64))
     parts = content_parts(ContentKind.INFER, text, [binary])
@@ -53,8 +53,8 @@ def exchange(suite: Suite) -> dict[str, Any]:
     return {
         "suite": int(suite),
         "key_seed": key.seed.hex(),
-        "key_public": key.sealing.public.hex(),
-        "key_id": key.sealing.key_id,
+        "key_public": key.public_key.public.hex(),
+        "key_id": key.public_key.key_id,
         "session_secret": secrets.open_or_recall(key, session.session_id, blob).hex(),
         "request": {
             "envelope": request.hex(),

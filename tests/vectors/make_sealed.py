@@ -52,13 +52,13 @@ def main() -> None:
 def _package(domain: TrustDomain) -> dict[str, Any]:
     owner, keybroker = OwnerKey.generate(domain), OpeningKey.generate(Suite.for_domain(domain))
     manifest = onnx_manifest(labels="labels.txt")
-    sealing = opening_key(owner).sealing
+    sealing = opening_key(owner).public_key
     package = seal_package(manifest, FILES, signing=owner.signing, sealing=sealing)
     verified = UnverifiedPackage.from_bytes(package).verify(owner.signer)
     content_key = verified.unwrap(opening_key(owner))
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
     publication = seal_publication(
-        verified, content_key, keybroker.sealing, workers=workers, issued_ms=NOW_MS
+        verified, content_key, keybroker.public_key, workers=workers, issued_ms=NOW_MS
     )
     files = len(package) - sum(map(len, verified._sealed.values()))
     return {
@@ -92,8 +92,8 @@ def _grant() -> dict[str, Any]:
     digest = broker.publish("m")["digest"]
     answer = broker.enroll(worker)
     return {
-        "suite": int(worker.opening.suite),
-        "worker_seed": worker.opening.seed.hex(),
+        "suite": int(worker.private_key.suite),
+        "worker_seed": worker.private_key.seed.hex(),
         "bound": answer["bound"].decode(),
         "nonce": answer["nonce"],
         "signer": broker.identity.signing.public_key().public_bytes_raw().hex(),
@@ -114,8 +114,9 @@ def _reject_grants() -> dict[str, dict[str, Any]]:
     evidence = worker.evidence(nonce)
     policy = keybroker_deployment().deployment.policy(Role.WORKER)
     approval = appraise(evidence, policy, NOW_MS, nonce=nonce)
-    key = {"suite": int(worker.opening.suite), "seed": "A" * 43 + "=", "destroy_ms": 1}
+    key = {"suite": int(worker.private_key.suite), "seed": "A" * 43 + "=", "destroy_ms": 1}
     grant = {
+        "format": 1,
         "keys": [key],
         "models": [],
         "lease_ms": 1,
@@ -131,8 +132,8 @@ def _reject_grants() -> dict[str, dict[str, Any]]:
     for name, value in malformed.items():
         sealed, signature = seal_to_enclave(canonical_json(value), approval, signing, "grant")
         rejects[name] = {
-            "suite": int(worker.opening.suite),
-            "worker_seed": worker.opening.seed.hex(),
+            "suite": int(worker.private_key.suite),
+            "worker_seed": worker.private_key.seed.hex(),
             "bound": evidence.bound.decode(),
             "nonce": nonce,
             "signer": signing.public_key().public_bytes_raw().hex(),
@@ -153,7 +154,7 @@ def _reject_publications(values: dict[str, Any]) -> dict[str, str]:
         "issued_ms below 0": inside | {"issued_ms": -1},
     }
     return {
-        name: _text(keybroker.sealing.seal(canonical_json(value), label))
+        name: _text(keybroker.public_key.seal(canonical_json(value), label))
         for name, value in malformed.items()
     }
 

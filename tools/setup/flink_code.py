@@ -16,6 +16,7 @@ HOST_CODE = (
     "__init__.py",
     "backoff.py",
     "clock.py",
+    "defects.py",
     "errors.py",
     "files.py",
     "host",

@@ -60,9 +60,9 @@ def check_bound(
     tee: Tee,
     deployment: str,
     manifest_digest: str,
-    nonce: str | None,
+    nonce: str,
 ) -> Iterator[Mismatch]:
-    """Compare role, TEE, deployment, settings digest and, if `nonce` is not None, the nonce."""
+    """Compare role, TEE, deployment, settings digest and nonce."""
     yield from equal("role", "", role, bound.role, "another kind of enclave answered")
     yield from equal("tee", "tee", tee, bound.tee, "the service runs on other hardware")
     yield from equal(
@@ -79,8 +79,7 @@ def check_bound(
         bound.manifest_digest,
         "the deployment's settings changed: ask its owner for a new policy",
     )
-    if nonce is not None:
-        yield from equal("nonce", "", nonce, bound.nonce, "old evidence: ask for new evidence")
+    yield from equal("nonce", "", nonce, bound.nonce, "evidence for somebody else, or old evidence")
 
 
 def check_code(report: Report, required: Requirements) -> Iterator[Mismatch]:

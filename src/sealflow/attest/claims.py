@@ -14,6 +14,7 @@ from sealflow.attest.evidence import BoundClaims, Evidence, Tee, report_data
 from sealflow.attest.reports import IntelPlatform, Platform, Report, SgxReport, TdxReport
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
+from sealflow.wire.fields import evidence_error
 
 if TYPE_CHECKING:
     from sealflow.attest.reports import VerifiedReport
@@ -39,13 +40,15 @@ class Claims:
     """The verified claims of one piece of evidence; `appraise` decides whether they suffice.
 
     `report`, `platform`: what the vendor's hardware states about the enclave and its machine.
-    `bound`: what the enclave states, bound to its quote. `report_digest`: SHA-256 of the signed
+    `bound`: what the enclave states, bound to its quote; `bound_bytes`: its exact bytes, which may
+    have claims that this release does not know. `report_digest`: SHA-256 of the signed
     part of the quote, in hex. It identifies the quote; the quote's bytes do not, because one quote
     has several encodings.
     """
 
     domain: TrustDomain
     bound: BoundClaims
+    bound_bytes: bytes = field(repr=False)
     report: Report
     platform: Platform
     report_digest: str
@@ -115,13 +118,15 @@ def verify_evidence(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
     try:
         bound = BoundClaims.from_bytes(evidence.bound)
     except MalformedError as error:
-        raise EvidenceError("bound_claims", str(error)) from error
+        raise evidence_error("bound_claims", error) from error
     if evidence.tee is not bound.tee or evidence.tee.domain is not root.domain:
         detail = (
             f"the evidence names the TEE {evidence.tee} and its bound claims {bound.tee}; "
             f"a {root.domain.name.lower()} root does not verify that"
         )
         raise EvidenceError("world", detail)
+    if bound.sealing_domain is not root.domain:
+        raise EvidenceError("bound_claims", "the sealing key is of another trust domain")
     verified = _verify_quote(evidence, root, now_ms // 1000)
     tee = tee_of_report(verified.report)
     if evidence.tee is not Tee.SIMULATED and tee is not evidence.tee:
@@ -132,6 +137,7 @@ def verify_evidence(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
     return Claims(
         domain=root.domain,
         bound=bound,
+        bound_bytes=evidence.bound,
         report=verified.report,
         platform=verified.platform,
         report_digest=verified.report_digest,

@@ -14,12 +14,14 @@ from typing import Final, Self
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
+from sealflow.attest.suites import SuiteName, parse_suites
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, Fields
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical_json
 
 MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
+MAX_GRACE_EPOCHS: Final = 24
 _MAX_ROOT_BYTES: Final = 4096
 _MAX_SIGNERS: Final = MAX_DEPLOYMENT_BYTES // 64
 TIMES: Final = {
@@ -34,12 +36,12 @@ TIMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """The owners, operators, requirements and times of one deployment.
+    """The owners, operators, requirements, suites and times of one deployment.
 
     `owners`: Ed25519 public keys, in hex, that may publish models. `operators`: Ed25519 public
     keys, in hex, that may revoke workers, models and keys. `keybroker`, `worker`: the requirements
     on an enclave of each role. `insecure_simulated_root`: the DER of the root of a simulation; None
-    on hardware.
+    on hardware. `suites`: those of epoch keys; the first is also that of enclaves' own keys.
 
     All times are in seconds; `TIMES` holds their ranges (spec: keybroker.md, section 1).
     `epoch_s`: how long clients seal to one key. `grace_s`: how long workers open with the key
@@ -47,7 +49,8 @@ class Deployment:
     greatest error of a client's clock. `lease_s`: how long a worker may use a grant. `directory_s`:
     how long a directory is valid.
 
-    Raises: MalformedError if a time is out of range, or two settings contradict each other.
+    Raises: MalformedError if a time is out of range, two settings contradict each other, or
+    `suites` is empty or has one twice.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Deployment:
     keybroker: Requirements
     worker: Requirements
     insecure_simulated_root: bytes | None = field(default=None, repr=False)
+    suites: tuple[SuiteName, ...] = (SuiteName.X_WING,)
     epoch_s: int = 3600
     grace_s: int = 900
     residence_s: int = 600
@@ -91,6 +95,12 @@ class Deployment:
                 "deployment: directory_s is longer than epoch_s, and keys are announced only one "
                 "epoch ahead; lower directory_s"
             )
+        if self.grace_s > MAX_GRACE_EPOCHS * self.epoch_s:
+            raise MalformedError(
+                f"deployment: grace_s is longer than {MAX_GRACE_EPOCHS} epoch_s, so a directory "
+                "could hold more keys than clients read; lower grace_s"
+            )
+        parse_suites(self.suites, "deployment: suites")
         if (self.tee is Tee.SIMULATED) != (self.insecure_simulated_root is not None):
             raise MalformedError(
                 "deployment: insecure_simulated_root is required with tee simulated, and not "
@@ -104,6 +114,7 @@ class Deployment:
         root = self.insecure_simulated_root
         return canonical_json(
             {
+                "format": FORMAT,
                 "deployment": self.name,
                 "tee": self.tee.value,
                 "owners": sorted(self.owners),
@@ -111,6 +122,7 @@ class Deployment:
                 "keybroker": self.keybroker.to_json(),
                 "worker": self.worker.to_json(),
                 "insecure_simulated_root": None if root is None else b64encode(root).decode(),
+                "suites": list(self.suites),
                 **{name: getattr(self, name) for name in TIMES},
             }
         )
@@ -147,7 +159,7 @@ class Deployment:
         """
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
-        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES))
+        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES), versioned=True)
         simulated = fields.get("insecure_simulated_root") is not None
         deployment = cls(
             name=fields.read("deployment", parse_name),
@@ -159,6 +171,7 @@ class Deployment:
             insecure_simulated_root=(
                 fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES) if simulated else None
             ),
+            suites=parse_suites(fields.get("suites"), "deployment: suites"),
             **{name: fields.integer(name) for name in TIMES},
         )
         if deployment.to_bytes() != text:
@@ -174,4 +187,5 @@ _KEYS: Final = (
     "keybroker",
     "worker",
     "insecure_simulated_root",
+    "suites",
 )

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.wire.domain import TrustDomain, length_prefixed
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from sealflow.wire.ids import RequestId, parse_name, parse_request_id
+from sealflow.wire.printable import is_printable
 from sealflow.wire.strict_json import canonical_json
 
 PROTOCOL: Final = "sealflow/1"
@@ -23,6 +24,12 @@ MAX_QUOTE_BYTES: Final = 16 * 1024
 MAX_BOUND_BYTES: Final = 8 * 1024
 MAX_KEY_BYTES: Final = 4096
 SIGNING_KEY_BYTES: Final = 32
+NO_NONCE: Final = "00" * 32
+"""The nonce of evidence that is for every verifier."""
+MAX_SOFTWARE_CHARACTERS: Final = 64
+SEALING_KEY_BYTES: Final = {0x0001: 1216, 0x0002: 32, 0xF001: 1216, 0xF002: 32}
+"""The length of a public key by its suite. Spec: exchange.md, section 1 and 2.2."""
+_SIMULATED_SUITES: Final = 0xF000
 
 
 class Tee(enum.StrEnum):
@@ -63,7 +70,7 @@ class BoundClaims:
     `instance`: the enclave's random id. `nonce`: the verifier's nonce, 64 hex digits; zeros in
     evidence for any verifier. `manifest_digest`: SHA-256 of the deployment's settings.
     `sealing_key`: the public HPKE key of suite `sealing_suite`. `signing_key`: the Ed25519 public
-    key. `software`: the release, for people; `from_bytes` cuts it to 64 characters.
+    key. `software`: the release, for people.
     """
 
     role: Role
@@ -76,6 +83,12 @@ class BoundClaims:
     sealing_key: bytes
     signing_key: bytes
     software: str
+
+    @property
+    def sealing_domain(self) -> TrustDomain:
+        """The trust domain of `sealing_suite`."""
+        simulated = self.sealing_suite & _SIMULATED_SUITES
+        return TrustDomain.SIMULATED if simulated else TrustDomain.HARDWARE
 
     def to_bytes(self) -> bytes:
         """Return the claims as canonical JSON, the bytes that the report data covers."""
@@ -101,12 +114,22 @@ class BoundClaims:
 
         Raises: MalformedError.
         """
-        fields = Fields.from_bytes(bound, "bound claims", _KEYS)
+        fields = OpenFields.from_bytes(bound, "bound claims", _KEYS)
         if fields.text("protocol") != PROTOCOL:
             raise fields.malformed("protocol", f"is not {PROTOCOL}")
         signing_key = fields.base64("signing_key", SIGNING_KEY_BYTES)
         if len(signing_key) != SIGNING_KEY_BYTES:
             raise fields.malformed("signing_key", "is not an Ed25519 public key")
+        software = fields.text("software")
+        if len(software) > MAX_SOFTWARE_CHARACTERS or not is_printable(software):
+            most = MAX_SOFTWARE_CHARACTERS
+            raise fields.malformed("software", f"is not at most {most} printable characters")
+        suite, sealing_key = (
+            fields.integer("sealing_suite"),
+            fields.base64("sealing_key", MAX_KEY_BYTES),
+        )
+        if SEALING_KEY_BYTES.get(suite) != len(sealing_key):
+            raise fields.malformed("sealing_key", "is not a key of a known suite")
         return cls(
             role=fields.word("role", Role),
             tee=fields.word("tee", Tee),
@@ -114,10 +137,10 @@ class BoundClaims:
             instance=fields.read("instance", parse_request_id),
             nonce=fields.digest("nonce"),
             manifest_digest=fields.digest("manifest_digest"),
-            sealing_suite=fields.integer("sealing_suite"),
-            sealing_key=fields.base64("sealing_key", MAX_KEY_BYTES),
+            sealing_suite=suite,
+            sealing_key=sealing_key,
             signing_key=signing_key,
-            software=fields.text("software")[:64],
+            software=software,
         )
 
 
@@ -133,6 +156,7 @@ class Evidence:
     def to_json(self) -> dict[str, object]:
         """Return the JSON object of spec section 1."""
         return {
+            "format": FORMAT,
             "tee": self.tee.value,
             "quote": b64encode(self.quote).decode(),
             "bound": b64encode(self.bound).decode(),
@@ -145,7 +169,8 @@ class Evidence:
 
         Raises: MalformedError.
         """
-        fields = Fields(value, "evidence", ("tee", "quote", "bound", "collateral"))
+        names = ("tee", "quote", "bound", "collateral")
+        fields = OpenFields(value, "evidence", names, versioned=True)
         return cls(
             tee=fields.word("tee", Tee),
             quote=fields.base64("quote", MAX_QUOTE_BYTES),

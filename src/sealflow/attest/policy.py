@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.amd.checks import check_amd, check_snp
 from sealflow.attest.checks import check_age, check_bound, check_code
 from sealflow.attest.claims import Claims, TrustRoot, verify_evidence
-from sealflow.attest.evidence import Tee
+from sealflow.attest.evidence import NO_NONCE, Tee
 from sealflow.attest.intel.checks import check_intel, check_sgx, check_tdx
 from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
+from sealflow.attest.suites import ALL_SUITES, parse_suites
 from sealflow.errors import MalformedError, PolicyError
 from sealflow.wire.strict_json import canonical_json
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sealflow.attest.evidence import Evidence, Role
     from sealflow.attest.requirements import Requirements
+    from sealflow.attest.suites import SuiteName
     from sealflow.errors import Mismatch
 
 
@@ -39,9 +41,12 @@ class Policy:
         requirements: The requirements on its code and platform.
         models: The accepted package digests by model name. If it is empty, every model that the
             deployment's owners published is accepted.
+        suites: The cipher suites to seal requests by. A request is sealed by the first of them that
+            the deployment has a key of.
 
     Raises:
-        MalformedError: The TEE is simulated, or the requirements are those of another TEE.
+        MalformedError: The TEE is simulated, the requirements are those of another TEE, or no
+            suite is named, or one twice.
 
     Example:
         >>> policy = Policy(
@@ -61,11 +66,13 @@ class Policy:
     manifest_digest: str
     requirements: Requirements
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    suites: tuple[SuiteName, ...] = ALL_SUITES
 
     def __post_init__(self) -> None:
-        """Check that the requirements are those of the TEE."""
+        """Check the suites, and that the requirements are those of the TEE."""
         if self.tee is Tee.SIMULATED:
             raise MalformedError("tee simulated needs a simulation policy, which names its root")
+        parse_suites(self.suites, "policy: suites")
         self.requirements.require_fit(self.tee)
 
 
@@ -80,6 +87,10 @@ class SimulationPolicy:
         requirements: The requirements on its code and platform.
         insecure_root: The simulated platform's root certificate, DER.
         models: As in `Policy`.
+        suites: As in `Policy`.
+
+    Raises:
+        MalformedError: No suite is named, or one twice.
 
     Example:
         >>> load_policy(".sealflow/client.toml").tee
@@ -92,6 +103,11 @@ class SimulationPolicy:
     requirements: Requirements
     insecure_root: bytes = field(repr=False)
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    suites: tuple[SuiteName, ...] = ALL_SUITES
+
+    def __post_init__(self) -> None:
+        """Check the suites."""
+        parse_suites(self.suites, "policy: suites")
 
     @property
     def tee(self) -> Tee:
@@ -124,12 +140,12 @@ class Approval:
 
 
 def appraise(
-    evidence: Evidence, policy: Policy | SimulationPolicy, now_ms: int, *, nonce: str | None = None
+    evidence: Evidence, policy: Policy | SimulationPolicy, now_ms: int, *, nonce: str = NO_NONCE
 ) -> Approval:
     """Verify evidence, then compare all claims with a policy.
 
     `now_ms`: the verifier's time in Unix ms. `nonce`: the nonce that the evidence must contain (64
-    hex digits), or None if the evidence need not be fresh.
+    hex digits); by default that of evidence which need not be fresh.
 
     Raises: EvidenceError if verification fails; PolicyError with all mismatches.
     """
@@ -157,6 +173,7 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
             "manifest_digest": policy.manifest_digest,
             "requirements": policy.requirements.to_json(),
             "models": {name: sorted(digests) for name, digests in policy.models.items()},
+            "suites": list(policy.suites),
             "root": hashlib.sha256(root).hexdigest(),
         }
     )
@@ -164,7 +181,7 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
 
 
 def _mismatches(
-    claims: Claims, policy: Policy | SimulationPolicy, now_ms: int, nonce: str | None
+    claims: Claims, policy: Policy | SimulationPolicy, now_ms: int, nonce: str
 ) -> Iterator[Mismatch]:
     required, platform = policy.requirements, claims.platform
     yield from check_bound(

@@ -162,16 +162,21 @@ class IntelPlatform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmdPlatform:
-    """AMD's statements about the machine, from its endorsements; the report has the TCB versions.
+    """AMD's statements about the machine, from its endorsements.
 
-    `revocations_checked`: whether the endorsements have a revocation list. `collateral_issued_s`:
-    its issue time, or the time of verification if there is no list. `collateral_expires_s`: the
-    time when the first part expires. Both in Unix seconds.
+    The versions of the TCB are in the report, which the processor signs.
     """
 
     revocations_checked: bool
+    """Whether the endorsements contain AMD's revocation list."""
     collateral_issued_s: int
+    """When AMD issued the revocation list, in Unix seconds.
+
+    Without a list, it is the time of verification. A policy's `max_collateral_age_s` then refuses
+    nothing, as certificates alone have no age; `revocations_checked` is false.
+    """
     collateral_expires_s: int
+    """When the first of the certificates and the list expires, in Unix seconds."""
 
 
 Platform = IntelPlatform | AmdPlatform

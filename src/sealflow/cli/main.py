@@ -7,12 +7,13 @@ import logging
 import os
 import resource
 import sys
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
 from sealflow import __version__
 from sealflow.cli.screen import print_error
+from sealflow.defects import EXIT_DEFECT, DefectError, print_traceback, report_threads
 from sealflow.errors import (
     ConfigError,
     ModelError,
@@ -53,6 +54,9 @@ _SERVER_COMMANDS: Final = frozenset({"up", "doctor", "flink"})
 _ALIASES: Final = {"trial": "init"}
 """Previous names that still work; `--help` does not list them."""
 _COMMAND_KEY: Final = "sealflow.command"
+_INSTALL_HINT: Final = (
+    "Run that in a shell, then this command again, with the `sealflow` of the same environment."
+)
 
 EXIT_CODES: Final = (
     (ConfigError, 2),
@@ -86,7 +90,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command.
 
-        Raises: ConfigError that says which extra to install, when a library is missing.
+        Raises: ConfigError with the command that installs it, when a library is missing.
         """
         try:
             return super().invoke(ctx)
@@ -95,7 +99,9 @@ class _Commands(click.Group):
             advice = install_advice(error, extra)
             if advice is None:
                 raise
-            raise ConfigError(advice) from error
+            missing = ConfigError(advice)
+            missing.hint = _INSTALL_HINT
+            raise missing from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands into the help text, without importing them."""
@@ -114,20 +120,28 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; every error of ours ends as two lines, or as JSON, and an exit code.
+    """Run the command line; every error ends as two lines, or as JSON, and an exit code.
 
     Keys and plaintext are in this process: it leaves no image of its memory when it crashes.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Commands say it themselves, once.
     logging.getLogger("sealflow.owner.simulation").setLevel(logging.ERROR)
+    report_threads()
     # https://no-color.org; click by itself looks only at whether this is a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
         cli(prog_name="sealflow", color=color)
     except SealflowError as error:
-        print_error(error, as_json="--json" in sys.argv, color=color)
-        sys.exit(exit_code(error))
+        _fail(error, exit_code(error), color)
+    except Exception as error:  # noqa: BLE001 - a defect, which is reported as one
+        print_traceback(error)
+        _fail(DefectError(error), EXIT_DEFECT, color)
+
+
+def _fail(error: SealflowError, code: int, color: bool | None) -> NoReturn:
+    print_error(error, as_json="--json" in sys.argv, color=color)
+    sys.exit(code)
 
 
 def exit_code(error: SealflowError) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import sealflow
 from sealflow.errors import ConfigError
+from sealflow.files import file_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,12 +43,15 @@ def write_copies(sources: Mapping[str, Path], folder: Path) -> list[Path]:
     Raises: ConfigError.
     """
     created = _topmost_missing(folder)
-    try:
+    with file_errors(f"{folder}: cannot write"):
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ConfigError(f"{folder} is not empty: name a new or empty folder")
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
+        _write_all(sources, folder, created)
+    return sorted(each for each in folder.rglob("*") if each.is_file())
+
+
+def _write_all(sources: Mapping[str, Path], folder: Path, created: Path | None) -> None:
     draft = folder / f".{secrets.token_hex(8)}"
     moved: list[Path] = []
     try:
@@ -57,13 +61,10 @@ def write_copies(sources: Mapping[str, Path], folder: Path) -> list[Path]:
             moved.append(folder / each.name)
             each.rename(moved[-1])
         draft.rmdir()
-    except BaseException as error:
+    except BaseException:
         for path in (created,) if created is not None else (draft, *moved):
             _remove(path)
-        if isinstance(error, OSError):
-            raise _cannot_write(folder, error) from error
         raise
-    return sorted(each for each in folder.rglob("*") if each.is_file())
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -89,7 +90,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _cannot_write(folder: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{folder}: cannot write: {error.strerror}")

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
-from sealflow.documents.revocation import MAX_REVOKED, Revoked
+from sealflow.documents.revocation import MAX_REVOKED, Revoked, parse_listed_revocation
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import TensorSpec
-from sealflow.seal.keys import SealingKey, Suite, parse_suite
+from sealflow.seal.keys import SealingKey, read_suite
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, OpenFields, evidence_error
 from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealflow.documents.revocation import RevokedKind
+    from sealflow.seal.keys import Suite
     from sealflow.wire.domain import TrustDomain
 
 MAX_KEYS: Final = 64
@@ -104,20 +106,24 @@ class DirectoryModel:
             The model.
 
         Raises:
-            MalformedError: A key is unknown, missing or of the wrong form.
+            MalformedError: A key is missing or of the wrong form, or `image` is not an input.
+            NewerFormatError: The model needs a newer reader.
         """
-        fields = Fields(value, "model", _MODEL_KEYS)
-        return cls(
+        fields = OpenFields(value, "model", _MODEL_KEYS)
+        model = cls(
             name=fields.read("name", parse_name),
             version=fields.read("version", parse_name),
             digest=fields.digest("digest"),
             owner=fields.digest("owner"),
             workers=fields.read_optional("workers", parse_digest),
             default=fields.flag("default"),
-            inputs=fields.list_of("inputs", TensorSpec.from_json, _MAX_SPECS),
-            outputs=fields.list_of("outputs", TensorSpec.from_json, _MAX_SPECS),
+            inputs=fields.list_of("inputs", TensorSpec.from_open_json, _MAX_SPECS),
+            outputs=fields.list_of("outputs", TensorSpec.from_open_json, _MAX_SPECS),
             image=None if fields.get("image") is None else fields.text("image"),
         )
+        if model.image is not None and model.image not in {spec.name for spec in model.inputs}:
+            raise fields.malformed("image", "is not an input")
+        return model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,12 +156,14 @@ class DirectoryKey:
     def from_json(cls, value: object) -> Self:
         """Parse an object that `to_json` returned.
 
-        Raises: MalformedError, also if `kid` is not the hash of the key.
+        Raises: MalformedError, also if `kid` is not the hash of the key; NewerFormatError for a
+        suite that this release does not know.
         """
         names = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
-        fields = Fields(value, "key", names)
+        fields = OpenFields(value, "key", names)
+        suite = read_suite(fields)
         public = fields.base64("public", _MAX_PUBLIC_BYTES)
-        sealing = SealingKey(suite=fields.read("suite", parse_suite), public=public)
+        sealing = SealingKey(suite=suite, public=public)
         if fields.read("kid", parse_key_id) != sealing.key_id:
             raise fields.malformed("kid", "is not the hash of the key")
         return cls(
@@ -191,10 +199,15 @@ class Directory:
     keys: tuple[DirectoryKey, ...]
     revoked: tuple[Revoked, ...] = ()
 
+    def revoked_ids(self, kind: RevokedKind) -> frozenset[str]:
+        """Return the ids of all revoked things of one kind."""
+        return frozenset(each.id for each in self.revoked if each.kind is kind)
+
     def to_bytes(self) -> bytes:
         """Return the payload, which is the signed part, as canonical JSON."""
         return canonical_json(
             {
+                "format": FORMAT,
                 "deployment": self.deployment,
                 "history": self.log_id,
                 "log_number": self.log_number,
@@ -214,22 +227,40 @@ class Directory:
     def unverified_from_bytes(cls, payload: bytes) -> Self:
         """Parse a payload without checking its signature.
 
-        Raises: MalformedError.
+        Models and keys that only a newer release can use are left out (versions.md, 3).
+
+        Raises: MalformedError, also if a model or the default of a name occurs twice;
+        NewerFormatError.
         """
-        fields = Fields.from_bytes(payload, "directory", _KEYS)
+        fields = OpenFields.from_bytes(payload, "directory", _KEYS, versioned=True)
+        models = fields.known_of("models", DirectoryModel.from_json, MAX_MODELS)
+        versions = [(model.name, model.version) for model in models]
+        defaults = [model.name for model in models if model.default]
+        if len(set(versions)) != len(versions) or len(set(defaults)) != len(defaults):
+            raise fields.malformed("models", "has a version or a default of a name twice")
+        keys = fields.known_of("keys", DirectoryKey.from_json, MAX_KEYS)
+        if len({key.kid for key in keys}) != len(keys):
+            raise fields.malformed("keys", "has a key twice")
+        version, previous = fields.integer("version", least=1), fields.get("previous")
+        if (previous is None) is not (version == 1):
+            raise fields.malformed("previous", "is not null for version 1 and only for it")
+        issued_ms, expires_ms = fields.time_ms("issued_ms"), fields.time_ms("expires_ms")
+        if expires_ms <= issued_ms:
+            raise fields.malformed("expires_ms", "is not later than issued_ms")
+        revoked = fields.list_of("revoked", parse_listed_revocation, MAX_REVOKED)
         return cls(
             deployment=fields.read("deployment", parse_name),
             log_id=fields.digest("history"),
             log_number=fields.integer("log_number"),
             log_digest=fields.digest("log_digest"),
-            version=fields.integer("version"),
+            version=version,
             previous=fields.read_optional("previous", parse_digest),
-            issued_ms=fields.time_ms("issued_ms"),
-            expires_ms=fields.time_ms("expires_ms"),
+            issued_ms=issued_ms,
+            expires_ms=expires_ms,
             manifest_digest=fields.digest("manifest_digest"),
-            models=fields.list_of("models", DirectoryModel.from_json, MAX_MODELS),
-            keys=fields.list_of("keys", DirectoryKey.from_json, MAX_KEYS),
-            revoked=fields.list_of("revoked", Revoked.from_json, MAX_REVOKED),
+            models=models,
+            keys=keys,
+            revoked=tuple(each for each in revoked if each is not None),
         )
 
 
@@ -256,17 +287,20 @@ class SignedDirectory:
             "payload": b64encode(self.payload).decode(),
             "signature": b64encode(self.signature).decode(),
         }
-        return canonical_json({"directory": signed, "evidence": self.evidence.to_json()})
+        return canonical_json(
+            {"format": FORMAT, "directory": signed, "evidence": self.evidence.to_json()}
+        )
 
     @classmethod
     def from_bytes(cls, document: bytes) -> Self:
         """Parse a published document of at most twice `MAX_DIRECTORY_BYTES`.
 
-        Raises: MalformedError.
+        Raises: MalformedError, NewerFormatError.
         """
         if len(document) > 2 * MAX_DIRECTORY_BYTES:
             raise MalformedError(f"published document: over {2 * MAX_DIRECTORY_BYTES} bytes")
-        fields = Fields.from_bytes(document, "published document", ("directory", "evidence"))
+        names = ("directory", "evidence")
+        fields = OpenFields.from_bytes(document, "published document", names, versioned=True)
         signed = fields.nested("directory", ("payload", "signature"))
         return cls(
             payload=signed.base64("payload", MAX_DIRECTORY_BYTES),
@@ -294,7 +328,7 @@ class SignedDirectory:
         try:
             directory = Directory.unverified_from_bytes(self.payload)
         except MalformedError as error:
-            raise EvidenceError("directory", str(error)) from error
+            raise evidence_error("directory", error) from error
         if any(key.suite.domain is not domain for key in directory.keys):
             raise EvidenceError("directory", "the directory has a key of another trust domain")
         return directory

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.errors import MalformedError
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import open_sealed, seal_to_enclave
-from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
-from sealflow.wire.fields import Fields
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, read_suite
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import ModelRef
 from sealflow.wire.strict_json import canonical_json
 
@@ -27,7 +27,7 @@ _MAX_ITEMS: Final = 1024
 class GrantedKey:
     """The private part of an epoch key; the worker destroys it at `destroy_ms` (Unix ms)."""
 
-    opening: OpeningKey
+    private_key: OpeningKey
     destroy_ms: int
 
 
@@ -69,10 +69,11 @@ class Grant:
     def _encode(self) -> bytes:
         return canonical_json(
             {
+                "format": FORMAT,
                 "keys": [
                     {
-                        "suite": int(key.opening.suite),
-                        "seed": b64encode(key.opening.seed).decode(),
+                        "suite": int(key.private_key.suite),
+                        "seed": b64encode(key.private_key.seed).decode(),
                         "destroy_ms": key.destroy_ms,
                     }
                     for key in self.keys
@@ -96,10 +97,10 @@ class Grant:
     @classmethod
     def _parse(cls, text: bytes, domain: TrustDomain) -> Self:
         names = ("keys", "models", "lease_ms", "history", "directory_version")
-        fields = Fields.from_bytes(text, "grant", names)
+        fields = OpenFields.from_bytes(text, "grant", names, versioned=True)
         return cls(
-            keys=fields.list_of("keys", lambda each: _key(each, domain), _MAX_ITEMS),
-            models=fields.list_of("models", _model, _MAX_ITEMS),
+            keys=fields.known_of("keys", lambda each: _key(each, domain), _MAX_ITEMS),
+            models=fields.known_of("models", _model, _MAX_ITEMS),
             lease_ms=fields.time_ms("lease_ms"),
             log_id=fields.digest("history"),
             directory_version=fields.integer("directory_version"),
@@ -107,11 +108,17 @@ class Grant:
 
 
 def open_grant(
-    sealed: bytes, signature: bytes, *, opening: OpeningKey, bound: bytes, nonce: str, signer: bytes
+    sealed: bytes,
+    signature: bytes,
+    *,
+    private_key: OpeningKey,
+    bound: bytes,
+    nonce: str,
+    signer: bytes,
 ) -> Grant:
     """Verify and open a grant that was sealed to this worker's evidence.
 
-    `opening`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
+    `private_key`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
     claims and the nonce (hex) of the evidence. `signer`: the key broker's Ed25519 public key, from
     its approved claims.
 
@@ -121,28 +128,28 @@ def open_grant(
     text = open_sealed(
         sealed,
         signature,
-        opening=opening,
+        private_key=private_key,
         bound=bound,
         nonce=nonce,
         signer=signer,
         purpose="grant",
     )
-    return Grant._parse(text, opening.suite.domain)  # noqa: SLF001
+    return Grant._parse(text, private_key.suite.domain)  # noqa: SLF001
 
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
-    fields = Fields(value, "key", ("suite", "seed", "destroy_ms"))
-    suite = fields.read("suite", parse_suite)
+    fields = OpenFields(value, "key", ("suite", "seed", "destroy_ms"))
+    suite = read_suite(fields)
     if suite.domain is not domain:
         raise MalformedError("a key of another trust domain")
     return GrantedKey(
-        opening=OpeningKey(suite=suite, seed=fields.base64("seed", SEED_BYTES)),
+        private_key=OpeningKey(suite=suite, seed=fields.base64("seed", SEED_BYTES)),
         destroy_ms=fields.time_ms("destroy_ms"),
     )
 
 
 def _model(value: object) -> GrantedModel:
-    fields = Fields(value, "model", ("name", "version", "digest", "signer", "content_key"))
+    fields = OpenFields(value, "model", ("name", "version", "digest", "signer", "content_key"))
     return GrantedModel(
         ref=ModelRef(name=fields.text("name"), version=fields.text("version")),
         digest=fields.digest("digest"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import Fields, json_object
+from sealflow.wire.fields import FORMAT, OpenFields, json_object
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical_json
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 MAX_ENTRY_BYTES: Final = 2**20
+MAX_RECORD_BYTES: Final = MAX_ENTRY_BYTES * 3 // 2
+"""A record, which holds its entry in base64."""
 _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
 
@@ -52,6 +54,8 @@ class EntryKind(enum.StrEnum):
     """A signed order revoked a worker, model or key."""
     DIRECTORY = "directory"
     """The key broker issued a directory."""
+    UNKNOWN = "unknown"
+    """A decision that only a newer release knows; its place and its signature are checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,7 @@ class LogEntry:
         """
         return canonical_json(
             {
+                "format": FORMAT,
                 "number": self.number,
                 "previous": self.previous,
                 "at_ms": self.at_ms,
@@ -98,28 +103,26 @@ class LogEntry:
         """Parse an entry without a check of signature and chain; `audit_log` checks both.
 
         Args:
-            text: Exactly the bytes that `to_bytes` returned.
+            text: The bytes that the entry's digest covers.
 
         Returns:
             The entry, of unknown origin.
 
         Raises:
-            MalformedError: It is not an entry, or not in canonical form.
+            MalformedError: It is not an entry.
+            NewerFormatError: Only a newer release can read it.
         """
-        fields = Fields.from_bytes(text, "log entry", _KEYS)
+        fields = OpenFields.from_bytes(text, "log entry", _KEYS, versioned=True)
         number, previous = fields.integer("number"), fields.read_optional("previous", parse_digest)
         if (previous is None) is not (number == 0):
             raise MalformedError("log entry: previous is not null for number 0 and only for it")
-        entry = cls(
+        return cls(
             number=number,
             previous=previous,
             at_ms=fields.time_ms("at_ms"),
-            kind=fields.word("kind", EntryKind),
+            kind=fields.known_word("kind", EntryKind) or EntryKind.UNKNOWN,
             body=fields.read("body", json_object),
         )
-        if entry.to_bytes() != text:
-            raise MalformedError("log entry: not in canonical form")
-        return entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +149,13 @@ class SignedEntry:
 
     @classmethod
     def from_bytes(cls, record: bytes) -> Self:
-        """Parse a record of at most twice `MAX_ENTRY_BYTES`.
+        """Parse a record of at most `MAX_RECORD_BYTES`.
 
         Raises: MalformedError.
         """
-        if len(record) > 2 * MAX_ENTRY_BYTES:
-            raise MalformedError(f"log record: over {2 * MAX_ENTRY_BYTES} bytes")
-        fields = Fields.from_bytes(record, "log record", ("entry", "signature"))
+        if len(record) > MAX_RECORD_BYTES:
+            raise MalformedError(f"log record: over {MAX_RECORD_BYTES} bytes")
+        fields = OpenFields.from_bytes(record, "log record", ("entry", "signature"))
         return cls(
             text=fields.base64("entry", MAX_ENTRY_BYTES),
             signature=fields.base64("signature", SIGNATURE_BYTES),

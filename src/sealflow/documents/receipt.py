@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.errors import EvidenceError
 from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import (
     ModelRef,
     parse_key_id,
@@ -91,6 +91,7 @@ class Receipt:
         """
         return canonical_json(
             {
+                "format": FORMAT,
                 "deployment": self.deployment,
                 "manifest_digest": self.manifest_digest,
                 "instance": self.instance,
@@ -118,7 +119,7 @@ class Receipt:
         Raises:
             MalformedError: It is not a receipt.
         """
-        fields = Fields.from_bytes(text, "receipt", _KEYS)
+        fields = OpenFields.from_bytes(text, "receipt", _KEYS, versioned=True)
         return cls(
             deployment=fields.read("deployment", parse_name),
             manifest_digest=fields.digest("manifest_digest"),
@@ -190,7 +191,7 @@ class SignedReceipt:
         Raises:
             MalformedError: A key is missing or not base64.
         """
-        fields = Fields(value, "signed receipt", ("receipt", "signature"))
+        fields = OpenFields(value, "signed receipt", ("receipt", "signature"))
         return cls(
             text=fields.base64("receipt", MAX_RECEIPT_BYTES),
             signature=fields.base64("signature", SIGNATURE_BYTES),

@@ -10,9 +10,9 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.errors import EvidenceError, MalformedError
+from sealflow.errors import EvidenceError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, Fields, OpenFields
 from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
 from sealflow.wire.strict_json import canonical_json
 
@@ -93,6 +93,16 @@ class Revoked:
         return cls(kind=fields.word("kind", RevokedKind), id=fields.text("id"))
 
 
+def parse_listed_revocation(value: object) -> Revoked | None:
+    """Return a revocation of a directory, or None for a kind that this release does not know.
+
+    Raises: MalformedError, NewerFormatError.
+    """
+    fields = OpenFields(value, "revoked", ("kind", "id"))
+    kind = fields.known_word("kind", RevokedKind)
+    return None if kind is None else Revoked(kind=kind, id=fields.text("id"))
+
+
 _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
     RevokedKind.WORKER: parse_request_id,
     RevokedKind.MODEL: parse_digest,
@@ -115,6 +125,7 @@ class RevocationOrder:
         """Return the order as canonical JSON, the signed bytes."""
         return canonical_json(
             {
+                "format": FORMAT,
                 "deployment": self.deployment,
                 "revoke": self.revoked.to_json(),
                 "signer": self.signer,
@@ -161,14 +172,13 @@ class SignedRevocationOrder:
 
         Raises: MalformedError, EvidenceError.
         """
-        fields = Fields.from_bytes(self.text, "order", ("deployment", "revoke", "signer"))
+        names = ("deployment", "revoke", "signer")
+        fields = Fields.from_bytes(self.text, "order", names, versioned=True)
         order = RevocationOrder(
             deployment=fields.read("deployment", parse_name),
             revoked=fields.read("revoke", Revoked.from_json),
             signer=fields.digest("signer"),
         )
-        if order.to_bytes() != self.text:
-            raise MalformedError("order: not in canonical form")
         refusal = EvidenceError("order_signature", "the named signer did not sign the order")
         signed = domain.label("order") + self.text
         verify_signature(bytes.fromhex(order.signer), self.signature, signed, refusal)

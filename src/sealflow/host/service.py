@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from sealflow.backoff import Backoff
+from sealflow.defects import EXIT_DEFECT, LogFormatter, print_defect, report_threads
 from sealflow.errors import SealflowError
 from sealflow.host.settings import BrokerSettings, load_argument
 from sealflow.streams.connection import require_access
@@ -40,7 +41,7 @@ class RestartPolicy:
         self._started_s = 0.0
         self._failures = 0
 
-    def note_start(self, now_s: float) -> None:
+    def record_start(self, now_s: float) -> None:
         """Record the start of the child, at `now_s` of the monotonic clock."""
         self._started_s = now_s
         self.restarts += 1
@@ -63,15 +64,20 @@ class RestartPolicy:
 def run_service(kind: type[T], run: Callable[[T], None]) -> None:
     """Read settings of type `kind`, check the access to the broker, and call `run`.
 
-    After a SealflowError the process exits with status 1 and the reason.
+    After a SealflowError the process exits with status 1 and the reason, after any other exception
+    with status `EXIT_DEFECT`. Neither prints a traceback.
     """
     configure_logs()
+    report_threads()
     try:
         config = load_argument(kind)
         require_access(config.broker)
         run(config)
     except SealflowError as error:
         sys.exit(f"error: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect, which is reported as one
+        print_defect(error)
+        sys.exit(EXIT_DEFECT)
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
@@ -88,9 +94,9 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 def configure_logs() -> None:
     """Send Sealflow's logs in JSON, and warnings of libraries, to standard error."""
     _configure(structlog.WriteLoggerFactory(sys.stderr))
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def join_logs() -> None:

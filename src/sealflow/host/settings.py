@@ -52,10 +52,10 @@ def load_settings(path: Path, kind: type[T]) -> T:
 
     Raises: ConfigError that names the file and the setting.
     """
+    with file_errors(f"{path}"):
+        text = path.read_bytes()
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=kind)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        return msgspec.toml.decode(text, type=kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}; see the fields of {kind.__name__}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

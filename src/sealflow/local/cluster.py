@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.attest.deployment import TIMES
-from sealflow.errors import ConfigError, SealflowError, UnavailableError
+from sealflow.errors import ConfigError, SealflowError, UnavailableError, VerificationError
 from sealflow.host.broker.embedded_server import server_command, server_url, wait_ready
 from sealflow.local.flink_cluster import LOOPBACK
 from sealflow.local.flink_launch import FlinkLaunch
-from sealflow.local.supervisor import ProcessSpec, Supervisor, await_ready, free_port, near_port
+from sealflow.local.supervisor import ProcessSpec, Supervisor, await_ready, free_port, pick_port
 from sealflow.owner.client.client import Client
 from sealflow.owner.http.gateway_api import fetch_status
 from sealflow.owner.models.packing import pack_folder
@@ -101,7 +101,13 @@ def _engine(options: Mapping[str, Any]) -> Settings:
 
 def _gateway(options: Mapping[str, Any]) -> Settings:
     tls = {name: str(options[name]) for name in _TLS_OPTIONS if options[name] is not None}
-    return {"queue_capacity": options["queue_capacity"], "host": options["host"], **tls}
+    origins = list(options["cors_origins"])
+    return {
+        "queue_capacity": options["queue_capacity"],
+        "host": options["host"],
+        "cors_origins": origins,
+        **tls,
+    }
 
 
 class LocalCluster:
@@ -140,7 +146,9 @@ class LocalCluster:
                 "use another --home"
             )
         self._owner, self._deployment = self._home.prepare(
-            self._options["deployment"], deployment_times(self._options["times"])
+            self._options["deployment"],
+            deployment_times(self._options["times"]),
+            self._options["suites"],
         )
         for path in self._options["models"]:
             self._add_package(path)
@@ -239,7 +247,7 @@ class LocalCluster:
     def _make_flink(self) -> FlinkLaunch:
 
         options = self._options
-        ports = (near_port(LOOPBACK, options["flink_ui_port"]), free_port(LOOPBACK, 0))
+        ports = (pick_port(LOOPBACK, options["flink_ui_port"]), free_port(LOOPBACK, 0))
         return FlinkLaunch(
             self._home,
             self._cluster,
@@ -267,7 +275,14 @@ class LocalCluster:
         self._await("the gateway", lambda: fetch_status(self._url, self._ca), START_TIMEOUT_S)
 
     def _await_verified(self, client: Client) -> None:
-        self._await("the key broker", client.verify, START_TIMEOUT_S)
+        def verified() -> None:
+            try:
+                client.verify()
+            except VerificationError as error:
+                # The queue still has the directory of an earlier start with other settings or code.
+                raise UnavailableError(str(error)) from error
+
+        self._await("the key broker", verified, START_TIMEOUT_S)
 
     def _publish_missing(self) -> list[str]:
         client = self._client

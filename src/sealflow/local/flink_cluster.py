@@ -22,7 +22,12 @@ from sealflow.host.engine.flink.rest import ClientTls
 from sealflow.host.engine.flink.settings import HOW_TO_MAKE, TlsStores
 from sealflow.local.supervisor import ProcessSpec
 from sealflow.operator.components import COMPONENTS, ClusterNames
-from sealflow.operator.key_folder import make, read_tree, rotate_certificates, write_tree
+from sealflow.operator.key_folder import (
+    create_credentials,
+    read_tree,
+    rotate_certificates,
+    write_tree,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,7 +211,7 @@ class FlinkKeys:
         """
         now = datetime.now(UTC)
         if not self.folder.exists():
-            files = make(ClusterNames(deployment=deployment), now, kubernetes=False)
+            files = create_credentials(ClusterNames(deployment=deployment), now, kubernetes=False)
             write_tree(self.folder, files, replace=False)
             return
         files = read_tree(self.folder)

@@ -11,23 +11,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+import tomli_w
+
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.authority import LIFE, create_platform
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.attest.simulated.platform import SimulatedPlatform
+from sealflow.attest.suites import SuiteName, parse_suites
 from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, write_file
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.trust.policy_file import write_policy
-from sealflow.owner.trust.toml_text import table_lines
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_HOME: Final = Path(".sealflow")
 _PLATFORM_DAYS: Final = LIFE.days - 35
@@ -36,7 +38,7 @@ _MAX_COLLATERAL_AGE_S: Final = (LIFE.days + 5) * DAY_S
 _ENDPOINT_KEYS: Final = frozenset({"pid", "url", "ca", "broker"})
 """The keys of `cluster.json` that other commands use."""
 
-Toml = str | int | float | bool
+Toml = str | int | float | bool | list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +92,26 @@ class ClusterHome:
         return self.path / "logs" / f"{name}.log"
 
     def prepare(
-        self, name: str, times: Mapping[str, int] = MappingProxyType({})
+        self,
+        name: str,
+        times: Mapping[str, int] = MappingProxyType({}),
+        suites: Sequence[str] = (SuiteName.X_WING,),
     ) -> tuple[OwnerKey, Deployment]:
-        """Create missing folders, owner key and platform; write the deployment and the policy.
+        """Prepare the home for a cluster on a simulated TEE. Return owner key and deployment.
 
-        `name`: of the deployment. `times`: the deployment's times in seconds that differ from the
-        default. A platform older than `_PLATFORM_DAYS` is replaced.
+            owner.key                 created if missing, never replaced
+            simulated-platform.json   created if missing or older than `_PLATFORM_DAYS`
+            keybroker/, broker/       renamed to NAME.former with a new platform, because no enclave
+                                      on it can open their state
+            deployment.json           always written
+            client.toml               always written: the policy by which clients verify
 
-        Raises: ConfigError.
+        `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
+        their names, such as `{"epoch_s": 60}`. `suites`: the names of the deployment's suites.
+        Spec: keybroker.md, section 1.
+
+        Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
+        written.
         """
         try:
             parse_name(name)
@@ -116,6 +130,7 @@ class ClusterHome:
                 keybroker=_requirements(Role.KEY_BROKER),
                 worker=_requirements(Role.WORKER),
                 insecure_simulated_root=self._platform().root_der,
+                suites=parse_suites(suites, "--suite"),
                 **times,
             )
         except MalformedError as error:
@@ -127,7 +142,7 @@ class ClusterHome:
     def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:
         """Write the settings file of one process. Return its path."""
         path = self.path / "run" / f"{name}.toml"
-        _write(path, "\n".join([*table_lines(settings), ""]).encode())
+        _write(path, tomli_w.dumps(settings).encode())
         return path
 
     def write_endpoint(self, facts: Mapping[str, object]) -> None:
@@ -171,19 +186,17 @@ class ClusterHome:
         return platform
 
     def _rename_previous_state(self) -> None:
-        """Rename the folders of key broker and queue to NAME.former.
+        """Rename the folders of key broker and queue to NAME.former, unless they are empty.
 
         The key broker's state is sealed to the previous platform, so that no enclave of a new one
         can open it; the queue holds the directory of the previous key broker.
         """
         for folder in (self.keybroker, self.broker):
             previous = folder.with_name(f"{folder.name}.former")
-            try:
-                if folder.exists():
+            with file_errors(f"{folder}: cannot rename"):
+                if folder.exists() and any(folder.iterdir()):
                     shutil.rmtree(previous, ignore_errors=True)
                     folder.rename(previous)
-            except OSError as error:
-                raise ConfigError(f"{folder}: cannot rename: {error.strerror}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -38,13 +38,13 @@ def free_port(host: str, wanted: int) -> int:
         ) from error
 
 
-def near_port(host: str, wanted: int) -> int:
-    """Return `wanted` when that TCP port is free, else any free port.
+def pick_port(host: str, preferred: int) -> int:
+    """Return `preferred` when that TCP port is free, else any free port.
 
     Raises: ConfigError when there is no free port.
     """
     try:
-        return free_port(host, wanted)
+        return free_port(host, preferred)
     except ConfigError:
         return free_port(host, 0)
 
@@ -93,10 +93,22 @@ class _Running:
 
 
 class Supervisor:
-    """A set of child processes, which are restarted when they end.
+    """The server processes of `sealflow up`: starts them, and restarts those that end.
 
-    `RestartPolicy` defines the pauses. When this process is killed, the kernel kills the children,
-    too.
+    It has no thread of its own, so its owner calls `supervise` again and again:
+
+        supervisor = Supervisor()
+        supervisor.start_process(ProcessSpec(name="gateway", argv=argv, log=log))
+        while not stopped:
+            supervisor.supervise()    # raises once a process fails for good
+            time.sleep(0.1)
+        supervisor.stop_process("gateway", within_s=10)
+
+    The pause before a restart is 0.5 s at first and grows to 15 s (`RestartPolicy`). A process
+    fails for good when it exits with a positive code three times in a row, each time within 30 s.
+
+    When this process ends, even by SIGKILL, the kernel kills the children. Use it on the main
+    thread only, because children end with the thread that started them. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -105,7 +117,7 @@ class Supervisor:
     def start_process(self, program: ProcessSpec) -> None:
         """Start a process; its stdout and stderr are appended to its log."""
         running = _Running(program=program, process=_spawn(program))
-        running.policy.note_start(time.monotonic())
+        running.policy.record_start(time.monotonic())
         self._running[program.name] = running
 
     def pid(self, name: str) -> int:
@@ -132,7 +144,7 @@ class Supervisor:
             if running.due_s is not None and now_s >= running.due_s:
                 running.process = _spawn(running.program)
                 running.due_s = None
-                running.policy.note_start(now_s)
+                running.policy.record_start(now_s)
                 restarted.append(running.program.name)
         return restarted
 

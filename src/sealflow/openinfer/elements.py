@@ -35,7 +35,7 @@ def tensor_of_json(
         raise MalformedError(msg)
     flat = _flatten(name, shape, data)
     if datatype is DataType.BYTES:
-        return Tensor.of_bytes(name, _encoded(name, flat), shape, parameters)
+        return Tensor.from_elements(name, _encoded(name, flat), shape, parameters)
     kinds = set(map(type, flat))
     allowed: set[type] = {int}
     if datatype is DataType.BOOL:

@@ -59,7 +59,7 @@ def from_numpy(name: str, array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:
     """
     if array.dtype.kind in "OSU":
         elements = [_bytes(name, element) for element in array.reshape(-1).tolist()]
-        return Tensor.of_bytes(name, elements, array.shape)
+        return Tensor.from_elements(name, elements, array.shape)
     datatype = _DATATYPES.get(array.dtype) or _DATATYPES.get(array.dtype.newbyteorder("<"))
     if datatype is None:
         msg = f"tensor {name}: numpy dtype {array.dtype} has no datatype of the protocol"

@@ -12,8 +12,9 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from sealflow.errors import InvalidInputError, MalformedError
-from sealflow.wire.fields import Fields
+from sealflow.errors import InvalidInputError, MalformedError, NewerFormatError
+from sealflow.wire.fields import Fields, OpenFields
+from sealflow.wire.printable import is_printable
 from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ MAX_ELEMENTS: Final = 2**31 - 1
 MAX_NAME_CHARACTERS: Final = 256
 MAX_PARAMETERS: Final = 64
 LENGTH_BYTES: Final = 4
+_SPEC_KEYS: Final = ("name", "datatype", "shape")
 
 Parameter = str | int | float | bool
 """The types of a parameter's value in the protocol."""
@@ -127,7 +129,7 @@ class Tensor:
             check_parameters(self.parameters, self.name)
 
     @classmethod
-    def of_bytes(
+    def from_elements(
         cls,
         name: str,
         elements: Sequence[bytes | memoryview],
@@ -149,7 +151,7 @@ class Tensor:
             MalformedError: Shape and number of elements do not agree.
 
         Example:
-            >>> Tensor.of_bytes("texts", [b"one", b"two"]).shape
+            >>> Tensor.from_elements("texts", [b"one", b"two"]).shape
             (2,)
         """
         pieces: list[bytes | memoryview] = []
@@ -174,7 +176,7 @@ class Tensor:
             InvalidInputError: The datatype is not BYTES.
 
         Example:
-            >>> [bytes(element) for element in Tensor.of_bytes("texts", [b"one"]).elements()]
+            >>> [bytes(element) for element in Tensor.from_elements("texts", [b"one"]).elements()]
             [b'one']
         """
         return list(self.each_element())
@@ -246,7 +248,7 @@ def check_name(name: object, what: str) -> str:
     if (
         not isinstance(name, str)
         or not 0 < len(name) <= MAX_NAME_CHARACTERS
-        or not name.isprintable()
+        or not is_printable(name)
     ):
         msg = f"{what}: name is not 1 to {MAX_NAME_CHARACTERS} printable characters"
         raise MalformedError(msg)
@@ -374,7 +376,29 @@ class TensorSpec:
         Raises:
             MalformedError: The object is not a valid specification.
         """
-        fields = Fields(value, "tensor specification", ("name", "datatype", "shape"))
+        return cls._from_fields(Fields(value, "tensor specification", _SPEC_KEYS))
+
+    @classmethod
+    def from_open_json(cls, value: object) -> TensorSpec:
+        """Parse an object of a directory, which may have fields of a newer release.
+
+        Args:
+            value: The object.
+
+        Returns:
+            The specification.
+
+        Raises:
+            MalformedError: The object is not a valid specification.
+            NewerFormatError: A newer release is needed, for example for its datatype.
+        """
+        fields = OpenFields(value, "tensor specification", _SPEC_KEYS)
+        if fields.known_word("datatype", DataType) is None:
+            raise NewerFormatError("critical", "tensor specification: the datatype is not known")
+        return cls._from_fields(fields)
+
+    @classmethod
+    def _from_fields(cls, fields: Fields) -> TensorSpec:
         return cls(
             name=check_name(fields.get("name"), "tensor specification"),
             datatype=fields.read("datatype", parse_datatype),

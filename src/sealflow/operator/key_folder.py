@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.files import read_file, write_draft
+from sealflow.files import file_errors, read_file, write_draft
 from sealflow.operator.broker_users import new_password, users_acl
 from sealflow.operator.certificate_groups import TrustAnchors
 from sealflow.operator.certificates import certificates_pem, key_pem, keystore, truststore
 from sealflow.operator.components import COMPONENTS, CertificateGroup, ClusterNames
 from sealflow.operator.secret_manifests import secret_manifests
+from sealflow.wire.fields import Fields
 from sealflow.wire.ids import parse_name
-from sealflow.wire.strict_json import parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ Files = dict[str, bytes]
 INDEX: Final = "keys.json"
 USERS_ACL: Final = "password/broker/users.acl"
 _MAX_FILES: Final = 200
+_MAX_ROWS: Final = 10_000
 _MAX_FILE_BYTES: Final = 2**20
 
 
@@ -76,26 +77,37 @@ class KeyFolderIndex:
         Raises: ConfigError.
         """
         try:
-            value = parse_object(text, "keys.json")
-            require_keys(value, _KEYS, "keys.json")
-            if value["version"] != _VERSION:
-                raise MalformedError(f"version is not {_VERSION}")  # noqa: TRY301
-            cluster = ClusterNames(
-                deployment=parse_name(value["deployment"]),
-                release=str(value["release"]),
-                namespace=str(value["namespace"]),
-                hosts=tuple((str(name), str(host)) for name, host in value["hosts"]),  # type: ignore[attr-defined]  # a TypeError otherwise
+            fields = Fields.from_bytes(text, INDEX, _KEYS)
+            fields.integer("version", least=_VERSION, most=_VERSION)
+            return cls(
+                cluster=ClusterNames(
+                    deployment=fields.read("deployment", parse_name),
+                    release=fields.text("release"),
+                    namespace=fields.text("namespace"),
+                    hosts=fields.list_of("hosts", _host, _MAX_ROWS),
+                ),
+                kubernetes=fields.flag("kubernetes"),
+                previous=fields.list_of("passwords", _previous_password, _MAX_ROWS),
             )
-            previous = tuple(
-                (str(name), str(digest), int(until))
-                for name, digest, until in value["passwords"]  # type: ignore[attr-defined]  # a TypeError otherwise
-            )
-        except (MalformedError, ValueError, TypeError) as error:
-            raise ConfigError(f"keys.json is damaged: {error}") from error
-        return cls(cluster=cluster, kubernetes=value["kubernetes"] is True, previous=previous)
+        except MalformedError as error:
+            raise ConfigError(f"{INDEX} is damaged: {error}") from error
 
 
-def make(cluster: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
+def _host(row: object) -> tuple[str, str]:
+    match row:
+        case [str(component), str(host)]:
+            return component, host
+    raise MalformedError("not a pair of component and host name")
+
+
+def _previous_password(row: object) -> tuple[str, str, int]:
+    match row:
+        case [str(component), str(digest), int(until_s)]:
+            return component, digest, until_s
+    raise MalformedError("not a triple of component, SHA-256 and Unix time")
+
+
+def create_credentials(cluster: ClusterNames, now: datetime, *, kubernetes: bool) -> Files:
     """Create every key, certificate and password of a cluster. Return the files by path.
 
     `kubernetes`: also return the manifests of Kubernetes Secrets.
@@ -159,7 +171,7 @@ def rotate_passwords(
     return _with_derived_files(renewed, replace(index, previous=tuple(previous)), (), now)
 
 
-def with_manifests(files: Mapping[str, bytes]) -> Files:
+def add_secret_manifests(files: Mapping[str, bytes]) -> Files:
     """Return the files with manifests of Kubernetes Secrets. Later rotations update these, too.
 
     Raises: ConfigError.
@@ -259,7 +271,8 @@ def read_tree(folder: Path) -> dict[str, bytes]:
     Raises: ConfigError when the folder is missing, open to other users (any of the mode's bits
         0077 is set), holds more than `_MAX_FILES` files or one over `_MAX_FILE_BYTES`.
     """
-    try:
+    missing = f"there are no keys in {folder}: make them with `sealflow keys make {folder}`"
+    with file_errors(f"{folder}: cannot read the keys", missing=missing):
         if stat.S_IMODE(folder.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(f"{folder} is open to other users; run: chmod 700 {folder}")
         paths = [path for path in folder.rglob("*") if not path.is_dir()]
@@ -268,12 +281,6 @@ def read_tree(folder: Path) -> dict[str, bytes]:
                 f"{folder} holds more than {_MAX_FILES} files, so it is not a key folder"
             )
         return {path.relative_to(folder).as_posix(): _read(path) for path in paths}
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"there are no keys in {folder}: make them with `sealflow keys make {folder}`"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot read the keys: {error.strerror}") from error
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes], *, replace: bool) -> None:
@@ -284,32 +291,38 @@ def write_tree(folder: Path, files: Mapping[str, bytes], *, replace: bool) -> No
 
     Raises: ConfigError.
     """
-    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
-    replaced = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    if not replace and folder.exists():
+        raise ConfigError(
+            f"{folder} exists: rotate its keys with `sealflow keys rotate`, or name another folder"
+        )
+    draft = _hidden_beside(folder)
     try:
-        if not replace and folder.exists():
-            raise ConfigError(
-                f"{folder} exists: rotate its keys with `sealflow keys rotate`, "
-                "or name another folder"
-            )
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.mkdir(mode=0o700)
-        for name, content in files.items():
-            _write(draft, draft / name, content)
-        if folder.exists():
-            folder.rename(replaced)
-            try:
-                draft.rename(folder)
-            except OSError:
-                replaced.rename(folder)
-                raise
-            shutil.rmtree(replaced)
-        else:
-            draft.rename(folder)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot write the keys: {error.strerror}") from error
+        with file_errors(f"{folder}: cannot write the keys"):
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft.mkdir(mode=0o700)
+            for name, content in files.items():
+                _write(draft, draft / name, content)
+            _put_in_place(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    replaced = _hidden_beside(folder)
+    folder.rename(replaced)
+    try:
+        draft.rename(folder)
+    except OSError:
+        replaced.rename(folder)
+        raise
+    shutil.rmtree(replaced)
+
+
+def _hidden_beside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
 
 
 def _write(top: Path, path: Path, content: bytes) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sealflow.attest.requirements import Requirements as Requirements
     from sealflow.attest.requirements import SnpRequirements as SnpRequirements
     from sealflow.attest.requirements import TdxRequirements as TdxRequirements
+    from sealflow.attest.suites import SuiteName as SuiteName
     from sealflow.documents.directory import DirectoryModel as DirectoryModel
     from sealflow.documents.log import EntryKind as EntryKind
     from sealflow.documents.log import LogEntry as LogEntry
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sealflow.errors import MalformedError as MalformedError
     from sealflow.errors import Mismatch as Mismatch
     from sealflow.errors import ModelError as ModelError
+    from sealflow.errors import NewerFormatError as NewerFormatError
     from sealflow.errors import OpenError as OpenError
     from sealflow.errors import PolicyError as PolicyError
     from sealflow.errors import QueueFullError as QueueFullError
@@ -103,6 +105,7 @@ __all__ = [
     "Mismatch",
     "ModelError",
     "ModelRef",
+    "NewerFormatError",
     "OpenError",
     "OutOfDateWaiver",
     "Outcome",
@@ -127,6 +130,7 @@ __all__ = [
     "SignedReceipt",
     "SimulationPolicy",
     "SnpRequirements",
+    "SuiteName",
     "TcbStatus",
     "TdxRequirements",
     "Tee",
@@ -173,6 +177,7 @@ _MODULES: Final = {
     "Mismatch": "sealflow.errors",
     "ModelError": "sealflow.errors",
     "ModelRef": "sealflow.wire.ids",
+    "NewerFormatError": "sealflow.errors",
     "OpenError": "sealflow.errors",
     "OutOfDateWaiver": "sealflow.attest.requirements",
     "Outcome": "sealflow.owner.client.result",
@@ -197,6 +202,7 @@ _MODULES: Final = {
     "SignedReceipt": "sealflow.documents.receipt",
     "SimulationPolicy": "sealflow.attest.policy",
     "SnpRequirements": "sealflow.attest.requirements",
+    "SuiteName": "sealflow.attest.suites",
     "TcbStatus": "sealflow.attest.reports",
     "TdxRequirements": "sealflow.attest.requirements",
     "Tee": "sealflow.attest.evidence",

@@ -75,9 +75,9 @@ def seal_package(
     wrapped = sealing.seal(content_key, _wrapping_info(domain, digest))
     pieces = [MAGIC, length_prefixed(envelope, wrapped)]
     contents = {**files, MANIFEST_NAME: manifest.to_bytes()}
-    for resource in statement.resources:
-        key, context = _file_key(domain, content_key, digest, wrapped, resource.name)
-        pieces.append(seal_chunked(key, context, _in_pieces(contents[resource.name], progress)))
+    for file in statement.files:
+        key, context = _file_key(domain, content_key, digest, wrapped, file.name)
+        pieces.append(seal_chunked(key, context, _in_pieces(contents[file.name], progress)))
     return b"".join(pieces)
 
 
@@ -117,13 +117,13 @@ class Package:
         """
         self._check_key(content_key, domain)
         files = {}
-        for resource in self.statement.resources:
-            key, context = _file_key(domain, content_key, self.digest, self._wrapped, resource.name)
-            content = open_chunked(key, context, self._sealed[resource.name])
-            if hashlib.sha256(content).hexdigest() != resource.digest:
-                msg = f"package: {resource.name} does not have the signed digest"
+        for file in self.statement.files:
+            key, context = _file_key(domain, content_key, self.digest, self._wrapped, file.name)
+            content = open_chunked(key, context, self._sealed[file.name])
+            if hashlib.sha256(content).hexdigest() != file.digest:
+                msg = f"package: {file.name} does not have the signed digest"
                 raise BundleError(msg)
-            files[resource.name] = content
+            files[file.name] = content
         del files[MANIFEST_NAME]
         return files
 
@@ -184,13 +184,13 @@ class UnverifiedPackage:
             raise BundleError(f"package: {error}") from error
         payload, signature, signer = unverified_decode_envelope(bytes(envelope))
         statement = Statement.unverified_from_bytes(payload)
-        lengths = [chunked_length(resource.size) for resource in statement.resources]
+        lengths = [chunked_length(file.size) for file in statement.files]
         if sum(lengths) != len(rest):
             msg = "package: its length is not the one that the statement's file sizes add up to"
             raise BundleError(msg)
         sealed = {}
-        for resource, length in zip(statement.resources, lengths, strict=True):
-            sealed[resource.name], rest = rest[:length], rest[length:]
+        for file, length in zip(statement.files, lengths, strict=True):
+            sealed[file.name], rest = rest[:length], rest[length:]
         return cls(
             unverified_statement=statement,
             unverified_signer=signer,

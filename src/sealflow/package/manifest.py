@@ -16,6 +16,7 @@ from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.package.preprocessing import ClassificationPostprocessing, ImagePreprocessing
 from sealflow.wire.fields import Fields
 from sealflow.wire.ids import ModelRef, parse_name
+from sealflow.wire.printable import is_printable
 from sealflow.wire.strict_json import canonical_json
 
 MANIFEST_NAME: Final = "manifest.json"
@@ -208,7 +209,7 @@ def parse_labels(text: bytes) -> tuple[str, ...]:
     if len(labels) > MAX_LABELS or max(map(len, labels)) > MAX_LABEL_CHARACTERS:
         msg = f"labels: over {MAX_LABELS} lines, or a line over {MAX_LABEL_CHARACTERS} characters"
         raise BundleError(msg)
-    if not all(map(str.isprintable, labels)):
+    if not all(map(is_printable, labels)):
         msg = "labels: a line has a character that is not printable"
         raise BundleError(msg)
     return labels

@@ -21,7 +21,7 @@ from sealflow.package.statement import (
 )
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.signing import SIGNATURE_BYTES
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, Fields
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def seal_publication(
     """
     text = canonical_json(
         {
+            "format": FORMAT,
             "content_key": b64encode(content_key).decode(),
             "issued_ms": issued_ms,
             "signature": b64encode(package.signature).decode(),
@@ -82,7 +83,8 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
     signed by the named signer.
     """
     domain = key.suite.domain
-    fields = Fields.from_bytes(key.open(sealed, domain.label("publish")), "publication", _KEYS)
+    text = key.open(sealed, domain.label("publish"))
+    fields = Fields.from_bytes(text, "publication", _KEYS, versioned=True)
     payload, signer = fields.base64("statement", MAX_STATEMENT_BYTES), fields.digest("signer")
     content_key = fields.base64("content_key", KEY_BYTES)
     statement = verify_statement(payload, fields.base64("signature", SIGNATURE_BYTES), signer)

@@ -68,12 +68,12 @@ class Statement:
     """
 
     manifest: ModelManifest
-    resources: tuple[PackageFile, ...]
+    files: tuple[PackageFile, ...]
     content_key_id: str
 
     def __post_init__(self) -> None:
         """Check the total size of the files."""
-        total = sum(resource.size for resource in self.resources)
+        total = sum(file.size for file in self.files)
         if total > MAX_MODEL_BYTES:
             msg = f"package: {total} bytes of files are over the limit {MAX_MODEL_BYTES}"
             raise BundleError(msg)
@@ -91,22 +91,22 @@ class Statement:
             msg = f"the files must be exactly {', '.join(manifest.files)}"
             raise BundleError(msg)
         contents = {**files, MANIFEST_NAME: manifest.to_bytes()}
-        resources = tuple(
+        described = tuple(
             PackageFile.describe(name, contents[name])
             for name in sorted(contents, key=_path_components)
         )
-        return cls(manifest=manifest, resources=resources, content_key_id=content_key_id)
+        return cls(manifest=manifest, files=described, content_key_id=content_key_id)
 
     def to_bytes(self) -> bytes:
         """Return the statement as canonical JSON: the bytes that the signature and digest cover."""
-        digests = b"".join(bytes.fromhex(resource.digest) for resource in self.resources)
+        digests = b"".join(bytes.fromhex(file.digest) for file in self.files)
         subject = {
             "name": self.manifest.name,
             "digest": {"sha256": hashlib.sha256(digests).hexdigest()},
         }
         resources = [
             {"name": each.name, "algorithm": "sha256", "digest": each.digest, "size": each.size}
-            for each in self.resources
+            for each in self.files
         ]
         predicate = {
             "serialization": _SERIALIZATION,
@@ -137,9 +137,9 @@ class Statement:
         except MalformedError as error:
             raise BundleError(str(error)) from error
         manifest = PackageFile.describe(MANIFEST_NAME, statement.manifest.to_bytes())
-        names = [resource.name for resource in statement.resources]
+        names = [file.name for file in statement.files]
         expected = sorted((*statement.manifest.files, MANIFEST_NAME), key=_path_components)
-        if names != expected or manifest not in statement.resources:
+        if names != expected or manifest not in statement.files:
             msg = "package: the statement does not list the manifest and exactly its files"
             raise BundleError(msg)
         if statement.to_bytes() != payload:
@@ -208,12 +208,12 @@ def _statement(value: dict[str, object]) -> Statement:
     predicate = fields.nested("predicate", _PREDICATE)
     return Statement(
         manifest=predicate.read("sealflow_manifest", ModelManifest.from_json),
-        resources=predicate.list_of("resources", _resource, _MAX_FILES),
+        files=predicate.list_of("resources", _file, _MAX_FILES),
         content_key_id=predicate.digest("sealflow_content_key"),
     )
 
 
-def _resource(value: object) -> PackageFile:
+def _file(value: object) -> PackageFile:
     fields = Fields(value, "file", ("name", "algorithm", "digest", "size"))
     return PackageFile(
         name=fields.text("name"), digest=fields.digest("digest"), size=fields.integer("size")

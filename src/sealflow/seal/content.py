@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import OpenFields
 from sealflow.wire.strict_json import canonical_json
 
 _HEAD: Final = struct.Struct(">BI")
@@ -87,7 +87,7 @@ def parse_error(content: Content) -> tuple[str, str]:
 
     Raises: MalformedError.
     """
-    fields = Fields.from_bytes(content.text, "error reply", ("code", "message"))
+    fields = OpenFields.from_bytes(content.text, "error reply", ("code", "message"))
     return fields.text("code"), fields.text("message")
 
 
@@ -132,15 +132,24 @@ def receipt_request_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
     return [*content_parts(ContentKind.RECEIPT, canonical_json({"salt": salt})), *parts]
 
 
-def split_receipt_request(content: Content) -> tuple[Content, str | None]:
-    """Return the request within a content, and the salt if the content asks for a receipt.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContent:
+    """The content of an opened request. `receipt_salt`: 64 hex digits if it asks for a receipt."""
 
-    Raises: MalformedError.
+    content: Content
+    receipt_salt: str | None
+
+
+def parse_request_content(padded: memoryview) -> RequestContent:
+    """Parse the plaintext of a request, without a copy.
+
+    Raises: MalformedError if its padding or content is malformed.
     """
+    content = parse_content(unpad(padded))
     if content.kind is not ContentKind.RECEIPT:
-        return content, None
-    salt = Fields.from_bytes(content.text, "receipt request", ("salt",)).digest("salt")
-    return inner_content(content), salt
+        return RequestContent(content=content, receipt_salt=None)
+    salt = OpenFields.from_bytes(content.text, "receipt request", ("salt",)).digest("salt")
+    return RequestContent(content=inner_content(content), receipt_salt=salt)
 
 
 def inner_content(content: Content) -> Content:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from sealflow.errors import MalformedError, OpenError
+from sealflow.errors import EvidenceError, MalformedError, OpenError
 from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.seal.signing import verify_signature
 from sealflow.wire.domain import length_prefixed
@@ -18,9 +18,22 @@ from sealflow.wire.domain import length_prefixed
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealflow.attest.claims import Claims
     from sealflow.attest.policy import Approval
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.domain import TrustDomain
+
+
+def enclave_sealing_key(claims: Claims) -> SealingKey:
+    """Return the key of an enclave to which secrets are sealed.
+
+    Raises: EvidenceError (`bound_claims`) if it is not a key of its suite.
+    """
+    try:
+        suite = parse_suite(claims.bound.sealing_suite)
+        return SealingKey(suite=suite, public=claims.bound.sealing_key)
+    except MalformedError as error:
+        raise EvidenceError("bound_claims", f"bound claims: {error}") from error
 
 
 def seal_to_enclave(
@@ -30,22 +43,20 @@ def seal_to_enclave(
 
     `signing`: the sender's key. `purpose`: the label of the secret, such as `grant`.
 
-    Raises: MalformedError if the enclave's sealing key is of another trust domain than its
-    evidence, or is of low order.
+    Raises: EvidenceError if the enclave's sealing key is not one of its trust domain;
+    MalformedError if it is of low order.
     """
-    bound, domain = approval.claims.bound, approval.claims.domain
-    key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
-    if key.suite.domain is not domain:
-        raise MalformedError("bound claims: the sealing key is of another trust domain")
-    sealed = key.seal(text, domain.label(purpose))
-    return sealed, signing.sign(_signed(domain, purpose, bound.nonce, bound.to_bytes(), sealed))
+    claims = approval.claims
+    domain, nonce = claims.domain, claims.bound.nonce
+    sealed = enclave_sealing_key(claims).seal(text, domain.label(purpose))
+    return sealed, signing.sign(_signed(domain, purpose, nonce, claims.bound_bytes, sealed))
 
 
 def open_sealed(  # noqa: PLR0913 - each argument is one thing that the secret is bound to
     sealed: bytes,
     signature: bytes,
     *,
-    opening: OpeningKey,
+    private_key: OpeningKey,
     bound: bytes,
     nonce: str,
     signer: bytes,
@@ -53,16 +64,16 @@ def open_sealed(  # noqa: PLR0913 - each argument is one thing that the secret i
 ) -> bytes:
     """Verify and open a secret that `seal_to_enclave` sealed to this enclave's evidence.
 
-    `opening`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
+    `private_key`: the private key whose public part is in the evidence. `bound`, `nonce`: the bound
     claims and the nonce (hex) of the evidence. `signer`: the sender's Ed25519 public key, from its
     approved claims.
 
     Raises: OpenError if the signature is not by `signer` for this evidence and purpose, or the
     seal does not open.
     """
-    domain = opening.suite.domain
+    domain = private_key.suite.domain
     verify_signature(signer, signature, _signed(domain, purpose, nonce, bound, sealed), OpenError())
-    return opening.open(sealed, domain.label(purpose))
+    return private_key.open(sealed, domain.label(purpose))
 
 
 def _signed(domain: TrustDomain, purpose: str, nonce: str, bound: bytes, sealed: bytes) -> bytes:

@@ -1,7 +1,20 @@
 """Core: sealing and opening of requests and replies. Spec: exchange.md, sections 5 to 7.
 
-The types enforce the order of steps. `Session.seal_request` returns the only object that can open
-the reply, and `open_request` the only object that can seal it. Each does so once.
+A client starts a session with an epoch's public key: it makes a secret, and seals it to the key as
+the key blob that every request of the session carries. From the secret, client and worker derive
+new keys for each request and each reply.
+
+    client                                       worker
+    session = Session.start(public_key)
+    call = session.seal_request(...)
+        -- call.envelope -->                     call = open_request(envelope, private_key, secrets)
+                                                 call.content
+        <-- envelope --                          envelope = call.seal_reply(...)
+    call.open_reply(envelope)
+
+The types enforce this order. Only the `OutgoingCall` that `seal_request` returns can open the
+reply, and only the `IncomingCall` that `open_request` returns can seal it. Each does so once, so
+that a reply fits one request. Every failure to open is the same OpenError.
 """
 
 from __future__ import annotations
@@ -20,9 +33,10 @@ from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
 from sealflow.seal.content import (
     Content,
     Parts,
+    RequestContent,
     padding_for,
     parse_content,
-    split_receipt_request,
+    parse_request_content,
     unpad,
 )
 from sealflow.wire.domain import TrustDomain, length_prefixed
@@ -60,7 +74,7 @@ class SessionSecrets:
 
         Raises: OpenError.
         """
-        kid = key.sealing.key_id
+        kid = key.public_key.key_id
         index = (kid, session_id, blob)
         secret = self._secrets.get(index)
         if secret is None:
@@ -176,32 +190,28 @@ class OutgoingCall:
             raise OpenError
         transcript = _transcript(self.domain, "reply", reply.prefix_and_header, b"")
         key = _reply_key(self._secret, self.domain, header, transcript, self.request_digest)
-        content = _open_body(key, transcript, reply.body)
+        padded = open_chunked(key, transcript, reply.body)
         self._secret = None
-        return header, content
+        return header, parse_content(unpad(memoryview(padded)))
 
 
 def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -> IncomingCall:
     """Open one request with `key`, the key that its header names.
 
-    Raises: OpenError, for any failure to open; MalformedError if the padding or content of the
-    opened request is malformed.
+    Raises: OpenError, for any failure to open.
     """
     header = envelope.request_header
     domain = key.suite.domain
-    if envelope.suite != key.suite or header.key_id != key.sealing.key_id:
+    if envelope.suite != key.suite or header.key_id != key.public_key.key_id:
         raise OpenError
     secret = secrets.open_or_recall(key, header.session_id, envelope.key_blob)
     transcript = _transcript(domain, "request", envelope.prefix_and_header, envelope.key_blob)
     salt = bytes.fromhex(header.request_id)
     request_key = _derive(secret, salt, domain.label("request key") + transcript)
-    content, receipt_salt = split_receipt_request(
-        _open_body(request_key, transcript, envelope.body)
-    )
+    plaintext = open_chunked(request_key, transcript, envelope.body)
     return IncomingCall(
         header=header,
-        content=content,
-        receipt_salt=receipt_salt,
+        plaintext=memoryview(plaintext),
         suite=envelope.suite,
         domain=domain,
         request_digest=_request_digest(domain, transcript, envelope.body),
@@ -213,16 +223,25 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
 class IncomingCall:
     """An opened request, and the only object that can seal its reply.
 
-    `receipt_salt`: 64 hex digits if the request asks for a receipt, or None.
+    `plaintext`: what the client sealed. `request`: what `read` found in it; None before, and if it
+    is malformed. So whatever is wrong with an opened request can be answered sealed.
     """
 
     header: RequestHeader
-    content: Content = field(repr=False)
-    receipt_salt: str | None = field(default=None, repr=False)
+    plaintext: memoryview = field(repr=False)
+    request: RequestContent | None = field(default=None, repr=False)
     suite: int
     domain: TrustDomain
     request_digest: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
+
+    def read(self) -> RequestContent:
+        """Parse the plaintext.
+
+        Raises: MalformedError if its padding or content is malformed.
+        """
+        self.request = parse_request_content(self.plaintext)
+        return self.request
 
     def seal_reply(self, parts: Parts, *, model_digest: str, instance: RequestId) -> bytes:
         """Seal the reply, once; it is bound to the request's ciphertext and to the model.
@@ -284,7 +303,3 @@ def _reply_key(
 
 def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=_SHA256, length=32, salt=salt, info=info).derive(secret)
-
-
-def _open_body(key: bytes, context: bytes, body: memoryview) -> Content:
-    return parse_content(unpad(memoryview(open_chunked(key, context, body))))

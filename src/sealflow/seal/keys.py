@@ -15,20 +15,25 @@ import hashlib
 import os
 import struct
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
-from sealflow.errors import MalformedError, OpenError
+from sealflow.attest.suites import SuiteName
+from sealflow.errors import MalformedError, NewerFormatError, OpenError
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import KeyId
+
+if TYPE_CHECKING:
+    from sealflow.wire.fields import Fields
 
 SEED_BYTES: Final = 32
 _MLKEM_SEED_BYTES = 64
 _MLKEM_PUBLIC_BYTES = 1184
 _X25519_BYTES = 32
+_MAX_NUMBER: Final = 0xFFFF
 
 PrivateKey = x25519.X25519PrivateKey | hpke.MLKEM768X25519PrivateKey
 PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
@@ -82,7 +87,7 @@ class OpeningKey:
 
     suite: Suite
     seed: bytes = field(repr=False)
-    sealing: SealingKey = field(init=False)
+    public_key: SealingKey = field(init=False)
     _key: PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +97,7 @@ class OpeningKey:
             raise MalformedError(msg)
         key, public = _expand(self.suite, self.seed)
         object.__setattr__(self, "_key", key)
-        object.__setattr__(self, "sealing", SealingKey(suite=self.suite, public=public))
+        object.__setattr__(self, "public_key", SealingKey(suite=self.suite, public=public))
 
     @classmethod
     def generate(cls, suite: Suite) -> OpeningKey:
@@ -160,9 +165,15 @@ class Suite(enum.IntEnum):
         return TrustDomain.SIMULATED if self & 0xF000 else TrustDomain.HARDWARE
 
     @property
+    def suite_name(self) -> SuiteName:
+        """The suite's name in settings and policies, which is the same in both trust domains."""
+        xwing = self in (Suite.XWING, Suite.SIMULATED_XWING)
+        return SuiteName.X_WING if xwing else SuiteName.X25519
+
+    @property
     def post_quantum(self) -> bool:
         """Whether a later quantum computer cannot open recorded messages."""
-        return self in (Suite.XWING, Suite.SIMULATED_XWING)
+        return self.suite_name is SuiteName.X_WING
 
     @property
     def hpke(self) -> hpke.Suite:
@@ -170,15 +181,9 @@ class Suite(enum.IntEnum):
         return _XWING if self.post_quantum else _X25519
 
     @classmethod
-    def for_domain(cls, domain: TrustDomain, *, post_quantum: bool = True) -> Suite:
-        """Return the suite of a trust domain: X-Wing, or X25519 if not `post_quantum`."""
-        match domain:
-            case TrustDomain.HARDWARE:
-                return cls.XWING if post_quantum else cls.X25519
-            case TrustDomain.SIMULATED:
-                return cls.SIMULATED_XWING if post_quantum else cls.SIMULATED_X25519
-            case _:
-                assert_never(domain)
+    def for_domain(cls, domain: TrustDomain, suite_name: SuiteName = SuiteName.X_WING) -> Suite:
+        """Return the suite of a trust domain that settings and policies call `suite_name`."""
+        return next(each for each in cls if (each.domain, each.suite_name) == (domain, suite_name))
 
 
 def parse_suite(number: object) -> Suite:
@@ -191,6 +196,18 @@ def parse_suite(number: object) -> Suite:
     except ValueError as error:
         msg = "unknown cipher suite number"
         raise MalformedError(msg) from error
+
+
+def read_suite(fields: Fields) -> Suite:
+    """Return the suite in the field `suite` of an object of an open format.
+
+    Raises: MalformedError; NewerFormatError for a number that this release does not know.
+    """
+    number = fields.integer("suite", most=_MAX_NUMBER)
+    try:
+        return Suite(number)
+    except ValueError as error:
+        raise NewerFormatError("critical", f"suite {number} is not known") from error
 
 
 _XWING = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

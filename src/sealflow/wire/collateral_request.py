@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import MalformedError
-from sealflow.wire.strict_json import is_integer, parse_object, require_keys
+from sealflow.wire.fields import Fields
+from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,25 +63,34 @@ def parse_collateral_request(
     value = parse_object(text, _WHAT)
     if value.get("tee") == "snp":
         return _amd(value)
-    require_keys(value, ("tee", "fmspc", "ca"), _WHAT)
-    tee, fmspc, ca = value["tee"], value["fmspc"], value["ca"]
-    if tee not in _INTEL or ca not in _CAS:
-        raise MalformedError(f"{_WHAT}: unknown tee or ca")
-    if not isinstance(fmspc, str) or _FMSPC.fullmatch(fmspc) is None:
-        raise MalformedError(f"{_WHAT}: fmspc is not 12 hex digits")
-    return IntelCollateralRequest(tee=str(tee), fmspc=fmspc, ca=str(ca))
+    fields = Fields(value, _WHAT, ("tee", "fmspc", "ca"))
+    return IntelCollateralRequest(
+        tee=_one_of(fields, "tee", _INTEL),
+        fmspc=_matching(fields, "fmspc", _FMSPC, "is not 12 hex digits"),
+        ca=_one_of(fields, "ca", _CAS),
+    )
 
 
 def _amd(value: dict[str, object]) -> AmdCollateralRequest:
-    require_keys(value, ("tee", "product", "leaf", "chip_id", "tcb"), _WHAT)
-    product, leaf, chip_id = value["product"], value["leaf"], value["chip_id"]
-    tcb = value["tcb"]
-    if product not in _PRODUCTS or leaf not in _LEAVES:
-        raise MalformedError(f"{_WHAT}: unknown product or leaf")
-    if not isinstance(chip_id, str) or _CHIP.fullmatch(chip_id) is None:
-        raise MalformedError(f"{_WHAT}: chip_id is neither 128 hex digits nor empty")
-    if not isinstance(tcb, dict) or not all(
-        name in _PARTS and is_integer(svn) and 0 <= svn <= _MAX_SVN for name, svn in tcb.items()
-    ):
-        raise MalformedError(f"{_WHAT}: tcb is not an object of versions of 0 to {_MAX_SVN}")
-    return AmdCollateralRequest(product=str(product), leaf=str(leaf), chip_id=chip_id, tcb=tcb)
+    fields = Fields(value, _WHAT, ("tee", "product", "leaf", "chip_id", "tcb"))
+    tcb = fields.nested("tcb", (), _PARTS)
+    return AmdCollateralRequest(
+        product=_one_of(fields, "product", _PRODUCTS),
+        leaf=_one_of(fields, "leaf", _LEAVES),
+        chip_id=_matching(fields, "chip_id", _CHIP, "is neither 128 hex digits nor empty"),
+        tcb={part: tcb.integer(part, most=_MAX_SVN) for part in _PARTS if part in tcb},
+    )
+
+
+def _one_of(fields: Fields, name: str, words: tuple[str, ...]) -> str:
+    word = fields.text(name)
+    if word not in words:
+        raise fields.malformed(name, f"is not one of {', '.join(filter(None, words))}")
+    return word
+
+
+def _matching(fields: Fields, name: str, pattern: re.Pattern[str], problem: str) -> str:
+    text = fields.text(name)
+    if pattern.fullmatch(text) is None:
+        raise fields.malformed(name, problem)
+    return text

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from sealflow.errors import EnvelopeTooLargeError, MalformedError, RefusalCode
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import Fields, OpenFields
 from sealflow.wire.ids import (
     KeyId,
     ModelRef,
@@ -220,7 +220,7 @@ def _request_header(value: dict[str, object]) -> RequestHeader:
 
 
 def _reply_header(value: dict[str, object]) -> ReplyHeader:
-    fields = Fields(value, "reply header", _REPLY_KEYS)
+    fields = OpenFields(value, "reply header", _REPLY_KEYS)
     return ReplyHeader(
         request_id=fields.read("rid", parse_request_id),
         request_digest=fields.digest("request_digest"),
@@ -233,8 +233,8 @@ def _reply_header(value: dict[str, object]) -> ReplyHeader:
 
 
 def _refusal_header(value: dict[str, object]) -> RefusalHeader:
-    fields = Fields(value, "refusal header", ("code", "rid"))
+    fields = OpenFields(value, "refusal header", ("code", "rid"))
     return RefusalHeader(
         request_id=fields.read_optional("rid", parse_request_id),
-        code=fields.word("code", RefusalCode),
+        code=fields.known_word("code", RefusalCode) or RefusalCode.UNAVAILABLE,
     )

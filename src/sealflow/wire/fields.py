@@ -1,27 +1,33 @@
-"""Core, pure: a typed reader for the fields of untrusted JSON objects and TOML tables."""
+"""Core, pure: typed readers for the fields of untrusted JSON objects and TOML tables.
+
+`Fields` refuses unknown fields, `OpenFields` ignores them. Spec: versions.md.
+"""
 
 from __future__ import annotations
 
 import enum
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from sealflow.errors import MalformedError
+from sealflow.errors import EvidenceError, MalformedError, NewerFormatError
 from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import is_integer, parse_object, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+FORMAT: Final = 1
+"""The format of all versioned documents that this release writes and reads."""
 MAX_TIME_MS: Final = 2**53 - 1
-_MAX_INTEGER: Final = 2**63 - 1
+_MAX_INTEGER: Final = 2**53 - 1
 _MAX_TEXTS: Final = 256
+_MAX_CRITICAL: Final = 16
 _T = TypeVar("_T")
 _Word = TypeVar("_Word", bound=enum.Enum)
 
 
 class Fields:
-    """A reader for the fields of one untrusted object.
+    """A reader for the fields of one untrusted object of a closed format.
 
     Every method raises MalformedError for a field that does not match.
     """
@@ -34,18 +40,30 @@ class Fields:
         what: str,
         required: Collection[str],
         optional: Collection[str] = (),
+        *,
+        versioned: bool = False,
     ) -> None:
         """Check that `value` has all fields of `required`, and no others but those of `optional`.
 
-        `what`: the name of the document, which begins every error message.
+        `what`: the name of the document, which begins every error message. `versioned`: whether
+        the object also has the field `format`, which must be `FORMAT`.
 
-        Raises: MalformedError.
+        Raises: MalformedError; NewerFormatError for another format.
         """
         if not isinstance(value, dict):
             raise MalformedError(f"{what}: not a table or JSON object")
-        require_keys(value, required, what, optional)
+        if versioned:
+            _check_format(value, what)
+            required = ("format", *required)
+        self._check_keys(value, what, required, optional)
         self._value: dict[str, object] = value
         self._what = what
+
+    @staticmethod
+    def _check_keys(
+        value: dict[str, object], what: str, required: Collection[str], optional: Collection[str]
+    ) -> None:
+        require_keys(value, required, what, optional)
 
     @classmethod
     def from_bytes(
@@ -54,9 +72,11 @@ class Fields:
         what: str,
         required: Collection[str],
         optional: Collection[str] = (),
+        *,
+        versioned: bool = False,
     ) -> Self:
         """Return a reader for an object in strict JSON without fractions."""
-        return cls(parse_object(text, what), what, required, optional)
+        return cls(parse_object(text, what), what, required, optional, versioned=versioned)
 
     def malformed(self, name: str, problem: str) -> MalformedError:
         """Return an error that names the document and the field."""
@@ -130,6 +150,19 @@ class Fields:
         except ValueError as error:
             raise self.malformed(name, f"is not one of {_listed(words)}") from error
 
+    def known_word(self, name: str, words: type[_Word]) -> _Word | None:
+        """Return a member of the enumeration `words`, or None for a value that is none of them.
+
+        Raises: MalformedError for a value of another type.
+        """
+        value = self._value[name]
+        if not isinstance(value, str) and not is_integer(value):
+            raise self.malformed(name, f"is not one of {_listed(words)}")
+        try:
+            return words(value)
+        except ValueError:
+            return None
+
     def words(self, name: str, words: type[_Word]) -> frozenset[_Word]:
         """Return a set of members of the enumeration `words`; empty if absent."""
         try:
@@ -148,6 +181,20 @@ class Fields:
             raise self.malformed(name, f"is not a list of at most {most}")
         return tuple(self._parsed(name, parse, each) for each in value)
 
+    def known_of(self, name: str, parse: Callable[[object], _T], most: int) -> tuple[_T, ...]:
+        """Return the results of `parse` on the items of a list of at most `most`.
+
+        Items for which `parse` raises NewerFormatError are left out. Spec: versions.md, 3.
+        """
+
+        def known(value: object) -> _T | None:
+            try:
+                return parse(value)
+            except NewerFormatError:
+                return None
+
+        return tuple(each for each in self.list_of(name, known, most) if each is not None)
+
     def nested(self, name: str, required: Collection[str], optional: Collection[str] = ()) -> Self:
         """Return a reader for the object in a field; an absent field is an empty object."""
         return type(self)(self._value.get(name, {}), f"{self._what}.{name}", required, optional)
@@ -155,12 +202,64 @@ class Fields:
     def _parsed(self, name: str, parse: Callable[[object], _T], value: object) -> _T:
         try:
             return parse(value)
+        except NewerFormatError:
+            raise
         except MalformedError as error:
             raise MalformedError(f"{self._what}: {name}: {error}") from error
 
 
+class OpenFields(Fields):
+    """A reader for the fields of one untrusted object of an open format.
+
+    It ignores unknown fields, unless the object names them in its list `critical`. Spec:
+    versions.md, section 3.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def _check_keys(
+        value: dict[str, object], what: str, required: Collection[str], optional: Collection[str]
+    ) -> None:
+        missing = ", ".join(f"missing {key}" for key in required if key not in value)
+        if missing:
+            raise MalformedError(f"{what}: {missing}")
+        if "critical" not in value:
+            return
+        names = value["critical"]
+        if (
+            not isinstance(names, list)
+            or not 1 <= len(names) <= _MAX_CRITICAL
+            or not all(isinstance(name, str) and name in value for name in names)
+            or len(set(names)) != len(names)
+            or not {*required, "critical", "format"}.isdisjoint(names)
+        ):
+            raise MalformedError(f"{what}: critical is not a list of extension fields")
+        unknown = [name[:40] for name in names if name not in optional]
+        if unknown:
+            raise NewerFormatError("critical", f"{what}: the field {unknown[0]!r} must be known")
+
+
+def _check_format(value: dict[str, object], what: str) -> None:
+    number = value.get("format")
+    if number is None:
+        raise MalformedError(f"{what}: missing format")
+    if not is_integer(number) or number < 1:
+        raise MalformedError(f"{what}: format is not an integer of 1 or more")
+    if number != FORMAT:
+        raise NewerFormatError("format", f"{what}: format {str(number)[:20]} is not {FORMAT}")
+
+
 def _listed(words: type[enum.Enum]) -> str:
     return ", ".join(str(word.value) for word in words)
+
+
+def evidence_error(code: str, error: MalformedError) -> EvidenceError:
+    """Return the error for a document of an enclave that does not parse.
+
+    It has `code`, but for a document of a newer format the code of that.
+    """
+    return EvidenceError(error.code if isinstance(error, NewerFormatError) else code, str(error))
 
 
 def json_object(value: object) -> dict[str, object]:
@@ -174,9 +273,10 @@ def json_object(value: object) -> dict[str, object]:
 
 
 def base64_bytes(text: object, limit: int, what: str) -> bytes:
-    """Return at most `limit` bytes from their padded standard base64.
+    """Return at most `limit` bytes from their base64 (RFC 4648, section 4, with padding).
 
-    The length is checked before decoding. `what`: the name of the value for error messages.
+    The length is checked before decoding, and each value has one spelling: unused bits are zero.
+    `what`: the name of the value for error messages.
 
     Raises: MalformedError.
     """
@@ -186,6 +286,8 @@ def base64_bytes(text: object, limit: int, what: str) -> bytes:
         decoded = b64decode(text, validate=True)
     except ValueError as error:
         raise MalformedError(f"{what}: not base64") from error
+    if b64encode(decoded).decode() != text:
+        raise MalformedError(f"{what}: not base64")
     if len(decoded) > limit:
         raise MalformedError(f"{what}: over {limit} bytes")
     return decoded

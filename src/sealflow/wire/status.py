@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sealflow.errors import MalformedError
+from sealflow.wire.fields import FORMAT
 from sealflow.wire.frame_payloads import LoadedModel
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class ComponentStatus:
         """Return the JSON object that the process stores, without fields that are None."""
         workers, keybroker = self.workers, self.keybroker
         value: dict[str, object] = {
+            "format": FORMAT,
             "component": self.component,
             "instance": self.instance,
             "url": self.url,
@@ -228,6 +230,7 @@ class ClusterStatus:
     def to_json(self) -> dict[str, object]:
         """Return the JSON object that the gateway answers."""
         return {
+            "format": FORMAT,
             "deployment": self.deployment,
             "ready": self.ready,
             "simulated": self.simulated,

@@ -1,21 +1,27 @@
 """Core, pure, stdlib only: a strict JSON parser for bytes of untrusted peers.
 
 It refuses duplicate keys, NaN and infinities, numbers with a fraction or exponent (but see
-`parse_object_with_floats`), integers of more than 20 characters, nesting over Python's recursion
-limit, trailing bytes, and bytes that are not UTF-8. Spec: envelope.md, section 2.
+`parse_object_with_floats`), `-0`, integers of more than 20 characters, nesting of more than
+`MAX_DEPTH`, lone surrogates, trailing bytes, and bytes that are not UTF-8. No rule depends on the
+Python version. Spec: envelope.md, section 2.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NoReturn, TypeGuard
+import re
+from typing import TYPE_CHECKING, Final, NoReturn, TypeGuard
 
 from sealflow.errors import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_MAX_INTEGER_DIGITS = 20
+MAX_DEPTH: Final = 32
+"""Objects and lists within each other, the outermost object included."""
+_MAX_INTEGER_CHARACTERS: Final = 20
+_NO_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[^][{}"]+', re.DOTALL)
+"""Strings, also one without an end, and what is between brackets; its time is linear."""
 
 
 def parse_object(text: bytes | bytearray | memoryview, what: str) -> dict[str, object]:
@@ -65,14 +71,34 @@ def _object(
     decoder: json.JSONDecoder, text: bytes | bytearray | memoryview, what: str
 ) -> dict[str, object]:
     try:
-        value = decoder.decode(str(text, "utf-8"))
-    except (ValueError, RecursionError) as error:
+        decoded = str(text, "utf-8")
+        _check_depth(decoded)
+        value = decoder.decode(decoded)
+        if "\\u" in decoded:
+            _check_surrogates(value)
+    except ValueError as error:
         msg = f"{what}: not strict JSON"
         raise MalformedError(msg) from error
     if not isinstance(value, dict):
         msg = f"{what}: not a JSON object"
         raise MalformedError(msg)
     return value
+
+
+def _check_depth(text: str) -> None:
+    """Raise ValueError for a nesting over `MAX_DEPTH`, in linear time and without recursion."""
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return
+    brackets = _NO_BRACKETS.sub("", text).replace("{", "[").replace("}", "]")
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace("[]", "")
+    if brackets:
+        raise ValueError
+
+
+def _check_surrogates(value: object) -> None:
+    """Raise ValueError for an escaped lone surrogate: it has no UTF-8 form."""
+    json.dumps(value, ensure_ascii=False).encode()
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -83,9 +109,14 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _MAX_INTEGER_DIGITS:
+    if len(text) > _MAX_INTEGER_CHARACTERS or text == "-0":
         raise ValueError
     return int(text)
+
+
+def _number(text: str) -> int | float:
+    """Return an integer, or the float -0.0 for `-0`, which is a number but not an integer."""
+    return -0.0 if text == "-0" else _integer(text)
 
 
 def _finite(text: str) -> float:
@@ -106,5 +137,5 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
 )
 _FLOAT_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=_integer, parse_float=_finite, parse_constant=_refuse
+    object_pairs_hook=_unique, parse_int=_number, parse_float=_finite, parse_constant=_refuse
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
-from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.trusted.identity.identity import collateral_request
 
 DATA = Path(__file__).parents[2] / "data" / "attestation"
 QUOTES: dict[str, Any] = json.loads((DATA / "index.json").read_text())["quotes"]
@@ -15,7 +15,7 @@ NAME = "tdx-v4-uptodate.quote"
 AT_S = QUOTES[NAME]["verify_at"]
 QUOTE = (DATA / NAME).read_bytes()
 RECORDED = (DATA / QUOTES[NAME]["collateral"]).read_bytes()
-WANT = wanted_collateral(QUOTE)
+WANT = collateral_request(QUOTE)
 TCB_PATH = "/tdx/certification/v4/tcb?fmspc=b0c06f000000"
 ROOT_PATH = "/sgx/certification/v4/rootcacrl"
 CRL_PATH = "/sgx/certification/v4/pckcrl?ca=platform&encoding=der"

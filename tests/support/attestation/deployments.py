@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
@@ -34,8 +34,8 @@ def requirements(role: Role) -> Requirements:
     )
 
 
-def simulated_deployment(now_ms: int, **changes: int) -> SimulatedDeployment:
-    """Make a deployment; `changes` are times, as in `Deployment`."""
+def simulated_deployment(now_ms: int, **changes: Any) -> SimulatedDeployment:
+    """Make a deployment; `changes` are times and suites, as in `Deployment`."""
     platform = create_platform(now_ms)
     owner = OwnerKey.generate(TrustDomain.SIMULATED)
     deployment = Deployment(

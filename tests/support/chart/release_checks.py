@@ -49,8 +49,9 @@ def publish(site: InstalledRelease) -> None:
 
 def read_status(site: InstalledRelease) -> dict[str, Any]:
     """Ask the gateway what all processes say; empty when it cannot be asked."""
-    said = finish(site.sealflow(site.owner, "status", "--json"))
-    found: dict[str, Any] = json.loads(said) if said.startswith("{") else {"components": []}
+    asked = site.sealflow(site.owner, "status", "--json")
+    said = finish(asked)
+    found: dict[str, Any] = {"components": []} if asked.returncode else json.loads(said)
     return found
 
 

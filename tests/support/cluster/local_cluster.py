@@ -48,10 +48,10 @@ class LocalCluster:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
+        self.facts: dict[str, Any] = json.loads(line or "{}")
+        if "url" not in self.facts:
             self.process.wait()
             raise AssertionError((self.home / "up.err").read_text())
-        self.facts: dict[str, Any] = json.loads(line)
 
     @property
     def url(self) -> str:
@@ -111,12 +111,14 @@ class LocalCluster:
         """Every process of the cluster but the one that started it."""
         return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
 
-    def stop(self) -> int:
-        """Ask it to end; gives its exit code."""
+    def stop(self, *, keep_home: bool = False) -> int:
+        """Ask it to end; gives its exit code. The home may be kept for another cluster."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(90)
-        self._clean()
+        self._close()
+        if not keep_home:
+            shutil.rmtree(self.home, ignore_errors=True)
         return code
 
     def kill(self) -> None:
@@ -124,11 +126,10 @@ class LocalCluster:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
-    def _clean(self) -> None:
+    def _close(self) -> None:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._errors.close()
-        shutil.rmtree(self.home, ignore_errors=True)
 
     def __enter__(self) -> Self:
         """Use it in a `with` block."""

@@ -31,7 +31,7 @@ class PublishedService:
 
     site: SimulatedDeployment
     signing: Ed25519PrivateKey
-    opening: OpeningKey
+    private_key: OpeningKey
     key_store: KeyStore
 
     @classmethod
@@ -41,7 +41,7 @@ class PublishedService:
         return cls(
             site=site,
             signing=Ed25519PrivateKey.generate(),
-            opening=OpeningKey.generate(Suite.for_domain(TrustDomain.SIMULATED)),
+            private_key=OpeningKey.generate(Suite.for_domain(TrustDomain.SIMULATED)),
             key_store=KeyStore(site.deployment, now_ms),
         )
 
@@ -59,8 +59,8 @@ class PublishedService:
             "instance": RequestId("0f" * 16),
             "nonce": "00" * 32,
             "manifest_digest": self.site.deployment.digest,
-            "sealing_suite": int(self.opening.suite),
-            "sealing_key": self.opening.sealing.public,
+            "sealing_suite": int(self.private_key.suite),
+            "sealing_key": self.private_key.public_key.public,
             "signing_key": self.signing.public_key().public_bytes_raw(),
             "software": "0.1",
             **changes,

@@ -82,7 +82,7 @@ class ScriptedService:
     def keys(self) -> dict[str, OpeningKey]:
         """The keys that its workers hold, by id."""
         grant = self.published.key_store.grant(lambda _: True, LOG.log_id, 1)
-        return {key.opening.sealing.key_id: key.opening for key in grant.keys}
+        return {key.private_key.public_key.key_id: key.private_key for key in grant.keys}
 
     def opened(self, delivery: Delivery) -> IncomingCall:
         """Open a request, as an enclave does."""
@@ -134,7 +134,7 @@ def now_ms() -> int:
 
 def negated(service: ScriptedService, delivery: Delivery) -> bytes:
     """Answer y = -x."""
-    content = service.opened(delivery).content
+    content = service.opened(delivery).read().content
     tensor = decode_request(content.text, content.binary).inputs[0]
     response = InferResponse(
         model_name="m", model_version="1", outputs=(from_numpy("y", -to_numpy(tensor)),)
@@ -160,7 +160,7 @@ def labelled(*labels: str) -> Answer:
             TopClass(score=1 / (1 + number), index=number, label=label).to_bytes()
             for number, label in enumerate(labels)
         ]
-        tensor = Tensor.of_bytes("y", classes, (1, len(classes)))
+        tensor = Tensor.from_elements("y", classes, (1, len(classes)))
         response = InferResponse(model_name="m", model_version="1", outputs=(tensor,))
         parts = content_parts(ContentKind.INFER, *encode_response(response))
         return service.sealed(delivery, parts)

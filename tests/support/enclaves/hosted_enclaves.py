@@ -157,7 +157,7 @@ class HostedEnclaves:
         """Have the owner publish any model; gives its digest."""
         owner, files = self.made.owner, {manifest.file: model}
         package = seal_package(
-            manifest, files, signing=owner.signing, sealing=opening_key(owner).sealing
+            manifest, files, signing=owner.signing, sealing=opening_key(owner).public_key
         )
         bound = self.session.verify_directory(self.document).verified.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
@@ -222,4 +222,4 @@ def read_refusal(envelope: bytes) -> RefusalCode | None:
 
 def read_result(call: OutgoingCall, reply: bytes) -> InferResult:
     """Open a reply as a client does."""
-    return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT))
+    return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT), outputs=["y"])

@@ -41,7 +41,7 @@ FILES = {"model.xml": b"<net/>", "model.bin": b"weights of it", "labels.txt": b"
 
 def pack(files: Mapping[str, bytes] = FILES, owner: OpeningKey = OWNER) -> bytes:
     """A package of the owner's."""
-    return seal_package(MANIFEST, files, signing=KEY, sealing=owner.sealing)
+    return seal_package(MANIFEST, files, signing=KEY, sealing=owner.public_key)
 
 
 PACKAGE = pack()

@@ -51,7 +51,7 @@ class PackedModel:
 
 def pack_model(manifest: ModelManifest, files: Mapping[str, bytes]) -> PackedModel:
     """Pack files as their owner does."""
-    package = seal_package(manifest, files, signing=SIGNING, sealing=OWNER.sealing)
+    package = seal_package(manifest, files, signing=SIGNING, sealing=OWNER.public_key)
     verified = UnverifiedPackage.from_bytes(package).verify(SIGNER)
     return PackedModel(package=package, digest=verified.digest, content_key=verified.unwrap(OWNER))
 

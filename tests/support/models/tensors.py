@@ -54,7 +54,7 @@ def tensors(
     if datatype is DataType.BYTES:
         element = st.text(max_size=8).map(str.encode) if for_json else st.binary(max_size=8)
         elements = draw(st.lists(element, min_size=count, max_size=count))
-        return Tensor.of_bytes(name, elements, shape, extra)
+        return Tensor.from_elements(name, elements, shape, extra)
     if datatype is DataType.BOOL:
         data = bytes(draw(st.lists(st.integers(0, 1), min_size=count, max_size=count)))
     elif for_json and datatype in FLOATS:

@@ -42,8 +42,8 @@ class ReceiptService:
         self, *, asked: bool = True, attach: bool = True, change: Any = None
     ) -> tuple[ReceiptProof | None, bytes]:
         """One request and its reply, as client and worker do it; gives the proof and the reply."""
-        key = self.grant.keys[0].opening
-        sealing = SealingKey(suite=key.suite, public=key.sealing.public)
+        key = self.grant.keys[0].private_key
+        sealing = SealingKey(suite=key.suite, public=key.public_key.public)
         request = ReceiptRequest.from_parts(PARTS)
         call = Session.start(sealing).seal_request(
             ModelRef(name="m", version="1"),
@@ -54,6 +54,7 @@ class ReceiptService:
         incoming = open_request(
             Envelope.from_bytes(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1)
         )
+        incoming.read()
         parts: Sequence[bytes | memoryview] = REPLY
         if attach:
             parts = add_receipt(

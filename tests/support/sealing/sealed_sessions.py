@@ -50,4 +50,4 @@ class SessionPair:
 def start_session(suite: Suite = Suite.XWING) -> SessionPair:
     """Start a session with the suite's key."""
     key = KEYS[suite]
-    return SessionPair(session=Session.start(key.sealing), key=key, secrets=SessionSecrets(4))
+    return SessionPair(session=Session.start(key.public_key), key=key, secrets=SessionSecrets(4))

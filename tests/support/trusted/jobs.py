@@ -28,7 +28,7 @@ def seal_request(
     return session.seal_request(model.ref, model.digest, parts, deadline_ms=deadline_ms)
 
 
-SESSION = Session.start(OWNER.sealing)
+SESSION = Session.start(OWNER.public_key)
 _SECRETS = SessionSecrets(1)
 
 

@@ -147,7 +147,7 @@ class KeyBrokerInstance:
         sealed = seal_publication(
             package,
             package.unwrap(opening_key(owner)),
-            self.identity.opening.sealing,
+            self.identity.private_key.public_key,
             workers=workers,
             issued_ms=issued_ms,
         )
@@ -177,7 +177,7 @@ class KeyBrokerInstance:
         return open_grant(
             b64decode(answer["grant"]),
             b64decode(answer["signature"]),
-            opening=worker.opening,
+            private_key=worker.private_key,
             bound=answer["bound"],
             nonce=answer["nonce"],
             signer=self.identity.signing.public_key().public_bytes_raw(),
@@ -203,7 +203,7 @@ def pack_model(name: str, owner: OwnerKey) -> bytes:
     """A package y = -x of an owner."""
     files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
     return seal_package(
-        onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).sealing
+        onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).public_key
     )
 
 

@@ -137,9 +137,9 @@ class LeaseHost:
         owner = self.made.owner
         files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
         package = seal_package(
-            onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).sealing
+            onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).public_key
         )
-        keybroker = self.broker_identity.opening.sealing
+        keybroker = self.broker_identity.private_key.public_key
         publication = prepare_publication(package, owner, keybroker)
         request = {"op": "publish", "sealed": b64encode(publication.sealed).decode()}
         answer = json.loads(self.broker.answer(json.dumps(request).encode()))

@@ -25,7 +25,7 @@ from sealflow.trusted.worker.serving.arrivals import (
     ServingUpdate,
 )
 from sealflow.trusted.worker.serving.batching import BatchQueue
-from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
 from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
 from sealflow.trusted.worker.threads import SingleThreadLoop
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
 OTHER_KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
-SESSION = Session.start(KEY.sealing)
+SESSION = Session.start(KEY.public_key)
 INSTANCE = RequestId("1" * 32)
 NOW_MS = 10_000
 DEADLINE_MS = 60_000
@@ -87,7 +87,7 @@ class Worker:
         lease_ms: int = LEASE_MS,
     ) -> Worker:
         """Grant keys and models."""
-        epoch = [HeldEpochKey(opening=key, destroy_ms=destroy_ms) for key in keys]
+        epoch = [EpochPrivateKey(private_key=key, destroy_ms=destroy_ms) for key in keys]
         granted = {model.ref: model for model in models}
         self.arrivals.put(ServingUpdate(keys=epoch, lease_ms=lease_ms, models=granted))
         return self

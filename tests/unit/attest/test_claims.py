@@ -76,6 +76,7 @@ def test_proofs_cannot_be_made() -> None:
         Claims(
             domain=claims.domain,
             bound=claims.bound,
+            bound_bytes=claims.bound_bytes,
             report=claims.report,
             platform=claims.platform,
             report_digest=claims.report_digest,

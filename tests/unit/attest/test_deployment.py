@@ -12,6 +12,7 @@ from sealflow.attest.deployment import MAX_DEPLOYMENT_BYTES, Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
+from sealflow.attest.suites import SuiteName
 from sealflow.errors import MalformedError
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.deployments import simulated_deployment
@@ -55,6 +56,12 @@ def test_deployment() -> None:
         ({"directory_s": 3601}, "lower directory_s"),
         ({"epoch_s": 600, "clock_skew_s": 601, "grace_s": 1300}, "raise epoch_s"),
         ({"lease_s": 7201}, "lower lease_s"),
+        (
+            {"grace_s": 1201, "epoch_s": 50, "clock_skew_s": 50, "lease_s": 99, "directory_s": 50},
+            "lower grace_s",
+        ),
+        ({"suites": ()}, "suites"),
+        ({"suites": (SuiteName.X25519, SuiteName.X25519)}, "suites"),
         ({"tee": Tee.SIMULATED}, "insecure_simulated_root"),
         ({"insecure_simulated_root": b"x"}, "insecure_simulated_root"),
         ({"tee": Tee.TDX}, "96 hex digits"),
@@ -73,6 +80,10 @@ def test_contradictions(changes: dict[str, Any], why: str) -> None:
         {"owners": OWNER},
         {"owners": ["x"]},
         {"epoch_s": "3600"},
+        {"suites": []},
+        {"suites": "x-wing"},
+        {"suites": ["0x0001"]},
+        {"suites": None},
         {"keybroker": []},
         {"keybroker": {"measurements": []}},
         {"deployment": None},
@@ -84,6 +95,16 @@ def test_broken_deployments(changes: dict[str, Any]) -> None:
     with pytest.raises(MalformedError) as caught:
         Deployment.from_bytes(change_json(deployment().to_bytes(), **changes))
     assert "canonical form" not in str(caught.value)
+
+
+def test_suites() -> None:
+    """The suites are part of what is measured, in their order."""
+    x_wing, x25519 = SuiteName.X_WING, SuiteName.X25519
+    found = [deployment(suites=each) for each in ((x_wing,), (x25519,), (x_wing, x25519))]
+    found.append(deployment(suites=(x25519, x_wing)))
+    assert found[0] == deployment()
+    assert [Deployment.from_bytes(each.to_bytes()) for each in found] == found
+    assert len({each.digest for each in found}) == len(found)
 
 
 def test_canonical_form() -> None:
@@ -132,6 +153,7 @@ def test_deployments() -> None:
         {"epoch_s": 604_800, "grace_s": 172_800, "residence_s": 86_400, "lease_s": 86_400,
          "directory_s": 86_400},
         {"epoch_s": 300, "directory_s": 300, "lease_s": 600},
+        {"epoch_s": 60, "grace_s": 1440, "clock_skew_s": 60, "directory_s": 60, "lease_s": 120},
     ],
 )  # fmt: skip
 def test_times_at_their_bounds(times: dict[str, int]) -> None:
@@ -162,4 +184,5 @@ def allowed(times: dict[str, int]) -> bool:
         and whole["clock_skew_s"] <= whole["epoch_s"]
         and whole["directory_s"] <= whole["epoch_s"]
         and whole["lease_s"] <= 2 * whole["epoch_s"]
+        and whole["grace_s"] <= 24 * whole["epoch_s"]
     )

@@ -47,7 +47,9 @@ def test_bound_claims(tee: Tee, role: Role) -> None:
         {"signing_key": b64encode(bytes(31)).decode()},
         {"signing_key": b64encode(bytes(33)).decode()},
         {"software": None},
-        {"extra": "x"},
+        {"software": "x" * 65},
+        {"software": "\x1b[2J"},
+        {"extra": "x", "critical": ["extra"]},
     ],
 )
 def test_broken_bound_claims(changes: dict[str, Any]) -> None:
@@ -84,7 +86,9 @@ def test_evidence(quote: bytes, bound: bytes, collateral: bytes) -> None:
         {"quote": b64encode(bytes(MAX_QUOTE_BYTES + 3)).decode()},
         {"collateral": b64encode(bytes(MAX_COLLATERAL_BYTES + 3)).decode()},
         {"bound": None},
-        {"extra": ""},
+        {"extra": "", "critical": ["extra"]},
+        {"format": 2},
+        {"format": None},
     ],
 )
 def test_broken_evidence(changes: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.attest.intel.verify import verify_intel_quote
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.trusted.identity.identity import collateral_request
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.hardware_samples import (
@@ -64,7 +64,7 @@ def test_quotes(tee: str) -> None:
         with suppress(EvidenceError):
             assert verify_intel_quote(each, collateral, root, NOW_S) == good
         with suppress(MalformedError):
-            json.loads(wanted_collateral(each))
+            json.loads(collateral_request(each))
 
 
 def test_collateral() -> None:

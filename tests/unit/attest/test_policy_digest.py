@@ -7,9 +7,10 @@ import hashlib
 from sealflow.attest.claims import TrustRoot
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, appraise, policy_digest, trust_root
+from sealflow.attest.suites import SuiteName
 from sealflow.wire.strict_json import canonical_json
 from tests.support.attestation.dcap_authority import DcapAuthority
-from tests.support.attestation.evidence import MANIFEST, NONCE
+from tests.support.attestation.evidence import MANIFEST
 from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
@@ -30,6 +31,8 @@ def test_policy_digest() -> None:
         policy(SGX, root, deployment="other"),
         policy(SGX, root, models={"m": frozenset({"aa" * 32})}),
         policy(change_requirements(SGX, min_svn=1), root),
+        policy(SGX, root, suites=(SuiteName.X_WING,)),
+        policy(SGX, root, suites=(SuiteName.X25519, SuiteName.X_WING)),
         policy(TDX, root),
     ]
     assert len(set(map(policy_digest, policies))) == len(policies)
@@ -51,9 +54,10 @@ def test_policy_digests() -> None:
         "manifest_digest": MANIFEST,
         "requirements": SGX.to_json(),
         "models": {"m": ["a" * 64, "b" * 64]},
+        "suites": ["x-wing", "x25519"],
         "root": hashlib.sha256(lab.root_der).hexdigest(),
     }
     wanted = policy(SGX, lab.root_der, models=models)
     assert policy_digest(wanted) == hashlib.sha256(canonical_json(whole)).hexdigest()
     evidence = sgx_evidence(lab)
-    assert appraise(evidence, wanted, NOW_MS, nonce=NONCE).policy_digest == policy_digest(wanted)
+    assert appraise(evidence, wanted, NOW_MS).policy_digest == policy_digest(wanted)

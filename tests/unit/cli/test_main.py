@@ -101,6 +101,21 @@ def test_an_error_as_json(run: RunCommand, tmp_path: Path) -> None:
     assert (done.json["code"], done.json["hint"]) == ("config", ConfigError.hint)
 
 
+def test_a_missing_library(tmp_path: Path) -> None:
+    """A command whose library is missing says what to run, and what to run after that."""
+    program = (
+        "import sys; sys.modules['tomli_w'] = None; from sealflow.cli.main import main; "
+        "sys.argv[1:] = ['policy', 'check', 'client.toml']; main()"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", program), capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    said, hint = done.stderr.splitlines()
+    assert said == "error: tomli_w is not installed: run pip install 'sealflow[client]'"
+    assert hint.startswith("hint: Run that in a shell, then this command again")
+
+
 def test_a_quick_start() -> None:
     """Help and wrong usage load neither numpy, nor an HTTP client, nor cryptography, nor rich."""
     program = (

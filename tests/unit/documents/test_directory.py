@@ -35,7 +35,7 @@ SPEC = TensorSpec(name="x", datatype=DataType.FP32, shape=(-1, 4))
 
 
 def _key(suite: Suite = Suite.XWING) -> DirectoryKey:
-    sealing = OpeningKey.generate(suite).sealing
+    sealing = OpeningKey.generate(suite).public_key
     return DirectoryKey(
         kid=sealing.key_id,
         suite=suite,
@@ -67,7 +67,10 @@ DIRECTORY = Directory(
     issued_ms=10,
     expires_ms=20,
     manifest_digest=DIGEST,
-    models=(MODEL, dataclasses.replace(MODEL, version="2", workers=DIGEST, image="x")),
+    models=(
+        MODEL,
+        dataclasses.replace(MODEL, version="2", workers=DIGEST, default=False, image="x"),
+    ),
     keys=(_key(), _key(Suite.X25519)),
     revoked=(
         Revoked(kind=RevokedKind.MODEL, id=DIGEST),
@@ -86,7 +89,8 @@ def _signed(
 @pytest.mark.parametrize("previous", [None, DIGEST])
 def test_round_trip(previous: str | None) -> None:
     """A published directory is read and verified as it was signed."""
-    directory = dataclasses.replace(DIRECTORY, previous=previous)
+    version = 1 if previous is None else 3
+    directory = dataclasses.replace(DIRECTORY, previous=previous, version=version)
     found = SignedDirectory.from_bytes(_signed(directory).to_bytes())
     assert found == _signed(directory)
     assert found.digest == _signed(directory).digest
@@ -125,13 +129,22 @@ def test_signed_nonsense() -> None:
     "change",
     [
         lambda value: value.pop("keys"),
-        lambda value: value.update(more=1),
+        lambda value: value.update(more=1, critical=["more"]),
+        lambda value: value.update(format=2),
+        lambda value: value.update(models=value["models"] * 2),
+        lambda value: value["models"][1].update(default=True),
+        lambda value: value["models"][1].update(image="y"),
         lambda value: value.update(version=-1),
         lambda value: value.update(version=True),
         lambda value: value.update(log_number="4"),
         lambda value: value.update(issued_ms=2**53),
         lambda value: value.update(expires_ms=1.5),
         lambda value: value.update(previous="ab"),
+        lambda value: value.update(previous=None),
+        lambda value: value.update(version=1),
+        lambda value: value.update(version=0, previous=None),
+        lambda value: value.update(expires_ms=10),
+        lambda value: value.update(keys=value["keys"] * 2),
         lambda value: value.update(models={}),
         lambda value: value.update(models=[5]),
         lambda value: value.update(keys=[{}] * 65),
@@ -140,11 +153,11 @@ def test_signed_nonsense() -> None:
         lambda value: value["models"][0].update(inputs=5),
         lambda value: value["keys"].__setitem__(0, "key"),
         lambda value: value["keys"][0].update(kid=value["keys"][1]["kid"]),
-        lambda value: value["keys"][0].update(suite=99),
+        lambda value: value["keys"][0].update(suite=None),
         lambda value: value["keys"][0].update(public="*"),
         lambda value: value["keys"][0].update(retire_ms=-1),
         lambda value: value["revoked"].__setitem__(0, []),
-        lambda value: value["revoked"][0].update(kind="owner"),
+        lambda value: value["revoked"][0].update(kind=[]),
         lambda value: value["revoked"][0].update(id="cd" * 16),
         lambda value: value["revoked"][1].update(id=DIGEST),
     ],
@@ -179,3 +192,40 @@ def test_oversized_documents() -> None:
     """A document over the limit is refused before it is parsed."""
     with pytest.raises(MalformedError, match="document: over"):
         SignedDirectory.from_bytes(bytes(2 * MAX_DIRECTORY_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda value: value.update(more=1), (2, 2, 3)),
+        (lambda value: value["models"][0].update(more=1), (2, 2, 3)),
+        (lambda value: value["models"][0].update(more=1, critical=["more"]), (1, 2, 3)),
+        (lambda value: value["models"][0]["inputs"][0].update(more=1), (2, 2, 3)),
+        (lambda value: value["models"][0]["inputs"][0].update(datatype="FP8"), (1, 2, 3)),
+        (lambda value: value["keys"][0].update(more=1), (2, 2, 3)),
+        (lambda value: value["keys"][0].update(suite=3), (2, 1, 3)),
+        (lambda value: value["keys"][0].update(more=1, critical=["more"]), (2, 1, 3)),
+        (lambda value: value["revoked"][0].update(more=1), (2, 2, 3)),
+        (lambda value: value["revoked"][0].update(kind="owner", id=5), (2, 2, 2)),
+    ],
+)
+def test_a_directory_of_a_newer_release(
+    change: Callable[[dict[str, Any]], object], left: tuple[int, int, int]
+) -> None:
+    """Unknown fields are ignored; models and keys that need a newer reader are left out."""
+    value = json.loads(DIRECTORY.to_bytes())
+    change(value)
+    read = Directory.unverified_from_bytes(json.dumps(value).encode())
+    assert (len(read.models), len(read.keys), len(read.revoked)) == left
+
+
+def test_the_code_of_a_newer_directory() -> None:
+    """A directory that only a newer release can read says so."""
+    value = json.loads(DIRECTORY.to_bytes())
+    for changes, code in (({"format": 2}, "format"), ({"x": 1, "critical": ["x"]}, "critical")):
+        payload = json.dumps(value | changes).encode()
+        signature = SIGNING.sign(TrustDomain.HARDWARE.label("directory") + payload)
+        document = SignedDirectory(payload=payload, signature=signature, evidence=EVIDENCE)
+        with pytest.raises(EvidenceError) as caught:
+            document.verify_signature(PUBLIC, TrustDomain.HARDWARE)
+        assert caught.value.code == code

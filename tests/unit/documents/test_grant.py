@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import Approval, appraise
 from sealflow.documents.grant import Grant, GrantedKey, GrantedModel, open_grant
-from sealflow.errors import MalformedError, OpenError
+from sealflow.errors import EvidenceError, MalformedError, OpenError
 from sealflow.seal.enclave import seal_to_enclave
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
@@ -29,7 +29,7 @@ DIGEST = "ab" * 32
 BROKER = Ed25519PrivateKey.generate()
 BROKER_PUBLIC = BROKER.public_key().public_bytes_raw()
 GRANT = Grant(
-    keys=(GrantedKey(opening=OpeningKey.generate(Suite.SIMULATED_XWING), destroy_ms=9),),
+    keys=(GrantedKey(private_key=OpeningKey.generate(Suite.SIMULATED_XWING), destroy_ms=9),),
     models=(
         GrantedModel(
             ref=ModelRef(name="tiny", version="1"),
@@ -64,7 +64,7 @@ def _open(worker: EnclaveIdentity, approval: Approval, sealed: bytes, signature:
     return open_grant(
         sealed,
         signature,
-        opening=worker.opening,
+        private_key=worker.private_key,
         bound=approval.claims.bound.to_bytes(),
         nonce=NONCE,
         signer=BROKER_PUBLIC,
@@ -81,7 +81,7 @@ def test_what_does_not_open(worker: EnclaveIdentity, approval: Approval) -> None
     sealed, signature = GRANT.seal(approval, BROKER)
     stranger = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     right: dict[str, Any] = {
-        "opening": worker.opening,
+        "private_key": worker.private_key,
         "bound": approval.claims.bound.to_bytes(),
         "nonce": NONCE,
         "signer": BROKER_PUBLIC,
@@ -94,7 +94,7 @@ def test_what_does_not_open(worker: EnclaveIdentity, approval: Approval) -> None
         (sealed, signature, {"nonce": "00" * 32}),
         (sealed, signature, {"bound": b"other"}),
         (sealed, signature, {"signer": stranger}),
-        (sealed, signature, {"opening": OpeningKey.generate(Suite.SIMULATED_XWING)}),
+        (sealed, signature, {"private_key": OpeningKey.generate(Suite.SIMULATED_XWING)}),
         (*seal_to_enclave(b"{}", approval, BROKER, "state"), {}),
     ]  # fmt: skip
     for text, signed, other in wrong:
@@ -129,8 +129,8 @@ def test_malformed_grants(
 
 
 def test_keys_of_another_world(approval: Approval) -> None:
-    """Nothing is handed to evidence of a simulation that names a key of hardware."""
-    bound = dataclasses.replace(approval.claims.bound, sealing_suite=int(Suite.XWING))
+    """Nothing is handed to evidence that names a key which is not one of its suite."""
+    bound = dataclasses.replace(approval.claims.bound, sealing_key=b"\xff" * 1216)
     claims = dataclasses.replace(approval.claims, bound=bound)
-    with pytest.raises(MalformedError, match="another trust domain"):
+    with pytest.raises(EvidenceError, match="not a key of its suite"):
         GRANT.seal(dataclasses.replace(approval, claims=claims), BROKER)

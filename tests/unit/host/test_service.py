@@ -7,7 +7,7 @@ from sealflow.host.service import MAX_FAILURES, RestartPolicy
 
 def ends(policy: RestartPolicy, *, after_s: float, failed: bool) -> float | None:
     """Start a child, let it end, and return the pause before its next start."""
-    policy.note_start(100.0)
+    policy.record_start(100.0)
     due_s = policy.next_start_s(100.0 + after_s, failed=failed)
     return None if due_s is None else due_s - 100.0 - after_s
 

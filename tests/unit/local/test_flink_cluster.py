@@ -16,7 +16,7 @@ from sealflow.errors import ConfigError
 from sealflow.host.engine.flink.settings import FlinkInstall, TlsStores
 from sealflow.local.flink_cluster import FlinkCluster, FlinkKeys, FlinkTls, check_rsa, client_tls
 from sealflow.operator.components import ClusterNames
-from sealflow.operator.key_folder import make, read_tree, write_tree
+from sealflow.operator.key_folder import create_credentials, read_tree, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
 def test_keys_that_end_soon_are_renewed(tmp_path: Path) -> None:
     """Old certificates are replaced when the cluster starts; the authorities stay."""
     made = datetime.now(UTC) - timedelta(days=350)
-    files = make(ClusterNames(deployment="test"), made, kubernetes=False)
+    files = create_credentials(ClusterNames(deployment="test"), made, kubernetes=False)
     write_tree(tmp_path / "keys", files, replace=False)
     FlinkKeys(tmp_path / "keys").make("test")
     renewed = read_tree(tmp_path / "keys")

@@ -49,6 +49,15 @@ def test_a_platform_that_ends(tmp_path: Path) -> None:
         assert (home.path / f"{name}.former" / "state").exists()
 
 
+def test_an_empty_folder(tmp_path: Path) -> None:
+    """A folder that was prepared for a new home, such as a disk mounted there, stays."""
+    home = ClusterHome(tmp_path)
+    home.broker.mkdir()
+    disk = home.broker.stat().st_ino
+    home.prepare("red")
+    assert home.broker.stat().st_ino == disk
+
+
 def test_state_that_cannot_be_set_aside(tmp_path: Path) -> None:
     """What stands in its place is said, and the old platform is left."""
     home = aged(tmp_path / "home", 331)

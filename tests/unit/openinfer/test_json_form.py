@@ -183,7 +183,7 @@ def test_numbers_that_are_not_finite_need_the_binary_form(
 
 def test_bytes_that_are_no_text_need_the_binary_form() -> None:
     """JSON's strings are Unicode."""
-    request = InferRequest(inputs=(Tensor.of_bytes("x", [b"\xff"]),))
+    request = InferRequest(inputs=(Tensor.from_elements("x", [b"\xff"]),))
     with pytest.raises(InvalidInputError, match="binary form"):
         encode_request_json(request)
 

@@ -17,7 +17,7 @@ from sealflow.openinfer.tensor import Tensor
 
 def test_messages_that_are_made_here_are_checked_too() -> None:
     """A request has an input, and neither has more tensors than a reader takes."""
-    many = tuple(Tensor.of_bytes(f"x{n}", []) for n in range(MAX_TENSORS + 1))
+    many = tuple(Tensor.from_elements(f"x{n}", []) for n in range(MAX_TENSORS + 1))
     wanted = tuple(RequestedOutput(name=tensor.name) for tensor in many)
     InferRequest(inputs=many[1:], outputs=wanted[1:])
     for inputs_, outputs_ in (((), ()), (many, ()), (many[:1], wanted)):

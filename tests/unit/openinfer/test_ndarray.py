@@ -47,7 +47,7 @@ def test_memory_is_shared_and_read_only() -> None:
     seen = to_numpy(tensor)
     assert seen[0] == 9
     assert np.shares_memory(seen, array)
-    for kept in (seen, to_numpy(Tensor.of_bytes("x", [b"a"]))):
+    for kept in (seen, to_numpy(Tensor.from_elements("x", [b"a"]))):
         with pytest.raises(ValueError, match="read-only"):
             kept[0] = kept[0]
 

@@ -67,13 +67,13 @@ def test_bytes_elements_must_fill_the_data_exactly(shape: tuple[int, ...], data:
 @given(tensors((DataType.BYTES,)))
 def test_elements_are_what_was_packed(packed: Tensor) -> None:
     """Elements come out in order, as views, and make the same tensor again."""
-    again = Tensor.of_bytes(packed.name, packed.elements(), packed.shape, packed.parameters)
+    again = Tensor.from_elements(packed.name, packed.elements(), packed.shape, packed.parameters)
     assert again == packed
 
 
 def test_a_list_of_bytes_is_of_rank_one() -> None:
     """Without a shape there is one dimension."""
-    assert Tensor.of_bytes("x", [b"a", b""]).shape == (2,)
+    assert Tensor.from_elements("x", [b"a", b""]).shape == (2,)
 
 
 def test_only_bytes_have_elements() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.operator.components import ClusterNames
-from sealflow.operator.key_folder import make, write_tree
+from sealflow.operator.key_folder import create_credentials, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ SITE = ClusterNames(
 @pytest.fixture(scope="session")
 def files() -> dict[str, bytes]:
     """All files of a key folder, with manifests."""
-    return make(SITE, datetime.now(UTC), kubernetes=True)
+    return create_credentials(SITE, datetime.now(UTC), kubernetes=True)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def test_packing_tells_how_far_it_is() -> None:
     """The pieces add up to the files and the manifest."""
     done: list[int] = []
     files = {**FILES, "model.bin": bytes(150_000)}
-    seal_package(MANIFEST, files, signing=KEY, sealing=OWNER.sealing, progress=done.append)
+    seal_package(MANIFEST, files, signing=KEY, sealing=OWNER.public_key, progress=done.append)
     assert sum(done) == sum(map(len, files.values())) + len(MANIFEST.to_bytes())
     assert len(done) > len(files)
 

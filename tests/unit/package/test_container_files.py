@@ -50,7 +50,7 @@ def test_files_are_encrypted_as_the_spec_says() -> None:
     """A second implementation, written from bundle.md 5.2, opens the first file."""
     package = verified_package()
     _, wrapped, sealed = split_package(PACKAGE)
-    first = package.statement.resources[0]
+    first = package.statement.files[0]
     parts = (bytes.fromhex(package.digest), hashlib.sha256(wrapped).digest(), first.name.encode())
     bound = b"".join(len(part).to_bytes(4) + part for part in parts)
     context = hashlib.sha256(WORLD.label("bundle file context") + bound).digest()

@@ -37,7 +37,7 @@ MANIFEST = ModelManifest.from_json(
 
 def packed(key: Ed25519PrivateKey = KEY) -> Package:
     """A package of the owner's, verified."""
-    data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=key, sealing=OWNER.sealing)
+    data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=key, sealing=OWNER.public_key)
     return UnverifiedPackage.from_bytes(data).verify(key.public_key().public_bytes_raw().hex())
 
 
@@ -54,7 +54,7 @@ def sealed_publication(
 ) -> bytes:
     """What an owner sends."""
     return seal_publication(
-        package, content_key, BROKER.sealing, workers=workers, issued_ms=ISSUED_MS
+        package, content_key, BROKER.public_key, workers=workers, issued_ms=ISSUED_MS
     )
 
 
@@ -98,7 +98,7 @@ def test_only_the_key_broker_opens_it() -> None:
     text = BROKER.open(sealed, INFO)
     other = TrustDomain.SIMULATED.label("session")
     with pytest.raises(OpenError):
-        open_publication(BROKER.sealing.seal(text, other), BROKER)
+        open_publication(BROKER.public_key.seal(text, other), BROKER)
 
 
 def test_every_flipped_byte_and_truncation_is_refused() -> None:
@@ -114,7 +114,7 @@ def test_every_flipped_byte_and_truncation_is_refused() -> None:
 
 def refused(error: type[Exception], value: dict[str, object]) -> None:
     """Seal something else, as any stranger can, and see it refused."""
-    sealed = BROKER.sealing.seal(canonical_json(value), INFO)
+    sealed = BROKER.public_key.seal(canonical_json(value), INFO)
     with pytest.raises(error):
         open_publication(sealed, BROKER)
 
@@ -144,7 +144,7 @@ def test_a_time_that_is_none(time: object) -> None:
 def test_nonsense_inside_is_malformed(text: bytes) -> None:
     """Anybody can seal to a public key."""
     with pytest.raises(MalformedError):
-        open_publication(BROKER.sealing.seal(text, INFO), BROKER)
+        open_publication(BROKER.public_key.seal(text, INFO), BROKER)
 
 
 def test_a_statement_of_somebody_else_is_refused() -> None:
@@ -176,7 +176,7 @@ def test_fields_over_their_bounds_are_refused() -> None:
 def test_a_package_of_another_world_is_refused() -> None:
     """A simulated key broker takes no package that was made for hardware."""
     owner = OpeningKey(suite=Suite.XWING, seed=OWNER.seed)
-    data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=KEY, sealing=owner.sealing)
+    data = seal_package(MANIFEST, {"model.onnx": b"model"}, signing=KEY, sealing=owner.public_key)
     package = UnverifiedPackage.from_bytes(data).verify(SIGNER)
     content_key = package.unwrap(owner)
     assert content_key_id(content_key, TrustDomain.HARDWARE) == package.statement.content_key_id

@@ -192,7 +192,7 @@ def test_a_statement_has_a_limit() -> None:
 def test_a_statement_that_no_reader_takes_is_not_written() -> None:
     """Writers have the same limit."""
     value = {**MANIFEST.to_json(), "format": "onnx", "file": "model.onnx", "labels": None}
-    owner = OpeningKey.generate(Suite.X25519).sealing
+    owner = OpeningKey.generate(Suite.X25519).public_key
     for letter, fits in (("y", True), ("\U0001f600", False)):
         specs = [
             {"name": f"{n}{letter * 250}", "datatype": "FP32", "shape": [-1]} for n in range(64)

@@ -14,7 +14,7 @@ from tests.support.sealing.sealed_sessions import start_session
 def test_a_planted_session_blob_does_not_poison_the_memory_of_secrets() -> None:
     """Another client's blob under the same session id is another entry."""
     both, attacker = start_session(), start_session()
-    blob = attacker.key.sealing.seal(b"x" * 32, b"whatever")
+    blob = attacker.key.public_key.seal(b"x" * 32, b"whatever")
     with pytest.raises(OpenError):
         both.secrets.open_or_recall(both.key, both.session.session_id, blob)
     both.open(both.call().envelope)
@@ -24,11 +24,11 @@ def test_a_session_secret_of_the_wrong_length_is_refused() -> None:
     """Only 32 bytes are a secret."""
     both = start_session(Suite.X25519)
     info = b"sealflow/1 session\0"
-    for part in (both.key.sealing.key_id, both.session.session_id):
+    for part in (both.key.public_key.key_id, both.session.session_id):
         info += len(part).to_bytes(4) + part.encode()
     with pytest.raises(OpenError):
         both.secrets.open_or_recall(
-            both.key, both.session.session_id, both.key.sealing.seal(b"short", info)
+            both.key, both.session.session_id, both.key.public_key.seal(b"short", info)
         )
 
 
@@ -37,13 +37,13 @@ def test_the_memory_of_secrets_is_bounded_and_forgets_with_its_key() -> None:
     both = start_session(Suite.X25519)
     secrets = SessionSecrets(2)
     for _ in range(3):
-        other = Session.start(both.key.sealing)
+        other = Session.start(both.key.public_key)
         secrets.open_or_recall(both.key, other.session_id, other.key_blob)
         secrets.open_or_recall(both.key, other.session_id, other.key_blob)
     assert len(secrets) == 2
     secrets.forget(KeyId("00" * 32))
     assert len(secrets) == 2
-    secrets.forget(both.key.sealing.key_id)
+    secrets.forget(both.key.public_key.key_id)
     assert len(secrets) == 0
 
 
@@ -51,7 +51,7 @@ def test_the_least_recently_used_secret_goes_first() -> None:
     """A secret that is remembered is the very same, and using it keeps it."""
     both = start_session(Suite.X25519)
     secrets = SessionSecrets(2)
-    first, second, third = (Session.start(both.key.sealing) for _ in range(3))
+    first, second, third = (Session.start(both.key.public_key) for _ in range(3))
 
     def secret(session: Session) -> bytes:
         return secrets.open_or_recall(both.key, session.session_id, session.key_blob)

@@ -16,7 +16,7 @@ from sealflow.seal.keys import OpeningKey, SealingKey, Suite, parse_suite, publi
 def test_a_key_opens_what_was_sealed_to_it(suite: Suite) -> None:
     """And nothing else: not with another info, not with another key."""
     key = OpeningKey.generate(suite)
-    sealed = key.sealing.seal(b"secret", b"info")
+    sealed = key.public_key.seal(b"secret", b"info")
     assert key.open(sealed, b"info") == b"secret"
     for other, info in ((key, b"other"), (OpeningKey.generate(suite), b"info")):
         with pytest.raises(OpenError):
@@ -30,8 +30,8 @@ def test_a_seed_always_gives_the_same_key(suite: Suite) -> None:
     """A key is its seed."""
     key = OpeningKey.generate(suite)
     again = OpeningKey(suite=suite, seed=key.seed)
-    assert again.sealing == key.sealing
-    assert len(key.sealing.public) == public_key_bytes(suite)
+    assert again.public_key == key.public_key
+    assert len(key.public_key.public) == public_key_bytes(suite)
 
 
 def test_keys_of_the_wrong_length_are_refused() -> None:

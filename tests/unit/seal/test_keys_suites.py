@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from sealflow.attest.suites import SuiteName
 from sealflow.errors import MalformedError
 from sealflow.seal.keys import Suite, parse_suite
 from sealflow.wire.domain import TrustDomain
 
 
 @pytest.mark.parametrize("domain", TrustDomain)
-@pytest.mark.parametrize("post_quantum", [True, False])
-def test_the_suite_of_a_world(domain: TrustDomain, *, post_quantum: bool) -> None:
-    """Each world has a suite of either strength, and no other world has it."""
-    suite = Suite.for_domain(domain, post_quantum=post_quantum)
-    assert (suite.domain, suite.post_quantum) == (domain, post_quantum)
+@pytest.mark.parametrize("name", SuiteName)
+def test_the_suite_of_a_world(domain: TrustDomain, name: SuiteName) -> None:
+    """Each world has a suite of every name, and no other world has it."""
+    suite = Suite.for_domain(domain, name)
+    assert (suite.domain, suite.suite_name) == (domain, name)
+    assert suite.post_quantum is (name is SuiteName.X_WING)
     assert parse_suite(int(suite)) is suite
 
 

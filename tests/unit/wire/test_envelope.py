@@ -176,10 +176,12 @@ def test_only_requests_carry_a_key_blob_and_only_refusals_lack_a_body() -> None:
 
 
 def test_a_reply_header_is_checked_field_by_field() -> None:
-    """A mark that is no boolean and a refusal code of nobody's list are malformed."""
+    """A mark that is no boolean is malformed; a code of a newer release means unavailable."""
     header = b'{"code":"because","rid":null}'
+    refusal = parse(encode_start(Kind.REFUSAL, 0, header, b"", 0)).header
+    assert refusal == RefusalHeader(request_id=None, code=RefusalCode.UNAVAILABLE)
     with pytest.raises(MalformedError, match="refusal header: code is not one of"):
-        parse(encode_start(Kind.REFUSAL, 0, header, b"", 0))
+        parse(encode_start(Kind.REFUSAL, 0, b'{"code":[],"rid":null}', b"", 0))
     reply = ReplyHeader(
         request_id=new_request_id(),
         request_digest="12" * 32,

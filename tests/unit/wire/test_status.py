@@ -75,18 +75,18 @@ def test_bytes() -> None:
     )
     start = '"instance": "one", "pid": 1, "cpu_s": 0.5, "rss_bytes": 2'
     assert json.dumps(ENGINE.to_json()) == (
-        f'{{"component": "engine", {start}, "workers": [{worker}]}}'
+        f'{{"format": 1, "component": "engine", {start}, "workers": [{worker}]}}'
     )
     assert json.dumps(CONTROL.to_json()) == (
-        f'{{"component": "control", {start}, "served": 3, "leads": true, "keybroker": '
+        f'{{"format": 1, "component": "control", {start}, "served": 3, "leads": true, "keybroker": '
         '{"pid": 4, "ready": true, "keyed": false, "cpu_s": 0.5, "rss_bytes": 6}}'
     )
     assert json.dumps(GATEWAY.to_json()) == (
-        '{"component": "gateway", "instance": "one", "url": "http://localhost", "pid": 1, '
-        '"cpu_s": 0.25, "rss_bytes": 2, "waiting": 3, "simulated": false}'
+        '{"format": 1, "component": "gateway", "instance": "one", "url": "http://localhost", '
+        '"pid": 1, "cpu_s": 0.25, "rss_bytes": 2, "waiting": 3, "simulated": false}'
     )
     assert list(CLUSTER.to_json()) == [
-        "deployment", "ready", "simulated", "reasons", "queue", "components",
+        "format", "deployment", "ready", "simulated", "reasons", "queue", "components",
     ]  # fmt: skip
 
 

@@ -10,7 +10,6 @@ import click
 
 from sealflow.cli.connection import broker_address, broker_options
 from sealflow.cli.screen import json_option, print_json, print_table
-from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,13 +120,12 @@ def _run_checks(machine: Machine, options: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _make_links(machine: Machine) -> None:
+    from sealflow.files import file_errors
     from sealflow.host.doctor.enclave import make_links
 
-    try:
+    with file_errors("/dev/sgx", "run --make-links as root"):
         for name in make_links(machine):
             click.echo(f"made {name}", err=True)
-    except OSError as error:
-        raise ConfigError(f"/dev/sgx: {error.strerror}: run --make-links as root") from error
 
 
 def _show(found: list[Finding]) -> None:

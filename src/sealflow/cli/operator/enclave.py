@@ -99,9 +99,8 @@ def build(
     """Write the manifests: enclave size, number of threads, every file with its hash."""
     from sealflow.files import file_errors, write_file
     from sealflow.owner.enclave.contents import PythonInstall, enclave_files
-    from sealflow.owner.enclave.manifest import ManifestTemplate, render
+    from sealflow.owner.enclave.manifest import ManifestTemplate, manifest_text, render
     from sealflow.owner.enclave.sizing import EnclaveLoad
-    from sealflow.owner.enclave.toml import encode_toml
 
     load = EnclaveLoad(threads=threads, models=models, weights_mib=weights_mib)
     enclaves = enclaves.resolve()
@@ -119,7 +118,7 @@ def build(
         manifest = render(template, load, python, files, gramine)
         path = enclaves / f"{role}.manifest"
         with file_errors(f"{path}: cannot write"):
-            write_file(path, encode_toml(manifest).encode())
+            write_file(path, manifest_text(manifest).encode())
         path.chmod(0o644)
         sgx = manifest["sgx"]
         facts = {name: sgx[name] for name in ("enclave_size", "max_threads")}

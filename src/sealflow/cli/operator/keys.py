@@ -70,8 +70,7 @@ def make(
     """Make all keys of a cluster in FOLDER: keys, certificates and passwords of each component."""
     from sealflow.errors import ConfigError, MalformedError
     from sealflow.operator.components import ClusterNames
-    from sealflow.operator.key_folder import make as make_files
-    from sealflow.operator.key_folder import write_tree
+    from sealflow.operator.key_folder import create_credentials, write_tree
     from sealflow.wire.ids import parse_name
 
     pairs = []
@@ -85,7 +84,7 @@ def make(
     except MalformedError as error:
         raise ConfigError(f"--deployment: {error}") from error
     site = ClusterNames(deployment=name, release=release, namespace=namespace, hosts=tuple(pairs))
-    files = make_files(site, datetime.now(UTC), kubernetes=kubernetes)
+    files = create_credentials(site, datetime.now(UTC), kubernetes=kubernetes)
     write_tree(folder, files, replace=False)
     _print_files(folder, files, {}, as_json=as_json)
 
@@ -145,7 +144,7 @@ def rotate(
     else:
         files = key_folder.rotate_authorities(before, now, overlap)
     if kubernetes:
-        files = key_folder.with_manifests(files)
+        files = key_folder.add_secret_manifests(files)
     write_tree(folder, files, replace=True)
     _print_files(folder, files, before, as_json=as_json)
 
@@ -213,17 +212,13 @@ def enclave(file: Path, *, as_json: bool) -> None:
 
     The command prints the key's MRSIGNER, for policies. Keep the key away from the cluster.
     """
-    from sealflow.errors import ConfigError
-    from sealflow.files import create_file
+    from sealflow.files import create_file, file_errors
     from sealflow.owner.enclave.signing import new_enclave_key
 
     pem, signer = new_enclave_key()
-    try:
+    exists = f"{file} exists, and a key is never overwritten: name another"
+    with file_errors(f"{file}: cannot write the key", exists=exists):
         create_file(file, pem)
-    except FileExistsError as error:
-        raise ConfigError(f"{file} exists, and a key is never overwritten: name another") from error
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot write the key: {error.strerror}") from error
     _print_key(file, "mr_signer", signer, as_json=as_json)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sealflow.attest.suites import SuiteName
 from sealflow.cli.connection import broker_address, broker_options
 from sealflow.cli.screen import SIMULATED, json_option, print_json, print_table
 from sealflow.local.home import DEFAULT_HOME, ClusterHome
@@ -29,13 +30,23 @@ _deployment = click.option(
     metavar="NAME",
     help="Name of the deployment.",
 )
+_suites = click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    type=click.Choice([name.value for name in SuiteName]),
+    default=[SuiteName.X_WING.value],
+    help="Cipher suite of the keys that requests are sealed to; x25519 makes smaller requests, "
+    "which a later quantum computer can open; repeatable.  [default: x-wing]",
+)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @_deployment
+@_suites
 @json_option
-def init(folder: Path, deployment: str, *, as_json: bool) -> None:
+def init(folder: Path, deployment: str, suites: tuple[str, ...], *, as_json: bool) -> None:
     """Write the files for a trial on another cluster into FOLDER.
 
     They are a model owner's key, the deployment's settings, a policy for clients and a simulated
@@ -43,7 +54,7 @@ def init(folder: Path, deployment: str, *, as_json: bool) -> None:
     so is an existing platform that has not expired.
     """
     home = ClusterHome(folder)
-    home.prepare(deployment)
+    home.prepare(deployment, suites=suites)
     files = {
         "settings of the enclaves": home.deployment,
         "policy for clients": home.policy,
@@ -74,6 +85,7 @@ def init(folder: Path, deployment: str, *, as_json: bool) -> None:
     help="Folder for keys, settings, packages, state and logs.",
 )
 @_deployment
+@_suites
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address that the gateway listens on."
 )
@@ -83,6 +95,14 @@ def init(folder: Path, deployment: str, *, as_json: bool) -> None:
     default=8470,
     show_default=True,
     help="TCP port that the gateway listens on; 0 chooses a free one.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin whose web pages may ask the gateway, such as http://localhost:3000, or * for all; "
+    "repeatable.  [default: none]",
 )
 @click.option(
     "--tls-certificate",

@@ -188,12 +188,12 @@ def _summary(package: Package) -> dict[str, object]:
         "manifest": package.manifest.to_json(),
         "files": [
             {
-                "name": resource.name,
-                "bytes": resource.size,
-                "sha256": resource.digest,
+                "name": file.name,
+                "bytes": file.size,
+                "sha256": file.digest,
                 "encrypted": True,
             }
-            for resource in package.statement.resources
+            for file in package.statement.files
         ],
     }
 
@@ -213,8 +213,8 @@ def _print_tables(package: Package, *, demanded: bool) -> None:
     files.add_column("size", justify="right")
     files.add_column("sha256", overflow="fold")
     files.add_column("encrypted")
-    for resource in package.statement.resources:
-        files.add_row(resource.name, _size(resource.size), resource.digest, "yes")
+    for file in package.statement.files:
+        files.add_row(file.name, _size(file.size), file.digest, "yes")
     print_table(files)
     click.echo("All of the above is signed, but not encrypted. The files are encrypted.")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_KEYS: Final = 64
 
-_LEAD: Final = """
+_ACQUIRE_LEASE: Final = """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -28,7 +28,7 @@ return 1
 """
 """Acquire or renew the lease. KEYS: leader. ARGV: this instance, lease duration in ms."""
 
-_RESIGN: Final = """
+_RELEASE_LEASE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
@@ -88,14 +88,16 @@ class KeyBrokerRecords:
         self._digest = deployment_digest
         self._lease_ms = lease_ms
 
-    def lead(self) -> bool:
+    def acquire_lease(self) -> bool:
         """Acquire or renew the lease; return False while another instance holds it."""
         arguments: list[str | bytes | int] = [self._instance, self._lease_ms]
-        return bool(self._broker.run_script(_LEAD, [self._keyspace.keybroker_leader], arguments))
+        return bool(
+            self._broker.run_script(_ACQUIRE_LEASE, [self._keyspace.keybroker_leader], arguments)
+        )
 
-    def resign(self) -> None:
+    def release_lease(self) -> None:
         """Release the lease, so that another instance need not wait until it expires."""
-        self._broker.run_script(_RESIGN, [self._keyspace.keybroker_leader], [self._instance])
+        self._broker.run_script(_RELEASE_LEASE, [self._keyspace.keybroker_leader], [self._instance])
 
     def leader(self) -> str | None:
         """Return the name of the instance that holds the lease, or None when no instance does."""

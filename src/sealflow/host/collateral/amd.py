@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
-from sealflow.host.collateral.download import Fetched
+from sealflow.host.collateral.download import FetchedCollateral
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _CHAIN: Final = 2
 
 def fetch_amd(
     server: Server, request: AmdCollateralRequest, *, product: str, vlek: bytes | None
-) -> Fetched:
+) -> FetchedCollateral:
     """Fetch the VCEK or VLEK certificate, the two CA certificates and the revocation list.
 
     `product`: the processor line for reports that do not name theirs; may be empty. `vlek`: the
@@ -69,7 +69,7 @@ def fetch_amd(
             f"{server.url(path)}: {error}; is kds_url the address of AMD's KDS or a mirror?"
         ) from error
     parts = {"leaf": leaf, "intermediate": chain[0], "root": chain[1], "crl": crl}
-    return Fetched(
+    return FetchedCollateral(
         collateral=canonical_json(
             {name: base64.b64encode(part).decode() for name, part in parts.items()}
         ),

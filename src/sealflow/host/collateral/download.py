@@ -117,7 +117,7 @@ def _shut_down(sock: socket.socket, late: threading.Event) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
+class FetchedCollateral:
     """Collateral that was fetched, with its validity period. Nothing of it is verified.
 
     `issued_s`, `expires_s`: the latest start and the earliest end of validity among its parts, as

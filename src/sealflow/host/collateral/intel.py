@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.host.collateral.der import unverified_crl, unverified_span
-from sealflow.host.collateral.download import Fetched
+from sealflow.host.collateral.download import FetchedCollateral
 
 if TYPE_CHECKING:
     from sealflow.host.collateral.download import Reply, Server
@@ -24,7 +24,7 @@ _CHAIN_START: Final = "-----BEGIN CERTIFICATE-----"
 _HINT: Final = "is pccs_url the address of a PCCS of version 4?"
 
 
-def fetch_intel(server: Server, request: IntelCollateralRequest) -> Fetched:
+def fetch_intel(server: Server, request: IntelCollateralRequest) -> FetchedCollateral:
     """Fetch the TCB info, the identity of the quoting enclave and both revocation lists.
 
     Raises: UnavailableError that names the address and the reason.
@@ -60,7 +60,7 @@ def fetch_intel(server: Server, request: IntelCollateralRequest) -> Fetched:
         "qe_identity": identity,
         "qe_identity_signature": qe_signature,
     }
-    return Fetched(
+    return FetchedCollateral(
         collateral=json.dumps(collateral).encode(),
         issued_s=max(start for start, _ in spans),
         expires_s=min(end for _, end in spans),

@@ -42,7 +42,7 @@ class CollateralService:
         self._due_s = 0.0
         self._running = threading.Lock()
 
-    def ask(self, request: bytes) -> None:
+    def answer_request(self, request: bytes) -> None:
         """Send the collateral for a request of the enclave, from a background thread.
 
         The answer is empty when there is none; the enclave then ends with the reason.

@@ -16,7 +16,7 @@ import structlog
 from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.files import file_errors, write_file
 from sealflow.host.collateral.amd import fetch_amd
-from sealflow.host.collateral.download import Fetched, Server
+from sealflow.host.collateral.download import FetchedCollateral, Server
 from sealflow.host.collateral.intel import fetch_intel
 from sealflow.wire.collateral_request import (
     AmdCollateralRequest,
@@ -51,7 +51,7 @@ class Cache:
         with file_errors(f"collateral: cache_dir {folder}"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def load(self, request: bytes) -> Fetched | None:
+    def load(self, request: bytes) -> FetchedCollateral | None:
         """Return the cached collateral for a request, or None when there is none.
 
         A file that is larger than 2 MiB counts as none; so does an unreadable one, which is logged.
@@ -61,7 +61,7 @@ class Cache:
             if path.stat().st_size > _MAX_BYTES:
                 return None
             fields = Fields.from_bytes(path.read_bytes(), "cached collateral", _NAMES)
-            return Fetched(
+            return FetchedCollateral(
                 collateral=fields.base64("collateral", _MAX_BYTES),
                 issued_s=fields.integer("issued_s"),
                 expires_s=fields.integer("expires_s"),
@@ -72,7 +72,7 @@ class Cache:
             _log.warning("cached collateral cannot be read", path=str(path), error=str(error))
             return None
 
-    def store(self, request: bytes, fetched: Fetched) -> None:
+    def store(self, request: bytes, fetched: FetchedCollateral) -> None:
         """Cache the collateral for a request. A write error is only logged."""
         path = self._path(request)
         content = canonical_json(
@@ -170,7 +170,7 @@ class CollateralSource:
 
     def _fetch(
         self, request: bytes, parsed: IntelCollateralRequest | AmdCollateralRequest, now_s: float
-    ) -> Fetched:
+    ) -> FetchedCollateral:
         failed_s, why = self._failed.get(request, (0.0, ""))
         if 0 <= now_s - failed_s < _PAUSE_S:
             raise UnavailableError(why)

@@ -16,14 +16,25 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(argv: tuple[str, ...], *, memory_bytes: int = 0) -> tuple[str, ...]:
-    """Return a command line that runs `argv` and has it killed when this process ends.
+    """Return a command line that runs a program which cannot outlive this process.
 
-    `argv` begins with an absolute path. The kernel kills the program when the *thread* that started
-    it ends, so start it on the main thread. Source: prctl(2), PR_SET_PDEATHSIG.
+        subprocess.Popen(die_with_parent(("/usr/bin/valkey-server", "--port", "0")))
 
-    `memory_bytes`: a limit on the program's private memory; 0 for none. An allocation over the
-    limit fails in the program; without a limit the kernel may kill it for lack of memory.
-    Source: setrlimit(2), RLIMIT_DATA.
+    The command line runs this file. It asks the kernel to send SIGKILL when its parent ends, and
+    then executes the program in its own place, with the same process id:
+
+        this process -- Popen --> this file: prctl, setrlimit -- execv --> the program
+              ends, even by SIGKILL -------------------------- SIGKILL --> ends
+
+    Start it on the main thread, because the kernel acts when the *thread* ends that started it.
+    Source: prctl(2), PR_SET_PDEATHSIG.
+
+    `argv`: the program's absolute path and its arguments. `memory_bytes`: a limit on the program's
+    private memory; 0 for none. An allocation over the limit fails in the program; without a limit
+    the kernel may kill it for lack of memory. Source: setrlimit(2), RLIMIT_DATA.
+
+    The child exits with status 1 and a line on stderr when the parent has ended already, or the
+    program cannot be executed.
     """
     return (sys.executable, "-I", "-S", __file__, str(os.getpid()), str(memory_bytes), *argv)
 

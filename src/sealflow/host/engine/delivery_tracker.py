@@ -133,12 +133,22 @@ class DeliveryTracker:
             return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
 
     def next_batch(self, wait_ms: int) -> list[tuple[int, bytes]]:
-        """Return the next envelopes for the worker, by slot.
+        """Return the next envelopes for the worker, as (slot, envelope); the list may be empty.
 
-        They are one retried entry, or entries that wait in this tracker, or newly claimed ones; the
-        first of those is waited for up to `wait_ms`.
+        `accept_replies` takes the worker's reply to each slot. Until then the entry is in work. If
+        this process ends, the broker delivers it to another one. Spec: queue.md, section 4.
 
-        Raises: UnavailableError.
+        The list is the first of these:
+
+        1. empty, if the worker has no room (see `wait_for_room`);
+        2. one retried entry, which runs alone, because it may have ended a worker before;
+        3. entries that this tracker has claimed already, such as those that did not fit;
+        4. new entries of the broker, which waits up to `wait_ms` milliseconds for the first one.
+
+        Entries over `max_attempts` are dead-lettered, and too large ones refused; they are not in
+        the list.
+
+        Raises: UnavailableError when the broker does not answer.
         """
         self._refresh_claims()
         with self._changed:
@@ -162,7 +172,7 @@ class DeliveryTracker:
             for slot, reply in replies:
                 held = self._held.pop(slot, None)
                 if held is not None:
-                    self.metrics.note_answer(reply, now_s - held.since_s)
+                    self.metrics.record_answer(reply, now_s - held.since_s)
                     if should_requeue(held.delivery, reply, self.published):
                         to_requeue.append(held.delivery)
                         continue
@@ -262,7 +272,7 @@ class DeliveryTracker:
         with self._changed:
             self._waiting.extendleft(reversed(late))
         if items:
-            self.metrics.note_batch(len(items))
+            self.metrics.record_batch(len(items))
         return items
 
     def _dead_letter(self, delivery: Delivery) -> None:

@@ -27,11 +27,11 @@ class EngineMetrics:
         self._batch_sizes: deque[int] = deque(maxlen=WINDOW_SIZE)
         self._round_trips_ms: deque[int] = deque(maxlen=WINDOW_SIZE)
 
-    def note_batch(self, size: int) -> None:
+    def record_batch(self, size: int) -> None:
         """Record the number of entries that were sent to the worker at once."""
         self._batch_sizes.append(size)
 
-    def note_answer(self, envelope: bytes, round_trip_s: float) -> None:
+    def record_answer(self, envelope: bytes, round_trip_s: float) -> None:
         """Record a worker's answer and its round trip in seconds.
 
         Errors after a request was opened are sealed in its reply, so they do not count as refusals.

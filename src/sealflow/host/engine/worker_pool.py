@@ -197,7 +197,7 @@ class WorkerPool:
             feeding=self._feeding,
             on_change=self._wake.set,
         )
-        slot.policy.note_start(now_s)
+        slot.policy.record_start(now_s)
         boot = replace(self._boot, now_ms=now_ms())
         try:
             worker.start(boot.to_bytes())

@@ -219,7 +219,7 @@ class WorkerProcess:
             case FrameKind.WANT:
                 self._start_thread(self._send_package, bytes(payload))
             case FrameKind.COLLATERAL:
-                self._collateral.ask(bytes(payload))
+                self._collateral.answer_request(bytes(payload))
             case FrameKind.EVENT:
                 _log.info("worker event", pid=self._relay.pid, **_event(payload))
             case FrameKind.FATAL:

@@ -54,7 +54,10 @@ class GatewayService:
         metrics = GatewayMetrics()
         metrics.waiting.set_function(lambda: len(self._pending))
         self._directory = directory = DirectoryCache(self._records)
-        self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._pending)
+        cross_origin = config.cross_origin
+        self._envelopes = EnvelopeRoutes(
+            config, self._submitter, self._records, self._pending, cross_origin
+        )
         self._health = HealthRoutes(config, self._records, directory, metrics)
         keybroker = KeyBrokerRoutes(
             config, self._submitter, self._records, directory, self._pending
@@ -63,11 +66,11 @@ class GatewayService:
         packages = PackageRoutes(config, None if folder is None else PackageStore(Path(folder)))
         self.gateway = GatewayApp(
             (
-                Route("POST", ENVELOPES, self._envelopes.post),
-                Route("GET", f"{ENVELOPES}/{{request_id}}", self._envelopes.get),
-                Route("GET", "/v1/directory", keybroker.directory),
+                Route("POST", ENVELOPES, self._envelopes.post, cross_origin=True),
+                Route("GET", f"{ENVELOPES}/{{request_id}}", self._envelopes.get, cross_origin=True),
+                Route("GET", "/v1/directory", keybroker.directory, cross_origin=True),
                 Route("POST", "/v1/control", keybroker.control),
-                Route("GET", "/v1/log/{number}", keybroker.log),
+                Route("GET", "/v1/log/{number}", keybroker.log, cross_origin=True),
                 Route("PUT", "/v1/packages/{digest}", packages.put),
                 Route("GET", "/v1/packages", packages.list),
                 Route("GET", "/v1/status", self._health.status),
@@ -77,6 +80,7 @@ class GatewayService:
             ),
             metrics,
             directory.simulation_headers,
+            cross_origin,
             log_requests=config.log_requests,
         )
         self._reporting: asyncio.Task[None] | None = None

@@ -95,7 +95,7 @@ class KeyBrokerHost:
         policy = RestartPolicy(healthy_s=_HEALTHY_S)
         try:
             while not self._stopping.is_set():
-                policy.note_start(time.monotonic())
+                policy.record_start(time.monotonic())
                 reason = self._serve_once()
                 if self._stopping.is_set():
                     return

@@ -38,7 +38,17 @@ _RETRY_S: Final = 0.5
 
 
 class LeaderElection:
-    """The lease of one instance, and the storage of its states and log records.
+    """One instance's part in the election, and the storage of its state while it leads.
+
+    The host calls `try_acquire` until it returns True, and then `renew` and `store`:
+
+        standby: try_acquire -> False, try_acquire -> False, try_acquire -> True
+        leader:  renew, store, renew, ... release
+                 WorkerGoneError: another instance leads; `reset` and start a new process
+
+    The broker gives the lease to one instance at a time. A leader whose lease ended without its
+    notice can do no harm: the broker stores a state only for the holder of the lease, and only in
+    place of the state before it. Spec: keybroker.md, section 5.
 
     The thread that reads the key broker's frames calls `store` and `store_key`; the main thread
     calls the other methods.
@@ -94,12 +104,12 @@ class LeaderElection:
         if not process.has_state_key and self._newest() is not None:
             self._join(process)
             return False
-        if not self._records.lead():
+        if not self._records.acquire_lease():
             return False
         # Read again: another instance may have committed before its lease ended.
         newest = self._newest()
         if newest is not None and not process.has_state_key:
-            self._records.resign()
+            self._records.release_lease()
             return False
         self._catch_up()
         self._stored = newest
@@ -113,7 +123,7 @@ class LeaderElection:
 
         Raises: WorkerGoneError when another instance leads; UnavailableError.
         """
-        if not self._records.lead():
+        if not self._records.acquire_lease():
             raise WorkerGoneError("another key broker instance leads")
         stored, shared = self._stored, self._records.stored()
         if stored is None or (shared is not None and shared.number >= stored.number):
@@ -127,7 +137,7 @@ class LeaderElection:
         """Release the lease, if this instance leads, so that a standby takes over at once."""
         if self.active:
             self.active = False
-            self._records.resign()
+            self._records.release_lease()
 
     def store(self, number: int, state: bytes, records: Sequence[tuple[int, bytes]]) -> None:
         """Store a state and its log records; wait while the broker is unavailable.

@@ -157,7 +157,7 @@ class KeyBrokerProcess:
                 self._started.set()
                 _log.info("key broker ready", pid=self.pid, keyed=self.has_state_key)
             case FrameKind.COLLATERAL:
-                self._collateral.ask(bytes(payload))
+                self._collateral.answer_request(bytes(payload))
             case FrameKind.FATAL:
                 self.fatal = bytes(payload[:40]).decode(errors="replace")
             case FrameKind.EVENT:

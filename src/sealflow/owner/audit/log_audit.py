@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealflow.attest.evidence import Evidence
+from sealflow.attest.evidence import NO_NONCE, Evidence
 from sealflow.attest.policy import appraise, trust_root
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import ConfigError, EvidenceError, MalformedError, PolicyError
 from sealflow.owner.trust.pin import DirectoryPin
 from sealflow.wire.domain import TrustDomain
+from sealflow.wire.fields import evidence_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -138,7 +139,8 @@ def audit_log(records: Iterable[bytes], policy: TrustPolicy) -> AuditedLog:
             signed = SignedEntry.from_bytes(record)
             entry = LogEntry.unverified_from_bytes(signed.text)
         except MalformedError as error:
-            raise EvidenceError("log_chain", f"entry {number}: {error}") from error
+            code = evidence_error("log_chain", error).code
+            raise EvidenceError(code, f"entry {number}: {error}") from error
         _check_order(entry, number, entries[-1] if entries else None, digests)
         if entry.kind is EntryKind.OPENED:
             signing_key = _opener(entry, policy)
@@ -168,7 +170,7 @@ def _opener(entry: LogEntry, policy: TrustPolicy) -> bytes:
     except MalformedError as error:
         raise EvidenceError("log_opened", f"entry {entry.number}: {error}") from error
     try:
-        approval = appraise(evidence, policy, entry.at_ms)
+        approval = appraise(evidence, policy, entry.at_ms, nonce=NO_NONCE)
     except (EvidenceError, PolicyError) as error:
         error.add_note(f"log entry {entry.number} was opened by an enclave that does not pass")
         raise

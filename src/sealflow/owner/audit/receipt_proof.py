@@ -10,12 +10,13 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.documents.log import EntryKind
 from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_receipt
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.seal.content import content_parts, receipt_request_parts
-from sealflow.wire.fields import Fields
+from sealflow.seal.content import ContentKind, content_parts, receipt_request_parts
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class ReceiptProof:
         """
         return canonical_json(
             {
+                "format": FORMAT,
                 **self.signed.to_json(),
                 "salt": self.salt,
                 "request": b64encode(self.request).decode(),
@@ -84,7 +86,7 @@ class ReceiptProof:
         Raises:
             MalformedError: It is not such a line.
         """
-        fields = Fields.from_bytes(line, "receipt file", _KEYS)
+        fields = OpenFields.from_bytes(line, "receipt file", _KEYS, versioned=True)
         signed = {name: fields.get(name) for name in ("receipt", "signature")}
         return cls(
             signed=SignedReceipt.from_json(signed),
@@ -135,15 +137,18 @@ class ReceiptRequest:
 
     def verify_reply(
         self, call: OutgoingCall, header: ReplyHeader, content: Content
-    ) -> tuple[Content, ReceiptProof]:
+    ) -> tuple[Content, ReceiptProof | None]:
         """Split an opened reply into content and receipt; check what the receipt is about.
 
-        The signature is not checked: that needs the log (`verify_receipt`).
+        The signature is not checked: that needs the log (`verify_receipt`). An error may come
+        without a receipt, as the worker may not have read that one was asked for.
 
         Raises: EvidenceError when there is no receipt, or it is not about this request and reply;
             MalformedError when it does not parse.
         """
         inner, signed = split_receipt(content)
+        if signed is None and inner.kind is ContentKind.ERROR:
+            return inner, None
         if signed is None:
             raise EvidenceError(
                 "receipt_missing", "the reply has no receipt: the worker's release is too old"
@@ -241,7 +246,8 @@ def _covers(entry: LogEntry, receipt: Receipt) -> bool:
         and isinstance(until_ms, int)
         and receipt.key_id in keys
         and receipt.model_digest in models
-        and receipt.at_ms < until_ms
+        and entry.at_ms <= receipt.at_ms + MAX_CLOCK_SKEW_MS
+        and receipt.at_ms <= until_ms
     )
 
 

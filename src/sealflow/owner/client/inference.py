@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 from sealflow.backoff import Backoff
 from sealflow.errors import (
     DeadlineError,
+    EvidenceError,
     InvalidInputError,
     MalformedError,
+    OpenError,
     QueueFullError,
     RefusalCode,
     RefusedError,
@@ -31,7 +33,7 @@ from sealflow.owner.trust.directory_refresh import ensure_verified, refresh
 from sealflow.wire.envelope import MEDIA_TYPE, Envelope, RefusalHeader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from sealflow.documents.directory import DirectoryModel
     from sealflow.owner.client.request import Image, Tensors
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_CONCURRENCY: Final = 16
 MAX_ATTEMPTS: Final = 5
-MAX_AWAY_S: Final = 20.0
+MAX_UNAVAILABLE_S: Final = 20.0
 MAX_REPLY_BYTES: Final = 64 * 2**20
 _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.1
@@ -117,6 +119,8 @@ def _infer(
             wait_s = (
                 budget.count_unavailable(error) if behind else budget.count_refusal(error, least_s)
             )
+        except OpenError as error:
+            wait_s = budget.count_refusal(error)
         except DeadlineError:
             raise
         except UnavailableError as error:
@@ -133,7 +137,8 @@ def _same_keys(before: VerifiedService | None, after: VerifiedService | None) ->
 class RetryBudget:
     """The limits of retries of one request.
 
-    It allows `MAX_ATTEMPTS` refusals, and `MAX_AWAY_S` seconds in which the service is unavailable.
+    It allows `MAX_ATTEMPTS` refusals or replies that do not open, and `MAX_UNAVAILABLE_S` seconds
+    in which the service is unavailable.
     """
 
     def __init__(self, until: float, timeout_s: float) -> None:
@@ -141,9 +146,9 @@ class RetryBudget:
         self._timeout_s = timeout_s
         self._backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         self._refusals = 0
-        self._away_since = 0.0
+        self._unavailable_since = 0.0
 
-    def count_refusal(self, error: RefusedError, least_s: float) -> float:
+    def count_refusal(self, error: RefusedError | OpenError, least_s: float = 0.0) -> float:
         """Count a refusal. Return the seconds to wait before the next attempt, at least `least_s`.
 
         Raises: the refusal when it is the last allowed one; DeadlineError when no time is left.
@@ -156,11 +161,12 @@ class RetryBudget:
     def count_unavailable(self, error: SealflowError) -> float:
         """Count a time at which the service is unavailable. Return the seconds to wait.
 
-        Raises: the error after `MAX_AWAY_S` of unavailability; DeadlineError when no time is left.
+        Raises: the error after `MAX_UNAVAILABLE_S` of unavailability; DeadlineError when no time is
+        left.
         """
         now = time.monotonic()
-        self._away_since = self._away_since or now
-        if now - self._away_since >= MAX_AWAY_S:
+        self._unavailable_since = self._unavailable_since or now
+        if now - self._unavailable_since >= MAX_UNAVAILABLE_S:
             raise error
         asked_s = error.retry_after_s if isinstance(error, UnavailableError) else 0.0
         return self._wait(asked_s if asked_s > 1 else 0.0, error)
@@ -205,41 +211,59 @@ def _attempt(
         # A proxy that replaces responses could hide the refusal of an expired key.
         with suppress(UnavailableError, MalformedError):
             yield from refresh(session)
-    return open_answer(call, envelope_of(response), requested)
+    envelope = envelope_of(response)
+    return open_answer(
+        call,
+        envelope,
+        requested,
+        outputs=[spec.name for spec in model.outputs],
+        revoked=session.revoked_workers,
+        retry_after_s=retry_after_s(response),
+    )
 
 
 def envelope_of(response: HttpResponse) -> Envelope:
     """Parse the envelope in an HTTP response.
 
-    Raises: UnavailableError when there is none, MalformedError, and the error of a refusal:
-        RefusedError, QueueFullError, UnavailableError or DeadlineError.
+    Raises: UnavailableError when there is none, MalformedError.
     """
     if response.headers.get("content-type") != MEDIA_TYPE:
         raise unavailable("the gateway could not forward the request", response)
-    envelope = Envelope.from_bytes(response.body, max_body_bytes=MAX_REPLY_BYTES)
-    if isinstance(envelope.header, RefusalHeader):
-        _refuse(envelope.header.code, retry_after_s(response))
-    return envelope
+    return Envelope.from_bytes(response.body, max_body_bytes=MAX_REPLY_BYTES)
 
 
 def open_answer(
-    call: OutgoingCall, envelope: Envelope, requested: ReceiptRequest | None = None
+    call: OutgoingCall,
+    envelope: Envelope,
+    requested: ReceiptRequest | None = None,
+    *,
+    outputs: Collection[str],
+    revoked: Collection[str] = (),
+    retry_after_s: float = 1.0,
 ) -> InferResult:
     """Open a reply and return the result in it.
 
-    `requested`: the receipt that the request asked for.
+    `requested`: the receipt that the request asked for. `outputs`: the names of the outputs that it
+    asked for. `revoked`: the instance ids of revoked
+    workers. `retry_after_s`: what the gateway asks for with a refusal.
 
-    Raises: OpenError when it is not the genuine reply; the error of a refusal, as `envelope_of`;
-        ModelError, MalformedError; EvidenceError when the receipt is missing or not about this
-        request and reply.
+    Raises: OpenError when it is not the genuine reply or is the refusal of another request; the
+        error of a refusal: RefusedError, QueueFullError, UnavailableError or DeadlineError;
+        ModelError, MalformedError; EvidenceError when the worker is revoked, or the receipt is
+        missing or not about this request and reply.
     """
     if isinstance(envelope.header, RefusalHeader):
-        _refuse(envelope.header.code, 1.0)
+        if envelope.header.request_id not in {None, call.request_id}:
+            raise OpenError
+        _refuse(envelope.header.code, retry_after_s)
     header, content = call.open_reply(envelope)
+    if header.instance in revoked:
+        detail = f"the worker {header.instance} that answered is revoked"
+        raise EvidenceError("worker_revoked", detail)
     proof = None
     if requested is not None:
         content, proof = requested.verify_reply(call, header, content)
-    return read_result(call.header.model, header, content, proof)
+    return read_result(call.header.model, header, content, outputs=outputs, receipt=proof)
 
 
 def _refuse(code: RefusalCode, retry_after_s: float) -> None:

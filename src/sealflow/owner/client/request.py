@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.errors import ConfigError, InvalidInputError
+from sealflow.errors import InvalidInputError
+from sealflow.files import file_errors
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.tensor import Tensor
@@ -86,17 +87,14 @@ def _images(model: DirectoryModel, image: Image | Sequence[Image] | None) -> lis
     images = [image] if isinstance(image, str | os.PathLike | bytes) else image
     encoded = [_read(each) for each in images]
     shape = (len(encoded), 1) if len(spec.shape) == _BATCH_AND_ONE else (len(encoded),)
-    return [Tensor.of_bytes(spec.name, encoded, shape)]
+    return [Tensor.from_elements(spec.name, encoded, shape)]
 
 
 def _read(image: Image) -> bytes:
     if isinstance(image, bytes):
         return image
-    try:
+    with file_errors(f"image {os.fspath(image)}"):
         return Path(image).read_bytes()
-    except OSError as error:
-        msg = f"image {os.fspath(image)}: {error.strerror}"
-        raise ConfigError(msg) from error
 
 
 def _tensors(model: DirectoryModel, tensors: Tensors | None) -> list[Tensor]:

@@ -13,7 +13,7 @@ from sealflow.openinfer.tensor import DataType
 from sealflow.seal.content import Content, ContentKind, parse_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import numpy as np
 
@@ -143,16 +143,30 @@ class Outcome:
 
 
 def read_result(
-    model: ModelRef, header: ReplyHeader, content: Content, receipt: ReceiptProof | None = None
+    model: ModelRef,
+    header: ReplyHeader,
+    content: Content,
+    *,
+    outputs: Collection[str],
+    receipt: ReceiptProof | None = None,
 ) -> InferResult:
     """Return the result in an opened reply.
 
+    `outputs`: the names of the outputs that the request asked for.
+
     Raises: InvalidInputError or ModelError when the reply is an error of the worker;
-        MalformedError when it does not parse.
+        MalformedError when it does not parse, or is not what was asked for (content.md, 3.7).
     """
     if content.kind is ContentKind.ERROR:
         raise _model_error(*parse_error(content))
     response = decode_response(content.text, content.binary)
+    if (response.model_name, response.model_version or model.version) != (
+        model.name,
+        model.version,
+    ):
+        raise MalformedError("infer response: it is of another model")
+    if {tensor.name for tensor in response.outputs} != set(outputs):
+        raise MalformedError("infer response: its outputs are not those that were asked for")
     if header.simulated:
         _warn_of_simulation()
     return InferResult(
@@ -172,9 +186,7 @@ def _by_name(response: InferResponse) -> dict[str, Tensor]:
 def _model_error(code: str, message: str) -> ModelError:
     if code == InvalidInputError.code:
         return InvalidInputError(message)
-    error = ModelError(message)
-    error.code = code
-    return error
+    return ModelError(message)
 
 
 def _rows(tensor: Tensor) -> list[list[Label]] | None:

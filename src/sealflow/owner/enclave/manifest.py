@@ -13,6 +13,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import tomli_w
+
 from sealflow.errors import ConfigError
 from sealflow.files import file_errors, file_sha256
 from sealflow.owner.enclave.contents import LIBOS, RUNTIME
@@ -61,15 +63,15 @@ class ManifestTemplate:
 
         Raises: ConfigError that names the file.
         """
+        with file_errors(f"{path}"):
+            content = path.read_bytes()
         try:
-            text = string.Template(path.read_text()).substitute(enclaves=enclaves)
+            text = string.Template(content.decode()).substitute(enclaves=enclaves)
             manifest = tomllib.loads(text)
             build = manifest.pop("build")
             lists = {
                 name: tuple(map(str, build[name])) for name in ("packages", "exclude", "native")
             }
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{path} is not a manifest template: {error}") from error
         return cls(role=role, manifest=manifest, **lists)
@@ -115,6 +117,21 @@ def render(
     }
     require_safe(manifest, template.role)
     return manifest
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """Return a manifest as TOML. Equal manifests have equal texts: all names are sorted.
+
+    `gramine-sgx-sign` writes the manifest that is measured from this one, in the same order.
+    """
+    return tomli_w.dumps(_sorted(manifest))
+
+
+def _sorted(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _sorted(value) if isinstance(value, dict) else value
+        for name, value in sorted(table.items())
+    }
 
 
 def require_safe(manifest: Mapping[str, Any], what: str) -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.files import file_errors
 from sealflow.owner.enclave.manifest import require_safe
 from sealflow.owner.enclave.sigstruct import EXPONENT, EnclaveMeasurement, signer_of
 
@@ -40,10 +41,10 @@ def sign(role: Role, folder: Path, key: Path) -> EnclaveMeasurement:
     """
     signer = enclave_signer(key)
     manifest = folder / f"{role}.manifest"
+    with file_errors(f"{manifest}", "run `sealflow enclave build`"):
+        text = manifest.read_bytes()
     try:
-        rendered = tomllib.loads(manifest.read_text())
-    except OSError as error:
-        raise ConfigError(f"{manifest}: {error.strerror}; run `sealflow enclave build`") from error
+        rendered = tomllib.loads(text.decode())
     except ValueError as error:
         raise ConfigError(f"{manifest} is not a manifest: {error}") from error
     require_safe(rendered, role)
@@ -77,10 +78,10 @@ def measure(role: Role, folder: Path) -> EnclaveMeasurement:
     Raises: ConfigError when the signature is missing or not valid.
     """
     path = folder / f"{role}.sig"
+    with file_errors(f"{path}", "run `sealflow enclave sign`"):
+        signature = path.read_bytes()
     try:
-        return EnclaveMeasurement.from_bytes(path.read_bytes(), role)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; run `sealflow enclave sign`") from error
+        return EnclaveMeasurement.from_bytes(signature, role)
     except MalformedError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -91,10 +92,10 @@ def enclave_signer(key: Path) -> str:
     Raises: ConfigError when the key is not RSA-3072 with exponent 3, or is encrypted.
     """
     required = "an enclave key is RSA of 3072 bits with exponent 3, in PEM: see docs/guide/sgx.md"
+    with file_errors(f"{key}"):
+        pem = key.read_bytes()
     try:
-        loaded = load_pem_private_key(key.read_bytes(), password=None)
-    except OSError as error:
-        raise ConfigError(f"{key}: {error.strerror}") from error
+        loaded = load_pem_private_key(pem, password=None)
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{key}: {error}; {required}") from error
     if not isinstance(loaded, RSAPrivateKey) or loaded.key_size != _KEY_BITS:

@@ -14,10 +14,10 @@ from sealflow.owner.http.transport import (
     HEADERS,
     MAX_ANSWER_BYTES,
     TOO_MUCH,
-    checked_url,
-    opened,
+    open_body,
+    parse_gateway_url,
     tls_context,
-    unreachable,
+    unavailable_error,
 )
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ class AsyncHttpTransport:
     """A pool of persistent connections to one gateway, for use in one event loop."""
 
     def __init__(self, url: str, *, ca: Path | str | None, connections: int) -> None:
-        """Check the arguments. Connections are opened when they are needed.
+        """Check the arguments. Connections are open_body when they are needed.
 
         `url`: the gateway's. `ca`: PEM file with root certificates; None for the system's.
         `connections`: maximum number of connections.
 
         Raises: ConfigError when the URL or the PEM file is not valid.
         """
-        self._url = checked_url(url)
+        self._url = parse_gateway_url(url)
         self._tls = tls_context(ca) if url.startswith("https") else True
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
@@ -73,7 +73,7 @@ class AsyncHttpTransport:
     async def _send(self, request: HttpRequest) -> HttpResponse:
         if isinstance(request.body, bytes):
             return await self._exchange(request, request.body, {})
-        with opened(request.body) as (file, length):
+        with open_body(request.body) as (file, length):
             return await self._exchange(request, file, {"content-length": str(length)})
 
     async def _exchange(
@@ -97,11 +97,11 @@ class AsyncHttpTransport:
                     pieces.append(piece)
                     size += len(piece)
                     if size > MAX_ANSWER_BYTES:
-                        raise unreachable(self._url, TOO_MUCH)
+                        raise unavailable_error(self._url, TOO_MUCH)
         except TimeoutError as error:
-            raise unreachable(self._url, "no response in time") from error
+            raise unavailable_error(self._url, "no response in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise unreachable(self._url, error) from error
+            raise unavailable_error(self._url, error) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         return HttpResponse(status=response.status, headers=headers, body=b"".join(pieces))
 

@@ -104,7 +104,7 @@ def retry_after_s(response: HttpResponse) -> float:
     return min(float(text), 60.0) if text.isdigit() and len(text) < 6 else 1.0  # noqa: PLR2004
 
 
-def control(operation: dict[str, object]) -> Steps[dict[str, object]]:
+def send_control_request(operation: dict[str, object]) -> Steps[dict[str, object]]:
     """Send a control request to the key broker and return its answer, also when that is an error.
 
     The answer is untrusted: the gateway or the host can change it.

@@ -137,14 +137,14 @@ class HttpTransport:
     """A pool of persistent connections to one gateway. It is safe to share between threads."""
 
     def __init__(self, url: str, *, ca: Path | str | None, connections: int) -> None:
-        """Check the arguments. Connections are opened when they are needed.
+        """Check the arguments. Connections are open_body when they are needed.
 
         `url`: the gateway's. `ca`: PEM file with root certificates; None for the system's.
         `connections`: maximum number of connections.
 
         Raises: ConfigError when the URL or the PEM file is not valid.
         """
-        self._url = checked_url(url)
+        self._url = parse_gateway_url(url)
         self._pool = pool_manager(
             tls_context(ca) if url.startswith("https") else None,
             num_pools=1,
@@ -184,7 +184,7 @@ class HttpTransport:
     def _send(self, request: HttpRequest) -> HttpResponse:
         if isinstance(request.body, bytes):
             return self._exchange(request, request.body, {})
-        with opened(request.body) as (file, length):
+        with open_body(request.body) as (file, length):
             return self._exchange(request, file, {"content-length": str(length)})
 
     def _exchange(
@@ -210,16 +210,16 @@ class HttpTransport:
                     pieces.append(piece)
                     size += len(piece)
                     if size > MAX_ANSWER_BYTES:
-                        raise unreachable(self._url, TOO_MUCH)
+                        raise unavailable_error(self._url, TOO_MUCH)
         except urllib3.exceptions.EmptyPoolError as error:
-            raise unreachable(self._url, "all connections are in use") from error
+            raise unavailable_error(self._url, "all connections are in use") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(self._url, error) from error
+            raise unavailable_error(self._url, error) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         return HttpResponse(status=response.status, headers=headers, body=b"".join(pieces))
 
 
-def checked_url(url: str) -> str:
+def parse_gateway_url(url: str) -> str:
     """Check a gateway's URL, `http://host:port` or `https://host:port`, with or without a path.
 
     Return it without slashes at the end.
@@ -255,13 +255,13 @@ def tls_context(ca: Path | str | None) -> ssl.SSLContext:
     return context
 
 
-def unreachable(url: str, why: object) -> UnavailableError:
+def unavailable_error(url: str, why: object) -> UnavailableError:
     """Return the error for a gateway that cannot be reached, with its cause."""
     return UnavailableError(f"gateway {url}: {why}; check that it runs (sealflow status)")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+def open_body(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file to be sent. The context's value is the open file and its length in bytes.
 
     Raises: ConfigError when it cannot be read.

@@ -16,7 +16,7 @@ from typing import Final, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.files import create_file
+from sealflow.files import create_file, file_errors
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.fields import Fields
@@ -105,12 +105,9 @@ def create_owner_key(path: str | os.PathLike[str], domain: TrustDomain) -> Owner
             "sealing_seed": b64encode(key.sealing_seed).decode(),
         }
     )
-    try:
+    exists = f"{path} exists; a key is never overwritten"
+    with file_errors(f"{path}: cannot write the owner's key", exists=exists):
         create_file(Path(path), text)
-    except FileExistsError as error:
-        raise ConfigError(f"{path} exists; a key is never overwritten") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot write the owner's key: {error.strerror}") from error
     return key
 
 
@@ -131,16 +128,13 @@ def load_owner_key(path: str | os.PathLike[str]) -> OwnerKey:
         >>> load_owner_key(".sealflow/owner.key").domain
         <TrustDomain.SIMULATED: b'sealflow-sim/1'>
     """
-    try:
-        with Path(path).open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(_MAX_FILE_BYTES + 1)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"no owner key at {path}; name it with --owner-key, or let `sealflow up` make one"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the owner's key: {error.strerror}") from error
+    missing = f"no owner key at {path}; name it with --owner-key, or let `sealflow up` make one"
+    with (
+        file_errors(f"{path}: cannot read the owner's key", missing=missing),
+        Path(path).open("rb") as file,
+    ):
+        mode = os.fstat(file.fileno()).st_mode
+        text = file.read(_MAX_FILE_BYTES + 1)
     if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(f"{path} is open to other users; run: chmod 600 {path}")
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, MalformedError
-from sealflow.files import file_errors, write_file
+from sealflow.files import file_errors, read_file, write_file
 from sealflow.owner.models.onnx_weights import has_external_data
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import seal_package
@@ -71,13 +71,10 @@ def read_manifest(folder: Path) -> ModelManifest:
             f"{where}; a model is packed from a folder that contains {RECIPE_NAME}, such as:\n\n"
             f"{TEMPLATE}"
         )
+    with file_errors(f"{path}"):
+        text = read_file(path, MAX_RECIPE_BYTES)
     try:
-        text = path.read_bytes()
-        if len(text) > MAX_RECIPE_BYTES:
-            raise ConfigError(f"{path} is over {MAX_RECIPE_BYTES} bytes")
         table = tomllib.loads(text.decode())
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     for key in ("name", "version"):
@@ -141,7 +138,7 @@ def pack_folder(
         manifest,
         files,
         signing=key.signing,
-        sealing=opening_key(key).sealing,
+        sealing=opening_key(key).public_key,
         progress=None if progress is None else lambda done: progress(done, total),
     )
 

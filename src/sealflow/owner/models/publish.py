@@ -16,10 +16,10 @@ from sealflow.attest.evidence import Evidence
 from sealflow.clock import now_ms
 from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.files import file_errors
-from sealflow.owner.http.gateway_api import control
+from sealflow.owner.http.gateway_api import send_control_request
 from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
 from sealflow.owner.models.owner_key import opening_key
-from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
+from sealflow.owner.trust.directory_refresh import PUBLICATION_TIMEOUT_S, refresh
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import seal_publication
 from sealflow.seal.keys import SealingKey, parse_suite
@@ -131,7 +131,7 @@ def _publish(
         )
     version = yield from _send_content_key(session, data, owner, workers)
     # The gateway caches the directory for 1 s.
-    until = time.monotonic() + APPEAR_S
+    until = time.monotonic() + PUBLICATION_TIMEOUT_S
     while (yield from refresh(session)).directory.version < version:
         if time.monotonic() >= until:
             raise UnavailableError(
@@ -154,7 +154,7 @@ def _send_content_key(
         keybroker = yield from _challenge(session)
         prepared = prepare_publication(data, owner, keybroker, workers=workers)
         sealed = b64encode(prepared.sealed).decode()
-        answer = yield from control({"op": "publish", "sealed": sealed})
+        answer = yield from send_control_request({"op": "publish", "sealed": sealed})
         version = answer.get("version")
         if is_integer(version):
             return version
@@ -178,7 +178,7 @@ def _challenge(session: ServiceSession) -> Steps[SealingKey]:
     Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
     """
     nonce = secrets.token_hex(32)
-    answer = yield from control({"op": "evidence", "nonce": nonce})
+    answer = yield from send_control_request({"op": "evidence", "nonce": nonce})
     if "error" in answer:
         raise UnavailableError("the key broker did not answer: try again")
     bound = session.approve(Evidence.from_json(answer.get("evidence")), nonce).claims.bound

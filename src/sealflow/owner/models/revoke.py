@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
 from sealflow.errors import ConfigError, UnavailableError
-from sealflow.owner.http.gateway_api import control
+from sealflow.owner.http.gateway_api import send_control_request
 from sealflow.owner.http.steps import Sleep, with_deadline
-from sealflow.owner.trust.directory_refresh import APPEAR_S, refresh
+from sealflow.owner.trust.directory_refresh import PUBLICATION_TIMEOUT_S, refresh
 from sealflow.wire.control import error_of
 from sealflow.wire.strict_json import is_integer
 
@@ -39,7 +39,7 @@ def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps
         deployment=verified.directory.deployment, revoked=revoked, signer=owner.signer
     )
     signed = SignedRevocationOrder.sign(order, owner.signing, owner.domain)
-    answer = yield from control({"op": "revoke", **signed.to_json()})
+    answer = yield from send_control_request({"op": "revoke", **signed.to_json()})
     error, version = error_of(answer), answer.get("version")
     if error is not None:
         if error.code == "unavailable":
@@ -47,7 +47,7 @@ def _revoke(session: ServiceSession, revoked: Revoked, owner: OwnerKey) -> Steps
         raise ConfigError(f"the key broker did not revoke it ({error.code}): {error.detail}")
     if not is_integer(version):
         raise UnavailableError("the key broker's answer has no directory version")
-    until = time.monotonic() + APPEAR_S
+    until = time.monotonic() + PUBLICATION_TIMEOUT_S
     while revoked not in (verified := (yield from refresh(session))).directory.revoked:
         if verified.directory.version > version or time.monotonic() >= until:
             raise UnavailableError("the directory does not list the revocation: order it again")

@@ -179,6 +179,7 @@ class QueueClient:
                     model=model,
                     parts=parts if asked is None else asked.parts,
                     receipt=asked,
+                    outputs=[spec.name for spec in described.outputs],
                     until=until,
                 )
             )
@@ -365,7 +366,13 @@ class QueueClient:
             return
         request, call = found
         try:
-            outcome: InferResult | SealflowError = open_answer(call, envelope, request.receipt)
+            outcome: InferResult | SealflowError = open_answer(
+                call,
+                envelope,
+                request.receipt,
+                outputs=request.outputs,
+                revoked=self._session.revoked_workers,
+            )
         except OpenError:
             # Not the genuine reply, which may still arrive.
             _log.warning("a reply did not open: dropped")

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sealflow.owner.audit.receipt_proof import ReceiptRequest
     from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
@@ -17,7 +19,8 @@ class PendingRequest:
     """The data for sealing a request again.
 
     `name`: the caller's id. `parts`: content of the request. `receipt`: if `parts` ask for a
-    receipt, the request that it must be about. `until`: deadline in monotonic seconds. `attempts`:
+    receipt, the request that it must be about. `outputs`: the names of the outputs that it asks
+    for. `until`: deadline in monotonic seconds. `attempts`:
     how often the request was sealed and sent.
     """
 
@@ -25,6 +28,7 @@ class PendingRequest:
     model: str
     parts: Parts = field(repr=False)
     receipt: ReceiptRequest | None = field(default=None, repr=False)
+    outputs: Collection[str]
     until: float
     attempts: int = 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REFRESH_TIMEOUT_S: Final = 30.0
 MAX_STALE_S: Final = 3.0
-APPEAR_S: Final = 30.0
+PUBLICATION_TIMEOUT_S: Final = 30.0
 """Time limit for a gateway to serve a directory version that the key broker has announced."""
 MAX_LINKS: Final = 20_000
 _STALE_PAUSE_S: Final = 0.5

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
 from sealflow.errors import ConfigError, EvidenceError, MalformedError
 from sealflow.files import file_errors, write_file
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import parse_name
-from sealflow.wire.strict_json import canonical_json
+from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,6 +137,7 @@ class PinnedDirectory:
     def to_bytes(self) -> bytes:
         """Return the content of the pin file: a line of canonical JSON."""
         value: dict[str, object] = {
+            "format": FORMAT,
             "deployment": self.deployment,
             "manifest_digest": self.manifest_digest,
             "history": self.log_id,
@@ -153,7 +154,9 @@ class PinnedDirectory:
 
         Raises: MalformedError.
         """
-        fields = Fields.from_bytes(text, "pin", _KEYS)
+        # Releases before 0.2 wrote pins without a format.
+        value = {"format": FORMAT, **parse_object(text, "pin")}
+        fields = OpenFields(value, "pin", _KEYS, versioned=True)
         return cls(
             deployment=fields.read("deployment", parse_name),
             manifest_digest=fields.digest("manifest_digest"),

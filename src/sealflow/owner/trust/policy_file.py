@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import tomli_w
+
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
+from sealflow.attest.suites import ALL_SUITES, parse_suites
 from sealflow.errors import ConfigError, MalformedError
-from sealflow.files import file_errors, write_file
-from sealflow.owner.trust.toml_text import table_lines
-from sealflow.wire.fields import base64_bytes
+from sealflow.files import file_errors, read_file, write_file
+from sealflow.wire.fields import FORMAT, Fields
 from sealflow.wire.ids import parse_digest, parse_name
-from sealflow.wire.strict_json import require_keys
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 MAX_POLICY_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
-_OPTIONAL: Final = ("insecure_simulated_root", "models", "worker")
+_OPTIONAL: Final = ("insecure_simulated_root", "models", "suites", "worker")
 
 TrustPolicy = Policy | SimulationPolicy
 """What a client demands of a service: a `Policy` for hardware, or a `SimulationPolicy`.
@@ -87,18 +88,14 @@ def load_policy_file(path: Path) -> PolicyFile:
 
     Raises: ConfigError that names file and key.
     """
+    missing = (
+        f"there is no policy at {path}: get it from the owner of the service, or name one "
+        "with --policy (`sealflow up` writes client.toml)"
+    )
+    with file_errors(f"{path}", missing=missing):
+        text = read_file(path, MAX_POLICY_BYTES)
     try:
-        text = path.read_bytes()
-        if len(text) > MAX_POLICY_BYTES:
-            raise ConfigError(f"{path} is over {MAX_POLICY_BYTES} bytes")
         return parse_policy(tomllib.loads(text.decode()))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"there is no policy at {path}: get it from the owner of the service, or name one "
-            "with --policy (`sealflow up` writes client.toml)"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except MalformedError as error:
@@ -117,14 +114,17 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
     }
     if isinstance(policy, SimulationPolicy):
         whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
+    if policy.suites != ALL_SUITES:
+        whole["suites"] = list(policy.suites)
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     whole["keybroker"] = policy.requirements.to_json()
     lines = ["# The policy by which clients verify this deployment before they send data."]
     if isinstance(policy, SimulationPolicy):
         lines.append("# A simulated TEE: nothing is protected from the operator of the machines.")
+    text = "\n".join([*lines, tomli_w.dumps(whole)])
     with file_errors(f"{path}: cannot write the policy"):
-        write_file(path, "\n".join([*lines, *table_lines(whole), ""]).encode(), mode=0o666)
+        write_file(path, text.encode(), mode=0o666)
 
 
 def parse_policy(table: dict[str, object]) -> PolicyFile:
@@ -132,25 +132,35 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
 
     Raises: MalformedError.
     """
-    require_keys(table, _REQUIRED, "policy", _OPTIONAL)
-    try:
-        tee = Tee(table["tee"])  # type: ignore[arg-type]  # any object may be asked for
-    except ValueError as error:
-        raise MalformedError(f"policy: tee is not one of {', '.join(Tee)}") from error
-    deployment, digest = parse_name(table["deployment"]), parse_digest(table["manifest_digest"])
-    requirements = Requirements.from_json(table["keybroker"], "policy: keybroker")
-    models = _models(table.get("models", {}))
-    root = table.get("insecure_simulated_root")
-    if (tee is Tee.SIMULATED) != (root is not None):
+    # People write policies, so the format may be absent. Spec: versions.md.
+    versioned = {"format": FORMAT, **table}
+    fields = Fields(versioned, "policy", _REQUIRED, _OPTIONAL, versioned=True)
+    tee = fields.word("tee", Tee)
+    deployment, digest = fields.read("deployment", parse_name), fields.digest("manifest_digest")
+    requirements = Requirements.from_json(fields.get("keybroker"), "policy: keybroker")
+    models = _models(fields.get("models", {}))
+    suites = parse_suites(fields.get("suites", ALL_SUITES), "policy: suites")
+    simulated = tee is Tee.SIMULATED
+    if simulated != ("insecure_simulated_root" in fields):
         raise MalformedError(
             'policy: insecure_simulated_root is required for tee = "simulated", and only for it'
         )
     worker = None
-    if "worker" in table:
-        worker = Requirements.from_json(table["worker"], "policy: worker")
+    if "worker" in fields:
+        worker = Requirements.from_json(fields.get("worker"), "policy: worker")
         worker.require_fit(tee)
     policy: TrustPolicy
-    if root is None:
+    if simulated:
+        policy = SimulationPolicy(
+            role=Role.KEY_BROKER,
+            deployment=deployment,
+            manifest_digest=digest,
+            requirements=requirements,
+            models=models,
+            suites=suites,
+            insecure_root=fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES),
+        )
+    else:
         policy = Policy(
             role=Role.KEY_BROKER,
             tee=tee,
@@ -158,15 +168,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
-        )
-    else:
-        policy = SimulationPolicy(
-            role=Role.KEY_BROKER,
-            deployment=deployment,
-            manifest_digest=digest,
-            requirements=requirements,
-            models=models,
-            insecure_root=base64_bytes(root, _MAX_ROOT_BYTES, "policy: insecure_simulated_root"),
+            suites=suites,
         )
     return PolicyFile(keybroker=policy, worker=worker)
 

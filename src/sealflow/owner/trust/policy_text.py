@@ -79,6 +79,7 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
         lines.append(PolicyLine(about="other models", text="none"))
     else:
         lines.append(PolicyLine(about="models", text="any that the deployment's owners publish"))
+    lines.append(PolicyLine(about="cipher suites", text=", else ".join(policy.suites)))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if worker is not None:
         lines += _requirements("workers", policy.tee, worker)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.checks import among
 from sealflow.clock import now_ms
+from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
 from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
 from sealflow.seal.exchange import Session
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sealflow.attest.evidence import Evidence
     from sealflow.attest.policy import Approval
+    from sealflow.attest.suites import SuiteName
     from sealflow.documents.directory import Directory, DirectoryKey, DirectoryModel
     from sealflow.owner.trust.pin import LogGap
     from sealflow.owner.trust.policy_file import TrustPolicy
@@ -126,7 +128,7 @@ class ServiceSession:
         if self._verified is None or now_ms >= self._verified.valid_until_ms:
             return True
         directory = self._verified.directory
-        if _active_key(directory, now_ms) is None:
+        if _active_key(directory, now_ms, self._policy.suites) is None:
             return True
         life_ms = directory.expires_ms - directory.issued_ms
         due_ms = directory.issued_ms + int(life_ms * _REFRESH_AT)
@@ -143,7 +145,7 @@ class ServiceSession:
         return (
             verified is not None
             and now_ms < verified.valid_until_ms
-            and _active_key(verified.directory, now_ms) is not None
+            and _active_key(verified.directory, now_ms, self._policy.suites) is not None
         )
 
     def model(self, name: str) -> DirectoryModel:
@@ -153,7 +155,12 @@ class ServiceSession:
         """
         directory = self._trusted().directory
         model_name, _, version = name.partition(":")
-        named = [each for each in directory.models if each.name == model_name]
+        revoked = directory.revoked_ids(RevokedKind.MODEL)
+        named = [
+            each
+            for each in directory.models
+            if each.name == model_name and each.digest not in revoked
+        ]
         found = [
             each for each in named if (each.version == version if version else each.default)
         ] or (named if not version and len(named) == 1 else [])
@@ -162,6 +169,13 @@ class ServiceSession:
             msg = f"model {name!r} is not in the verified directory, which has {served or 'none'}"
             raise InvalidInputError(msg)
         return found[0]
+
+    @property
+    def revoked_workers(self) -> frozenset[str]:
+        """The instance ids of the workers that the verified directory lists as revoked."""
+        if self._verified is None:
+            return frozenset()
+        return self._verified.directory.revoked_ids(RevokedKind.WORKER)
 
     def seal_request(
         self, model: DirectoryModel, parts: Parts, *, timeout_s: float
@@ -175,11 +189,14 @@ class ServiceSession:
         """
         _require_model(self._policy, model)
         now_ms = self._clock_ms()
-        key = _active_key(self._trusted().directory, now_ms)
+        key = _active_key(self._trusted().directory, now_ms, self._policy.suites)
         if key is None:
-            raise UnavailableError(
-                "the verified directory has no active key: check that the key broker runs"
+            error = UnavailableError(
+                "the verified directory has no active key of a suite that the policy accepts "
+                f"({', '.join(self._policy.suites)}): check that the key broker runs"
             )
+            error.code = "directory_no_key"
+            raise error
         return self._session(key, now_ms).seal_request(
             ModelRef(name=model.name, version=model.version),
             model.digest,
@@ -226,6 +243,22 @@ def _require_model(policy: TrustPolicy, model: DirectoryModel) -> None:
         )
 
 
-def _active_key(directory: Directory, now_ms: int) -> DirectoryKey | None:
-    active = [key for key in directory.keys if key.not_before_ms <= now_ms < key.retire_ms]
-    return max(active, key=lambda key: (key.suite.post_quantum, key.not_before_ms), default=None)
+def _active_key(
+    directory: Directory, now_ms: int, suites: Sequence[SuiteName]
+) -> DirectoryKey | None:
+    """Return the key to seal to, or None. Spec: directory.md, 5.2."""
+    # A clock that is behind must not choose a key that a revocation has already ended.
+    now_ms = max(now_ms, directory.issued_ms)
+    revoked = directory.revoked_ids(RevokedKind.KEY)
+    active = [
+        key
+        for key in directory.keys
+        if key.suite.suite_name in suites
+        and key.not_before_ms <= now_ms < key.retire_ms
+        and key.kid not in revoked
+    ]
+    return min(
+        active,
+        key=lambda key: (suites.index(key.suite.suite_name), -key.not_before_ms, key.kid),
+        default=None,
+    )

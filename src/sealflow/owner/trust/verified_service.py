@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from sealflow.attest.evidence import NO_NONCE
 from sealflow.attest.policy import appraise
+from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError
-from sealflow.seal.keys import SealingKey, parse_suite
+from sealflow.seal.enclave import enclave_sealing_key
 from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
     from sealflow.attest.policy import Approval
     from sealflow.owner.trust.policy_file import TrustPolicy
-
-MAX_CLOCK_SKEW_MS: Final = 300_000
+    from sealflow.seal.keys import SealingKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedService:
     """The approval and the directory of a service that was verified against a policy.
 
-    `valid_until_ms`: Unix milliseconds.
+    `keybroker`: the key broker's public key, to which content keys are sealed. `valid_until_ms`:
+    Unix milliseconds.
     """
 
     approval: Approval
+    keybroker: SealingKey
     directory: Directory
     valid_until_ms: int
 
@@ -33,12 +36,6 @@ class VerifiedService:
     def simulated(self) -> bool:
         """Whether the TEE is simulated, so that nothing is protected from the operator."""
         return self.approval.claims.domain is TrustDomain.SIMULATED
-
-    @property
-    def keybroker(self) -> SealingKey:
-        """The key broker's public key, to which content keys are sealed."""
-        bound = self.approval.claims.bound
-        return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
 
 
 def verify_directory(
@@ -51,8 +48,9 @@ def verify_directory(
     Raises: MalformedError, EvidenceError, PolicyError.
     """
     published = SignedDirectory.from_bytes(document)
-    approval = appraise(published.evidence, policy, now_ms)
+    approval = appraise(published.evidence, policy, now_ms, nonce=NO_NONCE)
     bound = approval.claims.bound
+    keybroker = enclave_sealing_key(approval.claims)
     directory = published.verify_signature(bound.signing_key, bound.tee.domain)
     if (directory.deployment, directory.manifest_digest) != (
         bound.deployment,
@@ -70,5 +68,7 @@ def verify_directory(
             "directory_early", "it was issued in the future: check this machine's clock"
         )
     until_ms = min(directory.expires_ms, approval.valid_until_ms)
-    verified = VerifiedService(approval=approval, directory=directory, valid_until_ms=until_ms)
+    verified = VerifiedService(
+        approval=approval, keybroker=keybroker, directory=directory, valid_until_ms=until_ms
+    )
     return verified, published.payload

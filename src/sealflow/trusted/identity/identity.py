@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow import __version__
 from sealflow.attest.amd.report import PRODUCTS, SNP_REPORT_BYTES, UnverifiedReport, product_line
-from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
+from sealflow.attest.evidence import NO_NONCE, BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.attest.intel.quote import split_quote
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.seal.keys import OpeningKey, Suite
@@ -43,10 +43,9 @@ GRAMINE_KEY: Final = Path("/dev/attestation/keys/_sgx_mrenclave")
 """Source: Gramine documentation, attestation and secret provisioning, low-level interface."""
 _SGX_KEY_BYTES: Final = 16
 _PLATFORM_KEY_BYTES: Final = 32
-NO_NONCE: Final = "00" * 32
 
 
-def wanted_collateral(quote: bytes) -> bytes:
+def collateral_request(quote: bytes) -> bytes:
     """Return the collateral request for the machine that made `quote`, as canonical JSON.
 
     Raises: MalformedError when the bytes are not a quote, or a DCAP quote has no PCK certificate.
@@ -126,7 +125,7 @@ class EnclaveIdentity:
     instance: RequestId
     role: Role
     deployment: Deployment
-    opening: OpeningKey
+    private_key: OpeningKey
     signing: Ed25519PrivateKey = field(repr=False)
     platform_key: bytes = field(repr=False)
     """32 bytes. On SGX, only the same code with the same settings on the same machine gets them.
@@ -165,9 +164,9 @@ class EnclaveIdentity:
         """Return the collateral request for this machine, read from a new quote.
 
         Raises: UnavailableError when the quoting service of the hardware does not answer;
-        MalformedError as `wanted_collateral`.
+        MalformedError as `collateral_request`.
         """
-        return wanted_collateral(self._quote(NO_NONCE)[1])
+        return collateral_request(self._quote(NO_NONCE)[1])
 
     def _quote(self, nonce: str) -> tuple[bytes, bytes]:
         bound = BoundClaims(
@@ -177,8 +176,8 @@ class EnclaveIdentity:
             instance=self.instance,
             nonce=nonce,
             manifest_digest=self.deployment.digest,
-            sealing_suite=self.opening.suite,
-            sealing_key=self.opening.sealing.public,
+            sealing_suite=self.private_key.suite,
+            sealing_key=self.private_key.public_key.public,
             signing_key=self.signing.public_key().public_bytes_raw(),
             software=__version__,
         ).to_bytes()
@@ -213,7 +212,9 @@ def create_identity(
         instance=new_request_id(),
         role=role,
         deployment=deployment,
-        opening=OpeningKey.generate(Suite.for_domain(deployment.tee.domain)),
+        private_key=OpeningKey.generate(
+            Suite.for_domain(deployment.tee.domain, deployment.suites[0])
+        ),
         signing=signing,
         platform_key=key,
         collateral=CurrentCollateral(content),

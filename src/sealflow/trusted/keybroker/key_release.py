@@ -15,7 +15,7 @@ from sealflow.attest.policy import appraise
 from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, PolicyError
-from sealflow.seal.enclave import seal_to_enclave
+from sealflow.seal.enclave import enclave_sealing_key, seal_to_enclave
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
@@ -125,6 +125,7 @@ class KeyRelease:
     def _appraise(self, evidence: Evidence, role: Role, nonce: str) -> Approval:
         policy, now_ms = self._identity.deployment.policy(role), self._key_store.now_ms
         approval = appraise(evidence, policy, now_ms, nonce=nonce)
+        enclave_sealing_key(approval.claims)
         if now_ms >= approval.valid_until_ms:
             raise EvidenceError("collateral", "the collateral is out of date: fetch it again")
         if self._key_store.is_revoked(RevokedKind.WORKER, approval.claims.bound.instance):
@@ -158,7 +159,7 @@ class KeyRelease:
             {
                 "instance": bound.instance,
                 "signing_key": bound.signing_key.hex(),
-                "keys": [key.opening.sealing.key_id for key in grant.keys],
+                "keys": [key.private_key.public_key.key_id for key in grant.keys],
                 "models": [model.digest for model in grant.models],
                 "until_ms": grant.lease_ms,
                 "directory_version": grant.directory_version,

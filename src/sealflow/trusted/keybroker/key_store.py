@@ -164,7 +164,7 @@ class KeyStore:
         """
         return Grant(
             keys=tuple(
-                GrantedKey(opening=epoch.opening, destroy_ms=epoch.destroy_ms)
+                GrantedKey(private_key=epoch.private_key, destroy_ms=epoch.destroy_ms)
                 for epoch in self.epochs
             ),
             models=tuple(

@@ -79,7 +79,7 @@ def accept_publication(
     """
     sealed = Fields(value, "publish", ("op", "sealed")).base64("sealed", MAX_CONTROL_BYTES)
     try:
-        publication = open_publication(sealed, identity.opening)
+        publication = open_publication(sealed, identity.private_key)
     except OpenError as error:
         detail = (
             "the publication does not open: it was damaged, or sealed to another key broker; "

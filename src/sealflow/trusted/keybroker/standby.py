@@ -126,7 +126,7 @@ class Standby:
             text = open_sealed(
                 fields.base64("grant", MAX_SEALED_BYTES),
                 fields.base64("signature", SIGNATURE_BYTES),
-                opening=self._identity.opening,
+                private_key=self._identity.private_key,
                 bound=bound,
                 nonce=nonce,
                 signer=leader.signing_key,

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sealflow.documents.directory import MAX_KEYS
 from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.publication import Publication, requirements_of_owner
 from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
 from sealflow.seal.chunked import KEY_BYTES, open_chunked, seal_chunked
-from sealflow.trusted.keybroker.epoch_keys import MAX_EPOCHS, EpochKey
+from sealflow.trusted.keybroker.epoch_keys import EpochKey
 from sealflow.trusted.keybroker.key_store import MAX_MODELS
 from sealflow.trusted.keybroker.log_writer import LogHead
 from sealflow.wire.fields import Fields
@@ -133,7 +134,7 @@ class State:
             log=head,
             directory_version=fields.integer("directory_version"),
             directory_digest=fields.digest("directory_digest"),
-            epochs=fields.list_of("epochs", EpochKey.from_json, MAX_EPOCHS + 2),
+            epochs=fields.list_of("epochs", EpochKey.from_json, MAX_KEYS),
             publications=fields.list_of("models", _publication_from_json, MAX_MODELS),
             revoked=fields.list_of("revoked", Revoked.from_json, MAX_REVOKED),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.operator.components import ClusterNames
-from sealflow.operator.key_folder import make, write_tree
+from sealflow.operator.key_folder import create_credentials, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of all keys, which takes seconds to make."""
     folder = tmp_path_factory.mktemp("made") / "keys"
-    files = make(ClusterNames(deployment="test"), datetime.now(UTC), kubernetes=False)
+    files = create_credentials(ClusterNames(deployment="test"), datetime.now(UTC), kubernetes=False)
     write_tree(folder, files, replace=False)
     return folder
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealflow.attest.amd.verify import verify_amd_report
 from sealflow.errors import UnavailableError
-from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.trusted.identity.identity import collateral_request
 from tests.support.attestation.collateral_sources import AT_S, source
 from tests.support.attestation.snp_authority import CHIP, SnpAuthority, snp_authority
 from tests.support.network.web_server import WebServer
@@ -58,7 +58,7 @@ def test_amd(tmp_path: Path, product: str, line: str, cpu: tuple[int, int], path
         tcb, chip = {"fmc": 1, **tcb}, CHIP[:8]
     amd = snp_authority(AT_S, product=product, tcb=tuple(tcb.items()), chip=chip)
     report = amd.report(cpu=cpu)
-    want = wanted_collateral(report)
+    want = collateral_request(report)
     with WebServer(amd_answers(amd, line, path)) as server:
         fetched = source(tmp_path, None, kds_url=server.url).get(want)
     genuine = verify_amd_report(report, fetched, amd.root(), AT_S)
@@ -71,11 +71,11 @@ def test_amd_without_names(tmp_path: Path) -> None:
     report = amd.report(version=2)
     with WebServer(amd_answers(amd, "Milan", PATH)) as server:
         with pytest.raises(UnavailableError, match="amd_product"):
-            source(tmp_path / "1", None, kds_url=server.url).get(wanted_collateral(report))
+            source(tmp_path / "1", None, kds_url=server.url).get(collateral_request(report))
         named = source(tmp_path / "2", None, kds_url=server.url, amd_product="Milan")
-        fetched = named.get(wanted_collateral(report))
+        fetched = named.get(collateral_request(report))
     verify_amd_report(report, fetched, amd.root(), AT_S)
-    unknown = json.loads(wanted_collateral(amd.report(cpu=(0x17, 1))))
+    unknown = json.loads(collateral_request(amd.report(cpu=(0x17, 1))))
     assert unknown["product"] == ""
 
 
@@ -87,15 +87,15 @@ def test_vlek(tmp_path: Path) -> None:
     file.write_bytes(amd.endorsements().leaf)
     with WebServer(amd_answers(amd, "Milan", "/none", "vlek")) as server:
         with pytest.raises(UnavailableError, match="vlek_file"):
-            source(tmp_path / "1", None, kds_url=server.url).get(wanted_collateral(report))
+            source(tmp_path / "1", None, kds_url=server.url).get(collateral_request(report))
         named = source(tmp_path / "2", None, kds_url=server.url, vlek_file=str(file))
-        fetched = named.get(wanted_collateral(report))
+        fetched = named.get(collateral_request(report))
     verify_amd_report(report, fetched, amd.root(), AT_S)
 
 
 def test_hidden_chips(tmp_path: Path) -> None:
     """A processor that hides its chip id cannot be asked about."""
-    want = wanted_collateral(snp_authority(AT_S).report(mask_chip=True, cpu=(0x19, 1)))
+    want = collateral_request(snp_authority(AT_S).report(mask_chip=True, cpu=(0x19, 1)))
     with WebServer({}) as server, pytest.raises(UnavailableError, match="hides its chip id"):
         source(tmp_path, None, kds_url=server.url).get(want)
 
@@ -108,4 +108,4 @@ def test_broken_amd(tmp_path: Path, name: str) -> None:
     answers = amd_answers(amd, "Milan", PATH)
     answers[f"/vcek/v1/Milan/{name}"] = (200, {}, b"<html></html>")
     with WebServer(answers) as server, pytest.raises(UnavailableError, match="AMD's KDS"):
-        source(tmp_path, None, kds_url=server.url).get(wanted_collateral(report))
+        source(tmp_path, None, kds_url=server.url).get(collateral_request(report))

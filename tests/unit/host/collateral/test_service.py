@@ -10,7 +10,7 @@ import pytest
 from sealflow.errors import WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
-from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.trusted.identity.identity import collateral_request
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
 from tests.support.attestation.pccs_answers import pccs_answers
@@ -40,7 +40,7 @@ def source(tmp_path: Path, pccs: WebServer) -> CollateralSource:
 
 def test_want() -> None:
     """The laboratory's platform is one that Intel's platform authority would have certified."""
-    assert b"5e0000000000" in wanted_collateral(LAB.quote(sgx_body()))
+    assert b"5e0000000000" in collateral_request(LAB.quote(sgx_body()))
 
 
 def test_renewal(tmp_path: Path, pccs: WebServer) -> None:
@@ -48,7 +48,7 @@ def test_renewal(tmp_path: Path, pccs: WebServer) -> None:
     sent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     service = CollateralService(source(tmp_path, pccs), sent.put, check_s=0.0)
     service.refresh_if_due()
-    service.ask(WANT)
+    service.answer_request(WANT)
     first = sent.get(timeout=10)
     assert first
     newer = LAB.replace(tcb_age_s=DAY_S, qe_age_s=DAY_S, crl_age_s=DAY_S)
@@ -56,7 +56,7 @@ def test_renewal(tmp_path: Path, pccs: WebServer) -> None:
     service.refresh_if_due()
     second = sent.get(timeout=10)
     assert second not in (b"", first)
-    service.ask(WANT)
+    service.answer_request(WANT)
     # The answer to a question is sent although nothing is new; so nothing came before it.
     assert sent.get(timeout=10) == second
     assert sent.empty()
@@ -67,9 +67,9 @@ def test_nothing_there(tmp_path: Path, pccs: WebServer, want: bytes) -> None:
     """Where there is no collateral the answer is empty, so that the enclave says why it ends."""
     pccs.answers.clear()
     sent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    CollateralService(source(tmp_path, pccs), sent.put).ask(want)
+    CollateralService(source(tmp_path, pccs), sent.put).answer_request(want)
     assert sent.get(timeout=10) == b""
-    CollateralService(None, sent.put).ask(want)
+    CollateralService(None, sent.put).answer_request(want)
     assert sent.get(timeout=10) == b""
 
 
@@ -81,5 +81,5 @@ def test_gone(tmp_path: Path, pccs: WebServer) -> None:
         tried.put(content)
         raise WorkerGoneError("gone")
 
-    CollateralService(source(tmp_path, pccs), send).ask(WANT)
+    CollateralService(source(tmp_path, pccs), send).answer_request(WANT)
     assert tried.get(timeout=10)

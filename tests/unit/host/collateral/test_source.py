@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.attest.intel.verify import verify_intel_quote
-from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.trusted.identity.identity import collateral_request
 from tests.support.attestation.collateral_sources import (
     CRL_PATH,
     DATA,
@@ -35,7 +35,7 @@ def test_recorded(tmp_path: Path, name: str) -> None:
     recorded = (DATA / entry["collateral"]).read_bytes()
     quote = (DATA / name).read_bytes()
     tee, fmspc, ca = entry["tee"].lower(), entry["fmspc"].lower(), entry["pck_ca"]
-    want = wanted_collateral(quote)
+    want = collateral_request(quote)
     assert json.loads(want) == {"tee": tee, "fmspc": fmspc, "ca": ca}
     with WebServer(pccs_answers(recorded, tee, fmspc, ca)) as server:
         fetched = source(tmp_path, server.url, Clock(entry["verify_at"])).get(want)

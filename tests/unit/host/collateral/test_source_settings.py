@@ -11,7 +11,7 @@ from sealflow.errors import ConfigError, MalformedError, UnavailableError
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.settings import load_settings
-from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.trusted.identity.identity import collateral_request
 from sealflow.wire.collateral_request import parse_collateral_request
 from tests.support.attestation.collateral_sources import AT_S, WANT, source
 from tests.support.attestation.snp_authority import snp_authority
@@ -44,7 +44,7 @@ def test_no_servers(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="set pccs_url"):
         source(tmp_path, None).get(WANT)
     with pytest.raises(UnavailableError, match="set kds_url"):
-        source(tmp_path, None).get(wanted_collateral(snp_authority(AT_S).report()))
+        source(tmp_path, None).get(collateral_request(snp_authority(AT_S).report()))
 
 
 @pytest.mark.parametrize(

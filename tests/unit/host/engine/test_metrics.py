@@ -12,10 +12,10 @@ def test_figures() -> None:
     figures = EngineMetrics()
     assert (figures.batch_size(50), figures.round_trip_ms(99)) == (0, 0)
     for number in range(1, 101):
-        figures.note_batch(number)
-        figures.note_answer(b"SFL1\x02", number / 1000)
-    figures.note_answer(encode_refusal(RefusalCode.OVERLOADED, None), 0.05)
-    figures.note_answer(b"", 0.05)
+        figures.record_batch(number)
+        figures.record_answer(b"SFL1\x02", number / 1000)
+    figures.record_answer(encode_refusal(RefusalCode.OVERLOADED, None), 0.05)
+    figures.record_answer(b"", 0.05)
     assert (figures.requests, figures.refusals) == (102, 1)
     assert figures.batch_size(50) == 51
     assert 99 <= figures.round_trip_ms(99) <= 100

@@ -12,7 +12,7 @@ from sealflow.documents.receipt import salted_digest
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner import Receipt, RevokedKind, Role, SignedReceipt, TrustDomain
 from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
-from sealflow.seal.content import ContentKind, content_parts, split_receipt_request
+from sealflow.seal.content import ContentKind, content_parts, padding_for, parse_request_content
 from tests.support.sealing.receipts import PARTS, REPLY, ReceiptService
 from tests.support.trusted.keybroker import NOW_MS, OPERATOR, make_identity
 
@@ -102,7 +102,8 @@ def test_what_the_log_does_not_vouch_for_is_refused() -> None:
         {"key_id": "sim-" + "0" * 64},
         {"manifest_digest": "0" * 64},
         {"deployment": "other"},
-        {"at_ms": late},
+        {"at_ms": late + 1},
+        {"at_ms": NOW_MS - 300_001},
     ):
         _refused("receipt_grant", _signed(dataclasses.replace(receipt, **changes)))
 
@@ -145,16 +146,26 @@ def test_a_worker_cannot_leave_it_out_or_give_another() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"{}", b'{"salt":"short"}', b'{"salt":1}', b'{"salt":"' + b"0" * 64 + b'","x":1}']
+    "text",
+    [
+        b"{}",
+        b'{"salt":"short"}',
+        b'{"salt":1}',
+        b'{"salt":"' + b"0" * 64 + b'","x":1,"critical":["x"]}',
+    ],
 )
 def test_nonsense_that_asks_for_a_receipt_is_malformed(text: bytes) -> None:
     """Exactly one salt, and one content within."""
-    from sealflow.seal.content import parse_content
-
     whole = b"".join((*content_parts(ContentKind.RECEIPT, text), *PARTS))
     with pytest.raises(MalformedError):
-        split_receipt_request(parse_content(memoryview(whole)))
+        parse_request_content(padded(whole))
     salt = b'{"salt":"' + b"0" * 64 + b'"}'
     nested = b"".join((*content_parts(ContentKind.RECEIPT, salt), whole))
     with pytest.raises(MalformedError):
-        split_receipt_request(parse_content(memoryview(nested)))
+        parse_request_content(padded(nested))
+
+
+def padded(content: bytes) -> memoryview:
+    """Pad it as a client does."""
+    head, tail = padding_for(len(content))
+    return memoryview(head + content + tail)

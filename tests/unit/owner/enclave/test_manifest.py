@@ -15,9 +15,13 @@ from sealflow.cli.operator.enclave import enclave
 from sealflow.errors import ConfigError
 from sealflow.owner import Role
 from sealflow.owner.enclave.contents import PythonInstall, enclave_files
-from sealflow.owner.enclave.manifest import ManifestTemplate, render, unsafe_settings
+from sealflow.owner.enclave.manifest import (
+    ManifestTemplate,
+    manifest_text,
+    render,
+    unsafe_settings,
+)
 from sealflow.owner.enclave.sizing import EnclaveLoad
-from sealflow.owner.enclave.toml import encode_toml
 from tests.support.enclaves.enclave_folders import TEMPLATES, make_enclaves, make_gramine
 from tools.tcb import THIRD_PARTY
 
@@ -75,8 +79,8 @@ def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
 def test_keeps_the_rules(manifest: Mapping[str, Any]) -> None:
     """Nothing in a rendered manifest lets the host in, by word or by meaning."""
     assert list(unsafe_settings(manifest)) == []
-    assert "insecure" not in encode_toml(dict(manifest))
-    assert "passthrough" not in encode_toml(dict(manifest))
+    assert "insecure" not in manifest_text(manifest)
+    assert "passthrough" not in manifest_text(manifest)
     assert "allowed_files" not in manifest["sgx"]
     assert manifest["sgx"]["debug"] is False
     assert manifest["sgx"]["remote_attestation"] == "dcap"
@@ -110,6 +114,7 @@ def test_only_what_is_inside_the_wall(place: Path, manifest: Mapping[str, Any]) 
         "backoff",
         "documents",
         "errors",
+        "evidence_hints",
         "openinfer",
         "package",
         "seal",
@@ -144,7 +149,7 @@ def test_mounts(manifest: Mapping[str, Any]) -> None:
 
 def test_same_commit_same_manifest(place: Path, manifest: Mapping[str, Any]) -> None:
     """Rendering again gives the same bytes."""
-    assert encode_toml(built(place, "keybroker")) == encode_toml(dict(manifest))
+    assert manifest_text(built(place, "keybroker")) == manifest_text(manifest)
 
 
 def test_changed_code_changes_the_manifest(place: Path, manifest: Mapping[str, Any]) -> None:

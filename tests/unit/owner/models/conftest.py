@@ -43,4 +43,4 @@ def client(gateway: GatewayProcess, service: ScriptedService) -> Iterator[Client
 @pytest.fixture(autouse=True)
 def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (publish, revoke):
-        monkeypatch.setattr(module, "APPEAR_S", 0.3)
+        monkeypatch.setattr(module, "PUBLICATION_TIMEOUT_S", 0.3)

@@ -35,7 +35,7 @@ def test_a_key_comes_back_from_its_file(tmp_path: Path, domain: TrustDomain) -> 
     assert load_owner_key(path) == key
     assert opening_key(key).suite.domain is domain
     assert opening_key(key).suite.post_quantum
-    sealed = opening_key(key).sealing.seal(b"x", b"")
+    sealed = opening_key(key).public_key.seal(b"x", b"")
     assert opening_key(load_owner_key(path)).open(sealed, b"") == b"x"
 
 

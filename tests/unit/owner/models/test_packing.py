@@ -58,7 +58,7 @@ def test_an_example_is_packed_and_published(name: str) -> None:
     manifest, files = read_folder(folder)
     assert done == [sum(map(len, files.values())) + len(manifest.to_bytes())] * 2
     assert set(files) == {"model.onnx", "labels.txt"}
-    prepared = prepare_publication(package, KEY, BROKER.sealing)
+    prepared = prepare_publication(package, KEY, BROKER.public_key)
     assert prepared.manifest == manifest
     publication = open_publication(prepared.sealed, BROKER)
     assert (publication.digest, publication.signer) == (prepared.digest, KEY.signer)
@@ -72,14 +72,14 @@ def test_a_package_of_somebody_else_is_not_published() -> None:
     """The owner's key tells its own packages."""
     package = pack_folder(EXAMPLES / "tiny", OwnerKey.generate(TrustDomain.SIMULATED))
     with pytest.raises(BundleError):
-        prepare_publication(package, KEY, BROKER.sealing)
+        prepare_publication(package, KEY, BROKER.public_key)
 
 
 def test_worlds_do_not_mix() -> None:
     """A hardware key broker gets nothing that was packed for a simulation."""
     hardware = OpeningKey.generate(Suite.XWING)
     with pytest.raises(ConfigError, match="trust domain"):
-        prepare_publication(pack_folder(EXAMPLES / "tiny", KEY), KEY, hardware.sealing)
+        prepare_publication(pack_folder(EXAMPLES / "tiny", KEY), KEY, hardware.public_key)
 
 
 def test_the_template_is_a_recipe(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.owner import Policy, SimulationPolicy, TcbStatus, Tee
+from sealflow.owner import Policy, SimulationPolicy, SuiteName, TcbStatus, Tee
 from sealflow.owner.trust.policy_file import load_policy, load_policy_file, write_policy
 from tests.support.attestation.policy_files import (
     SGX,
@@ -63,6 +63,16 @@ def test_workers(tmp_path: Path) -> None:
     assert found.worker.measurements == {"44" * 32}
     with pytest.raises(ConfigError, match="64 hex digits"):
         load_policy_file(write_policy_file(tmp_path, SGX + worker.replace("44" * 32, "44" * 48)))
+
+
+def test_suites(tmp_path: Path) -> None:
+    """A file may name the suites to seal by, and is read as it was written."""
+    assert load_policy(write_policy_file(tmp_path, SGX)).suites == tuple(SuiteName)
+    named = SGX.replace("[keybroker]", 'suites = ["x-wing"]\n[keybroker]')
+    found = load_policy(write_policy_file(tmp_path, named))
+    assert found.suites == (SuiteName.X_WING,)
+    write_policy(tmp_path / "again.toml", found)
+    assert load_policy(tmp_path / "again.toml") == found
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ('tee = "sgx"', 'tee = "sgx"\nmodels = 5', "models is not a table"),
         ('tee = "sgx"', 'tee = "sgx"\nmodels = {net = []}', "list of package digests"),
         ('tee = "sgx"', 'tee = "sgx"\nmodels = {net = ["x"]}', "digest"),
+        ('tee = "sgx"', 'tee = "sgx"\nsuites = ["xwing"]', "suites: not a list of different"),
         ('deployment = "prod"', 'deployment = "../x"', "name"),
         ("measurements", "mesurements", "unknown 'mesurements'"),
         ("11" * 32, "11" * 31, "not 64 or 96"),

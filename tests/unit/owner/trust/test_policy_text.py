@@ -51,6 +51,14 @@ def test_all_is_said(tmp_path: Path) -> None:
         assert {each for each in hexadecimal if each not in words} == set()
 
 
+def test_suites_in_words(tmp_path: Path) -> None:
+    """The suites are said in the order in which the client prefers them."""
+    named = SGX.replace("[keybroker]", 'suites = ["x-wing"]\n[keybroker]')
+    for text, words in ((SGX, "x-wing, else x25519"), (named, "x-wing")):
+        lines = describe_policy(load_policy(write_policy_file(tmp_path, text)))
+        assert {line.about: line.text for line in lines}["cipher suites"] == words
+
+
 def test_workers_in_words(tmp_path: Path) -> None:
     """What an owner demands of workers is said beside what is demanded of the key broker."""
     worker = f'[worker]\nmeasurements = ["{"44" * 32}"]\nmin_svn = 4\n'

@@ -77,7 +77,7 @@ def test_key_broker(tmp_path: Path, pccs: WebServer) -> None:
         # What comes while the enclave waits for collateral is not lost.
         process.tick(NOW_MS)
         process.send(FrameKind.LEAD, NOW_MS.to_bytes(8))
-        errand.ask(process.expect(FrameKind.COLLATERAL))
+        errand.answer_request(process.expect(FrameKind.COLLATERAL))
         published = [_directory(process)]
         answers = pccs_answers(NEWER.collateral(), "tdx", "5e0000000000", "processor")
         pccs.answers.update(answers)
@@ -108,7 +108,7 @@ def test_worker(tmp_path: Path, pccs: WebServer) -> None:
     boot = worker_boot(settings(), None, NOW_MS)
     with EnclaveProcess("worker", boot, hardware=folder(tmp_path, "tsm")) as process:
         errand = errand_for(process, pccs, tmp_path)
-        errand.ask(process.expect(FrameKind.COLLATERAL))
+        errand.answer_request(process.expect(FrameKind.COLLATERAL))
         assert b"describe" in process.expect(FrameKind.CONTROL)
         process.send(FrameKind.COLLATERAL, NEWER.collateral())
 
@@ -119,5 +119,5 @@ def test_no_collateral(tmp_path: Path, pccs: WebServer, module: str) -> None:
     pccs.answers.clear()
     boot = (worker_boot if module == "worker" else keybroker_boot)(settings(), None, NOW_MS)
     with EnclaveProcess(module, boot, hardware=folder(tmp_path, "tsm")) as process:
-        errand_for(process, pccs, tmp_path).ask(process.expect(FrameKind.COLLATERAL))
+        errand_for(process, pccs, tmp_path).answer_request(process.expect(FrameKind.COLLATERAL))
         assert process.expect(FrameKind.FATAL) == b"collateral"

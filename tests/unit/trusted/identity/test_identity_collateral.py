@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sealflow.errors import MalformedError
-from sealflow.trusted.identity.identity import wanted_collateral
+from sealflow.trusted.identity.identity import collateral_request
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.quote_bodies import ZERO48, sgx_body, tdx_body
 
@@ -22,7 +22,7 @@ from tests.support.attestation.quote_bodies import ZERO48, sgx_body, tdx_body
 )
 def test_wanted_collateral(lab: DcapAuthority, body: bytes, tee: str) -> None:
     """An enclave asks for the collateral of its own machine and TEE."""
-    found = json.loads(wanted_collateral(lab.quote(body)))
+    found = json.loads(collateral_request(lab.quote(body)))
     assert found == {"tee": tee, "fmspc": "5e0000000000", "ca": found["ca"]}
     assert found["ca"] in ("platform", "processor")
 
@@ -31,4 +31,4 @@ def test_wanted_without_certificates() -> None:
     """A quote that brings no certificate does not say which collateral goes with it."""
     quote = DcapAuthority(chain=()).quote(sgx_body())
     with pytest.raises(MalformedError, match="no PCK certificate"):
-        wanted_collateral(quote)
+        collateral_request(quote)

@@ -34,7 +34,9 @@ def test_a_restarted_key_broker_continues() -> None:
     assert after.models == before.models
     assert after.revoked == before.revoked
     again = second.grant(make_identity(Role.WORKER))
-    assert [key.opening.seed for key in again.keys] == [key.opening.seed for key in granted.keys]
+    assert [key.private_key.seed for key in again.keys] == [
+        key.private_key.seed for key in granted.keys
+    ]
     assert [model.content_key for model in again.models] == [
         model.content_key for model in granted.models
     ]
@@ -70,7 +72,7 @@ def test_nothing_secret_is_in_what_the_host_keeps() -> None:
     assert first.leading is not None
     secrets = [
         first.leading.state_key.key,
-        *(key.opening.seed for key in granted.keys),
+        *(key.private_key.seed for key in granted.keys),
         *(model.content_key for model in granted.models),
     ]
     assert not any(secret in kept or secret.hex().encode() in kept for secret in secrets)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sealflow.defects import EXIT_DEFECT, print_defect
 from sealflow.errors import SealflowError
 from sealflow.host.engine.flink import job
 from sealflow.host.engine.flink.settings import FlinkJob
@@ -22,6 +23,9 @@ def main() -> None:
         job_id = job.submit(load_settings(Path(sys.argv[1]), FlinkJob))
     except SealflowError as error:
         sys.exit(f"error: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect, which is reported as one
+        print_defect(error)
+        sys.exit(EXIT_DEFECT)
     sys.stdout.write(f"{job_id}\n")
 
 

@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import ConfigError, MalformedError, UnavailableError
+from sealflow.errors import MalformedError, UnavailableError
+from sealflow.files import file_errors
 from sealflow.host.gateway.http import BodyTooLargeError, ProblemError, Response, json_response
 from sealflow.host.settings import PACKAGE_SUFFIX, package_path
 from sealflow.wire.ids import parse_digest
@@ -81,14 +82,11 @@ class PackageStore:
         Raises: ConfigError.
         """
         self._folder = folder
-        try:
+        with file_errors(f"packages_dir {folder}", "make it writable for the gateway"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for part in folder.glob(f"*{_PART_SUFFIX}"):
                 if time.time() - part.stat().st_mtime > _ABANDONED_AFTER_S:
                     part.unlink()
-        except OSError as error:
-            msg = f"packages_dir {folder}: {error.strerror}; make it writable for the gateway"
-            raise ConfigError(msg) from error
 
     def listing(self) -> list[dict[str, object]]:
         """Return digest and size in bytes of every package, sorted by digest."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.evidence import Role
+from sealflow.attest.evidence import NO_NONCE, Role
 from sealflow.attest.policy import appraise
 from sealflow.documents.directory import SignedDirectory
 from sealflow.documents.grant import open_grant
@@ -22,7 +22,7 @@ from sealflow.errors import (
 from sealflow.seal.signing import SIGNATURE_BYTES
 from sealflow.trusted.port import FatalError
 from sealflow.wire.control import error_of
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import OpenFields
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.strict_json import canonical_json
 
@@ -47,7 +47,20 @@ class VerifiedKeyBroker:
 
 
 class Enrollment:
-    """Requests to the key broker, sent by way of the untrusted host. Not thread-safe."""
+    """The exchange by which a worker gets keys and models from the key broker.
+
+        enrollment = Enrollment(identity, host)
+        keybroker = enrollment.verify_key_broker(now_ms)  # the worker appraises the key broker
+        grant = enrollment.enroll(keybroker)              # the key broker appraises the worker
+
+    A grant contains the private keys of epochs and the content keys of models. It is sealed to this
+    worker's evidence for a new nonce of the key broker: no other worker can open it, and an old one
+    is refused. A grant of another log, or with an older directory than the last one, ends the
+    worker. All messages go through the untrusted host, which can only drop them.
+
+    Enroll again before `Grant.lease_ms`, and when `is_newer` is true of a directory. Spec:
+    keybroker.md, sections 3 and 4. Not thread-safe.
+    """
 
     def __init__(self, identity: EnclaveIdentity, host: HostRequests) -> None:
         self._identity = identity
@@ -65,7 +78,7 @@ class Enrollment:
         answer = self._request({"op": "describe"})
         try:
             published = SignedDirectory.from_bytes(canonical_json(answer))
-            approval = appraise(published.evidence, self._policy, now_ms)
+            approval = appraise(published.evidence, self._policy, now_ms, nonce=NO_NONCE)
         except (MalformedError, EvidenceError, PolicyError) as error:
             raise FatalError(Fatal.KEY_BROKER_UNTRUSTED) from error
         return VerifiedKeyBroker(
@@ -81,7 +94,8 @@ class Enrollment:
         MalformedError when an answer does not parse; UnavailableError when the host, the key broker
         or the quoting service does not answer.
         """
-        challenge = Fields(self._request({"op": "challenge"}), "challenge", ("challenge", "nonce"))
+        drawn = self._request({"op": "challenge"})
+        challenge = OpenFields(drawn, "challenge", ("challenge", "nonce"))
         nonce = challenge.digest("nonce")
         evidence = self._identity.evidence(nonce)
         enrolled = self._request(
@@ -91,11 +105,11 @@ class Enrollment:
                 "evidence": evidence.to_json(),
             }
         )
-        answer = Fields(enrolled, "enrollment", ("grant", "signature"))
+        answer = OpenFields(enrolled, "enrollment", ("grant", "signature"))
         grant = open_grant(
             answer.base64("grant", _MAX_GRANT_BYTES),
             answer.base64("signature", SIGNATURE_BYTES),
-            opening=self._identity.opening,
+            private_key=self._identity.private_key,
             bound=evidence.bound,
             nonce=nonce,
             signer=keybroker.signing_key,

@@ -13,7 +13,7 @@ from sealflow.errors import BundleError, UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
 from sealflow.trusted.worker.serving.arrivals import ServingUpdate
-from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
 from sealflow.wire.frame_payloads import Event, LoadedModel, WorkerReady
 from sealflow.wire.frames import FrameKind
 
@@ -143,7 +143,10 @@ class LeaseKeeper:
         return True
 
     def _serve(self, grant: Grant) -> None:
-        keys = [HeldEpochKey(opening=key.opening, destroy_ms=key.destroy_ms) for key in grant.keys]
+        keys = [
+            EpochPrivateKey(private_key=key.private_key, destroy_ms=key.destroy_ms)
+            for key in grant.keys
+        ]
         serving = ServingUpdate(keys=keys, lease_ms=grant.lease_ms, models=dict(self._models))
         self._arrivals.put(serving)
         models = tuple(

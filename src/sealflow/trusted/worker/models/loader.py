@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sealflow.openinfer.messages import InferRequest
+    from sealflow.openinfer.messages import InferRequest, RequestedOutput
     from sealflow.openinfer.tensor import Tensor
     from sealflow.package.manifest import ModelManifest
     from sealflow.trusted.worker.models.runtime import Runtime
@@ -75,21 +75,30 @@ class ServedModel:
     def to_tensors(
         self, request: InferRequest, arrays: Mapping[str, NDArray[Any]]
     ) -> tuple[Tensor, ...]:
-        """Return the requested outputs, in the request's order; all outputs if it names none.
+        """Return the tensors that answer a request. Spec: content.md, sections 3 and 5.
 
-        `arrays`: outputs by name.
+        A request that names no outputs gets all of the manifest, in its order. Any other gets what
+        it names, in its own order. An output whose N best classes it asks for becomes a BYTES
+        tensor, with at most N elements for each row: `score:index`, or `score:index:label`.
+
+            the model's outputs      the request           the answer
+            scores FP32 [1, 1000]    scores, 2 classes     scores BYTES [1, 2]
+            boxes  FP32 [1, 8, 4]    boxes                 boxes  FP32  [1, 8, 4]
+
+        `arrays`: the model's outputs by name, with the rows of this request only. All outputs that
+        the request names must be there.
 
         Raises: InvalidInputError when an output has no scores to classify, or a type that tensors
         do not have; ModelError when a score is not finite.
         """
         if not request.outputs:
             return tuple(from_numpy(spec.name, arrays[spec.name]) for spec in self.manifest.outputs)
-        return tuple(
-            from_numpy(requested.name, arrays[requested.name])
-            if requested.classification is None
-            else self._top_classes(requested.name, arrays[requested.name], requested.classification)
-            for requested in request.outputs
-        )
+        return tuple(self._to_tensor(each, arrays[each.name]) for each in request.outputs)
+
+    def _to_tensor(self, requested: RequestedOutput, array: NDArray[Any]) -> Tensor:
+        if requested.classification is None:
+            return from_numpy(requested.name, array)
+        return self._top_classes(requested.name, array, requested.classification)
 
     def _top_classes(self, name: str, scores: NDArray[Any], count: int) -> Tensor:
         classification = self.manifest.classification

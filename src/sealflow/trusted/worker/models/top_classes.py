@@ -44,7 +44,7 @@ def top_classes(
             elements.append(
                 TopClass(score=float(values[index]), index=index, label=label).to_bytes()
             )
-    return Tensor.of_bytes(name, elements, (*scores.shape[:-1], kept))
+    return Tensor.from_elements(name, elements, (*scores.shape[:-1], kept))
 
 
 def _softmax(row: NDArray[Any]) -> NDArray[Any]:

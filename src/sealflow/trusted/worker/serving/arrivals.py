@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sealflow.trusted.worker.models.loader import ServedModel
-    from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+    from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
     from sealflow.wire.ids import ModelRef
 
 
@@ -48,7 +48,7 @@ class ServingUpdate:
     `lease_ms`: end of the lease, in Unix ms.
     """
 
-    keys: Sequence[HeldEpochKey]
+    keys: Sequence[EpochPrivateKey]
     lease_ms: int
     models: Mapping[ModelRef, ServedModel]
 

@@ -77,10 +77,10 @@ class ReplayFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldEpochKey:
-    """An epoch key, and when it must be destroyed, in Unix ms."""
+class EpochPrivateKey:
+    """The private key of an epoch, and when it must be destroyed, in Unix ms."""
 
-    opening: OpeningKey
+    private_key: OpeningKey
     destroy_ms: int
 
 
@@ -88,7 +88,7 @@ class HeldEpochKey:
 class HeldKey:
     """A key in use, and the request ids seen under it, which are removed with it."""
 
-    key: HeldEpochKey
+    key: EpochPrivateKey
     seen: ReplayFilter = field(repr=False)
 
 
@@ -112,9 +112,9 @@ class Keyring:
         """Return a held key, or None. Call `expire` before, which drops keys past their time."""
         return self._held.get(key_id)
 
-    def replace(self, keys: Iterable[HeldEpochKey], lease_ms: int) -> None:
+    def replace(self, keys: Iterable[EpochPrivateKey], lease_ms: int) -> None:
         """Hold exactly these keys until `lease_ms`; keys held before keep their request ids."""
-        granted = {key.opening.sealing.key_id: key for key in keys}
+        granted = {key.private_key.public_key.key_id: key for key in keys}
         for key_id in [key_id for key_id in self._held if key_id not in granted]:
             self._drop(key_id)
         for key_id, key in granted.items():

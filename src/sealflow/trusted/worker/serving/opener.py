@@ -101,7 +101,7 @@ class RequestOpener:
             header = envelope.request_header
             request_id = header.request_id
             held, model = self._admit(envelope, header, now_ms)
-            call = open_request(envelope, held.key.opening, self._keys.secrets)
+            call = open_request(envelope, held.key.private_key, self._keys.secrets)
             held.seen.remember(request_id, header.deadline_ms)
         except EnvelopeTooLargeError:
             code = RefusalCode.TOO_LARGE
@@ -123,7 +123,7 @@ class RequestOpener:
         held = self._keys.get(header.key_id)
         if held is None:
             raise RefusedError(RefusalCode.UNKNOWN_KEY if self._keys else RefusalCode.UNAVAILABLE)
-        if envelope.suite != held.key.opening.suite:
+        if envelope.suite != held.key.private_key.suite:
             raise OpenError
         model = self._models.get(header.model)
         if model is None or model.digest != header.model_digest:
@@ -135,10 +135,11 @@ class RequestOpener:
 
     def _error_or_job(self, slot: int, call: IncomingCall, model: ServedModel) -> bytes | None:
         try:
-            if call.content.kind is not ContentKind.INFER:
-                msg = f"the request's content is {call.content.kind.name}, not INFER"
+            content = call.read().content
+            if content.kind is not ContentKind.INFER:
+                msg = f"the request's content is {content.kind.name}, not INFER"
                 raise InvalidInputError(msg)
-            request = decode_request(call.content.text, call.content.binary)
+            request = decode_request(content.text, content.binary)
             inputs, rows = model.prepare(request)
         except MalformedError as error:
             return self._replies.seal_error(call, model, InvalidInputError.code, str(error))

@@ -45,7 +45,7 @@ def test_a_worker_serves_what_it_is_granted() -> None:
     assert directory
     published = _directory_keys(host)
     for serving in (first, second):
-        assert {key.opening.sealing.key_id for key in serving.keys} == published
+        assert {key.private_key.public_key.key_id for key in serving.keys} == published
         assert serving.lease_ms == NOW_MS + 1000 * _made().deployment.lease_s
     assert second.models[ModelRef(name="first", version="1")].digest == digest
     (kind, payload) = next(frame for frame in reversed(host.frames) if frame[0] is FrameKind.READY)
@@ -148,7 +148,9 @@ def test_a_restarted_key_broker_goes_on() -> None:
         host.tell()
 
     before, *_, after = host.run(restart)
-    assert [key.opening.seed for key in after.keys] == [key.opening.seed for key in before.keys]
+    assert [key.private_key.seed for key in after.keys] == [
+        key.private_key.seed for key in before.keys
+    ]
     assert set(after.models) == {ModelRef(name="first", version="1")}
     assert len(host.wanted) == 1
     assert host.events.count(Event.ENROLLED) == 2

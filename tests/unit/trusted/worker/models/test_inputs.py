@@ -110,7 +110,7 @@ def test_brain_floats_are_refused_in_words() -> None:
 @pytest.mark.parametrize("shape", [(2,), (2, 1)])
 def test_images_become_rows(shape: tuple[int, ...]) -> None:
     """BYTES for the recipe's input are decoded, one image a row."""
-    tensor = Tensor.of_bytes("x", [IMAGE, IMAGE], shape)
+    tensor = Tensor.from_elements("x", [IMAGE, IMAGE], shape)
     arrays, rows = _prepared(tensor, recipe=RECIPE, inputs=PIXELS)
     assert rows == 2
     assert arrays["x"].shape == (2, 3, 4, 4)
@@ -126,7 +126,7 @@ def test_pixels_may_come_as_a_tensor() -> None:
 
 def test_images_need_a_recipe() -> None:
     """Without one, BYTES are just the wrong datatype."""
-    _refused("is BYTES, must be FP32", Tensor.of_bytes("x", [IMAGE]), inputs=PIXELS)
+    _refused("is BYTES, must be FP32", Tensor.from_elements("x", [IMAGE]), inputs=PIXELS)
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (1, 1, 1), ()])
@@ -134,7 +134,9 @@ def test_images_have_one_place_each(shape: tuple[int, ...]) -> None:
     """Other shapes of BYTES are refused with those that are taken."""
     elements = [IMAGE] * int(np.prod(shape))
     with pytest.raises(InvalidInputError) as caught:
-        _prepared(Tensor.of_bytes("x", elements, shape), recipe=RECIPE, inputs=PIXELS, max_batch=1)
+        _prepared(
+            Tensor.from_elements("x", elements, shape), recipe=RECIPE, inputs=PIXELS, max_batch=1
+        )
     assert str(caught.value) == (
         f"tensor x: shape {list(shape)}; images must be BYTES of shape [images] or [images, 1]"
     )
@@ -142,15 +144,17 @@ def test_images_have_one_place_each(shape: tuple[int, ...]) -> None:
 
 def test_no_images_are_refused() -> None:
     """A request for nothing has no answer."""
-    _refused("shape [0]", Tensor.of_bytes("x", []), recipe=RECIPE, inputs=PIXELS, max_batch=1)
+    _refused("shape [0]", Tensor.from_elements("x", []), recipe=RECIPE, inputs=PIXELS, max_batch=1)
 
 
 def test_a_fixed_number_of_images_is_said() -> None:
     """A model that takes one image at a time says so."""
     one = tensor_specs(x=(DataType.FP32, [1, 3, 4, 4]))
     settings: dict[str, Any] = {"recipe": RECIPE, "inputs": one, "max_batch": 1}
-    _refused("2 images; the model takes exactly 1", Tensor.of_bytes("x", [IMAGE] * 2), **settings)
-    assert _prepared(Tensor.of_bytes("x", [IMAGE]), **settings)[0]["x"].shape == (1, 3, 4, 4)
+    _refused(
+        "2 images; the model takes exactly 1", Tensor.from_elements("x", [IMAGE] * 2), **settings
+    )
+    assert _prepared(Tensor.from_elements("x", [IMAGE]), **settings)[0]["x"].shape == (1, 3, 4, 4)
 
 
 def test_images_are_bounded_by_what_they_become() -> None:
@@ -158,7 +162,7 @@ def test_images_are_bounded_by_what_they_become() -> None:
     recipe = ImagePreprocessing(input="x", width=2048, height=2048)
     inputs = tensor_specs(x=(DataType.FP32, [-1, 3, 2048, 2048]))
     most = MAX_PREPARED_BYTES // (3 * 2048 * 2048 * 4)
-    tensor = Tensor.of_bytes("x", [b""] * (most + 1))
+    tensor = Tensor.from_elements("x", [b""] * (most + 1))
     _refused(
         f"{most + 1} images in one request; send at most {most}",
         tensor,
@@ -169,14 +173,14 @@ def test_images_are_bounded_by_what_they_become() -> None:
 
 def test_the_number_of_images_is_bounded() -> None:
     """However small they are, a request has no more images than rows."""
-    tensor = Tensor.of_bytes("x", [b""] * (MAX_ROWS + 1))
+    tensor = Tensor.from_elements("x", [b""] * (MAX_ROWS + 1))
     settings: dict[str, Any] = {"recipe": RECIPE, "inputs": PIXELS, "max_batch": 1}
     _refused(f"4097 images in one request; send at most {MAX_ROWS}", tensor, **settings)
 
 
 def test_a_broken_image_is_named() -> None:
     """The element is told apart from the good ones beside it."""
-    tensor = Tensor.of_bytes("x", [IMAGE, IMAGE[:40]])
+    tensor = Tensor.from_elements("x", [IMAGE, IMAGE[:40]])
     _refused(
         "input x, element 1: the image is a PNG that ends early",
         tensor,

@@ -197,7 +197,7 @@ def photos() -> dict[str, Any]:
 def test_photographs_are_recognised(runtime: RuntimeName, photos: dict[str, Any]) -> None:
     """The real model says what is on each photograph, whichever runtime it runs on."""
     model = pack_model(*read_example("efficientnet-lite0")).load(make_loader(runtime, max_batch=1))
-    images = Tensor.of_bytes("images", [image for image, _ in photos.values()])
+    images = Tensor.from_elements("images", [image for image, _ in photos.values()])
     asked = RequestedOutput(name="logits", parameters={"classification": 5})
     request = InferRequest(inputs=(images,), outputs=(asked,))
     inputs, rows = model.prepare(request)
@@ -223,7 +223,7 @@ def test_images_of_other_datatypes_are_prepared_for_the_input() -> None:
         ),
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()
-    request = InferRequest(inputs=(Tensor.of_bytes("x", [image]),))
+    request = InferRequest(inputs=(Tensor.from_elements("x", [image]),))
     inputs, rows = model.prepare(request)
     assert (inputs["x"].dtype, inputs["x"].shape, rows) == (np.uint8, (1, 2, 2, 3), 1)
     assert np.array_equal(model.run(inputs, ["y"])[0], inputs["x"])
@@ -241,4 +241,4 @@ def test_the_workers_pixel_limit_reaches_the_decoder() -> None:
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()
     with pytest.raises(InvalidInputError, match="the limit is 1000"):
-        model.prepare(InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
+        model.prepare(InferRequest(inputs=(Tensor.from_elements("x", [image]),)))

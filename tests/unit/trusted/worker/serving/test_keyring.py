@@ -8,7 +8,7 @@ from sealflow.errors import OpenError, RefusedError
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import OutgoingCall, Session, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.worker.serving.keyring import HeldEpochKey, Keyring
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, Keyring
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
 from sealflow.wire.ids import ModelRef, new_request_id
 
@@ -16,12 +16,14 @@ MODEL = ModelRef(name="m", version="1")
 FOREVER = 2**53
 
 
-def _key(destroy_ms: int) -> HeldEpochKey:
-    return HeldEpochKey(opening=OpeningKey.generate(Suite.SIMULATED_X25519), destroy_ms=destroy_ms)
+def _key(destroy_ms: int) -> EpochPrivateKey:
+    return EpochPrivateKey(
+        private_key=OpeningKey.generate(Suite.SIMULATED_X25519), destroy_ms=destroy_ms
+    )
 
 
-def _call(key: HeldEpochKey) -> OutgoingCall:
-    session = Session.start(key.opening.sealing)
+def _call(key: EpochPrivateKey) -> OutgoingCall:
+    session = Session.start(key.private_key.public_key)
     parts = content_parts(ContentKind.INFER, b"{}")
     return session.seal_request(MODEL, "a" * 64, parts, deadline_ms=1)
 
@@ -30,11 +32,11 @@ def _open(keyring: Keyring, call: OutgoingCall) -> None:
     envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     held = keyring.get(envelope.request_header.key_id)
     assert held is not None
-    open_request(envelope, held.key.opening, keyring.secrets)
+    open_request(envelope, held.key.private_key, keyring.secrets)
 
 
-def _held(keyring: Keyring, key: HeldEpochKey) -> bool:
-    return keyring.get(key.opening.sealing.key_id) is not None
+def _held(keyring: Keyring, key: EpochPrivateKey) -> bool:
+    return keyring.get(key.private_key.public_key.key_id) is not None
 
 
 def test_it_starts_empty() -> None:
@@ -87,17 +89,17 @@ def test_seen_ids_survive_a_new_grant() -> None:
     other = _key(FOREVER)
     keyring.replace([key], lease_ms=FOREVER)
     request_id = new_request_id()
-    held = keyring.get(key.opening.sealing.key_id)
+    held = keyring.get(key.private_key.public_key.key_id)
     assert held is not None
     held.seen.remember(request_id, 10_000)
-    again = HeldEpochKey(opening=key.opening, destroy_ms=FOREVER - 1)
+    again = EpochPrivateKey(private_key=key.private_key, destroy_ms=FOREVER - 1)
     keyring.replace([again, other], lease_ms=FOREVER)
-    held = keyring.get(key.opening.sealing.key_id)
+    held = keyring.get(key.private_key.public_key.key_id)
     assert held is not None
     assert held.key is again
     with pytest.raises(RefusedError, match="replayed"):
         held.seen.check(request_id, 0)
-    fresh = keyring.get(other.opening.sealing.key_id)
+    fresh = keyring.get(other.private_key.public_key.key_id)
     assert fresh is not None
     fresh.seen.check(request_id, 0)
 
@@ -122,7 +124,7 @@ def test_what_does_not_open_leaves_no_secret() -> None:
     call = _call(other)
     envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     with pytest.raises(OpenError):
-        open_request(envelope, key.opening, keyring.secrets)
+        open_request(envelope, key.private_key, keyring.secrets)
     assert len(keyring.secrets) == 0
 
 
@@ -130,7 +132,7 @@ def test_nothing_secret_shows() -> None:
     """Neither a key's seed nor the ids seen under it stand in a repr."""
     keyring, key = Keyring(10), _key(FOREVER)
     keyring.replace([key], lease_ms=FOREVER)
-    held = keyring.get(key.opening.sealing.key_id)
+    held = keyring.get(key.private_key.public_key.key_id)
     text = repr(held)
-    assert repr(key.opening.seed)[2:-1] not in text
+    assert repr(key.private_key.seed)[2:-1] not in text
     assert "seen" not in text

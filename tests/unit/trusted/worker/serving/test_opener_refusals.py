@@ -11,7 +11,7 @@ from sealflow.errors import RefusalCode
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import Suite
 from sealflow.trusted.worker.serving.arrivals import ClockTick, ServingUpdate
-from sealflow.trusted.worker.serving.keyring import HeldEpochKey
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
 from sealflow.wire.envelope import Envelope, Kind, RefusalHeader, RequestHeader, encode_start
 from sealflow.wire.ids import ModelRef, RequestId, new_request_id
 from tests.support.trusted.jobs import seal_request
@@ -51,7 +51,7 @@ def _crafted(
         "deadline_ms": DEADLINE_MS,
     }
     whole = RequestHeader(
-        key_id=key.sealing.key_id,
+        key_id=key.public_key.key_id,
         session_id=SESSION.session_id,
         request_id=request_id,
         **{**settings, **header},
@@ -156,21 +156,22 @@ def test_a_session_sealed_to_another_key_does_not_open() -> None:
     """A blob moved to another key's name opens nothing."""
     model = negation_model()
     call = seal_request(
-        Session.start(OTHER_KEY.sealing), model, make_request(floats([[1, 2, 3, 4]]))
+        Session.start(OTHER_KEY.public_key), model, make_request(floats([[1, 2, 3, 4]]))
     )
-    other = OTHER_KEY.sealing.key_id.encode()
-    moved = call.envelope.replace(other, KEY.sealing.key_id.encode())
+    other = OTHER_KEY.public_key.key_id.encode()
+    moved = call.envelope.replace(other, KEY.public_key.key_id.encode())
     outside = Worker().serve(model).send(moved).finish()
     assert outside.refusal(0) is RefusalCode.NOT_OPENED
 
 
-def test_content_that_is_nonsense_is_malformed() -> None:
-    """Who seals something else than a message learns so in clear, like any broken format."""
+def test_content_that_is_nonsense_is_answered_sealed() -> None:
+    """The host does not learn that a request had no content, and its id is used up."""
     model = negation_model()
-    for part in (b"", b"\xff\0\0\0\2{}", b"\1\0\0\1\0{}"):
+    for part in (b"", b"\xff\0\0\0\2{}", b"\1\0\0\1\0{}", b"\3\0\0\0\2{}"):
         call = SESSION.seal_request(model.ref, model.digest, [part], deadline_ms=DEADLINE_MS)
-        outside = Worker().serve(model).send(call.envelope).finish()
-        assert outside.refusal(0) is RefusalCode.MALFORMED
+        outside = Worker().serve(model).send(call.envelope, call.envelope).finish()
+        assert outside.error(0, call)[0] == "invalid_input"
+        assert outside.refusal(1) is RefusalCode.REPLAYED
 
 
 def test_a_request_is_taken_once() -> None:
@@ -228,8 +229,8 @@ def test_keys_are_destroyed_in_time() -> None:
     call = seal_call(model)
     worker = Worker()
     keys = [
-        HeldEpochKey(opening=KEY, destroy_ms=NOW_MS),
-        HeldEpochKey(opening=OTHER_KEY, destroy_ms=LEASE_MS),
+        EpochPrivateKey(private_key=KEY, destroy_ms=NOW_MS),
+        EpochPrivateKey(private_key=OTHER_KEY, destroy_ms=LEASE_MS),
     ]
     worker.arrivals.put(ServingUpdate(keys=keys, lease_ms=LEASE_MS, models={model.ref: model}))
     assert worker.send(call.envelope).finish().refusal(0) is RefusalCode.UNKNOWN_KEY

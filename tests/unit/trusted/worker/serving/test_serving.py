@@ -77,7 +77,7 @@ def test_a_reply_opens_for_its_own_call_only() -> None:
 def test_post_quantum_requests_are_answered() -> None:
     """The suite is the key's affair."""
     model, key = negation_model(), OpeningKey.generate(Suite.SIMULATED_XWING)
-    call = seal_request(Session.start(key.sealing), model, make_request(floats([[1, 1, 1, 1]])))
+    call = seal_request(Session.start(key.public_key), model, make_request(floats([[1, 1, 1, 1]])))
     outside = Worker().serve(model, keys=(KEY, key)).send(call.envelope).finish()
     assert read_values(outside.response(0, call)) == [[-1, -1, -1, -1]]
 
@@ -88,7 +88,7 @@ def test_requests_of_many_sessions_and_sizes_share_a_batch() -> None:
     calls = {}
     for number in range(12):
         values = floats(np.full((1 + number % 3, 4), number))
-        call = seal_request(Session.start(KEY.sealing), model, make_request(values))
+        call = seal_request(Session.start(KEY.public_key), model, make_request(values))
         calls[number] = (call, (-values).tolist())
     outside = Worker().serve(model).send(*(call.envelope for call, _ in calls.values())).finish()
     assert len(outside.frames) < 12

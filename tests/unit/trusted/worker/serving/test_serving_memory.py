@@ -149,7 +149,7 @@ def test_inputs_that_cannot_be_prepared() -> None:
         max_batch=1,
     )
     image = cv2.imencode(".png", np.full((2, 2, 3), 7, np.uint8))[1].tobytes()
-    call = seal_request(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
+    call = seal_request(SESSION, model, InferRequest(inputs=(Tensor.from_elements("x", [image]),)))
     good = seal_call(negation_model())
     with _room(100 * MIB):
         worker = Worker().serve(model, negation_model()).send(call.envelope, good.envelope)
@@ -172,6 +172,6 @@ def test_a_request_that_cannot_be_opened_now() -> None:
 
 def test_many_small_elements_take_little_more_than_their_bytes() -> None:
     """A million empty texts are 4 MiB sealed, and no hundreds of MiB of views."""
-    tensor = Tensor.of_bytes("x", [b""] * MIB)
+    tensor = Tensor.from_elements("x", [b""] * MIB)
     with _room(64 * MIB):
         assert to_numpy(tensor).shape == (MIB,)

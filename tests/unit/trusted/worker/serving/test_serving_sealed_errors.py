@@ -71,8 +71,8 @@ def test_a_damaged_image_is_answered_sealed() -> None:
         image=ImagePreprocessing(input="x", width=2, height=2),
     )
     image = cv2.imencode(".png", np.full((2, 2, 3), 7, np.uint8))[1].tobytes()
-    good = seal_request(SESSION, model, InferRequest(inputs=(Tensor.of_bytes("x", [image]),)))
-    bad_request = InferRequest(inputs=(Tensor.of_bytes("x", [image, image[:50]]),))
+    good = seal_request(SESSION, model, InferRequest(inputs=(Tensor.from_elements("x", [image]),)))
+    bad_request = InferRequest(inputs=(Tensor.from_elements("x", [image, image[:50]]),))
     bad = seal_request(SESSION, model, bad_request)
     outside = Worker().serve(model).send(bad.envelope, good.envelope).finish()
     code, message = outside.error(0, bad)

@@ -1,0 +1,184 @@
+/** Appraisal: verified evidence compared with a policy (attestation.md, 3 and 4). It yields all mismatches. */
+
+import { allZero, equal, toHex } from "../base/bytes.js";
+import { PolicyError, VerificationError } from "../base/errors.js";
+import { boundClaimsOf, checkSealingKey, domainOf, reportData, ZERO_NONCE } from "./evidence.js";
+import { verifyIntelQuote } from "./intel.js";
+import { REGISTERS } from "./policy.js";
+import { quoteTee } from "./quote.js";
+import { SNP_REPORT_BYTES } from "./snp-report.js";
+import { verifySnpReport } from "./snp.js";
+
+/** @typedef {import("../base/errors.js").Mismatch} Mismatch */
+/** @typedef {import("./evidence.js").BoundClaims} BoundClaims */
+/** @typedef {import("./claims.js").HardwareClaims} HardwareClaims */
+/** @typedef {{bound: BoundClaims, hardware: HardwareClaims, validUntilMs: number}} Approval */
+
+const SGX_NEEDED = 0x1n | 0x4n; // INIT, MODE64BIT
+const SGX_ALLOWED = SGX_NEEDED | 0x40n | 0x80n | 0x400n; // CET, KSS, AEXNOTIFY
+const XSAVE_NEEDED = 0x3n; // x87, SSE
+const XFRM_ALLOWED = 0x61affn; // also AVX, MPX, AVX-512, PKRU, CET, AMX
+const XFAM_ALLOWED = 0x6dbe7n; // also AVX, AVX-512, PT, PKRU, CET, UINTR, LBR, AMX
+const MISC_ALLOWED = 0x3; // EXINFO, CPINFO
+const TDX_NEEDED = 1n << 28n; // SEPT_VE_DISABLE
+const TDX_ALLOWED = TDX_NEEDED | (1n << 27n) | (1n << 30n) | (1n << 31n); // LASS, PKS, KL
+const SNP_SMT = 1n << 16n;
+const SNP_NEEDED = 1n << 17n; // always set
+const SNP_ALLOWED = 0x1ffffn | SNP_NEEDED | (0x3dn << 20n); // without MIGRATE_MA, DEBUG, CXL_ALLOW and what is reserved
+
+/** Collects mismatches. */
+class Comparison {
+  constructor() {
+    /** @type {Mismatch[]} */
+    this.mismatches = [];
+  }
+
+  /** @param {boolean} fits @param {string} code @param {string} field @param {unknown} expected @param {unknown} got */
+  check(fits, code, field, expected, got) {
+    if (!fits) this.mismatches.push({ code, field, expected: text(expected), got: text(got) });
+  }
+
+  /** @param {bigint} value @param {bigint} needed @param {bigint} allowed @param {string} code */
+  bits(value, needed, allowed, code) {
+    const fits = (value & needed) === needed && (value & ~allowed) === 0n;
+    this.check(fits, code, "", `bits ${needed.toString(16)}, of ${allowed.toString(16)}`, value.toString(16));
+  }
+}
+
+/** @param {unknown} value @returns {string} */
+function text(value) {
+  if (value instanceof Set) return value.size ? [...value].join(" or ") : "zero";
+  return Array.isArray(value) ? value.join(", ") || "none" : String(value);
+}
+
+/**
+ * Verify evidence up to the maker's root: a function of evidence, root and time.
+ * @param {import("./evidence.js").Evidence} evidence
+ * @param {Uint8Array | null} simulatedRoot the root of a simulation; null for hardware
+ * @param {number} nowMs
+ * @param {{sealingKey?: boolean}} [checks]
+ * @returns {Promise<{bound: BoundClaims, hardware: HardwareClaims}>}
+ */
+export async function verifyEvidence(evidence, simulatedRoot, nowMs, { sealingKey = true } = {}) {
+  const bound = boundClaimsOf(evidence);
+  const domain = domainOf(evidence.tee);
+  const form = evidence.quote.length === SNP_REPORT_BYTES ? "snp" : quoteTee(evidence.quote);
+  if (bound.tee !== evidence.tee || (domain === "simulated") !== (simulatedRoot !== null) || (domain === "hardware" && form !== evidence.tee)) {
+    throw new VerificationError("world", "the evidence is of another trust domain or hardware than the policy, or than it says");
+  }
+  if (sealingKey) checkSealingKey(bound);
+  const verify = form === "snp" ? verifySnpReport : verifyIntelQuote;
+  const hardware = await verify(evidence.quote, evidence.collateral, simulatedRoot, nowMs);
+  if (!equal(hardware.reportData, await reportData(evidence.bound, bound.role, domain))) {
+    throw new VerificationError("report_data", "the quote was not made for these claims");
+  }
+  return { bound, hardware };
+}
+
+/**
+ * Verify evidence and compare it with a policy.
+ * @param {import("./evidence.js").Evidence} evidence
+ * @param {import("./policy.js").Policy} policy
+ * @param {number} nowMs
+ * @param {{role?: "keybroker" | "worker", nonce?: string, sealingKey?: boolean}} [more]
+ * @returns {Promise<Approval>}
+ */
+export async function appraise(evidence, policy, nowMs, { role = "keybroker", nonce = ZERO_NONCE, sealingKey } = {}) {
+  const demands = role === "keybroker" ? policy.keybroker : policy.worker;
+  if (demands === null) throw new TypeError("the policy has no table worker");
+  const { bound, hardware } = await verifyEvidence(evidence, policy.simulatedRoot, nowMs, { sealingKey });
+  const comparison = new Comparison();
+  comparison.check(bound.role === role, "role", "", role, bound.role);
+  comparison.check(bound.tee === policy.tee, "tee", "tee", policy.tee, bound.tee);
+  comparison.check(bound.deployment === policy.deployment, "deployment", "deployment", policy.deployment, bound.deployment);
+  comparison.check(bound.manifestDigest === policy.manifestDigest, "manifest_digest", "manifest_digest", policy.manifestDigest, bound.manifestDigest);
+  comparison.check(bound.nonce === nonce, "nonce", "", nonce, bound.nonce);
+  if (hardware.kind === "snp") compareSnp(comparison, hardware, demands);
+  else compareIntel(comparison, hardware, demands, nowMs);
+  compareAge(comparison, hardware, demands, nowMs);
+  if (comparison.mismatches.length) throw new PolicyError(comparison.mismatches);
+  const { collateralIssuedMs, collateralEndsMs } = hardware;
+  const tooOldMs = collateralIssuedMs === null ? Infinity : collateralIssuedMs + 1000 * demands.maxCollateralAgeS;
+  return { bound, hardware, validUntilMs: Math.min(collateralEndsMs, tooOldMs) };
+}
+
+/** @param {Comparison} comparison @param {HardwareClaims} claims @param {import("./policy.js").Demands} demands @param {number} nowMs */
+function compareAge(comparison, { collateralIssuedMs }, demands, nowMs) {
+  if (collateralIssuedMs === null) return;
+  const ageS = Math.floor((nowMs - collateralIssuedMs) / 1000);
+  comparison.check(ageS <= demands.maxCollateralAgeS, "collateral_age", "max_collateral_age_s", `at most ${demands.maxCollateralAgeS} s`, `${ageS} s`);
+}
+
+/** @param {Comparison} comparison @param {string} measurement @param {string} signer @param {number} svn @param {import("./policy.js").Demands} demands */
+function compareCode(comparison, measurement, signer, svn, demands) {
+  const { measurements, signers, minSvn, insecureSignerOnly } = demands;
+  comparison.check(insecureSignerOnly || measurements.has(measurement), "measurement", "measurements", measurements, measurement);
+  comparison.check(signers.size === 0 || signers.has(signer), "signer", "signers", signers, signer);
+  comparison.check(svn >= minSvn, "svn", "min_svn", `at least ${minSvn}`, svn);
+}
+
+/** @param {Comparison} comparison @param {import("./claims.js").IntelClaims} claims @param {import("./policy.js").Demands} demands @param {number} nowMs */
+function compareIntel(comparison, claims, demands, nowMs) {
+  if (claims.sgx !== null) compareSgx(comparison, claims.sgx, demands);
+  if (claims.tdx !== null) compareTdx(comparison, claims.tdx, demands);
+  const { outOfDate, tcbStatuses } = demands;
+  const excepted = outOfDate !== null && nowMs >= outOfDate.fromMs && nowMs < outOfDate.untilMs;
+  /** @param {string} status */
+  const accepted = (status) => tcbStatuses.has(status) || (excepted && status.startsWith("OutOfDate"));
+  comparison.check(accepted(claims.tcbStatus), "tcb_status", "tcb_statuses", tcbStatuses, claims.tcbStatus);
+  comparison.check(accepted(claims.qeStatus), "qe_status", "tcb_statuses", tcbStatuses, claims.qeStatus);
+  const open = claims.advisories.filter((each) => !demands.advisories.has(each));
+  comparison.check(open.length === 0, "advisories", "advisories", [...demands.advisories], open);
+  const flags = claims.platformFlags.filter((each) => !demands.platformFlags.has(each));
+  comparison.check(flags.length === 0, "platform_flags", "platform_flags", [...demands.platformFlags], flags);
+  const { minTcbEvaluation } = demands;
+  comparison.check(claims.tcbEvaluation >= minTcbEvaluation, "tcb_evaluation", "min_tcb_evaluation", `at least ${minTcbEvaluation}`, claims.tcbEvaluation);
+}
+
+/** @param {Comparison} comparison @param {import("./quote.js").SgxReport} sgx @param {import("./policy.js").Demands} demands */
+function compareSgx(comparison, sgx, demands) {
+  compareCode(comparison, sgx.mrEnclave, sgx.mrSigner, sgx.svn, demands);
+  comparison.check(demands.productId === null || sgx.productId === demands.productId, "product_id", "product_id", demands.productId, sgx.productId);
+  comparison.bits(sgx.flags, SGX_NEEDED, SGX_ALLOWED, "attributes");
+  comparison.bits(sgx.xfrm, XSAVE_NEEDED, XFRM_ALLOWED, "xfrm");
+  comparison.check((sgx.miscSelect & ~MISC_ALLOWED) === 0, "misc_select", "", "EXINFO and CPINFO at most", sgx.miscSelect.toString(16));
+  comparison.check(allZero(sgx.configId) && sgx.configSvn === 0, "config_id", "", "zero", `${toHex(sgx.configId)}, svn ${sgx.configSvn}`);
+}
+
+/** @param {Comparison} comparison @param {import("./quote.js").TdxReport} tdx @param {import("./policy.js").Demands} demands */
+function compareTdx(comparison, tdx, demands) {
+  compareCode(comparison, tdx.mrTd, "none", 0, demands);
+  comparison.bits(tdx.attributes, TDX_NEEDED, TDX_ALLOWED, "attributes");
+  comparison.bits(tdx.xfam, XSAVE_NEEDED, XFAM_ALLOWED, "xfam");
+  comparison.check(/^0+$/.test(tdx.seamSigner), "seam_signer", "", "zero", tdx.seamSigner);
+  comparison.check(allZero(tdx.seamAttributes), "seam_attributes", "", "zero", toHex(tdx.seamAttributes));
+  const service = tdx.serviceTd ?? new Uint8Array(0);
+  comparison.check(allZero(service), "service_td", "", "zero", toHex(service));
+  if (demands.tdx === null) return comparison.check(false, "tee", "tdx", "a policy without a table tdx", "TDX");
+  const { registers, unchecked } = demands.tdx;
+  const values = [...tdx.rtmr, tdx.mrConfigId, tdx.mrOwner, tdx.mrOwnerConfig];
+  REGISTERS.forEach((register, at) => {
+    const listed = registers[register];
+    const free = at >= 3 && listed.size === 0; // firmware, kernel and command line must be listed
+    const fits = unchecked.has(register) || (free ? /^0+$/.test(values[at]) : listed.has(values[at]));
+    comparison.check(fits, register, `tdx.${register}`, listed, values[at]);
+  });
+}
+
+/** @param {Comparison} comparison @param {import("./claims.js").SnpClaims} claims @param {import("./policy.js").Demands} demands */
+function compareSnp(comparison, { snp, reportedTcb, committedTcb, revocations }, demands) {
+  compareCode(comparison, snp.measurement, snp.idKeyDigest, snp.guestSvn, demands);
+  const smt = demands.platformFlags.has("smt_enabled");
+  comparison.bits(snp.policy, SNP_NEEDED, SNP_ALLOWED & ~(smt ? 0n : SNP_SMT), "guest_policy");
+  if (demands.snp === null) return comparison.check(false, "tee", "snp", "a policy without a table snp", "SNP");
+  const { minTcb, hostData, vmpl, insecureNoRevocations } = demands.snp;
+  comparison.check(snp.vmpl === vmpl, "vmpl", "snp.vmpl", vmpl, snp.vmpl);
+  const host = hostData.size ? hostData.has(snp.hostData) : /^0+$/.test(snp.hostData);
+  comparison.check(host, "host_data", "snp.host_data", hostData, snp.hostData);
+  for (const [code, tcb] of /** @type {const} */ ([["reported_tcb", reportedTcb], ["committed_tcb", committedTcb]])) {
+    const low = Object.entries(minTcb).filter(([part, least]) => (tcb[part] ?? 0) < least);
+    comparison.check(low.length === 0, code, "snp.min_tcb", JSON.stringify(minTcb), JSON.stringify(tcb));
+  }
+  comparison.check(revocations || insecureNoRevocations, "revocations", "snp.insecure_no_revocations", "a revocation list", "none");
+}
+

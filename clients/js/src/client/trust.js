@@ -1,0 +1,116 @@
+/** What was verified: the directory that a client uses, kept fresh and compared with the pin. */
+
+import { VerificationError } from "../base/errors.js";
+import { verifyDocument } from "../documents/directory.js";
+import { checkLinks } from "../documents/log.js";
+import { comparePin, encodePin, parsePin, pinOf } from "../documents/pin.js";
+
+const ROLLBACK_PATIENCE_MS = 3000;
+const ROLLBACK_PAUSE_MS = 300;
+const FORCED_PAUSE_MS = 1000;
+const HALF_LIFE_PAUSE_MS = 5000;
+
+/** @typedef {import("../documents/directory.js").Directory} Directory */
+/** @typedef {import("../attest/appraise.js").Approval} Approval */
+/**
+ * How the directory follows what was pinned: nothing was (`first`), the same or the next version (`direct`), by all log
+ * records in between (`linked`), or by the key broker's evidence alone because the host withholds the log (`withheld`).
+ * @typedef {"first" | "direct" | "linked" | "withheld"} Continuity
+ */
+/** @typedef {{directory: Directory, approval: Approval, continuity: Continuity}} Verified */
+
+export class Trust {
+  /**
+   * @param {import("./gateway.js").Gateway} gateway
+   * @param {import("../attest/policy.js").Policy} policy
+   * @param {import("../documents/pin.js").PinStore} store
+   * @param {() => number} now
+   */
+  constructor(gateway, policy, store, now) {
+    this.gateway = gateway;
+    this.policy = policy;
+    this.store = store;
+    this.now = now;
+    /** @type {Verified | null} */
+    this.current = null;
+    /** @type {Promise<Verified> | null} */
+    this.running = null;
+    this.fetchedAtMs = -Infinity;
+  }
+
+  /**
+   * What may be sealed by now: fetched anew when half of the directory's life is over, and never after its end.
+   * @param {AbortSignal} signal
+   * @returns {Promise<Verified>}
+   */
+  async fresh(signal) {
+    const { current } = this;
+    if (current === null) return this.refresh(signal);
+    const now = this.now();
+    const { issuedMs, expiresMs } = current.directory;
+    if (now < (issuedMs + expiresMs) / 2 && now < current.approval.validUntilMs) return current;
+    if (now >= expiresMs || now >= current.approval.validUntilMs) return this.refresh(signal);
+    if (performance.now() - this.fetchedAtMs < HALF_LIFE_PAUSE_MS) return current;
+    return this.refresh(signal).catch((error) => {
+      if (error instanceof VerificationError) throw error;
+      return current; // still good, while the service is away
+    });
+  }
+
+  /** Fetch and verify, at most once per second; calls at the same time share one fetch. @param {AbortSignal} signal */
+  async refresh(signal) {
+    const pauseMs = this.fetchedAtMs + FORCED_PAUSE_MS - performance.now();
+    this.running ??= (pauseMs > 0 ? pause(pauseMs, signal) : Promise.resolve())
+      .then(() => this.fetchOnce(signal))
+      .finally(() => (this.running = null));
+    return this.running;
+  }
+
+  /** @param {AbortSignal} signal @returns {Promise<Verified>} */
+  async fetchOnce(signal) {
+    const pinned = await this.store.load();
+    const pin = pinned === null ? null : parsePin(pinned);
+    const until = performance.now() + ROLLBACK_PATIENCE_MS;
+    for (;;) {
+      this.fetchedAtMs = performance.now();
+      const document = await this.gateway.directory(signal);
+      const { directory, approval } = await verifyDocument(document, this.policy, this.now());
+      try {
+        comparePin(pin, directory);
+      } catch (error) {
+        const old = error instanceof VerificationError && error.code === "directory_rollback"; // gateways keep one for a second
+        if (!old || performance.now() >= until) throw error;
+        await pause(ROLLBACK_PAUSE_MS, signal);
+        continue;
+      }
+      const continuity = await this.follow(pin, directory, signal);
+      const next = encodePin(pinOf(directory));
+      if (pin?.digest !== directory.digest) await this.store.save(next);
+      return (this.current = { directory, approval, continuity });
+    }
+  }
+
+  /** @param {import("../documents/pin.js").Pin | null} pin @param {Directory} directory @param {AbortSignal} signal @returns {Promise<Continuity>} */
+  async follow(pin, directory, signal) {
+    if (pin === null || pin.manifestDigest !== directory.manifestDigest) return "first";
+    if (directory.version <= pin.version + 1) return "direct";
+    const lines = await this.gateway.log(pin.logNumber + 1, directory.logNumber, signal).catch(() => []);
+    return checkLinks(lines, pin, directory, this.policy.tee === "simulated" ? "simulated" : "hardware");
+  }
+}
+
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
+export function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return void reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}

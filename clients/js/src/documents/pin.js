@@ -1,0 +1,116 @@
+/** Pins: what a client remembers of the newest directory that it accepted (directory.md, 3). */
+
+import { utf8 } from "../base/bytes.js";
+import { under, VerificationError } from "../base/errors.js";
+import { digest, FORMAT, integer, name, readObject } from "../base/forms.js";
+import { canonicalJson, parseObject } from "../base/json.js";
+
+const MAX_BYTES = 4096;
+
+/** @typedef {{deployment: string, manifestDigest: string, history: string, version: number, digest: string, logNumber: number, logDigest: string}} Pin */
+
+/**
+ * Where a pin is kept.
+ * @typedef {object} PinStore
+ * @property {() => Promise<Uint8Array | null>} load
+ * @property {(bytes: Uint8Array) => Promise<void>} save
+ */
+
+/** @param {import("./directory.js").Directory} directory @returns {Pin} */
+export function pinOf({ deployment, manifestDigest, history, version, digest: own, logNumber, logDigest }) {
+  return { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest };
+}
+
+/** @param {Pin} pin @returns {Uint8Array} */
+export function encodePin(pin) {
+  return canonicalJson({
+    format: FORMAT, deployment: pin.deployment, manifest_digest: pin.manifestDigest, history: pin.history,
+    version: pin.version, digest: pin.digest, log_number: pin.logNumber, log_digest: pin.logDigest,
+  });
+}
+
+/** @param {Uint8Array} bytes @returns {Pin} */
+export function parsePin(bytes) {
+  if (bytes.length > MAX_BYTES) throw new VerificationError("pin", "the pin is too large");
+  const counted = integer(0, Number.MAX_SAFE_INTEGER);
+  const read = under("pin", () =>
+    readObject(parseObject(bytes, "the pin"), "the pin", {
+      required: {
+        deployment: name, manifest_digest: digest, history: digest, version: counted, digest,
+        log_number: counted, log_digest: digest,
+      },
+      open: true,
+      format: "optional",
+    }),
+  );
+  return {
+    deployment: read.deployment, manifestDigest: read.manifest_digest, history: read.history, version: read.version,
+    digest: read.digest, logNumber: read.log_number, logDigest: read.log_digest,
+  };
+}
+
+/**
+ * Compare a directory with the pin. Settings that a policy changed begin anew.
+ * @param {Pin | null} pin
+ * @param {import("./directory.js").Directory} directory
+ */
+export function comparePin(pin, directory) {
+  if (pin === null || pin.manifestDigest !== directory.manifestDigest) return;
+  /** @param {string} code @param {string} reason @returns {never} */
+  const refuse = (code, reason) => {
+    throw new VerificationError(code, reason);
+  };
+  if (pin.history !== directory.history) refuse("directory_history", "the directory is of another history than the pinned one");
+  if (directory.version < pin.version) refuse("directory_rollback", "the directory is older than the pinned one");
+  const fork =
+    directory.version === pin.version ? directory.digest !== pin.digest
+    : (directory.version === pin.version + 1 && directory.previous !== pin.digest) || directory.logNumber <= pin.logNumber;
+  if (fork) refuse("directory_fork", "the directory does not continue the pinned one");
+}
+
+/** Keep a pin in memory alone: it is lost with the page or process. @returns {PinStore} */
+export function memoryPin() {
+  /** @type {Uint8Array | null} */
+  let kept = null;
+  return { load: async () => kept, save: async (bytes) => void (kept = bytes) };
+}
+
+/**
+ * Keep a pin in the browser, per origin of the page.
+ * @param {string} key names the pin, such as the gateway's address
+ * @returns {PinStore}
+ */
+export function browserPin(key) {
+  /** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} ask @returns {Promise<any>} */
+  const transact = async (mode, ask) => {
+    const opening = indexedDB.open("sealflow", 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore("pins");
+    const database = await settled(opening);
+    try {
+      const transaction = database.transaction("pins", mode);
+      const done = new Promise((resolve, reject) => {
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error);
+      });
+      const value = await settled(ask(transaction.objectStore("pins")));
+      await done;
+      return value;
+    } finally {
+      database.close();
+    }
+  };
+  return {
+    load: async () => {
+      const found = await transact("readonly", (store) => store.get(key));
+      return typeof found === "string" ? utf8(found) : null;
+    },
+    save: async (bytes) => transact("readwrite", (store) => store.put(new TextDecoder().decode(bytes), key)),
+  };
+}
+
+/** @param {IDBRequest} request @returns {Promise<any>} */
+const settled = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });

@@ -1,0 +1,73 @@
+/**
+ * All vectors of tests/vectors, as data. A file, a section or a kind of case that is not known here fails: a client must
+ * not pass by not looking.
+ */
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { attestation } from "./vectors/attestation.js";
+import { envelope, exchange } from "./vectors/exchange.js";
+import { history } from "./vectors/history.js";
+import { chunked, rfc9180, x25519, xwing } from "./vectors/hpke.js";
+import { openinfer } from "./vectors/openinfer.js";
+import { sealed } from "./vectors/sealed.js";
+import { worked } from "./vectors/worked.js";
+
+const ROOT = fileURLToPath(new URL("../../../tests/vectors", import.meta.url));
+
+/** Handlers by file, then by section; text instead of a handler says why a section is not a client's concern. */
+const HANDLERS = {
+  "attestation.json": attestation,
+  "envelope.json": envelope,
+  "exchange.json": exchange,
+  "history.json": history,
+  "hpke/hpke-pq-xwing.json": xwing,
+  "hpke/rfc9180-x25519.json": rfc9180,
+  "openinfer/messages.json": openinfer,
+  "sealed.json": sealed,
+  "wycheproof/c2sp_chunked_encryption_aes_256_gcm_test.json": chunked,
+  "worked_exchange.json": worked,
+  "wycheproof/x25519_test.json": x25519,
+};
+
+const counts = { passed: 0, left: 0 };
+
+const files = readdirSync(ROOT, { recursive: true, withFileTypes: true })
+  .filter((each) => each.isFile() && each.name.endsWith(".json"))
+  .map((each) => relative(ROOT, join(each.parentPath, each.name)));
+
+test("every file of vectors is known", () => {
+  assert.deepEqual(files.sort(), Object.keys(HANDLERS).sort());
+});
+
+for (const [file, sections] of Object.entries(HANDLERS)) {
+  const whole = JSON.parse(readFileSync(join(ROOT, file), "utf8"));
+  test(file, async (t) => {
+    for (const section of Object.keys(whole)) {
+      const handler = sections[section];
+      assert.notEqual(handler, undefined, `section ${section} of ${file} is not known`);
+      if (typeof handler !== "function") {
+        if (handler !== "context") counts.left += size(whole[section]);
+        continue;
+      }
+      for (const [name, run] of handler(whole[section], whole)) {
+        await t.test(`${section}: ${name}`, async () => {
+          await run();
+          counts.passed++;
+        });
+      }
+    }
+  });
+}
+
+/** How many cases a section has. */
+function size(section) {
+  if (typeof section !== "object" || section === null) return 1;
+  return Object.keys(section).length;
+}
+
+after(() => console.log(`vectors: ${counts.passed} passed, ${counts.left} not a client's concern`));

@@ -1,0 +1,298 @@
+"""Writes evidence/snp.json: reports of SEV-SNP and AMD's endorsements, one fault each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tests.support.forging.amd import (
+    AMD,
+    CHIP,
+    GUEST_POLICY,
+    MILAN,
+    TURIN,
+    AmdForge,
+    leaf_extensions,
+    tcb_bytes,
+)
+from tests.support.forging.certificates import DAY_S, NOW_S
+from tests.vectors.make.evidence_parts import (
+    NOW_MS,
+    SNP_REQUIREMENTS,
+    evidence_of,
+    policy,
+)
+from tests.vectors.make.files import VectorFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GOOD = AmdForge()
+ROOT = GOOD.root_der
+POLICY = policy(ROOT, SNP_REQUIREMENTS)
+CLOUD = GOOD.leaf(cloud=True)
+SIGNED = 0x2A0
+
+
+def report_cases(file: VectorFile) -> None:
+    """The report's own form and its signature."""
+    rule = "attestation 3.5"
+    for version in (2, 3, 4, 5):
+        _case(file, f"version {version}", rule, "ok", "known", version=version)
+    for version in (1, 6):
+        _case(file, f"version {version}", rule, "quote", "unknown", version=version)
+    _case(file, "algorithm", rule, "quote", "not ECDSA P-384", algorithm=2)
+    for kind in (2, 7):
+        _case(file, f"signing key {kind}", rule, "quote", "neither VCEK nor VLEK", signing_key=kind)
+
+    def signature(
+        name: str, change: Callable[[bytes], bytes], expect: str, description: str
+    ) -> None:
+        _case(file, name, rule, expect, description, signature=change)
+
+    order_bits = SIGNED + 48
+    signature("short", lambda all_: all_[:-1], "quote", "1,183 bytes: not a report")
+    signature("long", lambda all_: all_ + b"\0", "quote", "1,185 bytes: not a report")
+    signature("byte behind s", lambda all_: all_[:-1] + b"\1", "quote", "it is not zero")
+    signature("r over 384 bits", partial(_put, order_bits, 1), "quote_signature", "a 49th byte")
+    signature("s over 384 bits", partial(_put, order_bits + 72, 1), "quote_signature", "likewise")
+    signature("r flipped", partial(_put, SIGNED, None), "quote_signature", "one bit")
+    signature("s flipped", partial(_put, SIGNED + 72, None), "quote_signature", "one bit")
+    signature("body flipped", partial(_put, 0x91, None), "quote_signature", "one bit")
+    signature("reserved flipped", partial(_put, 0x29F, None), "quote_signature", "its last byte")
+    signature("zero", lambda all_: all_[:SIGNED] + bytes(512), "quote_signature", "r and s are 0")
+
+
+def certificate_cases(file: VectorFile) -> None:
+    """Leaf, intermediate and root."""
+    rule = "attestation 3.5"
+    for name, words in (("leaf", "VCEK"), ("middle", "ASK")):
+        for fault, changes, description in (
+            ("signature", {"signer": "stranger"}, "is signed by another key"),
+            ("issuer", {"issuer": "other"}, "names another issuer"),
+            ("expired", {"end_s": NOW_S - 1}, "ended"),
+            ("early", {"start_s": NOW_S + 1}, "begins later"),
+            ("hash", {"algorithm": "sha256"}, "is signed with SHA-256"),
+            ("padding", {"pkcs1": True}, "is signed with PKCS #1 v1.5"),
+        ):
+            _case(file, f"{name}: {fault}", rule, "certificate", f"the {words} {description}",
+                  GOOD.certificate(name, **changes))  # fmt: skip
+    _case(file, "middle: no CA", rule, "certificate", "the ASK may not issue",
+          GOOD.certificate("middle", ca=False))  # fmt: skip
+    _case(file, "middle: unconstrained", rule, "certificate", "the ASK has no basic constraints",
+          GOOD.certificate("middle", ca=None))  # fmt: skip
+    for fault, changes in (
+        ("expired", {"end_s": NOW_S - 1}),
+        ("early", {"start_s": NOW_S + 1}),
+        ("no CA", {"ca": False}),
+        ("not by itself", {"signer": "stranger"}),
+        ("hash", {"algorithm": "sha256"}),
+    ):
+        forge = GOOD.certificate("root", **changes)
+        _case(file, f"root: {fault}", rule, "certificate", "the ARK that the policy trusts", forge,
+              trusted=forge.root_der)  # fmt: skip
+    stranger = GOOD.certificate("root", key="stranger", signer="stranger")
+    _case(file, "root: another key", rule, "root", "a root of that name that nobody trusts",
+          stranger.certificate("middle", signer="stranger").listing(signer="stranger"))  # fmt: skip
+    again = GOOD.certificate("root", serial=12)
+    _case(file, "root: another certificate", rule, "root", "the same key in other bytes", again)
+    _case(file, "leaf: P-256", rule, "certificate", "the chip's key is on another curve",
+          GOOD.certificate("leaf", curve="p256"))  # fmt: skip
+    for line in ("Rome-B0", "milan"):
+        _case(file, f"product {line}", rule, "root", "no known product",
+              GOOD.leaf(product=line))  # fmt: skip
+    for line in ("Milan", "Milan-B0", "Genoa", "Genoa-B1"):
+        _case(file, f"product {line}", rule, "ok", "with or without a stepping",
+              GOOD.leaf(product=line))  # fmt: skip
+    for oid, words in ((f"{AMD}.2", "product"), (f"{AMD}.4", "chip")):
+        extra = tuple(each for each in leaf_extensions() if each[0] != oid)
+        _case(file, f"leaf: no {words}", rule, "certificate", "an extension is missing",
+              GOOD.certificate("leaf", extra=extra))  # fmt: skip
+    both = (*leaf_extensions(), (f"{AMD}.5", b"\x16\x05cloud"))
+    _case(file, "leaf: chip and cloud", rule, "certificate", "neither VCEK nor VLEK",
+          GOOD.certificate("leaf", extra=both))  # fmt: skip
+    short = tuple((o, v[:-1] if o == f"{AMD}.4" else v) for o, v in leaf_extensions())
+    _case(file, "leaf: short chip", rule, "certificate", "63 bytes of a chip",
+          GOOD.certificate("leaf", extra=short))  # fmt: skip
+
+
+def binding_cases(file: VectorFile) -> None:
+    """Whether the leaf is that of this report."""
+    rule = "attestation 3.5"
+    _case(file, "VLEK", rule, "ok", "a key of a cloud", CLOUD, signing_key=1)
+    _case(file, "VLEK, hidden chip", rule, "ok", "no chip is bound", CLOUD, signing_key=1,
+          hidden_chip=True, chip=bytes(64))  # fmt: skip
+    _case(file, "VLEK for VCEK", rule, "binding", "the report names a VCEK", CLOUD)
+    _case(file, "VCEK for VLEK", rule, "binding", "the report names a VLEK", signing_key=1)
+    _case(file, "chip", rule, "binding", "another chip", chip=bytes([*CHIP[:63], 0]))
+    _case(file, "hidden chip", rule, "binding", "a chip that hides its id", hidden_chip=True)
+    wrapped = b"\x04\x40" + CHIP
+    _case(file, "wrapped chip", rule, "ok", "in an OCTET STRING", GOOD.leaf(chip=wrapped))
+    turin = {"product": "Turin", "chip": CHIP[:8]}
+    new = {"reported": tcb_bytes(TURIN), "committed": tcb_bytes(TURIN), "cpu": (0x1A, 1)}
+    _case(file, "Turin", rule, "ok", "a chip id of eight bytes, zeros behind",
+          GOOD.leaf(TURIN, **turin), chip=CHIP[:8], **new)  # fmt: skip
+    _case(file, "Turin: bytes behind", rule, "binding", "bytes behind the eight",
+          GOOD.leaf(TURIN, **turin), chip=CHIP[:9], **new)  # fmt: skip
+    for part in TURIN:
+        other = {**TURIN, part: TURIN[part] + 1}
+        _case(file, f"Turin leaf: {part}", rule, "binding", "a leaf of another version",
+              GOOD.leaf(other, **turin), chip=CHIP[:8], **new)  # fmt: skip
+    for part in MILAN:
+        other = {**MILAN, part: MILAN[part] + 1}
+        _case(file, f"leaf: {part}", rule, "binding", "a leaf of a newer version", GOOD.leaf(other))
+        older = {**MILAN, part: MILAN[part] - 1}
+        _case(file, f"leaf: older {part}", rule, "binding", "a leaf of an older version",
+              GOOD.leaf(older))  # fmt: skip
+        less = {name: each for name, each in MILAN.items() if name != part}
+        _case(file, f"leaf: no {part}", rule, "binding", "a leaf that does not say it",
+              GOOD.leaf(less))  # fmt: skip
+
+
+def list_cases(file: VectorFile) -> None:
+    """The revocation list."""
+    rule = "attestation 3.6"
+    for name, changes, expect, description in (
+        ("signature", {"signer": "stranger"}, "revocations", "signed by another key"),
+        ("by the ASK", {"signer": "ASK"}, "revocations", "signed by the intermediate"),
+        ("issuer", {"issuer": "other"}, "revocations", "of another issuer"),
+        ("expired", {"end_s": NOW_S - 1}, "revocations", "ended"),
+        ("early", {"issued_s": NOW_S + 1}, "revocations", "of tomorrow"),
+        ("revoked", {"revoked": (22,)}, "revoked", "it has the intermediate"),
+        ("others revoked", {"revoked": (11, 33, 44)}, "ok", "it has others only"),
+    ):
+        _case(file, f"list: {name}", rule, expect, description, GOOD.listing(**changes))
+    without = replace(GOOD, crl=None)
+    _case(file, "list: none", "attestation 4.6", ["revocations"], "a list is needed", without)
+    table = {**SNP_REQUIREMENTS["snp"], "insecure_no_revocations": True}
+    _case(file, "list: none accepted", "attestation 4.6", "ok", "the policy does without", without,
+          required={**SNP_REQUIREMENTS, "snp": table})  # fmt: skip
+    _case(file, "list: not DER", rule, "revocations", "no list", GOOD.with_parts(crl=b"no list"))
+    old = GOOD.listing(issued_s=NOW_S - 31 * DAY_S)
+    _case(file, "list: age", "attestation 4.3", ["collateral_age"], "30 days at most", old)
+    for name in ("leaf", "intermediate", "root"):
+        _case(file, f"{name}: not DER", "attestation 6.2", "certificate", "no certificate",
+              GOOD.with_parts(**{name: b"nothing"}))  # fmt: skip
+    value = json.loads(GOOD.collateral())
+    for name, changed in (
+        *((f"no {part}", {k: v for k, v in value.items() if k != part}) for part in value),
+        ("unknown key", {**value, "more": ""}),
+        ("number", {**value, "crl": 7}),
+        ("not base64", {**value, "crl": "%"}),
+        ("unused bits", {**value, "crl": "AB=="}),
+    ):
+        _case(file, f"collateral: {name}", "attestation 6.2", "collateral", "not the four parts",
+              raw=json.dumps(changed).encode())  # fmt: skip
+    ends = GOOD.certificate("leaf", end_s=NOW_S + DAY_S)
+    for name, forge in (("leaf", ends), ("list", GOOD.listing(end_s=NOW_S + DAY_S))):
+        _case(file, f"valid until: {name}", "attestation 4.7", "ok", "as long as this", forge,
+              valid_until_ms=1000 * (NOW_S + DAY_S))  # fmt: skip
+
+
+def policy_cases(file: VectorFile) -> None:
+    """What a policy accepts of guest and firmware."""
+    rule, table = "attestation 4.6", SNP_REQUIREMENTS["snp"]
+
+    def required(**changes: Any) -> dict[str, Any]:
+        return {**SNP_REQUIREMENTS, "snp": {**table, **changes}}
+
+    _case(file, "measurement", "attestation 4.2", ["measurement"], "other code",
+          measurement=b"\x12" * 48)  # fmt: skip
+    signed = {**SNP_REQUIREMENTS, "signers": ["22" * 48], "min_svn": 5}
+    _case(file, "signer and svn", "attestation 4.2", "ok", "as demanded", required=signed)
+    _case(file, "signer", "attestation 4.2", ["signer"], "another id key", required=signed,
+          id_key=b"\x23" * 48)  # fmt: skip
+    _case(file, "svn", "attestation 4.2", ["svn"], "an older guest", required=signed, svn=4)
+    allowed = (*range(16), 20, 22, 23, 24, 25)
+    for bit in (0, 8, 15, 18, 19, 20, 21, 22, 23, 24, 25, 26, 63):
+        _case(file, f"guest policy: bit {bit}", rule, "ok" if bit in allowed else ["guest_policy"],
+              "which bits no policy can allow", guest_policy=GUEST_POLICY | 1 << bit)  # fmt: skip
+    _case(file, "guest policy: reserved one", rule, ["guest_policy"], "bit 17 must be 1",
+          guest_policy=1 << 16)  # fmt: skip
+    quiet = {name: each for name, each in SNP_REQUIREMENTS.items() if name != "platform_flags"}
+    _case(file, "SMT", rule, ["platform_flags"], "the guest allows SMT, the policy does not",
+          required=quiet)  # fmt: skip
+    _case(file, "no SMT", rule, "ok", "the guest forbids SMT", required=quiet,
+          guest_policy=1 << 17)  # fmt: skip
+    _case(file, "vmpl", rule, ["vmpl"], "asked for at level 1", vmpl=1)
+    _case(file, "vmpl accepted", rule, "ok", "the policy says 1", required=required(vmpl=1), vmpl=1)
+    _case(file, "vmpl lower", rule, ["vmpl"], "exactly the policy's", required=required(vmpl=1))
+    host = b"\x77" * 32
+    listed = required(host_data=["77" * 32, "78" * 32])
+    _case(file, "host data", rule, ["host_data"], "not zero", host_data=host)
+    _case(file, "host data listed", rule, "ok", "one of two", required=listed, host_data=host)
+    _case(file, "host data zero", rule, ["host_data"], "zero where values are", required=listed)
+    for part in MILAN:
+        lower = {**MILAN, part: MILAN[part] - 1}
+        _case(file, f"reported {part}", rule, ["reported_tcb"], "an older version is reported",
+              GOOD.leaf(lower), reported=tcb_bytes(lower))  # fmt: skip
+        _case(file, f"committed {part}", rule, ["committed_tcb"], "an older one is committed",
+              committed=tcb_bytes(lower))  # fmt: skip
+    new = {"cpu": (0x1A, 1), "chip": CHIP[:8]}
+    lower = {**TURIN, "fmc": 1}
+    wanted = required(min_tcb={"fmc": 2})
+    for kind, parts in (
+        ("reported", {"reported": tcb_bytes(lower), "committed": tcb_bytes(TURIN)}),
+        ("committed", {"reported": tcb_bytes(TURIN), "committed": tcb_bytes(lower)}),
+    ):
+        leaf = GOOD.leaf(lower if kind == "reported" else TURIN, product="Turin", chip=CHIP[:8])
+        _case(file, f"{kind} fmc", rule, [f"{kind}_tcb"], "an older version", leaf,
+              required=wanted, **parts, **new)  # fmt: skip
+    _case(file, "fmc of Milan", rule, ["reported_tcb", "committed_tcb"], "a part that it has not",
+          required=wanted)  # fmt: skip
+    _case(
+        file,
+        "no table",
+        rule,
+        ["tee"],
+        "a policy without demands on SNP guests",
+        required={name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"},
+    )
+
+
+def _put(at: int, value: int | None, whole: bytes) -> bytes:
+    byte = whole[at] ^ 1 if value is None else value
+    return whole[:at] + bytes([byte]) + whole[at + 1 :]
+
+
+def _case(
+    file: VectorFile,
+    name: str,
+    rule: str,
+    expect: str | list[str],
+    description: str,
+    forge: AmdForge = GOOD,
+    *,
+    required: dict[str, Any] = SNP_REQUIREMENTS,
+    trusted: bytes = ROOT,
+    raw: bytes | None = None,
+    valid_until_ms: int | None = None,
+    **report: Any,
+) -> None:
+    evidence = evidence_of(
+        lambda data: forge.report(data, **report), forge.collateral() if raw is None else raw
+    )
+    more = {} if valid_until_ms is None else {"valid_until_ms": valid_until_ms}
+    file.case(
+        name, rule, expect, description, evidence=evidence,
+        policy=policy(trusted, required), now_ms=NOW_MS, **more,
+    )  # fmt: skip
+
+
+def files() -> list[VectorFile]:
+    """Make the file."""
+    file = VectorFile(
+        path="evidence/snp.json",
+        description="Evidence with a report of a simulated SEV-SNP chip, and policies; one fault "
+        "in each case.",
+    )
+    file.share("policy", POLICY)
+    file.share("root", POLICY["insecure_simulated_root"])
+    good = evidence_of(GOOD.report, GOOD.collateral())
+    for part in ("quote", "bound", "collateral"):
+        file.share(part, good[part])
+    for add in (report_cases, certificate_cases, binding_cases, list_cases, policy_cases):
+        add(file)
+    return [file]
