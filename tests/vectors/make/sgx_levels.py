@@ -45,9 +45,19 @@ def info_cases(file: VectorFile) -> None:
         ("no FMSPC", {"fmspc": None}, "names no platform"),
         ("no dates", {"issueDate": None}, "has no date of issue"),
         ("date form", {"issueDate": "2026-09-20 12:00:00"}, "has a date in another form"),
+        (
+            "date of no month",
+            {"issueDate": "2026-13-20T12:00:00Z"},
+            "has a date that does not exist",
+        ),
+        ("date without zeros", {"issueDate": "2026-9-20T12:00:00Z"}, "has a date in another form"),
         ("date", {"nextUpdate": "soon"}, "has an end that is no date"),
     ):
-        expect = "collateral" if name in ("no dates", "date form") else "quote"
+        expect = (
+            "collateral"
+            if name in ("no dates", "date form", "date of no month", "date without zeros")
+            else "quote"
+        )
         collateral_case(
             file, f"tcb_info: {name}", f"TCB info {description}", GOOD.tcb_info(**changes), expect
         )
