@@ -25,12 +25,12 @@ flink: python ## Make .venv-flink: Apache Flink, Java and the host's code
 	@$(SETUP) dev flink
 
 tools: python # All environments and programs that the tests use.
-	@$(SETUP) dev flink audit site pyright helm wheels
+	@$(SETUP) dev flink audit site pyright helm wheels node
 
 demo: setup ## Serve a real classifier, print the top 5 of three photos and the benchmark
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: tools system-redis ## Run all tests
+test: tools system-redis system-chromium ## Run all tests
 	@$(PYTEST) $(PARALLEL)
 
 check: setup lint types arch unit ## What every commit passes
@@ -67,7 +67,7 @@ e2e-gramine: setup ## Sign, start and attack enclaves with the Gramine of this m
 chaos: flink system-redis ## Kill, pause, starve and cut off everything under load; writes bench/results/chaos.md
 	@$(PYTEST) -m chaos --timeout 400 tests/chaos
 
-coverage: tools system-redis ## Run all tests; the core is covered whole, the rest to 90 %
+coverage: tools system-redis system-chromium ## Run all tests; the core is covered whole, the rest to 90 %
 	@$(PYTEST) --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='src/sealflow/errors.py,$(CORE)' --fail-under=100 --show-missing --skip-covered
 	@$(BIN)/python -m coverage report --omit='src/sealflow/errors.py,$(CORE)' --fail-under=90 --skip-covered
@@ -88,9 +88,11 @@ mutate: setup ## Switch off each check of the verifiers; a vector or an attack t
 	@$(BIN)/python -m tools.mutate $(MUTATE)
 
 FUZZ_S ?= 300
-fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 or 3.12)
-	@$(SETUP) fuzz
-	@for target in envelope infer_request evidence quote bundle directory; do \
+DIFFERENTIAL_S ?= 600
+fuzz: setup ## Compare the parsers with JavaScript's, DIFFERENTIAL_S seconds; search for inputs that break one, FUZZ_S each (x86-64, CPython 3.11 or 3.12)
+	@$(SETUP) fuzz node
+	@$(BIN)/python -m tests.fuzz.differential --seconds $(DIFFERENTIAL_S)
+	@for target in envelope infer_request evidence quote bundle directory passport token; do \
 	  echo "$$target" && $(BIN)/python -m tests.fuzz.search $$target build/fuzz/$$target \
 	    -max_total_time=$(FUZZ_S) -artifact_prefix=build/fuzz/ || exit 1; done
 
@@ -115,6 +117,13 @@ system-redis:
 	@command -v redis-server >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq redis-server; } >/dev/null 2>&1 || \
 	  echo "no redis-server: its contract tests will skip"
+
+# The JavaScript client is tried in a browser; without one that test says that it skips.
+.PHONY: system-chromium
+system-chromium:
+	@command -v chromium >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 || \
+	  echo "no chromium: the test of the JavaScript client in a browser will skip"
 
 .PHONY: pod-tools
 pod-tools: system-redis

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Final
+
+MAX_CLOCK_SKEW_MS: Final = 300_000
+"""How far the clocks of two parties may differ."""
 
 
 def now_ms() -> int:

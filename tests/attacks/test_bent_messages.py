@@ -210,7 +210,7 @@ def test_values(make: Callable[[], object], kind: type[Exception], error: str) -
 @pytest.mark.parametrize(("change", "error"), TENSORS)
 def test_specifications(change: dict[str, Any], error: str) -> None:
     """A tensor has the name, datatype and shape that a model asks for."""
-    good = {"name": "x", "datatype": DataType.UINT8, "shape": (1, 2), "data": b"12"}
+    good: dict[str, Any] = {"name": "x", "datatype": DataType.UINT8, "shape": (1, 2), "data": b"12"}
     SPEC.check(Tensor(**good))
     with pytest.raises(InvalidInputError, match=error):
         SPEC.check(Tensor(**(good | change)))

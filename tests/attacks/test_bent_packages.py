@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.errors import BundleError, MalformedError, OpenError
-from sealflow.package.container import KEY_BYTES, UnverifiedPackage, seal_package
+from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.manifest import (
     MAX_BATCH,
     MAX_LABEL_CHARACTERS,
@@ -29,6 +29,7 @@ from sealflow.package.statement import (
     unverified_decode_envelope,
     verify_statement,
 )
+from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json

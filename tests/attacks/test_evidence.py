@@ -17,7 +17,7 @@ from sealflow.attest.reports import TcbStatus
 from sealflow.errors import EvidenceError, MalformedError
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import DAY_S, NOW_S
-from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, make_evidence
+from tests.support.attestation.evidence import MANIFEST, bound_claims, make_evidence
 from tests.support.attestation.hardware_samples import (
     GENUINE,
     QUOTES,
@@ -293,8 +293,8 @@ def test_nothing_passes_by_accident() -> None:
             TDX,
         ),
     ):
-        approval = appraise(evidence, policy(wanted, lab.root_der), NOW_MS, nonce=NONCE)
+        approval = appraise(evidence, policy(wanted, lab.root_der), NOW_MS)
         assert approval.valid_until_ms > NOW_MS + timedelta(days=1) / timedelta(milliseconds=1)
     amd = snp_authority(NOW_S)
-    appraise(snp_evidence(amd), policy(SNP, amd.root()), NOW_MS, nonce=NONCE)
+    appraise(snp_evidence(amd), policy(SNP, amd.root()), NOW_MS)
     assert read_sample(GENUINE[0])

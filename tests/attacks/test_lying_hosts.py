@@ -64,7 +64,7 @@ def sealed_publication(broker: KeyBrokerInstance, **changes: Any) -> str:
     owner = keybroker_deployment().owner
     good = UnverifiedPackage.from_bytes(pack_model("m", owner)).verify(owner.signer)
     package = dataclasses.replace(good, **changes)
-    keybroker, key = broker.identity.private_key.sealing, good.unwrap(opening_key(owner))
+    keybroker, key = broker.identity.opening.sealing, good.unwrap(opening_key(owner))
     sealed = seal_publication(package, key, keybroker, workers=None, issued_ms=NOW_MS)
     return b64encode(sealed).decode()
 
@@ -129,7 +129,7 @@ def test_requirements_of_other_hardware() -> None:
         sealed = seal_publication(
             package,
             package.unwrap(opening_key(owner)),
-            identity.private_key.sealing,
+            identity.opening.sealing,
             workers=Requirements(measurements=frozenset({"0" * digits})),
             issued_ms=NOW_MS,
         )

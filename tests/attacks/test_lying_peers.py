@@ -51,7 +51,7 @@ KEY = KEYS[Suite.X25519]
 SECRET = bytes(range(SECRET_BYTES))
 SESSION_ID = new_session_id()
 HEADER = RequestHeader(
-    key_id=KEY.public_key.key_id,
+    key_id=KEY.sealing.key_id,
     session_id=SESSION_ID,
     request_id=RequestId("01" * 16),
     model=ModelRef(name="m", version="1"),
@@ -77,14 +77,14 @@ def sealed_request(
 ) -> bytes:
     """A request that a client seals to `KEY` without any check of its own."""
     domain = TrustDomain.HARDWARE
-    blob = KEY.public_key.seal(secret, session_info(domain, KEY.public_key.key_id, SESSION_ID))
+    blob = KEY.sealing.seal(secret, session_info(domain, KEY.sealing.key_id, SESSION_ID))
     header = replace(HEADER, **changes)
     length = len(seal_chunked(bytes(32), b"", [plaintext]))
     start = encode_start(Kind.REQUEST, suite, header.to_bytes(), blob, length)
     transcript = _transcript(domain, "request", start, blob)
     info = domain.label("request key") + transcript
     key = _derive(secret, bytes.fromhex(header.request_id), info)
-    return bytes(start + blob + seal_chunked(key, transcript, [plaintext]))
+    return start + blob + seal_chunked(key, transcript, [plaintext])
 
 
 def opened(envelope: bytes) -> IncomingCall:
@@ -94,7 +94,7 @@ def opened(envelope: bytes) -> IncomingCall:
 
 def test_an_honest_request() -> None:
     """Each request here opens before it lies."""
-    assert bytes(opened(sealed_request()).read().content.text) == b"{}"
+    assert bytes(opened(sealed_request()).content.text) == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,9 @@ def test_a_second_reply() -> None:
         lambda: parse_suite(None),
         lambda: OpeningKey(suite=Suite.X25519, seed=bytes(31)),
         lambda: OpeningKey(suite=Suite.XWING, seed=bytes(33)),
-        lambda: SealingKey(suite=Suite.X25519, public=b"\0" + KEY.public_key.public),
-        lambda: SealingKey(suite=Suite.XWING, public=KEY.public_key.public),
-        lambda: SealingKey(suite=Suite.XWING, public=b"\xff" * 1184 + KEY.public_key.public),
+        lambda: SealingKey(suite=Suite.X25519, public=b"\0" + KEY.sealing.public),
+        lambda: SealingKey(suite=Suite.XWING, public=KEY.sealing.public),
+        lambda: SealingKey(suite=Suite.XWING, public=b"\xff" * 1184 + KEY.sealing.public),
     ],
 )
 def test_malformed_keys(make: Callable[[], object]) -> None:
@@ -214,7 +214,7 @@ def test_keys_of_another_world() -> None:
     evidence = make_identity(made, Role.WORKER).evidence()
     approval = appraise(evidence, made.deployment.policy(Role.WORKER), NOW_MS)
     seal_to_enclave(b"", approval, made.owner.signing, "grant")
-    hardware = OpeningKey.generate(Suite.XWING).public_key
+    hardware = OpeningKey.generate(Suite.XWING).sealing
     bound = replace(
         approval.claims.bound, sealing_suite=int(hardware.suite), sealing_key=hardware.public
     )
@@ -226,7 +226,7 @@ def test_keys_of_another_world() -> None:
 def test_sessions_of_one_id() -> None:
     """A client that takes another's session id gets a session of its own, not the other's."""
     secrets = SessionSecrets(4)
-    mine, other = (Session.start(KEY.public_key) for _ in range(2))
+    mine, other = (Session.start(KEY.sealing) for _ in range(2))
     stolen = replace(other, session_id=mine.session_id)
     assert secrets.open_or_recall(KEY, mine.session_id, mine.key_blob) == mine._secret
     with pytest.raises(OpenError):

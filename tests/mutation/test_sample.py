@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 15
 
@@ -21,6 +23,7 @@ def commit() -> str:
     return done.stdout.strip() if done.returncode == 0 else "no commit"
 
 
+@pytest.mark.timeout(400)
 def test_checks_of_this_commit_are_noticed() -> None:
     """With one check of a few off, one after the other, some vector or attack test fails."""
     command = [sys.executable, "-m", "tools.mutate", "--sample", str(SIZE), "--seed", commit()]

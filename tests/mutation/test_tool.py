@@ -123,7 +123,8 @@ class Project:
 
     def list_survivors(self, *checks: str, reason: str = "it is an example") -> None:
         """Write the list of survivors."""
-        text = f"[[group]]\nreason = {json.dumps(reason)}\nchecks = {json.dumps(checks)}\n"
+        text = f"[[group]]\nreason = {json.dumps(reason)}\nchecks = [\n"
+        text += "".join(f"  {json.dumps(check)},\n" for check in checks) + "]\n"
         (self.folder / "survivors.toml").write_text(text)
 
     def mutate(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -180,6 +181,8 @@ def test_a_stale_list(project: Project) -> None:
     status, report = project.report()
     assert status == 1
     assert set(report["stale"]) == full({"verify: found", "verify: gone"})
+    assert project.mutate("--prune").returncode == 1
+    assert project.report()[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sealflow.attest.evidence import Evidence, Role, Tee, report_data
+from sealflow.attest.evidence import NO_NONCE, Evidence, Role, Tee, report_data
 from sealflow.wire.domain import TrustDomain
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
-from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, make_evidence
+from tests.support.attestation.evidence import MANIFEST, bound_claims, make_evidence
 from tests.support.attestation.quote_bodies import SEPT_VE_DISABLE, sgx_body, tdx_body
 from tests.support.attestation.snp_authority import GUEST_POLICY, snp_authority
 
@@ -63,7 +63,7 @@ def case(  # noqa: PLR0913 - each is a field of the vector
     *,
     root: str = "intel",
     at_s: int = NOW_S,
-    nonce: str = NONCE,
+    nonce: str = NO_NONCE,
 ) -> dict[str, Any]:
     """One vector: evidence, what judges it, and the verdict."""
     return {
@@ -137,7 +137,7 @@ def cases() -> list[dict[str, Any]]:
             "old",
             OTHER_POLICY,
             ["nonce", "measurement", "svn", "attributes", "tcb_status"],
-            nonce="00" * 32,
+            nonce="ab" * 32,
         ),
         case("config id", sgx(config_id=b"\1" * 64), "sgx", SGX_POLICY, ["config_id"]),
         case("rtmr3", tdx(registers=tuple(bytes([each]) * 48 for each in (0x40, 0x41, 0x42, 9))),

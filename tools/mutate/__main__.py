@@ -19,7 +19,7 @@ from tools.mutate.collection import CollectionError, with_tests
 from tools.mutate.importing import Verifiers, find_modules
 from tools.mutate.report import Report
 from tools.mutate.search import BrokenTestsError, Verdict, search
-from tools.mutate.survivors import ListError, read_survivors
+from tools.mutate.survivors import ListError, prune_survivors, read_survivors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,8 @@ def main() -> None:
         report = _search(_chosen(verifiers.checks, options), verifiers.checks, options)
     except (BrokenTestsError, CollectionError, ListError) as error:
         sys.exit(f"error: {error}")
+    if options.prune:
+        prune_survivors(options.survivors, report.stale)
     if options.json:
         print(json.dumps(report.to_json()))
     else:
@@ -55,6 +57,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--list", action="store_true", help="print the ids of all checks only")
+    parser.add_argument("--prune", action="store_true", help="delete stale lines of the list")
     parser.add_argument("--sample", type=int, help="switch off so many checks, not all")
     parser.add_argument("--seed", default="", help="what the sample is drawn with")
     parser.add_argument("--only", default="", help="switch off only checks with this in their id")

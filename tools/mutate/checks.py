@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ def change_module(
     changer.visit(tree)
     ast.fix_missing_locations(tree)
     return sorted(changer.checks, key=lambda check: check.line)
+
+
+def _later(value: ast.expr) -> ast.Lambda:
+    """Return a function without parameters that returns a value."""
+    nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    return ast.Lambda(args=nothing, body=value)
 
 
 class _Changer(ast.NodeTransformer):
@@ -125,6 +132,21 @@ class _Changer(ast.NodeTransformer):
                 check = self._add(node, self._text(call))
                 return self._caught(node, check)
         return self._statement(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Switch a reader of a field, which checks the field's form."""
+        self.generic_visit(node)
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=reader, attr=method),
+                args=[ast.Constant(value=str()) as field, *_],
+            ) if method in targets.FORMS:
+                raw = ast.Attribute(value=deepcopy(reader), attr="get", ctx=ast.Load())
+                unchecked = ast.Call(func=raw, args=[deepcopy(field)], keywords=[])
+                check = self._add(node, self._text(node))
+                later = (_later(each) for each in (node, unchecked))
+                return ast.copy_location(self._call("reads", check, *later), node)
+        return node
 
     def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
         """Switch the filters of mismatches."""

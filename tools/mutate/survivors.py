@@ -6,6 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 
@@ -29,3 +30,18 @@ def read_survivors(path: Path) -> dict[str, str]:
                 raise ListError(f"{path}: {check} {problem}")
             reasons[check] = reason
     return reasons
+
+
+def prune_survivors(path: Path, stale: Collection[str]) -> None:
+    """Delete checks from the list, each of which is a line of the file."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if _check_of(line) not in stale))
+
+
+def _check_of(line: str) -> str | None:
+    """Return the check that a line of the list holds, or None."""
+    try:
+        [check] = tomllib.loads(f"checks = [{line.strip()}]")["checks"]
+    except (tomllib.TOMLDecodeError, ValueError):
+        return None
+    return str(check)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class Switchboard:
@@ -42,6 +42,16 @@ class Switchboard:
         """Record that a call was made that may raise."""
         self.reached.add(check)
 
+    def reads(self, check: str, read: Callable[[], Any], raw: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Return a field that `read` checks; the unchecked one if it refuses and is off."""
+        self.reached.add(check)
+        try:
+            return read()
+        except Exception:
+            if self._stands(check):
+                raise
+        return raw()
+
     def mismatches(self, check: str, found: Iterable[Any]) -> Iterator[Any]:
         """Yield the mismatches that a function found; none if the check is off."""
         self.reached.add(check)
@@ -61,5 +71,6 @@ NAMES: Final = {
     "__mutate_accepts__": BOARD.accepts,
     "__mutate_stands__": BOARD.stands,
     "__mutate_reach__": BOARD.reach,
+    "__mutate_reads__": BOARD.reads,
     "__mutate_mismatches__": BOARD.mismatches,
 }

@@ -43,6 +43,12 @@ REFUSAL: Final = re.compile(r"encode_refusal|seal_error|RefusalCode|ErrorAnswer|
 CHECK_CALL: Final = re.compile(r"_?(check|parse|refuse|require|verify)(_\w+)?")
 """Names of functions that are called only because they may raise."""
 
+FORMS: Final = frozenset(
+    {"base64", "digest", "flag", "integer", "list_of", "nested", "read", "read_optional", "text"}
+    | {"texts", "time_ms", "word", "words"}
+)
+"""Methods of a reader of fields, each of which checks the form of the field that it names."""
+
 SIDE_EFFECTS: Final = frozenset(
     {"add", "append", "clear", "close", "discard", "extend", "pop", "remove", "update"}
 )

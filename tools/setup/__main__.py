@@ -19,6 +19,7 @@ from tools.setup import (
     flink_code,
     helm,
     installer,
+    node,
     package_index,
     pythons,
     standalone,
@@ -135,6 +136,18 @@ def _wheels() -> None:
                 installer.download(WHEELS, groups)
 
 
+def _node() -> None:
+    note = node.missing()
+    if note:
+        print(note, flush=True)
+        return
+    lists = [node.CLIENT / "package.json", node.CLIENT / "package-lock.json"]
+    with _once(node.CLIENT / "node_modules", ".package-lock.json", lists, node.find() or "") as due:
+        if due:
+            with _step("clients/js: packages of the JavaScript client"):
+                node.install(node.CLIENT)
+
+
 def _fuzz() -> None:
     install(DEV, ["fuzz"])
 
@@ -147,6 +160,7 @@ _STEPS = {
     "pyright": _pyright,
     "helm": _helm,
     "wheels": _wheels,
+    "node": _node,
     "fuzz": _fuzz,
 }
 

@@ -125,6 +125,8 @@ def verify_evidence(evidence: Evidence, root: TrustRoot, now_ms: int) -> Claims:
             f"a {root.domain.name.lower()} root does not verify that"
         )
         raise EvidenceError("world", detail)
+    if bound.sealing_domain is not root.domain:
+        raise EvidenceError("bound_claims", "the sealing key is of another trust domain")
     verified = _verify_quote(evidence, root, now_ms // 1000)
     tee = tee_of_report(verified.report)
     if evidence.tee is not Tee.SIMULATED and tee is not evidence.tee:

@@ -27,6 +27,9 @@ SIGNING_KEY_BYTES: Final = 32
 NO_NONCE: Final = "00" * 32
 """The nonce of evidence that is for every verifier."""
 MAX_SOFTWARE_CHARACTERS: Final = 64
+_SEALING_KEY_BYTES: Final = {0x0001: 1216, 0x0002: 32, 0xF001: 1216, 0xF002: 32}
+"""The length of a public key by its suite. Spec: exchange.md, section 1 and 2.2."""
+_SIMULATED_SUITES: Final = 0xF000
 
 
 class Tee(enum.StrEnum):
@@ -81,6 +84,12 @@ class BoundClaims:
     signing_key: bytes
     software: str
 
+    @property
+    def sealing_domain(self) -> TrustDomain:
+        """The trust domain of `sealing_suite`."""
+        simulated = self.sealing_suite & _SIMULATED_SUITES
+        return TrustDomain.SIMULATED if simulated else TrustDomain.HARDWARE
+
     def to_bytes(self) -> bytes:
         """Return the claims as canonical JSON, the bytes that the report data covers."""
         return canonical_json(
@@ -108,13 +117,15 @@ class BoundClaims:
         fields = OpenFields.from_bytes(bound, "bound claims", _KEYS)
         if fields.text("protocol") != PROTOCOL:
             raise fields.malformed("protocol", f"is not {PROTOCOL}")
-        signing_key = fields.base64("signing_key", SIGNING_KEY_BYTES)
-        if len(signing_key) != SIGNING_KEY_BYTES:
-            raise fields.malformed("signing_key", "is not an Ed25519 public key")
+        signing_key = fields.key("signing_key", SIGNING_KEY_BYTES)
         software = fields.text("software")
         if len(software) > MAX_SOFTWARE_CHARACTERS or not is_printable(software):
             most = MAX_SOFTWARE_CHARACTERS
             raise fields.malformed("software", f"is not at most {most} printable characters")
+        suite = fields.integer("sealing_suite")
+        sealing_key = fields.base64("sealing_key", MAX_KEY_BYTES)
+        if len(sealing_key) != _SEALING_KEY_BYTES.get(suite):
+            raise fields.malformed("sealing_key", "is not a key of a known suite")
         return cls(
             role=fields.word("role", Role),
             tee=fields.word("tee", Tee),
@@ -122,8 +133,8 @@ class BoundClaims:
             instance=fields.read("instance", parse_request_id),
             nonce=fields.digest("nonce"),
             manifest_digest=fields.digest("manifest_digest"),
-            sealing_suite=fields.integer("sealing_suite"),
-            sealing_key=fields.base64("sealing_key", MAX_KEY_BYTES),
+            sealing_suite=suite,
+            sealing_key=sealing_key,
             signing_key=signing_key,
             software=software,
         )

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
 from sealflow.documents.revocation import MAX_REVOKED, Revoked, parse_listed_revocation
-from sealflow.errors import EvidenceError, MalformedError, NewerFormatError
+from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import TensorSpec
-from sealflow.seal.keys import SealingKey, Suite
+from sealflow.seal.keys import SealingKey, read_suite
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import FORMAT, OpenFields, evidence_error
 from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.documents.revocation import RevokedKind
+    from sealflow.seal.keys import Suite
     from sealflow.wire.domain import TrustDomain
 
 MAX_KEYS: Final = 64
@@ -160,10 +161,8 @@ class DirectoryKey:
         """
         names = ("kid", "suite", "public", "not_before_ms", "retire_ms", "destroy_ms")
         fields = OpenFields(value, "key", names)
+        suite = read_suite(fields)
         public = fields.base64("public", _MAX_PUBLIC_BYTES)
-        suite = fields.known_word("suite", Suite)
-        if suite is None:
-            raise NewerFormatError("critical", "key: the suite is not known")
         sealing = SealingKey(suite=suite, public=public)
         if fields.read("kid", parse_key_id) != sealing.key_id:
             raise fields.malformed("kid", "is not the hash of the key")

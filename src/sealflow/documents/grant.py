@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from sealflow.errors import MalformedError
 from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import open_sealed, seal_to_enclave
-from sealflow.seal.keys import SEED_BYTES, OpeningKey, parse_suite
+from sealflow.seal.keys import SEED_BYTES, OpeningKey, read_suite
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import ModelRef
 from sealflow.wire.strict_json import canonical_json
@@ -139,7 +139,7 @@ def open_grant(
 
 def _key(value: object, domain: TrustDomain) -> GrantedKey:
     fields = OpenFields(value, "key", ("suite", "seed", "destroy_ms"))
-    suite = fields.read("suite", parse_suite)
+    suite = read_suite(fields)
     if suite.domain is not domain:
         raise MalformedError("a key of another trust domain")
     return GrantedKey(
@@ -154,5 +154,5 @@ def _model(value: object) -> GrantedModel:
         ref=ModelRef(name=fields.text("name"), version=fields.text("version")),
         digest=fields.digest("digest"),
         signer=fields.digest("signer"),
-        content_key=fields.base64("content_key", KEY_BYTES),
+        content_key=fields.key("content_key", KEY_BYTES),
     )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 MAX_ENTRY_BYTES: Final = 2**20
+MAX_RECORD_BYTES: Final = MAX_ENTRY_BYTES * 3 // 2
+"""A record, which holds its entry in base64."""
 _KEYS: Final = ("number", "previous", "at_ms", "kind", "body")
 
 
@@ -147,12 +149,12 @@ class SignedEntry:
 
     @classmethod
     def from_bytes(cls, record: bytes) -> Self:
-        """Parse a record of at most twice `MAX_ENTRY_BYTES`.
+        """Parse a record of at most `MAX_RECORD_BYTES`.
 
         Raises: MalformedError.
         """
-        if len(record) > 2 * MAX_ENTRY_BYTES:
-            raise MalformedError(f"log record: over {2 * MAX_ENTRY_BYTES} bytes")
+        if len(record) > MAX_RECORD_BYTES:
+            raise MalformedError(f"log record: over {MAX_RECORD_BYTES} bytes")
         fields = OpenFields.from_bytes(record, "log record", ("entry", "signature"))
         return cls(
             text=fields.base64("entry", MAX_ENTRY_BYTES),

@@ -101,7 +101,13 @@ def _engine(options: Mapping[str, Any]) -> Settings:
 
 def _gateway(options: Mapping[str, Any]) -> Settings:
     tls = {name: str(options[name]) for name in _TLS_OPTIONS if options[name] is not None}
-    return {"queue_capacity": options["queue_capacity"], "host": options["host"], **tls}
+    origins = list(options["cors_origins"])
+    return {
+        "queue_capacity": options["queue_capacity"],
+        "host": options["host"],
+        "cors_origins": origins,
+        **tls,
+    }
 
 
 class LocalCluster:

@@ -38,7 +38,7 @@ _MAX_COLLATERAL_AGE_S: Final = (LIFE.days + 5) * DAY_S
 _ENDPOINT_KEYS: Final = frozenset({"pid", "url", "ca", "broker"})
 """The keys of `cluster.json` that other commands use."""
 
-Toml = str | int | float | bool
+Toml = str | int | float | bool | list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,9 @@ class ClusterHome:
             deployment.json           always written
             client.toml               always written: the policy by which clients verify
 
-        `suites`: the names of the deployment's suites. `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
-        their names, such as `{"epoch_s": 60}`. Spec: keybroker.md, section 1.
+        `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
+        their names, such as `{"epoch_s": 60}`. `suites`: the names of the deployment's suites.
+        Spec: keybroker.md, section 1.
 
         Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
         written.

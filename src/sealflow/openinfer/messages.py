@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 MAX_TENSORS: Final = 64
 MAX_CLASSES: Final = 65_536
 MAX_ID_CHARACTERS: Final = 256
-_CLASS: Final = re.compile(r"(-?[0-9][0-9.e+-]{0,31}):([0-9]{1,10})(?::(.{0,4096}))?", re.DOTALL)
+_CLASS: Final = re.compile(
+    r"(?=[^:]{1,32}:)(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+    r":([0-9]{1,10})(?::(.{0,4096}))?",
+    re.DOTALL,
+)
+"""Score, index and label of a class. Spec: content.md, 5.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

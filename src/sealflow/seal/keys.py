@@ -15,21 +15,25 @@ import hashlib
 import os
 import struct
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from sealflow.attest.suites import SuiteName
-from sealflow.errors import MalformedError, OpenError
+from sealflow.errors import MalformedError, NewerFormatError, OpenError
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.ids import KeyId
+
+if TYPE_CHECKING:
+    from sealflow.wire.fields import Fields
 
 SEED_BYTES: Final = 32
 _MLKEM_SEED_BYTES = 64
 _MLKEM_PUBLIC_BYTES = 1184
 _X25519_BYTES = 32
+_MAX_NUMBER: Final = 0xFFFF
 
 PrivateKey = x25519.X25519PrivateKey | hpke.MLKEM768X25519PrivateKey
 PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
@@ -192,6 +196,18 @@ def parse_suite(number: object) -> Suite:
     except ValueError as error:
         msg = "unknown cipher suite number"
         raise MalformedError(msg) from error
+
+
+def read_suite(fields: Fields) -> Suite:
+    """Return the suite in the field `suite` of an object of an open format.
+
+    Raises: MalformedError; NewerFormatError for a number that this release does not know.
+    """
+    number = fields.integer("suite", most=_MAX_NUMBER)
+    try:
+        return Suite(number)
+    except ValueError as error:
+        raise NewerFormatError("critical", f"suite {number} is not known") from error
 
 
 _XWING = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

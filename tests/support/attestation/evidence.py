@@ -5,26 +5,26 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sealflow.attest.evidence import BoundClaims, Evidence, Role, Tee, report_data
+from sealflow.attest.evidence import NO_NONCE, BoundClaims, Evidence, Role, Tee, report_data
 from sealflow.wire.ids import RequestId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NONCE = "ab" * 32
 MANIFEST = "cd" * 32
 
 
 def bound_claims(**changes: Any) -> BoundClaims:
-    """Claims of a worker in a simulation."""
+    """Claims of a worker, in a simulation unless `tee` says otherwise, for every verifier."""
+    simulated = changes.get("tee", Tee.SIMULATED) is Tee.SIMULATED
     values: dict[str, Any] = {
         "role": Role.WORKER,
         "tee": Tee.SIMULATED,
         "deployment": "test",
         "instance": RequestId("0f" * 16),
-        "nonce": NONCE,
+        "nonce": NO_NONCE,
         "manifest_digest": MANIFEST,
-        "sealing_suite": 0xF001,
+        "sealing_suite": 0xF002 if simulated else 0x0002,
         "sealing_key": b"k" * 32,
         "signing_key": b"s" * 32,
         "software": "0.1",

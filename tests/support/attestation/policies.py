@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sealflow.attest.evidence import Evidence, Role
+from sealflow.attest.evidence import NO_NONCE, Evidence, Role
 from sealflow.attest.policy import SimulationPolicy, appraise
 from sealflow.attest.reports import PlatformFlag
 from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
@@ -67,7 +67,7 @@ def snp_evidence(amd: SnpAuthority, crl: bytes | None = None, **body: Any) -> Ev
     return make_evidence(bound_claims(), lambda data: amd.report(data, **body), collateral)
 
 
-def codes(evidence: Evidence, wanted: SimulationPolicy, nonce: str | None = None) -> list[str]:
+def codes(evidence: Evidence, wanted: SimulationPolicy, nonce: str = NO_NONCE) -> list[str]:
     """Appraise what a policy must refuse and give the codes of all mismatches."""
     with pytest.raises(PolicyError) as caught:
         appraise(evidence, wanted, NOW_MS, nonce=nonce)

@@ -40,7 +40,7 @@ START_S = 60.0
 class GatewayProcess:
     """`python -m sealflow.host.gateway` on a free port."""
 
-    def __init__(self, queue: QueueServer, **settings: str | float | bool) -> None:
+    def __init__(self, queue: QueueServer, **settings: str | float | bool | list[str]) -> None:
         """Start it and wait until it listens; `settings` are those of its file."""
         folder = queue.folder / f"gateway-{secrets.token_hex(4)}"
         folder.mkdir()
@@ -102,7 +102,7 @@ class GatewayProcess:
 
 def start_gateway(config: Any, log: Any, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Write the settings and start the process; its output goes to `log`."""
-    # JSON's strings, numbers and booleans are TOML's too.
+    # JSON's strings, numbers, booleans and lists of them are TOML's too.
     config.write_text(
         "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
     )

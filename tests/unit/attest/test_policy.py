@@ -14,7 +14,7 @@ from sealflow.errors import EvidenceError, MalformedError
 from sealflow.wire.domain import TrustDomain
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
-from tests.support.attestation.evidence import MANIFEST, NONCE, bound_claims, make_evidence
+from tests.support.attestation.evidence import MANIFEST, bound_claims, make_evidence
 from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
@@ -34,7 +34,7 @@ from tests.support.attestation.snp_authority import snp_authority
 def test_sgx() -> None:
     """An enclave that meets the policy is approved until its collateral is too old."""
     lab = DcapAuthority()
-    approval = appraise(sgx_evidence(lab), policy(SGX, lab.root_der), NOW_MS, nonce=NONCE)
+    approval = appraise(sgx_evidence(lab), policy(SGX, lab.root_der), NOW_MS)
     claims = approval.claims
     assert (claims.domain, tee_of_report(claims.report)) == (TrustDomain.SIMULATED, Tee.SGX)
     assert (claims.measurement, claims.signer, claims.svn) == ("11" * 32, "22" * 32, 1)
@@ -85,7 +85,7 @@ def test_bound(changes: dict[str, Any], code: str) -> None:
 def test_nonce() -> None:
     """Evidence made for another challenge is refused where freshness counts."""
     lab = DcapAuthority()
-    assert codes(sgx_evidence(lab), policy(SGX, lab.root_der), nonce="00" * 32) == ["nonce"]
+    assert codes(sgx_evidence(lab), policy(SGX, lab.root_der), nonce="ab" * 32) == ["nonce"]
 
 
 def test_classes() -> None:

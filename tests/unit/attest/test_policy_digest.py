@@ -10,7 +10,7 @@ from sealflow.attest.policy import Policy, appraise, policy_digest, trust_root
 from sealflow.attest.suites import SuiteName
 from sealflow.wire.strict_json import canonical_json
 from tests.support.attestation.dcap_authority import DcapAuthority
-from tests.support.attestation.evidence import MANIFEST, NONCE
+from tests.support.attestation.evidence import MANIFEST
 from tests.support.attestation.policies import (
     NOW_MS,
     SGX,
@@ -60,4 +60,4 @@ def test_policy_digests() -> None:
     wanted = policy(SGX, lab.root_der, models=models)
     assert policy_digest(wanted) == hashlib.sha256(canonical_json(whole)).hexdigest()
     evidence = sgx_evidence(lab)
-    assert appraise(evidence, wanted, NOW_MS, nonce=NONCE).policy_digest == policy_digest(wanted)
+    assert appraise(evidence, wanted, NOW_MS).policy_digest == policy_digest(wanted)

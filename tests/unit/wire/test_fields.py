@@ -39,7 +39,7 @@ def none() -> Fields:
         (lambda f: f.texts("field"), ([], ["a"]), ("a", [1], ["a"] * 257), "at most 256 strings"),
         (lambda f: f.flag("field"), (True, False), (0, 1, None, "true"), "neither true nor false"),
         (lambda f: f.integer("field", most=9), (0, 9), (-1, 10, True, 1.0, "1"), "0 to 9"),
-        (lambda f: f.integer("field"), (2**63 - 1,), (2**63, -1, None), "is not an integer"),
+        (lambda f: f.integer("field"), (2**53 - 1,), (2**53, -1, None), "is not an integer"),
         (lambda f: f.time_ms("field"), (0, 2**53 - 1), (2**53, -1, 0.5, True, "0"), "not a time"),
         (lambda f: f.digest("field"), ("ab" * 32,), ("AB" * 32, "ab", None), "field: digest"),
         (lambda f: f.word("field", Colour), ("red",), ("green", 1, None, []), "one of red, blue"),

@@ -143,7 +143,7 @@ def grant_cases(file: VectorFile) -> None:
             "history": digest, "directory_version": ("1", -1, True, None)}  # fmt: skip
     for title, changed in field_faults(value, tops):
         case(f"form: {title}", "grant", "not its form", changed)
-    keys = {"suite": ("1", 0, -1, None, 3), "seed": (text(bytes(31)), text(bytes(33)), "%", None),
+    keys = {"suite": ("1", -1, None, 2**16), "seed": (text(bytes(31)), text(bytes(33)), "%", None),
             "destroy_ms": time_ms}  # fmt: skip
     for title, changed in field_faults(first, keys):
         case(f"key: {title}", "grant", "not its form", {**value, "keys": [changed]})
@@ -151,6 +151,9 @@ def grant_cases(file: VectorFile) -> None:
               "content_key": (text(bytes(31)), text(bytes(33)), "%", None)}  # fmt: skip
     for title, changed in field_faults(model, models):
         case(f"model: {title}", "grant", "not its form", {**value, "models": [changed]})
+    for suite in (0, 3, 0xF003):
+        later = {**first, "suite": suite, "seed": text(bytes(99))}
+        case(f"suite {suite:#x}", "ok", "left out", {**value, "keys": [later, first]})
     hardware = {**first, "suite": int(Suite.X25519)}
     case("key of hardware", "grant", "of the other trust domain", {**value, "keys": [hardware]})
     for title, changed in (

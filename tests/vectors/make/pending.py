@@ -52,27 +52,21 @@ PENDING: Final[dict[str, tuple[str, ...]]] = {
         "qe_identity_signature: long",
         "root_ca_crl: byte behind",
     ),
-    "grants.json": (
-        "model: content_key: form 1",
-    ),
+    "grants.json": ("model: content_key: form 1",),
     "log.json": (
         "opened: deployment",
         "opened: settings",
         "form: kind: form 1",
         "record of 1572865 bytes",
     ),
-    "orders.json": (
-        "any spelling",
-    ),
+    "orders.json": ("any spelling",),
     "policies.json": (
         "insecure_out_of_date: form 9",
         "insecure_out_of_date: form 10",
         "tdx: 64 digits",
         "snp: host data of 96 digits",
     ),
-    "publications.json": (
-        "content key of 31 bytes",
-    ),
+    "publications.json": ("content key of 31 bytes",),
     "receipts.json": (
         "last moment",
         "before the grant",

@@ -2,7 +2,7 @@
 
 import { utf8 } from "../base/bytes.js";
 import { ConfigError, MalformedError } from "../base/errors.js";
-import { base64, boolean, codePoints, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
+import { base64AtMost, boolean, codePoints, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { TCB_STATUSES } from "./intel-tcb.js";
 
@@ -34,12 +34,17 @@ const TCB_PARTS = ["fmc", "bootloader", "tee", "snp", "microcode"];
  * @property {{minTcb: Record<string, number>, hostData: Set<string>, vmpl: number, insecureNoRevocations: boolean} | null} snp
  */
 
+/** @typedef {"x-wing" | "x25519"} SuiteName */
+/** All suites, in the order in which clients prefer them unless their policy has another. @type {readonly SuiteName[]} */
+const SUITE_NAMES = Object.freeze(["x-wing", "x25519"]);
+
 /**
  * @typedef {object} Policy
  * @property {"sgx" | "tdx" | "snp" | "simulated"} tee
  * @property {string} deployment
  * @property {string} manifestDigest
  * @property {Map<string, Set<string>> | null} models
+ * @property {readonly SuiteName[]} suites to seal by, the preferred one first
  * @property {Demands} keybroker
  * @property {Demands | null} worker
  * @property {Uint8Array | null} simulatedRoot DER, in a simulation alone
@@ -143,6 +148,13 @@ export function readDemands(value, what) {
   return demands;
 }
 
+/** @param {any} value @param {string} what @returns {SuiteName[]} */
+const readSuites = (value, what) => {
+  const suites = list(oneOf(...SUITE_NAMES), SUITE_NAMES.length, 1)(value, what);
+  if (new Set(suites).size !== suites.length) fail(`${what} is not a list of different names`);
+  return /** @type {SuiteName[]} */ (suites);
+};
+
 /** @param {any} value @param {string} what */
 function readModels(value, what) {
   if (!isObject(value)) fail(`${what} is no table`);
@@ -162,12 +174,6 @@ function checkFits(demands, tee, what) {
   if ((demands.snp !== null) !== (tee === "snp")) fail(`${what}: the table snp is for snp, which needs it`);
 }
 
-/** @type {import("../base/forms.js").Form<Uint8Array>} */
-const rootForm = (value, what) => {
-  const root = base64()(value, what);
-  return root.length <= MAX_ROOT_BYTES ? root : fail(`${what} is too large`);
-};
-
 /** @param {any} value JSON without prototypes @returns {Policy} */
 function readPolicy(value) {
   const what = "the policy";
@@ -177,7 +183,8 @@ function readPolicy(value) {
       keybroker: (each) => readDemands(each, "the policy: keybroker"),
     },
     optional: {
-      worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: rootForm,
+      worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: base64AtMost(MAX_ROOT_BYTES),
+      suites: readSuites,
     },
     open: false,
     format: "optional",
@@ -188,6 +195,7 @@ function readPolicy(value) {
   if (read.worker !== undefined) checkFits(read.worker, read.tee, "the policy: worker");
   return {
     tee: read.tee, deployment: read.deployment, manifestDigest: read.manifest_digest, models: read.models ?? null,
+    suites: read.suites ?? SUITE_NAMES,
     keybroker: read.keybroker, worker: read.worker ?? null, simulatedRoot: root,
   };
 }

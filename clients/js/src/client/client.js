@@ -17,7 +17,6 @@ import { trustReport } from "./report.js";
 import { pause, Trust } from "./trust.js";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-const SUITES = /** @type {const} */ (["x-wing", "x25519"]);
 
 /** @typedef {import("../documents/directory.js").Model} Model */
 /** @typedef {import("../seal/content.js").Content} Content */
@@ -26,7 +25,6 @@ const SUITES = /** @type {const} */ (["x-wing", "x25519"]);
  * @typedef {object} ConnectOptions
  * @property {object | string | Uint8Array} policy an object with the keys of a policy file, or its JSON; `loadPolicy` reads TOML
  * @property {import("../documents/pin.js").PinStore | null} [pin] where the newest directory is remembered; null or absent: in memory alone
- * @property {readonly ("x-wing" | "x25519")[]} [suites] accepted ones, best first
  * @property {typeof globalThis.fetch} [fetch] to send with; the platform's own unless given
  * @property {() => number} [now] milliseconds since 1970; the platform's clock unless given
  */
@@ -52,7 +50,6 @@ const SUITES = /** @type {const} */ (["x-wing", "x25519"]);
 export class Client {
   /** @type {Trust} */ #trust;
   /** @type {Gateway} */ #gateway;
-  /** @type {readonly ("x-wing" | "x25519")[]} */ #suites;
   /** @type {{kid: string, session: Promise<Session>} | null} */ #session = null;
   #closing = new AbortController();
 
@@ -61,12 +58,10 @@ export class Client {
    * @private
    * @param {Trust} trust
    * @param {Gateway} gateway
-   * @param {readonly ("x-wing" | "x25519")[]} suites
    */
-  constructor(trust, gateway, suites) {
+  constructor(trust, gateway) {
     this.#trust = trust;
     this.#gateway = gateway;
-    this.#suites = suites;
   }
 
   /**
@@ -75,11 +70,10 @@ export class Client {
    * @param {ConnectOptions} options
    * @returns {Promise<Client>}
    */
-  static async connect(address, { policy, pin = null, suites = SUITES, fetch = globalThis.fetch.bind(globalThis), now = Date.now }) {
-    if (suites.length === 0 || suites.some((each) => !SUITES.includes(each))) throw new ConfigError(`suites are of ${SUITES.join(", ")}`);
+  static async connect(address, { policy, pin = null, fetch = globalThis.fetch.bind(globalThis), now = Date.now }) {
     const gateway = new Gateway(address, fetch);
     const trust = new Trust(gateway, parsePolicy(policy), pin ?? memoryPin(), now);
-    const client = new Client(trust, gateway, suites);
+    const client = new Client(trust, gateway);
     await trust.refresh(client.#closing.signal);
     return client;
   }
@@ -172,7 +166,6 @@ export class Client {
     const { domain } = session.key.suite;
     const proved = receipt === null ? { content: outer, receipt: null } : await readReceiptReply(outer, {
       domain, salt: receipt.salt, request: plain, header: request.header, instance,
-      deployment: directory.deployment, manifestDigest: directory.manifestDigest,
     });
     const read = readAnswer(model, asked, proved.content);
     const { version, digest } = model;
@@ -186,7 +179,7 @@ export class Client {
     try {
       return { directory, model: chooseModel(directory, policy, name, version) };
     } catch (error) {
-      if (!(error instanceof ConfigError) || error.code !== "unknown_model") throw error;
+      if (!(error instanceof ConfigError) || error.code !== "invalid_input") throw error;
       const { directory: newest } = await this.#trust.refresh(signal);
       return { directory: newest, model: chooseModel(newest, policy, name, version) };
     }
@@ -194,7 +187,7 @@ export class Client {
 
   /** @param {import("../documents/directory.js").Directory} directory */
   async #sessionFor(directory) {
-    const key = chooseKey(directory, this.#trust.now(), this.#suites);
+    const key = chooseKey(directory, this.#trust.now(), this.#trust.policy.suites);
     const kept = this.#session;
     if (kept?.kid === key.kid) {
       const session = await kept.session.catch(() => null);
@@ -240,7 +233,7 @@ export class Client {
 function readAnswer(model, asked, content) {
   if (content.kind === ERROR) {
     const { code, message } = under("reply", () => parseError(content));
-    throw new ModelError(code, message);
+    throw new ModelError(code === "invalid_input" ? code : "model_failed", message); // also a code of a later release
   }
   if (content.kind !== INFER) throw new VerificationError("reply", "the reply holds something that was not asked for");
   return readResponse(model, asked, content);

@@ -14,7 +14,7 @@ import { dhkemX25519, xwing } from "../crypto/kem.js";
  * @property {import("../crypto/kem.js").Kem} kem
  */
 
-/** All known suites; of two keys that begin at the same time, the one whose suite comes first is taken. @type {readonly Suite[]} */
+/** All known suites. @type {readonly Suite[]} */
 export const SUITES = Object.freeze([
   { id: 0x0001, name: "x-wing", domain: "hardware", kem: xwing },
   { id: 0x0002, name: "x25519", domain: "hardware", kem: dhkemX25519 },

@@ -18,6 +18,13 @@ _SGX_BODY: Final = 384
 _TDX_BODIES: Final = {2: 584, 3: 648}
 _TDX_TYPE: Final = 0x81
 _LENGTH: Final = struct.Struct("<I")
+_AUTH_LENGTH: Final = struct.Struct("<H")
+_CERTIFICATION: Final = struct.Struct("<HI")
+_SIGNATURE_AND_KEY: Final = 64 + 64
+_QE_REPORT_AND_SIGNATURE: Final = 384 + 64
+_SGX_VERSION: Final = 3
+_PCK_CHAIN_CERTIFICATION: Final = 5
+_QE_REPORT_CERTIFICATION: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +32,14 @@ class UnverifiedQuote:
     """The parts of an unverified DCAP quote.
 
     `tdx`: whether it is of a TD; otherwise it is of an SGX enclave. `signed`: header and body.
+    `pck_chain`: the certificates of the platform, PEM.
     """
 
     version: int
     tdx: bool
     signed: bytes = field(repr=False)
     report_data: bytes = field(repr=False)
+    pck_chain: str = field(repr=False)
 
 
 def split_quote(quote: bytes) -> UnverifiedQuote:
@@ -71,4 +80,38 @@ def split_quote(quote: bytes) -> UnverifiedQuote:
         tdx=tdx,
         signed=quote[:end],
         report_data=quote[at : at + 64],
+        pck_chain=_pck_chain(quote[end + _LENGTH.size : end + _LENGTH.size + length], version),
     )
+
+
+def _pck_chain(signature: bytes, version: int) -> str:
+    """Return the certification data of the quote's signature data."""
+    at = _SIGNATURE_AND_KEY
+    if version != _SGX_VERSION:
+        certification, at = _certification(signature, at, _QE_REPORT_CERTIFICATION)
+        if at != len(signature):
+            raise MalformedError("quote: bytes follow its certification data")
+        signature, at = certification, 0
+    at += _QE_REPORT_AND_SIGNATURE
+    if len(signature) < at + _AUTH_LENGTH.size:
+        raise MalformedError("quote: ends within its signature")
+    at += _AUTH_LENGTH.size + _AUTH_LENGTH.unpack_from(signature, at)[0]
+    chain, end = _certification(signature, at, _PCK_CHAIN_CERTIFICATION)
+    if end != len(signature):
+        raise MalformedError("quote: bytes follow its certification data")
+    # Intel's quote provider ends the chain with a line end and a zero byte.
+    try:
+        return chain.rstrip(b"\0").decode("ascii")
+    except UnicodeDecodeError as error:
+        raise MalformedError("quote: its PCK chain is not PEM") from error
+
+
+def _certification(data: bytes, at: int, wanted: int) -> tuple[bytes, int]:
+    """Return certification data of a type at an offset, and the offset behind it."""
+    if len(data) < at + _CERTIFICATION.size:
+        raise MalformedError("quote: ends within its signature")
+    kind, length = _CERTIFICATION.unpack_from(data, at)
+    start = at + _CERTIFICATION.size
+    if kind != wanted or len(data) < start + length:
+        raise MalformedError(f"quote: its certification data is not of type {wanted}")
+    return data[start : start + length], start + length

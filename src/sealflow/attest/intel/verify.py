@@ -2,8 +2,8 @@
 
 The library is called without a policy of its own, so it returns all claims; `checks` compares them
 with ours. The library's issue dates cover certificates that are many years old, or only the newest
-part, so an old TCB info beside a new revocation list would seem new. This module therefore reads
-the issue date of the oldest part itself. Spec: attestation.md, 3.2 to 3.4.
+part, so an old TCB info beside a new revocation list would seem new. `collateral` therefore reads
+the issue date of the oldest part. Spec: attestation.md, 3.2 to 3.4.
 
 Source: Intel SGX ECDSA QuoteLibReference, quote version 3; Intel TDX DCAP Quoting Library API,
 versions 4 and 5.
@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import dcap_qvl
-from cryptography import x509
 
+from sealflow.attest.intel.certificates import INTEL_ROOT_DIGEST, parse_chain
+from sealflow.attest.intel.collateral import parse_collateral
 from sealflow.attest.intel.quote import split_quote
 from sealflow.attest.reports import (
     RTMRS,
@@ -31,62 +29,11 @@ from sealflow.attest.reports import (
     TdxReport,
     VerifiedReport,
 )
-from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import EvidenceError, MalformedError
-from sealflow.wire.strict_json import parse_object
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_PCK_CHAIN_LENGTH: Final = 3
 _NO_SERVICE_TD: Final = "00" * 48
 _DETAIL_CHARACTERS: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnverifiedDates:
-    """The issue date of collateral, unverified.
-
-    `issued_s`: Unix seconds of the oldest of TCB info, QE identity and PCK revocation list.
-    """
-
-    issued_s: int
-
-
-def read_dates(collateral: bytes) -> UnverifiedDates:
-    """Return the dates of collateral from TCB info, QE identity and the PCK revocation list.
-
-    Raises: MalformedError.
-    """
-    value = parse_object(collateral, "collateral")
-    issued = [
-        _issue_date_s(parse_object(_text(value, name).encode(), name), name)
-        for name in ("tcb_info", "qe_identity")
-    ]
-    try:
-        crl = x509.load_der_x509_crl(bytes.fromhex(_text(value, "pck_crl")))
-        issued.append(int(crl.last_update_utc.timestamp()))
-    except X509_ERRORS as error:
-        raise MalformedError("pck_crl: not the hex of a revocation list in DER") from error
-    return UnverifiedDates(issued_s=min(issued))
-
-
-def _issue_date_s(value: Mapping[str, object], name: str) -> int:
-    text = value.get("issueDate")
-    if not isinstance(text, str) or _TIME.fullmatch(text) is None:
-        raise MalformedError(f"{name}: issueDate is not a UTC timestamp")
-    try:
-        return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
-    except ValueError as error:
-        raise MalformedError(f"{name}: issueDate is not a UTC timestamp") from error
-
-
-def _text(value: Mapping[str, object], name: str) -> str:
-    text = value.get(name)
-    if not isinstance(text, str):
-        raise MalformedError(f"{name}: not a string")
-    return text
 
 
 def verify_intel_quote(
@@ -99,15 +46,20 @@ def verify_intel_quote(
 
     Raises: EvidenceError.
     """
+    root_digest = INTEL_ROOT_DIGEST if insecure_root is None else _sha256(insecure_root)
     try:
         parts = split_quote(quote)
+        pck_chain = parse_chain(parts.pck_chain, _PCK_CHAIN_LENGTH, root_digest, "PCK chain")
     except MalformedError as error:
         raise EvidenceError("quote", str(error).removeprefix("quote: ")) from error
     try:
-        dates = read_dates(collateral)
+        form = parse_collateral(collateral, root_digest)
         parsed = dcap_qvl.QuoteCollateralV3.from_json(collateral.decode())
     except (ValueError, MalformedError) as error:
         raise EvidenceError("collateral", f"Intel's collateral does not parse: {error}") from error
+    if form.pck_issuer != pck_chain[1]:
+        detail = "its PCK revocation list is of another issuer than the quote's PCK certificate"
+        raise EvidenceError("collateral", detail)
     try:
         policy = dcap_qvl.QuotePolicy.claims_only(now_s)
         verifier = dcap_qvl.QuoteVerifier(insecure_root)
@@ -115,17 +67,21 @@ def verify_intel_quote(
     except ValueError as error:
         detail = str(error).removeprefix("Verification failed: ")
         raise EvidenceError("quote", detail[:_DETAIL_CHARACTERS]) from error
-    report, platform = read_claims(claims, dates, now_s)
-    digest = hashlib.sha256(parts.signed).hexdigest()
+    report, platform = read_claims(claims, form.issued_s, now_s)
+    digest = _sha256(parts.signed).hex()
     return VerifiedReport(report=report, platform=platform, report_digest=digest)
 
 
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
 def read_claims(
-    claims: dict[str, Any], dates: UnverifiedDates, now_s: int
+    claims: dict[str, Any], issued_s: int, now_s: int
 ) -> tuple[SgxReport | TdxReport, IntelPlatform]:
     """Return report and platform from the claims of dcap-qvl.
 
-    `dates`: those of the collateral that the library verified.
+    `issued_s`: when the oldest part of the collateral was issued, in Unix seconds.
 
     Raises: EvidenceError for an unknown TCB status, and for collateral issued after `now_s`.
     """
@@ -136,7 +92,7 @@ def read_claims(
                 "collateral", "its issue date is in the future: check this machine's clock"
             )
         report = claims["report"]
-        return _sgx(report) if "SgxEnclave" in report else _tdx(report), _platform(claims, dates)
+        return _sgx(report) if "SgxEnclave" in report else _tdx(report), _platform(claims, issued_s)
     except (KeyError, TypeError) as error:
         raise EvidenceError("quote", "the claims of dcap-qvl lack an expected field") from error
     except ValueError as error:
@@ -187,8 +143,7 @@ def _number(little_endian: str) -> int:
     return int.from_bytes(bytes.fromhex(little_endian), "little")
 
 
-def _platform(claims: dict[str, Any], dates: UnverifiedDates) -> IntelPlatform:
-    """Return the facts about the platform; `dates` are those of verified collateral."""
+def _platform(claims: dict[str, Any], issued_s: int) -> IntelPlatform:
     tcb, qe, pck = claims["tcb"], claims["qe"], claims["platform"]["pck"]
     return IntelPlatform(
         tcb_status=TcbStatus(tcb["status"]),
@@ -196,7 +151,7 @@ def _platform(claims: dict[str, Any], dates: UnverifiedDates) -> IntelPlatform:
         advisories=tuple(dict.fromkeys((*tcb["advisory_ids"], *qe["tcb_level"]["advisoryIDs"]))),
         tcb_evaluation=min(tcb["eval_data_number"], qe["tcb_eval_data_number"]),
         flags=frozenset(flag for flag in PlatformFlag if pck[flag.value] == "True"),
-        collateral_issued_s=dates.issued_s,
+        collateral_issued_s=issued_s,
         collateral_expires_s=min(
             claims["earliest_expiration_date"], claims["qe_iden_earliest_expiration_date"]
         ),

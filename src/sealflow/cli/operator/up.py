@@ -97,6 +97,14 @@ def init(folder: Path, deployment: str, suites: tuple[str, ...], *, as_json: boo
     help="TCP port that the gateway listens on; 0 chooses a free one.",
 )
 @click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin whose web pages may ask the gateway, such as http://localhost:3000, or * for all; "
+    "repeatable.  [default: none]",
+)
+@click.option(
     "--tls-certificate",
     type=click.Path(path_type=Path, exists=True),
     help="PEM certificate chain of the gateway, which then serves HTTPS.",

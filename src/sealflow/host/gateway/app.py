@@ -25,6 +25,7 @@ from sealflow.host.gateway.http import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from sealflow.host.gateway.cross_origin import CrossOrigin
     from sealflow.host.gateway.http import Header, Receive, Scope, Send
     from sealflow.host.gateway.metrics import GatewayMetrics
 
@@ -39,11 +40,15 @@ _CLIENT_GONE: Final = 499
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method, a path and its handler. The last segment may be a placeholder, as in `{digest}`."""
+    """A method, a path and its handler. The last segment may be a placeholder, as in `{digest}`.
+
+    `cross_origin`: whether pages of the origins in `cors_origins` may read the answers.
+    """
 
     method: str
     path: str
     handle: Handle
+    cross_origin: bool = False
 
     @property
     def prefix(self) -> str | None:
@@ -59,14 +64,17 @@ class GatewayApp:
         routes: Sequence[Route],
         metrics: GatewayMetrics,
         simulation_headers: Callable[[], tuple[Header, ...]],
+        cross_origin: CrossOrigin,
         *,
         log_requests: bool,
     ) -> None:
         """Set the routes and what is common to all responses.
 
-        `simulation_headers`: returns headers to add to every response. `log_requests`: log every
-        request, not only those answered with status 500 or above.
+        `simulation_headers`: returns headers to add to every response. `cross_origin`: adds those
+        for pages of other origins, and answers preflights. `log_requests`: log every request, not
+        only those answered with status 500 or above.
         """
+        self._cross_origin = cross_origin
         self.routes = tuple(routes)
         self._simulation_headers = simulation_headers
         self._metrics = metrics
@@ -74,10 +82,15 @@ class GatewayApp:
         self._exact: dict[str, dict[str, Route]] = {}
         self._prefixed: dict[str, dict[str, Route]] = {}
         for route in routes:
-            if route.prefix is None:
-                self._exact.setdefault(route.path, {})[route.method] = route
-            else:
-                self._prefixed.setdefault(route.prefix, {})[route.method] = route
+            self._add(route)
+            if route.cross_origin and cross_origin.enabled:
+                self._add(Route("OPTIONS", route.path, cross_origin.preflight, cross_origin=True))
+
+    def _add(self, route: Route) -> None:
+        table, key = self._exact, route.path
+        if route.prefix is not None:
+            table, key = self._prefixed, route.prefix
+        table.setdefault(key, {})[route.method] = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; ignore other ASGI scopes."""
@@ -92,23 +105,27 @@ class GatewayApp:
             methods = self._prefixed.get(prefix + slash)
         method: str = scope["method"]
         route = methods.get("GET" if method == "HEAD" else method) if methods else None
+        headers: tuple[Header, ...] = ()
         if route is None:
             response = _not_found(path) if methods is None else _not_allowed(methods)
             label = "none"
         else:
             label = route.path
+            request = Request(scope, receive, argument=argument)
             try:
-                response = await _answer(route, Request(scope, receive, argument=argument))
+                response = await _answer(route, request)
             except ClientGoneError:
                 self._record(method, label, _CLIENT_GONE, started)
                 return
-        await response.send(send, self._simulation_headers())
+            if route.cross_origin:
+                headers = self._cross_origin.headers(request)
+        await response.send(send, (*headers, *self._simulation_headers()))
         self._record(method, label, response.status, started)
 
     def _record(self, method: str, route: str, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
         self._metrics.count(method if route != "none" else "any", route, status)
-        if route == ENVELOPES:
+        if route == ENVELOPES and method == "POST":
             self._metrics.observe(seconds)
         if self._log_requests or status >= _SERVER_ERROR:
             milliseconds = round(seconds * 1000, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sealflow.errors import ConfigError, MalformedError
+from sealflow.host.gateway.cross_origin import CrossOrigin
 from sealflow.host.settings import BrokerSettings
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
@@ -18,10 +19,16 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     """The name of the deployment, which begins all keys in the broker."""
     packages_dir: str | None = None
     """The folder of sealed model packages, `<digest>.sealed`; None turns `/v1/packages` off."""
+    passports: tuple[str, ...] = ()
+    """Files, or addresses of verifiers, whose passports are published with the directory."""
+    passports_ca_file: str | None = None
+    """A PEM file of the root certificates to verify these addresses with; None: the system's."""
 
     host: str = "127.0.0.1"
     port: int = 8470
     """0 chooses a free port; the start-up log line and the status name it."""
+    cors_origins: tuple[str, ...] = ()
+    """The origins whose web pages may read answers, such as `https://app.example`; or `*` alone."""
     tls_certificate: str | None = None
     """A PEM file of the certificate chain; with `tls_key` it turns on TLS 1.2 or newer."""
     tls_key: str | None = None
@@ -55,6 +62,14 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     log_requests: bool = False
     """Log every request; if false, only those answered with status 500 or above."""
 
+    @property
+    def cross_origin(self) -> CrossOrigin:
+        """The permission of pages of other origins to read answers.
+
+        Raises: ConfigError when `cors_origins` is not valid.
+        """
+        return CrossOrigin(self.cors_origins)
+
     def __post_init__(self) -> None:
         """Check the values, so that errors show at start."""
         try:
@@ -70,6 +85,7 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
         if self.min_replicas < 0:
             raise ConfigError("min_replicas: must not be negative")
         self.broker  # noqa: B018 - raises what is wrong with it
+        self.cross_origin  # noqa: B018 - likewise
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 msg = f"{name}: must be greater than 0"

@@ -16,6 +16,7 @@ from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.submitter import Submitter
 from sealflow.host.gateway.app import ENVELOPES, GatewayApp, Route
 from sealflow.host.gateway.metrics import GatewayMetrics
+from sealflow.host.gateway.passports import READ_S, PassportSources
 from sealflow.host.gateway.replies import PendingReplies
 from sealflow.host.gateway.routes.envelopes import EnvelopeRoutes
 from sealflow.host.gateway.routes.health import HealthRoutes
@@ -54,7 +55,11 @@ class GatewayService:
         metrics = GatewayMetrics()
         metrics.waiting.set_function(lambda: len(self._pending))
         self._directory = directory = DirectoryCache(self._records)
-        self._envelopes = EnvelopeRoutes(config, self._submitter, self._records, self._pending)
+        cross_origin = config.cross_origin
+        self._envelopes = EnvelopeRoutes(
+            config, self._submitter, self._records, self._pending, cross_origin
+        )
+        self._passports = PassportSources(config.passports, config.passports_ca_file)
         self._health = HealthRoutes(config, self._records, directory, metrics)
         keybroker = KeyBrokerRoutes(
             config, self._submitter, self._records, directory, self._pending
@@ -63,11 +68,11 @@ class GatewayService:
         packages = PackageRoutes(config, None if folder is None else PackageStore(Path(folder)))
         self.gateway = GatewayApp(
             (
-                Route("POST", ENVELOPES, self._envelopes.post),
-                Route("GET", f"{ENVELOPES}/{{request_id}}", self._envelopes.get),
-                Route("GET", "/v1/directory", keybroker.directory),
+                Route("POST", ENVELOPES, self._envelopes.post, cross_origin=True),
+                Route("GET", f"{ENVELOPES}/{{request_id}}", self._envelopes.get, cross_origin=True),
+                Route("GET", "/v1/directory", keybroker.directory, cross_origin=True),
                 Route("POST", "/v1/control", keybroker.control),
-                Route("GET", "/v1/log/{number}", keybroker.log),
+                Route("GET", "/v1/log/{number}", keybroker.log, cross_origin=True),
                 Route("PUT", "/v1/packages/{digest}", packages.put),
                 Route("GET", "/v1/packages", packages.list),
                 Route("GET", "/v1/status", self._health.status),
@@ -77,14 +82,17 @@ class GatewayService:
             ),
             metrics,
             directory.simulation_headers,
+            cross_origin,
             log_requests=config.log_requests,
         )
-        self._reporting: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Connect to the queue and start to publish the status."""
+        """Connect to the queue, and start to publish the status and to read passports."""
         await self._submitter.start()
-        self._reporting = asyncio.create_task(self._report_all())
+        self._tasks.append(asyncio.create_task(self._report_all()))
+        if self._passports:
+            self._tasks.append(asyncio.create_task(self._read_passports()))
 
     def drain(self) -> None:
         """Report not ready, and fail the requests that still wait after `drain_s`.
@@ -99,9 +107,9 @@ class GatewayService:
 
     async def close(self) -> None:
         """Withdraw the status and close all connections."""
-        if self._reporting is not None:
-            self._reporting.cancel()
-            await asyncio.gather(self._reporting, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._envelopes.close()
         await self._health.close()
         try:
@@ -110,6 +118,11 @@ class GatewayService:
             _log.info("the broker is unavailable")
         await self._submitter.close()
         await self._records.close()
+
+    async def _read_passports(self) -> None:
+        while True:
+            self._directory.passports = await asyncio.to_thread(self._passports.read)
+            await asyncio.sleep(READ_S)
 
     async def _report_all(self) -> None:
         pid = os.getpid()

@@ -186,9 +186,7 @@ def _by_name(response: InferResponse) -> dict[str, Tensor]:
 def _model_error(code: str, message: str) -> ModelError:
     if code == InvalidInputError.code:
         return InvalidInputError(message)
-    error = ModelError(message)
-    error.code = code
-    return error
+    return ModelError(message)
 
 
 def _rows(tensor: Tensor) -> list[list[Label]] | None:

@@ -191,10 +191,12 @@ class ServiceSession:
         now_ms = self._clock_ms()
         key = _active_key(self._trusted().directory, now_ms, self._policy.suites)
         if key is None:
-            raise UnavailableError(
+            error = UnavailableError(
                 "the verified directory has no active key of a suite that the policy accepts "
                 f"({', '.join(self._policy.suites)}): check that the key broker runs"
             )
+            error.code = "directory_no_key"
+            raise error
         return self._session(key, now_ms).seal_request(
             ModelRef(name=model.name, version=model.version),
             model.digest,
@@ -244,7 +246,7 @@ def _require_model(policy: TrustPolicy, model: DirectoryModel) -> None:
 def _active_key(
     directory: Directory, now_ms: int, suites: Sequence[SuiteName]
 ) -> DirectoryKey | None:
-    """Return the key to seal to, or None. Spec: directory.md, 2.4."""
+    """Return the key to seal to, or None. Spec: directory.md, 5.2."""
     # A clock that is behind must not choose a key that a revocation has already ended.
     now_ms = max(now_ms, directory.issued_ms)
     revoked = directory.revoked_ids(RevokedKind.KEY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from sealflow.attest.intel.quote import split_quote
@@ -27,9 +29,14 @@ def test_layout() -> None:
 
 
 def test_shortest_quote() -> None:
-    """A quote ends with its signature's length at the earliest."""
+    """A quote ends with its certification data, wherever it is cut."""
     quote = DcapAuthority().quote(sgx_body())
-    assert split_quote(quote[:432] + bytes(4)).signed == quote[:432]
+    for length in range(432, len(quote), 41):
+        (whole,) = struct.unpack_from("<I", quote, 432)
+        shorter = min(whole, max(length - 436, 0))
+        cut = quote[:432] + struct.pack("<I", shorter) + quote[436 : 436 + shorter]
+        with pytest.raises(MalformedError, match="within its signature|not of type 5"):
+            split_quote(cut)
     with pytest.raises(MalformedError, match="within its body"):
         split_quote(quote[:435])
     with pytest.raises(MalformedError, match="within its signature"):

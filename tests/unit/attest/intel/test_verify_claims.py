@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dcap_qvl
 import pytest
 
-from sealflow.attest.intel.verify import UnverifiedDates, read_claims, verify_intel_quote
+from sealflow.attest.intel.verify import read_claims, verify_intel_quote
 from sealflow.attest.reports import SgxReport, TcbStatus, TdxReport
 from sealflow.errors import EvidenceError
 from tests.support.attestation.dcap_certificates import NOW_S
@@ -142,13 +142,12 @@ def library_claims() -> dict[str, Any]:
 
 def test_unknown_claims() -> None:
     """A status or a form of claims that a later library may bring is refused, not guessed at."""
-    dates = UnverifiedDates(issued_s=NOW_S)
-    assert read_claims(library_claims(), dates, NOW_S)[1].tcb_status is TcbStatus.UP_TO_DATE
+    assert read_claims(library_claims(), NOW_S, NOW_S)[1].tcb_status is TcbStatus.UP_TO_DATE
     status = library_claims()
     status["tcb"]["status"] = "Excellent"
     with pytest.raises(EvidenceError, match="TCB status is unknown"):
-        read_claims(status, dates, NOW_S)
+        read_claims(status, NOW_S, NOW_S)
     without = library_claims()
     del without["platform"]
     with pytest.raises(EvidenceError, match="lack an expected field"):
-        read_claims(without, dates, NOW_S)
+        read_claims(without, NOW_S, NOW_S)

@@ -102,7 +102,8 @@ def test_what_the_log_does_not_vouch_for_is_refused() -> None:
         {"key_id": "sim-" + "0" * 64},
         {"manifest_digest": "0" * 64},
         {"deployment": "other"},
-        {"at_ms": late},
+        {"at_ms": late + 1},
+        {"at_ms": NOW_MS - 300_001},
     ):
         _refused("receipt_grant", _signed(dataclasses.replace(receipt, **changes)))
 

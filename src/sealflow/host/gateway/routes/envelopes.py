@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.gateway_records import GatewayRecords
     from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
+    from sealflow.host.gateway.cross_origin import CrossOrigin
     from sealflow.host.gateway.http import Request
     from sealflow.host.gateway.replies import PendingReplies
     from sealflow.wire.envelope import RequestHeader
@@ -57,22 +58,24 @@ class EnvelopeRoutes:
         submitter: Submitter,
         records: GatewayRecords,
         pending: PendingReplies,
+        cross_origin: CrossOrigin,
     ) -> None:
         """Set the paths to the queue.
 
         `submitter`: for requests whose client waits. `records`: for asynchronous requests.
-        `pending`: the requests that wait.
+        `pending`: the requests that wait. `cross_origin`: says which pages need no content type.
         """
         self._config = config
         self._submitter = submitter
         self._records = records
         self._pending = pending
+        self._cross_origin = cross_origin
         self._inboxes = StoredReplies(records)
         self._stream = Keyspace(deployment=config.deployment).requests
 
     async def post(self, request: Request) -> Response:
         """Queue a request and return its reply; for `Prefer: respond-async` return 202 at once."""
-        if request.media_type() != ENVELOPE_TYPE:
+        if not self._is_envelope(request):
             raise ProblemError(415, f"send an envelope as content-type {MEDIA_TYPE}")
         config = self._config
         try:
@@ -118,6 +121,14 @@ class EnvelopeRoutes:
     async def close(self) -> None:
         """Stop waiting for asynchronous requests."""
         await self._inboxes.close()
+
+    def _is_envelope(self, request: Request) -> bool:
+        # Without a content type, browsers send a page's request without a preflight. The envelope
+        # is recognised by its magic bytes, and pages of other origins are told to name the type.
+        media_type = request.media_type()
+        return media_type == ENVELOPE_TYPE or (
+            not media_type and self._cross_origin.allows(request)
+        )
 
     def _wait_seconds(self, request: Request, header: RequestHeader) -> float:
         left_s = header.deadline_ms / 1000 - time.time()

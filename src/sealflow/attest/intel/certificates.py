@@ -1,0 +1,54 @@
+"""Core, pure: chains of certificates in PEM, in the one form that is accepted.
+
+Spec: attestation.md, 6.6; quotes.md, 1.3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sealflow.attest.x509_errors import X509_ERRORS
+from sealflow.errors import MalformedError
+
+INTEL_ROOT_DIGEST: Final = bytes.fromhex(
+    "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
+)
+"""SHA-256 of the DER of `Intel SGX Root CA`, valid until 2049-12-31."""
+_CERTIFICATE: Final = re.compile(
+    r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----)\s*", re.ASCII
+)
+
+
+def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[bytes, ...]:
+    """Return the certificates of a chain in DER, the leaf first.
+
+    There must be `length` of them, with only white space around them, and SHA-256 of the last must
+    be `root_digest`. `what`: the name of the chain for error messages. Signatures are not checked.
+
+    Raises: MalformedError.
+    """
+    found: list[bytes] = []
+    end = 0
+    while end < len(text):
+        match = _CERTIFICATE.match(text, end)
+        if match is None or len(found) == length:
+            raise MalformedError(f"{what}: not a chain of {length} certificates")
+        found.append(_der(match[1], what))
+        end = match.end()
+    if len(found) != length:
+        raise MalformedError(f"{what}: not a chain of {length} certificates")
+    if hashlib.sha256(found[-1]).digest() != root_digest:
+        raise MalformedError(f"{what}: it does not end in the trusted root")
+    return tuple(found)
+
+
+def _der(text: str, what: str) -> bytes:
+    try:
+        return x509.load_pem_x509_certificate(text.encode()).public_bytes(Encoding.DER)
+    except X509_ERRORS as error:
+        raise MalformedError(f"{what}: a certificate does not parse") from error
