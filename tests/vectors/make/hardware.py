@@ -94,7 +94,8 @@ def intel_cases(file: VectorFile) -> None:
         ),
     ):
         file.case(
-            f"{name.removesuffix('.quote')}: {fault}", "attestation 3.2", "quote",
+            f"{name.removesuffix('.quote')}: {fault}", "attestation 6.7",
+            "quote" if fault == "body flipped" else "collateral",
             "a genuine quote beside something else", evidence=evidence, policy=_policy(tee),
             now_ms=1000 * entry["verify_at"],
         )  # fmt: skip
