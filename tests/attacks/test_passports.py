@@ -1,4 +1,4 @@
-"""Attacks on passports: rows 76 to 79 of docs/threat-model.md."""
+"""Attacks on passports: rows 77 to 80 of docs/threat-model.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from sealflow.attest.policy import Approval
 from sealflow.errors import EvidenceError, VerificationError
-from sealflow.owner import Tee
 from sealflow.owner.passport.acceptance import accept_passport
 from sealflow.owner.passport.passport import Tier, verify_passport
 from sealflow.owner.trust.verified_service import verify_directory
@@ -24,11 +23,11 @@ from tests.support.passports.tokens import (
     OTHER,
     code_of,
     ear,
-    hardware_bound,
     hardware_policy,
     passport_claims,
     shown_evidence,
     sign,
+    simulated_bound,
 )
 from tests.support.passports.tokens import NOW_MS as TOKEN_MS
 
@@ -59,7 +58,7 @@ def refused(service: PublishedService, document: bytes, now_ms: int = NOW_MS) ->
     return False
 
 
-def test_76_forged_passport() -> None:
+def test_77_forged_passport() -> None:
     """Another key, no algorithm, a symmetric one, a key of its own in the header, crit, doubles."""
     claims = json.dumps(ear()).encode()
     assert code_of(sign(claims)) == "ok"
@@ -76,7 +75,7 @@ def test_76_forged_passport() -> None:
         assert code_of(sign(claims, ED25519, header)) == "passport"
 
 
-def test_77_anothers_passport(service: PublishedService) -> None:
+def test_78_anothers_passport(service: PublishedService) -> None:
     """A passport of one key broker vouches for no other, nor does one that is over."""
     token = Appraiser(service.policy, ED25519).issue(service.evidence(), NOW_MS).token
     assert not refused(service, shown(service, token))
@@ -88,9 +87,9 @@ def test_77_anothers_passport(service: PublishedService) -> None:
     assert refused(service, shown(service, token, evidence=moved))
 
 
-def test_78_simulated_passport() -> None:
+def test_79_simulated_passport() -> None:
     """A passport of a simulation meets no policy for hardware, whatever its status says."""
-    bound = hardware_bound(tee=Tee.SIMULATED)
+    bound = simulated_bound()
     for tier in Tier:
         token = sign(ear(passport_claims(bound, tier=tier)))
         passport = verify_passport(token, INSTEAD, TOKEN_MS)
@@ -98,14 +97,14 @@ def test_78_simulated_passport() -> None:
             accept_passport(passport, shown_evidence(bound), hardware_policy(), TOKEN_MS)
 
 
-def test_78_status_of_a_simulation(service: PublishedService) -> None:
+def test_79_status_of_a_simulation(service: PublishedService) -> None:
     """A verifier never affirms a simulation, so tools that look at the status alone refuse it."""
     token = Appraiser(service.policy, ED25519).issue(service.evidence(), NOW_MS).token
     found = verify_passport(token, INSTEAD, NOW_MS)
     assert found.claims.tier is Tier.CONTRAINDICATED
 
 
-def test_79_passport_for_keys(service: PublishedService) -> None:
+def test_80_passport_for_keys(service: PublishedService) -> None:
     """A passport releases no key: what is sealed to enclaves takes an appraisal of evidence."""
     token = Appraiser(service.policy, ED25519).issue(service.evidence(), NOW_MS).token
     policy = replace(service.policy, verifiers=(INSTEAD,))
@@ -116,7 +115,7 @@ def test_79_passport_for_keys(service: PublishedService) -> None:
     assert not isinstance(found.approval, Approval)
 
 
-def test_79_no_verifier_in_enclaves() -> None:
+def test_80_no_verifier_in_enclaves() -> None:
     """No code of an enclave imports what reads or signs passports."""
     for path in (ROOT / "src" / "sealflow" / "trusted").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from sealflow.attest.verifiers import base64url
-from sealflow.owner import Tee
 from sealflow.owner.passport.passport import Tier
 from tests.support.passports.tokens import (
     ED25519,
@@ -26,10 +25,11 @@ from tests.support.passports.tokens import (
     hardware_policy,
     passport_claims,
     sign,
+    simulated_bound,
 )
 
 CLAIMS = json.dumps(ear(), separators=(",", ":")).encode()
-SIMULATED = hardware_bound(tee=Tee.SIMULATED)
+SIMULATED = simulated_bound()
 
 
 def main() -> None:

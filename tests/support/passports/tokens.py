@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from sealflow.attest.evidence import BoundClaims, Evidence
+from sealflow.attest.evidence import NO_NONCE, BoundClaims, Evidence
 from sealflow.attest.verifiers import base64url
 from sealflow.errors import EvidenceError
 from sealflow.owner import Policy, Requirements, Role, Tee, TrustedVerifier
@@ -38,8 +38,18 @@ HEADER = {"alg": "EdDSA", "typ": "eat+jwt"}
 
 def hardware_bound(**changes: Any) -> BoundClaims:
     """Claims of a key broker in an SGX enclave, for everybody."""
-    values: dict[str, Any] = {"role": Role.KEY_BROKER, "tee": Tee.SGX, "nonce": "00" * 32}
-    return bound_claims(**values | {"sealing_suite": 1} | changes)
+    values: dict[str, Any] = {
+        "role": Role.KEY_BROKER,
+        "tee": Tee.SGX,
+        "nonce": NO_NONCE,
+        "sealing_suite": 0x0002,
+    }
+    return bound_claims(**values | changes)
+
+
+def simulated_bound() -> BoundClaims:
+    """Claims of a simulated key broker."""
+    return hardware_bound(tee=Tee.SIMULATED, sealing_suite=0xF002)
 
 
 def shown_evidence(bound: BoundClaims | None = None) -> Evidence:

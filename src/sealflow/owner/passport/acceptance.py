@@ -124,6 +124,8 @@ def accept_passport(
         bound = BoundClaims.from_bytes(evidence.bound)
     except MalformedError as error:
         raise evidence_error("bound_claims", error) from error
+    if bound.sealing_domain is not bound.tee.domain:
+        raise EvidenceError("bound_claims", "the sealing key is of another trust domain")
     own = (bound.role, bound.tee, bound.deployment, bound.manifest_digest)
     if own != (said.role, said.tee, said.deployment, said.manifest_digest):
         raise EvidenceError("passport_bound", "the passport contradicts the claims that it names")

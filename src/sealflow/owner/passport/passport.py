@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.reports import TDX_REGISTERS
+from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.owner.passport.token import verify_token
 from sealflow.wire.fields import FORMAT, Fields, OpenFields, evidence_error, json_object
@@ -28,7 +29,6 @@ EXTENSION: Final = "sealflow_passport"
 MAX_PASSPORTS: Final = 8
 """The number of passports in a published document, and of verifiers in a policy."""
 MAX_LIFETIME_S: Final = 7 * 86_400
-MAX_CLOCK_SKEW_S: Final = 300
 _MAX_TIME_S: Final = 2**53 // 1000
 _MAX_ADVISORIES: Final = 256
 _MAX_NUMBER: Final = 0xFFFF
@@ -171,7 +171,7 @@ def _passport(value: dict[str, object], verifier: TrustedVerifier, now_ms: int) 
     if not 0 < expires_s - issued_s <= MAX_LIFETIME_S:
         raise fields.malformed("exp", f"is not within {MAX_LIFETIME_S} s after iat")
     starts_s = max(issued_s, fields.integer("nbf", most=_MAX_TIME_S, default=0))
-    if 1000 * (starts_s - MAX_CLOCK_SKEW_S) > now_ms:
+    if 1000 * starts_s > now_ms + MAX_CLOCK_SKEW_MS:
         raise EvidenceError(
             "passport_early", f"{verifier.name} issued it in the future: check this machine's clock"
         )

@@ -32,6 +32,7 @@ from tests.support.passports.tokens import (
     passport_claims,
     shown_evidence,
     sign,
+    simulated_bound,
 )
 
 if TYPE_CHECKING:
@@ -130,6 +131,13 @@ def test_bound_claims_that_do_not_parse() -> None:
         )
 
 
+def test_key_of_another_trust_domain() -> None:
+    """A sealing key of a simulation in claims of hardware is refused."""
+    bound = hardware_bound(sealing_suite=0xF002)
+    with pytest.raises(EvidenceError, match="another trust domain"):
+        accept(passport_claims(bound), None, bound)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -215,7 +223,7 @@ def test_amd() -> None:
 
 def test_simulation_and_hardware() -> None:
     """A passport of a simulation meets no policy for hardware, nor the other way round."""
-    simulated = hardware_bound(tee=Tee.SIMULATED)
+    simulated = simulated_bound()
     claims = passport_claims(simulated, tier=Tier.CONTRAINDICATED)
     assert codes(claims, None, simulated) == ["tee", "passport_status"]
     assert codes(passport_claims(simulated), None, simulated) == ["tee"]
