@@ -100,7 +100,7 @@ function readModel(value, what) {
 const payloadShape = /** @type {const} */ ({
   required: {
     deployment: name, manifest_digest: digest, history: digest, log_number: integer(0, Number.MAX_SAFE_INTEGER), log_digest: digest,
-    version: integer(0, Number.MAX_SAFE_INTEGER), previous: nullable(digest), issued_ms: time, expires_ms: time,
+    version: integer(1, Number.MAX_SAFE_INTEGER), previous: nullable(digest), issued_ms: time, expires_ms: time,
     models: list(unlessCritical(readModel), MAX_MODELS),
     keys: list(unlessCritical((value, what) => readObject(value, what, keyShape)), MAX_KEYS),
     revoked: list(revocation, MAX_REVOKED),
@@ -119,6 +119,8 @@ export async function parseDirectory(payload, domain) {
   const what = "the directory";
   if (payload.length > MAX_PAYLOAD_BYTES) throw new MalformedError(`${what} is too large`);
   const read = readObject(parseObject(payload, what), what, payloadShape);
+  if ((read.version === 1) !== (read.previous === null)) throw new MalformedError(`${what} has a previous that does not fit its version`);
+  if (read.expires_ms <= read.issued_ms) throw new MalformedError(`${what} is never valid`);
   /** @param {string} kind */
   const revoked = (kind) => new Set(read.revoked.filter((/** @type {any} */ each) => each.kind === kind).map((/** @type {any} */ each) => each.id));
   const models = read.models.filter((/** @type {any} */ each) => each !== null);
