@@ -70,7 +70,7 @@ function service(answers, { policy = POLICY, found = directory() } = {}) {
     fresh: async () => verified,
     refresh: async () => (seen.refreshes++, verified),
   };
-  return { seen, client: new Client(trust, new Gateway("http://gateway.test", fetch), ["x-wing", "x25519"]) };
+  return { seen, client: new Client(trust, new Gateway("http://gateway.test", fetch)) };
 }
 
 const reply = (bytes = content()) => async (request) => answered(await sealReply(SUITE, request, bytes, INSTANCE));

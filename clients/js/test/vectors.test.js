@@ -73,7 +73,7 @@ const HANDLERS = {
 const counts = { passed: 0, left: 0 };
 
 const files = readdirSync(ROOT, { recursive: true, withFileTypes: true })
-  .filter((each) => each.isFile() && each.name.endsWith(".json"))
+  .filter((each) => each.isFile() && each.name.endsWith(".json") && each.name !== "schema.json")
   .map((each) => relative(ROOT, join(each.parentPath, each.name)));
 
 test("every file of vectors is known", () => {

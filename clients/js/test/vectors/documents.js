@@ -51,7 +51,7 @@ export const lookup = caseFile(
     const [name, version] = (each.ask ?? "").split(":");
     const model = chooseModel(found, policy, name || null, version);
     if (now >= found.expiresMs) throw new VerificationError("directory_expired", "as the client's trust says");
-    const key = chooseKey(found, now, ["x-wing", "x25519"]);
+    const key = chooseKey(found, now, policy.suites);
     if ("kid" in each) assert.equal(key.kid, each.kid);
     if ("model" in each) assert.equal(`${model.name}:${model.version}`, each.model);
   },
