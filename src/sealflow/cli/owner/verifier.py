@@ -141,7 +141,10 @@ def appraise_once(
     help="Port to listen on; 0 chooses a free one.",
 )
 @connection_options
-def serve(key_file: Path, lifetime_s: int, host: str, port: int, connection: Connection) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
+def serve(
+    key_file: Path, lifetime_s: int, host: str, port: int, connection: Connection, *, as_json: bool
+) -> None:
     """Answer GET /v1/passport with a passport that is renewed at half of its life.
 
     The command asks the gateway every 10 seconds whether the evidence changed. It serves plain
@@ -154,6 +157,12 @@ def serve(key_file: Path, lifetime_s: int, host: str, port: int, connection: Con
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     appraiser = _appraiser(key_file, connection, lifetime_s)
 
+    def ready(url: str) -> None:
+        if as_json:
+            print_json({"url": url})
+        else:
+            click.echo(url)
+
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -161,7 +170,7 @@ def serve(key_file: Path, lifetime_s: int, host: str, port: int, connection: Con
         transport = AsyncHttpTransport(connection.url, ca=connection.ca, connections=1)
         service = PassportService(appraiser, transport)
         try:
-            await service.serve(ServiceAddress(host=host, port=port), click.echo, stop)
+            await service.serve(ServiceAddress(host=host, port=port), ready, stop)
         except OSError as error:
             raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
