@@ -56,17 +56,15 @@ function text(value) {
  * @param {import("./evidence.js").Evidence} evidence
  * @param {Uint8Array | null} simulatedRoot the root of a simulation; null for hardware
  * @param {number} nowMs
- * @param {{sealingKey?: boolean}} [checks]
  * @returns {Promise<{bound: BoundClaims, hardware: HardwareClaims}>}
  */
-export async function verifyEvidence(evidence, simulatedRoot, nowMs, { sealingKey = true } = {}) {
+export async function verifyEvidence(evidence, simulatedRoot, nowMs) {
   const bound = boundClaimsOf(evidence);
   const domain = domainOf(evidence.tee);
   const form = evidence.quote.length === SNP_REPORT_BYTES ? "snp" : quoteTee(evidence.quote);
   if (bound.tee !== evidence.tee || (domain === "simulated") !== (simulatedRoot !== null) || (domain === "hardware" && form !== evidence.tee)) {
     throw new VerificationError("world", "the evidence is of another trust domain or hardware than the policy, or than it says");
   }
-  if (sealingKey) checkSealingKey(bound);
   const verify = form === "snp" ? verifySnpReport : verifyIntelQuote;
   const hardware = await verify(evidence.quote, evidence.collateral, simulatedRoot, nowMs);
   if (!equal(hardware.reportData, await reportData(evidence.bound, bound.role, domain))) {
@@ -83,10 +81,10 @@ export async function verifyEvidence(evidence, simulatedRoot, nowMs, { sealingKe
  * @param {{role?: "keybroker" | "worker", nonce?: string, sealingKey?: boolean}} [more]
  * @returns {Promise<Approval>}
  */
-export async function appraise(evidence, policy, nowMs, { role = "keybroker", nonce = ZERO_NONCE, sealingKey } = {}) {
+export async function appraise(evidence, policy, nowMs, { role = "keybroker", nonce = ZERO_NONCE, sealingKey = true } = {}) {
   const demands = role === "keybroker" ? policy.keybroker : policy.worker;
   if (demands === null) throw new TypeError("the policy has no table worker");
-  const { bound, hardware } = await verifyEvidence(evidence, policy.simulatedRoot, nowMs, { sealingKey });
+  const { bound, hardware } = await verifyEvidence(evidence, policy.simulatedRoot, nowMs);
   const comparison = new Comparison();
   comparison.check(bound.role === role, "role", "", role, bound.role);
   comparison.check(bound.tee === policy.tee, "tee", "tee", policy.tee, bound.tee);
@@ -97,6 +95,7 @@ export async function appraise(evidence, policy, nowMs, { role = "keybroker", no
   else compareIntel(comparison, hardware, demands, nowMs);
   compareAge(comparison, hardware, demands, nowMs);
   if (comparison.mismatches.length) throw new PolicyError(comparison.mismatches);
+  if (sealingKey) checkSealingKey(bound);
   const { collateralIssuedMs, collateralEndsMs } = hardware;
   const tooOldMs = collateralIssuedMs === null ? Infinity : collateralIssuedMs + 1000 * demands.maxCollateralAgeS;
   return { bound, hardware, validUntilMs: Math.min(collateralEndsMs, tooOldMs) };
@@ -168,8 +167,9 @@ function compareTdx(comparison, tdx, demands) {
 /** @param {Comparison} comparison @param {import("./claims.js").SnpClaims} claims @param {import("./policy.js").Demands} demands */
 function compareSnp(comparison, { snp, reportedTcb, committedTcb, revocations }, demands) {
   compareCode(comparison, snp.measurement, snp.idKeyDigest, snp.guestSvn, demands);
-  const smt = demands.platformFlags.has("smt_enabled");
-  comparison.bits(snp.policy, SNP_NEEDED, SNP_ALLOWED & ~(smt ? 0n : SNP_SMT), "guest_policy");
+  comparison.bits(snp.policy, SNP_NEEDED, SNP_ALLOWED, "guest_policy");
+  const smt = (snp.policy & SNP_SMT) === 0n || demands.platformFlags.has("smt_enabled");
+  comparison.check(smt, "platform_flags", "platform_flags", [...demands.platformFlags], "smt_enabled");
   if (demands.snp === null) return comparison.check(false, "tee", "snp", "a policy without a table snp", "SNP");
   const { minTcb, hostData, vmpl, insecureNoRevocations } = demands.snp;
   comparison.check(snp.vmpl === vmpl, "vmpl", "snp.vmpl", vmpl, snp.vmpl);

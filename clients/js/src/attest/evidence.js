@@ -2,7 +2,7 @@
 
 import { concat, lengthPrefixed, utf8 } from "../base/bytes.js";
 import { MalformedError, under, VerificationError } from "../base/errors.js";
-import { base64, digest, id, integer, name, oneOf, printable, readObject } from "../base/forms.js";
+import { base64, base64AtMost, digest, id, integer, name, oneOf, printable, readObject } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { sha512 } from "../crypto/primitives.js";
 import { findSuite, label } from "../seal/suites.js";
@@ -21,19 +21,11 @@ const tee = oneOf("sgx", "tdx", "snp", "simulated");
  *   sealingSuite: number, sealingKey: Uint8Array, signingKey: Uint8Array, software: string}} BoundClaims
  */
 
-/** Bytes in base64, whose length is checked before they are decoded. @param {number} most */
-const limited = (most) => (/** @type {any} */ value, /** @type {string} */ what) => {
-  if (typeof value === "string" && value.length > 4 * Math.ceil(most / 3)) throw new MalformedError(`${what} is too large`);
-  const bytes = base64()(value, what);
-  if (bytes.length > most) throw new MalformedError(`${what} is too large`);
-  return bytes;
-};
-
 /** @param {any} value a JSON value @returns {Evidence} */
 export function readEvidence(value) {
   return /** @type {any} */ (
     readObject(value, "the evidence", {
-      required: { tee, quote: limited(MAX_QUOTE), bound: limited(MAX_BOUND), collateral: limited(MAX_COLLATERAL) },
+      required: { tee, quote: base64AtMost(MAX_QUOTE), bound: base64AtMost(MAX_BOUND), collateral: base64AtMost(MAX_COLLATERAL) },
       open: true,
       format: "required",
     })

@@ -38,7 +38,7 @@ export async function verifyIntelQuote(bytes, collateralBytes, trusted, nowMs) {
   const { pckCrl, pckCrlChain, tcb, qe } = collateral;
   const [issuer, root] = pckCrlChain;
   for (const [, last] of [pckCrlChain, tcb.chain, qe.chain]) await checkRoot(last, trusted);
-  const leaf = pckLeaf(quote, issuer);
+  const leaf = await pckLeaf(quote, issuer, root);
   const lists = [{ list: rootCrl, issuer: root }, { list: pckCrl, issuer }];
   const paths = [[leaf, issuer, root], tcb.chain, qe.chain];
   for (const path of paths) await checkPath(path, lists, now);
@@ -77,12 +77,17 @@ async function checkRoot(root, trusted) {
   demand(fits, "a chain does not end in the trusted root");
 }
 
-/** The platform's certificate, whose issuer is beside it. @param {import("./quote.js").Quote} quote @param {Certificate} issuer */
-function pckLeaf(quote, issuer) {
+/** The platform's certificate, whose issuer is beside it and signs the revocation list. @param {import("./quote.js").Quote} quote @param {Certificate} issuer @param {Certificate} root */
+async function pckLeaf(quote, issuer, root) {
   const [leaf, ...beside] = under("quote", () => parsePem(quote.pckChain, { strict: false }));
-  demand(leaf !== undefined && beside.some((each) => equal(leaf.issuer, each.subject)), "the quote lacks the certificates of its platform");
-  demand(beside.some((each) => equal(each.der, issuer.der)), "the revocation list is of another authority than the platform", "collateral");
-  return leaf;
+  demand(leaf !== undefined && leaf.pathLength() < 0, "the quote lacks the certificate of its platform");
+  under("quote", () => readPlatform(leaf));
+  if (beside.some((each) => equal(each.der, issuer.der)) && equal(leaf.issuer, issuer.subject)) return leaf;
+  for (const each of beside) {
+    const genuine = (await attempt(() => leaf.isIssuedBy(each))) && (await attempt(() => each.isIssuedBy(root)));
+    demand(!genuine, "the revocation list is of another authority than the platform", "collateral");
+  }
+  throw new VerificationError("quote", "the certificate of the platform does not lead to the trusted root");
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { utf8 } from "../base/bytes.js";
 import { ConfigError, MalformedError } from "../base/errors.js";
-import { base64, boolean, codePoints, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
+import { base64AtMost, boolean, codePoints, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { TCB_STATUSES } from "./intel-tcb.js";
 
@@ -174,12 +174,6 @@ function checkFits(demands, tee, what) {
   if ((demands.snp !== null) !== (tee === "snp")) fail(`${what}: the table snp is for snp, which needs it`);
 }
 
-/** @type {import("../base/forms.js").Form<Uint8Array>} */
-const rootForm = (value, what) => {
-  const root = base64()(value, what);
-  return root.length <= MAX_ROOT_BYTES ? root : fail(`${what} is too large`);
-};
-
 /** @param {any} value JSON without prototypes @returns {Policy} */
 function readPolicy(value) {
   const what = "the policy";
@@ -189,7 +183,7 @@ function readPolicy(value) {
       keybroker: (each) => readDemands(each, "the policy: keybroker"),
     },
     optional: {
-      worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: rootForm,
+      worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: base64AtMost(MAX_ROOT_BYTES),
       suites: readSuites,
     },
     open: false,

@@ -2,7 +2,7 @@
 
 import { concat, equal, toHex } from "../base/bytes.js";
 import { MalformedError, under, VerificationError } from "../base/errors.js";
-import { base64, readObject } from "../base/forms.js";
+import { base64AtMost, readObject } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { sha256, verifyEcdsa } from "../crypto/primitives.js";
 import { Certificate, RevocationList } from "./certificates.js";
@@ -32,23 +32,17 @@ const demand = (condition, code, reason) => {
 /** @param {Uint8Array} bytes @returns {Endorsements} */
 function parseEndorsements(bytes) {
   const what = "the collateral";
-  /** @param {number} most @returns {import("../base/forms.js").Form<Uint8Array>} */
-  const atMost = (most) => (value, where) => {
-    const read = base64()(value, where);
-    if (read.length > most) throw new MalformedError(`${where} is too large`);
-    return read;
-  };
-  const certificate = atMost(MAX_CERTIFICATE);
+  const certificate = base64AtMost(MAX_CERTIFICATE);
   const parts = readObject(parseObject(bytes, what), what, {
-    required: { leaf: certificate, intermediate: certificate, root: certificate, crl: atMost(MAX_LIST) },
+    required: { leaf: certificate, intermediate: certificate, root: certificate, crl: base64AtMost(MAX_LIST) },
     open: false,
   });
-  return {
+  return under("certificate", () => ({
     leaf: new Certificate(parts.leaf),
     intermediate: new Certificate(parts.intermediate),
     root: new Certificate(parts.root),
-    list: parts.crl.length ? new RevocationList(parts.crl) : null,
-  };
+    list: parts.crl.length ? under("revocations", () => new RevocationList(parts.crl)) : null,
+  }));
 }
 
 /** @param {Certificate} leaf @param {string} name */
@@ -82,10 +76,11 @@ export async function verifySnpReport(bytes, collateralBytes, root, nowMs) {
   demand(under("certificate", () => productOf(parts.leaf)) === product, "certificate", "the certificate is of another product");
   const kinds = [HARDWARE_ID, CLOUD_ID].filter((each) => parts.leaf.extensions.has(each));
   demand(kinds.length === 1, "certificate", "the certificate is not of exactly one kind");
+  const chip = under("certificate", () => chipOf(parts.leaf));
   if (parts.list !== null) await checkList(parts.list, parts, now);
   const signed = report.signature !== null && (await verifyEcdsa("P-384", "SHA-384", key.point, report.signature, report.signed));
   demand(signed, "quote_signature", "the report is not signed by the processor's key");
-  under("binding", () => checkBinding(report, parts.leaf, product));
+  under("binding", () => checkBinding(report, parts.leaf, chip, product));
   const ends = [parts.leaf, parts.intermediate, parts.root].map(({ notAfterMs }) => notAfterMs);
   return {
     kind: "snp",
@@ -107,7 +102,9 @@ async function checkRoot({ root, leaf }, trusted) {
   const product = Object.keys(AMD_ROOT_KEYS).find((each) => AMD_ROOT_KEYS[each] === key);
   const fits = trusted === null ? product !== undefined : equal(root.der, trusted);
   demand(fits, "root", "the certificates do not end in the trusted root");
-  return trusted === null && product !== undefined ? product : under("certificate", () => productOf(leaf));
+  const found = trusted === null && product !== undefined ? product : under("certificate", () => productOf(leaf));
+  demand(Object.hasOwn(AMD_ROOT_KEYS, found), "root", "the processor is of no known product line");
+  return found;
 }
 
 /** @param {Endorsements} parts @param {number} nowMs */
@@ -127,15 +124,20 @@ async function checkList(list, { intermediate, root }, nowMs) {
   demand(!list.revokes(intermediate), "revoked", "AMD revoked the authority of the processor's key");
 }
 
-/** The leaf is of the kind, the product, the chip and the TCB that the report names. @param {import("./snp-report.js").SnpReport} report @param {Certificate} leaf @param {string} product */
-function checkBinding(report, leaf, product) {
-  const kind = leaf.extensions.has(CLOUD_ID) ? "vlek" : "vcek";
+/** The chip that a VCEK is of, filled up to 64 bytes; null of a VLEK. @param {Certificate} leaf */
+function chipOf(leaf) {
+  const value = leaf.extensions.get(HARDWARE_ID)?.value;
+  if (value === undefined) return null;
+  const id = CHIP_ID_LENGTHS.includes(value.length) ? value : parseDer(value).expect(OCTET_STRING, "a chip id").content;
+  if (!CHIP_ID_LENGTHS.includes(id.length)) throw new MalformedError("the chip id has another length");
+  return concat(id, new Uint8Array(CHIP_ID_BYTES - id.length));
+}
+
+/** The leaf is of the kind, the chip and the TCB that the report names. @param {import("./snp-report.js").SnpReport} report @param {Certificate} leaf @param {Uint8Array | null} chip @param {string} product */
+function checkBinding(report, leaf, chip, product) {
+  const kind = chip === null ? "vlek" : "vcek";
   demand(kind === report.leaf, "binding", "the certificate is of another kind than the report names");
-  if (kind === "vcek") {
-    const value = extension(leaf, HARDWARE_ID);
-    const id = CHIP_ID_LENGTHS.includes(value.length) ? value : parseDer(value).expect(OCTET_STRING, "a chip id").content;
-    if (!CHIP_ID_LENGTHS.includes(id.length)) throw new MalformedError("the chip id has another length");
-    const chip = concat(id, new Uint8Array(CHIP_ID_BYTES - id.length));
+  if (chip !== null) {
     demand(!report.chipKeyHidden, "binding", "the processor hides its chip id");
     demand(equal(chip, report.chipId), "binding", "the certificate is of another chip");
   }

@@ -48,6 +48,13 @@ export const base64 = (length) => (value, what) => {
   return length === undefined || bytes.length === length ? bytes : fail(what, `is not ${length} bytes`);
 };
 
+/** At most so many bytes; the text's length is checked before it is decoded. @param {number} most @returns {Form<Uint8Array<ArrayBuffer>>} */
+export const base64AtMost = (most) => (value, what) => {
+  if (typeof value === "string" && value.length > 4 * Math.ceil(most / 3)) fail(what, "is too large");
+  const bytes = base64()(value, what);
+  return bytes.length <= most ? bytes : fail(what, "is too large");
+};
+
 /** @param {number} length @returns {Form<Uint8Array<ArrayBuffer>>} */
 export const hex = (length) => (value, what) => {
   const bytes = fromHex(string(value, what), what);
@@ -98,6 +105,9 @@ export const printable = (least, most) => (value, what) => {
 /** @param {any} value @returns {boolean} */
 export const isObject = (value) =>
   typeof value === "object" && value !== null && !Array.isArray(value) && Object.getPrototypeOf(value) === null;
+
+/** An object that is read later. @type {Form<any>} */
+export const anyObject = (value, what) => (isObject(value) ? value : fail(what, "is not an object"));
 
 /**
  * The forms of an object's keys. `optional` ones may be absent. An `open` object may have other keys, which are

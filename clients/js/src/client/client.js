@@ -166,7 +166,6 @@ export class Client {
     const { domain } = session.key.suite;
     const proved = receipt === null ? { content: outer, receipt: null } : await readReceiptReply(outer, {
       domain, salt: receipt.salt, request: plain, header: request.header, instance,
-      deployment: directory.deployment, manifestDigest: directory.manifestDigest,
     });
     const read = readAnswer(model, asked, proved.content);
     const { version, digest } = model;
@@ -180,7 +179,7 @@ export class Client {
     try {
       return { directory, model: chooseModel(directory, policy, name, version) };
     } catch (error) {
-      if (!(error instanceof ConfigError) || error.code !== "unknown_model") throw error;
+      if (!(error instanceof ConfigError) || error.code !== "invalid_input") throw error;
       const { directory: newest } = await this.#trust.refresh(signal);
       return { directory: newest, model: chooseModel(newest, policy, name, version) };
     }
@@ -234,7 +233,7 @@ export class Client {
 function readAnswer(model, asked, content) {
   if (content.kind === ERROR) {
     const { code, message } = under("reply", () => parseError(content));
-    throw new ModelError(code, message);
+    throw new ModelError(code === "invalid_input" ? code : "model_failed", message); // also a code of a later release
   }
   if (content.kind !== INFER) throw new VerificationError("reply", "the reply holds something that was not asked for");
   return readResponse(model, asked, content);

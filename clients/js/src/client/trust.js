@@ -8,7 +8,7 @@ import { comparePin, encodePin, parsePin, pinOf } from "../documents/pin.js";
 const ROLLBACK_PATIENCE_MS = 3000;
 const ROLLBACK_PAUSE_MS = 300;
 const FORCED_PAUSE_MS = 1000;
-const HALF_LIFE_PAUSE_MS = 5000;
+const RENEWAL_PAUSE_MS = 5000;
 
 /** @typedef {import("../documents/directory.js").Directory} Directory */
 /** @typedef {import("../attest/appraise.js").Approval} Approval */
@@ -39,7 +39,7 @@ export class Trust {
   }
 
   /**
-   * What may be sealed by now: fetched anew when half of the directory's life is over, and never after its end.
+   * What may be sealed by now: fetched anew when two thirds of the directory's life are over, and never after its end.
    * @param {AbortSignal} signal
    * @returns {Promise<Verified>}
    */
@@ -48,9 +48,9 @@ export class Trust {
     if (current === null) return this.refresh(signal);
     const now = this.now();
     const { issuedMs, expiresMs } = current.directory;
-    if (now < (issuedMs + expiresMs) / 2 && now < current.approval.validUntilMs) return current;
+    if (now < issuedMs + (2 / 3) * (expiresMs - issuedMs) && now < current.approval.validUntilMs) return current;
     if (now >= expiresMs || now >= current.approval.validUntilMs) return this.refresh(signal);
-    if (performance.now() - this.fetchedAtMs < HALF_LIFE_PAUSE_MS) return current;
+    if (performance.now() - this.fetchedAtMs < RENEWAL_PAUSE_MS) return current;
     return this.refresh(signal).catch((error) => {
       if (error instanceof VerificationError) throw error;
       return current; // still good, while the service is away

@@ -1,8 +1,8 @@
 /** The published document and the signed directory (directory.md, 1 to 3). */
 
 import { concat, toHex } from "../base/bytes.js";
-import { ConfigError, MalformedError, renamed, SealflowError, under, VerificationError } from "../base/errors.js";
-import { base64, boolean, digest, hex, id, integer, kid, list, name, nullable, object, readObject, string, time } from "../base/forms.js";
+import { ConfigError, MalformedError, PolicyError, renamed, SealflowError, under, VerificationError } from "../base/errors.js";
+import { anyObject, base64, base64AtMost, boolean, digest, hex, id, integer, kid, list, name, nullable, object, readObject, string, time } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { verifyEd25519 } from "../crypto/ed25519.js";
 import { sha256 } from "../crypto/primitives.js";
@@ -100,7 +100,7 @@ function readModel(value, what) {
 const payloadShape = /** @type {const} */ ({
   required: {
     deployment: name, manifest_digest: digest, history: digest, log_number: integer(0, Number.MAX_SAFE_INTEGER), log_digest: digest,
-    version: integer(0, Number.MAX_SAFE_INTEGER), previous: nullable(digest), issued_ms: time, expires_ms: time,
+    version: integer(1, Number.MAX_SAFE_INTEGER), previous: nullable(digest), issued_ms: time, expires_ms: time,
     models: list(unlessCritical(readModel), MAX_MODELS),
     keys: list(unlessCritical((value, what) => readObject(value, what, keyShape)), MAX_KEYS),
     revoked: list(revocation, MAX_REVOKED),
@@ -119,6 +119,8 @@ export async function parseDirectory(payload, domain) {
   const what = "the directory";
   if (payload.length > MAX_PAYLOAD_BYTES) throw new MalformedError(`${what} is too large`);
   const read = readObject(parseObject(payload, what), what, payloadShape);
+  if ((read.previous === null) !== (read.version === 1)) throw new MalformedError(`${what}: previous is null for version 1 alone`);
+  if (read.expires_ms <= read.issued_ms) throw new MalformedError(`${what} ends before it begins`);
   /** @param {string} kind */
   const revoked = (kind) => new Set(read.revoked.filter((/** @type {any} */ each) => each.kind === kind).map((/** @type {any} */ each) => each.id));
   const models = read.models.filter((/** @type {any} */ each) => each !== null);
@@ -192,9 +194,9 @@ function readDocument(bytes) {
   if (bytes.length > MAX_DOCUMENT_BYTES) throw new VerificationError("document", "the published document is too large");
   const outer = under("document", () => {
     const what = "the published document";
-    const parts = object({ required: { payload: base64(), signature: base64(64) }, open: true });
+    const parts = object({ required: { payload: base64(), signature: base64AtMost(64) }, open: true });
     return readObject(parseObject(bytes, what), what, {
-      required: { directory: parts, evidence: (value) => value }, open: true, format: "required",
+      required: { directory: parts, evidence: anyObject }, open: true, format: "required",
     });
   });
   return { ...outer.directory, evidence: under("evidence", () => readEvidence(outer.evidence)) };
@@ -228,18 +230,19 @@ export function chooseKey(directory, nowMs, suites) {
 export function chooseModel(directory, policy, wanted, version) {
   const names = [...new Set(directory.models.map((each) => each.name))];
   const served = names.join(", ") || "none";
-  if (wanted === null && names.length !== 1) throw new ConfigError(`name a model; there is: ${served}`);
+  if (wanted === null && names.length !== 1) throw new ConfigError(`name a model; there is: ${served}`, "invalid_input");
   const ofName = wanted ?? names[0];
   const versions = directory.models.filter((each) => each.name === ofName);
-  if (versions.length === 0) throw new ConfigError(`no model ${ofName} is served; there is: ${served}`, "unknown_model");
+  if (versions.length === 0) throw new ConfigError(`no model ${ofName} is served; there is: ${served}`, "invalid_input");
   const model = version !== undefined ? versions.find((each) => each.version === version)
     : versions.length === 1 ? versions[0] : versions.find((each) => each.default);
   if (model === undefined) {
     const all = versions.map((each) => each.version).join(", ");
-    throw new ConfigError(`name a version of ${ofName} that is served: ${all}`, "unknown_model");
+    throw new ConfigError(`name a version of ${ofName} that is served: ${all}`, "invalid_input");
   }
   if (policy.models !== null && !policy.models.get(model.name)?.has(model.digest)) {
-    throw new VerificationError("model", `the policy does not list this package of ${model.name}: ${model.digest}`);
+    const listed = [...(policy.models.get(model.name) ?? [])].join(" or ") || "none";
+    throw new PolicyError([{ code: "model", field: "models", expected: listed, got: model.digest }]);
   }
   return model;
 }

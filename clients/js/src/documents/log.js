@@ -2,7 +2,7 @@
 
 import { concat, toHex } from "../base/bytes.js";
 import { renamed, under, VerificationError } from "../base/errors.js";
-import { base64, digest, integer, nullable, readObject, string, time } from "../base/forms.js";
+import { anyObject, base64, base64AtMost, digest, integer, nullable, readObject, string, time } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { appraise } from "../attest/appraise.js";
 import { readEvidence, ZERO_NONCE } from "../attest/evidence.js";
@@ -21,10 +21,10 @@ const counted = integer(0, Number.MAX_SAFE_INTEGER);
 export async function parseRecord(line, domain) {
   const what = "a log record";
   const { entry, signature } = readObject(parseObject(line, what), what, {
-    required: { entry: base64(), signature: base64(64) }, open: true,
+    required: { entry: base64(), signature: base64AtMost(64) }, open: true,
   });
   const read = readObject(parseObject(entry, "a log entry"), "a log entry", {
-    required: { number: counted, previous: nullable(digest), at_ms: time, kind: string, body: (value) => value },
+    required: { number: counted, previous: nullable(digest), at_ms: time, kind: string, body: anyObject },
     open: true,
     format: "required",
   });
@@ -79,7 +79,6 @@ export async function checkLinks(lines, pin, directory, domain) {
     const entry = await parseRecord(line, domain).catch((error) => {
       throw renamed("directory_fork", error);
     });
-    if (entry.number > number + 1) return "withheld";
     if (entry.number !== number + 1 || entry.previous !== previous) fork("a log entry does not follow the one before it");
     if (entry.kind === "directory") {
       const { version, digest: found } = under("directory_fork", () => directoryBody(entry.body));
@@ -113,9 +112,9 @@ export async function verifyLog(lines, policy) {
       throw renamed("log_chain", error);
     });
     const last = entries.at(-1);
-    if (last === undefined && entry.kind !== "opened") throw new VerificationError("log_opened", "the log does not say which key broker opened it");
     const follows = entry.number === entries.length && entry.previous === (last?.digest ?? null) && entry.atMs >= (last?.atMs ?? 0);
     if (!follows) throw new VerificationError("log_chain", `log entry ${entry.number} does not follow the one before it`);
+    if (last === undefined && entry.kind !== "opened") throw new VerificationError("log_opened", "the log does not say which key broker opened it");
     if (entry.kind === "opened") signer = await openedBy(entry, policy);
     if (signer === null) throw new TypeError("an opened entry has a signer");
     const signed = concat(label(domain, "log head"), Uint8Array.from(entry.digest.match(/../g) ?? [], (each) => parseInt(each, 16)));
@@ -140,4 +139,19 @@ async function openedBy(entry, policy) {
     throw new VerificationError("log_opened", "the log was opened for another deployment");
   }
   return bound.signingKey;
+}
+
+/**
+ * Check that a pinned directory is in a whole log.
+ * @param {LogEntry[]} entries
+ * @param {import("./pin.js").Pin} pin
+ */
+export function requirePinned(entries, pin) {
+  const published = entries.some((each) => {
+    if (each.kind !== "directory" || each.number <= pin.logNumber) return false;
+    const { version, digest: found } = under("log_chain", () => directoryBody(each.body));
+    return version === pin.version && found === pin.digest;
+  });
+  const fits = entries[0]?.digest === pin.history && entries[pin.logNumber]?.digest === pin.logDigest && published;
+  if (!fits) throw new VerificationError("log_pin", "the pinned directory is not in the log");
 }

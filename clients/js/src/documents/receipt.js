@@ -2,7 +2,7 @@
 
 import { fromHex, toBase64, toHex } from "../base/bytes.js";
 import { MalformedError, under, VerificationError } from "../base/errors.js";
-import { base64, digest, FORMAT, id, kid, name, readObject, time } from "../base/forms.js";
+import { base64, base64AtMost, digest, FORMAT, id, kid, name, readObject, time } from "../base/forms.js";
 import { canonicalJson, canonicalText, parseObject } from "../base/json.js";
 import { randomBytes, sha256 } from "../crypto/primitives.js";
 import { encodeContent, parseContent, RECEIPT } from "../seal/content.js";
@@ -45,28 +45,25 @@ export function parseReceipt(bytes) {
 /**
  * Read the reply to a request that asked for a receipt.
  * @param {import("../seal/content.js").Content} outer
- * @param {{domain: TrustDomain, salt: string, request: Uint8Array, header: Record<string, any>, instance: string,
- *   deployment: string, manifestDigest: string}} exchange
+ * @param {{domain: TrustDomain, salt: string, request: Uint8Array, header: Record<string, any>, instance: string}} exchange
  * @returns {Promise<{content: import("../seal/content.js").Content, receipt: Receipt}>}
  */
 export async function readReceiptReply(outer, exchange) {
   if (outer.kind !== RECEIPT) throw new VerificationError("receipt_missing", "the worker gave no receipt");
-  const { receipt: bytes, signature } = under("receipt_content", () =>
-    readObject(parseObject(outer.json, "the reply"), "the reply", { required: { receipt: base64(), signature: base64(64) }, open: true }),
+  const { receipt: bytes, signature } = under("reply", () =>
+    readObject(parseObject(outer.json, "the reply"), "the reply", { required: { receipt: base64(), signature: base64AtMost(64) }, open: true }),
   );
-  const content = under("receipt_content", () => parseContent(outer.binary));
+  const content = under("reply", () => parseContent(outer.binary));
+  if (content.kind === RECEIPT) throw new VerificationError("reply", "the reply holds a receipt within another");
   const receipt = under("receipt_content", () => parseReceipt(bytes));
   const { domain, salt, request, header } = exchange;
   const expected = {
-    deployment: exchange.deployment, manifest_digest: exchange.manifestDigest, instance: exchange.instance, kid: header.kid,
-    rid: header.rid, model: header.model, version: header.version, model_digest: header.model_digest,
+    instance: exchange.instance, kid: header.kid, rid: header.rid, model_digest: header.model_digest,
     request_digest: await receiptDigest(domain, "receipt request", salt, request),
     reply_digest: await receiptDigest(domain, "receipt reply", salt, outer.binary),
   };
   const wrong = Object.entries(expected).filter(([key, value]) => receipt[key] !== value).map(([key]) => key);
-  if (wrong.length || content.kind === RECEIPT) {
-    throw new VerificationError("receipt_content", `the receipt is about another exchange: ${wrong.join(", ") || "it holds another receipt"}`);
-  }
+  if (wrong.length) throw new VerificationError("receipt_content", `the receipt is about another exchange: ${wrong.join(", ")}`);
   const line = canonicalText({
     format: FORMAT, receipt: toBase64(bytes), signature: toBase64(signature), salt, request: toBase64(request), reply: toBase64(outer.binary),
   });

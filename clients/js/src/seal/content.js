@@ -26,12 +26,12 @@ export function parseContent(bytes) {
   return { kind, json: bytes.subarray(5, 5 + length), binary: bytes.subarray(5 + length) };
 }
 
-/** Read a sealed error; an unknown code is `model_failed`. @param {Content} content */
+/** Read a sealed error, with its code as sent. @param {Content} content */
 export function parseError(content) {
   const what = "the sealed error";
-  const { code, message } = readObject(parseObject(content.json, what), what, {
+  const { code, message } = /** @type {{code: string, message: string}} */ (readObject(parseObject(content.json, what), what, {
     required: { code: string, message: string },
     open: true,
-  });
-  return { code: code === "invalid_input" ? code : "model_failed", message };
+  }));
+  return { code, message };
 }
