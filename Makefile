@@ -88,9 +88,11 @@ mutate: setup ## Switch off each check of the verifiers; a vector or an attack t
 	@$(BIN)/python -m tools.mutate $(MUTATE)
 
 FUZZ_S ?= 300
-fuzz: setup ## Search for inputs that break a parser, FUZZ_S seconds each (x86-64, CPython 3.11 or 3.12)
-	@$(SETUP) fuzz
-	@for target in envelope infer_request evidence quote bundle directory; do \
+DIFFERENTIAL_S ?= 600
+fuzz: setup ## Compare the parsers with JavaScript's, DIFFERENTIAL_S seconds; search for inputs that break one, FUZZ_S each (x86-64, CPython 3.11 or 3.12)
+	@$(SETUP) fuzz node
+	@$(BIN)/python -m tests.fuzz.differential --seconds $(DIFFERENTIAL_S)
+	@for target in envelope infer_request evidence quote bundle directory passport token; do \
 	  echo "$$target" && $(BIN)/python -m tests.fuzz.search $$target build/fuzz/$$target \
 	    -max_total_time=$(FUZZ_S) -artifact_prefix=build/fuzz/ || exit 1; done
 

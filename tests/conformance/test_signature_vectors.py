@@ -12,6 +12,7 @@ from sealflow.documents.revocation import SignedRevocationOrder
 from sealflow.errors import EvidenceError
 from sealflow.seal.keys import OpeningKey, parse_suite
 from sealflow.seal.signing import verify_signature
+from sealflow.trusted.keybroker.state import State, StateKey
 from sealflow.wire.domain import TrustDomain
 from tests.support.vectors.cases import case_name, expected, read_cases, verdict
 
@@ -61,3 +62,23 @@ def test_grant(case: dict[str, Any]) -> None:
         )
 
     assert verdict(judge, "grant") == expected(case)
+
+
+@pytest.mark.parametrize(
+    "case", read_cases("states.json"), ids=lambda each: f"states: {case_name(each)}"
+)
+def test_state(case: dict[str, Any]) -> None:
+    """A state opens with its key for its deployment, and a wrapped key on its machine."""
+    domain = TrustDomain[case["domain"].upper()]
+
+    def judge() -> None:
+        if "wrapped" in case:
+            platform_key = bytes.fromhex(case["platform_key"])
+            found = StateKey.unwrap(b64decode(case["wrapped"]), platform_key, domain)
+            assert found.key.hex() == case.get("key", found.key.hex())
+            return
+        key = bytes.fromhex(case["key"])
+        state = State.open(b64decode(case["state"]), key, case["settings"], domain)
+        assert state.directory_version == case.get("version", state.directory_version)
+
+    assert verdict(judge, "open_failed") == expected(case)

@@ -56,6 +56,7 @@ class Service:
         envelope = Envelope.from_bytes(delivery.envelope, max_body_bytes=2**20)
         opening = self._openings[envelope.request_header.key_id]
         call = open_request(envelope, opening, SessionSecrets(1))
+        call.read()
         response = InferResponse(
             model_name="m", model_version="1", outputs=(from_numpy("y", self.published.tensor()),)
         )

@@ -1,10 +1,11 @@
-"""What takes a stranger's bytes: five parsers, each with good inputs to start from.
+"""What takes a stranger's bytes: parsers, each with good inputs and the vectors to start from.
 
 A target returns, or raises an error of ours. Anything else is a bug.
 """
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -16,12 +17,24 @@ from sealflow.openinfer.binary import decode_request, encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.tensor import DataType
 from sealflow.owner import Tensor
+from sealflow.owner.passport.acceptance import accept_passport
+from sealflow.owner.passport.passport import verify_passport
 from sealflow.owner.trust.verified_service import verify_directory
 from sealflow.package.container import UnverifiedPackage
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.strict_json import canonical_json, parse_object
+from tests.fuzz import corpus
 from tests.support.cluster.published_service import NOW_MS, PublishedService
 from tests.support.models.served_models import SIGNER, pack_model, read_example
+from tests.support.passports.tokens import (
+    ED25519,
+    HEADER,
+    ear,
+    hardware_policy,
+    shown_evidence,
+    sign,
+)
+from tests.support.passports.tokens import NOW_MS as TOKEN_MS
 from tests.support.sealing.sealed_sessions import start_session
 
 if TYPE_CHECKING:
@@ -72,17 +85,42 @@ def directory(data: bytes) -> None:
         verify_directory(data, SERVICE.policy, NOW_MS)
 
 
+def passport(data: bytes) -> None:
+    """Examine a passport whose header and claims, a line each, the verifier signed."""
+    header, _, claims = data.partition(b"\n")
+    with suppress(SealflowError):
+        verifier = ED25519.trusted("v")
+        found = verify_passport(sign(claims, ED25519, header), verifier, TOKEN_MS)
+        accept_passport(found, shown_evidence(), hardware_policy(), TOKEN_MS)
+
+
+def token(data: bytes) -> None:
+    """Examine a token as it comes."""
+    with suppress(SealflowError):
+        verify_passport(data.decode(errors="replace"), ED25519.trusted("v"), TOKEN_MS)
+
+
 def _seeds() -> dict[Callable[[bytes], None], list[bytes]]:
     tensor = Tensor(name="x", datatype=DataType.FP32, shape=(1, 2), data=memoryview(bytes(8)))
     text, parts = encode_request(InferRequest(inputs=(tensor,)))
     good = SERVICE.evidence().to_json()
     return {
-        envelope: [BOTH.call(b"{}", b"tensor").envelope],
-        infer_request: [len(text).to_bytes(2) + text + b"".join(map(bytes, parts))],
-        evidence: [canonical_json(good)],
-        quote: [b64decode(str(good["quote"]))],
-        bundle: [pack_model(*read_example("tiny")).package],
-        directory: [SERVICE.document(), SERVICE.document(SERVICE.with_model())],
+        envelope: [BOTH.call(b"{}", b"tensor").envelope, *corpus.envelopes()],
+        infer_request: [
+            len(text).to_bytes(2) + text + binary
+            for text, binary in ((text, b"".join(parts)), *corpus.messages("request"))
+            if len(text) < 2**16
+        ],
+        evidence: [canonical_json(good), *corpus.evidence()],
+        quote: [b64decode(str(good["quote"])), *corpus.quotes()],
+        bundle: [pack_model(*read_example("tiny")).package, *corpus.packages()],
+        directory: [
+            SERVICE.document(),
+            SERVICE.document(SERVICE.with_model()),
+            *corpus.documents(),
+        ],
+        passport: [b"\n".join(json.dumps(each).encode() for each in (HEADER, ear()))],
+        token: [sign(ear()).encode()],
     }
 
 

@@ -18,6 +18,7 @@ HOST_CODE = (
     "clock.py",
     "defects.py",
     "errors.py",
+    "evidence_hints.py",
     "files.py",
     "host",
     "py.typed",

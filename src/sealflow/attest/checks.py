@@ -7,20 +7,35 @@ Spec: attestation.md, 4.1 to 4.3.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from sealflow.attest.reports import SgxReport, TcbStatus
+from sealflow.attest.reports import TcbStatus
 from sealflow.errors import Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from sealflow.attest.evidence import BoundClaims, Role, Tee
-    from sealflow.attest.reports import Platform, Report
     from sealflow.attest.requirements import Requirements
 
 
 MAX_EXCEPTION: Final = timedelta(days=30)
+
+
+class IdentifiedCode(Protocol):
+    """The identity of code, in a report or a passport. SGX also has `product_id`."""
+
+    @property
+    def measurement(self) -> str:
+        """MRENCLAVE, MRTD or launch digest, in hex."""
+
+    @property
+    def signer(self) -> str:
+        """MRSIGNER or the digest of the id key, in hex; empty for TDX."""
+
+    @property
+    def svn(self) -> int:
+        """The security version number; 0 for TDX."""
 
 
 def equal(code: str, field: str, expected: str, got: str, hint: str) -> Iterator[Mismatch]:
@@ -82,40 +97,44 @@ def check_bound(
     yield from equal("nonce", "", nonce, bound.nonce, "evidence for somebody else, or old evidence")
 
 
-def check_code(report: Report, required: Requirements) -> Iterator[Mismatch]:
+def check_code(code: IdentifiedCode, required: Requirements) -> Iterator[Mismatch]:
     """Compare measurement, signer, product id and security version."""
     if not required.insecure_signer_only:
         yield from among(
             "measurement",
             "measurements",
             required.measurements,
-            report.measurement,
+            code.measurement,
             "the enclave runs other code than the policy accepts: ask the owner for a new policy",
         )
     if required.signers:
         yield from among(
-            "signer", "signers", required.signers, report.signer, "another signer signed the code"
+            "signer", "signers", required.signers, code.signer, "another signer signed the code"
         )
     if required.product_id is not None:
+        product_id = getattr(code, "product_id", None)
         yield from among(
             "product_id",
             "product_id",
             {str(required.product_id)},
-            str(report.product_id) if isinstance(report, SgxReport) else "",
+            "" if product_id is None else str(product_id),
             "another program of the same signer runs",
         )
     yield from at_least(
         "svn",
         "min_svn",
         required.min_svn,
-        report.svn,
+        code.svn,
         "an old release: the operator must update",
     )
 
 
-def check_age(platform: Platform, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
-    """Compare the age of the collateral with the policy's `max_collateral_age_s`."""
-    age_s = now_ms // 1000 - platform.collateral_issued_s
+def check_age(issued_s: int, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
+    """Compare the age of the collateral with the policy's `max_collateral_age_s`.
+
+    `issued_s`: when the oldest part of it was issued, in Unix seconds.
+    """
+    age_s = now_ms // 1000 - issued_s
     if age_s > required.max_collateral_age_s:
         yield Mismatch(
             code="collateral_age",

@@ -27,7 +27,7 @@ SIGNING_KEY_BYTES: Final = 32
 NO_NONCE: Final = "00" * 32
 """The nonce of evidence that is for every verifier."""
 MAX_SOFTWARE_CHARACTERS: Final = 64
-SEALING_KEY_BYTES: Final = {0x0001: 1216, 0x0002: 32, 0xF001: 1216, 0xF002: 32}
+_SEALING_KEY_BYTES: Final = {0x0001: 1216, 0x0002: 32, 0xF001: 1216, 0xF002: 32}
 """The length of a public key by its suite. Spec: exchange.md, section 1 and 2.2."""
 _SIMULATED_SUITES: Final = 0xF000
 
@@ -117,18 +117,14 @@ class BoundClaims:
         fields = OpenFields.from_bytes(bound, "bound claims", _KEYS)
         if fields.text("protocol") != PROTOCOL:
             raise fields.malformed("protocol", f"is not {PROTOCOL}")
-        signing_key = fields.base64("signing_key", SIGNING_KEY_BYTES)
-        if len(signing_key) != SIGNING_KEY_BYTES:
-            raise fields.malformed("signing_key", "is not an Ed25519 public key")
+        signing_key = fields.key("signing_key", SIGNING_KEY_BYTES)
         software = fields.text("software")
         if len(software) > MAX_SOFTWARE_CHARACTERS or not is_printable(software):
             most = MAX_SOFTWARE_CHARACTERS
             raise fields.malformed("software", f"is not at most {most} printable characters")
-        suite, sealing_key = (
-            fields.integer("sealing_suite"),
-            fields.base64("sealing_key", MAX_KEY_BYTES),
-        )
-        if SEALING_KEY_BYTES.get(suite) != len(sealing_key):
+        suite = fields.integer("sealing_suite")
+        sealing_key = fields.base64("sealing_key", MAX_KEY_BYTES)
+        if len(sealing_key) != _SEALING_KEY_BYTES.get(suite):
             raise fields.malformed("sealing_key", "is not a key of a known suite")
         return cls(
             role=fields.word("role", Role),

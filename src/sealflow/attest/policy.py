@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence, Role
     from sealflow.attest.requirements import Requirements
     from sealflow.attest.suites import SuiteName
+    from sealflow.attest.verifiers import TrustedVerifier
     from sealflow.errors import Mismatch
 
 
@@ -41,6 +42,8 @@ class Policy:
         requirements: The requirements on its code and platform.
         models: The accepted package digests by model name. If it is empty, every model that the
             deployment's owners published is accepted.
+        verifiers: The verifiers whose passports are accepted instead of evidence, or demanded
+            besides it.
         suites: The cipher suites to seal requests by. A request is sealed by the first of them that
             the deployment has a key of.
 
@@ -66,6 +69,7 @@ class Policy:
     manifest_digest: str
     requirements: Requirements
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
 
     def __post_init__(self) -> None:
@@ -87,6 +91,7 @@ class SimulationPolicy:
         requirements: The requirements on its code and platform.
         insecure_root: The simulated platform's root certificate, DER.
         models: As in `Policy`.
+        verifiers: As in `Policy`.
         suites: As in `Policy`.
 
     Raises:
@@ -103,6 +108,7 @@ class SimulationPolicy:
     requirements: Requirements
     insecure_root: bytes = field(repr=False)
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
 
     def __post_init__(self) -> None:
@@ -165,19 +171,19 @@ def appraise(
 def policy_digest(policy: Policy | SimulationPolicy) -> str:
     """Return the SHA-256 of all fields of a policy, in hex, for logs and reports."""
     root = trust_root(policy).insecure_root or b""
-    text = canonical_json(
-        {
-            "role": policy.role.value,
-            "tee": policy.tee.value,
-            "deployment": policy.deployment,
-            "manifest_digest": policy.manifest_digest,
-            "requirements": policy.requirements.to_json(),
-            "models": {name: sorted(digests) for name, digests in policy.models.items()},
-            "suites": list(policy.suites),
-            "root": hashlib.sha256(root).hexdigest(),
-        }
-    )
-    return hashlib.sha256(text).hexdigest()
+    value: dict[str, object] = {
+        "role": policy.role.value,
+        "tee": policy.tee.value,
+        "deployment": policy.deployment,
+        "manifest_digest": policy.manifest_digest,
+        "requirements": policy.requirements.to_json(),
+        "models": {name: sorted(digests) for name, digests in policy.models.items()},
+        "suites": list(policy.suites),
+        "root": hashlib.sha256(root).hexdigest(),
+    }
+    if policy.verifiers:
+        value["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def _mismatches(
@@ -204,7 +210,7 @@ def _mismatches(
         yield from check_intel(platform, required, now_ms)
     else:
         yield from check_amd(platform, required.snp)
-    yield from check_age(platform, required, now_ms)
+    yield from check_age(platform.collateral_issued_s, required, now_ms)
 
 
 _APPRAISED: Final = object()

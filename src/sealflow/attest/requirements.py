@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_SHA384: Final = re.compile(r"[0-9a-f]{96}")
 _MEASUREMENT: Final = re.compile(r"[0-9a-f]{64}|[0-9a-f]{96}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ADVISORY: Final = re.compile(r"INTEL-SA-\d{5}")
@@ -60,6 +62,14 @@ def _matching(fields: Fields, name: str, pattern: re.Pattern[str], expected: str
 def _measurements(fields: Fields, name: str) -> frozenset[str]:
     """Return a list of SHA-256 or SHA-384 digests in hex as a set; empty if absent."""
     return _matching(fields, name, _MEASUREMENT, "64 or 96 lower-case hex digits")
+
+
+def _sha384(fields: Fields, name: str) -> frozenset[str]:
+    return _matching(fields, name, _SHA384, "96 lower-case hex digits")
+
+
+def _sha256(fields: Fields, name: str) -> frozenset[str]:
+    return _matching(fields, name, _SHA256, "64 lower-case hex digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +136,7 @@ class TdxRequirements:
                 "insecure_unchecked_registers", f"has a name that is not one of {known}"
             )
         return cls(
-            registers={name: _measurements(fields, name) for name in TDX_REGISTERS},
+            registers={name: _sha384(fields, name) for name in TDX_REGISTERS},
             insecure_unchecked_registers=unchecked,
         )
 
@@ -184,7 +194,7 @@ class SnpRequirements:
         tcb = fields.nested("min_tcb", (), TCB_PARTS)
         return cls(
             min_tcb={name: tcb.integer(name, most=_MAX_AMD_SVN, default=0) for name in TCB_PARTS},
-            host_data=_measurements(fields, "host_data"),
+            host_data=_sha256(fields, "host_data"),
             vmpl=fields.integer("vmpl", most=_MAX_VMPL, default=0),
             insecure_no_revocations=fields.flag("insecure_no_revocations"),
         )

@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
     "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
     "receipt": ("sealflow.cli.owner.audit", "Check receipts offline."),
+    "verifier": ("sealflow.cli.owner.verifier", "Appraise a service for others, sign passports."),
     "model": ("sealflow.cli.owner.model", "Pack, inspect, publish and list models."),
     "keys": (
         "sealflow.cli.operator.keys",

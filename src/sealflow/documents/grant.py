@@ -154,5 +154,5 @@ def _model(value: object) -> GrantedModel:
         ref=ModelRef(name=fields.text("name"), version=fields.text("version")),
         digest=fields.digest("digest"),
         signer=fields.digest("signer"),
-        content_key=fields.base64("content_key", KEY_BYTES),
+        content_key=fields.key("content_key", KEY_BYTES),
     )

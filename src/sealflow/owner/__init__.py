@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sealflow.attest.requirements import SnpRequirements as SnpRequirements
     from sealflow.attest.requirements import TdxRequirements as TdxRequirements
     from sealflow.attest.suites import SuiteName as SuiteName
+    from sealflow.attest.verifiers import TrustedVerifier as TrustedVerifier
     from sealflow.documents.directory import DirectoryModel as DirectoryModel
     from sealflow.documents.log import EntryKind as EntryKind
     from sealflow.documents.log import LogEntry as LogEntry
@@ -140,6 +141,7 @@ __all__ = [
     "TrustDomain",
     "TrustPolicy",
     "TrustReport",
+    "TrustedVerifier",
     "UnavailableError",
     "VerificationError",
     "VerifiedReceipt",
@@ -212,6 +214,7 @@ _MODULES: Final = {
     "TrustDomain": "sealflow.wire.domain",
     "TrustPolicy": "sealflow.owner.trust.policy_file",
     "TrustReport": "sealflow.owner.trust.report",
+    "TrustedVerifier": "sealflow.attest.verifiers",
     "UnavailableError": "sealflow.errors",
     "VerificationError": "sealflow.errors",
     "VerifiedReceipt": "sealflow.owner.audit.receipt_proof",

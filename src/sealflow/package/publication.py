@@ -86,7 +86,7 @@ def open_publication(sealed: bytes, key: OpeningKey) -> Publication:
     text = key.open(sealed, domain.label("publish"))
     fields = Fields.from_bytes(text, "publication", _KEYS, versioned=True)
     payload, signer = fields.base64("statement", MAX_STATEMENT_BYTES), fields.digest("signer")
-    content_key = fields.base64("content_key", KEY_BYTES)
+    content_key = fields.key("content_key", KEY_BYTES)
     statement = verify_statement(payload, fields.base64("signature", SIGNATURE_BYTES), signer)
     if content_key_id(content_key, domain) != statement.content_key_id:
         raise OpenError

@@ -8,7 +8,7 @@ sender and that the secret answers this evidence.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sealflow.errors import EvidenceError, MalformedError, OpenError
 from sealflow.seal.keys import SealingKey, parse_suite
@@ -18,13 +18,25 @@ from sealflow.wire.domain import length_prefixed
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealflow.attest.claims import Claims
+    from sealflow.attest.evidence import BoundClaims
     from sealflow.attest.policy import Approval
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.domain import TrustDomain
 
 
-def enclave_sealing_key(claims: Claims) -> SealingKey:
+class BoundKeys(Protocol):
+    """The claims of an enclave that are to be trusted, by evidence or by a passport."""
+
+    @property
+    def bound(self) -> BoundClaims:
+        """The keys and names of the enclave."""
+
+    @property
+    def domain(self) -> TrustDomain:
+        """Its trust domain."""
+
+
+def enclave_sealing_key(claims: BoundKeys) -> SealingKey:
     """Return the key of an enclave to which secrets are sealed.
 
     Raises: EvidenceError (`bound_claims`) if it is not a key of its suite.

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sealflow.errors import EnvelopeTooLargeError, MalformedError, RefusalCode
+from sealflow.errors import EnvelopeTooLargeError, MalformedError, NewerFormatError, RefusalCode
 from sealflow.wire.fields import Fields, OpenFields
 from sealflow.wire.ids import (
     KeyId,
@@ -162,6 +162,9 @@ class Envelope:
         if header_length > MAX_HEADER_BYTES or blob_length > MAX_KEY_BLOB_BYTES:
             msg = "envelope: header or key blob over its limit"
             raise MalformedError(msg)
+        if kind == Kind.REFUSAL and suite != 0:
+            msg = "envelope: a refusal of a suite"
+            raise MalformedError(msg)
         if body_length > max_body_bytes:
             raise EnvelopeTooLargeError(body_length, max_body_bytes)
         body_at = PREFIX_LENGTH + header_length + blob_length
@@ -233,7 +236,10 @@ def _reply_header(value: dict[str, object]) -> ReplyHeader:
 
 
 def _refusal_header(value: dict[str, object]) -> RefusalHeader:
-    fields = OpenFields(value, "refusal header", ("code", "rid"))
+    try:
+        fields = OpenFields(value, "refusal header", ("code", "rid"))
+    except NewerFormatError:
+        return RefusalHeader(request_id=None, code=RefusalCode.UNAVAILABLE)
     return RefusalHeader(
         request_id=fields.read_optional("rid", parse_request_id),
         code=fields.known_word("code", RefusalCode) or RefusalCode.UNAVAILABLE,

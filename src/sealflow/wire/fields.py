@@ -153,13 +153,12 @@ class Fields:
     def known_word(self, name: str, words: type[_Word]) -> _Word | None:
         """Return a member of the enumeration `words`, or None for a value that is none of them.
 
-        Raises: MalformedError for a value of another type.
+        Raises: MalformedError for a value that is not a string.
         """
-        value = self._value[name]
-        if not isinstance(value, str) and not is_integer(value):
+        if not isinstance(self._value[name], str):
             raise self.malformed(name, f"is not one of {_listed(words)}")
         try:
-            return words(value)
+            return words(self._value[name])
         except ValueError:
             return None
 
@@ -173,6 +172,13 @@ class Fields:
     def base64(self, name: str, limit: int) -> bytes:
         """Return the bytes of a base64 field, at most `limit`."""
         return base64_bytes(self._value[name], limit, f"{self._what}: {name}")
+
+    def key(self, name: str, length: int) -> bytes:
+        """Return the bytes of a base64 field, exactly `length`."""
+        value = self.base64(name, length)
+        if len(value) != length:
+            raise self.malformed(name, f"is not {length} bytes")
+        return value
 
     def list_of(self, name: str, parse: Callable[[object], _T], most: int) -> tuple[_T, ...]:
         """Return the results of `parse` on the items of a list of at most `most`."""
@@ -244,8 +250,8 @@ def _check_format(value: dict[str, object], what: str) -> None:
     number = value.get("format")
     if number is None:
         raise MalformedError(f"{what}: missing format")
-    if not is_integer(number) or number < 1:
-        raise MalformedError(f"{what}: format is not an integer of 1 or more")
+    if not is_integer(number):
+        raise MalformedError(f"{what}: format is not an integer")
     if number != FORMAT:
         raise NewerFormatError("format", f"{what}: format {str(number)[:20]} is not {FORMAT}")
 

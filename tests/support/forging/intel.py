@@ -126,8 +126,10 @@ class SignatureData:
     certification: int = 5
     chain: tuple[str, ...] | str = ("pck", "middle", "root")
     chain_length: int | None = None
+    inner_tail: bytes = b""
     outer: int = 6
     outer_length: int | None = None
+    tail: bytes = b""
     length: int | None = None
 
 
@@ -269,12 +271,13 @@ class IntelForge:
                 data.auth,
                 struct.pack("<HI", data.certification, _given(data.chain_length, len(chain))),
                 chain,
+                data.inner_tail,
             )
         )
         if tdx:
             length = _given(data.outer_length, len(certified))
             certified = struct.pack("<HI", data.outer, length) + certified
-        whole = raw_signature(data.signer, signed) + point + certified
+        whole = raw_signature(data.signer, signed) + point + certified + data.tail
         return struct.pack("<I", _given(data.length, len(whole))) + whole
 
 

@@ -96,6 +96,7 @@ class ForgedSession:
 
     key: OpeningKey
     name: str
+    size: int = 32
 
     @property
     def domain(self) -> TrustDomain:
@@ -105,7 +106,7 @@ class ForgedSession:
     @property
     def secret(self) -> bytes:
         """The session's secret."""
-        return drawn(f"secret {self.name}", 32)
+        return drawn(f"secret {self.name}", 64)[: self.size]
 
     @property
     def session_id(self) -> str:

@@ -24,6 +24,7 @@ MAKERS = (
     "receipts",
     "ed25519",
     "orders",
+    "states",
     "policies",
     "settings",
     "packages",

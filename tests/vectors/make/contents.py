@@ -123,6 +123,15 @@ def message_cases(add: Cases) -> None:
     ):
         add.add("reply", name, rule, expect, description, value)
     _parameter_cases(add)
+    for name, found, expect in (
+        ("kinds", {"a": "x", "b": 1, "c": True}, "ok"),
+        ("value null", {"a": None}, BAD),
+        ("65", {f"p{n}": n for n in range(65)}, BAD),
+        ("region", {"shared_memory_region": "x"}, BAD),
+        ("list", [], BAD),
+    ):
+        add.add("reply", f"message parameters: {name}", "2.6", expect, "parameters",
+                response(parameters=found))  # fmt: skip
 
 
 def _parameter_cases(add: Cases) -> None:

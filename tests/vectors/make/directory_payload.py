@@ -189,6 +189,8 @@ def version_cases(file: VectorFile) -> None:
                           [next(iter(PAYLOAD[level][0]))]}),
             ("text", {"critical": "more", "more": 1}),
             ("number", {"critical": [1], "more": 1}),
+            ("a letter", {"critical": "m", "m": 1}),
+            ("a list within", {"critical": [[]]}),
             ("17 keys", {"critical": [f"m{each}" for each in range(17)],
                          **{f"m{each}": 1 for each in range(17)}}),
         ):  # fmt: skip

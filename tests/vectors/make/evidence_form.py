@@ -140,6 +140,8 @@ def bound_cases(file: VectorFile) -> None:
         ("twice", {"critical": ["more", "more"], "more": 1}, "bound_claims"),
         ("base key", {"critical": ["nonce"]}, "bound_claims"),
         ("text", {"critical": "more", "more": 1}, "bound_claims"),
+        ("a letter", {"critical": "m", "m": 1}, "bound_claims"),
+        ("a list within", {"critical": [[]]}, "bound_claims"),
     ):
         case(f"critical: {name}", changed(**extra), expect, "a key that must be understood",
              "versions 3")  # fmt: skip

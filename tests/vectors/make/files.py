@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[1]
 MAX_BYTES = 1_000_000
 _WORTH_SHARING = 100
 _LONG = 2000
-_RUN = re.compile(r"(.{4})\1{99,}", re.DOTALL)
+_RUN = re.compile(r"(.{4}|.{8}|.{16})\1{99,}", re.DOTALL)
 
 
 @dataclass(kw_only=True)
@@ -104,7 +104,7 @@ def _joined(value: str, names: dict[str, str]) -> Any:
     for piece in pieces:
         at = 0
         for run in _RUN.finditer(piece) if isinstance(piece, str) else ():
-            found += [piece[at : run.start()], [run[1], len(run[0]) // 4]]
+            found += [piece[at : run.start()], [run[1], len(run[0]) // len(run[1])]]
             at = run.end()
         found.append(piece[at:] if isinstance(piece, str) else piece)
     kept = [each for each in found if each]

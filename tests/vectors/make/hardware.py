@@ -94,7 +94,8 @@ def intel_cases(file: VectorFile) -> None:
         ),
     ):
         file.case(
-            f"{name.removesuffix('.quote')}: {fault}", "attestation 3.2", "quote",
+            f"{name.removesuffix('.quote')}: {fault}", "attestation 6.7",
+            "quote" if fault == "body flipped" else "collateral",
             "a genuine quote beside something else", evidence=evidence, policy=_policy(tee),
             now_ms=1000 * entry["verify_at"],
         )  # fmt: skip
@@ -120,6 +121,8 @@ def amd_cases(file: VectorFile) -> None:
             ("as recorded", evidence, "report_data", "genuine, only the report data is not ours"),
             ("flipped", _evidence("snp", _flip(report, 0x90), found.to_bytes()), "quote_signature",
              "one bit of its measurement"),
+            ("cut", _evidence("snp", report[:-1], found.to_bytes()), "quote", "a byte is missing"),
+            ("longer", _evidence("snp", report + b"\0", found.to_bytes()), "quote", "one more"),
         ):  # fmt: skip
             file.case(
                 f"{short}: {fault}", "attestation 3.5", expect, description, evidence=changed,

@@ -197,6 +197,10 @@ def _form_cases(case: Any, good: Log) -> None:
     case("record: unknown key", "6.3", "ok", "ignored", [first, json.dumps({**record, "more": 1})])
     case("record: any spelling", "6.3", "ok", "white space", [first, json.dumps(record, indent=1),
                                                             *rest])  # fmt: skip
+    limit = 3 * 2**19
+    for size, expect in ((limit, "ok"), (limit + 1, CHAIN)):
+        case(f"record of {size} bytes", "6.3", expect, "a line is at most 1.5 MiB",
+             [first, second.ljust(size)])  # fmt: skip
     case("record: list", "6.3", CHAIN, "an object", [first, "[]"])
 
 

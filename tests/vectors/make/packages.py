@@ -55,14 +55,14 @@ def envelope(payload: bytes, signer: str = "owner", keyid: str = OWNER, **change
 class Parts:
     """A package part by part; each may be another one than belongs there."""
 
-    def __init__(self, payload: bytes | None = None, domain: TrustDomain = DOMAIN) -> None:
+    def __init__(self, domain: TrustDomain = DOMAIN, wrapped: bytes | None = None) -> None:
         """Pack the small model."""
-        self.payload = encoded(statement(domain)) if payload is None else payload
+        self.payload = encoded(statement(domain))
         self.domain = domain
         self.digest = hashlib.sha256(self.payload).digest()
         owner = sealing_key("owner", Suite.for_domain(domain, SuiteName.X25519))
         info = domain.label("bundle owner key") + length_prefixed(self.digest)
-        self.wrapped = seal_to(owner, info, KEY, "package")
+        self.wrapped = seal_to(owner, info, KEY, "package") if wrapped is None else wrapped
         self.envelope = envelope(self.payload)
         contents = {**FILES, "manifest.json": encoded(json.loads(self.payload)["predicate"][
             "sealflow_manifest"])}  # fmt: skip
@@ -126,6 +126,15 @@ def package_cases(file: VectorFile) -> None:
     labelled.envelope = envelope(good.payload, signatures=[
         {"keyid": OWNER, "sig": text(signature)}])  # fmt: skip
     case("signed without its frame", "4.6", "bundle", "not the form of DSSE", labelled.package())
+    fresh = Parts()
+    fresh.files = {name: fresh.seal(name, each, key=seed("fresh")) for name, each in (
+        ("labels.txt", FILES["labels.txt"]), ("manifest.json", encoded(MANIFEST)),
+        ("model.onnx", FILES["model.onnx"]))}  # fmt: skip
+    case("sealed with another key", "4.5", "open_failed", "that key opens them, and is not the one "
+         "in the statement", fresh.package(), content_key=seed("fresh").hex())  # fmt: skip
+    for size, expect in ((4096, "ok"), (4097, "bundle")):
+        wide = Parts(wrapped=bytes(size))
+        case(f"wrapped key of {size} bytes", "1.3", expect, "at most 4,096", wide.package())
     first, second = "labels.txt", "model.onnx"
     swapped = Parts()
     swapped.files[second] = swapped.seal(second, FILES[second], as_name=first)

@@ -77,6 +77,7 @@ def policy_cases(file: VectorFile) -> None:
         ("bad name", {"a b": [HASH]}, BAD),
         ("list", [HASH], BAD),
         ("null", None, BAD),
+        ("table", {"m": {HASH: True}}, BAD),
     ):
         case(f"models: {title}", "2.1", expect, "digests by name", {**SGX, "models": models})
     case("worker", "2.2", "ok", "an owner's demands", {**SGX, "worker": {"measurements": [HASH]}})

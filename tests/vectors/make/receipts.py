@@ -158,11 +158,13 @@ def judge_cases(file: VectorFile) -> None:
                         (EntryKind.GRANT, grant_body(keys=[]), AT_MS - 1000)),
         "not hex": ((EntryKind.GRANT, grant_body(signing_key="zz"), AT_MS - 1000),),
         "no list": ((EntryKind.GRANT, grant_body(keys=KEY_ID), AT_MS - 1000),),
+        "models no list": ((EntryKind.GRANT, grant_body(models=MODEL_DIGEST), AT_MS - 1000),),
         "no time": ((EntryKind.GRANT, grant_body(until_ms="9999999999999"), AT_MS - 1000),),
     }  # fmt: skip
     expects = {"two keys": "receipt_worker", "same key twice": "ok", "first covers": "ok",
                "second covers": "ok", "none covers": "receipt_grant", "not hex": "receipt_worker",
-               "no list": "receipt_grant", "no time": "receipt_grant"}  # fmt: skip
+               "no list": "receipt_grant", "no time": "receipt_grant",
+               "models no list": "receipt_grant"}  # fmt: skip
     for fault, entries in grants.items():
         case(f"grants: {fault}", "3.2", expects[fault], "one key, and one grant of both", good,
              log_of(*entries))  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from sealflow.seal.keys import Suite
@@ -124,6 +125,8 @@ def _open_cases(case: Any, good: bytes, mine: ForgedSession) -> None:
         secret = drawn("secret requests", 64)[:size]
         case(f"secret of {size} bytes", "exchange 5.4", "not_opened", "32 bytes",
              sealed(blob=mine.blob(secret=secret)))  # fmt: skip
+        case(f"sealed with a secret of {size} bytes", "exchange 5.4", "not_opened", "32 bytes",
+             sealed(of=replace(mine, size=size)))  # fmt: skip
     info = mine.domain.label("session") + length_prefixed(
         mine.key.public_key.key_id.encode(), mine.session_id.encode()
     )
@@ -152,6 +155,7 @@ def _inside_cases(case: Any) -> None:
         ("J over the end", pad(b"\1\xff\xff\xff\xff" + MESSAGE[5:])),
         ("kind 0", pad(content(0, b"{}"))),
         ("an error", pad(content(2, b'{"code":"x","message":""}'))),
+        ("an error that looks like a request", pad(b"\2" + MESSAGE[1:])),
         ("not JSON", pad(content(1, b"{"))),
         ("no inputs", pad(content(1, b'{"inputs":[]}'))),
     ):

@@ -62,6 +62,7 @@ def settings_cases(file: VectorFile) -> None:
         ("grace", {"grace_s": 899}),
         ("skew", {"epoch_s": 299, "directory_s": 299, "lease_s": 598}),
         ("lease", {"lease_s": 7201}),
+        ("long grace", {"epoch_s": 300, "directory_s": 300, "lease_s": 600, "grace_s": 7201}),
         ("directory", {"directory_s": 3601}),
     ):
         case(f"times: {title}", bad, "they contradict each other", {**value, **times},
@@ -70,6 +71,7 @@ def settings_cases(file: VectorFile) -> None:
         ("grace", {"grace_s": 900}),
         ("skew", {"epoch_s": 300, "directory_s": 300, "lease_s": 600}),
         ("lease", {"lease_s": 7200}),
+        ("long grace", {"epoch_s": 300, "directory_s": 300, "lease_s": 600, "grace_s": 7200}),
         ("directory", {"directory_s": 3600}),
     ):
         case(f"times: {title}, just so", "ok", "they fit", {**value, **times}, "keybroker 1.1")
@@ -96,6 +98,8 @@ def settings_cases(file: VectorFile) -> None:
             case(f"JSON: {fault}", bad, description, change(good).decode(), "envelope 2.2")
         except UnicodeDecodeError:
             continue
+    long = {**value, "owners": [f"{each:064x}" for each in range(1000)]}
+    case("over 64 KiB", bad, "as few owners as allowed, and still too long", long)
     many = [f"{each:064x}" for each in range(1025)]
     case("1,025 owners", bad, "one too many", {**value, "owners": many})
 

@@ -146,14 +146,16 @@ def chain_cases(file: VectorFile) -> None:
         .certificate("pck2", of="pck", key="pck", signer="stranger 2")
     )
     case("another root", "a chain of one's own, and the right root behind it",
-         other.quoting(chain=("pck2", "middle2", "root")))  # fmt: skip
+         other.chain(pck_crl=("middle2", "root")).quoting(
+             chain=("pck2", "middle2", "root")))  # fmt: skip
     case("another root, four", "a chain of one's own with its root, and the right root behind it",
          other.quoting(chain=("pck2", "middle2", "root2", "root")))  # fmt: skip
     case("another root, whole", "a chain of one's own with its root",
          other.quoting(chain=("pck2", "middle2", "root2")))  # fmt: skip
     for name, chain in (
         ("no intermediate", ("pck", "root")),
-        ("order", ("middle", "pck", "root")),
+        ("root twice", ("pck", "middle", "root", "root")),
+        ("root missing", ("pck", "middle")),
         ("other leaf", ("tcb", "middle", "root")),
         ("root alone", ("root",)),
     ):
@@ -192,11 +194,16 @@ def binding_cases(file: VectorFile) -> None:
     production["tee"] = "sgx"
     case("simulation for hardware", "3.1", "world", "a simulation under Intel's root", good,
          policy=production)  # fmt: skip
-    case("simulation that lies", "3.2", "quote", "it calls itself SGX under Intel's root", hardware,
-         policy=production)  # fmt: skip
-    stranger = GOOD.certificate("root", key="stranger", signer="stranger")
-    case("other root in the policy", "3.2", "quote", "the policy trusts another root of that name",
-         good, policy=policy(stranger.root_der, SGX_REQUIREMENTS))  # fmt: skip
+    other = (
+        GOOD.certificate("root2", of="root", key="stranger", signer="stranger")
+        .certificate("tcb2", of="tcb", signer="stranger")
+        .crl("root", signer="stranger")
+        .chain(pck_crl=("middle", "root2"), tcb_info=("tcb2", "root2"))
+        .chain(qe_identity=("tcb2", "root2"))
+    )
+    trusted = policy(other.certificates["root2"].der(), SGX_REQUIREMENTS)
+    case("other root in the quote", "3.2", "quote", "its collateral is of the trusted root, the "
+         "PCK is not", sgx(other), policy=trusted)  # fmt: skip
 
 
 def files() -> list[VectorFile]:

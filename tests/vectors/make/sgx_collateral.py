@@ -79,7 +79,7 @@ def signer_cases(file: VectorFile) -> None:
         stranger = GOOD.certificate("root2", of="root", key="stranger", signer="stranger")
         forge = stranger.certificate("tcb2", of="tcb", signer="stranger")
         collateral_case(file, f"{part}: another root", "a chain of one's own with its root",
-              forge.chain(**{part: ("tcb2", "root2")}))  # fmt: skip
+              forge.chain(**{part: ("tcb2", "root2")}), "collateral")  # fmt: skip
         revoked = GOOD.certificate("tcb2", of="tcb", serial=105).chain(**{part: ("tcb2", "root")})
         collateral_case(file, f"{part}: signer revoked", "the root's list has the certificate",
               revoked.crl("root", revoked=(105,)))  # fmt: skip

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from tests.vectors.make.files import VectorFile
 
 
+_FORMS = ("no dates", "date form", "date of no month", "date without zeros", "version",
+          "newer version", "type")  # fmt: skip
+"""What is refused before anything is compared."""
+
+
 def info_cases(file: VectorFile) -> None:
     """What TCB info says."""
     tcb = GOOD.info["tcbLevels"][0]["tcb"]
@@ -23,6 +28,8 @@ def info_cases(file: VectorFile) -> None:
         ("FMSPC long", {"fmspc": "5e000000000000"}, "has an FMSPC of seven bytes"),
         ("id", {"id": "TDX"}, "is for TDX"),
         ("version", {"version": 1}, "is of version 1"),
+        ("newer version", {"version": 4}, "is of version 4"),
+        ("type", {"tcbType": 1}, "is of another type"),
         ("no levels", {"tcbLevels": []}, "has no level"),
         ("component", {"tcbLevels": [tcb_level(_components(tcb, 5, 6))]}, "wants a newer part"),
         (
@@ -45,9 +52,15 @@ def info_cases(file: VectorFile) -> None:
         ("no FMSPC", {"fmspc": None}, "names no platform"),
         ("no dates", {"issueDate": None}, "has no date of issue"),
         ("date form", {"issueDate": "2026-09-20 12:00:00"}, "has a date in another form"),
+        (
+            "date of no month",
+            {"issueDate": "2026-13-20T12:00:00Z"},
+            "has a date that does not exist",
+        ),
+        ("date without zeros", {"issueDate": "2026-9-20T12:00:00Z"}, "has a date in another form"),
         ("date", {"nextUpdate": "soon"}, "has an end that is no date"),
     ):
-        expect = "collateral" if name in ("no dates", "date form") else "quote"
+        expect = "collateral" if name in _FORMS else "quote"
         collateral_case(
             file, f"tcb_info: {name}", f"TCB info {description}", GOOD.tcb_info(**changes), expect
         )
@@ -111,7 +124,7 @@ def identity_cases(file: VectorFile) -> None:
         ("no signer", {"mrsigner": None}, "names no signer"),
         ("no date", {"issueDate": None}, "has no date of issue"),
     ):
-        expect = "collateral" if name == "no date" else "quote"
+        expect = "collateral" if name in ("no date", "version") else "quote"
         forge = GOOD.qe_identity(**changes)
         collateral_case(file, f"qe_identity: {name}", f"QE identity {description}", forge, expect)
     for name, report, changes, expect, description in (

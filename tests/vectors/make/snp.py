@@ -113,9 +113,28 @@ def certificate_cases(file: VectorFile) -> None:
     both = (*leaf_extensions(), (f"{AMD}.5", b"\x16\x05cloud"))
     _case(file, "leaf: chip and cloud", rule, "certificate", "neither VCEK nor VLEK",
           GOOD.certificate("leaf", extra=both))  # fmt: skip
+    _leaf_forms(file)
     short = tuple((o, v[:-1] if o == f"{AMD}.4" else v) for o, v in leaf_extensions())
     _case(file, "leaf: short chip", rule, "certificate", "63 bytes of a chip",
           GOOD.certificate("leaf", extra=short))  # fmt: skip
+
+
+def _leaf_forms(file: VectorFile) -> None:
+    """Extensions of the leaf in another type or length."""
+    for name, oid, value in (
+        ("product in UTF-8", f"{AMD}.2", b"\x0c\x08Milan-B0"),
+        ("product's length", f"{AMD}.2", b"\x16\x09Milan-B0"),
+        ("empty product", f"{AMD}.2", b"\x16\x00"),
+        ("version as text", f"{AMD}.3.1", b"\x04\x01\x03"),
+        ("version's length", f"{AMD}.3.1", b"\x02\x02\x03"),
+        ("wrapped chip of 32 bytes", f"{AMD}.4", b"\x04\x20" + CHIP[:32]),
+        ("wrapped chip as text", f"{AMD}.4", b"\x16\x40" + CHIP),
+    ):
+        extra = tuple((each, value if each == oid else old) for each, old in leaf_extensions())
+        _case(file, f"leaf: {name}", "quotes 5.4", "certificate", "not the type or length of AMD's",
+              GOOD.certificate("leaf", extra=extra))  # fmt: skip
+    _case(file, "leaf: RSA", "quotes 5.3", "certificate", "the chip's key is none of a curve",
+          GOOD.certificate("leaf", key="ASK"))  # fmt: skip
 
 
 def binding_cases(file: VectorFile) -> None:
@@ -242,6 +261,9 @@ def policy_cases(file: VectorFile) -> None:
               required=wanted, **parts, **new)  # fmt: skip
     _case(file, "fmc of Milan", rule, ["reported_tcb", "committed_tcb"], "a part that it has not",
           required=wanted)  # fmt: skip
+    none = {name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"}
+    _case(file, "no table and no list", rule, ["revocations", "tee"], "neither is there",
+          replace(GOOD, crl=None), required=none)  # fmt: skip
     _case(
         file,
         "no table",

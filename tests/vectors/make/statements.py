@@ -13,7 +13,7 @@ from tests.vectors.make.directory_parts import DOMAIN, OWNER
 from tests.vectors.make.evidence_parts import NOW_MS, sealing_key, seed, signing_key, text
 from tests.vectors.make.files import VectorFile
 from tests.vectors.make.forms import digest, field_faults, time_ms
-from tests.vectors.make.manifests import manifest_cases
+from tests.vectors.make.manifests import MANIFEST, manifest_cases
 from tests.vectors.make.packages import KEY, TYPE, encoded, envelope, statement
 
 BROKER = sealing_key("key broker")
@@ -82,6 +82,13 @@ def statement_cases(file: VectorFile) -> None:
         changed = [{**each, "size": size} if each["name"] == "model.onnx" else each
                    for each in resources]  # fmt: skip
         case(title, "4.3", expect, "what the sizes add up to", within(resources=changed))
+    fox = "\U0001f98a" * 252
+    for count, expect in ((42, "ok"), (43, "bundle")):
+        tensors = [
+            {**MANIFEST["inputs"][0], "name": f"{fox}{number:04}"} for number in range(count)
+        ]
+        found = {**MANIFEST, "inputs": tensors, "outputs": tensors}
+        case(f"of {count} long names", "4.1", expect, "at most 256 KiB", _of_manifest(found))
     manifest_cases(lambda title, rule, expect, words, found: case(
         f"manifest: {title}", rule, expect, words, _of_manifest(found)))  # fmt: skip
 

@@ -43,8 +43,11 @@ def quote_cases(file: VectorFile) -> None:
           GOOD.quoting(outer_length=9000))  # fmt: skip
     _case(file, "outer length short", rule, "quote", "it ends within the QE report",
           GOOD.quoting(outer_length=300))  # fmt: skip
-    _case(file, "outer type", rule, "ok", "it is not read",
-          GOOD.quoting(outer=5))  # fmt: skip
+    _case(file, "outer type", rule, "quote", "it is 6", GOOD.quoting(outer=5))
+    _case(file, "byte in the outer data", rule, "quote", "behind the chain",
+          GOOD.quoting(inner_tail=b"\0"))  # fmt: skip
+    _case(file, "byte behind the outer data", rule, "quote", "within the signature data",
+          GOOD.quoting(tail=b"\0"))  # fmt: skip
     _case(file, "certification 1", rule, "quote", "no chain", GOOD.quoting(certification=1))
     _case(file, "signature", rule, "quote", "by another key", GOOD.quoting(signer="stranger"))
     _case(file, "QE signature", rule, "quote", "not by the PCK", GOOD.quoting(qe_signer="stranger"))
@@ -86,7 +89,7 @@ def collateral_cases(file: VectorFile) -> None:
 
     for name, forge, expect, description in (
         ("id", GOOD.tcb_info(id="SGX"), "quote", "TCB info is for SGX"),
-        ("version", GOOD.tcb_info(version=2), "quote", "TCB info of version 2 knows no TDX"),
+        ("version", GOOD.tcb_info(version=2), "collateral", "TCB info of version 2 knows no TDX"),
         ("FMSPC", GOOD.tcb_info(fmspc=FMSPC.replace("5e", "5f")), "quote", "of another platform"),
         ("early", GOOD.tcb_info(issueDate=intel_time(NOW_S + 1)), "quote", "of tomorrow"),
         ("signature", GOOD.signed_by(tcb_info="stranger"), "quote", "by another key"),
@@ -119,7 +122,8 @@ def collateral_cases(file: VectorFile) -> None:
         ("product", {"isvprodid": 1}),
         ("level", {"tcbLevels": [tcb_level({"isvsvn": 9})]}),
     ):
-        _case(file, f"qe_identity: {name}", rule, "quote", "not of this quoting enclave",
+        expect = "collateral" if name == "version" else "quote"
+        _case(file, f"qe_identity: {name}", rule, expect, "not of this quoting enclave",
               GOOD.qe_identity(**changes))  # fmt: skip
     sgx = IntelForge()
     mixed = GOOD.collateral_with(**{

@@ -119,8 +119,8 @@ export async function parseDirectory(payload, domain) {
   const what = "the directory";
   if (payload.length > MAX_PAYLOAD_BYTES) throw new MalformedError(`${what} is too large`);
   const read = readObject(parseObject(payload, what), what, payloadShape);
-  if ((read.version === 1) !== (read.previous === null)) throw new MalformedError(`${what} has a previous that does not fit its version`);
-  if (read.expires_ms <= read.issued_ms) throw new MalformedError(`${what} is never valid`);
+  if ((read.previous === null) !== (read.version === 1)) throw new MalformedError(`${what}: previous is null for version 1 alone`);
+  if (read.expires_ms <= read.issued_ms) throw new MalformedError(`${what} ends before it begins`);
   /** @param {string} kind */
   const revoked = (kind) => new Set(read.revoked.filter((/** @type {any} */ each) => each.kind === kind).map((/** @type {any} */ each) => each.id));
   const models = read.models.filter((/** @type {any} */ each) => each !== null);

@@ -7,14 +7,14 @@ TDX Module ABI specification, TD_PARAMS, ATTRIBUTES and XFAM; TDREPORT_STRUCT.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sealflow.attest.checks import accepted_statuses, among, at_least, bits, equal
 from sealflow.attest.reports import TDX_REGISTERS
 from sealflow.errors import Mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
     from sealflow.attest.requirements import Requirements, TdxRequirements
@@ -40,6 +40,22 @@ _TDX_MAY: Final = 1 << 27 | 1 << 30 | 1 << 31
 _XFAM_MUST: Final = 0x03
 _XFAM_MAY: Final = 0x06DBE4
 _ZERO: Final = "00" * 48
+
+
+class RatedPlatform(Protocol):
+    """Intel's verdict on a machine, as its collateral or a passport says."""
+
+    @property
+    def tcb_status(self) -> str:
+        """The status of the machine."""
+
+    @property
+    def qe_status(self) -> str:
+        """The status of its quoting enclave."""
+
+    @property
+    def advisories(self) -> tuple[str, ...]:
+        """The ids of the security advisories that apply to it."""
 
 
 def check_sgx(report: SgxReport) -> Iterator[Mismatch]:
@@ -79,31 +95,25 @@ def check_tdx(report: TdxReport, required: TdxRequirements | None) -> Iterator[M
             hint="the policy has no table tdx",
         )  # fmt: skip
         return
+    yield from check_registers(report.registers, required)
+
+
+def check_registers(registers: Mapping[str, str], required: TdxRequirements) -> Iterator[Mismatch]:
+    """Compare the registers of a TD with the policy; one that is absent matches nothing."""
     for name in TDX_REGISTERS:
         if name not in required.insecure_unchecked_registers:
             yield from among(
                 name,
                 f"tdx.{name}",
                 required.registers.get(name) or {_ZERO},
-                report.registers[name],
+                registers.get(name, ""),
                 "the TD has other firmware, kernel or settings than the policy accepts",
             )
 
 
 def check_intel(platform: IntelPlatform, required: Requirements, now_ms: int) -> Iterator[Mismatch]:
     """Check TCB status of platform and quoting enclave, advisories, flags, evaluation number."""
-    accepted, hint = accepted_statuses(required, now_ms)
-    for code, status in (("tcb_status", platform.tcb_status), ("qe_status", platform.qe_status)):
-        yield from among(code, "tcb_statuses", accepted, status, hint)
-    unaccepted = [each for each in platform.advisories if each not in required.advisories]
-    if unaccepted:
-        yield Mismatch(
-            code="advisories",
-            field="advisories",
-            expected="only " + (", ".join(sorted(required.advisories)) or "none"),
-            got=", ".join(unaccepted),
-            hint="read the advisories, then update the platform or accept them by name",
-        )
+    yield from check_statuses(platform, required, now_ms)
     flags = platform.flags - required.platform_flags
     if flags:
         yield Mismatch(
@@ -120,3 +130,21 @@ def check_intel(platform: IntelPlatform, required: Requirements, now_ms: int) ->
         platform.tcb_evaluation,
         "the operator must fetch new collateral",
     )
+
+
+def check_statuses(
+    platform: RatedPlatform, required: Requirements, now_ms: int
+) -> Iterator[Mismatch]:
+    """Check TCB status of platform and quoting enclave, and advisories."""
+    accepted, hint = accepted_statuses(required, now_ms)
+    for code, status in (("tcb_status", platform.tcb_status), ("qe_status", platform.qe_status)):
+        yield from among(code, "tcb_statuses", accepted, status, hint)
+    unaccepted = [each for each in platform.advisories if each not in required.advisories]
+    if unaccepted:
+        yield Mismatch(
+            code="advisories",
+            field="advisories",
+            expected="only " + (", ".join(sorted(required.advisories)) or "none"),
+            got=", ".join(unaccepted),
+            hint="read the advisories, then update the platform or accept them by name",
+        )

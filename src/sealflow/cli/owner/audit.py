@@ -1,4 +1,4 @@
-"""CLI: `sealflow log` and `sealflow receipt`: fetches the log; checks log and receipts offline."""
+"""CLI: `sealflow log` and `sealflow receipt`: fetches the log; checks and exports both offline."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealflow.cli.connection import connection_options
+from sealflow.cli.owner.verifier import key_option, origin_option
 from sealflow.cli.screen import (
     json_lines_option,
     json_option,
@@ -17,12 +18,12 @@ from sealflow.cli.screen import (
     warn_of_simulation,
 )
 from sealflow.errors import ConfigError
-from sealflow.files import file_errors
+from sealflow.files import file_errors, read_file, write_file
 
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
     from sealflow.owner.audit.log_audit import AuditedLog
-    from sealflow.owner.audit.receipt_proof import VerifiedReceipt
+    from sealflow.owner.audit.receipt_proof import ReceiptProof, VerifiedReceipt
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -119,6 +120,87 @@ def show(file: Path, policy: Path, kind: str | None, *, as_json: bool) -> None:
     print_table(table)
 
 
+@log.command()
+@click.argument("file", type=_FILE)
+@click.option(
+    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
+)
+@key_option
+@origin_option
+@click.option(
+    "--out",
+    type=_FILE,
+    required=True,
+    help="File to write the checkpoint to. One that is there is checked first.",
+)
+@json_option
+def checkpoint(
+    file: Path, policy: Path, key_file: Path, origin: str, out: Path, *, as_json: bool
+) -> None:
+    """Check FILE, then sign its size and Merkle root, for tools of transparency logs.
+
+    The format is C2SP tlog-checkpoint. If --out has a checkpoint, the log must continue that of
+    the checkpoint. The key must be of Ed25519.
+    """
+    from sealflow.owner.verifier import checkpoint as notes
+    from sealflow.owner.verifier.verifier_key import load_verifier_key
+
+    key, audited = load_verifier_key(key_file), audited_file(file, policy)
+    made = notes.log_checkpoint(audited, origin)
+    if out.exists():
+        with file_errors(f"{out}: cannot read the checkpoint"):
+            previous = notes.read_checkpoint(read_file(out, notes.MAX_NOTE_BYTES), key)
+        notes.require_continued(previous, audited, origin)
+    vkey, note = notes.verifier_key_text(made.origin, key), notes.sign_checkpoint(made, key)
+    with file_errors(f"{out}: cannot write the checkpoint"):
+        write_file(out, note.encode(), mode=0o644)
+    if as_json:
+        root = made.root.hex()
+        print_json({"origin": made.origin, "size": made.size, "root": root, "vkey": vkey})
+        return
+    warn_of_simulation(simulated=audited.simulated)
+    click.echo(f"{out}: checkpoint of {made.size} entries; tools check it with the key\n{vkey}")
+
+
+@log.command()
+@click.argument("file", type=_FILE)
+@click.argument("number", type=click.IntRange(min=0))
+@click.option(
+    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
+)
+@key_option
+@origin_option
+@click.option("--out", type=_FILE, required=True, help="File to write the receipt to.")
+@json_option
+def prove(
+    file: Path,
+    number: int,
+    policy: Path,
+    key_file: Path,
+    origin: str,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Check FILE, then write a COSE Receipt: entry NUMBER is in the log.
+
+    The receipt has the Merkle path from the entry's digest to the root, and signs the root.
+    """
+    from sealflow.owner.verifier.cose import inclusion_receipt
+    from sealflow.owner.verifier.verifier_key import load_verifier_key
+
+    key, audited = load_verifier_key(key_file), audited_file(file, policy)
+    if number >= len(audited.digests):
+        raise ConfigError(f"{file} has no entry {number}: the last is {len(audited.digests) - 1}")
+    with file_errors(f"{out}: cannot write the receipt"):
+        write_file(out, inclusion_receipt(audited, number, key, origin), mode=0o644)
+    if as_json:
+        print_json({"entry": number, "size": len(audited.digests), "leaf": audited.digests[number]})
+        return
+    warn_of_simulation(simulated=audited.simulated)
+    click.echo(f"{out}: entry {number} of {len(audited.digests)}, leaf {audited.digests[number]}")
+
+
 def read_records(file: Path) -> list[bytes]:
     """Return the records of a log file, which has one on each line.
 
@@ -141,7 +223,7 @@ def audited_file(file: Path, policy: Path) -> AuditedLog:
 
 @click.group()
 def receipt() -> None:
-    """Check receipts, which `sealflow infer --receipt FILE` asks for."""
+    """Check and export receipts, which `sealflow infer --receipt FILE` asks for."""
 
 
 @receipt.command("verify")
@@ -164,21 +246,32 @@ def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> No
     model and the key to the worker, that the worker signed the receipt, and that the receipt is
     about the request and the reply in FILE.
     """
-    from sealflow.owner.audit.receipt_proof import ReceiptProof, verify_receipt
+    from sealflow.owner.audit.receipt_proof import verify_receipt
 
     audited = audited_file(log_file, policy)
-    with file_errors(f"{file}: cannot read the receipts"):
-        lines = file.read_bytes().splitlines()
-    if not lines:
-        raise ConfigError(f"{file} has no receipts")
+    proofs = read_receipts(file)
     if not as_json:
         warn_of_simulation(simulated=audited.simulated)
-    for line in lines:
-        found = verify_receipt(ReceiptProof.from_bytes(line), audited)
+    for proof in proofs:
+        found = verify_receipt(proof, audited)
         if as_json:
             print_json(_receipt_json(found, simulated=audited.simulated))
         else:
             _print_receipt(found)
+
+
+def read_receipts(file: Path) -> list[ReceiptProof]:
+    """Return the receipts of a file, which has one on each line; nothing of them is checked.
+
+    Raises: ConfigError, MalformedError.
+    """
+    from sealflow.owner.audit.receipt_proof import ReceiptProof
+
+    with file_errors(f"{file}: cannot read the receipts"):
+        lines = file.read_bytes().splitlines()
+    if not lines:
+        raise ConfigError(f"{file} has no receipts")
+    return [ReceiptProof.from_bytes(line) for line in lines]
 
 
 def _receipt_json(found: VerifiedReceipt, *, simulated: bool) -> dict[str, object]:
@@ -209,3 +302,58 @@ def _print_receipt(found: VerifiedReceipt) -> None:
     )
     for what, at_ms in found.revoked:
         click.echo(f"  later, on {utc_text(at_ms)}, its {what.kind} was revoked")
+
+
+@receipt.command("export")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--log",
+    "log_file",
+    type=_FILE,
+    required=True,
+    help="Copy of the key broker's log, which `sealflow log fetch` writes.",
+)
+@click.option(
+    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
+)
+@key_option
+@origin_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder to write to: one file REQUEST-ID.cose for each receipt.",
+)
+@json_lines_option
+def export(
+    file: Path,
+    log_file: Path,
+    policy: Path,
+    key_file: Path,
+    origin: str,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Check every receipt in FILE, then write each as a signed statement in COSE.
+
+    The headers are those of SCITT. The statement shows neither request nor reply. Its payload is
+    the worker's receipt; your signature says that you checked it by the log.
+    """
+    from sealflow.owner.audit.receipt_proof import verify_receipt
+    from sealflow.owner.verifier.cose import receipt_statement
+    from sealflow.owner.verifier.verifier_key import load_verifier_key
+
+    key, audited = load_verifier_key(key_file), audited_file(log_file, policy)
+    if not as_json:
+        warn_of_simulation(simulated=audited.simulated)
+    for proof in read_receipts(file):
+        found = verify_receipt(proof, audited)
+        path = out / f"{found.receipt.request_id}.cose"
+        with file_errors(f"{path}: cannot write the statement"):
+            out.mkdir(parents=True, exist_ok=True)
+            write_file(path, receipt_statement(proof.signed, audited, key, origin), mode=0o644)
+        if as_json:
+            print_json({"statement": str(path), "log_entry": found.grant.number})
+        else:
+            click.echo(f"{path}: vouched for by log entry {found.grant.number}")

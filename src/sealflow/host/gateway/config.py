@@ -19,6 +19,10 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     """The name of the deployment, which begins all keys in the broker."""
     packages_dir: str | None = None
     """The folder of sealed model packages, `<digest>.sealed`; None turns `/v1/packages` off."""
+    passports: tuple[str, ...] = ()
+    """Files, or addresses of verifiers, whose passports are published with the directory."""
+    passports_ca_file: str | None = None
+    """A PEM file of the root certificates to verify these addresses with; None: the system's."""
 
     host: str = "127.0.0.1"
     port: int = 8470

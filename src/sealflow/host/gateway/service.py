@@ -16,6 +16,7 @@ from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.submitter import Submitter
 from sealflow.host.gateway.app import ENVELOPES, GatewayApp, Route
 from sealflow.host.gateway.metrics import GatewayMetrics
+from sealflow.host.gateway.passports import READ_S, PassportSources
 from sealflow.host.gateway.replies import PendingReplies
 from sealflow.host.gateway.routes.envelopes import EnvelopeRoutes
 from sealflow.host.gateway.routes.health import HealthRoutes
@@ -58,6 +59,7 @@ class GatewayService:
         self._envelopes = EnvelopeRoutes(
             config, self._submitter, self._records, self._pending, cross_origin
         )
+        self._passports = PassportSources(config.passports, config.passports_ca_file)
         self._health = HealthRoutes(config, self._records, directory, metrics)
         keybroker = KeyBrokerRoutes(
             config, self._submitter, self._records, directory, self._pending
@@ -83,12 +85,14 @@ class GatewayService:
             cross_origin,
             log_requests=config.log_requests,
         )
-        self._reporting: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Connect to the queue and start to publish the status."""
+        """Connect to the queue, and start to publish the status and to read passports."""
         await self._submitter.start()
-        self._reporting = asyncio.create_task(self._report_all())
+        self._tasks.append(asyncio.create_task(self._report_all()))
+        if self._passports:
+            self._tasks.append(asyncio.create_task(self._read_passports()))
 
     def drain(self) -> None:
         """Report not ready, and fail the requests that still wait after `drain_s`.
@@ -103,9 +107,9 @@ class GatewayService:
 
     async def close(self) -> None:
         """Withdraw the status and close all connections."""
-        if self._reporting is not None:
-            self._reporting.cancel()
-            await asyncio.gather(self._reporting, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._envelopes.close()
         await self._health.close()
         try:
@@ -114,6 +118,11 @@ class GatewayService:
             _log.info("the broker is unavailable")
         await self._submitter.close()
         await self._records.close()
+
+    async def _read_passports(self) -> None:
+        while True:
+            self._directory.passports = await asyncio.to_thread(self._passports.read)
+            await asyncio.sleep(READ_S)
 
     async def _report_all(self) -> None:
         pid = os.getpid()

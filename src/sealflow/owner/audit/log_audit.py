@@ -174,7 +174,14 @@ def _opener(entry: LogEntry, policy: TrustPolicy) -> bytes:
     except (EvidenceError, PolicyError) as error:
         error.add_note(f"log entry {entry.number} was opened by an enclave that does not pass")
         raise
-    return approval.claims.bound.signing_key
+    bound = approval.claims.bound
+    if (entry.body.get("deployment"), entry.body.get("manifest_digest")) != (
+        bound.deployment,
+        bound.manifest_digest,
+    ):
+        detail = f"entry {entry.number} names another deployment than its evidence"
+        raise EvidenceError("log_opened", detail)
+    return bound.signing_key
 
 
 def describe(entry: LogEntry) -> str:

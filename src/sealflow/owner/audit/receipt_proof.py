@@ -14,7 +14,7 @@ from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.documents.log import EntryKind
 from sealflow.documents.receipt import Receipt, SignedReceipt, salted_digest, split_receipt
 from sealflow.documents.revocation import Revoked, RevokedKind, SignedRevocationOrder
-from sealflow.errors import EvidenceError, MalformedError
+from sealflow.errors import EvidenceError
 from sealflow.seal.content import ContentKind, content_parts, receipt_request_parts
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.strict_json import canonical_json
@@ -269,4 +269,4 @@ def _key(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError as error:
-        raise MalformedError("log: signing_key of a grant is not hex") from error
+        raise EvidenceError("receipt_worker", "the log has no key of the worker") from error

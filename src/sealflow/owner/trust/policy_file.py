@@ -17,6 +17,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
 from sealflow.attest.suites import ALL_SUITES, parse_suites
+from sealflow.attest.verifiers import TrustedVerifier
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, read_file, write_file
 from sealflow.wire.fields import FORMAT, Fields
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 MAX_POLICY_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
-_OPTIONAL: Final = ("insecure_simulated_root", "models", "suites", "worker")
+_OPTIONAL: Final = ("insecure_simulated_root", "models", "suites", "verifiers", "worker")
+_MAX_VERIFIERS: Final = 8
 
 TrustPolicy = Policy | SimulationPolicy
 """What a client demands of a service: a `Policy` for hardware, or a `SimulationPolicy`.
@@ -114,6 +116,8 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
     }
     if isinstance(policy, SimulationPolicy):
         whole["insecure_simulated_root"] = b64encode(policy.insecure_root).decode()
+    if policy.verifiers:
+        whole["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
     if policy.suites != ALL_SUITES:
         whole["suites"] = list(policy.suites)
     if policy.models:
@@ -139,6 +143,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     deployment, digest = fields.read("deployment", parse_name), fields.digest("manifest_digest")
     requirements = Requirements.from_json(fields.get("keybroker"), "policy: keybroker")
     models = _models(fields.get("models", {}))
+    verifiers = _verifiers(fields.get("verifiers", []))
     suites = parse_suites(fields.get("suites", ALL_SUITES), "policy: suites")
     simulated = tee is Tee.SIMULATED
     if simulated != ("insecure_simulated_root" in fields):
@@ -157,6 +162,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            verifiers=verifiers,
             suites=suites,
             insecure_root=fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES),
         )
@@ -168,6 +174,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            verifiers=verifiers,
             suites=suites,
         )
     return PolicyFile(keybroker=policy, worker=worker)
@@ -182,3 +189,12 @@ def _models(value: object) -> dict[str, frozenset[str]]:
             raise MalformedError(f"policy: models: {name[:64]} is not a list of package digests")
         models[parse_name(name)] = frozenset(map(parse_digest, digests))
     return models
+
+
+def _verifiers(value: object) -> tuple[TrustedVerifier, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_VERIFIERS:
+        raise MalformedError(f"policy: verifiers is not a list of at most {_MAX_VERIFIERS} tables")
+    found = tuple(map(TrustedVerifier.from_json, value))
+    if len({each.name for each in found}) + len({each.key_id for each in found}) < 2 * len(found):
+        raise MalformedError("policy: verifiers: two have one name or one key")
+    return found

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+    from sealflow.attest.verifiers import TrustedVerifier
     from sealflow.owner.trust.policy_file import TrustPolicy
 
 _TEES: Final = {
@@ -79,11 +80,22 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
         lines.append(PolicyLine(about="other models", text="none"))
     else:
         lines.append(PolicyLine(about="models", text="any that the deployment's owners publish"))
+    lines += [_verifier(verifier) for verifier in policy.verifiers]
     lines.append(PolicyLine(about="cipher suites", text=", else ".join(policy.suites)))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if worker is not None:
         lines += _requirements("workers", policy.tee, worker)
     return lines
+
+
+def _verifier(verifier: TrustedVerifier) -> PolicyLine:
+    key = f"key {verifier.key_id[:16]}…"
+    if verifier.instead_of_evidence:
+        text = f"its passport is enough, by {key}: trusted as the hardware vendor's root is"
+    else:
+        text = f"its passport is demanded besides evidence, by {key}"
+    about = f"verifier {verifier.name}"
+    return PolicyLine(about=about, text=text, weakens=verifier.instead_of_evidence)
 
 
 def _requirements(who: str, tee: Tee, wanted: Requirements) -> Iterator[PolicyLine]:

@@ -89,6 +89,16 @@ class TrustReport:
         return self._verified.approval.claims.advisories
 
     @property
+    def evidence_checked(self) -> bool:
+        """Whether this machine appraised the evidence; false if a passport stands in for it."""
+        return self._verified.evidence_checked
+
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """The names of the verifiers whose passports were accepted; the policy trusts them."""
+        return tuple(passport.verifier.name for passport in self._verified.passports)
+
+    @property
     def software(self) -> str:
         """The release of Sealflow that the key broker says it is."""
         return self._verified.approval.claims.bound.software
@@ -159,7 +169,9 @@ class TrustReport:
             ['hardware', 'code']
         """
         verified = self._verified
-        return trust_text.proven_facts(verified.approval.claims, verified.directory, now_ms())
+        return trust_text.proven_facts(
+            verified.approval.claims, verified.directory, now_ms(), verified.passports
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return all of it for machines, as `sealflow verify --json` prints it.
@@ -176,6 +188,8 @@ class TrustReport:
             "not_proved": [what for what, _ in self.not_proved],
             "deployment": self.deployment,
             **approval.claims.to_json(),
+            "evidence_checked": self.evidence_checked,
+            "verifiers": list(self.verifiers),
             "manifest_digest": self.manifest_digest,
             "software": self.software,
             "instance": self.instance,

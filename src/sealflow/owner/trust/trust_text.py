@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.claims import tee_of_report
 from sealflow.attest.evidence import Tee
-from sealflow.attest.reports import AmdPlatform, SgxReport
+from sealflow.attest.reports import AmdPlatform
 from sealflow.clock import utc_text
+from sealflow.owner.passport.acceptance import VouchedClaims
 from sealflow.wire.domain import TrustDomain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealflow.attest.claims import Claims
     from sealflow.documents.directory import Directory
+    from sealflow.owner.passport.passport import Passport
 
 _HARDWARE: Final = {
     Tee.SGX: "Intel SGX",
@@ -87,9 +91,9 @@ class ProvenFact:
     by: str
 
 
-def hardware(claims: Claims) -> str:
+def hardware(claims: Claims | VouchedClaims) -> str:
     """Return the name of the hardware; for a simulated TEE, of the hardware that it imitates."""
-    name = _HARDWARE[tee_of_report(claims.report)]
+    name = _HARDWARE[_form(claims)]
     return f"SIMULATED {name}: no hardware at all" if _simulated(claims) else name
 
 
@@ -113,31 +117,51 @@ def visibility(*, simulated: bool) -> tuple[Visibility, ...]:
     )
 
 
-def proven_facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[ProvenFact, ...]:
+def proven_facts(
+    claims: Claims | VouchedClaims,
+    directory: Directory,
+    now_ms: int,
+    passports: Sequence[Passport] = (),
+) -> tuple[ProvenFact, ...]:
     """Return the proven facts, each with its proof. `now_ms`: Unix milliseconds, for ages."""
     simulated = _simulated(claims)
-    root = "a root that the policy names as insecure" if simulated else "its vendor's root"
-    vendor = "AMD" if isinstance(claims.platform, AmdPlatform) else "Intel"
-    vendor = f"the simulated {vendor}" if simulated else vendor
+    form = _form(claims)
+    if isinstance(claims, VouchedClaims):
+        name = claims.passport.verifier.name
+        quote = vendor = f"the passport of {name}"
+        proof = f"{quote} alone: the policy trusts {name} as it would a vendor's root"
+        issued_ms = claims.passport.claims.collateral_issued_ms
+    else:
+        root = "a root that the policy names as insecure" if simulated else "its vendor's root"
+        quote, proof = "the quote", f"quote and certificates under {root}"
+        vendor = "AMD" if isinstance(claims.platform, AmdPlatform) else "Intel"
+        vendor = f"the simulated {vendor}" if simulated else vendor
+        issued_ms = claims.platform.collateral_issued_s * 1000
     found = [
-        ProvenFact(
-            name="hardware", value=hardware(claims), by=f"quote and certificates under {root}"
-        ),
-        ProvenFact(name="code", value=claims.measurement, by="the quote; the policy names it"),
+        ProvenFact(name="hardware", value=hardware(claims), by=proof),
+        ProvenFact(name="code", value=claims.measurement, by=f"{quote}; the policy names it"),
     ]
     if claims.signer:
-        version = f", version {claims.svn}" if isinstance(claims.report, SgxReport) else ""
-        found.append(ProvenFact(name="signer", value=f"{claims.signer}{version}", by="the quote"))
+        version = f", version {claims.svn}" if form is Tee.SGX else ""
+        found.append(ProvenFact(name="signer", value=f"{claims.signer}{version}", by=quote))
     advisories = ", ".join(claims.advisories) or "no advisories"
     found += [
         ProvenFact(name="TCB status", value=f"{claims.tcb_status}; {advisories}", by=vendor),
         ProvenFact(
             name="status is of",
-            value=_age(claims.platform.collateral_issued_s * 1000, now_ms),
+            value=_age(issued_ms, now_ms),
             by=f"{vendor}; the policy limits its age",
         ),
         ProvenFact(
-            name="settings", value=claims.bound.manifest_digest, by="the quote; the policy names it"
+            name="settings", value=claims.bound.manifest_digest, by=f"{quote}; the policy names it"
+        ),
+        *(
+            ProvenFact(
+                name="passport",
+                value=f"of {each.verifier.name}, {_age(each.issued_ms, now_ms)}",
+                by=f"the verifier's key {each.verifier.key_id[:16]}…; the policy names it",
+            )
+            for each in passports
         ),
         ProvenFact(
             name="directory",
@@ -158,7 +182,14 @@ def proven_facts(claims: Claims, directory: Directory, now_ms: int) -> tuple[Pro
     return tuple(found)
 
 
-def _simulated(claims: Claims) -> bool:
+def _form(claims: Claims | VouchedClaims) -> Tee:
+    """Return the TEE whose format the quote has."""
+    if isinstance(claims, VouchedClaims):
+        return claims.passport.claims.form
+    return tee_of_report(claims.report)
+
+
+def _simulated(claims: Claims | VouchedClaims) -> bool:
     return claims.domain is TrustDomain.SIMULATED
 
 

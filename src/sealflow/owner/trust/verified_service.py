@@ -1,20 +1,25 @@
-"""Owner, pure: verifies a published directory with its evidence against a policy."""
+"""Owner, pure: verifies a published directory against a policy, by evidence or by passports."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealflow.attest.evidence import NO_NONCE
-from sealflow.attest.policy import appraise
+from sealflow.attest.policy import Approval, appraise
 from sealflow.clock import MAX_CLOCK_SKEW_MS
 from sealflow.documents.directory import Directory, SignedDirectory
-from sealflow.errors import EvidenceError
+from sealflow.errors import EvidenceError, MalformedError, VerificationError
+from sealflow.owner.passport.acceptance import PassportApproval, find_passport
+from sealflow.owner.passport.passport import MAX_PASSPORTS
 from sealflow.seal.enclave import enclave_sealing_key
 from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
-    from sealflow.attest.policy import Approval
+    from sealflow.attest.evidence import Evidence
+    from sealflow.owner.passport.passport import Passport
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.seal.keys import SealingKey
 
@@ -24,13 +29,19 @@ class VerifiedService:
     """The approval and the directory of a service that was verified against a policy.
 
     `keybroker`: the key broker's public key, to which content keys are sealed. `valid_until_ms`:
-    Unix milliseconds.
+    Unix milliseconds. `passports`: those that were accepted, instead of evidence or besides it.
     """
 
-    approval: Approval
+    approval: Approval | PassportApproval
     keybroker: SealingKey
     directory: Directory
     valid_until_ms: int
+    passports: tuple[Passport, ...] = ()
+
+    @property
+    def evidence_checked(self) -> bool:
+        """Whether the evidence was appraised here; false if a passport stands in for it."""
+        return isinstance(self.approval, Approval)
 
     @property
     def simulated(self) -> bool:
@@ -41,14 +52,15 @@ class VerifiedService:
 def verify_directory(
     document: bytes, policy: TrustPolicy, now_ms: int
 ) -> tuple[VerifiedService, bytes]:
-    """Appraise the evidence in a published directory and check the directory's signature and times.
+    """Judge the evidence or passports beside a directory, and check its signature and times.
 
     `now_ms`: Unix milliseconds. Return the verified service and the bytes that were signed.
 
     Raises: MalformedError, EvidenceError, PolicyError.
     """
     published = SignedDirectory.from_bytes(document)
-    approval = appraise(published.evidence, policy, now_ms, nonce=NO_NONCE)
+    tokens = unverified_passports(document) if policy.verifiers else []
+    approval, passports = _approve(published.evidence, tokens, policy, now_ms)
     bound = approval.claims.bound
     keybroker = enclave_sealing_key(approval.claims)
     directory = published.verify_signature(bound.signing_key, bound.tee.domain)
@@ -67,8 +79,51 @@ def verify_directory(
         raise EvidenceError(
             "directory_early", "it was issued in the future: check this machine's clock"
         )
-    until_ms = min(directory.expires_ms, approval.valid_until_ms)
+    ends = (directory.expires_ms, approval.valid_until_ms, *(each.expires_ms for each in passports))
     verified = VerifiedService(
-        approval=approval, keybroker=keybroker, directory=directory, valid_until_ms=until_ms
+        approval=approval,
+        keybroker=keybroker,
+        directory=directory,
+        valid_until_ms=min(ends),
+        passports=passports,
     )
     return verified, published.payload
+
+
+def unverified_passports(document: bytes) -> list[str]:
+    """Return the tokens that a published document has beside directory and evidence.
+
+    Raises: MalformedError.
+    """
+    tokens = parse_object(document, "published document").get("passports", [])
+    if (
+        not isinstance(tokens, list)
+        or len(tokens) > MAX_PASSPORTS
+        or not all(isinstance(token, str) for token in tokens)
+    ):
+        raise MalformedError(
+            f"published document: passports is not a list of at most {MAX_PASSPORTS} strings"
+        )
+    return tokens
+
+
+def _approve(
+    evidence: Evidence, tokens: list[str], policy: TrustPolicy, now_ms: int
+) -> tuple[Approval | PassportApproval, tuple[Passport, ...]]:
+    """Return the approval and the accepted passports. Spec: passport.md, section 4.
+
+    Each verifier without `instead_of_evidence` must vouch. If one with it does, the evidence is
+    not appraised; else it must be what the policy demands.
+    """
+    besides: list[Passport] = []
+    approval: PassportApproval | None = None
+    for verifier in policy.verifiers:
+        if not verifier.instead_of_evidence:
+            found = find_passport(tokens, verifier, evidence, policy, now_ms)
+            besides.append(found.claims.passport)
+        elif approval is None:
+            with suppress(VerificationError):
+                approval = find_passport(tokens, verifier, evidence, policy, now_ms)
+    if approval is None:
+        return appraise(evidence, policy, now_ms, nonce=NO_NONCE), tuple(besides)
+    return approval, (approval.claims.passport, *besides)

@@ -166,7 +166,7 @@ def _publication_from_json(value: object) -> Publication:
         statement=Statement.unverified_from_bytes(payload),
         digest=statement_digest(payload),
         signer=fields.digest("signer"),
-        content_key=fields.base64("content_key", KEY_BYTES),
+        content_key=fields.key("content_key", KEY_BYTES),
         workers=fields.read_optional("workers", requirements_of_owner),
         issued_ms=fields.time_ms("issued_ms"),
     )
@@ -220,7 +220,7 @@ class StateKey:
         Raises: MalformedError.
         """
         fields = Fields.from_bytes(text, "state key", ("key", "history", "number"))
-        key = fields.base64("key", KEY_BYTES)
+        key = fields.key("key", KEY_BYTES)
         if len(key) != KEY_BYTES:
             raise fields.malformed("key", f"is not {KEY_BYTES} bytes")
         return cls(key=key, log_id=fields.digest("history"), number=fields.integer("number"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 
 from sealflow.owner import RevokedKind, Role
 from sealflow.owner.trust.policy_file import write_policy
+from tests.support.passports.signed_notes import verify_note
+from tests.support.sealing.receipts import ReceiptService
 from tests.support.trusted.keybroker import KeyBrokerInstance, keybroker_deployment, make_identity
 
 if TYPE_CHECKING:
@@ -101,3 +104,66 @@ def test_log_that_cannot_be_written(
     done = run("log", "fetch", tmp_path / "absent" / "log", *reach)
     assert done.code in (2, 3)
     assert done.err.startswith("error: ")
+
+
+@pytest.fixture
+def key(run: RunCommand, tmp_path: Path) -> tuple[str, ...]:
+    """The options of a verifier that exports."""
+    path = str(tmp_path / "verifier.key")
+    assert run("verifier", "init", "--key", path).code == 0
+    return ("--key", path, "--origin", "hospital.example/log")
+
+
+def test_checkpoint(
+    run: RunCommand, log: tuple[str, ...], key: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A log's head as a signed note; the next one must be of the same log."""
+    out = tmp_path / "checkpoint"
+    options = (*log, *key, "--out", out)
+    said = run("log", "checkpoint", *options, "--json").json
+    assert said["origin"] == "hospital.example/log/simulated"
+    text = verify_note(out.read_text(), said["vkey"])
+    assert text.splitlines()[1] == str(said["size"])
+    again = run("log", "checkpoint", *options)
+    assert again.code == 0
+    assert said["vkey"] in again.out
+    path = Path(log[0])
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    cut = run("log", "checkpoint", *options)
+    assert cut.code == 3
+    assert "checkpoint_fork" in cut.err
+    assert verify_note(out.read_text(), said["vkey"]) == text
+
+
+def test_proof(run: RunCommand, log: tuple[str, ...], key: tuple[str, ...], tmp_path: Path) -> None:
+    """An entry with the path to the root; one that is not there is named."""
+    out = tmp_path / "receipt.cose"
+    said = run("log", "prove", log[0], "1", *log[1:], *key, "--out", out, "--json").json
+    assert said["entry"] == 1
+    assert bytes.fromhex("d284") == out.read_bytes()[:2]
+    assert said["leaf"] in run("log", "prove", log[0], "1", *log[1:], *key, "--out", out).out
+    absent = run("log", "prove", log[0], "999", *log[1:], *key, "--out", out)
+    assert absent.code == 2
+    assert "no entry 999" in absent.err
+
+
+def test_export(run: RunCommand, key: tuple[str, ...], tmp_path: Path) -> None:
+    """Each receipt becomes a statement, once it was checked; a forged one becomes none."""
+    service = ReceiptService()
+    proof, _ = service.exchange()
+    assert proof is not None
+    path, receipts, policy = (tmp_path / name for name in ("log", "receipts", "client.toml"))
+    path.write_bytes(b"".join(record + b"\n" for record in service.broker.records))
+    receipts.write_bytes(proof.to_bytes() + b"\n")
+    write_policy(policy, keybroker_deployment().deployment.policy(Role.KEY_BROKER))
+    options = ("--log", path, "--policy", policy, *key, "--out", tmp_path / "out")
+    said = run("receipt", "export", receipts, *options, "--json").json
+    assert proof.request not in Path(said["statement"]).read_bytes()
+    assert f"log entry {said['log_entry']}" in run("receipt", "export", receipts, *options).out
+    forged = replace(proof, signed=replace(proof.signed, signature=bytes(64)))
+    receipts.write_bytes(forged.to_bytes() + b"\n")
+    Path(said["statement"]).unlink()
+    ended = run("receipt", "export", receipts, *options)
+    assert ended.code == 3
+    assert "receipt_signature" in ended.err
+    assert not Path(said["statement"]).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from sealflow.attest.claims import Claims
 from sealflow.attest.evidence import BoundClaims, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.owner import Role, TrustReport
@@ -76,4 +77,5 @@ def test_bound_claims_are_what_was_quoted() -> None:
     again = BoundClaims.from_bytes(bound.to_bytes())
     assert again == bound
     committed = report_data(bound.to_bytes(), bound.role, found.approval.claims.domain)
+    assert isinstance(found.approval.claims, Claims)
     assert found.approval.claims.report.report_data == committed

@@ -20,6 +20,7 @@ from sealflow.host.gateway.http import (
     Response,
     retry_after,
 )
+from sealflow.host.gateway.passports import with_passports
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import new_request_id
@@ -46,8 +47,11 @@ class DirectoryCache:
 
     def __init__(self, records: GatewayRecords) -> None:
         """Set the records that contain the directory."""
+        self.passports: tuple[str, ...] = ()
+        """The passports that are published with the directory from the next read on."""
         self._records = records
         self._text: bytes | None = None
+        self._read: tuple[bytes | None, tuple[str, ...]] = (None, ())
         self._tag = b""
         self._read_at = -_FRESH_S
         self.says_simulated = False
@@ -65,16 +69,19 @@ class DirectoryCache:
         now = asyncio.get_running_loop().time()
         if now - self._read_at >= _FRESH_S:
             try:
-                text = await self._records.directory()
+                found = await self._records.directory()
             except UnavailableError:
                 if self._text is None:
                     raise
-                text = self._text
+                found = self._read[0]
             self._read_at = now
-            if text != self._text:
-                self._text = text
-                self.says_simulated = _says_simulated(text or b"{}")
-                self._tag = b'"' + hashlib.sha256(text or b"").hexdigest()[:32].encode() + b'"'
+            read = (found, self.passports)
+            if read != self._read:
+                self._read = read
+                self._text = None if found is None else with_passports(found, self.passports)
+                self.says_simulated = _says_simulated(self._text or b"{}")
+                digest = hashlib.sha256(self._text or b"").hexdigest()
+                self._tag = b'"' + digest[:32].encode() + b'"'
         return None if self._text is None else (self._text, self._tag)
 
 

@@ -1,0 +1,97 @@
+"""Host: passports that the gateway publishes beside the directory. It cannot verify them.
+
+A passport is a token that a verifier signed about the key broker's evidence; clients check it. The
+gateway reads it from a file or the verifier's URL. Spec: passport.md, section 5.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import structlog
+
+from sealflow.errors import ConfigError, MalformedError, UnavailableError
+from sealflow.files import read_file
+from sealflow.host.collateral.download import Server
+from sealflow.wire.strict_json import canonical_json, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_log = structlog.get_logger()
+
+MAX_SOURCES: Final = 8
+MAX_TOKEN_BYTES: Final = 16 * 1024
+READ_S: Final = 10.0
+_TIMEOUT_S: Final = 5.0
+_TOKEN: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+class PassportSources:
+    """The files and URLs that a gateway reads passports from. One thread at a time may read."""
+
+    def __init__(self, sources: Sequence[str], ca_file: str | None) -> None:
+        """Set the sources: paths of files, or addresses that begin with http:// or https://.
+
+        `ca_file`: PEM of the root certificates for addresses; None for the system's.
+
+        Raises: ConfigError when an address or `ca_file` is not valid, or there are over
+            `MAX_SOURCES`.
+        """
+        if len(sources) > MAX_SOURCES:
+            raise ConfigError(f"passports: name at most {MAX_SOURCES} files and addresses")
+        self._sources = [(each, _reader(each, ca_file)) for each in sources]
+        self._problems: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether there are any sources."""
+        return bool(self._sources)
+
+    def read(self) -> tuple[str, ...]:
+        """Return the passport of each source; those that have none now are left out, and logged."""
+        found = []
+        for source, read in self._sources:
+            try:
+                token = _token(read())
+            except (OSError, ConfigError, UnavailableError) as error:
+                self._note(source, str(error))
+            else:
+                self._note(source, "")
+                found.append(token)
+        return tuple(found)
+
+    def _note(self, source: str, problem: str) -> None:
+        if problem and self._problems.get(source) != problem:
+            _log.warning("no passport", source=source, reason=problem)
+        self._problems[source] = problem
+
+
+def with_passports(document: bytes, passports: Sequence[str]) -> bytes:
+    """Return a published document with passports. Its other fields stay, as their values do.
+
+    A document that is not a JSON object stays as it is.
+    """
+    if not passports:
+        return document
+    try:
+        value = parse_object(document, "published directory")
+    except MalformedError:
+        return document
+    return canonical_json({**value, "passports": list(passports)})
+
+
+def _token(text: bytes) -> str:
+    if _TOKEN.fullmatch(text.strip()) is None:
+        raise UnavailableError("it holds no passport")
+    return text.strip().decode()
+
+
+def _reader(source: str, ca_file: str | None) -> Callable[[], bytes]:
+    if not source.startswith(("http://", "https://")):
+        return lambda: read_file(Path(source), MAX_TOKEN_BYTES)
+    parts = urlsplit(source)
+    server = Server(f"{parts.scheme}://{parts.netloc}", ca_file=ca_file, timeout_s=_TIMEOUT_S)
+    return lambda: server.get(parts.path or "/", MAX_TOKEN_BYTES).body
