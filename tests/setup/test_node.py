@@ -49,7 +49,7 @@ def test_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "echo 'npm error A complete log of this run is elsewhere'; exit 1",
     )
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(InstallError, match="lock.json: sha512-x integrity checksum failed$"):
+    with pytest.raises(InstallError, match=r"lock\.json: sha512-x integrity checksum failed$"):
         node.install(tmp_path)
 
 
