@@ -94,7 +94,7 @@ def opened(envelope: bytes) -> IncomingCall:
 
 def test_an_honest_request() -> None:
     """Each request here opens before it lies."""
-    assert bytes(opened(sealed_request()).read().content.text) == b"{}"
+    assert bytes(opened(sealed_request()).read().text) == b"{}"
 
 
 @pytest.mark.parametrize(
