@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNS = 20_000
-PENDING = ("envelope", "directory")
-"""Targets whose rules the two do not hold in the same way yet; only `make fuzz` compares them."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def test_no_difference(javascript: JavaScript) -> None:
     source = inputs(random.Random("sealflow"))  # noqa: S311 - must come again the same
     found = []
     for _ in range(RUNS // BATCH):
-        batch = [each for each in islice(source, BATCH) if each[0] not in PENDING]
+        batch = list(islice(source, BATCH))
         found += list(compare(batch, javascript))
     assert "\n".join(map(str, found)) == ""
 

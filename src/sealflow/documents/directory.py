@@ -110,6 +110,8 @@ class DirectoryModel:
             NewerFormatError: The model needs a newer reader.
         """
         fields = OpenFields(value, "model", _MODEL_KEYS)
+        # First, so that a model that is left out is not judged further (versions.md, 4.1).
+        inputs, outputs = _specs(fields, "inputs"), _specs(fields, "outputs")
         model = cls(
             name=fields.read("name", parse_name),
             version=fields.read("version", parse_name),
@@ -117,13 +119,20 @@ class DirectoryModel:
             owner=fields.digest("owner"),
             workers=fields.read_optional("workers", parse_digest),
             default=fields.flag("default"),
-            inputs=fields.list_of("inputs", TensorSpec.from_open_json, _MAX_SPECS),
-            outputs=fields.list_of("outputs", TensorSpec.from_open_json, _MAX_SPECS),
+            inputs=inputs,
+            outputs=outputs,
             image=None if fields.get("image") is None else fields.text("image"),
         )
         if model.image is not None and model.image not in {spec.name for spec in model.inputs}:
             raise fields.malformed("image", "is not an input")
         return model
+
+
+def _specs(fields: OpenFields, name: str) -> tuple[TensorSpec, ...]:
+    specs = fields.list_of(name, TensorSpec.from_open_json, _MAX_SPECS)
+    if len({spec.name for spec in specs}) != len(specs):
+        raise fields.malformed(name, "has a name twice")
+    return specs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

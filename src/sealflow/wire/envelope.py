@@ -238,9 +238,13 @@ def _reply_header(value: dict[str, object]) -> ReplyHeader:
 def _refusal_header(value: dict[str, object]) -> RefusalHeader:
     try:
         fields = OpenFields(value, "refusal header", ("code", "rid"))
+        newer = False
     except NewerFormatError:
-        return RefusalHeader(request_id=None, code=RefusalCode.UNAVAILABLE)
+        value = {name: each for name, each in value.items() if name != "critical"}
+        fields = OpenFields(value, "refusal header", ("code", "rid"))
+        newer = True
+    code = fields.known_word("code", RefusalCode)
     return RefusalHeader(
         request_id=fields.read_optional("rid", parse_request_id),
-        code=fields.known_word("code", RefusalCode) or RefusalCode.UNAVAILABLE,
+        code=RefusalCode.UNAVAILABLE if newer or code is None else code,
     )

@@ -227,23 +227,28 @@ class OpenFields(Fields):
     def _check_keys(
         value: dict[str, object], what: str, required: Collection[str], optional: Collection[str]
     ) -> None:
+        if "critical" in value:
+            _check_critical(value, what, required, optional)
         missing = ", ".join(f"missing {key}" for key in required if key not in value)
         if missing:
             raise MalformedError(f"{what}: {missing}")
-        if "critical" not in value:
-            return
-        names = value["critical"]
-        if (
-            not isinstance(names, list)
-            or not 1 <= len(names) <= _MAX_CRITICAL
-            or not all(isinstance(name, str) and name in value for name in names)
-            or len(set(names)) != len(names)
-            or not {*required, "critical", "format"}.isdisjoint(names)
-        ):
-            raise MalformedError(f"{what}: critical is not a list of extension fields")
-        unknown = [name[:40] for name in names if name not in optional]
-        if unknown:
-            raise NewerFormatError("critical", f"{what}: the field {unknown[0]!r} must be known")
+
+
+def _check_critical(
+    value: dict[str, object], what: str, required: Collection[str], optional: Collection[str]
+) -> None:
+    names = value["critical"]
+    if (
+        not isinstance(names, list)
+        or not 1 <= len(names) <= _MAX_CRITICAL
+        or not all(isinstance(name, str) and name in value for name in names)
+        or len(set(names)) != len(names)
+        or not {*required, "critical", "format"}.isdisjoint(names)
+    ):
+        raise MalformedError(f"{what}: critical is not a list of extension fields")
+    unknown = [name[:40] for name in names if name not in optional]
+    if unknown:
+        raise NewerFormatError("critical", f"{what}: the field {unknown[0]!r} must be known")
 
 
 def _check_format(value: dict[str, object], what: str) -> None:

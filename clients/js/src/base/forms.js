@@ -131,10 +131,10 @@ export function readObject(value, what, { required, optional = {}, open, format 
     Object.hasOwn(required, key) || Object.hasOwn(optional, key) || (key === "format" && format !== undefined);
   if (open) checkCritical(value, what, known);
   else for (const key in value) if (!known(key)) fail(what, `has the unknown key ${JSON.stringify(key)}`);
+  for (const key in required) if (!(key in value)) fail(what, `lacks ${key}`);
   /** @type {Record<string, any>} */
   const read = {};
   for (const key in required) {
-    if (!(key in value)) fail(what, `lacks ${key}`);
     read[key] = required[key](value[key], `${what}: ${key}`);
   }
   for (const key in optional) {
