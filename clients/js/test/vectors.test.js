@@ -17,6 +17,7 @@ import { history } from "./vectors/history.js";
 import { chunked, rfc9180, x25519, xwing } from "./vectors/hpke.js";
 import { classes, contents, envelopes, padding, replies } from "./vectors/messages.js";
 import { openinfer } from "./vectors/openinfer.js";
+import { passports } from "./vectors/passports.js";
 import { sealed } from "./vectors/sealed.js";
 import { worked } from "./vectors/worked.js";
 
@@ -50,6 +51,7 @@ const HANDLERS = {
   "orders.json": "orders are given by owners and operators, and read by key brokers",
   "packages.json": "packages are read by workers",
   "padding.json": padding,
+  "passport.json": passports,
   "policies.json": policies,
   "publications.json": "publications are read by key brokers",
   "receipt-replies.json": receiptReplies,

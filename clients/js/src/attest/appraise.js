@@ -2,17 +2,16 @@
 
 import { allZero, equal, toHex } from "../base/bytes.js";
 import { PolicyError, VerificationError } from "../base/errors.js";
+import { Comparison, compareAge, compareBound, compareCode, compareRegisters, compareStatuses } from "./comparison.js";
 import { boundClaimsOf, checkSealingKey, domainOf, reportData, ZERO_NONCE } from "./evidence.js";
 import { verifyIntelQuote } from "./intel.js";
-import { REGISTERS } from "./policy.js";
 import { quoteTee } from "./quote.js";
 import { SNP_REPORT_BYTES } from "./snp-report.js";
 import { verifySnpReport } from "./snp.js";
 
-/** @typedef {import("../base/errors.js").Mismatch} Mismatch */
 /** @typedef {import("./evidence.js").BoundClaims} BoundClaims */
 /** @typedef {import("./claims.js").HardwareClaims} HardwareClaims */
-/** @typedef {{bound: BoundClaims, hardware: HardwareClaims, validUntilMs: number}} Approval */
+/** What was approved: by evidence, or by passports in its place. @typedef {{bound: BoundClaims, hardware: HardwareClaims | null, passports: import("./passport.js").Passport[], validUntilMs: number}} Approval */
 
 const SGX_NEEDED = 0x1n | 0x4n; // INIT, MODE64BIT
 const SGX_ALLOWED = SGX_NEEDED | 0x40n | 0x80n | 0x400n; // CET, KSS, AEXNOTIFY
@@ -25,31 +24,6 @@ const TDX_ALLOWED = TDX_NEEDED | (1n << 27n) | (1n << 30n) | (1n << 31n); // LAS
 const SNP_SMT = 1n << 16n;
 const SNP_NEEDED = 1n << 17n; // always set
 const SNP_ALLOWED = 0x1ffffn | SNP_NEEDED | (0x3dn << 20n); // without MIGRATE_MA, DEBUG, CXL_ALLOW and what is reserved
-
-/** Collects mismatches. */
-class Comparison {
-  constructor() {
-    /** @type {Mismatch[]} */
-    this.mismatches = [];
-  }
-
-  /** @param {boolean} fits @param {string} code @param {string} field @param {unknown} expected @param {unknown} got */
-  check(fits, code, field, expected, got) {
-    if (!fits) this.mismatches.push({ code, field, expected: text(expected), got: text(got) });
-  }
-
-  /** @param {bigint} value @param {bigint} needed @param {bigint} allowed @param {string} code */
-  bits(value, needed, allowed, code) {
-    const fits = (value & needed) === needed && (value & ~allowed) === 0n;
-    this.check(fits, code, "", `bits ${needed.toString(16)}, of ${allowed.toString(16)}`, value.toString(16));
-  }
-}
-
-/** @param {unknown} value @returns {string} */
-function text(value) {
-  if (value instanceof Set) return value.size ? [...value].join(" or ") : "zero";
-  return Array.isArray(value) ? value.join(", ") || "none" : String(value);
-}
 
 /**
  * Verify evidence up to the maker's root: a function of evidence, root and time.
@@ -86,48 +60,22 @@ export async function appraise(evidence, policy, nowMs, { role = "keybroker", no
   if (demands === null) throw new TypeError("the policy has no table worker");
   const { bound, hardware } = await verifyEvidence(evidence, policy.simulatedRoot, nowMs);
   const comparison = new Comparison();
-  comparison.check(bound.role === role, "role", "", role, bound.role);
-  comparison.check(bound.tee === policy.tee, "tee", "tee", policy.tee, bound.tee);
-  comparison.check(bound.deployment === policy.deployment, "deployment", "deployment", policy.deployment, bound.deployment);
-  comparison.check(bound.manifestDigest === policy.manifestDigest, "manifest_digest", "manifest_digest", policy.manifestDigest, bound.manifestDigest);
-  comparison.check(bound.nonce === nonce, "nonce", "", nonce, bound.nonce);
+  compareBound(comparison, bound, policy, role, nonce);
   if (hardware.kind === "snp") compareSnp(comparison, hardware, demands);
   else compareIntel(comparison, hardware, demands, nowMs);
-  compareAge(comparison, hardware, demands, nowMs);
+  compareAge(comparison, hardware.collateralIssuedMs, demands, nowMs);
   if (comparison.mismatches.length) throw new PolicyError(comparison.mismatches);
   if (sealingKey) checkSealingKey(bound);
   const { collateralIssuedMs, collateralEndsMs } = hardware;
   const tooOldMs = collateralIssuedMs === null ? Infinity : collateralIssuedMs + 1000 * demands.maxCollateralAgeS;
-  return { bound, hardware, validUntilMs: Math.min(collateralEndsMs, tooOldMs) };
-}
-
-/** @param {Comparison} comparison @param {HardwareClaims} claims @param {import("./policy.js").Demands} demands @param {number} nowMs */
-function compareAge(comparison, { collateralIssuedMs }, demands, nowMs) {
-  if (collateralIssuedMs === null) return;
-  const ageS = Math.floor((nowMs - collateralIssuedMs) / 1000);
-  comparison.check(ageS <= demands.maxCollateralAgeS, "collateral_age", "max_collateral_age_s", `at most ${demands.maxCollateralAgeS} s`, `${ageS} s`);
-}
-
-/** @param {Comparison} comparison @param {string} measurement @param {string} signer @param {number} svn @param {import("./policy.js").Demands} demands */
-function compareCode(comparison, measurement, signer, svn, demands) {
-  const { measurements, signers, minSvn, insecureSignerOnly } = demands;
-  comparison.check(insecureSignerOnly || measurements.has(measurement), "measurement", "measurements", measurements, measurement);
-  comparison.check(signers.size === 0 || signers.has(signer), "signer", "signers", signers, signer);
-  comparison.check(svn >= minSvn, "svn", "min_svn", `at least ${minSvn}`, svn);
+  return { bound, hardware, passports: [], validUntilMs: Math.min(collateralEndsMs, tooOldMs) };
 }
 
 /** @param {Comparison} comparison @param {import("./claims.js").IntelClaims} claims @param {import("./policy.js").Demands} demands @param {number} nowMs */
 function compareIntel(comparison, claims, demands, nowMs) {
   if (claims.sgx !== null) compareSgx(comparison, claims.sgx, demands);
   if (claims.tdx !== null) compareTdx(comparison, claims.tdx, demands);
-  const { outOfDate, tcbStatuses } = demands;
-  const excepted = outOfDate !== null && nowMs >= outOfDate.fromMs && nowMs < outOfDate.untilMs;
-  /** @param {string} status */
-  const accepted = (status) => tcbStatuses.has(status) || (excepted && status.startsWith("OutOfDate"));
-  comparison.check(accepted(claims.tcbStatus), "tcb_status", "tcb_statuses", tcbStatuses, claims.tcbStatus);
-  comparison.check(accepted(claims.qeStatus), "qe_status", "tcb_statuses", tcbStatuses, claims.qeStatus);
-  const open = claims.advisories.filter((each) => !demands.advisories.has(each));
-  comparison.check(open.length === 0, "advisories", "advisories", [...demands.advisories], open);
+  compareStatuses(comparison, claims, demands, nowMs);
   const flags = claims.platformFlags.filter((each) => !demands.platformFlags.has(each));
   comparison.check(flags.length === 0, "platform_flags", "platform_flags", [...demands.platformFlags], flags);
   const { minTcbEvaluation } = demands;
@@ -153,15 +101,7 @@ function compareTdx(comparison, tdx, demands) {
   comparison.check(allZero(tdx.seamAttributes), "seam_attributes", "", "zero", toHex(tdx.seamAttributes));
   const service = tdx.serviceTd ?? new Uint8Array(0);
   comparison.check(allZero(service), "service_td", "", "zero", toHex(service));
-  if (demands.tdx === null) return comparison.check(false, "tee", "tdx", "a policy without a table tdx", "TDX");
-  const { registers, unchecked } = demands.tdx;
-  const values = [...tdx.rtmr, tdx.mrConfigId, tdx.mrOwner, tdx.mrOwnerConfig];
-  REGISTERS.forEach((register, at) => {
-    const listed = registers[register];
-    const free = at >= 3 && listed.size === 0; // firmware, kernel and command line must be listed
-    const fits = unchecked.has(register) || (free ? /^0+$/.test(values[at]) : listed.has(values[at]));
-    comparison.check(fits, register, `tdx.${register}`, listed, values[at]);
-  });
+  compareRegisters(comparison, [...tdx.rtmr, tdx.mrConfigId, tdx.mrOwner, tdx.mrOwnerConfig], demands);
 }
 
 /** @param {Comparison} comparison @param {import("./claims.js").SnpClaims} claims @param {import("./policy.js").Demands} demands */

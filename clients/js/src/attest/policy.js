@@ -5,6 +5,7 @@ import { ConfigError, MalformedError } from "../base/errors.js";
 import { base64AtMost, boolean, codePoints, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { TCB_STATUSES } from "./intel-tcb.js";
+import { readVerifiers } from "./verifiers.js";
 
 const MAX_BYTES = 64 * 1024;
 const MAX_ITEMS = 256;
@@ -44,6 +45,7 @@ const SUITE_NAMES = Object.freeze(["x-wing", "x25519"]);
  * @property {string} deployment
  * @property {string} manifestDigest
  * @property {Map<string, Set<string>> | null} models
+ * @property {import("./verifiers.js").Verifier[]} verifiers
  * @property {readonly SuiteName[]} suites to seal by, the preferred one first
  * @property {Demands} keybroker
  * @property {Demands | null} worker
@@ -184,7 +186,7 @@ function readPolicy(value) {
     },
     optional: {
       worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: base64AtMost(MAX_ROOT_BYTES),
-      suites: readSuites,
+      suites: readSuites, verifiers: readVerifiers,
     },
     open: false,
     format: "optional",
@@ -195,7 +197,7 @@ function readPolicy(value) {
   if (read.worker !== undefined) checkFits(read.worker, read.tee, "the policy: worker");
   return {
     tee: read.tee, deployment: read.deployment, manifestDigest: read.manifest_digest, models: read.models ?? null,
-    suites: read.suites ?? SUITE_NAMES,
+    suites: read.suites ?? SUITE_NAMES, verifiers: read.verifiers ?? [],
     keybroker: read.keybroker, worker: read.worker ?? null, simulatedRoot: root,
   };
 }

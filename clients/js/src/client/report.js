@@ -12,6 +12,8 @@
  * @property {string | null} tcbStatus
  * @property {string[]} advisories
  * @property {number | null} collateralIssuedMs
+ * @property {readonly string[]} verifiers whose passports counted
+ * @property {boolean} evidenceChecked false: a passport stood in for the evidence
  * @property {string} manifestDigest
  * @property {string} instance of the key broker
  * @property {string} software as it calls itself
@@ -28,26 +30,35 @@
 
 const HARDWARE = { sgx: "Intel SGX", tdx: "Intel TDX", snp: "AMD SEV-SNP" };
 
-/** @param {import("../attest/claims.js").HardwareClaims} claims */
-function codeOf(claims) {
-  if (claims.kind === "snp") return { measurement: claims.snp.measurement, signer: claims.snp.idKeyDigest };
-  return { measurement: claims.sgx?.mrEnclave ?? claims.tdx?.mrTd ?? "", signer: claims.sgx?.mrSigner ?? "" };
+/** What is known of hardware and code: by the evidence, or by a passport in its place. @param {import("../attest/appraise.js").Approval} approval */
+function platformOf({ hardware, passports }) {
+  if (hardware === null) {
+    const { form, measurement, signer, tcb_status, advisories, collateral_issued_ms } = passports[0].claims;
+    return { form, measurement, signer, tcbStatus: form === "snp" ? null : tcb_status, advisories, collateralIssuedMs: collateral_issued_ms };
+  }
+  const { kind, collateralIssuedMs } = hardware;
+  if (kind === "snp") {
+    const { measurement, idKeyDigest } = hardware.snp;
+    return { form: kind, measurement, signer: idKeyDigest, tcbStatus: null, advisories: [], collateralIssuedMs };
+  }
+  const { sgx, tdx, tcbStatus, advisories } = hardware;
+  return { form: kind, measurement: sgx?.mrEnclave ?? tdx?.mrTd ?? "", signer: sgx?.mrSigner ?? "", tcbStatus, advisories, collateralIssuedMs };
 }
 
 /** @param {import("./trust.js").Verified} verified @returns {TrustReport} */
 export function trustReport({ directory, approval, continuity }) {
-  const { bound, hardware, validUntilMs } = approval;
+  const { bound, hardware, passports, validUntilMs } = approval;
   const simulated = bound.tee === "simulated";
-  const intel = hardware.kind === "snp" ? null : hardware;
-  const kind = HARDWARE[hardware.kind];
+  const { form, ...platform } = platformOf(approval);
+  const kind = HARDWARE[/** @type {"sgx" | "tdx" | "snp"} */ (form)];
+  const verifiers = passports.map((each) => each.verifier);
   return Object.freeze({
     simulated,
     hardware: simulated ? `simulation in the form of ${kind}` : kind,
     deployment: directory.deployment,
-    ...codeOf(hardware),
-    tcbStatus: intel?.tcbStatus ?? null,
-    advisories: intel?.advisories ?? [],
-    collateralIssuedMs: hardware.collateralIssuedMs,
+    ...platform,
+    verifiers,
+    evidenceChecked: hardware !== null,
     manifestDigest: directory.manifestDigest,
     instance: bound.instance,
     software: bound.software,
@@ -60,6 +71,7 @@ export function trustReport({ directory, approval, continuity }) {
     seesPlaintext: seesPlaintext(simulated),
     proved: [
       `key broker: the code that the policy names${simulated ? ", as a simulation says" : `, on genuine ${kind}`}`,
+      ...(hardware === null ? [`that is what ${verifiers.join(" and ")} signed: no evidence was checked here`] : []),
       "settings of the deployment: those that the policy names",
       "directory: signed by that key broker, in date, and not older than the pinned one",
     ],
@@ -90,6 +102,7 @@ export function formatTrustReport(report) {
     `deployment   ${report.deployment}`,
     `hardware     ${report.hardware}${report.tcbStatus === null ? "" : `, ${report.tcbStatus}`}`,
     `code         ${report.measurement}`,
+    ...(report.verifiers.length ? [`passports    of ${report.verifiers.join(", ")}${report.evidenceChecked ? "" : ", in place of evidence"}`] : []),
     `settings     ${report.manifestDigest}`,
     `directory    version ${report.directoryVersion} of ${moment(report.directoryIssuedMs)} (${report.continuity})`,
     `valid until  ${moment(report.validUntilMs)}`,

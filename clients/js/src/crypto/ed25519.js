@@ -37,6 +37,23 @@ export function isGoodPublicKey(publicKey) {
   return publicKey.length === 32 && y < P && !SMALL_ORDER.has(y);
 }
 
+/** @param {bigint} base @param {bigint} exponent */
+function power(base, exponent) {
+  let result = 1n;
+  for (let square = base % P, rest = exponent; rest > 0n; rest >>= 1n, square = (square * square) % P) {
+    if (rest & 1n) result = (result * square) % P;
+  }
+  return result;
+}
+
+/** Whether there is an x for a point's y: -x² + y² = 1 + d·x²·y². @param {Uint8Array} point */
+export function isOnCurve(point) {
+  const y2 = yOf(point) ** 2n % P;
+  const d = P - (121665n * power(121666n, P - 2n)) % P;
+  const x2 = ((y2 + P - 1n) * power((d * y2 + 1n) % P, P - 2n)) % P;
+  return x2 === 0n || power(x2, (P - 1n) / 2n) === 1n;
+}
+
 /**
  * @param {Uint8Array} publicKey
  * @param {Uint8Array} signature

@@ -98,6 +98,15 @@ export async function verifyEcdsa(curve, hash, point, signature, message) {
   }
 }
 
+const P256 = 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n;
+const P256_B = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
+
+/** Whether a point is one of P-256: y² = x³ - 3x + b. @param {Uint8Array} x @param {Uint8Array} y */
+export function isOnP256(x, y) {
+  const [a, b] = [x, y].map((bytes) => bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n));
+  return a < P256 && b < P256 && (b * b - a ** 3n + 3n * a - P256_B) % P256 === 0n;
+}
+
 /** RSA-PSS with SHA-384, salt of 48 bytes. @param {Uint8Array} spki @param {Uint8Array} signature @param {Uint8Array} message */
 export async function verifyRsaPss(spki, signature, message) {
   try {

@@ -7,7 +7,8 @@ import { parseObject } from "../base/json.js";
 import { verifyEd25519 } from "../crypto/ed25519.js";
 import { sha256 } from "../crypto/primitives.js";
 import { appraise } from "../attest/appraise.js";
-import { domainOf, readEvidence, ZERO_NONCE } from "../attest/evidence.js";
+import { boundClaimsOf, checkSealingKey, domainOf, readEvidence, ZERO_NONCE } from "../attest/evidence.js";
+import { judgePassports } from "../attest/passport.js";
 import { findSuite, keyId, label } from "../seal/suites.js";
 import { DATATYPES } from "../tensors/datatypes.js";
 import { checkShape, tensorName } from "../tensors/tensor.js";
@@ -17,6 +18,8 @@ const MAX_PAYLOAD_BYTES = 2 ** 20;
 const MAX_MODELS = 1024;
 const MAX_KEYS = 64;
 const MAX_REVOKED = 1024;
+const MAX_PASSPORTS = 8;
+const ignored = () => [];
 const EARLY_MS = 5 * 60_000;
 
 /** @typedef {import("../base/forms.js").Form<any>} AnyForm */
@@ -178,8 +181,8 @@ async function readKeys(keys, domain) {
  * @returns {Promise<{directory: Directory, approval: import("../attest/appraise.js").Approval}>}
  */
 export async function verifyDocument(bytes, policy, nowMs) {
-  const { payload, signature, evidence } = readDocument(bytes);
-  const approval = await appraise(evidence, policy, nowMs, { nonce: ZERO_NONCE });
+  const { payload, signature, evidence, passports } = readDocument(bytes, policy.verifiers.length > 0);
+  const approval = await approve(evidence, passports, policy, nowMs);
   const { bound } = approval;
   const domain = domainOf(evidence.tee);
   if (!(await verifyEd25519(bound.signingKey, signature, concat(label(domain, "directory"), payload)))) {
@@ -196,17 +199,31 @@ export async function verifyDocument(bytes, policy, nowMs) {
   return { directory, approval };
 }
 
-/** @param {Uint8Array} bytes */
-function readDocument(bytes) {
+/** By passports of the policy's verifiers, where they count, and by evidence. @param {import("../attest/evidence.js").Evidence} evidence @param {string[]} passports @param {import("../attest/policy.js").Policy} policy @param {number} nowMs @returns {Promise<import("../attest/appraise.js").Approval>} */
+async function approve(evidence, passports, policy, nowMs) {
+  if (policy.verifiers.length === 0) return appraise(evidence, policy, nowMs, { nonce: ZERO_NONCE });
+  const bound = boundClaimsOf(evidence);
+  if (bound.tee !== evidence.tee) throw new VerificationError("world", "the evidence is of other hardware than it says");
+  const { accepted, insteadOfEvidence } = await judgePassports(passports, evidence.bound, bound, policy, nowMs);
+  if (insteadOfEvidence) checkSealingKey(bound);
+  const approval = insteadOfEvidence
+    ? { bound, hardware: null, validUntilMs: Infinity }
+    : await appraise(evidence, policy, nowMs, { nonce: ZERO_NONCE });
+  return { ...approval, passports: accepted, validUntilMs: Math.min(approval.validUntilMs, ...accepted.map((each) => each.endsMs)) };
+}
+
+/** @param {Uint8Array} bytes @param {boolean} withPassports who names no verifier does not look at them */
+function readDocument(bytes, withPassports) {
   if (bytes.length > MAX_DOCUMENT_BYTES) throw new VerificationError("document", "the published document is too large");
   const outer = under("document", () => {
     const what = "the published document";
     const parts = object({ required: { payload: base64(), signature: base64AtMost(64) }, open: true });
     return readObject(parseObject(bytes, what), what, {
-      required: { directory: parts, evidence: anyObject }, open: true, format: "required",
+      required: { directory: parts, evidence: anyObject }, optional: { passports: withPassports ? list(string, MAX_PASSPORTS) : ignored },
+      open: true, format: "required",
     });
   });
-  return { ...outer.directory, evidence: under("evidence", () => readEvidence(outer.evidence)) };
+  return { ...outer.directory, passports: outer.passports ?? [], evidence: under("evidence", () => readEvidence(outer.evidence)) };
 }
 
 /**
