@@ -10,7 +10,7 @@ PARALLEL = -n $(JOBS) --dist loadfile
 CORE := src/sealflow/wire/*,src/sealflow/openinfer/*,src/sealflow/attest/*,src/sealflow/seal/*,src/sealflow/package/*,src/sealflow/documents/*
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs site mutate fuzz audit lock newcomer clean
+.PHONY: help python setup flink tools demo test check fmt lint types arch unit e2e coverage images e2e-images e2e-gramine chaos bench docs site mutate fuzz audit lock previous newcomer clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -98,6 +98,10 @@ fuzz: setup ## Compare the parsers with JavaScript's, DIFFERENTIAL_S seconds; se
 
 lock: setup ## Renew all lists of packages to the newest releases; KEEP=1 keeps pins that still fit
 	@$(PYTHON) -m tools.lock $(if $(KEEP),--keep)
+
+COMMIT ?= HEAD
+previous: setup ## Keep the wheel of COMMIT, a release, for the tests of the next one
+	@$(BIN)/python -m tools.previous $(COMMIT)
 
 SUITES ?= bookworm trixie
 COMMANDS ?= demo

@@ -7,16 +7,17 @@ does not report it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import FORMAT
+from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.frame_payloads import LoadedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _T = TypeVar("_T")
+_MODEL_KEYS: Final = frozenset({"name", "version", "digest", "runtime", "max_batch"})
 Number = int | float
 
 
@@ -67,7 +68,7 @@ class WorkerStatus:
             pid=_number(table, "pid"),
             ready=_flag(table, "ready"),
             simulated=_flag(table, "simulated"),
-            models=_list(table, "models", LoadedModel.from_json),
+            models=_list(table, "models", _model),
             in_flight=_number(table, "in_flight"),
             served=_number(table, "served"),
             refused=_number(table, "refused"),
@@ -163,9 +164,9 @@ class ComponentStatus:
     def from_json(cls, value: object) -> Self:
         """Parse an object that `to_json` returned.
 
-        Raises: MalformedError.
+        Raises: MalformedError; NewerFormatError.
         """
-        table = _table(value)
+        table = _document(value)
         workers = table.get("workers")
         return cls(
             component=_required(_text(table, "component"), "component"),
@@ -243,9 +244,9 @@ class ClusterStatus:
     def from_json(cls, value: object) -> Self:
         """Parse an object that `to_json` returned.
 
-        Raises: MalformedError.
+        Raises: MalformedError; NewerFormatError.
         """
-        table = _table(value)
+        table = _document(value)
         return cls(
             deployment=_required(_text(table, "deployment"), "deployment"),
             ready=_required(_flag(table, "ready"), "ready"),
@@ -262,10 +263,24 @@ class ClusterStatus:
         return True in (self.simulated, *(part.simulated for part in self.components), *workers)
 
 
+def _document(value: object) -> Mapping[str, object]:
+    """Return an object that has a format; releases before 0.2 wrote none. Spec: versions.md, 1."""
+    table = _table(value)
+    OpenFields({"format": FORMAT, **table}, "status", (), versioned=True)
+    return table
+
+
 def _table(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise MalformedError("status: not a JSON object")
+    OpenFields(value, "status", ())
     return value
+
+
+def _model(value: object) -> LoadedModel:
+    """Return a model; unlike in READY, it may have fields of a newer release."""
+    known = {name: each for name, each in _table(value).items() if name in _MODEL_KEYS}
+    return LoadedModel.from_json(known)
 
 
 def _reason(value: object) -> str:

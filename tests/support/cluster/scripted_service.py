@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sealflow.documents.directory import Directory
     from sealflow.errors import RefusalCode
     from sealflow.host.broker.redis_streams import Delivery
+    from sealflow.seal.content import Content
     from sealflow.seal.keys import OpeningKey
     from sealflow.wire.envelope import RequestHeader
     from tests.support.queue.server import QueueServer
@@ -134,12 +135,16 @@ def now_ms() -> int:
 
 def negated(service: ScriptedService, delivery: Delivery) -> bytes:
     """Answer y = -x."""
-    content = service.opened(delivery).read()
+    return service.sealed(delivery, negated_parts(service.opened(delivery).read()))
+
+
+def negated_parts(content: Content) -> list[bytes | memoryview]:
+    """Return the content of the reply y = -x to the content of a request."""
     tensor = decode_request(content.text, content.binary).inputs[0]
     response = InferResponse(
         model_name="m", model_version="1", outputs=(from_numpy("y", -to_numpy(tensor)),)
     )
-    return service.sealed(delivery, content_parts(ContentKind.INFER, *encode_response(response)))
+    return content_parts(ContentKind.INFER, *encode_response(response))
 
 
 def negated_after(go: threading.Event) -> Answer:

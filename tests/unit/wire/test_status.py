@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sealflow.errors import MalformedError
+from sealflow.errors import MalformedError, NewerFormatError
 from sealflow.wire.frame_payloads import LoadedModel
 from sealflow.wire.status import (
     ClusterStatus,
@@ -117,6 +117,38 @@ def test_another_form(changes: dict[str, Any]) -> None:
     assert ComponentStatus.from_json({"component": "x", "pid": None}).pid is None
     with pytest.raises(MalformedError):
         ClusterStatus.from_json({**CLUSTER.to_json(), **changes})
+
+
+def test_a_newer_release() -> None:
+    """Unknown fields are ignored at each level; a critical one and another format are refused."""
+    whole = grown(json.loads(json.dumps(CLUSTER.to_json())))
+    assert ClusterStatus.from_json(whole) == CLUSTER
+    worker = whole["components"][1]["workers"][0]
+    for part in (whole, whole["queue"], whole["components"][1], worker, worker["models"][0]):
+        part["critical"] = ["new"]
+        with pytest.raises(NewerFormatError) as caught:
+            ClusterStatus.from_json(whole)
+        assert caught.value.code == "critical"
+        part["critical"] = []
+        with pytest.raises(MalformedError):
+            ClusterStatus.from_json(whole)
+        del part["critical"]
+    for part in (whole, whole["components"][1]):
+        part["format"] = 2
+        with pytest.raises(NewerFormatError) as caught:
+            ClusterStatus.from_json(whole)
+        assert caught.value.code == "format"
+        del part["format"]
+    assert ClusterStatus.from_json(whole) == CLUSTER
+
+
+def grown(value: Any, name: str = "") -> Any:
+    """Return a status with a new field in each object but that of the percentiles."""
+    if isinstance(value, list):
+        return [grown(each) for each in value]
+    if not isinstance(value, dict) or name == "round_trip_ms":
+        return value
+    return {**{each: grown(value[each], each) for each in value}, "new": {"critical": 1}}
 
 
 @pytest.mark.parametrize(

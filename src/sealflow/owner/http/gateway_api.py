@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from sealflow.errors import MalformedError, UnavailableError
+from sealflow.errors import MalformedError, NewerFormatError, UnavailableError
 from sealflow.owner.http.steps import HttpRequest, HttpResponse, Steps, send, with_deadline
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.streams.keys import LOG_ENTRIES
+from sealflow.wire.fields import OpenFields
 from sealflow.wire.status import ClusterStatus
 from sealflow.wire.strict_json import canonical_json, parse_object
 
@@ -27,7 +28,8 @@ def fetch_status(url: str, ca: Path | None) -> ClusterStatus:
 
     `ca`: PEM file with root certificates; None for the system's.
 
-    Raises: UnavailableError when there is no response within 10 s, or it is not a status.
+    Raises: UnavailableError when there is no response within 10 s, or it is not a status;
+        NewerFormatError when only a newer release can read it.
     """
     transport = HttpTransport(url, ca=ca, connections=1)
     try:
@@ -44,6 +46,8 @@ def fetch_status(url: str, ca: Path | None) -> ClusterStatus:
         raise UnavailableError(f"gateway {url}: {value['error'][:500]}")
     try:
         return ClusterStatus.from_json(value)
+    except NewerFormatError:
+        raise
     except MalformedError as error:
         raise UnavailableError(
             f"{url}: the format of its status is unknown: use the version of Sealflow that the "
@@ -109,7 +113,8 @@ def send_control_request(operation: dict[str, object]) -> Steps[dict[str, object
 
     The answer is untrusted: the gateway or the host can change it.
 
-    Raises: UnavailableError when there is no answer, MalformedError when it is not a JSON object.
+    Raises: UnavailableError when there is no answer, MalformedError when it is not a JSON object,
+        NewerFormatError when only a newer release can read it.
     """
     response = yield from send(
         HttpRequest(
@@ -122,4 +127,7 @@ def send_control_request(operation: dict[str, object]) -> Steps[dict[str, object
     )
     if response.status != 200:  # noqa: PLR2004 - HTTP
         raise unavailable("the key broker did not answer", response)
-    return parse_object(response.body, "answer of the key broker")
+    what = "answer of the key broker"
+    answer = parse_object(response.body, what)
+    OpenFields(answer, what, ())  # refuses a critical field
+    return answer
