@@ -30,7 +30,8 @@ from sealflow.owner.trust.pin import PinnedDirectory
 from sealflow.package.manifest import ModelManifest
 from sealflow.package.publication import open_publication
 from sealflow.package.statement import Statement, unverified_decode_envelope
-from sealflow.seal.content import Content, ContentKind, parse_error, split_receipt_request
+from sealflow.seal import content as contents
+from sealflow.seal.content import Content, ContentKind, parse_error
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.state import State, StateKey
 from sealflow.wire.domain import TrustDomain
@@ -56,6 +57,9 @@ WORLD = TrustDomain.SIMULATED
 BENT = {"": 0}
 """A value of no field's form: an object with a key that no object has."""
 
+SURPLUS: dict[str, Any] = {"critical": []}
+"""A key that no closed format has, in a form that no open one takes."""
+
 FREE = ("body",)
 """Keys below which a log entry may hold anything."""
 
@@ -80,6 +84,13 @@ def content(kind: ContentKind, text: bytes) -> Content:
     return Content(kind=kind, text=text, binary=memoryview(b"\1\0\0\0\2{}"))
 
 
+def receipt_request(text: bytes) -> object:
+    """Read a request that asks for a receipt."""
+    whole = b"".join(contents.content_parts(ContentKind.RECEIPT, text)) + b"\1\0\0\0\2{}"
+    head, tail = contents.padding_for(len(whole))
+    return contents.parse_request_content(memoryview(head + whole + tail))
+
+
 def parse_envelope(kind: Kind) -> Callable[[bytes], object]:
     """Return a parser of envelopes' headers."""
 
@@ -97,7 +108,7 @@ def parse_order(text: bytes) -> object:
 def parse_publication(text: bytes) -> object:
     """Open a publication with this content."""
     key = OpeningKey(suite=Suite.SIMULATED_X25519, seed=bytes(32))
-    return open_publication(key.sealing.seal(text, WORLD.label("publish")), key)
+    return open_publication(key.public_key.seal(text, WORLD.label("publish")), key)
 
 
 def requirements(value: bytes) -> object:
@@ -118,6 +129,7 @@ def grant() -> dict[str, Any]:
     key = {"suite": int(Suite.SIMULATED_X25519), "seed": b64encode(bytes(32)).decode()}
     model = {"name": "m", "version": "1", "digest": "00" * 32, "signer": "00" * 32}
     return {
+        "format": 1,
         "keys": [key | {"destroy_ms": 1}],
         "models": [model | {"content_key": b64encode(bytes(32)).decode()}],
         "lease_ms": 1,
@@ -175,6 +187,7 @@ FREE_DEMANDS = (
 """All of it has a default."""
 
 PUBLICATION = {
+    "format": 1,
     "content_key": b64encode(verified_package().unwrap(OWNER)).decode(),
     "issued_ms": 1,
     "signature": b64encode(verified_package().signature).decode(),
@@ -241,7 +254,7 @@ DOCUMENTS = {
     ),
     "receipt request": Document(
         value={"salt": "00" * 32},
-        parse=lambda text: split_receipt_request(content(ContentKind.RECEIPT, text)),
+        parse=receipt_request,
     ),
     "bound claims": Document(value=json.loads(CASE["bound"]), parse=BoundClaims.from_bytes),
     "evidence": Document(
@@ -291,6 +304,7 @@ DOCUMENTS = {
     "receipt file": Document(value=json.loads(HISTORY["receipt"]), parse=ReceiptProof.from_bytes),
     "order": Document(
         value={
+            "format": 1,
             "deployment": "d",
             "revoke": {"kind": "worker", "id": "00" * 16},
             "signer": "00" * 32,
@@ -376,7 +390,7 @@ def bends(document: Document) -> Iterator[tuple[str, bytes]]:
             continue
         if isinstance(at(document.value, path), dict) and (not path or path[-1] not in FREE):
             changed = deepcopy(document.value)
-            at(changed, path)["surplus"] = 1
+            at(changed, path).update(SURPLUS)
             yield f"surplus in {path}", canonical_json(changed)
         if not path:
             continue

@@ -81,13 +81,13 @@ FRAMES: list[tuple[Callable[[bytes], object], bytes, bytes, str]] = [
 
 COLLATERAL: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (INTEL, {"other": 1}, "unknown 'other'"),
-    (INTEL, {"tee": "sev"}, "unknown tee or ca"),
-    (INTEL, {"ca": "../"}, "unknown tee or ca"),
+    (INTEL, {"tee": "sev"}, "tee is not one of sgx, tdx"),
+    (INTEL, {"ca": "../"}, "ca is not one of platform, processor"),
     (INTEL, {"fmspc": 906}, "fmspc"),
     (INTEL, {"fmspc": "00906EA10000"}, "fmspc"),
     (AMD, {"other": 1}, "unknown 'other'"),
-    (AMD, {"product": "Rome"}, "unknown product or leaf"),
-    (AMD, {"leaf": "ark"}, "unknown product or leaf"),
+    (AMD, {"product": "Rome"}, "product is not one of Milan"),
+    (AMD, {"leaf": "ark"}, "leaf is not one of vcek, vlek"),
     (AMD, {"chip_id": None}, "chip_id"),
     (AMD, {"chip_id": "0a" * 63}, "chip_id"),
     (AMD, {"tcb": []}, "tcb"),

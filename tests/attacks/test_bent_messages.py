@@ -75,7 +75,7 @@ REQUESTS: list[tuple[Any, bytes, str]] = [
     (row("BOOL", [1], [1]), b"", "is not a BOOL value"),
     (row("FP32", [1], [True]), b"", "is not a FP32 value"),
     (row("FP16", [1], [65_520]), b"", "out of range for FP16"),
-    (row("BYTES", [1], ["\ud800"]), b"", "not a string in JSON"),
+    (row("BYTES", [1], ["\ud800"]), b"", "not strict JSON"),
 ]
 
 PARAMETERS: list[tuple[dict[str, Any], str]] = [
@@ -142,7 +142,11 @@ MADE: list[tuple[Callable[[], object], type[Exception], str]] = [
         InvalidInputError,
         "BF16 needs the binary form",
     ),
-    (lambda: elements_for_json(Tensor.of_bytes("x", [b"\xff"])), InvalidInputError, "not UTF-8"),
+    (
+        lambda: elements_for_json(Tensor.from_elements("x", [b"\xff"])),
+        InvalidInputError,
+        "not UTF-8",
+    ),
     (
         lambda: elements_for_json(from_numpy("x", np.array([np.inf], np.float32))),
         InvalidInputError,

@@ -68,24 +68,25 @@ def test_31_flipped_bits(service: PublishedService) -> None:
 
 def test_32_rollback_fork_expiry(service: PublishedService) -> None:
     """An older version, a second one of the same number, a broken chain and an old one fail."""
-    first = service.directory(version=5)
-    older = service.directory(version=4)
-    twin = service.directory(version=5, issued_ms=first.issued_ms - 1)
+    before = "99" * 32
+    first = service.directory(version=5, previous=before)
+    older = service.directory(version=4, previous=before)
+    twin = replace(first, issued_ms=first.issued_ms - 1)
     stranger = service.directory(version=6, previous="aa" * 32)
     assert adopt_all(service, first, older) == "directory_rollback"
     assert adopt_all(service, first, twin) == "directory_fork"
     assert adopt_all(service, first, stranger) == "directory_fork"
-    restarted = service.directory(version=6, log_id="bb" * 32)
+    restarted = replace(stranger, log_id="bb" * 32)
     assert adopt_all(service, first, restarted) == "directory_history"
     late_ms = first.expires_ms
     assert code(service, service.document(first), late_ms) == "directory_expired"
-    early = service.directory(issued_ms=NOW_MS + 10**6)
+    early = service.directory(issued_ms=NOW_MS + 10**6, expires_ms=NOW_MS + 2 * 10**6)
     assert code(service, service.document(early)) == "directory_early"
 
 
 def test_33_epoch_rollback(service: PublishedService) -> None:
     """Keys of an epoch that is over are not sealed to, and an older directory does not return."""
-    first = service.directory(version=5)
+    first = service.directory(version=5, previous="99" * 32)
     over = replace(
         first,
         version=6,

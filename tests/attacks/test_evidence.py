@@ -214,14 +214,16 @@ def test_16_bent_quotes() -> None:
 
 def test_17_other_chains() -> None:
     """Swapped, missing and surplus certificates and other certification types are refused."""
-    for lab in (
-        DcapAuthority(chain=("middle", "pck", "root")),
-        DcapAuthority(chain=("pck", "root")),
-        DcapAuthority(chain=("tcb", "middle", "root")),
-        DcapAuthority(certification=1),
-        DcapAuthority(certification=6),
+    for lab, code in (
+        (DcapAuthority(chain=("middle", "pck", "root")), "collateral"),
+        (DcapAuthority(chain=("pck", "root")), "quote"),
+        (DcapAuthority(chain=("pck", "middle", "root", "root")), "quote"),
+        (DcapAuthority(chain=("pck", "middle", "middle")), "quote"),
+        (DcapAuthority(chain=("tcb", "middle", "root")), "quote"),
+        (DcapAuthority(certification=1), "quote"),
+        (DcapAuthority(certification=6), "quote"),
     ):
-        assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == "quote"
+        assert refused(sgx_evidence(lab), policy(SGX, lab.root_der)) == code
 
 
 def test_18_bent_collateral() -> None:

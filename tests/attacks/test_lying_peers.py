@@ -13,7 +13,7 @@ import pytest
 
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
-from sealflow.errors import MalformedError, OpenError
+from sealflow.errors import EvidenceError, MalformedError, OpenError
 from sealflow.seal.chunked import seal_chunked
 from sealflow.seal.content import ContentKind, content_parts, padding_for
 from sealflow.seal.enclave import seal_to_enclave
@@ -51,7 +51,7 @@ KEY = KEYS[Suite.X25519]
 SECRET = bytes(range(SECRET_BYTES))
 SESSION_ID = new_session_id()
 HEADER = RequestHeader(
-    key_id=KEY.sealing.key_id,
+    key_id=KEY.public_key.key_id,
     session_id=SESSION_ID,
     request_id=RequestId("01" * 16),
     model=ModelRef(name="m", version="1"),
@@ -77,7 +77,7 @@ def sealed_request(
 ) -> bytes:
     """A request that a client seals to `KEY` without any check of its own."""
     domain = TrustDomain.HARDWARE
-    blob = KEY.sealing.seal(secret, session_info(domain, KEY.sealing.key_id, SESSION_ID))
+    blob = KEY.public_key.seal(secret, session_info(domain, KEY.public_key.key_id, SESSION_ID))
     header = replace(HEADER, **changes)
     length = len(seal_chunked(bytes(32), b"", [plaintext]))
     start = encode_start(Kind.REQUEST, suite, header.to_bytes(), blob, length)
@@ -94,7 +94,7 @@ def opened(envelope: bytes) -> IncomingCall:
 
 def test_an_honest_request() -> None:
     """Each request here opens before it lies."""
-    assert bytes(opened(sealed_request()).content.text) == b"{}"
+    assert bytes(opened(sealed_request()).read().text) == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_requests_about_another_key(lie: dict[str, Any]) -> None:
 def test_malformed_contents(plaintext: bytes, error: str) -> None:
     """Padding and content have one form."""
     with pytest.raises(MalformedError, match=error):
-        opened(sealed_request(plaintext))
+        opened(sealed_request(plaintext)).read()
 
 
 def sealed_reply(call: OutgoingCall, *, suite: int | None = None, **lies: Any) -> bytes:
@@ -197,9 +197,9 @@ def test_a_second_reply() -> None:
         lambda: parse_suite(None),
         lambda: OpeningKey(suite=Suite.X25519, seed=bytes(31)),
         lambda: OpeningKey(suite=Suite.XWING, seed=bytes(33)),
-        lambda: SealingKey(suite=Suite.X25519, public=b"\0" + KEY.sealing.public),
-        lambda: SealingKey(suite=Suite.XWING, public=KEY.sealing.public),
-        lambda: SealingKey(suite=Suite.XWING, public=b"\xff" * 1184 + KEY.sealing.public),
+        lambda: SealingKey(suite=Suite.X25519, public=b"\0" + KEY.public_key.public),
+        lambda: SealingKey(suite=Suite.XWING, public=KEY.public_key.public),
+        lambda: SealingKey(suite=Suite.XWING, public=b"\xff" * 1184 + KEY.public_key.public),
     ],
 )
 def test_malformed_keys(make: Callable[[], object]) -> None:
@@ -211,22 +211,18 @@ def test_malformed_keys(make: Callable[[], object]) -> None:
 def test_keys_of_another_world() -> None:
     """No secret is sealed to a key of hardware that simulated evidence names, or the reverse."""
     made = simulated_deployment(NOW_MS)
-    evidence = make_identity(made, Role.WORKER).evidence()
-    approval = appraise(evidence, made.deployment.policy(Role.WORKER), NOW_MS)
-    seal_to_enclave(b"", approval, made.owner.signing, "grant")
-    hardware = OpeningKey.generate(Suite.XWING).sealing
-    bound = replace(
-        approval.claims.bound, sealing_suite=int(hardware.suite), sealing_key=hardware.public
-    )
-    lying = replace(approval, claims=replace(approval.claims, bound=bound))
-    with pytest.raises(MalformedError, match="another trust domain"):
-        seal_to_enclave(b"", lying, made.owner.signing, "grant")
+    identity, policy = make_identity(made, Role.WORKER), made.deployment.policy(Role.WORKER)
+    seal_to_enclave(b"", appraise(identity.evidence(), policy, NOW_MS), made.owner.signing, "grant")
+    lying = replace(identity, private_key=OpeningKey.generate(Suite.XWING))
+    with pytest.raises(EvidenceError) as caught:
+        appraise(lying.evidence(), policy, NOW_MS)
+    assert caught.value.code == "bound_claims"
 
 
 def test_sessions_of_one_id() -> None:
     """A client that takes another's session id gets a session of its own, not the other's."""
     secrets = SessionSecrets(4)
-    mine, other = (Session.start(KEY.sealing) for _ in range(2))
+    mine, other = (Session.start(KEY.public_key) for _ in range(2))
     stolen = replace(other, session_id=mine.session_id)
     assert secrets.open_or_recall(KEY, mine.session_id, mine.key_blob) == mine._secret
     with pytest.raises(OpenError):

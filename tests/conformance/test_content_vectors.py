@@ -44,7 +44,7 @@ def read(case: dict[str, Any]) -> tuple[Tensor, ...] | str:
     whole = content_of(case)
     if case["message"] == "request":
         head, tail = padding_for(len(whole))
-        content = parse_request_content(memoryview(head + whole + tail)).content
+        content, _ = parse_request_content(memoryview(head + whole + tail))
         if content.kind is not ContentKind.INFER:
             raise MalformedError("a request is of kind 1 or 3")
         return decode_request(content.text, content.binary).inputs

@@ -68,8 +68,8 @@ class TestExchange:
     def test_request(self, vector: dict[str, Any]) -> None:
         """The request opens to its content and digest."""
         call = opened(vector, vector["request"]["envelope"])
-        assert bytes(call.read().content.text).decode() == vector["request"]["json"]
-        assert call.read().content.binary.hex() == vector["request"]["binary"]
+        assert bytes(call.read().text).decode() == vector["request"]["json"]
+        assert call.read().binary.hex() == vector["request"]["binary"]
         assert call.request_digest.hex() == vector["request"]["request_digest"]
 
     def test_reply(self, vector: dict[str, Any]) -> None:

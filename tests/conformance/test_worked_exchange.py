@@ -148,7 +148,7 @@ def test_reply(values: Values) -> None:
 def test_whole(values: Values) -> None:
     """A worker opens the request, and a client the reply."""
     request = values.opened()
-    content = request.read().content
+    content = request.read()
     whole = bytes([content.kind]), bytes(content.text), content.binary
     assert values["request_content"] == (
         whole[0] + len(whole[1]).to_bytes(4) + whole[1] + bytes(whole[2])

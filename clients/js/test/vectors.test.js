@@ -57,6 +57,7 @@ const HANDLERS = {
   "replies.json": replies,
   "requests.json": "requests are opened and refused by workers",
   "settings.json": "settings of a deployment reach a client as their digest",
+  "states.json": "states are opened by key brokers",
   "statements.json": "statements are read by workers and key brokers",
   "envelope.json": envelope,
   "exchange.json": exchange,

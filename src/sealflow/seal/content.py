@@ -132,24 +132,18 @@ def receipt_request_parts(parts: Parts, salt: str) -> list[bytes | memoryview]:
     return [*content_parts(ContentKind.RECEIPT, canonical_json({"salt": salt})), *parts]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestContent:
-    """The content of an opened request. `receipt_salt`: 64 hex digits if it asks for a receipt."""
-
-    content: Content
-    receipt_salt: str | None
-
-
-def parse_request_content(padded: memoryview) -> RequestContent:
+def parse_request_content(padded: memoryview) -> tuple[Content, str | None]:
     """Parse the plaintext of a request, without a copy.
+
+    Return its content, and the salt (64 hex digits) if it asks for a receipt.
 
     Raises: MalformedError if its padding or content is malformed.
     """
     content = parse_content(unpad(padded))
     if content.kind is not ContentKind.RECEIPT:
-        return RequestContent(content=content, receipt_salt=None)
+        return content, None
     salt = OpenFields.from_bytes(content.text, "receipt request", ("salt",)).digest("salt")
-    return RequestContent(content=inner_content(content), receipt_salt=salt)
+    return inner_content(content), salt
 
 
 def inner_content(content: Content) -> Content:

@@ -33,7 +33,6 @@ from sealflow.seal.chunked import chunked_length, open_chunked, seal_chunked
 from sealflow.seal.content import (
     Content,
     Parts,
-    RequestContent,
     padding_for,
     parse_content,
     parse_request_content,
@@ -223,25 +222,28 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
 class IncomingCall:
     """An opened request, and the only object that can seal its reply.
 
-    `plaintext`: what the client sealed. `request`: what `read` found in it; None before, and if it
-    is malformed. So whatever is wrong with an opened request can be answered sealed.
+    `plaintext`: what the client sealed. `content`, `receipt_salt`: what `read` found in it; None
+    before, and if it is malformed. So whatever is wrong with an opened request can be answered
+    sealed. The salt, 64 hex digits, is None if the request asks for no receipt.
     """
 
     header: RequestHeader
     plaintext: memoryview = field(repr=False)
-    request: RequestContent | None = field(default=None, repr=False)
+    content: Content | None = field(default=None, repr=False)
+    receipt_salt: str | None = field(default=None, repr=False)
     suite: int
     domain: TrustDomain
     request_digest: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
 
-    def read(self) -> RequestContent:
-        """Parse the plaintext.
+    def read(self) -> Content:
+        """Parse the plaintext and return its content.
 
         Raises: MalformedError if its padding or content is malformed.
         """
-        self.request = parse_request_content(self.plaintext)
-        return self.request
+        content, self.receipt_salt = parse_request_content(self.plaintext)
+        self.content = content
+        return content
 
     def seal_reply(self, parts: Parts, *, model_digest: str, instance: RequestId) -> bytes:
         """Seal the reply, once; it is bound to the request's ciphertext and to the model.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 32
 """Objects and lists within each other, the outermost object included."""
 _MAX_INTEGER_CHARACTERS: Final = 20
-_NO_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[^][{}"]+', re.DOTALL)
+_NO_BRACKETS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^][{}"]+', re.DOTALL)
 """Strings, also one without an end, and what is between brackets; its time is linear."""
 
 
@@ -116,7 +116,9 @@ def _integer(text: str) -> int:
 
 def _number(text: str) -> int | float:
     """Return an integer, or the float -0.0 for `-0`, which is a number but not an integer."""
-    return -0.0 if text == "-0" else _integer(text)
+    if len(text) > _MAX_INTEGER_CHARACTERS:
+        raise ValueError
+    return -0.0 if text == "-0" else int(text)
 
 
 def _finite(text: str) -> float:

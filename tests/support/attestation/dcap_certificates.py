@@ -78,7 +78,7 @@ def certificate(name: str, root: str, at_s: int, flags: tuple[str, ...]) -> x509
     )
     if name == "pck":
         builder = builder.add_extension(_extension(flags), critical=False)
-    return builder.sign(signer, SHA256())
+    return builder.sign(signer, SHA256(), ecdsa_deterministic=True)
 
 
 def _extension(flags: tuple[str, ...]) -> x509.UnrecognizedExtension:

@@ -134,7 +134,7 @@ def now_ms() -> int:
 
 def negated(service: ScriptedService, delivery: Delivery) -> bytes:
     """Answer y = -x."""
-    content = service.opened(delivery).read().content
+    content = service.opened(delivery).read()
     tensor = decode_request(content.text, content.binary).inputs[0]
     response = InferResponse(
         model_name="m", model_version="1", outputs=(from_numpy("y", -to_numpy(tensor)),)

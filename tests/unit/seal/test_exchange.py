@@ -29,7 +29,7 @@ def test_request_and_reply_come_back_as_they_were(suite: Suite, text: bytes, bin
     both = start_session(suite)
     call = both.call(text, binary)
     opened = both.open(call.envelope)
-    content = opened.read().content
+    content = opened.read()
     assert (content.text, content.binary) == (text, binary)
     assert opened.header == call.header
     header, content = call.open_reply(parse_envelope(both.answer(call.envelope, binary, text)))
@@ -44,7 +44,7 @@ def test_bodies_around_the_chunk_border_come_back(size: int) -> None:
     both = start_session()
     binary = bytes(range(256)) * (size // 256 + 1)
     call = both.call(binary=binary[:size])
-    assert both.open(call.envelope).read().content.binary == binary[:size]
+    assert both.open(call.envelope).read().binary == binary[:size]
 
 
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
@@ -177,7 +177,7 @@ def test_nonsense_inside_a_genuine_seal_is_malformed(parts: list[bytes | memoryv
     opened = both.open(call.envelope)
     with pytest.raises(MalformedError):
         opened.read()
-    assert opened.request is None
+    assert opened.content is None
     opened.seal_reply([b""], model_digest=DIGEST, instance=INSTANCE)
 
 

@@ -61,7 +61,7 @@ function text(value) {
 export async function verifyEvidence(evidence, simulatedRoot, nowMs) {
   const bound = boundClaimsOf(evidence);
   const domain = domainOf(evidence.tee);
-  const form = evidence.quote.length === SNP_REPORT_BYTES ? "snp" : quoteTee(evidence.quote);
+  const form = evidence.tee === "snp" || evidence.quote.length === SNP_REPORT_BYTES ? "snp" : quoteTee(evidence.quote);
   if (bound.tee !== evidence.tee || (domain === "simulated") !== (simulatedRoot !== null) || (domain === "hardware" && form !== evidence.tee)) {
     throw new VerificationError("world", "the evidence is of another trust domain or hardware than the policy, or than it says");
   }
@@ -170,8 +170,9 @@ function compareSnp(comparison, { snp, reportedTcb, committedTcb, revocations },
   comparison.bits(snp.policy, SNP_NEEDED, SNP_ALLOWED, "guest_policy");
   const smt = (snp.policy & SNP_SMT) === 0n || demands.platformFlags.has("smt_enabled");
   comparison.check(smt, "platform_flags", "platform_flags", [...demands.platformFlags], "smt_enabled");
+  comparison.check(revocations || demands.snp?.insecureNoRevocations === true, "revocations", "snp.insecure_no_revocations", "a revocation list", "none");
   if (demands.snp === null) return comparison.check(false, "tee", "snp", "a policy without a table snp", "SNP");
-  const { minTcb, hostData, vmpl, insecureNoRevocations } = demands.snp;
+  const { minTcb, hostData, vmpl } = demands.snp;
   comparison.check(snp.vmpl === vmpl, "vmpl", "snp.vmpl", vmpl, snp.vmpl);
   const host = hostData.size ? hostData.has(snp.hostData) : /^0+$/.test(snp.hostData);
   comparison.check(host, "host_data", "snp.host_data", hostData, snp.hostData);
@@ -179,6 +180,5 @@ function compareSnp(comparison, { snp, reportedTcb, committedTcb, revocations },
     const low = Object.entries(minTcb).filter(([part, least]) => (tcb[part] ?? 0) < least);
     comparison.check(low.length === 0, code, "snp.min_tcb", JSON.stringify(minTcb), JSON.stringify(tcb));
   }
-  comparison.check(revocations || insecureNoRevocations, "revocations", "snp.insecure_no_revocations", "a revocation list", "none");
 }
 

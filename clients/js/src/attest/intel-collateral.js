@@ -11,6 +11,7 @@ const STRINGS = [
   "tcb_info", "qe_identity", "tcb_info_signature", "qe_identity_signature",
 ];
 const SVNS = 16;
+const VERSIONS = /** @type {Record<string, number>} */ ({ tcb_info: 3, qe_identity: 2 });
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const UTC_SECONDS = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
@@ -30,7 +31,7 @@ const UTC_SECONDS = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
  *   productId: number, levels: IsvLevel[]}} QeIdentity
  */
 /** What Intel signed: JSON, whose content is read once its signature is checked. @typedef {{chain: Certificate[], bytes: Uint8Array, signature: Uint8Array, json: JsonObject, issuedMs: number}} SignedPart */
-/** @typedef {{pckCrlChain: Certificate[], pckCrl: RevocationList, rootCrl: Uint8Array, tcb: SignedPart, qe: SignedPart}} IntelCollateral */
+/** @typedef {{pckCrlChain: Certificate[], pckCrl: RevocationList, rootCrl: RevocationList, tcb: SignedPart, qe: SignedPart}} IntelCollateral */
 
 /** @param {string} reason @returns {never} */
 const fail = (reason) => {
@@ -57,6 +58,7 @@ export function parseIntelCollateral(bytes) {
   /** @param {string} name @returns {SignedPart} */
   const signed = (name) => {
     const json = parseObjectText(parts[name], name, { numbers: "data" });
+    if (json.version !== VERSIONS[name]) fail(`${name} is of another version`);
     return {
       chain: chainOfTwo(parts[`${name}_issuer_chain`]),
       bytes: utf8(parts[name]),
@@ -68,11 +70,14 @@ export function parseIntelCollateral(bytes) {
   return {
     pckCrlChain: chainOfTwo(parts.pck_crl_issuer_chain),
     pckCrl: new RevocationList(fromHex(parts.pck_crl, "pck_crl")),
-    rootCrl: fromHex(parts.root_ca_crl, "root_ca_crl"),
-    tcb: signed("tcb_info"),
+    rootCrl: new RevocationList(fromHex(parts.root_ca_crl, "root_ca_crl")),
+    tcb: ofThisType(signed("tcb_info")),
     qe: signed("qe_identity"),
   };
 }
+
+/** The type of TCB info says how its components are compared. @param {SignedPart} part */
+const ofThisType = (part) => (part.json.tcbType === 0 ? part : fail("the TCB info is of another type"));
 
 /** @param {any} value @param {string} what @param {number} most @returns {number} */
 const number = (value, what, most) =>
@@ -134,7 +139,6 @@ function descending(a, b) {
 export function parseTcbInfo(value) {
   const tdx = value.id === "TDX";
   if (!tdx && value.id !== "SGX") fail("the TCB info is of another kind");
-  if (number(value.version, "version", 1000) < (tdx ? 3 : 2)) fail("the TCB info is of an old version");
   const levels = array(value.tcbLevels, "tcbLevels").map((each) => ({
     ...verdict(each),
     sgx: svns(each.tcb?.sgxtcbcomponents, "sgxtcbcomponents"),
@@ -155,8 +159,7 @@ export function parseTcbInfo(value) {
 
 /** @param {JsonObject} value @returns {QeIdentity} */
 export function parseQeIdentity(value) {
-  const versions = value.id === "QE" ? [2] : value.id === "TD_QE" ? [2, 3] : fail("the QE identity is of another kind");
-  if (!versions.includes(value.version)) fail("the QE identity is of another version");
+  if (value.id !== "QE" && value.id !== "TD_QE") fail("the QE identity is of another kind");
   const number32 = (/** @type {any} */ text, /** @type {string} */ what) => parseInt(toHex(anyHex(text, what, 4).reverse()), 16);
   return {
     ...dates(value), id: value.id,

@@ -3,7 +3,7 @@
 import { allZero, concat, equal, toHex } from "../base/bytes.js";
 import { under, VerificationError } from "../base/errors.js";
 import { sha256, verifyEcdsa } from "../crypto/primitives.js";
-import { parsePem, RevocationList } from "./certificates.js";
+import { parsePem } from "./certificates.js";
 import { parseIntelCollateral, parseQeIdentity, parseTcbInfo } from "./intel-collateral.js";
 import { readPlatform } from "./intel-pck.js";
 import { judgePlatform, judgeQuotingEnclave } from "./intel-tcb.js";
@@ -16,6 +16,7 @@ const TDX_NEEDED = 1n << 28n;
 const TDX_REFUSED = 0xffffn | (1n << 17n) | (0xfn << 23n) | (1n << 29n) | (((1n << 30n) - 1n) << 32n);
 
 /** @typedef {import("./certificates.js").Certificate} Certificate */
+/** @typedef {import("./certificates.js").RevocationList} RevocationList */
 
 /** @param {boolean} condition @param {string} reason @param {string} [code] */
 const demand = (condition, reason, code = "quote") => {
@@ -34,13 +35,16 @@ export async function verifyIntelQuote(bytes, collateralBytes, trusted, nowMs) {
   const now = 1000 * Math.floor(nowMs / 1000);
   const quote = under("quote", () => parseQuote(bytes));
   const collateral = under("collateral", () => parseIntelCollateral(collateralBytes));
-  const rootCrl = under("quote", () => new RevocationList(collateral.rootCrl));
-  const { pckCrl, pckCrlChain, tcb, qe } = collateral;
-  const [issuer, root] = pckCrlChain;
-  for (const [, last] of [pckCrlChain, tcb.chain, qe.chain]) await checkRoot(last, trusted);
-  const leaf = await pckLeaf(quote, issuer, root);
+  const { pckCrl, rootCrl, pckCrlChain, tcb, qe } = collateral;
+  const pck = under("quote", () => parsePem(quote.pckChain, { strict: false }));
+  demand(pck.length === 3, "the quote does not hold three certificates");
+  await checkRoot(pck[2], trusted, "quote");
+  for (const [, last] of [pckCrlChain, tcb.chain, qe.chain]) await checkRoot(last, trusted, "collateral");
+  const [leaf, issuer, root] = pck;
+  under("quote", () => readPlatform(leaf));
+  demand(equal(issuer.der, pckCrlChain[0].der), "the revocation list is of another authority than the platform", "collateral");
   const lists = [{ list: rootCrl, issuer: root }, { list: pckCrl, issuer }];
-  const paths = [[leaf, issuer, root], tcb.chain, qe.chain];
+  const paths = [pck, tcb.chain, qe.chain];
   for (const path of paths) await checkPath(path, lists, now);
   await checkSigned(tcb, "the TCB info", now);
   await checkSigned(qe, "the QE identity", now);
@@ -71,23 +75,10 @@ export async function verifyIntelQuote(bytes, collateralBytes, trusted, nowMs) {
   };
 }
 
-/** @param {Certificate} root @param {Uint8Array | null} trusted */
-async function checkRoot(root, trusted) {
+/** @param {Certificate} root @param {Uint8Array | null} trusted @param {string} code */
+async function checkRoot(root, trusted, code) {
   const fits = trusted === null ? toHex(await sha256(root.der)) === INTEL_ROOT_SHA256 : equal(root.der, trusted);
-  demand(fits, "a chain does not end in the trusted root");
-}
-
-/** The platform's certificate, whose issuer is beside it and signs the revocation list. @param {import("./quote.js").Quote} quote @param {Certificate} issuer @param {Certificate} root */
-async function pckLeaf(quote, issuer, root) {
-  const [leaf, ...beside] = under("quote", () => parsePem(quote.pckChain, { strict: false }));
-  demand(leaf !== undefined && leaf.pathLength() < 0, "the quote lacks the certificate of its platform");
-  under("quote", () => readPlatform(leaf));
-  if (beside.some((each) => equal(each.der, issuer.der)) && equal(leaf.issuer, issuer.subject)) return leaf;
-  for (const each of beside) {
-    const genuine = (await attempt(() => leaf.isIssuedBy(each))) && (await attempt(() => each.isIssuedBy(root)));
-    demand(!genuine, "the revocation list is of another authority than the platform", "collateral");
-  }
-  throw new VerificationError("quote", "the certificate of the platform does not lead to the trusted root");
+  demand(fits, "a chain does not end in the trusted root", code);
 }
 
 /**

@@ -9,6 +9,7 @@ const TDX_10_BODY = 584;
 const TDX_15_BODY = 648;
 const ECDSA_P256 = 2;
 const PCK_CHAIN = 5;
+const QE_REPORT = 6;
 const QE_AUTH = 32;
 const INTEL_QE = "939a7233f79c4ca9940a0db3957f0607";
 
@@ -38,6 +39,10 @@ class Cursor {
 
   u32() {
     return view(this.take(4)).getUint32(0, true);
+  }
+
+  end() {
+    if (this.at !== this.bytes.length) fail("has something that does not belong there");
   }
 
   /** A length of 4 bytes and as many bytes. */
@@ -141,6 +146,8 @@ export function parseQuote(bytes) {
   const qeAuthData = certified.take(QE_AUTH);
   if (certified.u16() !== PCK_CHAIN) fail("does not hold the chain of its PCK certificate");
   const chain = certified.sized();
+  certified.end();
+  data.end();
   const pckChain = fromUtf8(chain.bytes, "the chain of the PCK certificate");
   return {
     tee, signed, signature, attestationKey, qeReport, qeReportSignature, qeAuthData, pckChain,
@@ -158,8 +165,8 @@ function bodyLength(cursor, version) {
   return length;
 }
 
-/** Behind a type, which is not signed and so not read. @param {Cursor} data */
+/** @param {Cursor} data */
 function nested(data) {
-  data.take(2);
+  if (data.u16() !== QE_REPORT) fail("does not hold the report of its quoting enclave");
   return data.sized();
 }

@@ -6,12 +6,13 @@ import { base64AtMost, readObject } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { sha256, verifyEcdsa } from "../crypto/primitives.js";
 import { Certificate, RevocationList } from "./certificates.js";
-import { OCTET_STRING, parseDer, smallInteger } from "./der.js";
+import { INTEGER, OCTET_STRING, parseDer, smallInteger } from "./der.js";
 import { AMD_ROOT_KEYS } from "./roots.js";
 import { parseSnpReport, readTcb } from "./snp-report.js";
 
 const AMD = "1.3.6.1.4.1.3704.1";
 const PRODUCT = `${AMD}.2`;
+const IA5_STRING = 0x16;
 const HARDWARE_ID = `${AMD}.4`;
 const CLOUD_ID = `${AMD}.5`;
 const TCB = /** @type {Record<string, string>} */ ({
@@ -54,7 +55,8 @@ function extension(leaf, name) {
 
 /** Product line by the leaf: `Milan-B0` is Milan. @param {Certificate} leaf */
 function productOf(leaf) {
-  const { content } = parseDer(extension(leaf, PRODUCT));
+  const { content } = parseDer(extension(leaf, PRODUCT)).expect(IA5_STRING, "a product");
+  if (content.length === 0) throw new MalformedError("the product has no name");
   return String.fromCharCode(...content).split("-")[0];
 }
 
@@ -76,11 +78,11 @@ export async function verifySnpReport(bytes, collateralBytes, root, nowMs) {
   demand(under("certificate", () => productOf(parts.leaf)) === product, "certificate", "the certificate is of another product");
   const kinds = [HARDWARE_ID, CLOUD_ID].filter((each) => parts.leaf.extensions.has(each));
   demand(kinds.length === 1, "certificate", "the certificate is not of exactly one kind");
-  const chip = under("certificate", () => chipOf(parts.leaf));
+  const [chip, tcb] = under("certificate", () => /** @type {const} */ ([chipOf(parts.leaf), tcbOf(parts.leaf, product)]));
   if (parts.list !== null) await checkList(parts.list, parts, now);
   const signed = report.signature !== null && (await verifyEcdsa("P-384", "SHA-384", key.point, report.signature, report.signed));
   demand(signed, "quote_signature", "the report is not signed by the processor's key");
-  under("binding", () => checkBinding(report, parts.leaf, chip, product));
+  under("binding", () => checkBinding(report, tcb, chip, product));
   const ends = [parts.leaf, parts.intermediate, parts.root].map(({ notAfterMs }) => notAfterMs);
   return {
     kind: "snp",
@@ -133,8 +135,16 @@ function chipOf(leaf) {
   return concat(id, new Uint8Array(CHIP_ID_BYTES - id.length));
 }
 
-/** The leaf is of the kind, the chip and the TCB that the report names. @param {import("./snp-report.js").SnpReport} report @param {Certificate} leaf @param {Uint8Array | null} chip @param {string} product */
-function checkBinding(report, leaf, chip, product) {
+/** The TCB that a leaf is for, by its parts. @param {Certificate} leaf @param {string} product @returns {Record<string, number>} */
+const tcbOf = (leaf, product) =>
+  Object.fromEntries(
+    Object.keys(readTcb(product, new Uint8Array(8)))
+      .filter((part) => leaf.extensions.has(TCB[part]))
+      .map((part) => [part, smallInteger(parseDer(extension(leaf, TCB[part])).expect(INTEGER, part))]),
+  );
+
+/** The leaf is of the kind, the chip and the TCB that the report names. @param {import("./snp-report.js").SnpReport} report @param {Record<string, number>} tcb of the certificate @param {Uint8Array | null} chip @param {string} product */
+function checkBinding(report, tcb, chip, product) {
   const kind = chip === null ? "vlek" : "vcek";
   demand(kind === report.leaf, "binding", "the certificate is of another kind than the report names");
   if (chip !== null) {
@@ -142,6 +152,6 @@ function checkBinding(report, leaf, chip, product) {
     demand(equal(chip, report.chipId), "binding", "the certificate is of another chip");
   }
   for (const [part, svn] of Object.entries(readTcb(product, report.reportedTcb))) {
-    demand(smallInteger(parseDer(extension(leaf, TCB[part]))) === svn, "binding", `the certificate is of another TCB: ${part}`);
+    demand(tcb[part] === svn, "binding", `the certificate is of another TCB: ${part}`);
   }
 }

@@ -223,7 +223,6 @@ export class Client {
       }
     } catch (error) {
       if (!(error instanceof OpenError || error instanceof MalformedError)) throw error;
-      if (body[4] === REFUSAL && error.code === "critical") return { code: "unavailable", retryAfterS };
     }
     return { code: "no_answer", retryAfterS };
   }

@@ -1,7 +1,7 @@
 /** Log records, and the links from a pinned directory to a new one (keybroker.md, 6; directory.md, 4). */
 
 import { concat, toHex } from "../base/bytes.js";
-import { renamed, under, VerificationError } from "../base/errors.js";
+import { MalformedError, renamed, under, VerificationError } from "../base/errors.js";
 import { anyObject, base64, base64AtMost, digest, integer, nullable, readObject, string, time } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { appraise } from "../attest/appraise.js";
@@ -20,6 +20,7 @@ const counted = integer(0, Number.MAX_SAFE_INTEGER);
 /** Read one record; nothing of it is verified. @param {Uint8Array} line @param {TrustDomain} domain @returns {Promise<LogEntry>} */
 export async function parseRecord(line, domain) {
   const what = "a log record";
+  if (line.length > MAX_LINE) throw new MalformedError(`${what} is too large`);
   const { entry, signature } = readObject(parseObject(line, what), what, {
     required: { entry: base64(), signature: base64AtMost(64) }, open: true,
   });

@@ -57,6 +57,19 @@ export function encodeStart(kind, suite, header, keyBlobLength, bodyLength) {
   return concat(MAGIC, Uint8Array.of(kind, 0), u16(suite), ...lengths, text);
 }
 
+/** A refusal that only a later release understands is one to try again later. @param {Uint8Array} text @param {1 | 2 | 3} kind */
+function readHeader(text, kind) {
+  const what = "the header";
+  const value = parseObject(text, what);
+  try {
+    return readObject(value, what, SHAPES[kind]);
+  } catch (error) {
+    if (kind !== REFUSAL || !(error instanceof MalformedError) || error.code !== "critical") throw error;
+    const { critical: _, ...rest } = value;
+    return { ...readObject(Object.assign(Object.create(null), rest), what, SHAPES[kind]), code: "unavailable" };
+  }
+}
+
 /**
  * @param {Uint8Array} bytes
  * @param {number} [maxBodyBytes]
@@ -79,7 +92,7 @@ export function parseEnvelope(bytes, maxBodyBytes = MAX_BODY_BYTES) {
   const bodyAt = keyAt + keyBlobLength;
   if (bodyAt + bodyLength !== bytes.length) throw new MalformedError("the envelope's lengths are wrong");
   const text = bytes.subarray(PREFIX, keyAt);
-  const header = readObject(parseObject(text, "the header"), "the header", SHAPES[/** @type {1 | 2 | 3} */ (kind)]);
+  const header = readHeader(text, /** @type {1 | 2 | 3} */ (kind));
   return {
     kind, suite, header,
     start: bytes.subarray(0, keyAt),

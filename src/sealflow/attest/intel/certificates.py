@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64decode
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from sealflow.attest.x509_errors import X509_ERRORS
 from sealflow.errors import MalformedError
 
 INTEL_ROOT_DIGEST: Final = bytes.fromhex(
@@ -20,7 +17,7 @@ INTEL_ROOT_DIGEST: Final = bytes.fromhex(
 )
 """SHA-256 of the DER of `Intel SGX Root CA`, valid until 2049-12-31."""
 _CERTIFICATE: Final = re.compile(
-    r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----)\s*", re.ASCII
+    r"\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
 )
 
 
@@ -28,7 +25,7 @@ def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[
     """Return the certificates of a chain in DER, the leaf first.
 
     There must be `length` of them, with only white space around them, and SHA-256 of the last must
-    be `root_digest`. `what`: the name of the chain for error messages. Signatures are not checked.
+    be `root_digest`. `what`: the name of the chain for error messages. The DER is not parsed.
 
     Raises: MalformedError.
     """
@@ -47,8 +44,8 @@ def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[
     return tuple(found)
 
 
-def _der(text: str, what: str) -> bytes:
+def _der(body: str, what: str) -> bytes:
     try:
-        return x509.load_pem_x509_certificate(text.encode()).public_bytes(Encoding.DER)
-    except X509_ERRORS as error:
-        raise MalformedError(f"{what}: a certificate does not parse") from error
+        return b64decode("".join(body.split()), validate=True)
+    except ValueError as error:
+        raise MalformedError(f"{what}: a certificate is not base64") from error

@@ -22,6 +22,7 @@ from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, read_file, write_file
 from sealflow.wire.fields import FORMAT, Fields
 from sealflow.wire.ids import parse_digest, parse_name
+from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     import os
@@ -86,7 +87,7 @@ def load_policy(policy: TrustPolicy | str | os.PathLike[str]) -> TrustPolicy:
 
 
 def load_policy_file(path: Path) -> PolicyFile:
-    """Read a policy file.
+    """Read a policy file, TOML or strict JSON.
 
     Raises: ConfigError that names file and key.
     """
@@ -97,6 +98,9 @@ def load_policy_file(path: Path) -> PolicyFile:
     with file_errors(f"{path}", missing=missing):
         text = read_file(path, MAX_POLICY_BYTES)
     try:
+        # No TOML document begins with a brace.
+        if text.lstrip().startswith(b"{"):
+            return parse_policy(parse_object(text, "policy"))
         return parse_policy(tomllib.loads(text.decode()))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error

@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 class VerifiedService:
     """The approval and the directory of a service that was verified against a policy.
 
-    `keybroker`: the key broker's public key, to which content keys are sealed. `valid_until_ms`:
-    Unix milliseconds. `passports`: those that were accepted, instead of evidence or besides it.
+    `valid_until_ms`: Unix milliseconds. `passports`: those that were accepted, instead of evidence
+    or besides it.
     """
 
     approval: Approval | PassportApproval
-    keybroker: SealingKey
     directory: Directory
     valid_until_ms: int
     passports: tuple[Passport, ...] = ()
@@ -42,6 +41,14 @@ class VerifiedService:
     def evidence_checked(self) -> bool:
         """Whether the evidence was appraised here; false if a passport stands in for it."""
         return isinstance(self.approval, Approval)
+
+    @property
+    def keybroker(self) -> SealingKey:
+        """The key broker's public key, to which content keys are sealed.
+
+        Raises: EvidenceError if it is not a key of its suite.
+        """
+        return enclave_sealing_key(self.approval.claims)
 
     @property
     def simulated(self) -> bool:
@@ -62,7 +69,6 @@ def verify_directory(
     tokens = unverified_passports(document) if policy.verifiers else []
     approval, passports = _approve(published.evidence, tokens, policy, now_ms)
     bound = approval.claims.bound
-    keybroker = enclave_sealing_key(approval.claims)
     directory = published.verify_signature(bound.signing_key, bound.tee.domain)
     if (directory.deployment, directory.manifest_digest) != (
         bound.deployment,
@@ -82,7 +88,6 @@ def verify_directory(
     ends = (directory.expires_ms, approval.valid_until_ms, *(each.expires_ms for each in passports))
     verified = VerifiedService(
         approval=approval,
-        keybroker=keybroker,
         directory=directory,
         valid_until_ms=min(ends),
         passports=passports,

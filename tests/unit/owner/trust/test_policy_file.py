@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,3 +94,17 @@ def test_no_file(tmp_path: Path) -> None:
         load_policy(tmp_path)
     with pytest.raises(ConfigError, match="cannot write"):
         write_policy(tmp_path / "none" / "policy.toml", policies()[0])
+
+
+def test_json(tmp_path: Path) -> None:
+    """A policy in JSON is the same policy as in TOML; another format asks for a newer release."""
+    toml, text = write_policy_file(tmp_path, TDX), tmp_path / "client.json"
+    table = tomllib.loads(TDX)
+    text.write_text(" " + json.dumps({"format": 1, **table}), encoding="utf-8")
+    assert load_policy(text) == load_policy(toml)
+    text.write_text(json.dumps({"format": 2, **table}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="format 2 is not 1"):
+        load_policy(text)
+    text.write_text('{"tee": "sgx", "tee": "snp"}', encoding="utf-8")
+    with pytest.raises(ConfigError, match="policy: not strict JSON"):
+        load_policy(text)

@@ -135,7 +135,7 @@ class RequestOpener:
 
     def _error_or_job(self, slot: int, call: IncomingCall, model: ServedModel) -> bytes | None:
         try:
-            content = call.read().content
+            content = call.read()
             if content.kind is not ContentKind.INFER:
                 msg = f"the request's content is {content.kind.name}, not INFER"
                 raise InvalidInputError(msg)

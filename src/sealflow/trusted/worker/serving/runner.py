@@ -56,10 +56,9 @@ def add_receipt(
 
     `parts`: of the reply's content. `at_ms`: the time in the receipt, in Unix ms.
     """
-    asked = call.request
-    if asked is None or asked.receipt_salt is None:
+    salt, content = call.receipt_salt, call.content
+    if salt is None or content is None:
         return parts
-    salt, content = asked.receipt_salt, asked.content
     header, deployment = call.header, identity.deployment
     request = [*content_parts(content.kind, bytes(content.text)), content.binary]
     receipt = Receipt(
@@ -161,9 +160,7 @@ class BatchRunner:
             outputs=outputs,
         )
         parts = content_parts(ContentKind.INFER, *encode_response(response))
-        asked = job.call.request
-        with_receipt = asked is not None and asked.receipt_salt is not None
-        room = MAX_RECEIPT_BYTES if with_receipt else 0
+        room = MAX_RECEIPT_BYTES if job.call.receipt_salt is not None else 0
         length = chunked_length(padded_length(sum(map(len, parts)) + room))
         if length > self._max_body_bytes:
             message = (
