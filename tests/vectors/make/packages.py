@@ -20,6 +20,7 @@ from tests.vectors.make.directory_parts import DOMAIN, OWNER
 from tests.vectors.make.evidence_parts import sealing_key, seed, signing_key, text
 from tests.vectors.make.files import VectorFile
 from tests.vectors.make.manifests import MANIFEST
+from tests.vectors.make.spellings import BAD_BASE64
 
 FILES = {"model.onnx": bytes(range(256)) * 2, "labels.txt": b"a\nb\n"}
 KEY = seed("content key")
@@ -170,6 +171,24 @@ def _envelope_cases(case: Any, good: Parts) -> None:
         ),
         ("keyid", encoded({**value, "signatures": [{**signature, "keyid": "AB" * 32}]})),
         *((f"no {key}", encoded({k: v for k, v in value.items() if k != key})) for key in value),
+        *(
+            (f"payload: {fault}", encoded({**value, "payload": bend(value["payload"])}))
+            for fault, bend, _ in BAD_BASE64
+            if value["payload"].endswith("==")
+        ),
+        *(
+            (
+                f"sig: {fault}",
+                encoded({**value, "signatures": [{**signature, "sig": bend(signature["sig"])}]}),
+            )
+            for fault, bend, _ in BAD_BASE64
+        ),
+        (
+            "sig: 63 bytes",
+            encoded({**value, "signatures": [{**signature, "sig": text(bytes(63))}]}),
+        ),
+        ("signature: text", encoded({**value, "signatures": ["x"]})),
+        ("signatures: table", encoded({**value, "signatures": signature})),
         ("not JSON", b"{"),
         ("empty", b""),
     ):

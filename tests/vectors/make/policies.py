@@ -8,6 +8,7 @@ from tests.support.forging.intel import IntelForge
 from tests.vectors.make.evidence_parts import MANIFEST, text
 from tests.vectors.make.files import VectorFile
 from tests.vectors.make.forms import digest, field_faults, name
+from tests.vectors.make.verifiers import verifier_cases
 
 HASH, LONG = "11" * 32, "33" * 48
 SGX: dict[str, Any] = {
@@ -153,6 +154,7 @@ def _machine_cases(demand: Any) -> None:
         ("min_tcb_evaluation", (0, 2**31), (-1, 2**31 + 1, "1", True, None)),
         ("insecure_out_of_date", (WAIVER, {**WAIVER, "reason": "x" * 200}),
          ({}, {"until": "2026-12-31"}, {"reason": "x"}, {**WAIVER, "reason": ""},
+          {**WAIVER, "reason": 7},
           {**WAIVER, "reason": "x" * 201}, {**WAIVER, "until": "31.12.2026"},
           {**WAIVER, "until": "2026-13-01"}, {**WAIVER, "until": "2026-02-30"},
           {**WAIVER, "until": "20261231"}, {**WAIVER, "until": "2026-W53-4"},
@@ -251,5 +253,6 @@ def files() -> list[VectorFile]:
     )
     file.share("root", ROOT)
     policy_cases(file)
+    verifier_cases(file, SGX)
     toml_cases(file)
     return [file]

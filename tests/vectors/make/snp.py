@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from tests.support.forging.amd import (
     AMD,
     CHIP,
-    GUEST_POLICY,
     MILAN,
     TURIN,
     AmdForge,
@@ -25,6 +24,7 @@ from tests.vectors.make.evidence_parts import (
     policy,
 )
 from tests.vectors.make.files import VectorFile
+from tests.vectors.make.snp_policy import policy_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,6 +194,10 @@ def list_cases(file: VectorFile) -> None:
     for name in ("leaf", "intermediate", "root"):
         _case(file, f"{name}: not DER", "attestation 6.2", "certificate", "no certificate",
               GOOD.with_parts(**{name: b"nothing"}))  # fmt: skip
+    big = ("1.3.6.1.4.1.55555.1", bytes(16_384))
+    for name, extra in (("leaf", (*leaf_extensions(), big)), ("middle", (big,)), ("root", (big,))):
+        _case(file, f"{name}: over 16 KiB", "attestation 6.2", "collateral", "too long",
+              GOOD.certificate(name, extra=extra))  # fmt: skip
     value = json.loads(GOOD.collateral())
     for name, changed in (
         *((f"no {part}", {k: v for k, v in value.items() if k != part}) for part in value),
@@ -208,70 +212,6 @@ def list_cases(file: VectorFile) -> None:
     for name, forge in (("leaf", ends), ("list", GOOD.listing(end_s=NOW_S + DAY_S))):
         _case(file, f"valid until: {name}", "attestation 4.7", "ok", "as long as this", forge,
               valid_until_ms=1000 * (NOW_S + DAY_S))  # fmt: skip
-
-
-def policy_cases(file: VectorFile) -> None:
-    """What a policy accepts of guest and firmware."""
-    rule, table = "attestation 4.6", SNP_REQUIREMENTS["snp"]
-
-    def required(**changes: Any) -> dict[str, Any]:
-        return {**SNP_REQUIREMENTS, "snp": {**table, **changes}}
-
-    _case(file, "measurement", "attestation 4.2", ["measurement"], "other code",
-          measurement=b"\x12" * 48)  # fmt: skip
-    signed = {**SNP_REQUIREMENTS, "signers": ["22" * 48], "min_svn": 5}
-    _case(file, "signer and svn", "attestation 4.2", "ok", "as demanded", required=signed)
-    _case(file, "signer", "attestation 4.2", ["signer"], "another id key", required=signed,
-          id_key=b"\x23" * 48)  # fmt: skip
-    _case(file, "svn", "attestation 4.2", ["svn"], "an older guest", required=signed, svn=4)
-    allowed = (*range(16), 20, 22, 23, 24, 25)
-    for bit in (0, 8, 15, 18, 19, 20, 21, 22, 23, 24, 25, 26, 63):
-        _case(file, f"guest policy: bit {bit}", rule, "ok" if bit in allowed else ["guest_policy"],
-              "which bits no policy can allow", guest_policy=GUEST_POLICY | 1 << bit)  # fmt: skip
-    _case(file, "guest policy: reserved one", rule, ["guest_policy"], "bit 17 must be 1",
-          guest_policy=1 << 16)  # fmt: skip
-    quiet = {name: each for name, each in SNP_REQUIREMENTS.items() if name != "platform_flags"}
-    _case(file, "SMT", rule, ["platform_flags"], "the guest allows SMT, the policy does not",
-          required=quiet)  # fmt: skip
-    _case(file, "no SMT", rule, "ok", "the guest forbids SMT", required=quiet,
-          guest_policy=1 << 17)  # fmt: skip
-    _case(file, "vmpl", rule, ["vmpl"], "asked for at level 1", vmpl=1)
-    _case(file, "vmpl accepted", rule, "ok", "the policy says 1", required=required(vmpl=1), vmpl=1)
-    _case(file, "vmpl lower", rule, ["vmpl"], "exactly the policy's", required=required(vmpl=1))
-    host = b"\x77" * 32
-    listed = required(host_data=["77" * 32, "78" * 32])
-    _case(file, "host data", rule, ["host_data"], "not zero", host_data=host)
-    _case(file, "host data listed", rule, "ok", "one of two", required=listed, host_data=host)
-    _case(file, "host data zero", rule, ["host_data"], "zero where values are", required=listed)
-    for part in MILAN:
-        lower = {**MILAN, part: MILAN[part] - 1}
-        _case(file, f"reported {part}", rule, ["reported_tcb"], "an older version is reported",
-              GOOD.leaf(lower), reported=tcb_bytes(lower))  # fmt: skip
-        _case(file, f"committed {part}", rule, ["committed_tcb"], "an older one is committed",
-              committed=tcb_bytes(lower))  # fmt: skip
-    new = {"cpu": (0x1A, 1), "chip": CHIP[:8]}
-    lower = {**TURIN, "fmc": 1}
-    wanted = required(min_tcb={"fmc": 2})
-    for kind, parts in (
-        ("reported", {"reported": tcb_bytes(lower), "committed": tcb_bytes(TURIN)}),
-        ("committed", {"reported": tcb_bytes(TURIN), "committed": tcb_bytes(lower)}),
-    ):
-        leaf = GOOD.leaf(lower if kind == "reported" else TURIN, product="Turin", chip=CHIP[:8])
-        _case(file, f"{kind} fmc", rule, [f"{kind}_tcb"], "an older version", leaf,
-              required=wanted, **parts, **new)  # fmt: skip
-    _case(file, "fmc of Milan", rule, ["reported_tcb", "committed_tcb"], "a part that it has not",
-          required=wanted)  # fmt: skip
-    none = {name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"}
-    _case(file, "no table and no list", rule, ["revocations", "tee"], "neither is there",
-          replace(GOOD, crl=None), required=none)  # fmt: skip
-    _case(
-        file,
-        "no table",
-        rule,
-        ["tee"],
-        "a policy without demands on SNP guests",
-        required={name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"},
-    )
 
 
 def _put(at: int, value: int | None, whole: bytes) -> bytes:
@@ -315,6 +255,7 @@ def files() -> list[VectorFile]:
     good = evidence_of(GOOD.report, GOOD.collateral())
     for part in ("quote", "bound", "collateral"):
         file.share(part, good[part])
-    for add in (report_cases, certificate_cases, binding_cases, list_cases, policy_cases):
+    for add in (report_cases, certificate_cases, binding_cases, list_cases):
         add(file)
+    policy_cases(partial(_case, file), GOOD)
     return [file]
