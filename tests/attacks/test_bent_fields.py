@@ -95,7 +95,8 @@ def parse_envelope(kind: Kind) -> Callable[[bytes], object]:
     """Return a parser of envelopes' headers."""
 
     def parse(header: bytes) -> object:
-        return Envelope.from_bytes(encode_start(kind, 1, header, b"", 0), max_body_bytes=0)
+        suite = 0 if kind is Kind.REFUSAL else 1
+        return Envelope.from_bytes(encode_start(kind, suite, header, b"", 0), max_body_bytes=0)
 
     return parse
 
