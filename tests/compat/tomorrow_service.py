@@ -61,13 +61,13 @@ class TomorrowService:
     def reply(self, service: ScriptedService, delivery: Delivery) -> bytes:
         """Answer y = -x, with a receipt if one is asked for."""
         call = service.opened(delivery)
-        request = call.read()
-        parts = negated_parts(request.content)
-        if request.receipt_salt is None:
+        content, salt = call.read(), call.receipt_salt
+        parts = negated_parts(content)
+        if salt is None:
             return self.sealed(call, parts)
         asked = [
-            *content_parts(request.content.kind, bytes(request.content.text)),
-            request.content.binary,
+            *content_parts(content.kind, bytes(content.text)),
+            content.binary,
         ]
         deployment = self.writer.published.site.deployment
         receipt = Receipt(
@@ -78,8 +78,8 @@ class TomorrowService:
             request_id=call.header.request_id,
             model=call.header.model,
             model_digest=call.header.model_digest,
-            request_digest=salted_digest(SIMULATED, "request", request.receipt_salt, asked),
-            reply_digest=salted_digest(SIMULATED, "reply", request.receipt_salt, parts),
+            request_digest=salted_digest(SIMULATED, "request", salt, asked),
+            reply_digest=salted_digest(SIMULATED, "reply", salt, parts),
             at_ms=now_ms(),
         )
         given = canonical_json(self.writer.receipt(receipt.to_bytes()))
