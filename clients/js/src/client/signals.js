@@ -33,6 +33,7 @@ export function linked(others, limit) {
  * @returns {Promise<T>}
  */
 export function waitFor(shared, signal) {
+  shared.catch(() => undefined); // whoever still waits is told
   return new Promise((resolve, reject) => {
     if (signal.aborted) return void reject(signal.reason);
     const stop = () => reject(signal.reason);
