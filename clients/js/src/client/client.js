@@ -14,6 +14,7 @@ import { Attempts } from "./attempts.js";
 import { Gateway } from "./gateway.js";
 import { makeInputs, readResponse, requestedOutputs } from "./inputs.js";
 import { trustReport } from "./report.js";
+import { linked } from "./signals.js";
 import { pause, Trust } from "./trust.js";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -51,15 +52,17 @@ export class Client {
   /** @type {Trust} */ #trust;
   /** @type {Gateway} */ #gateway;
   /** @type {{kid: string, session: Promise<Session>} | null} */ #session = null;
-  #closing = new AbortController();
+  #closing;
 
   /**
    * Use `Client.connect`.
    * @private
    * @param {Trust} trust
    * @param {Gateway} gateway
+   * @param {AbortController} [closing] ends all that is under way
    */
-  constructor(trust, gateway) {
+  constructor(trust, gateway, closing = new AbortController()) {
+    this.#closing = closing;
     this.#trust = trust;
     this.#gateway = gateway;
   }
@@ -72,8 +75,9 @@ export class Client {
    */
   static async connect(address, { policy, pin = null, fetch = globalThis.fetch.bind(globalThis), now = Date.now }) {
     const gateway = new Gateway(address, fetch);
-    const trust = new Trust(gateway, parsePolicy(policy), pin ?? memoryPin(), now);
-    const client = new Client(trust, gateway);
+    const closing = new AbortController();
+    const trust = new Trust(gateway, parsePolicy(policy), pin ?? memoryPin(), now, closing.signal);
+    const client = new Client(trust, gateway, closing);
     await trust.refresh(client.#closing.signal);
     return client;
   }
@@ -102,10 +106,8 @@ export class Client {
    */
   async infer(model, inputs, options = {}) {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const timeout = new AbortController();
-    const late = () => timeout.abort(new UnavailableError("deadline", `no answer within ${timeoutMs} ms`));
-    const timer = setTimeout(late, timeoutMs);
-    const signal = AbortSignal.any([this.#open(), timeout.signal, ...(options.signal ? [options.signal] : [])]);
+    const reason = () => new UnavailableError("deadline", `no answer within ${timeoutMs} ms`);
+    const { signal, release } = linked([this.#open(), ...(options.signal ? [options.signal] : [])], { afterMs: timeoutMs, reason });
     const attempts = new Attempts(performance.now() + timeoutMs);
     const deadlineMs = Math.ceil(Date.now() + timeoutMs);
     try {
@@ -117,7 +119,7 @@ export class Client {
         if (refresh) await this.#trust.refresh(signal);
       }
     } finally {
-      clearTimeout(timer);
+      release();
     }
   }
 

@@ -4,6 +4,7 @@ import { SealflowError, UnavailableError, VerificationError } from "../base/erro
 import { plain } from "../crypto/primitives.js";
 import { MAX_DOCUMENT_BYTES } from "../documents/directory.js";
 import { splitLines } from "../documents/log.js";
+import { linked } from "./signals.js";
 
 const MEDIA_TYPE = "application/vnd.sealflow.envelope";
 const MAX_ANSWER_BYTES = 17 * 2 ** 20;
@@ -61,10 +62,11 @@ export class Gateway {
   /** @param {string} path @param {RequestInit} options @param {number} most bytes @param {AbortSignal} signal @param {number} [limitMs] @returns {Promise<Answer>} */
   async ask(path, options, most, signal, limitMs = FETCH_TIMEOUT_MS) {
     const url = new URL(path, this.base);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+    const reason = () => new UnavailableError("unavailable", `${this.base.origin} does not answer within ${limitMs} ms`);
+    const limit = linked([signal], { afterMs: limitMs, reason });
     try {
       const response = await this.fetch(url, {
-        ...options, signal: limit, cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer",
+        ...options, signal: limit.signal, cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer",
       });
       const retryAfter = response.headers.get("retry-after");
       return {
@@ -77,6 +79,8 @@ export class Gateway {
       if (signal.aborted) throw signal.reason;
       if (error instanceof SealflowError) throw error;
       throw new UnavailableError("unavailable", `${this.base.origin} does not answer`, { cause: error });
+    } finally {
+      limit.release();
     }
   }
 

@@ -4,6 +4,7 @@ import { VerificationError } from "../base/errors.js";
 import { verifyDocument } from "../documents/directory.js";
 import { checkLinks } from "../documents/log.js";
 import { comparePin, encodePin, parsePin, pinOf } from "../documents/pin.js";
+import { waitFor } from "./signals.js";
 
 const ROLLBACK_PATIENCE_MS = 3000;
 const ROLLBACK_PAUSE_MS = 300;
@@ -25,12 +26,14 @@ export class Trust {
    * @param {import("../attest/policy.js").Policy} policy
    * @param {import("../documents/pin.js").PinStore} store
    * @param {() => number} now
+   * @param {AbortSignal} lifetime of the client
    */
-  constructor(gateway, policy, store, now) {
+  constructor(gateway, policy, store, now, lifetime) {
     this.gateway = gateway;
     this.policy = policy;
     this.store = store;
     this.now = now;
+    this.lifetime = lifetime;
     /** @type {Verified | null} */
     this.current = null;
     /** @type {Promise<Verified> | null} */
@@ -52,7 +55,7 @@ export class Trust {
     if (now >= expiresMs || now >= current.approval.validUntilMs) return this.refresh(signal);
     if (performance.now() - this.fetchedAtMs < RENEWAL_PAUSE_MS) return current;
     return this.refresh(signal).catch((error) => {
-      if (error instanceof VerificationError) throw error;
+      if (signal.aborted || error instanceof VerificationError) throw error;
       return current; // still good, while the service is away
     });
   }
@@ -60,10 +63,10 @@ export class Trust {
   /** Fetch and verify, at most once per second; calls at the same time share one fetch. @param {AbortSignal} signal */
   async refresh(signal) {
     const pauseMs = this.fetchedAtMs + FORCED_PAUSE_MS - performance.now();
-    this.running ??= (pauseMs > 0 ? pause(pauseMs, signal) : Promise.resolve())
-      .then(() => this.fetchOnce(signal))
+    this.running ??= (pauseMs > 0 ? pause(pauseMs, this.lifetime) : Promise.resolve())
+      .then(() => this.fetchOnce(this.lifetime))
       .finally(() => (this.running = null));
-    return this.running;
+    return waitFor(this.running, signal);
   }
 
   /** @param {AbortSignal} signal @returns {Promise<Verified>} */
