@@ -427,6 +427,7 @@ STARS = "*" * 32
 SIGNER_ONLY = {"signers": ["00" * 32], "product_id": 1, "min_svn": 1, "insecure_signer_only": True}
 LOOKALIKES: list[tuple[str, dict[str, Any], tuple[str | int, ...], object]] = [
     ("bound claims", {}, ("signing_key",), STARS),
+    ("bound claims", {}, ("sealing_key",), "AAAA"),
     ("grant", {}, ("keys", 0, "seed"), STARS),
     ("state", {}, ("epochs", 0, "seed"), STARS),
     ("state key", {}, ("key",), STARS),

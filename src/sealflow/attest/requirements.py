@@ -333,7 +333,8 @@ class Requirements:
             if (table is not None) != (tee is kind):
                 verb = "requires" if tee is kind else "excludes"
                 raise MalformedError(f"tee {tee} {verb} a table {kind}")
-        if tee is not Tee.SGX and (self.insecure_signer_only or self.product_id is not None):
+        # insecure_signer_only needs a product_id.
+        if tee is not Tee.SGX and self.product_id is not None:
             raise MalformedError(
                 f"product_id and insecure_signer_only apply to sgx only, and tee is {tee}"
             )

@@ -115,7 +115,7 @@ def unpad(padded: memoryview) -> memoryview:
     """
     length = int.from_bytes(padded[:_LENGTH_BYTES])
     end = _LENGTH_BYTES + length
-    if len(padded) < _LENGTH_BYTES or len(padded) != padded_length(end):
+    if len(padded) != padded_length(end):
         msg = "padding: wrong length"
         raise MalformedError(msg)
     if padded[end:].tobytes().strip(b"\0"):

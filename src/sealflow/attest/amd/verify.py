@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
@@ -20,8 +20,6 @@ from sealflow.errors import EvidenceError, MalformedError
 
 if TYPE_CHECKING:
     from sealflow.attest.amd.report import Product
-
-_ORDER_BITS: Final = 384
 
 
 def verify_amd_report(
@@ -77,8 +75,6 @@ def _snp_report(unverified: UnverifiedReport, product: Product) -> SnpReport:
 
 
 def _check_signature(report: UnverifiedReport, endorsed: Endorsed) -> None:
-    if max(report.r, report.s).bit_length() > _ORDER_BITS:
-        raise EvidenceError("quote_signature", f"r or s is over {_ORDER_BITS} bits")
     try:
         endorsed.key.verify(
             encode_dss_signature(report.r, report.s), report.signed, ECDSA(SHA384())

@@ -33,7 +33,7 @@ def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[
     end = 0
     while end < len(text):
         match = _CERTIFICATE.match(text, end)
-        if match is None or len(found) == length:
+        if match is None:
             raise MalformedError(f"{what}: not a chain of {length} certificates")
         found.append(_der(match[1], what))
         end = match.end()

@@ -90,7 +90,7 @@ def _pck_chain(signature: bytes, version: int) -> str:
     if version != _SGX_VERSION:
         certification, at = _certification(signature, at, _QE_REPORT_CERTIFICATION)
         if at != len(signature):
-            raise MalformedError("quote: bytes follow its certification data")
+            raise MalformedError("quote: its certification data does not end with its signature")
         signature, at = certification, 0
     at += _QE_REPORT_AND_SIGNATURE
     if len(signature) < at + _AUTH_LENGTH.size:
@@ -98,7 +98,7 @@ def _pck_chain(signature: bytes, version: int) -> str:
     at += _AUTH_LENGTH.size + _AUTH_LENGTH.unpack_from(signature, at)[0]
     chain, end = _certification(signature, at, _PCK_CHAIN_CERTIFICATION)
     if end != len(signature):
-        raise MalformedError("quote: bytes follow its certification data")
+        raise MalformedError("quote: its certification data does not end with its signature")
     # Intel's quote provider ends the chain with a line end and a zero byte.
     try:
         return chain.rstrip(b"\0").decode("ascii")
@@ -107,11 +107,14 @@ def _pck_chain(signature: bytes, version: int) -> str:
 
 
 def _certification(data: bytes, at: int, wanted: int) -> tuple[bytes, int]:
-    """Return certification data of a type at an offset, and the offset behind it."""
+    """Return certification data of a type at an offset, and the offset behind it.
+
+    That offset is behind the end of `data` if the certification data is cut off.
+    """
     if len(data) < at + _CERTIFICATION.size:
         raise MalformedError("quote: ends within its signature")
     kind, length = _CERTIFICATION.unpack_from(data, at)
     start = at + _CERTIFICATION.size
-    if kind != wanted or len(data) < start + length:
+    if kind != wanted:
         raise MalformedError(f"quote: its certification data is not of type {wanted}")
     return data[start : start + length], start + length

@@ -221,8 +221,6 @@ class StateKey:
         """
         fields = Fields.from_bytes(text, "state key", ("key", "history", "number"))
         key = fields.key("key", KEY_BYTES)
-        if len(key) != KEY_BYTES:
-            raise fields.malformed("key", f"is not {KEY_BYTES} bytes")
         return cls(key=key, log_id=fields.digest("history"), number=fields.integer("number"))
 
 
