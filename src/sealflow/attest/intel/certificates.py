@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64decode
+from binascii import a2b_base64
 from typing import Final
 
 from sealflow.errors import MalformedError
@@ -46,6 +46,6 @@ def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[
 
 def _der(body: str, what: str) -> bytes:
     try:
-        return b64decode("".join(body.split()), validate=True)
+        return a2b_base64("".join(body.split()), strict_mode=True)
     except ValueError as error:
         raise MalformedError(f"{what}: a certificate is not base64") from error
