@@ -75,13 +75,13 @@ def test_layouts(quote: bytes, error: str) -> None:
 
 
 def test_chains() -> None:
-    """A chain is a number of certificates that parse, the last of them the root."""
+    """A chain is a number of certificates in base64, the last of them the root."""
     pem = split_quote(SGX_QUOTE).pck_chain
     digest = hashlib.sha256(LAB.root_der).digest()
     parse_chain(pem, 3, digest, "chain")
     end = "-----END CERTIFICATE-----"
     first, rest = pem.split(end, 1)
-    for bent in (f"{first[:-9]}{end}{rest}", pem + rest[rest.index(end) + len(end) :], rest):
+    for bent in (f"{first[:-4]}{end}{rest}", pem + rest[rest.index(end) + len(end) :], rest):
         with pytest.raises(MalformedError):
             parse_chain(bent, 3, digest, "chain")
 
