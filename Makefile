@@ -47,9 +47,10 @@ types: setup
 arch: setup
 	@report=$$($(BIN)/lint-imports --no-cache) && echo "$$report" | tail -1 || { echo "$$report"; exit 1; }
 
-# Quick tests also wait: one process more than there are cores.
+# Quick tests also wait: one process more than there are cores. `make test` alone runs the vectors and the slowest rooms.
+SLOW := tests/unit/operator tests/unit/host/gateway
 unit: setup
-	@$(PYTEST) -n $$(($(JOBS) + 1)) --dist loadfile -x tests/unit tests/conformance tests/vectors tests/architecture tests/setup/test_lists.py
+	@$(PYTEST) -n $$(($(JOBS) + 1)) --dist loadfile -x $(addprefix --ignore=,$(SLOW)) tests/unit tests/architecture tests/setup/test_lists.py
 
 e2e: tools pod-tools ## Run the tests that start whole clusters, and the chart's pods
 	@$(PYTEST) tests/e2e
