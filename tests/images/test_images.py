@@ -222,7 +222,7 @@ def test_manifests_render_in_the_build(manifests: dict[str, Path]) -> None:
         assert "simulated" not in text
         assert f'"sealflow.trusted.{role}"' in text
         root = manifests["first"].parents[2]
-        files = re.findall(r'sha256 = "([0-9a-f]{64})", uri = "file:([^"]+)"', text)
+        files = re.findall(r'sha256 = "([0-9a-f]{64})",?\s+uri = "file:([^"]+)"', text)
         assert len(files) > 1000
         for digest, name in files[:: len(files) // 50]:
             path = root / name.lstrip("/")
