@@ -81,7 +81,16 @@ def test_chains() -> None:
     parse_chain(pem, 3, digest, "chain")
     end = "-----END CERTIFICATE-----"
     first, rest = pem.split(end, 1)
-    for bent in (f"{first[:-4]}{end}{rest}", pem + rest[rest.index(end) + len(end) :], rest):
+    begin = "-----BEGIN CERTIFICATE-----"
+    for bent in (
+        f"{first[:-4]}{end}{rest}",
+        pem + rest[rest.index(end) + len(end) :],
+        rest,
+        pem + "x",
+        "x" + pem,
+        pem + "\u2003",
+        pem.replace(begin + "\n", begin, 1),
+    ):
         with pytest.raises(MalformedError):
             parse_chain(bent, 3, digest, "chain")
 

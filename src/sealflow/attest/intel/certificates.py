@@ -6,7 +6,6 @@ Spec: attestation.md, 6.6; quotes.md, 1.3.
 from __future__ import annotations
 
 import hashlib
-import re
 from binascii import a2b_base64
 from typing import Final
 
@@ -16,9 +15,8 @@ INTEL_ROOT_DIGEST: Final = bytes.fromhex(
     "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 )
 """SHA-256 of the DER of `Intel SGX Root CA`, valid until 2049-12-31."""
-_CERTIFICATE: Final = re.compile(
-    r"\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
-)
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_END: Final = "-----END CERTIFICATE-----"
 
 
 def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[bytes, ...]:
@@ -29,22 +27,20 @@ def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[
 
     Raises: MalformedError.
     """
-    found: list[bytes] = []
-    end = 0
-    while end < len(text):
-        match = _CERTIFICATE.match(text, end)
-        if match is None:
-            raise MalformedError(f"{what}: not a chain of {length} certificates")
-        found.append(_der(match[1], what))
-        end = match.end()
-    if len(found) != length:
+    *blocks, rest = text.split(_END)
+    if len(blocks) != length or not text.isascii() or rest.strip():
         raise MalformedError(f"{what}: not a chain of {length} certificates")
+    found = tuple(_der(block.strip(), what) for block in blocks)
     if hashlib.sha256(found[-1]).digest() != root_digest:
         raise MalformedError(f"{what}: it does not end in the trusted root")
-    return tuple(found)
+    return found
 
 
-def _der(body: str, what: str) -> bytes:
+def _der(block: str, what: str) -> bytes:
+    # A block is stripped, so only what follows the first line can begin with white space.
+    body = block.removeprefix(_BEGIN)
+    if not body[:1].isspace():
+        raise MalformedError(f"{what}: a certificate is not PEM")
     try:
         return a2b_base64("".join(body.split()), strict_mode=True)
     except ValueError as error:

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+log_option = click.option(
+    "--log",
+    "log_file",
+    type=_FILE,
+    required=True,
+    help="Copy of the key broker's log, which `sealflow log fetch` writes.",
+)
+policy_option = click.option(
+    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
+)
 
 
 @click.group()
@@ -228,16 +238,8 @@ def receipt() -> None:
 
 @receipt.command("verify")
 @click.argument("file", type=_FILE)
-@click.option(
-    "--log",
-    "log_file",
-    type=_FILE,
-    required=True,
-    help="Copy of the key broker's log, which `sealflow log fetch` writes.",
-)
-@click.option(
-    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
-)
+@log_option
+@policy_option
 @json_lines_option
 def verify_one(file: Path, log_file: Path, policy: Path, *, as_json: bool) -> None:
     """Check every receipt in FILE offline.
@@ -306,16 +308,8 @@ def _print_receipt(found: VerifiedReceipt) -> None:
 
 @receipt.command("export")
 @click.argument("file", type=_FILE)
-@click.option(
-    "--log",
-    "log_file",
-    type=_FILE,
-    required=True,
-    help="Copy of the key broker's log, which `sealflow log fetch` writes.",
-)
-@click.option(
-    "--policy", type=_FILE, required=True, help="Policy for the key brokers that wrote the log."
-)
+@log_option
+@policy_option
 @key_option
 @origin_option
 @click.option(

@@ -57,13 +57,13 @@ class PassportSources:
             try:
                 token = _token(read())
             except (OSError, ConfigError, UnavailableError) as error:
-                self._note(source, str(error))
+                self._record_problem(source, str(error))
             else:
-                self._note(source, "")
+                self._record_problem(source, "")
                 found.append(token)
         return tuple(found)
 
-    def _note(self, source: str, problem: str) -> None:
+    def _record_problem(self, source: str, problem: str) -> None:
         if problem and self._problems.get(source) != problem:
             _log.warning("no passport", source=source, reason=problem)
         self._problems[source] = problem
