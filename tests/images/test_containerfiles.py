@@ -20,6 +20,7 @@ CORE = {
     "attest",
     "documents",
     "errors.py",
+    "evidence_hints.py",
     "openinfer",
     "package",
     "seal",
