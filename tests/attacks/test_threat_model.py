@@ -26,8 +26,10 @@ def names_in(path: Path) -> set[str]:
 
 
 def test_every_attack_has_a_row() -> None:
-    """All 80 classes of attack are in the table, in order, and something shows each."""
-    assert [number for number, _ in ROWS] == list(range(1, 81))
+    """Numbers rise, none of the first 80 is missing, and something shows each attack."""
+    numbers = [number for number, _ in ROWS]
+    assert numbers == sorted(set(numbers))
+    assert set(range(1, 81)) <= set(numbers)
     assert all(shown for _, shown in ROWS)
 
 
@@ -43,5 +45,5 @@ def test_every_test_has_a_row() -> None:
     rows = {number: {name for _, name in shown} for number, shown in ROWS}
     for path in Path(__file__).parent.glob("test_*.py"):
         for name in names_in(path):
-            if found := re.match(r"test_(\d\d)_", name):
+            if found := re.match(r"test_(\d{2,3})_", name):
                 assert name in rows[int(found[1])], name
