@@ -24,6 +24,7 @@ EVIDENCE_HINTS: Final = {
     "directory_history": _PIN_HINT,
     "directory_rollback": _PIN_HINT,
     "log": _LOG_HINT,
+    "owner_changed": "Send nothing to this model before its owner says that its key changed.",
     "order": _LOG_HINT,
     "passport_early": _CLOCK_HINT,
     "passport": "Ask the verifier for a new passport, and whether it still trusts the service.",

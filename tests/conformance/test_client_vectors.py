@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sealflow.openinfer.messages import TopClass
 from sealflow.owner import audit_log
+from sealflow.owner.trust.name_owners import owners_from_json
+from sealflow.owner.trust.pin import PinnedDirectory
 from sealflow.owner.trust.policy_file import parse_policy
 from sealflow.owner.trust.session import ServiceSession
+from sealflow.owner.trust.verified_service import verify_directory
 from sealflow.wire.envelope import Envelope
 from tests.support.vectors.cases import case_name, expected, read_cases, verdict
 
@@ -27,11 +31,18 @@ def cases(name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", cases("lookup"))
-def test_lookup(case: dict[str, Any]) -> None:
+def test_lookup(case: dict[str, Any], tmp_path: Path) -> None:
     """It seals to the right key, for the right model, or says why not."""
     clock = [case["now_ms"]]
-    session = ServiceSession(parse_policy(case["policy"]).keybroker, clock_ms=lambda: clock[0])
-    session.accept(session.verify_directory(json.dumps(case["document"]).encode()))
+    policy, document = parse_policy(case["policy"]).keybroker, json.dumps(case["document"]).encode()
+    pin = None
+    if "owners" in case:
+        verified, payload = verify_directory(document, policy, case["now_ms"])
+        pinned = PinnedDirectory.from_directory(verified.directory, payload)
+        pin = tmp_path / "client.pin"
+        pin.write_bytes(replace(pinned, owners=owners_from_json(case["owners"])).to_bytes())
+    session = ServiceSession(policy, pin=pin, clock_ms=lambda: clock[0])
+    session.accept(session.verify_directory(document))
     clock[0] = case.get("later_ms", case["now_ms"])
     found: dict[str, str] = {}
 

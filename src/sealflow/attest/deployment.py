@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.requirements import Requirements
 from sealflow.attest.suites import SuiteName, parse_suites
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import FORMAT, Fields
+from sealflow.wire.fields import FORMAT, Fields, json_object
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
 MAX_GRACE_EPOCHS: Final = 24
@@ -39,9 +42,11 @@ class Deployment:
     """The owners, operators, requirements, suites and times of one deployment.
 
     `owners`: Ed25519 public keys, in hex, that may publish models. `operators`: Ed25519 public
-    keys, in hex, that may revoke workers, models and keys. `keybroker`, `worker`: the requirements
-    on an enclave of each role. `insecure_simulated_root`: the DER of the root of a simulation; None
-    on hardware. `suites`: those of epoch keys; the first is also that of enclaves' own keys.
+    keys, in hex, that may revoke workers, models and keys. `names`: the model names of each owner,
+    as patterns (`may_name`); empty if a name belongs to whoever publishes it first. `keybroker`,
+    `worker`: the requirements on an enclave of each role. `insecure_simulated_root`: the DER of the
+    root of a simulation; None on hardware. `suites`: those of epoch keys; the first is also that of
+    enclaves' own keys.
 
     All times are in seconds; `TIMES` holds their ranges (spec: keybroker.md, section 1).
     `epoch_s`: how long clients seal to one key. `grace_s`: how long workers open with the key
@@ -49,14 +54,15 @@ class Deployment:
     greatest error of a client's clock. `lease_s`: how long a worker may use a grant. `directory_s`:
     how long a directory is valid.
 
-    Raises: MalformedError if a time is out of range, two settings contradict each other, or
-    `suites` is empty or has one twice.
+    Raises: MalformedError if a time is out of range, two settings contradict each other, `suites`
+    is empty or has one twice, or `names` has a signer that is not an owner.
     """
 
     name: str
     tee: Tee
     owners: frozenset[str]
     operators: frozenset[str] = frozenset()
+    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
     keybroker: Requirements
     worker: Requirements
     insecure_simulated_root: bytes | None = field(default=None, repr=False)
@@ -70,6 +76,19 @@ class Deployment:
 
     def __post_init__(self) -> None:
         """Check ranges and contradictions."""
+        self._check_times()
+        if not self.owners.issuperset(self.names):
+            raise MalformedError("deployment: names has a key that is not one of owners")
+        parse_suites(self.suites, "deployment: suites")
+        if (self.tee is Tee.SIMULATED) != (self.insecure_simulated_root is not None):
+            raise MalformedError(
+                "deployment: insecure_simulated_root is required with tee simulated, and not "
+                f"allowed with any other; tee is {self.tee}"
+            )
+        for requirements in (self.keybroker, self.worker):
+            requirements.require_fit(self.tee)
+
+    def _check_times(self) -> None:
         for name, (least, most) in TIMES.items():
             if not least <= getattr(self, name) <= most:
                 raise MalformedError(
@@ -100,14 +119,6 @@ class Deployment:
                 f"deployment: grace_s is longer than {MAX_GRACE_EPOCHS} epoch_s, so a directory "
                 "could hold more keys than clients read; lower grace_s"
             )
-        parse_suites(self.suites, "deployment: suites")
-        if (self.tee is Tee.SIMULATED) != (self.insecure_simulated_root is not None):
-            raise MalformedError(
-                "deployment: insecure_simulated_root is required with tee simulated, and not "
-                f"allowed with any other; tee is {self.tee}"
-            )
-        for requirements in (self.keybroker, self.worker):
-            requirements.require_fit(self.tee)
 
     def to_bytes(self) -> bytes:
         """Return the settings as canonical JSON, the bytes that `digest` covers."""
@@ -124,6 +135,8 @@ class Deployment:
                 "insecure_simulated_root": None if root is None else b64encode(root).decode(),
                 "suites": list(self.suites),
                 **{name: getattr(self, name) for name in TIMES},
+                # Absent when empty, so that the digests of settings of earlier releases stay.
+                **({"names": _sorted(self.names)} if self.names else {}),
             }
         )
 
@@ -131,6 +144,16 @@ class Deployment:
     def digest(self) -> str:
         """SHA-256 of the settings, in hex; evidence binds it as `manifest_digest`."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def may_name(self, owner: str, name: str) -> bool:
+        """Return whether the settings let an owner publish models under a name.
+
+        A pattern is a name, or the beginning of names and then `*`. Without `names`, all may.
+        """
+        return not self.names or any(
+            name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+            for pattern in self.names.get(owner, ())
+        )
 
     def policy(self, role: Role) -> Policy | SimulationPolicy:
         """Return the policy for an enclave of this deployment with a role."""
@@ -159,13 +182,14 @@ class Deployment:
         """
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
-        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES), versioned=True)
+        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES), ("names",), versioned=True)
         simulated = fields.get("insecure_simulated_root") is not None
         deployment = cls(
             name=fields.read("deployment", parse_name),
             tee=fields.word("tee", Tee),
             owners=frozenset(fields.list_of("owners", parse_digest, _MAX_SIGNERS)),
             operators=frozenset(fields.list_of("operators", parse_digest, _MAX_SIGNERS)),
+            names=fields.read("names", _names) if "names" in fields else {},
             keybroker=Requirements.from_json(fields.get("keybroker"), "deployment: keybroker"),
             worker=Requirements.from_json(fields.get("worker"), "deployment: worker"),
             insecure_simulated_root=(
@@ -177,6 +201,24 @@ class Deployment:
         if deployment.to_bytes() != text:
             raise MalformedError("deployment: not in canonical form")
         return deployment
+
+
+def _sorted(names: Mapping[str, frozenset[str]]) -> dict[str, object]:
+    return {signer: sorted(patterns) for signer, patterns in names.items()}
+
+
+def _names(value: object) -> dict[str, frozenset[str]]:
+    signers = json_object(value)
+    fields = Fields(value, "names", (), signers)
+    return {
+        parse_digest(signer): frozenset(map(_pattern, fields.texts(signer, _MAX_SIGNERS)))
+        for signer in signers
+    }
+
+
+def _pattern(text: str) -> str:
+    parse_name(f"{text[:-1]}x" if text.endswith("*") else text)
+    return text
 
 
 _KEYS: Final = (

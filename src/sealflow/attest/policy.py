@@ -40,8 +40,10 @@ class Policy:
         deployment: The name of its deployment.
         manifest_digest: SHA-256 of the deployment's settings, 64 hex digits.
         requirements: The requirements on its code and platform.
-        models: The accepted package digests by model name. If it is empty, every model that the
-            deployment's owners published is accepted.
+        models: The accepted package digests by model name. If it and `owners` are empty, every
+            model that the deployment's owners published is accepted.
+        owners: The accepted owners' Ed25519 public keys, 64 hex digits each, by model name; `*` is
+            every name that has no keys of its own. A model must meet `models` and `owners`.
         verifiers: The verifiers whose passports are accepted instead of evidence, or demanded
             besides it.
         suites: The cipher suites to seal requests by. A request is sealed by the first of them that
@@ -69,6 +71,7 @@ class Policy:
     manifest_digest: str
     requirements: Requirements
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
     verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
 
@@ -91,6 +94,7 @@ class SimulationPolicy:
         requirements: The requirements on its code and platform.
         insecure_root: The simulated platform's root certificate, DER.
         models: As in `Policy`.
+        owners: As in `Policy`.
         verifiers: As in `Policy`.
         suites: As in `Policy`.
 
@@ -108,6 +112,7 @@ class SimulationPolicy:
     requirements: Requirements
     insecure_root: bytes = field(repr=False)
     models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
     verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
 
@@ -181,6 +186,8 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
         "suites": list(policy.suites),
         "root": hashlib.sha256(root).hexdigest(),
     }
+    if policy.owners:
+        value["owners"] = {name: sorted(owners) for name, owners in policy.owners.items()}
     if policy.verifiers:
         value["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
     return hashlib.sha256(canonical_json(value)).hexdigest()

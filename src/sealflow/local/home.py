@@ -127,6 +127,7 @@ class ClusterHome:
                 tee=Tee.SIMULATED,
                 owners=frozenset({owner.signer}),
                 operators=frozenset(),
+                names={},
                 keybroker=_requirements(Role.KEY_BROKER),
                 worker=_requirements(Role.WORKER),
                 insecure_simulated_root=self._platform().root_der,

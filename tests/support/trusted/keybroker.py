@@ -34,6 +34,8 @@ from tests.support.models.served_models import onnx_manifest
 from tests.support.trusted.lease_host import no_collateral
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealflow.attest.requirements import Requirements
     from sealflow.trusted.keybroker.leader import KeyBroker
     from sealflow.trusted.port import FramePort
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 NOW_MS = 1_750_000_000_000
 OTHER_OWNER = OwnerKey.generate(TrustDomain.SIMULATED)
 OPERATOR = OwnerKey.generate(TrustDomain.SIMULATED)
+NO_NAMES: Mapping[str, frozenset[str]] = {}
+"""Settings in which a name belongs to whoever publishes it first."""
 
 
 @cache
@@ -52,12 +56,14 @@ def keybroker_deployment() -> SimulatedDeployment:
     return replace(plain, deployment=deployment)
 
 
-def make_identity(role: Role, platform_key: bytes | None = None) -> EnclaveIdentity:
+def make_identity(
+    role: Role, platform_key: bytes | None = None, names: Mapping[str, frozenset[str]] = NO_NAMES
+) -> EnclaveIdentity:
     """An enclave of the deployment; with another platform key, on another machine."""
     signing = Ed25519PrivateKey.generate()
     found = create_identity(
         role,
-        keybroker_deployment().deployment,
+        replace(keybroker_deployment().deployment, names=names),
         keybroker_deployment().platform.to_bytes(),
         signing,
         no_collateral,
@@ -81,13 +87,14 @@ class KeyBrokerInstance:
     records: list[bytes] = field(default_factory=list)
     document: bytes = b""
     now_ms: int = NOW_MS
+    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
     identity: EnclaveIdentity = field(init=False)
     standby: Standby = field(init=False)
     leading: KeyBroker | None = None
 
     def __post_init__(self) -> None:
         """Start it."""
-        self.identity = make_identity(Role.KEY_BROKER, self.platform_key)
+        self.identity = make_identity(Role.KEY_BROKER, self.platform_key, self.names)
         journal = EventJournal(cast("FramePort", _Silent()))
         self.standby = Standby(self.identity, self.now_ms, self._take, journal, tuple(self.keys))
 
@@ -140,10 +147,12 @@ class KeyBrokerInstance:
         owner: OwnerKey | None = None,
         workers: Requirements | None = None,
         issued_ms: int = NOW_MS,
+        version: str = "1",
     ) -> dict[str, Any]:
         """Have an owner publish a model of its own."""
         owner = owner or keybroker_deployment().owner
-        package = UnverifiedPackage.from_bytes(pack_model(name, owner)).verify(owner.signer)
+        packed = pack_model(name, owner, version)
+        package = UnverifiedPackage.from_bytes(packed).verify(owner.signer)
         sealed = seal_publication(
             package,
             package.unwrap(opening_key(owner)),
@@ -163,6 +172,10 @@ class KeyBrokerInstance:
             "revoke",
             **SignedRevocationOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json(),
         )
+
+    def revoke_model(self, digest: str) -> None:
+        """Have its owner revoke a model."""
+        assert "error" not in self.revoke(RevokedKind.MODEL, digest)
 
     def enroll(self, worker: EnclaveIdentity) -> dict[str, Any]:
         """Have a worker ask for a grant; gives the answer."""
@@ -199,11 +212,14 @@ class KeyBrokerInstance:
 
 
 @cache
-def pack_model(name: str, owner: OwnerKey) -> bytes:
+def pack_model(name: str, owner: OwnerKey, version: str = "1") -> bytes:
     """A package y = -x of an owner."""
     files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
     return seal_package(
-        onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).public_key
+        replace(onnx_manifest(name), version=version),
+        files,
+        signing=owner.signing,
+        sealing=opening_key(owner).public_key,
     )
 
 

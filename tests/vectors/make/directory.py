@@ -211,7 +211,26 @@ def pin_cases(file: VectorFile) -> None:
         "log_number": BAD_NUMBERS,
         "log_digest": digest,
     }
-    for title, changed in field_faults(pin, forms):
+    plain = {key: value for key, value in pin.items() if key != "owners"}
+    owner = "0a" * 32
+    for title, owners, expect in (
+        ("one", {owner: ["m", "n"]}, "ok"),
+        ("none", {}, "ok"),
+        ("list", [], "pin"),
+        ("null", None, "pin"),
+        ("not a key", {"0a": ["m"]}, "pin"),
+        ("text", {owner: "m"}, "pin"),
+        ("null for names", {owner: None}, "pin"),
+        ("not a name", {owner: ["a b"]}, "pin"),
+        ("name twice", {owner: ["m"], "0b" * 32: ["m"]}, "pin"),
+        ("4,096 names", {owner: [f"m{each}" for each in range(4096)]}, "ok"),
+        ("4,097 names", {owner: [f"m{each}" for each in range(4097)]}, "pin"),
+    ):
+        document_case(file, f"pin form: owners: {title}", "3.9", expect, "names by owner", newer,
+                      pin={**plain, "owners": owners})  # fmt: skip
+    document_case(file, "pin form: no owners", "3.9", "ok", "as of earlier releases", newer,
+                  pin=plain)  # fmt: skip
+    for title, changed in field_faults(plain, forms):
         document_case(file, f"pin form: {title}", "3.4", "pin", "not its form", newer, pin=changed)
     document_case(
         file, "pin form: unknown key", "3.4", "ok", "ignored", newer, pin={**pin, "more": 1}

@@ -144,6 +144,55 @@ def model_cases(file: VectorFile) -> None:
         )
 
 
+def owner_cases(file: VectorFile) -> None:
+    """Whose models are sent to: by the policy, else by the pin."""
+    one, other = model(), "ab" * 32
+
+    def case(title: str, rule: str, expect: str | list[str], description: str,
+             wanted: dict[str, list[str]], **more: Any) -> None:  # fmt: skip
+        policy = {**POLICY, "owners": wanted, "models": more.pop("models", {})}
+        file.case(f"owner: {title}", rule, expect, description, ask="m", now_ms=NOW_MS,
+                  document=publish(replace(directory(), models=(one,))), policy=policy,
+                  **more)  # fmt: skip
+
+    rule = "attestation 4.8"
+    for title, owners, expect in (
+        ("named", {"m": [one.owner]}, "ok"),
+        ("two owners", {"m": [other, one.owner]}, "ok"),
+        ("another", {"m": [other]}, ["model_owner"]),
+        ("another name", {"n": [one.owner]}, ["model"]),
+        ("any name", {"*": [one.owner]}, "ok"),
+        ("any name, another", {"*": [other]}, ["model_owner"]),
+        ("name before any", {"m": [one.owner], "*": [other]}, "ok"),
+        ("other name before any", {"n": [other], "*": [one.owner]}, "ok"),
+    ):
+        case(f"policy: {title}", rule, expect, "whose models are sent to", owners)
+    for title, models, owner, expect in (
+        ("both", {"m": [one.digest]}, one.owner, "ok"),
+        ("package alone", {"m": [one.digest]}, other, ["model_owner"]),
+        ("owner alone", {"m": ["ab" * 32]}, one.owner, ["model"]),
+        ("neither", {"m": ["ab" * 32]}, other, ["model", "model_owner"]),
+        ("another name's package", {"n": [one.digest]}, one.owner, "ok"),
+    ):
+        case(f"policy: models and owners, {title}", rule, expect, "both must hold",
+             {"m": [owner]}, models=models)  # fmt: skip
+    changed = {other: ["m"]}
+    for title, pinned, expect in (
+        ("same", {one.owner: ["m"]}, "ok"),
+        ("changed", changed, "owner_changed"),
+        ("another name's", {other: ["n"]}, "ok"),
+        ("none", {}, "ok"),
+    ):
+        case(f"pin: {title}", "directory 3.9", expect, "a name stays with its owner", {},
+             owners=pinned)  # fmt: skip
+    case("pin: policy first", "directory 3.9", "ok", "the policy names the owner",
+         {"m": [one.owner]}, owners=changed)  # fmt: skip
+    case("pin: package first", "directory 3.9", "ok", "the policy names the package", {},
+         models={"m": [one.digest]}, owners=changed)  # fmt: skip
+    case("pin: any name first", "directory 3.9", "ok", "the policy names the owner",
+         {"*": [one.owner]}, owners=changed)  # fmt: skip
+
+
 def pin_cases(file: VectorFile) -> None:
     """Whether a pinned directory is in a log."""
     log = opened_log()
@@ -244,7 +293,8 @@ def files() -> list[VectorFile]:
     lookup = VectorFile(
         path="lookup.json",
         description="A published document, a policy, a time and what a caller asks for: a name, or "
-        "name:version. `kid` and `model` are what the request is sealed to and for. `later_ms` is "
+        "name:version. `owners` are those of the client's pin. `kid` and `model` are what the "
+        "request is sealed to and for. `later_ms` is "
         "the time of sealing, if it is not that of fetching.",
     )
     pins = VectorFile(path="log-pins.json", description="A client's pin, and a whole log.")
@@ -258,6 +308,7 @@ def files() -> list[VectorFile]:
     lookup.share("evidence", EVIDENCE)
     key_cases(lookup)
     model_cases(lookup)
+    owner_cases(lookup)
     pin_cases(pins)
     class_cases(classes)
     return [lookup, pins, classes]

@@ -81,6 +81,21 @@ def policy_cases(file: VectorFile) -> None:
         ("table", {"m": {HASH: True}}, BAD),
     ):
         case(f"models: {title}", "2.1", expect, "digests by name", {**SGX, "models": models})
+    keys = [f"{number:064x}" for number in range(257)]
+    for title, owners, expect in (
+        ("none", {}, "ok"),
+        ("one", {"m": [HASH]}, "ok"),
+        ("any name", {"*": [HASH], "m": [MANIFEST]}, "ok"),
+        ("empty list", {"m": []}, BAD),
+        ("text", {"m": HASH}, BAD),
+        ("short key", {"m": [HASH[:-1]]}, BAD),
+        ("bad name", {"m*": [HASH]}, BAD),
+        ("list", [HASH], BAD),
+        ("null", None, BAD),
+        ("256 keys", {"m": keys[:256]}, "ok"),
+        ("257 keys", {"m": keys}, BAD),
+    ):
+        case(f"owners: {title}", "2.5", expect, "keys by name", {**SGX, "owners": owners})
     case("worker", "2.2", "ok", "an owner's demands", {**SGX, "worker": {"measurements": [HASH]}})
     for title, table in (("empty", {}), ("of TDX", {"measurements": [LONG]}), ("text", "x"),
                          ("unknown key", {"measurements": [HASH], "more": 1})):  # fmt: skip

@@ -46,6 +46,25 @@ def settings_cases(file: VectorFile) -> None:
         made = Deployment(name="test", tee=tee, owners=frozenset(), keybroker=found, worker=found)
         case(f"good: {tee}", "ok", "in its one form", made.to_bytes().decode())
     bad = "settings"
+    for title, names, expect in (
+        ("names", {OWNER: ["lung", "mri-*"]}, "ok"),
+        ("any name", {OWNER: ["*"]}, "ok"),
+        ("nothing", {OWNER: []}, "ok"),
+        ("none", {}, bad),
+        ("null", None, bad),
+        ("list", [], bad),
+        ("not an owner", {"ab" * 32: ["lung"]}, bad),
+        ("no key", {"ab": ["lung"]}, bad),
+        ("not sorted", {OWNER: ["mri-*", "lung"]}, bad),
+        ("one twice", {OWNER: ["lung", "lung"]}, bad),
+        ("not a name", {OWNER: ["-x"]}, bad),
+        ("star within", {OWNER: ["a*b"]}, bad),
+        ("two stars", {OWNER: ["a**"]}, bad),
+        ("number", {OWNER: [7]}, bad),
+        ("text", {OWNER: "lung"}, bad),
+    ):
+        case(f"names: {title}", expect, "which names an owner may use", {**value, "names": names},
+             "attestation 5.2")  # fmt: skip
     numbers = ("1", True, None, 1.5, -1)
     forms = {"deployment": name, "tee": ("SGX", "", 7, None), "owners": ([7], "x", None, ["ab"]),
              "suites": ([], ["x-wing", "x-wing"], ["X-Wing"], [1], "x-wing", None),

@@ -133,6 +133,18 @@ def state_cases(file: VectorFile) -> None:
         case(f"{level}: unknown key", BAD, "a closed format",
              seal_state(encoded({**PLAIN, level: [more]})))  # fmt: skip
     case("unknown key", BAD, "a closed format", seal_state(encoded({**PLAIN, "more": 1})))
+    many = {f"m{number}": OWNER for number in range(1025)}
+    for title, names, expect in (
+        ("one", {"m": OWNER}, "ok"),
+        ("none", {}, "ok"),
+        ("list", [], BAD),
+        ("null", None, BAD),
+        ("owner", {"m": "x"}, BAD),
+        ("name", {"a b": OWNER}, BAD),
+        ("too many", many, BAD),
+    ):
+        case(f"names: {title}", expect, "owners of names, optional",
+             seal_state(encoded({**PLAIN, "names": names})))  # fmt: skip
     for fault, spelled, description in BAD_JSON:
         case(f"JSON: {fault}", BAD, description, seal_state(spelled(encoded(PLAIN))))
 

@@ -44,7 +44,8 @@ const SUITE_NAMES = Object.freeze(["x-wing", "x25519"]);
  * @property {"sgx" | "tdx" | "snp" | "simulated"} tee
  * @property {string} deployment
  * @property {string} manifestDigest
- * @property {Map<string, Set<string>> | null} models
+ * @property {Map<string, Set<string>> | null} models digests of packages by name
+ * @property {Map<string, Set<string>> | null} owners keys by name; "*" is every other name
  * @property {import("./verifiers.js").Verifier[]} verifiers
  * @property {readonly SuiteName[]} suites to seal by, the preferred one first
  * @property {Demands} keybroker
@@ -157,13 +158,15 @@ const readSuites = (value, what) => {
   return /** @type {SuiteName[]} */ (suites);
 };
 
-/** @param {any} value @param {string} what */
-function readModels(value, what) {
+/** A table of digests or keys by name. @param {any} value @param {string} what @param {import("../base/forms.js").Form<string>} [key] */
+function readByName(value, what, key = name) {
   if (!isObject(value)) fail(`${what} is no table`);
-  const models = Object.keys(value).map((key) => /** @type {[string, Set<string>]} */ ([name(key, what), setOf(digest)(value[key], `${what}: ${key}`)]));
-  if (models.some(([, digests]) => digests.size === 0)) fail(`${what}: a model has no digest`);
-  return models.length ? new Map(models) : null;
+  const found = Object.keys(value).map((each) => /** @type {[string, Set<string>]} */ ([key(each, what), setOf(digest)(value[each], `${what}: ${each}`)]));
+  if (found.some(([, texts]) => texts.size === 0)) fail(`${what}: a list is empty`);
+  return found.length ? new Map(found) : null;
 }
+/** @type {import("../base/forms.js").Form<string>} */
+const nameOrAny = (value, what) => (value === "*" ? value : name(value, what));
 
 /** Accepted lengths of measurements, and which tables fit. @param {Demands} demands @param {string} tee @param {string} what */
 function checkFits(demands, tee, what) {
@@ -185,7 +188,8 @@ function readPolicy(value) {
       keybroker: (each) => readDemands(each, "the policy: keybroker"),
     },
     optional: {
-      worker: (each) => readDemands(each, "the policy: worker"), models: readModels, insecure_simulated_root: base64AtMost(MAX_ROOT_BYTES),
+      worker: (each) => readDemands(each, "the policy: worker"), models: (each) => readByName(each, "the policy: models"),
+      owners: (each) => readByName(each, "the policy: owners", nameOrAny), insecure_simulated_root: base64AtMost(MAX_ROOT_BYTES),
       suites: readSuites, verifiers: readVerifiers,
     },
     open: false,
@@ -196,7 +200,7 @@ function readPolicy(value) {
   checkFits(read.keybroker, read.tee, "the policy: keybroker");
   if (read.worker !== undefined) checkFits(read.worker, read.tee, "the policy: worker");
   return {
-    tee: read.tee, deployment: read.deployment, manifestDigest: read.manifest_digest, models: read.models ?? null,
+    tee: read.tee, deployment: read.deployment, manifestDigest: read.manifest_digest, models: read.models ?? null, owners: read.owners ?? null,
     suites: read.suites ?? SUITE_NAMES, verifiers: read.verifiers ?? [],
     keybroker: read.keybroker, worker: read.worker ?? null, simulatedRoot: root,
   };

@@ -16,6 +16,7 @@ const HINTS = /** @type {Record<string, string>} */ ({
   directory_fork: "Send nothing, keep the pin, and ask the operator which history is true.",
   directory_history: "Send nothing, keep the pin, and ask the operator which history is true.",
   directory_rollback: "Send nothing, keep the pin, and ask the operator which history is true.",
+  owner_changed: "Send nothing to this model before its owner says that its key changed.",
   collateral: "Ask the operator to renew the collateral; check this machine's clock.",
   revocations: "Ask the operator to renew the collateral; check this machine's clock.",
   receipt_missing: "Ask the operator for workers of a release that signs receipts.",

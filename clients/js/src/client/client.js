@@ -179,11 +179,11 @@ export class Client {
     const { policy } = this.#trust;
     const { directory } = await this.#trust.fresh(signal);
     try {
-      return { directory, model: chooseModel(directory, policy, name, version) };
+      return { directory, model: chooseModel(directory, policy, name, version, this.#trust.owners) };
     } catch (error) {
       if (!(error instanceof ConfigError) || error.code !== "invalid_input") throw error;
       const { directory: newest } = await this.#trust.refresh(signal);
-      return { directory: newest, model: chooseModel(newest, policy, name, version) };
+      return { directory: newest, model: chooseModel(newest, policy, name, version, this.#trust.owners) };
     }
   }
 

@@ -36,6 +36,8 @@ export class Trust {
     this.lifetime = lifetime;
     /** @type {Verified | null} */
     this.current = null;
+    /** The owner of each model name, as it was first seen. @type {Map<string, string>} */
+    this.owners = new Map();
     /** @type {Promise<Verified> | null} */
     this.running = null;
     this.fetchedAtMs = -Infinity;
@@ -87,8 +89,10 @@ export class Trust {
         continue;
       }
       const continuity = await this.follow(pin, directory, signal);
-      const next = encodePin(pinOf(directory));
-      if (pin?.digest !== directory.digest) await this.store.save(next);
+      const next = pinOf(directory, pin);
+      this.owners = next.owners;
+      const known = pin?.digest === directory.digest && pin.owners.size === next.owners.size;
+      if (!known) await this.store.save(encodePin(next));
       return (this.current = { directory, approval, continuity });
     }
   }

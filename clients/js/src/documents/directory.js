@@ -249,9 +249,10 @@ export function chooseKey(directory, nowMs, suites) {
  * @param {import("../attest/policy.js").Policy} policy
  * @param {string | null} wanted null where the directory has one name
  * @param {string} [version]
+ * @param {Map<string, string>} [pinned] owners by name
  * @returns {Model}
  */
-export function chooseModel(directory, policy, wanted, version) {
+export function chooseModel(directory, policy, wanted, version, pinned = new Map()) {
   const names = [...new Set(directory.models.map((each) => each.name))];
   const served = names.join(", ") || "none";
   if (wanted === null && names.length !== 1) throw new ConfigError(`name a model; there is: ${served}`, "invalid_input");
@@ -264,9 +265,25 @@ export function chooseModel(directory, policy, wanted, version) {
     const all = versions.map((each) => each.version).join(", ");
     throw new ConfigError(`name a version of ${ofName} that is served: ${all}`, "invalid_input");
   }
-  if (policy.models !== null && !policy.models.get(model.name)?.has(model.digest)) {
-    const listed = [...(policy.models.get(model.name) ?? [])].join(" or ") || "none";
-    throw new PolicyError([{ code: "model", field: "models", expected: listed, got: model.digest }]);
-  }
+  requireModel(policy, model, pinned);
   return model;
+}
+
+/** Package and owner by the policy; where it names neither, the owner by the pin. @param {import("../attest/policy.js").Policy} policy @param {Model} model @param {Map<string, string>} pinned */
+function requireModel(policy, model, pinned) {
+  const [digests, owner] = [policy.models?.get(model.name), toHex(model.owner)];
+  const owners = policy.owners?.get(model.name) ?? policy.owners?.get("*");
+  /** @type {import("../base/errors.js").Mismatch[]} */
+  const mismatches = [];
+  const listed = digests !== undefined || owners !== undefined || (policy.models === null && policy.owners === null);
+  if (!listed || digests?.has(model.digest) === false) {
+    mismatches.push({ code: "model", field: "models", expected: [...(digests ?? [])].join(" or ") || "none", got: model.digest });
+  }
+  if (owners?.has(owner) === false) {
+    mismatches.push({ code: "model_owner", field: "owners", expected: [...owners].join(" or "), got: owner });
+  }
+  if (mismatches.length) throw new PolicyError(mismatches);
+  if (digests === undefined && owners === undefined && (pinned.get(model.name) ?? owner) !== owner) {
+    throw new VerificationError("owner_changed", `model ${model.name} belonged to the owner ${pinned.get(model.name)}, and is now published by ${owner}`);
+  }
 }

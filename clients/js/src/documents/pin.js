@@ -1,13 +1,14 @@
 /** Pins: what a client remembers of the newest directory that it accepted (directory.md, 3). */
 
-import { utf8 } from "../base/bytes.js";
-import { under, VerificationError } from "../base/errors.js";
-import { digest, FORMAT, integer, name, readObject } from "../base/forms.js";
+import { toHex, utf8 } from "../base/bytes.js";
+import { MalformedError, under, VerificationError } from "../base/errors.js";
+import { anyObject, digest, FORMAT, integer, list, name, readObject } from "../base/forms.js";
 import { canonicalJson, parseObject } from "../base/json.js";
 
-const MAX_BYTES = 4096;
+const MAX_BYTES = 2 ** 20;
+const MAX_NAMES = 4096;
 
-/** @typedef {{deployment: string, manifestDigest: string, history: string, version: number, digest: string, logNumber: number, logDigest: string}} Pin */
+/** @typedef {{deployment: string, manifestDigest: string, history: string, version: number, digest: string, logNumber: number, logDigest: string, owners: Map<string, string>}} Pin */
 
 /**
  * Where a pin is kept.
@@ -16,16 +17,46 @@ const MAX_BYTES = 4096;
  * @property {(bytes: Uint8Array) => Promise<void>} save
  */
 
-/** @param {import("./directory.js").Directory} directory @returns {Pin} */
-export function pinOf({ deployment, manifestDigest, history, version, digest: own, logNumber, logDigest }) {
-  return { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest };
+/**
+ * What to remember of a directory, with the owners of names that were remembered before.
+ * @param {import("./directory.js").Directory} directory
+ * @param {Pin | null} [before]
+ * @returns {Pin}
+ */
+export function pinOf(directory, before = null) {
+  const { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest } = directory;
+  const owners = new Map(before?.deployment === deployment ? before.owners : []);
+  const defaultsFirst = [...directory.models].sort((a, b) => Number(b.default) - Number(a.default));
+  for (const model of defaultsFirst) {
+    if (owners.size < MAX_NAMES && !owners.has(model.name)) owners.set(model.name, toHex(model.owner));
+  }
+  return { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, owners };
 }
+
+/** Names by owner: shorter than owners by name. @param {Map<string, string>} owners */
+function namesByOwner(owners) {
+  const names = /** @type {Record<string, string[]>} */ ({});
+  for (const [of, owner] of [...owners].sort()) (names[owner] ??= []).push(of);
+  return names;
+}
+
+/** @type {import("../base/forms.js").Form<Map<string, string>>} */
+const readOwners = (value, what) => {
+  const listed = Object.entries(anyObject(value, what)).flatMap(([owner, names]) => {
+    digest(owner, what);
+    return list(name, MAX_NAMES)(names, what).map((each) => /** @type {[string, string]} */ ([each, owner]));
+  });
+  const owners = new Map(listed);
+  if (owners.size > MAX_NAMES || owners.size !== listed.length) throw new MalformedError(`${what} has too many names, or one twice`);
+  return owners;
+};
 
 /** @param {Pin} pin @returns {Uint8Array} */
 export function encodePin(pin) {
   return canonicalJson({
     format: FORMAT, deployment: pin.deployment, manifest_digest: pin.manifestDigest, history: pin.history,
     version: pin.version, digest: pin.digest, log_number: pin.logNumber, log_digest: pin.logDigest,
+    owners: namesByOwner(pin.owners),
   });
 }
 
@@ -39,13 +70,14 @@ export function parsePin(bytes) {
         deployment: name, manifest_digest: digest, history: digest, version: counted, digest,
         log_number: counted, log_digest: digest,
       },
+      optional: { owners: readOwners },
       open: true,
       format: "optional",
     }),
   );
   return {
     deployment: read.deployment, manifestDigest: read.manifest_digest, history: read.history, version: read.version,
-    digest: read.digest, logNumber: read.log_number, logDigest: read.log_digest,
+    digest: read.digest, logNumber: read.log_number, logDigest: read.log_digest, owners: read.owners ?? new Map(),
   };
 }
 

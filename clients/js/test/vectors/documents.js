@@ -9,7 +9,7 @@ import { parseObjectText } from "../../src/base/json.js";
 import { verifyEd25519 } from "../../src/crypto/ed25519.js";
 import { chooseKey, chooseModel, verifyDocument } from "../../src/documents/directory.js";
 import { checkLinks, requirePinned, verifyLog } from "../../src/documents/log.js";
-import { comparePin, parsePin } from "../../src/documents/pin.js";
+import { comparePin, encodePin, parsePin, pinOf } from "../../src/documents/pin.js";
 import { readReceiptReply } from "../../src/documents/receipt.js";
 import { parseContent } from "../../src/seal/content.js";
 import { parsePolicyToml } from "../../src/toml.js";
@@ -43,13 +43,14 @@ async function accept(each) {
 export const directory = caseFile(["document", "policy", "now_ms", "pin", "records", "keys", "models"], accept, "document");
 
 export const lookup = caseFile(
-  ["document", "policy", "now_ms", "later_ms", "ask", "kid", "model"],
+  ["document", "policy", "now_ms", "later_ms", "ask", "kid", "model", "owners"],
   async (each) => {
     const policy = policyOf(each);
     const { directory: found } = await verifyDocument(sent(each.document), policy, each.now_ms);
     const now = each.later_ms ?? each.now_ms;
     const [name, version] = (each.ask ?? "").split(":");
-    const model = chooseModel(found, policy, name || null, version);
+    const pinned = parsePin(utf8(JSON.stringify({ ...JSON.parse(new TextDecoder().decode(encodePin(pinOf(found)))), owners: each.owners ?? {} })));
+    const model = chooseModel(found, policy, name || null, version, pinOf(found, pinned).owners);
     if (now >= found.expiresMs) throw new VerificationError("directory_expired", "as the client's trust says");
     const key = chooseKey(found, now, policy.suites);
     if ("kid" in each) assert.equal(key.kid, each.kid);

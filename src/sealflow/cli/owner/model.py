@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_OWNER_KEY = Path(".sealflow/owner.key")
+DEFAULT_POLICY = Path(".sealflow/client.toml")
 
 
 @click.command()
@@ -99,6 +100,34 @@ def model() -> None:
 
 model.add_command(publish)
 model.add_command(list_models)
+
+
+@model.command("forget-owner")
+@click.argument("name")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_POLICY,
+    show_default=True,
+    help="Policy file, beside which the pin is kept.",
+)
+@json_option
+def forget_owner(name: str, policy: Path, *, as_json: bool) -> None:
+    """Forget which owner the model NAME belongs to; the next command remembers the present one.
+
+    Clients refuse a name that comes to another owner (`owner_changed`). Ask the owner first.
+    """
+    from sealflow.owner.trust.pin import DirectoryPin
+    from sealflow.wire.ids import parse_name
+
+    pin = policy.with_suffix(".pin")
+    owner = DirectoryPin(pin).forget_owner(parse_name(name))
+    if as_json:
+        print_json({"name": name, "owner": owner})
+    elif owner is None:
+        click.echo(f"{pin} has no owner of {name}")
+    else:
+        click.echo(f"forgot that {name} belongs to {owner}")
 
 
 @model.command()

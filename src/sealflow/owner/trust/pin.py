@@ -14,25 +14,26 @@ import hashlib
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
 from sealflow.errors import ConfigError, EvidenceError, MalformedError
 from sealflow.files import file_errors, write_file
+from sealflow.owner.trust.name_owners import add_owners, owners_from_json, owners_to_json
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import parse_name
 from sealflow.wire.strict_json import canonical_json, parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sealflow.documents.directory import Directory
     from sealflow.wire.domain import TrustDomain
 
 
-MAX_PIN_BYTES: Final = 4096
+MAX_PIN_BYTES: Final = 2**20
 _KEYS: Final = (
     "deployment",
     "manifest_digest",
@@ -111,7 +112,10 @@ def _fork(detail: str) -> EvidenceError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedDirectory:
-    """The values of a directory by which its successors are recognized."""
+    """The values of a directory by which its successors are recognized.
+
+    `owners`: the owner of each model name that was ever in a directory of this deployment.
+    """
 
     deployment: str
     manifest_digest: str
@@ -120,6 +124,7 @@ class PinnedDirectory:
     digest: str
     log_number: int
     log_digest: str
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_directory(cls, directory: Directory, payload: bytes) -> Self:
@@ -132,6 +137,7 @@ class PinnedDirectory:
             digest=hashlib.sha256(payload).hexdigest(),
             log_number=directory.log_number,
             log_digest=directory.log_digest,
+            owners=add_owners({}, directory.models),
         )
 
     def to_bytes(self) -> bytes:
@@ -145,6 +151,7 @@ class PinnedDirectory:
             "digest": self.digest,
             "log_number": self.log_number,
             "log_digest": self.log_digest,
+            "owners": owners_to_json(self.owners),
         }
         return canonical_json(value) + b"\n"
 
@@ -156,7 +163,7 @@ class PinnedDirectory:
         """
         # Releases before 0.2 wrote pins without a format.
         value = {"format": FORMAT, **parse_object(text, "pin")}
-        fields = OpenFields(value, "pin", _KEYS, versioned=True)
+        fields = OpenFields(value, "pin", _KEYS, ("owners",), versioned=True)
         return cls(
             deployment=fields.read("deployment", parse_name),
             manifest_digest=fields.digest("manifest_digest"),
@@ -165,6 +172,8 @@ class PinnedDirectory:
             digest=fields.digest("digest"),
             log_number=fields.integer("log_number"),
             log_digest=fields.digest("log_digest"),
+            # Releases before 0.2 did not pin owners.
+            owners=fields.read("owners", owners_from_json) if "owners" in fields else {},
         )
 
 
@@ -217,10 +226,27 @@ class DirectoryPin:
             old = self._pin
             if old is not None and old.manifest_digest == new.manifest_digest:
                 _check(old, new, directory.previous)
+            if old is not None and old.deployment == new.deployment:
+                new = replace(new, owners=add_owners(old.owners, directory.models))
             if old != new:
                 self._store(new)
                 self._pin = new
         return directory
+
+    def forget_owner(self, name: str) -> str | None:
+        """Forget which owner a name belongs to; return that owner, or None if it is not pinned.
+
+        Raises: ConfigError when the file cannot be written.
+        """
+        with self._lock, self._file_locked():
+            self._load()
+            owner = None if self._pin is None else self._pin.owners.get(name)
+            if self._pin is None or owner is None:
+                return None
+            left = {key: value for key, value in self._pin.owners.items() if key != name}
+            self._pin = replace(self._pin, owners=left)
+            self._store(self._pin)
+        return owner
 
     def _load(self) -> None:
         if self._path is None:

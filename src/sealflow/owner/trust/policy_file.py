@@ -20,18 +20,21 @@ from sealflow.attest.suites import ALL_SUITES, parse_suites
 from sealflow.attest.verifiers import TrustedVerifier
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, read_file, write_file
+from sealflow.owner.trust.name_owners import ANY_NAME
 from sealflow.wire.fields import FORMAT, Fields
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
 MAX_POLICY_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
-_OPTIONAL: Final = ("insecure_simulated_root", "models", "suites", "verifiers", "worker")
+_OPTIONAL: Final = ("insecure_simulated_root", "models", "owners", "suites", "verifiers", "worker")
 _MAX_VERIFIERS: Final = 8
+_MAX_ITEMS: Final = 256
 
 TrustPolicy = Policy | SimulationPolicy
 """What a client demands of a service: a `Policy` for hardware, or a `SimulationPolicy`.
@@ -126,6 +129,8 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
         whole["suites"] = list(policy.suites)
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
+    if policy.owners:
+        whole["owners"] = {name: sorted(each) for name, each in policy.owners.items()}
     whole["keybroker"] = policy.requirements.to_json()
     lines = ["# The policy by which clients verify this deployment before they send data."]
     if isinstance(policy, SimulationPolicy):
@@ -146,7 +151,8 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     tee = fields.word("tee", Tee)
     deployment, digest = fields.read("deployment", parse_name), fields.digest("manifest_digest")
     requirements = Requirements.from_json(fields.get("keybroker"), "policy: keybroker")
-    models = _models(fields.get("models", {}))
+    models = _by_name(fields.get("models", {}), "models", "package digests", parse_name)
+    owners = _by_name(fields.get("owners", {}), "owners", "public keys", _name_or_any)
     verifiers = _verifiers(fields.get("verifiers", []))
     suites = parse_suites(fields.get("suites", ALL_SUITES), "policy: suites")
     simulated = tee is Tee.SIMULATED
@@ -166,6 +172,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            owners=owners,
             verifiers=verifiers,
             suites=suites,
             insecure_root=fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES),
@@ -178,21 +185,30 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             manifest_digest=digest,
             requirements=requirements,
             models=models,
+            owners=owners,
             verifiers=verifiers,
             suites=suites,
         )
     return PolicyFile(keybroker=policy, worker=worker)
 
 
-def _models(value: object) -> dict[str, frozenset[str]]:
+def _by_name(
+    value: object, table: str, of: str, parse_key: Callable[[object], str]
+) -> dict[str, frozenset[str]]:
     if not isinstance(value, dict):
-        raise MalformedError("policy: models is not a table")
-    models = {}
-    for name, digests in value.items():
-        if not isinstance(digests, list) or not digests:
-            raise MalformedError(f"policy: models: {name[:64]} is not a list of package digests")
-        models[parse_name(name)] = frozenset(map(parse_digest, digests))
-    return models
+        raise MalformedError(f"policy: {table} is not a table")
+    found = {}
+    for name, texts in value.items():
+        if not isinstance(texts, list) or not 1 <= len(texts) <= _MAX_ITEMS:
+            raise MalformedError(
+                f"policy: {table}: {name[:64]} is not a list of 1 to {_MAX_ITEMS} {of}"
+            )
+        found[parse_key(name)] = frozenset(map(parse_digest, texts))
+    return found
+
+
+def _name_or_any(name: object) -> str:
+    return ANY_NAME if name == ANY_NAME else parse_name(name)
 
 
 def _verifiers(value: object) -> tuple[TrustedVerifier, ...]:

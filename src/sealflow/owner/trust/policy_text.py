@@ -9,6 +9,7 @@ from sealflow.attest.evidence import Tee
 from sealflow.attest.policy import SimulationPolicy
 from sealflow.attest.reports import RTMRS, TDX_REGISTERS, TcbStatus
 from sealflow.attest.requirements import DAY_S
+from sealflow.owner.trust.name_owners import ANY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -77,15 +78,24 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
             PolicyLine(about=f"model {name}", text=f"only package {_either(digests)}")
             for name, digests in sorted(policy.models.items())
         ]
-        lines.append(PolicyLine(about="other models", text="none"))
-    else:
-        lines.append(PolicyLine(about="models", text="any that the deployment's owners publish"))
+    elif not policy.owners:
+        text = "any that the deployment's owners publish; a name stays with its first owner"
+        lines.append(PolicyLine(about="models", text=text))
+    lines += _owners(policy)
     lines += [_verifier(verifier) for verifier in policy.verifiers]
     lines.append(PolicyLine(about="cipher suites", text=", else ".join(policy.suites)))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if worker is not None:
         lines += _requirements("workers", policy.tee, worker)
     return lines
+
+
+def _owners(policy: TrustPolicy) -> Iterator[PolicyLine]:
+    for name, owners in sorted(policy.owners.items()):
+        about = "owner of every other model" if name == ANY_NAME else f"owner of model {name}"
+        yield PolicyLine(about=about, text=f"only {_either(owners)}")
+    if (policy.models or policy.owners) and ANY_NAME not in policy.owners:
+        yield PolicyLine(about="other models", text="none")
 
 
 def _verifier(verifier: TrustedVerifier) -> PolicyLine:

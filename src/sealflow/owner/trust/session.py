@@ -10,10 +10,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.checks import among
 from sealflow.clock import now_ms
 from sealflow.documents.revocation import RevokedKind
-from sealflow.errors import EvidenceError, InvalidInputError, PolicyError, UnavailableError
+from sealflow.errors import EvidenceError, InvalidInputError, UnavailableError
+from sealflow.owner.trust.name_owners import require_model
 from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import SealingKey
@@ -184,10 +184,12 @@ class ServiceSession:
 
         `parts`: content of the request. Workers drop the request after `timeout_s` seconds.
 
-        Raises: EvidenceError when the directory has expired, UnavailableError when no key is
-            active, PolicyError when the policy does not accept the model's package.
+        Raises: EvidenceError when the directory has expired or the model's name has another owner
+            than the pinned one, UnavailableError when no key is active, PolicyError when the policy
+            does not accept the model's package or owner.
         """
-        _require_model(self._policy, model)
+        pin = self._pin.pin
+        require_model(self._policy, model, {} if pin is None else pin.owners)
         now_ms = self._clock_ms()
         key = _active_key(self._trusted().directory, now_ms, self._policy.suites)
         if key is None:
@@ -225,22 +227,6 @@ class ServiceSession:
             detail = "no verified directory is valid now: fetch a new one and check the clock"
             raise EvidenceError("directory_expired", detail)
         return verified
-
-
-def _require_model(policy: TrustPolicy, model: DirectoryModel) -> None:
-    accepted = policy.models.get(model.name, frozenset())
-    if policy.models and model.digest not in accepted:
-        raise PolicyError(
-            tuple(
-                among(
-                    "model",
-                    f"models.{model.name}",
-                    accepted,
-                    model.digest,
-                    "this package is not one that the policy names: ask the model's owner",
-                )
-            )
-        )
 
 
 def _active_key(

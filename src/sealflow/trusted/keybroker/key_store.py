@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sealflow.documents.directory import Directory, DirectoryModel
@@ -12,7 +13,7 @@ from sealflow.package.publication import requirements_digest
 from sealflow.trusted.keybroker.epoch_keys import EpochKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from sealflow.attest.deployment import Deployment
     from sealflow.attest.requirements import Requirements
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sealflow.wire.ids import ModelRef
 
 MAX_MODELS: Final = 256
+MAX_NAMES: Final = 1024
 
 
 class VersionTakenError(RefusedError):
@@ -34,11 +36,18 @@ class VersionTakenError(RefusedError):
         super().__init__(RefusalCode.UNKNOWN_MODEL)
 
 
+class NameTakenError(RefusedError):
+    """The name belongs to another owner. Its refusal code is UNKNOWN_MODEL."""
+
+    def __init__(self) -> None:
+        super().__init__(RefusalCode.UNKNOWN_MODEL)
+
+
 class KeyStore:
     """The models, keys and revocations of a deployment. Not thread-safe.
 
-    `epochs`, `publications`, `revoked`: the content of an earlier process's state. Missing epoch
-    keys are created.
+    `epochs`, `publications`, `revoked`, `names`: the content of an earlier process's state. Missing
+    epoch keys are created.
     """
 
     def __init__(
@@ -49,6 +58,7 @@ class KeyStore:
         epochs: Iterable[EpochKey] = (),
         publications: Iterable[Publication] = (),
         revoked: Iterable[Revoked] = (),
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._deployment = deployment
         self._now_ms = now_ms
@@ -56,6 +66,9 @@ class KeyStore:
             each.statement.manifest.ref: each for each in publications
         }
         self._revoked = dict.fromkeys(revoked)
+        self._names = dict(names)
+        for publication in self._models.values():  # a state of an earlier release has no names
+            self._names.setdefault(publication.statement.manifest.name, publication.signer)
         self.epochs = EpochKeys(deployment, epochs)
         self.epochs.advance(now_ms)
 
@@ -74,6 +87,11 @@ class KeyStore:
         """All revocations, oldest first."""
         return tuple(self._revoked)
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The owner of each name that was ever published, also if no version is left."""
+        return self._names
+
     def is_revoked(self, kind: RevokedKind, revoked_id: str) -> bool:
         """Return whether a worker, model or key is revoked."""
         return Revoked(kind=kind, id=revoked_id) in self._revoked
@@ -89,20 +107,34 @@ class KeyStore:
         The version that was added last is the default of its name. Of two publications of one
         package, the one with the later `issued_ms` counts.
 
-        Raises: VersionTakenError when another package has this name and version; RefusedError with
-        OVERLOADED when `MAX_MODELS` are published.
+        Raises: NameTakenError when the name is another owner's; VersionTakenError when another
+        package has this name and version; RefusedError with OVERLOADED when `MAX_MODELS` are
+        published, or the owner has used up its share of models or of names.
         """
-        ref = publication.statement.manifest.ref
+        ref, owner = publication.statement.manifest.ref, publication.signer
+        if self._names.get(ref.name, owner) != owner:
+            raise NameTakenError
         present = self._models.get(ref)
         if present is not None:
             if present.digest != publication.digest:
                 raise VersionTakenError
             if present.issued_ms >= publication.issued_ms:
                 return False
-        elif len(self._models) >= MAX_MODELS:
+        elif len(self._models) >= MAX_MODELS or self._is_used_up(
+            MAX_MODELS, owner, [each.signer for each in self._models.values()]
+        ):
             raise RefusedError(RefusalCode.OVERLOADED)
+        if ref.name not in self._names:
+            if self._is_used_up(MAX_NAMES, owner, self._names.values()):
+                raise RefusedError(RefusalCode.OVERLOADED)
+            self._names[ref.name] = owner
         self._models[ref] = publication
         return True
+
+    def _is_used_up(self, most: int, owner: str, held: Iterable[str]) -> bool:
+        """Return whether an owner holds its share of `most`, which no other owner can take."""
+        share = max(1, most // max(1, len(self._deployment.owners)))
+        return sum(each == owner for each in held) >= share
 
     def owner_of(self, digest: str) -> str | None:
         """Return the owner who published a package, or None if it is not published."""

@@ -111,6 +111,7 @@ class KeyBroker:
             epochs=state.epochs,
             publications=state.publications,
             revoked=state.revoked,
+            names=state.names,
         )
         log_writer = LogWriter(identity.signing, deployment.tee.domain, state.log)
         keybroker = cls(identity, key_store, log_writer, key.key, send, journal)

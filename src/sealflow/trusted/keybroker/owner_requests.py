@@ -20,7 +20,11 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.package.publication import open_publication
-from sealflow.trusted.keybroker.key_store import MAX_MODELS, VersionTakenError
+from sealflow.trusted.keybroker.key_store import (
+    MAX_MODELS,
+    NameTakenError,
+    VersionTakenError,
+)
 from sealflow.wire.control import ErrorAnswer
 from sealflow.wire.fields import Fields
 from sealflow.wire.frames import MAX_CONTROL_BYTES
@@ -77,6 +81,45 @@ def accept_publication(
     Raises: ControlError when the request is refused; MalformedError when it does not parse, or the
     owner's requirements do not fit the deployment's TEE.
     """
+    publication = _open_publication(value, identity)
+    ref, digest = publication.statement.manifest.ref, publication.digest
+    if publication.signer not in identity.deployment.owners:
+        raise ControlError(
+            "not_an_owner", f"{publication.signer} is not an owner of this deployment"
+        )
+    if not identity.deployment.may_name(publication.signer, ref.name):
+        detail = f"the deployment's settings do not give the name {ref.name} to this owner"
+        raise ControlError("not_allowed", f"{detail}: publish under a name that they give it")
+    if key_store.is_revoked(RevokedKind.MODEL, digest):
+        raise ControlError("revoked", f"this package of {ref} is revoked: pack the model again")
+    try:
+        changed = key_store.publish(publication)
+    except NameTakenError as error:
+        detail = f"the name {ref.name} belongs to another owner: publish under another name"
+        raise ControlError("name_taken", detail) from error
+    except VersionTakenError as error:
+        detail = f"another package is published as {ref}: publish this one under a new version"
+        raise ControlError("version_taken", detail) from error
+    except RefusedError as error:
+        detail = (
+            f"the key broker holds {MAX_MODELS} models, its limit, or this owner's share of models "
+            "or of names: revoke a model first, or publish under a name that this owner has"
+        )
+        raise ControlError("full", detail) from error
+    if changed:
+        workers = publication.workers
+        body: dict[str, object] = {
+            "name": ref.name,
+            "version": ref.version,
+            "digest": digest,
+            "owner": publication.signer,
+            "workers": None if workers is None else workers.to_json(),
+        }
+        log_writer.append(EntryKind.PUBLICATION, key_store.now_ms, body)
+    return publication, changed
+
+
+def _open_publication(value: dict[str, object], identity: EnclaveIdentity) -> Publication:
     sealed = Fields(value, "publish", ("op", "sealed")).base64("sealed", MAX_CONTROL_BYTES)
     try:
         publication = open_publication(sealed, identity.private_key)
@@ -90,32 +133,7 @@ def accept_publication(
         raise ControlError("malformed", str(error)) from error
     if publication.workers is not None:
         publication.workers.require_fit(identity.deployment.tee)
-    ref, digest = publication.statement.manifest.ref, publication.digest
-    if publication.signer not in identity.deployment.owners:
-        raise ControlError(
-            "not_an_owner", f"{publication.signer} is not an owner of this deployment"
-        )
-    if key_store.is_revoked(RevokedKind.MODEL, digest):
-        raise ControlError("revoked", f"this package of {ref} is revoked: pack the model again")
-    try:
-        changed = key_store.publish(publication)
-    except VersionTakenError as error:
-        detail = f"another package is published as {ref}: publish this one under a new version"
-        raise ControlError("version_taken", detail) from error
-    except RefusedError as error:
-        detail = f"the key broker holds {MAX_MODELS} models, its limit: revoke one first"
-        raise ControlError("full", detail) from error
-    if changed:
-        workers = publication.workers
-        body: dict[str, object] = {
-            "name": ref.name,
-            "version": ref.version,
-            "digest": digest,
-            "owner": publication.signer,
-            "workers": None if workers is None else workers.to_json(),
-        }
-        log_writer.append(EntryKind.PUBLICATION, key_store.now_ms, body)
-    return publication, changed
+    return publication
 
 
 def revoke(

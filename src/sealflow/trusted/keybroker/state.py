@@ -26,12 +26,15 @@ from sealflow.package.publication import Publication, requirements_of_owner
 from sealflow.package.statement import MAX_STATEMENT_BYTES, Statement, statement_digest
 from sealflow.seal.chunked import KEY_BYTES, open_chunked, seal_chunked
 from sealflow.trusted.keybroker.epoch_keys import EpochKey
-from sealflow.trusted.keybroker.key_store import MAX_MODELS
+from sealflow.trusted.keybroker.key_store import MAX_MODELS, MAX_NAMES
 from sealflow.trusted.keybroker.log_writer import LogHead
-from sealflow.wire.fields import Fields
+from sealflow.wire.fields import Fields, json_object
+from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealflow.trusted.keybroker.key_store import KeyStore
     from sealflow.wire.domain import TrustDomain
 
@@ -60,7 +63,8 @@ _WRAPPED_HEAD_BYTES: Final = len(STATE_KEY_MAGIC) + MACHINE_BYTES + _WRAPPING_SA
 class State:
     """The content of a key broker that outlives its process.
 
-    `directory_version`, `directory_digest`: of the newest directory, the digest in hex.
+    `directory_version`, `directory_digest`: of the newest directory, the digest in hex. `names`:
+    the owner of each name that was ever published.
     """
 
     now_ms: int
@@ -70,6 +74,7 @@ class State:
     epochs: tuple[EpochKey, ...]
     publications: tuple[Publication, ...]
     revoked: tuple[Revoked, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def capture(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
@@ -82,6 +87,7 @@ class State:
             epochs=tuple(key_store.epochs),
             publications=key_store.publications,
             revoked=key_store.revoked,
+            names=key_store.names,
         )
 
     def seal(self, key: bytes, deployment_digest: str, domain: TrustDomain) -> bytes:
@@ -97,6 +103,7 @@ class State:
                 "epochs": [epoch.to_json() for epoch in self.epochs],
                 "models": [_publication_to_json(each) for each in self.publications],
                 "revoked": [each.to_json() for each in self.revoked],
+                "names": dict(self.names),
             }
         )
         salt = os.urandom(SALT_BYTES)
@@ -123,7 +130,7 @@ class State:
 
     @classmethod
     def _parse(cls, text: bytes) -> Self:
-        fields = Fields.from_bytes(text, "state", _KEYS)
+        fields = Fields.from_bytes(text, "state", _KEYS, ("names",))
         head = LogHead(
             log_id=fields.digest("history"),
             number=fields.integer("log_number"),
@@ -137,7 +144,15 @@ class State:
             epochs=fields.list_of("epochs", EpochKey.from_json, MAX_KEYS),
             publications=fields.list_of("models", _publication_from_json, MAX_MODELS),
             revoked=fields.list_of("revoked", Revoked.from_json, MAX_REVOKED),
+            names=fields.read("names", _names) if "names" in fields else {},
         )
+
+
+def _names(value: object) -> dict[str, str]:
+    names = {parse_name(name): parse_digest(owner) for name, owner in json_object(value).items()}
+    if len(names) > MAX_NAMES:
+        raise MalformedError(f"over {MAX_NAMES} names")
+    return names
 
 
 def _derive_key(key: bytes, head: bytes, salt: bytes, domain: TrustDomain) -> tuple[bytes, bytes]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealflow.owner import TrustDomain, create_owner_key
+from sealflow.owner.trust.pin import PinnedDirectory
 from tests.support.cluster.local_cluster import TINY
 
 if TYPE_CHECKING:
@@ -78,3 +79,25 @@ def test_publish_without_a_key_broker(
     folder.mkdir()
     empty = run("model", "publish", folder, "--owner-key", key, *reach)
     assert (empty.code, "model.toml" in empty.err) == (2, True)
+
+
+def test_forgetting_an_owner(run: RunCommand, tmp_path: Path) -> None:
+    """A pinned owner is forgotten by name, and the command says which one it was."""
+    digest, owner = "00" * 32, "ab" * 32
+    pin = PinnedDirectory(
+        deployment="test",
+        manifest_digest=digest,
+        log_id=digest,
+        version=1,
+        digest=digest,
+        log_number=0,
+        log_digest=digest,
+        owners={"m": owner, "n": owner},
+    )
+    (tmp_path / "client.pin").write_bytes(pin.to_bytes())
+    words = ("model", "forget-owner", "m", "--policy", tmp_path / "client.toml")
+    assert run(*words, "--json").json == {"name": "m", "owner": owner}
+    left = PinnedDirectory.from_bytes((tmp_path / "client.pin").read_bytes())
+    assert left.owners == {"n": owner}
+    assert "has no owner of m" in run(*words).out
+    assert owner in run("model", "forget-owner", "n", "--policy", tmp_path / "client.toml").out

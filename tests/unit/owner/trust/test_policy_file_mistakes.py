@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         ('tee = "sgx"', 'tee = "tdx"', "96 hex digits"),
         ('tee = "sgx"', 'tee = "sgx"\nmodles = {}', "unknown 'modles'"),
         ('tee = "sgx"', 'tee = "sgx"\nmodels = 5', "models is not a table"),
-        ('tee = "sgx"', 'tee = "sgx"\nmodels = {net = []}', "list of package digests"),
+        ('tee = "sgx"', 'tee = "sgx"\nmodels = {net = []}', "list of 1 to 256 package digests"),
         ('tee = "sgx"', 'tee = "sgx"\nmodels = {net = ["x"]}', "digest"),
         ('tee = "sgx"', 'tee = "sgx"\nsuites = ["xwing"]', "suites: not a list of different"),
         ('deployment = "prod"', 'deployment = "../x"', "name"),
