@@ -358,6 +358,7 @@ class RefusalCode(enum.StrEnum):
     UNKNOWN_KEY = "unknown_key"
     UNKNOWN_MODEL = "unknown_model"
     EXPIRED = "expired"
+    DEADLINE_FAR = "deadline_far"
     REPLAYED = "replayed"
     NOT_OPENED = "not_opened"
     OVERLOADED = "overloaded"
@@ -381,6 +382,7 @@ _MEANINGS: Final = {
     RefusalCode.UNKNOWN_KEY: "the key is unknown or expired",
     RefusalCode.UNKNOWN_MODEL: "no such model and version is served here",
     RefusalCode.EXPIRED: "the deadline passed before a worker took the request",
+    RefusalCode.DEADLINE_FAR: "the deadline is further ahead than the deployment allows",
     RefusalCode.REPLAYED: "this request id was seen before",
     RefusalCode.NOT_OPENED: "the envelope does not open",
     RefusalCode.OVERLOADED: "a bound is reached",
@@ -393,6 +395,7 @@ _REFUSAL_HINTS: Final = {
     RefusalCode.UNKNOWN_KEY: "Try again: the client first fetches the current keys.",
     RefusalCode.UNKNOWN_MODEL: "Name a model and a version that `sealflow model list` shows.",
     RefusalCode.EXPIRED: "Raise timeout_s; the operator can add workers.",
+    RefusalCode.DEADLINE_FAR: "Check this machine's clock; install a current client.",
     RefusalCode.REPLAYED: "Send the request again: the client seals it anew.",
     RefusalCode.NOT_OPENED: OpenError.hint,
     RefusalCode.OVERLOADED: QueueFullError.hint,

@@ -1,4 +1,4 @@
-"""Attacks on operations: rows 70 and 75 of docs/threat-model.md."""
+"""Attacks on operations: rows 70, 75 and 109 of docs/threat-model.md."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import pytest
 from sealflow.errors import MalformedError, OpenError, RefusalCode, RefusedError, UnavailableError
 from sealflow.owner import Revoked, RevokedKind
 from sealflow.owner.client.inference import infer
+from sealflow.owner.client.request import request_parts
 from sealflow.owner.http.steps import HttpRequest, HttpResponse
+from sealflow.seal.exchange import Session
+from sealflow.seal.keys import SealingKey
 from sealflow.trusted.worker.serving.keyring import ReplayFilter
 from sealflow.wire.envelope import MEDIA_TYPE
-from sealflow.wire.ids import new_request_id
+from sealflow.wire.ids import ModelRef, new_request_id
 from tests.support.enclaves.hosted_enclaves import NOW_MS, read_refusal
 
 if TYPE_CHECKING:
@@ -119,7 +122,7 @@ def test_70_rewritten_refusal(site: HostedEnclaves) -> None:
 def test_75_full_replay_memory(site: HostedEnclaves) -> None:
     """A worker process whose memory of ids is full refuses, forgets nothing, and recovers in time.
 
-    Ids of far deadlines stay until their key goes.
+    Ids of later deadlines stay for as long.
     """
     worker = site.worker()
     near = [site.call(timeout_s=20) for _ in range(CAPACITY - 1)]
@@ -132,6 +135,49 @@ def test_75_full_replay_memory(site: HostedEnclaves) -> None:
     worker.tick()
     assert worker.refusals(*(call.envelope for call in near)) == [RefusalCode.EXPIRED] * len(near)
     assert worker.refusals(more.envelope, far.envelope) == [None, RefusalCode.REPLAYED]
+
+
+def sealed_until(site: HostedEnclaves, deadline_ms: int) -> bytes:
+    """A genuine request with a deadline that no client of ours sets."""
+    directory = site.session.verify_directory(site.document).verified.directory
+    model, key = directory.models[0], directory.keys[0]
+    tensors = {"x": np.ones((1, 4), np.float32)}
+    return (
+        Session.start(SealingKey(suite=key.suite, public=key.public))
+        .seal_request(
+            ModelRef(name=model.name, version=model.version),
+            model.digest,
+            request_parts(model, image=None, tensors=tensors, top_k=None),
+            deadline_ms=deadline_ms,
+        )
+        .envelope
+    )
+
+
+def test_109_far_deadlines(site: HostedEnclaves) -> None:
+    """Deadlines years ahead are refused and take no memory; what is remembered goes in minutes."""
+    worker, deployment = site.worker(), site.made.deployment
+    most_ms = NOW_MS + 1000 * (deployment.residence_s + deployment.clock_skew_s)
+    for ahead_ms in (86_400_000, 10**12, 2**52):
+        far = [sealed_until(site, most_ms + ahead_ms) for _ in range(CAPACITY)]
+        assert worker.refusals(*far) == [RefusalCode.DEADLINE_FAR] * CAPACITY
+    latest = [sealed_until(site, most_ms) for _ in range(CAPACITY)]
+    assert worker.refusals(*latest) == [None] * CAPACITY
+    assert worker.refusals(sealed_until(site, most_ms)) == [RefusalCode.OVERLOADED]
+    site.pass_time(most_ms + 1001 - NOW_MS)
+    worker.tick()
+    worker.await_event("enrolled")
+    assert worker.refusals(site.call().envelope, *latest) == [
+        None,
+        *[RefusalCode.EXPIRED] * CAPACITY,
+    ]
+
+
+def test_109_clients_stay_within(site: HostedEnclaves) -> None:
+    """A client that would wait for years seals a deadline that workers take."""
+    call = site.call(timeout_s=10**9)
+    assert call.header.deadline_ms == NOW_MS + 1000 * site.made.deployment.residence_s
+    assert site.worker().refusals(call.envelope) == [None]
 
 
 @pytest.mark.parametrize("apart_ms", [0, 1, 1000, 10**9])

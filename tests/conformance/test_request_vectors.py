@@ -71,6 +71,7 @@ def test_request(case: dict[str, Any]) -> None:
         clock,
         max_body_bytes=worker["max_body_bytes"],
         replay_capacity=worker["remembered"],
+        max_ahead_ms=worker["ahead_ms"],
     )
     keys = [
         EpochPrivateKey(

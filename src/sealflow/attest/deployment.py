@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_DEPLOYMENT_BYTES: Final = 64 * 1024
 MAX_GRACE_EPOCHS: Final = 24
+MIN_DEADLINE_S: Final = 60
+"""Deadlines up to a minute ahead are always taken: clients set 30 s unless told otherwise."""
 _MAX_ROOT_BYTES: Final = 4096
 _MAX_SIGNERS: Final = MAX_DEPLOYMENT_BYTES // 64
 TIMES: Final = {
@@ -139,6 +141,11 @@ class Deployment:
                 **({"names": _sorted(self.names)} if self.names else {}),
             }
         )
+
+    @property
+    def deadline_s(self) -> int:
+        """How far ahead of sealing a request's deadline may lie. Spec: exchange.md, 6.7."""
+        return max(self.residence_s, MIN_DEADLINE_S)
 
     @property
     def digest(self) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MAX_KEYS: Final = 64
 MAX_MODELS: Final = 1024
 _MAX_SPECS: Final = 64
+_MAX_DEADLINE_S: Final = 86_400
 _MAX_PUBLIC_BYTES: Final = 4096
 _MODEL_KEYS: Final = (
     "name",
@@ -192,7 +193,8 @@ class Directory:
     `previous`: SHA-256 of the previous version's payload, in hex; None for the first version of a
     log. `log_id`: the digest of the first entry of the log that this directory belongs to.
     `log_number`, `log_digest`: the newest log entry at the time of issue; see `documents.log`.
-    `manifest_digest`: the digest of the deployment's settings.
+    `manifest_digest`: the digest of the deployment's settings. `deadline_s`: how far ahead of
+    sealing workers take a request's deadline; None if the key broker does not say.
     """
 
     deployment: str
@@ -207,6 +209,7 @@ class Directory:
     models: tuple[DirectoryModel, ...]
     keys: tuple[DirectoryKey, ...]
     revoked: tuple[Revoked, ...] = ()
+    deadline_s: int | None = None
 
     def revoked_ids(self, kind: RevokedKind) -> frozenset[str]:
         """Return the ids of all revoked things of one kind."""
@@ -229,6 +232,7 @@ class Directory:
                 "models": [model.to_json() for model in self.models],
                 "keys": [key.to_json() for key in self.keys],
                 "revoked": [each.to_json() for each in self.revoked],
+                **({} if self.deadline_s is None else {"deadline_s": self.deadline_s}),
             }
         )
 
@@ -241,7 +245,8 @@ class Directory:
         Raises: MalformedError, also if a model or the default of a name occurs twice;
         NewerFormatError.
         """
-        fields = OpenFields.from_bytes(payload, "directory", _KEYS, versioned=True)
+        optional = ("deadline_s",)
+        fields = OpenFields.from_bytes(payload, "directory", _KEYS, optional, versioned=True)
         models = fields.known_of("models", DirectoryModel.from_json, MAX_MODELS)
         versions = [(model.name, model.version) for model in models]
         defaults = [model.name for model in models if model.default]
@@ -270,6 +275,11 @@ class Directory:
             models=models,
             keys=keys,
             revoked=tuple(each for each in revoked if each is not None),
+            deadline_s=(
+                fields.integer("deadline_s", least=1, most=_MAX_DEADLINE_S)
+                if "deadline_s" in fields
+                else None
+            ),
         )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sealflow.attest.policy import Approval
     from sealflow.wire.domain import TrustDomain
 
+MAX_GRANT_BYTES: Final = 2**20
 _MAX_ITEMS: Final = 1024
 
 
@@ -63,8 +64,15 @@ class Grant:
         """Seal the grant to an approved worker; return the sealed bytes and the signature.
 
         `signing`: the key broker's signing key.
+
+        Raises: MalformedError when the worker could not read it.
         """
-        return seal_to_enclave(self._encode(), approval, signing, "grant")
+        text = self._encode()
+        self._parse(text, approval.claims.domain)
+        sealed, signature = seal_to_enclave(text, approval, signing, "grant")
+        if len(sealed) > MAX_GRANT_BYTES:
+            raise MalformedError(f"grant: {len(sealed)} bytes are over {MAX_GRANT_BYTES}")
+        return sealed, signature
 
     def _encode(self) -> bytes:
         return canonical_json(

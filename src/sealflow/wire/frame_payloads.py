@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sealflow.errors import MalformedError
-from sealflow.wire.fields import MAX_TIME_MS, Fields, base64_bytes
-from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_COLLATERAL_BYTES
+from sealflow.wire.fields import Fields, base64_bytes
+from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_COLLATERAL_BYTES, MAX_HOST_TIME_MS
 from sealflow.wire.strict_json import canonical_json
 
 _NUMBERS: Final = {
-    "now_ms": (0, MAX_TIME_MS),
+    "now_ms": (0, MAX_HOST_TIME_MS),
     "threads": (1, 256),
     "max_batch": (0, 1024),
     "max_wait_ms": (0, 1000),
@@ -269,7 +269,10 @@ def split_tick(payload: memoryview) -> tuple[int, bytes]:
     """
     if len(payload) < TICK_TIME_BYTES:
         raise MalformedError("tick: too short")
-    return int.from_bytes(payload[:TICK_TIME_BYTES]), bytes(payload[TICK_TIME_BYTES:])
+    now_ms = int.from_bytes(payload[:TICK_TIME_BYTES])
+    if now_ms > MAX_HOST_TIME_MS:
+        raise MalformedError(f"tick: the time {now_ms} is after the year 9999")
+    return now_ms, bytes(payload[TICK_TIME_BYTES:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +301,7 @@ class KeyBrokerBoot:
             deployment=fields.base64("deployment", MAX_COLLATERAL_BYTES),
             platform=_platform(fields),
             wrapped=fields.list_of("state_keys", _state_key, _MAX_WRAPPED),
-            now_ms=fields.time_ms("now_ms"),
+            now_ms=fields.integer("now_ms", most=MAX_HOST_TIME_MS),
         )
 
     def to_bytes(self) -> bytes:

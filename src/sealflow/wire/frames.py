@@ -23,6 +23,9 @@ MAX_BATCH_BYTES: Final = MAX_FRAME_BYTES // 2
 """The largest envelope, and the limit at which `split_batch` starts another frame."""
 MAX_CONTROL_BYTES: Final = 2**20
 """The largest request to the key broker."""
+MAX_HOST_TIME_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999. A later time of a host could not be written into documents
+once times of a deployment are added to it."""
 
 _MAGIC: Final = b"SF"
 _HEAD = struct.Struct(">2sBBI")
@@ -145,6 +148,9 @@ def decode_batch(payload: memoryview) -> tuple[int, list[tuple[int, memoryview]]
     now_ms, count = _BATCH.unpack_from(payload)
     if count > MAX_BATCH_ITEMS:
         msg = f"batch: {count} items are over the limit {MAX_BATCH_ITEMS}"
+        raise MalformedError(msg)
+    if now_ms > MAX_HOST_TIME_MS:
+        msg = f"batch: the time {now_ms} is after the year 9999"
         raise MalformedError(msg)
     items = list(_items(payload, _BATCH.size, count))
     return now_ms, items

@@ -38,6 +38,7 @@ from tests.support.models.served_models import make_loader, onnx_manifest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sealflow.owner import OwnerKey
     from sealflow.trusted.keybroker.leader import KeyBroker
     from sealflow.trusted.port import FramePort
     from tests.support.attestation.deployments import SimulatedDeployment
@@ -134,18 +135,26 @@ class LeaseHost:
 
     def pack(self, name: str) -> str:
         """Pack a model y = -x and hand its key to the key broker; returns its digest."""
-        owner = self.made.owner
+        digest: str = self.publish(name)["digest"]
+        return digest
+
+    def publish(self, name: str, owner: OwnerKey | None = None, **manifest: Any) -> dict[str, Any]:
+        """Publish a model y = -x whose manifest may say anything; gives the answer."""
+        owner = owner or self.made.owner
         files = {"model.onnx": onnx_models.elementwise("Neg", sizes=(None, 4))}
         package = seal_package(
-            onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).public_key
+            onnx_manifest(name, **manifest),
+            files,
+            signing=owner.signing,
+            sealing=opening_key(owner).public_key,
         )
         keybroker = self.broker_identity.private_key.public_key
         publication = prepare_publication(package, owner, keybroker)
         request = {"op": "publish", "sealed": b64encode(publication.sealed).decode()}
-        answer = json.loads(self.broker.answer(json.dumps(request).encode()))
-        assert answer["digest"] == publication.digest
+        answer: dict[str, Any] = json.loads(self.broker.answer(json.dumps(request).encode()))
+        assert answer.get("digest", publication.digest) == publication.digest
         self.packages[publication.digest] = package
-        return publication.digest
+        return answer
 
     def revoke(self, kind: RevokedKind, name: str) -> dict[str, Any]:
         """Have the owner revoke something; gives the answer."""

@@ -29,6 +29,7 @@ from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
 from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
 from sealflow.trusted.worker.threads import SingleThreadLoop
+from sealflow.wire.fields import MAX_TIME_MS
 from sealflow.wire.ids import RequestId
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.models import onnx_models
@@ -70,6 +71,7 @@ class Worker:
     """What a worker does with everything that has arrived."""
 
     max_body_bytes: int = 2**20
+    max_ahead_ms: int = MAX_TIME_MS
     replay_capacity: int = 1000
     max_jobs: int = 1000
     clock: HostClock = field(default_factory=lambda: HostClock(NOW_MS))
@@ -115,6 +117,7 @@ class Worker:
             self.clock,
             max_body_bytes=self.max_body_bytes,
             replay_capacity=self.replay_capacity,
+            max_ahead_ms=self.max_ahead_ms,
             make_room=answering.answer_next if threads == 1 else None,
         )
         self.arrivals.put(None)

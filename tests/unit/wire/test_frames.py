@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealflow.errors import MalformedError
+from sealflow.wire.frame_payloads import split_tick
 from sealflow.wire.frames import (
     FRAME_HEAD_LENGTH,
     MAX_BATCH_BYTES,
     MAX_BATCH_ITEMS,
     MAX_FRAME_BYTES,
+    MAX_HOST_TIME_MS,
     FrameKind,
     decode_batch,
     decode_chunk,
@@ -50,12 +52,21 @@ def test_a_payload_over_the_limit_is_not_written() -> None:
 
 
 @given(
-    now_ms=st.integers(0, 2**63),
+    now_ms=st.integers(0, MAX_HOST_TIME_MS),
     items=st.lists(st.tuples(st.integers(0, 2**64 - 1), st.binary(max_size=40)), max_size=20),
 )
 def test_a_batch_comes_back_as_it_was_written(now_ms: int, items: list[tuple[int, bytes]]) -> None:
     """Time, slots and envelopes survive the way."""
     assert decode_batch(memoryview(encode_batch(now_ms, items))) == (now_ms, items)
+
+
+def test_a_time_after_the_year_9999_is_refused() -> None:
+    """Times of a deployment that are added to it stay within what documents hold."""
+    for too_late in (MAX_HOST_TIME_MS + 1, 2**64 - 1):
+        with pytest.raises(MalformedError, match="after the year 9999"):
+            decode_batch(memoryview(encode_batch(too_late, [])))
+        with pytest.raises(MalformedError, match="after the year 9999"):
+            split_tick(memoryview(too_late.to_bytes(8)))
 
 
 @given(cut=st.integers(0, 58))

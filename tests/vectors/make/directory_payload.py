@@ -41,6 +41,15 @@ def payload_cases(file: VectorFile) -> None:
     }  # fmt: skip
     for title, changed in field_faults(PAYLOAD, forms, nullable=("previous",)):
         document_case(file, f"payload: {title}", "2", "directory", "not its form", publish(changed))
+    for limit in (1, 60, 86_400):
+        changed = {**PAYLOAD, "deadline_s": limit}
+        document_case(
+            file, f"deadline_s: {limit}", "2.12", "ok", "it is optional", publish(changed)
+        )
+    for fault in (0, 86_401, -1, 60.5, True, "60", None, [], 2**53):
+        changed = {**PAYLOAD, "deadline_s": fault}
+        title = f"payload: deadline_s is {json.dumps(fault)}"
+        document_case(file, title, "2.12", "directory", "not its form", publish(changed))
     levels: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
         ("keys", {"kid": KID, "suite": _suite, "public": _public, "not_before_ms": time_ms,
                   "retire_ms": time_ms, "destroy_ms": time_ms}, ()),

@@ -44,6 +44,7 @@ def request_cases(file: VectorFile) -> None:
     worker = {
         "keys": [granted], "lease_ms": LATER_MS + 10_000, "now_ms": NOW_MS, "max_body_bytes": LIMIT,
         "models": [{"name": "m", "version": "1", "digest": DIGEST}], "remembered": 10,
+        "ahead_ms": 900_000,
     }  # fmt: skip
     file.share("worker", worker)
 
@@ -78,6 +79,14 @@ def request_cases(file: VectorFile) -> None:
         case(f"model's {title}", order, "unknown_model", "not served here", sealed(**changes))
     case("deadline", order, "expired", "a millisecond ago", sealed(deadline_ms=NOW_MS - 1))
     case("deadline now", order, "ok", "not yet over", sealed(deadline_ms=NOW_MS))
+    farthest = NOW_MS + 900_000
+    case("farthest deadline", "exchange 6.7", "ok", "as far ahead as the deployment allows",
+         sealed(deadline_ms=farthest))  # fmt: skip
+    for title, deadline_ms in (("a millisecond", farthest + 1), ("years", 2**53 - 1)):
+        case(f"far deadline: {title}", "exchange 6.7", "deadline_far", "over the limit",
+             sealed(deadline_ms=deadline_ms))  # fmt: skip
+    case("far deadline of a request that does not open", order, "deadline_far", "looked at first",
+         sealed(deadline_ms=farthest + 1)[:-1] + b"x")  # fmt: skip
     case("again", order, "replayed", "the same request twice", good, good)
     case("same rid", order, "replayed", "another request under the same id", good,
          sealed(of=session("another")))  # fmt: skip

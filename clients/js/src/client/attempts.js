@@ -8,7 +8,7 @@ const UNKNOWN_MODEL_MS = 20_000;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2000;
 const ONCE = ["expired", "replayed", "not_opened"];
-const NEVER = ["malformed", "too_large", "undeliverable"];
+const NEVER = ["malformed", "too_large", "deadline_far", "undeliverable"];
 const WAITING = ["overloaded", "unavailable"];
 
 const MEANINGS = /** @type {Record<string, string>} */ ({
@@ -17,6 +17,7 @@ const MEANINGS = /** @type {Record<string, string>} */ ({
   unknown_key: "the key is unknown or expired",
   unknown_model: "no such model and version is served here",
   expired: "the deadline passed before a worker took the request",
+  deadline_far: "the deadline is further ahead than the deployment allows: check this machine's clock",
   replayed: "the request id was seen before",
   not_opened: "the envelope does not open",
   overloaded: "a bound is reached",

@@ -155,7 +155,8 @@ export class Client {
     const plain = encodeContent(INFER, json, ...binary);
     const receipt = options.receipt ? askForReceipt(plain) : null;
     const session = await this.#sessionFor(directory);
-    const request = await session.seal(model, receipt?.content ?? plain, deadlineMs);
+    const sealedUntilMs = Math.min(deadlineMs, Date.now() + 1000 * (directory.deadlineS ?? Infinity));
+    const request = await session.seal(model, receipt?.content ?? plain, sealedUntilMs);
     const answer = await this.#send(request.envelope, (deadlineMs - Date.now()) / 1000, signal);
     if ("code" in answer) return answer;
     const opened = await this.#openAnswer(request, answer);

@@ -16,6 +16,7 @@ import { checkShape, tensorName } from "../tensors/tensor.js";
 export const MAX_DOCUMENT_BYTES = 2 * 2 ** 20;
 const MAX_PAYLOAD_BYTES = 2 ** 20;
 const MAX_MODELS = 1024;
+const MAX_DEADLINE_S = 86_400;
 const MAX_KEYS = 64;
 const MAX_REVOKED = 1024;
 const MAX_PASSPORTS = 8;
@@ -34,6 +35,7 @@ const EARLY_MS = 5 * 60_000;
  * @property {string} deployment
  * @property {string} manifestDigest
  * @property {string} history
+ * @property {number | null} deadlineS how far ahead of sealing a deadline may lie
  * @property {number} logNumber
  * @property {string} logDigest
  * @property {number} version
@@ -115,6 +117,7 @@ const payloadShape = /** @type {const} */ ({
     keys: list(unlessCritical((value, what) => readObject(value, what, keyShape)), MAX_KEYS),
     revoked: list(revocation, MAX_REVOKED),
   },
+  optional: { deadline_s: integer(1, MAX_DEADLINE_S) },
   open: true,
   format: "required",
 });
@@ -139,7 +142,7 @@ export async function parseDirectory(payload, domain) {
   return {
     deployment: read.deployment, manifestDigest: read.manifest_digest, history: read.history, logNumber: read.log_number,
     logDigest: read.log_digest, version: read.version, previous: read.previous, digest: toHex(await sha256(payload)),
-    issuedMs: read.issued_ms, expiresMs: read.expires_ms, revoked: read.revoked,
+    deadlineS: read.deadline_s ?? null, issuedMs: read.issued_ms, expiresMs: read.expires_ms, revoked: read.revoked,
     models: models.filter((/** @type {Model} */ each) => !goneModels.has(each.digest)),
     keys: (await readKeys(read.keys, domain)).filter((each) => !goneKeys.has(each.kid)),
   };

@@ -16,7 +16,7 @@ const MAX_KEY_BLOB = 2048;
 
 /** The closed list of refusals: another code is taken as `unavailable`, as a refusal is a hint only. */
 export const REFUSAL_CODES = Object.freeze([
-  "malformed", "too_large", "unknown_key", "unknown_model", "expired", "replayed", "not_opened",
+  "malformed", "too_large", "unknown_key", "unknown_model", "expired", "deadline_far", "replayed", "not_opened",
   "overloaded", "undeliverable", "unavailable",
 ]);
 

@@ -182,7 +182,8 @@ class ServiceSession:
     ) -> OutgoingCall:
         """Seal a request to the directory's active key.
 
-        `parts`: content of the request. Workers drop the request after `timeout_s` seconds.
+        `parts`: content of the request. Workers drop the request after `timeout_s` seconds, or
+        earlier when the directory allows less.
 
         Raises: EvidenceError when the directory has expired or the model's name has another owner
             than the pinned one, UnavailableError when no key is active, PolicyError when the policy
@@ -191,7 +192,8 @@ class ServiceSession:
         pin = self._pin.pin
         require_model(self._policy, model, {} if pin is None else pin.owners)
         now_ms = self._clock_ms()
-        key = _active_key(self._trusted().directory, now_ms, self._policy.suites)
+        directory = self._trusted().directory
+        key = _active_key(directory, now_ms, self._policy.suites)
         if key is None:
             error = UnavailableError(
                 "the verified directory has no active key of a suite that the policy accepts "
@@ -203,7 +205,7 @@ class ServiceSession:
             ModelRef(name=model.name, version=model.version),
             model.digest,
             parts,
-            deadline_ms=now_ms + int(timeout_s * 1000),
+            deadline_ms=now_ms + int(min(timeout_s, directory.deadline_s or timeout_s) * 1000),
         )
 
     def _session(self, key: DirectoryKey, now_ms: int) -> Session:

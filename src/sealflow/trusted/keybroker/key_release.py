@@ -69,7 +69,8 @@ class KeyRelease:
         `directory_version`: of the newest directory, part of the grant.
 
         Raises: KeyError for an unknown, used or expired challenge; EvidenceError when the evidence
-        is not genuine or the instance is revoked; PolicyError when the policy does not accept it.
+        is not genuine or the instance is revoked; PolicyError when the policy does not accept it;
+        MalformedError when the worker could not read the grant.
         """
         nonce = self._use_challenge(challenge)
         try:
@@ -83,8 +84,9 @@ class KeyRelease:
 
         log_id = self._log_writer.head.log_id
         grant = self._key_store.grant(fits, log_id, directory_version)
+        sealed = grant.seal(approval, self._identity.signing)
         self._log_grant(approval, grant)
-        return grant.seal(approval, self._identity.signing)
+        return sealed
 
     def join(self, challenge: str, evidence: Evidence, key: StateKey) -> tuple[bytes, bytes]:
         """Appraise a standby's evidence and return the sealed state key with its signature.

@@ -62,6 +62,18 @@ class KeyStore:
     ) -> None:
         self._deployment = deployment
         self._now_ms = now_ms
+        self.restore(epochs=epochs, publications=publications, revoked=revoked, names=names)
+        self.epochs.advance(now_ms)
+
+    def restore(
+        self,
+        *,
+        epochs: Iterable[EpochKey],
+        publications: Iterable[Publication],
+        revoked: Iterable[Revoked],
+        names: Mapping[str, str],
+    ) -> None:
+        """Hold exactly what a state holds. The clock stays."""
         self._models: dict[ModelRef, Publication] = {
             each.statement.manifest.ref: each for each in publications
         }
@@ -69,8 +81,7 @@ class KeyStore:
         self._names = dict(names)
         for publication in self._models.values():  # a state of an earlier release has no names
             self._names.setdefault(publication.statement.manifest.name, publication.signer)
-        self.epochs = EpochKeys(deployment, epochs)
-        self.epochs.advance(now_ms)
+        self.epochs = EpochKeys(self._deployment, epochs)
 
     @property
     def now_ms(self) -> int:
@@ -185,6 +196,7 @@ class KeyStore:
             ),
             keys=tuple(epoch.public() for epoch in self.epochs),
             revoked=self.revoked,
+            deadline_s=self._deployment.deadline_s,
         )
 
     def grant(

@@ -1,20 +1,24 @@
 """Key broker: the leader, which answers requests and publishes the directory.
 
 Every change is committed before it is answered: the sealed state and the new log entries are sent
-to the host first, then the answer or the directory. Spec: docs/spec/keybroker.md, section 2.
+to the host first, then the answer or the directory. All of it is read back before it is sent, as
+its readers will; a change that they could not read is undone. Spec: docs/spec/keybroker.md,
+sections 2 and 5.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
 from sealflow.documents.directory import SignedDirectory
-from sealflow.documents.log import EntryKind
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
 from sealflow.errors import (
     EvidenceError,
+    MalformedError,
     OpenError,
     PolicyError,
 )
@@ -28,8 +32,9 @@ from sealflow.trusted.keybroker.owner_requests import (
     revoke,
 )
 from sealflow.trusted.keybroker.state import State, StateKey
+from sealflow.trusted.port import FatalError
 from sealflow.wire.fields import Fields
-from sealflow.wire.frame_payloads import Event
+from sealflow.wire.frame_payloads import Event, Fatal
 from sealflow.wire.frames import FrameKind, encode_batch
 from sealflow.wire.strict_json import parse_object, require_keys
 
@@ -42,6 +47,16 @@ if TYPE_CHECKING:
     Send = Callable[[FrameKind, bytes], object]
 
 _OPS: Final = "describe, evidence, challenge, enroll, join, publish, revoke"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Committed:
+    """The last commit: its state, and the directory in force, with the time of its issue."""
+
+    state: State
+    document: bytes
+    issued_ms: int
+    evidence: Evidence
 
 
 class KeyBroker:
@@ -71,6 +86,7 @@ class KeyBroker:
         self._previous: str | None = None
         self._document = b""
         self._issued_ms = 0
+        self._committed: _Committed | None = None
 
     @classmethod
     def start_new(
@@ -131,19 +147,27 @@ class KeyBroker:
         changed = self._key_store.advance(now_ms)
         lifetime_ms = 1000 * self._identity.deployment.directory_s
         if changed or self._key_store.now_ms >= self._issued_ms + lifetime_ms // 2:
-            self._commit(reissue=True)
+            with suppress(ControlError):
+                self._commit(reissue=True)
+            # Keys whose time is over stay destroyed, also after a commit that was undone.
+            self._key_store.advance(now_ms)
 
     def renew_evidence(self) -> None:
-        """Reissue the directory with the same quote and the newest collateral."""
+        """Reissue the directory with the same quote and the newest collateral, if it fits."""
         content = self._identity.collateral.content
         self._evidence = replace(self._evidence, collateral=content)
-        self._commit(reissue=True)
+        with suppress(ControlError):
+            self._commit(reissue=True)
 
     def answer(self, request: bytes | memoryview) -> bytes:
         """Return the JSON answer to one request; errors are answers too, for any peer's bytes."""
+        return answer_control_request(request, self._answer_committed)
+
+    def _answer_committed(self, value: dict[str, object]) -> dict[str, object]:
         try:
-            return answer_control_request(request, self._answer)
+            return self._answer(value)
         finally:
+            # Also after a refusal, which is logged.
             self._commit()
 
     def _answer(self, value: dict[str, object]) -> dict[str, object]:
@@ -223,8 +247,13 @@ class KeyBroker:
         self._commit(reissue=True)
 
     def _commit(self, *, reissue: bool = False) -> None:
-        """Send the state and new log entries to the host, then the directory if it is reissued."""
-        for epoch in self._key_store.epochs.drain_new_keys():
+        """Send the state and new log entries to the host, then the directory if it is reissued.
+
+        Raises: ControlError with `full` when their readers could not read them; then everything is
+        as it was after the last commit, and nothing is sent.
+        """
+        new_keys = self._key_store.epochs.drain_new_keys()
+        for epoch in new_keys:
             body = {
                 key: value for key, value in epoch.public().to_json().items() if key != "public"
             }
@@ -238,10 +267,58 @@ class KeyBroker:
         state = State.capture(self._key_store, head, self._version, self._previous or "")
         deployment = self._identity.deployment
         blob = state.seal(self._key, deployment.digest, deployment.tee.domain)
-        items = [(head.number, blob), *entries]
-        self._send(FrameKind.STATE, encode_batch(self._key_store.now_ms, items))
+        try:
+            self._read_back(blob if reissue or new_keys else b"", [record for _, record in entries])
+            payload = encode_batch(self._key_store.now_ms, [(head.number, blob), *entries])
+        except (MalformedError, EvidenceError, OpenError) as error:
+            self._undo()
+            detail = f"what follows from this would be over a limit of its readers: {error}"
+            raise ControlError("full", detail) from error
+        self._committed = _Committed(
+            state=state,
+            document=self._document,
+            issued_ms=self._issued_ms,
+            evidence=self._evidence,
+        )
+        self._send(FrameKind.STATE, payload)
         if reissue:
             self._send(FrameKind.DIRECTORY, self._document)
+
+    def _read_back(self, blob: bytes, records: list[bytes]) -> None:
+        """Read records, state and directory as those do that get them.
+
+        `blob`: the state; empty when all of it that can grow is that of the commit before.
+
+        Raises: MalformedError, EvidenceError, OpenError.
+        """
+        for record in records:
+            LogEntry.unverified_from_bytes(SignedEntry.from_bytes(record).text)
+        if blob:
+            deployment = self._identity.deployment
+            domain = deployment.tee.domain
+            signing_key = self._identity.signing.public_key().public_bytes_raw()
+            SignedDirectory.from_bytes(self._document).verify_signature(signing_key, domain)
+            State.open(blob, self._key, deployment.digest, domain)
+
+    def _undo(self) -> None:
+        """Return to the last commit, by the same way as a restart from its state.
+
+        Raises: FatalError with STATE when there was none.
+        """
+        last = self._committed
+        if last is None:
+            raise FatalError(Fatal.STATE)
+        state = last.state
+        self._key_store.restore(
+            epochs=state.epochs,
+            publications=state.publications,
+            revoked=state.revoked,
+            names=state.names,
+        )
+        self._log_writer.restore(state.log)
+        self._version, self._previous = state.directory_version, state.directory_digest
+        self._document, self._issued_ms = last.document, last.issued_ms
+        self._evidence = last.evidence
 
     def _issue(self) -> None:
         self._version += 1

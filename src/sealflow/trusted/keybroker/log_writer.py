@@ -69,6 +69,10 @@ class LogWriter:
         )
         self._new_records.append((entry.number, signed.to_bytes()))
 
+    def restore(self, head: LogHead) -> None:
+        """Return to an earlier entry, and forget those after it, which nobody has seen."""
+        self._head, self._new_records = head, []
+
     def drain_new_records(self) -> list[tuple[int, bytes]]:
         """Return the records appended since the last call, each with its entry's number."""
         records, self._new_records = self._new_records, []

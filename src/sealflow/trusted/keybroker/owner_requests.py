@@ -6,7 +6,7 @@ operator revokes any of these but publishes nothing. Spec: docs/spec/keybroker.m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import MAX_REVOKED, RevokedKind, SignedRevocationOrder
@@ -20,6 +20,7 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.package.publication import open_publication
+from sealflow.trusted.keybroker.budgets import problem_with_size
 from sealflow.trusted.keybroker.key_store import (
     MAX_MODELS,
     NameTakenError,
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.keybroker.key_store import KeyStore
     from sealflow.trusted.keybroker.log_writer import LogWriter
+
+_MAX_AHEAD_MS: Final = 3 * 366 * 86_400_000
+"""How far `issued_ms` may be ahead, as no earlier publication ever replaces it. The key broker's
+clock is its host's, and may be behind."""
 
 
 class ControlError(SealflowError):
@@ -90,6 +95,7 @@ def accept_publication(
     if not identity.deployment.may_name(publication.signer, ref.name):
         detail = f"the deployment's settings do not give the name {ref.name} to this owner"
         raise ControlError("not_allowed", f"{detail}: publish under a name that they give it")
+    _check_bounds(publication, identity, key_store)
     if key_store.is_revoked(RevokedKind.MODEL, digest):
         raise ControlError("revoked", f"this package of {ref} is revoked: pack the model again")
     try:
@@ -134,6 +140,18 @@ def _open_publication(value: dict[str, object], identity: EnclaveIdentity) -> Pu
     if publication.workers is not None:
         publication.workers.require_fit(identity.deployment.tee)
     return publication
+
+
+def _check_bounds(publication: Publication, identity: EnclaveIdentity, key_store: KeyStore) -> None:
+    if publication.issued_ms > key_store.now_ms + _MAX_AHEAD_MS:
+        detail = (
+            f"issued_ms is {publication.issued_ms}, years ahead of the key broker's time "
+            f"{key_store.now_ms}: set the clock of the machine that publishes"
+        )
+        raise ControlError("malformed", detail)
+    owners = len(identity.deployment.owners)
+    if problem := problem_with_size(publication, key_store.publications, owners):
+        raise ControlError("full", f"{problem}: revoke a model, or name fewer tensors")
 
 
 def revoke(

@@ -117,6 +117,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         clock,
         max_body_bytes=settings.max_body_bytes,
         replay_capacity=settings.replay_capacity,
+        max_ahead_ms=1000 * (identity.deployment.deadline_s + identity.deployment.clock_skew_s),
         make_room=runner.answer_next if single_thread else None,
     )
     loops = {"lease": keeper.keep_lease}

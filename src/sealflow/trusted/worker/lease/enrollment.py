@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import NO_NONCE, Role
 from sealflow.attest.policy import appraise
 from sealflow.documents.directory import SignedDirectory
-from sealflow.documents.grant import open_grant
+from sealflow.documents.grant import MAX_GRANT_BYTES, open_grant
 from sealflow.errors import (
     EvidenceError,
     MalformedError,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.worker.lease.host_requests import HostRequests
 
-_MAX_GRANT_BYTES: Final = 2**20
 _PERMANENT: Final = ("policy", "evidence")
 
 
@@ -107,7 +106,7 @@ class Enrollment:
         )
         answer = OpenFields(enrolled, "enrollment", ("grant", "signature"))
         grant = open_grant(
-            answer.base64("grant", _MAX_GRANT_BYTES),
+            answer.base64("grant", MAX_GRANT_BYTES),
             answer.base64("signature", SIGNATURE_BYTES),
             private_key=self._identity.private_key,
             bound=evidence.bound,

@@ -27,9 +27,9 @@ class ReplayFilter:
     before this filter is asked, as the clock never goes back. A full filter refuses new requests
     rather than remove an id too early.
 
-    `capacity`: number of ids, of about 130 bytes each. `end_ms`: when the key is destroyed, in Unix
-    ms. Ids with a later deadline are removed with the key, so that late deadlines take no more
-    memory than early ones.
+    `capacity`: number of ids, of about 130 bytes each. Deadlines are bounded before this filter is
+    asked, so that many ids are those of a few minutes. `end_ms`: when the key is destroyed, in Unix
+    ms. Ids with a later deadline are removed with the key.
     """
 
     def __init__(self, capacity: int, end_ms: int) -> None:

@@ -44,6 +44,9 @@ class RequestOpener:
 
     It refuses all requests until the first `ServingUpdate` brings keys and models.
 
+    `max_ahead_ms`: how far ahead of the worker's clock a deadline may lie. It bounds how long a
+    request id is remembered.
+
     `make_room`: called while there is no room for another job, to run some; None waits for another
     thread to take them.
     """
@@ -57,6 +60,7 @@ class RequestOpener:
         *,
         max_body_bytes: int,
         replay_capacity: int,
+        max_ahead_ms: int,
         make_room: Callable[[], object] | None = None,
     ) -> None:
         self._arrivals = arrivals
@@ -65,6 +69,7 @@ class RequestOpener:
         self._clock = clock
         self._make_room = make_room
         self._max_body_bytes = max_body_bytes
+        self._max_ahead_ms = max_ahead_ms
         self._keys = Keyring(replay_capacity)
         self._models: Mapping[ModelRef, ServedModel] = {}
 
@@ -130,6 +135,8 @@ class RequestOpener:
             raise RefusedError(RefusalCode.UNKNOWN_MODEL)
         if now_ms > header.deadline_ms:
             raise RefusedError(RefusalCode.EXPIRED)
+        if header.deadline_ms > now_ms + self._max_ahead_ms:
+            raise RefusedError(RefusalCode.DEADLINE_FAR)
         held.seen.check(header.request_id, now_ms)
         return held, model
 

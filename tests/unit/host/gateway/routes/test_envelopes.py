@@ -26,6 +26,7 @@ STATUSES = {
     RefusalCode.UNKNOWN_KEY: 409,
     RefusalCode.UNKNOWN_MODEL: 404,
     RefusalCode.EXPIRED: 504,
+    RefusalCode.DEADLINE_FAR: 400,
     RefusalCode.REPLAYED: 409,
     RefusalCode.NOT_OPENED: 422,
     RefusalCode.OVERLOADED: 429,
