@@ -54,7 +54,8 @@ class Deployment:
     `epoch_s`: how long clients seal to one key. `grace_s`: how long workers open with the key
     after that. `residence_s`: the longest time of a request in the queue. `clock_skew_s`: the
     greatest error of a client's clock. `lease_s`: how long a worker may use a grant. `directory_s`:
-    how long a directory is valid.
+    how long a directory is valid. `share_batch`: whether rows of clients who agree may share
+    batches, in models whose manifest says that rows are independent.
 
     Raises: MalformedError if a time is out of range, two settings contradict each other, `suites`
     is empty or has one twice, or `names` has a signer that is not an owner.
@@ -75,6 +76,7 @@ class Deployment:
     clock_skew_s: int = 300
     lease_s: int = 3600
     directory_s: int = 900
+    share_batch: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges and contradictions."""
@@ -139,6 +141,7 @@ class Deployment:
                 **{name: getattr(self, name) for name in TIMES},
                 # Absent when empty, so that the digests of settings of earlier releases stay.
                 **({"names": _sorted(self.names)} if self.names else {}),
+                **({"share_batch": True} if self.share_batch else {}),
             }
         )
 
@@ -189,7 +192,9 @@ class Deployment:
         """
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
-        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES), ("names",), versioned=True)
+        fields = Fields.from_bytes(
+            text, "deployment", (*_KEYS, *TIMES), ("names", "share_batch"), versioned=True
+        )
         simulated = fields.get("insecure_simulated_root") is not None
         deployment = cls(
             name=fields.read("deployment", parse_name),
@@ -203,6 +208,7 @@ class Deployment:
                 fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES) if simulated else None
             ),
             suites=parse_suites(fields.get("suites"), "deployment: suites"),
+            share_batch=fields.flag("share_batch"),
             **{name: fields.integer(name) for name in TIMES},
         )
         if deployment.to_bytes() != text:

@@ -48,6 +48,7 @@ class Policy:
             besides it.
         suites: The cipher suites to seal requests by. A request is sealed by the first of them that
             the deployment has a key of.
+        share_batch: Whether a client may let its rows share batches with other clients' rows.
 
     Raises:
         MalformedError: The TEE is simulated, the requirements are those of another TEE, or no
@@ -74,6 +75,7 @@ class Policy:
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
     verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
+    share_batch: bool = False
 
     def __post_init__(self) -> None:
         """Check the suites, and that the requirements are those of the TEE."""
@@ -97,6 +99,7 @@ class SimulationPolicy:
         owners: As in `Policy`.
         verifiers: As in `Policy`.
         suites: As in `Policy`.
+        share_batch: As in `Policy`.
 
     Raises:
         MalformedError: No suite is named, or one twice.
@@ -115,6 +118,7 @@ class SimulationPolicy:
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
     verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
+    share_batch: bool = False
 
     def __post_init__(self) -> None:
         """Check the suites."""
@@ -190,6 +194,8 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
         value["owners"] = {name: sorted(owners) for name, owners in policy.owners.items()}
     if policy.verifiers:
         value["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
+    if policy.share_batch:
+        value["share_batch"] = True
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 

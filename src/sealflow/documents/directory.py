@@ -62,6 +62,8 @@ class DirectoryModel:
         inputs: The specifications of its inputs.
         outputs: The specifications of its outputs.
         image: The name of the input that also accepts JPEG and PNG files, or None.
+        share_batch: Whether clients who agree share batches: the model's owner declares its rows
+            independent, and the deployment's settings allow it.
 
     Example:
         >>> [model.image for model in client.verify().models if model.name == "tiny"]
@@ -77,12 +79,13 @@ class DirectoryModel:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     image: str | None
+    share_batch: bool = False
 
     def to_json(self) -> dict[str, object]:
         """Return the model's JSON object in the directory payload.
 
         Returns:
-            The attributes by their names.
+            The attributes by their names; `share_batch` only if it is true.
         """
         return {
             "name": self.name,
@@ -94,6 +97,7 @@ class DirectoryModel:
             "inputs": [spec.to_json() for spec in self.inputs],
             "outputs": [spec.to_json() for spec in self.outputs],
             "image": self.image,
+            **({"share_batch": True} if self.share_batch else {}),
         }
 
     @classmethod
@@ -110,7 +114,7 @@ class DirectoryModel:
             MalformedError: A key is missing or of the wrong form, or `image` is not an input.
             NewerFormatError: The model needs a newer reader.
         """
-        fields = OpenFields(value, "model", _MODEL_KEYS)
+        fields = OpenFields(value, "model", _MODEL_KEYS, ("share_batch",))
         # First, so that a model that is left out is not judged further (versions.md, 4.1).
         inputs, outputs = _specs(fields, "inputs"), _specs(fields, "outputs")
         model = cls(
@@ -123,6 +127,7 @@ class DirectoryModel:
             inputs=inputs,
             outputs=outputs,
             image=None if fields.get("image") is None else fields.text("image"),
+            share_batch=fields.flag("share_batch"),
         )
         if model.image is not None and model.image not in {spec.name for spec in model.inputs}:
             raise fields.malformed("image", "is not an input")

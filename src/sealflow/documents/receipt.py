@@ -9,10 +9,18 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.errors import EvidenceError
-from sealflow.seal.content import Content, ContentKind, Parts, content_parts, inner_content
+from sealflow.seal.content import (
+    Content,
+    ContentKind,
+    Parts,
+    content_parts,
+    inner_content,
+    lengthen,
+)
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import (
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
 
 
 MAX_RECEIPT_BYTES: Final = 4096
+_MAX_CLOCK_MS: Final = 2**64 - 1
+"""The greatest time that a host can tell a worker: frames.md, 5.1."""
 _KEYS: Final = (
     "deployment",
     "manifest_digest",
@@ -216,9 +226,33 @@ class SignedReceipt:
         return Receipt.from_bytes(self.text)
 
 
-def receipt_parts(parts: Parts, signed: SignedReceipt) -> list[bytes | memoryview]:
-    """Return the parts of a content of kind RECEIPT: the receipt, then the parts of the reply."""
-    return [*content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json())), *parts]
+def receipt_parts(parts: Parts, signed: SignedReceipt, length: int = 0) -> list[bytes | memoryview]:
+    """Return the parts of a content of kind RECEIPT: the receipt, then the parts of the reply.
+
+    `length`: the least number of bytes of the first part.
+    """
+    wrapper = content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json()))
+    return [*lengthen(wrapper, length), *parts]
+
+
+@cache
+def receipt_bytes(deployment: str, model: ModelRef) -> int:
+    """Return the greatest length that a receipt adds to a reply of a model."""
+    digest = "0" * 64
+    longest = Receipt(
+        deployment=deployment,
+        manifest_digest=digest,
+        instance=digest[:32],
+        key_id=f"sim-{digest}",
+        request_id=digest[:32],
+        model=model,
+        model_digest=digest,
+        request_digest=digest,
+        reply_digest=digest,
+        at_ms=_MAX_CLOCK_MS,
+    )
+    signed = SignedReceipt(text=longest.to_bytes(), signature=bytes(SIGNATURE_BYTES))
+    return sum(map(len, receipt_parts((), signed)))
 
 
 def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:

@@ -149,6 +149,7 @@ class LocalCluster:
             self._options["deployment"],
             deployment_times(self._options["times"]),
             self._options["suites"],
+            share_batch=self._options["share_batch"],
         )
         for path in self._options["models"]:
             self._add_package(path)

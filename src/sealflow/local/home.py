@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -96,6 +96,8 @@ class ClusterHome:
         name: str,
         times: Mapping[str, int] = MappingProxyType({}),
         suites: Sequence[str] = (SuiteName.X_WING,),
+        *,
+        share_batch: bool = False,
     ) -> tuple[OwnerKey, Deployment]:
         """Prepare the home for a cluster on a simulated TEE. Return owner key and deployment.
 
@@ -108,6 +110,7 @@ class ClusterHome:
 
         `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
         their names, such as `{"epoch_s": 60}`. `suites`: the names of the deployment's suites.
+        `share_batch`: whether clients who agree may share batches; policy and settings allow it.
         Spec: keybroker.md, section 1.
 
         Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
@@ -132,12 +135,14 @@ class ClusterHome:
                 worker=_requirements(Role.WORKER),
                 insecure_simulated_root=self._platform().root_der,
                 suites=parse_suites(suites, "--suite"),
+                share_batch=share_batch,
                 **times,
             )
         except MalformedError as error:
             raise ConfigError(str(error)) from error
         _write(self.deployment, deployment.to_bytes())
-        write_policy(self.policy, deployment.policy(Role.KEY_BROKER))
+        policy = replace(deployment.policy(Role.KEY_BROKER), share_batch=share_batch)
+        write_policy(self.policy, policy)
         return owner, deployment
 
     def write_config(self, name: str, settings: Mapping[str, Toml]) -> Path:

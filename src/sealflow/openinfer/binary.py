@@ -6,12 +6,21 @@ also accept tensors as JSON `data`. Spec: docs/spec/content.md, section 3.
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import TYPE_CHECKING, Final, cast
 
 from sealflow.errors import MalformedError
 from sealflow.openinfer.elements import tensor_of_json
 from sealflow.openinfer.messages import MAX_TENSORS, InferRequest, InferResponse, RequestedOutput
-from sealflow.openinfer.tensor import Parameter, Tensor, check_name, parse_datatype, parse_shape
+from sealflow.openinfer.tensor import (
+    DataType,
+    Parameter,
+    Tensor,
+    check_name,
+    parse_datatype,
+    parse_shape,
+)
 from sealflow.wire.strict_json import (
     canonical_json,
     is_integer,
@@ -39,9 +48,35 @@ def encode_request(request: InferRequest) -> Encoded:
 
 def encode_response(response: InferResponse) -> Encoded:
     """Return a response with every tensor in binary form."""
-    return canonical_json(response_object(response, _with_binary_size)), [
-        each.data for each in response.outputs
+    outputs = response.outputs
+    if (
+        response.id is None
+        and not response.parameters
+        and not any(each.parameters or each.datatype.size is None for each in outputs)
+    ):
+        heads = tuple((each.name, each.datatype, each.shape) for each in outputs)
+        text = _text_of_heads(response.model_name, response.model_version, heads)
+    else:
+        text = canonical_json(response_object(response, _with_binary_size))
+    return text, [each.data for each in outputs]
+
+
+@functools.lru_cache(256)
+def _text_of_heads(
+    name: str, version: str | None, heads: tuple[tuple[str, DataType, tuple[int, ...]], ...]
+) -> bytes:
+    """Return the JSON of a response whose sizes follow from its shapes: a model has few of them."""
+    outputs = [
+        {
+            "name": tensor,
+            "datatype": datatype,
+            "shape": shape,
+            "parameters": {_SIZE: math.prod(shape) * (datatype.size or 0)},
+        }
+        for tensor, datatype, shape in heads
     ]
+    value: dict[str, object] = {"model_name": name, "outputs": outputs}
+    return canonical_json(value if version is None else {**value, "model_version": version})
 
 
 def decode_request(

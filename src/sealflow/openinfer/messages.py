@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MAX_TENSORS: Final = 64
 MAX_CLASSES: Final = 65_536
 MAX_ID_CHARACTERS: Final = 256
+MAX_SCORE_CHARACTERS: Final = 16
+"""The longest score that `TopClass.to_bytes` writes, such as -1.23456789e-308."""
+SHARE_BATCH: Final = "share_batch"
+"""The parameter by which a client lets its rows share batches with other clients' rows."""
 _CLASS: Final = re.compile(
     r"(?=[^:]{1,32}:)(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
     r":([0-9]{1,10})(?::(.{0,4096}))?",
@@ -84,6 +88,14 @@ class InferRequest:
         _check_distinct(self.outputs, "requested outputs")
         if self.parameters:
             check_parameters(self.parameters, "infer request")
+            if not isinstance(self.parameters.get(SHARE_BATCH, False), bool):
+                msg = f"infer request: parameter {SHARE_BATCH} is not a boolean"
+                raise MalformedError(msg)
+
+    @property
+    def share_batch(self) -> bool:
+        """Whether rows of other clients may be in a batch with this request's (content.md, 7.2)."""
+        return bool(self.parameters.get(SHARE_BATCH, False))
 
     def input(self, name: str) -> Tensor | None:
         """Return the input with a name, or None."""

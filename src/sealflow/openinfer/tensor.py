@@ -231,10 +231,12 @@ def element_count(shape: tuple[int, ...], what: str) -> int:
     if len(shape) > MAX_RANK:
         msg = f"tensor {what}: more than {MAX_RANK} dimensions"
         raise MalformedError(msg)
-    if min(shape, default=0) < 0 or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
+    elements = math.prod(shape)
+    bounded = elements or math.prod(size or 1 for size in shape)
+    if min(shape, default=0) < 0 or bounded > MAX_ELEMENTS:
         msg = f"tensor {what}: a size is negative, or the shape has over {MAX_ELEMENTS} elements"
         raise MalformedError(msg)
-    return math.prod(shape)
+    return elements
 
 
 def check_name(name: object, what: str) -> str:
@@ -311,7 +313,7 @@ class TensorSpec:
     Attributes:
         name: 1 to 256 printable characters.
         datatype: The type of the elements.
-        shape: At most 16 sizes; -1 accepts any size.
+        shape: At most 16 sizes; -1 accepts any size of at least 1.
 
     Raises:
         MalformedError: Name or shape is not of that form.
@@ -348,8 +350,9 @@ class TensorSpec:
         if tensor.datatype is not self.datatype:
             msg = f"tensor {self.name}: is {tensor.datatype}, must be {self.datatype}"
             raise InvalidInputError(msg)
+        # Runtimes abort on some empty tensors, so -1 accepts no 0 (content.md, 7.1).
         if len(tensor.shape) != len(self.shape) or any(
-            allowed not in (-1, size)
+            allowed not in (-1, size) or size < 1
             for size, allowed in zip(tensor.shape, self.shape, strict=True)
         ):
             msg = f"tensor {self.name}: shape {list(tensor.shape)} does not fit {list(self.shape)}"

@@ -23,12 +23,14 @@ MANIFEST_NAME: Final = "manifest.json"
 MAX_BATCH: Final = 1024
 MAX_SPECS: Final = 64
 MAX_PATH_CHARACTERS: Final = 128
+MAX_REPLY_BYTES: Final = 4_000_000
+"""The most that `reply_bytes` may say, as replies are padded within their JSON of 4 MiB."""
 MAX_LABELS: Final = 65_536
 MAX_LABEL_CHARACTERS: Final = 1024
 
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}")
 _IMAGE_DATATYPES = frozenset({DataType.FP32, DataType.FP16, DataType.UINT8})
-_OPTIONAL = ("labels", "image", "classification")
+_OPTIONAL = ("labels", "image", "classification", "rows_independent", "reply_bytes")
 
 
 class ModelFormat(enum.StrEnum):
@@ -44,7 +46,9 @@ class ModelManifest:
 
     `file`, `labels`: relative paths in the package. An OpenVINO `model.xml` also needs `model.bin`.
     `max_batch`: the greatest number of rows per run, 1 to `MAX_BATCH`. `image`: how an image file
-    becomes an input. `classification`: how an output becomes top classes.
+    becomes an input. `classification`: how an output becomes top classes. `rows_independent`:
+    whether a row's outputs depend on that row alone, so that clients who agree may share batches.
+    `reply_bytes`: the length to which every reply is padded, or 0; a longer one is an error.
 
     Raises: MalformedError if a field is out of range or two fields contradict each other.
     """
@@ -59,6 +63,8 @@ class ModelManifest:
     labels: str | None = None
     image: ImagePreprocessing | None = None
     classification: ClassificationPostprocessing | None = None
+    rows_independent: bool = False
+    reply_bytes: int = 0
 
     def __post_init__(self) -> None:
         """Check every rule of the spec."""
@@ -76,6 +82,9 @@ class ModelManifest:
         _check_specs(self.inputs, "inputs")
         _check_specs(self.outputs, "outputs")
         self._check_batch()
+        if not 0 <= self.reply_bytes <= MAX_REPLY_BYTES:
+            msg = f"manifest: reply_bytes is not 1 to {MAX_REPLY_BYTES}"
+            raise MalformedError(msg)
         if self.image is not None:
             self._check_image(self.image)
         if self.classification is not None:
@@ -112,6 +121,9 @@ class ModelManifest:
             "max_batch": self.max_batch,
             "image": None if image is None else image.to_json(),
             "classification": None if classification is None else classification.to_json(),
+            # Keys that are absent in older manifests are written only when they say something.
+            **({"rows_independent": True} if self.rows_independent else {}),
+            **({"reply_bytes": self.reply_bytes} if self.reply_bytes else {}),
         }
 
     def to_bytes(self) -> bytes:
@@ -139,6 +151,10 @@ class ModelManifest:
             classification=fields.read_optional(
                 "classification", ClassificationPostprocessing.from_json
             ),
+            rows_independent=fields.flag("rows_independent"),
+            reply_bytes=fields.integer("reply_bytes", least=1, most=MAX_REPLY_BYTES)
+            if "reply_bytes" in fields
+            else 0,
         )
 
     def _check_batch(self) -> None:

@@ -19,6 +19,9 @@ from sealflow.wire.strict_json import canonical_json
 
 _HEAD: Final = struct.Struct(">BI")
 MAX_MESSAGE_CHARACTERS: Final = 2000
+ERROR_BYTES: Final = 2048
+"""The length of an error reply before padding, whatever its message. Spec: content.md, 7.6."""
+_CUT_CHARACTERS: Final = 50
 
 Parts = Sequence[bytes | memoryview]
 """A message as a sequence of pieces, so that large tensors are sealed without a copy."""
@@ -55,6 +58,17 @@ def content_parts(
     return [_HEAD.pack(kind, len(text)) + text, *binary]
 
 
+def lengthen(parts: Parts, length: int) -> list[bytes | memoryview]:
+    """Return a content of at least `length` bytes: spaces follow its JSON, where JSON allows them.
+
+    `parts`: as `content_parts` returns them.
+    """
+    head, spaces = parts[0], b" " * (length - sum(map(len, parts)))
+    kind, text_length = _HEAD.unpack_from(head)
+    start = _HEAD.pack(kind, text_length + len(spaces))
+    return [b"".join((start, head[_HEAD.size :], spaces)), *parts[1:]]
+
+
 def parse_content(data: memoryview) -> Content:
     """Parse a content; the result refers to `data` without a copy.
 
@@ -77,8 +91,11 @@ def parse_content(data: memoryview) -> Content:
 
 
 def error_parts(code: str, message: str) -> list[bytes | memoryview]:
-    """Return an error reply; `message` is cut to `MAX_MESSAGE_CHARACTERS`."""
-    text = canonical_json({"code": code, "message": message[:MAX_MESSAGE_CHARACTERS]})
+    """Return an error reply of at most `ERROR_BYTES`; a longer `message` is cut."""
+    for end in range(MAX_MESSAGE_CHARACTERS, -1, -_CUT_CHARACTERS):
+        text = canonical_json({"code": code, "message": message[:end]})
+        if len(text) <= ERROR_BYTES - _HEAD.size:
+            break
     return content_parts(ContentKind.ERROR, text)
 
 

@@ -214,6 +214,7 @@ def open_request(envelope: Envelope, key: OpeningKey, secrets: SessionSecrets) -
         suite=envelope.suite,
         domain=domain,
         request_digest=_request_digest(domain, transcript, envelope.body),
+        session=hashlib.sha256(secret).digest(),
         _secret=secret,
     )
 
@@ -224,7 +225,9 @@ class IncomingCall:
 
     `plaintext`: what the client sealed. `content`, `receipt_salt`: what `read` found in it; None
     before, and if it is malformed. So whatever is wrong with an opened request can be answered
-    sealed. The salt, 64 hex digits, is None if the request asks for no receipt.
+    sealed. The salt, 64 hex digits, is None if the request asks for no receipt. `session`: equal
+    for the requests of one session only, as it is a digest of the session's secret. The session id
+    is not: any client can send another's.
     """
 
     header: RequestHeader
@@ -234,6 +237,7 @@ class IncomingCall:
     suite: int
     domain: TrustDomain
     request_digest: bytes = field(repr=False)
+    session: bytes = field(repr=False)
     _secret: bytes | None = field(repr=False)
 
     def read(self) -> Content:

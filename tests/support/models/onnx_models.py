@@ -90,6 +90,52 @@ def expanding() -> bytes:
     )
 
 
+def rolled() -> bytes:
+    """A model whose row i is row i-1 of its input, so that it gives rows away; FP32 [-1, 4]."""
+    return _model(
+        [
+            _node("Slice", ["x", "last", "end", "first"], ["tail"]),
+            _node("Slice", ["x", "first", "last", "first"], ["rest"]),
+            _node("Concat", ["tail", "rest"], ["y"], axis=0),
+        ],
+        inputs=[_value("x", FLOAT, [None, 4])],
+        outputs=[_value("y", FLOAT, [None, 4])],
+        tensors=[_integers("first", [0]), _integers("last", [-1]), _integers("end", [2**31])],
+    )
+
+
+def quantized() -> bytes:
+    """A model y = x in 8 bits, of one scale for all rows; FP32 [-1, 4]."""
+    return _model(
+        [
+            _node("DynamicQuantizeLinear", ["x"], ["small", "scale", "zero"]),
+            _node("DequantizeLinear", ["small", "scale", "zero"], ["y"]),
+        ],
+        inputs=[_value("x", FLOAT, [None, 4])],
+        outputs=[_value("y", FLOAT, [None, 4])],
+    )
+
+
+def recurrent(operator: str, gates: int) -> bytes:
+    """A recurrent model of x [steps, sequences, 2], without checks of its own."""
+    weights = np.full((1, 2 * gates, 2), 0.1, np.float32)
+    return _model(
+        [_node(operator, ["x", "W", "R"], ["y"], hidden_size=2)],
+        inputs=[_value("x", FLOAT, [None, None, None])],
+        outputs=[_value("y", FLOAT, [None, 1, None, 2])],
+        tensors=[_tensor("W", weights), _tensor("R", weights)],
+    )
+
+
+def of_shape() -> bytes:
+    """A model y of zeros, of the shape that the two elements of x say."""
+    return _model(
+        [_node("ConstantOfShape", ["x"], ["y"])],
+        inputs=[_value("x", INT64, [2])],
+        outputs=[_value("y", FLOAT, [None, None])],
+    )
+
+
 def sum_and_difference(size: int = 4) -> bytes:
     """A model of two inputs a and b and two outputs sum = a + b and difference = a - b."""
     return _model(

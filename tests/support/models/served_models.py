@@ -57,10 +57,21 @@ def pack_model(manifest: ModelManifest, files: Mapping[str, bytes]) -> PackedMod
 
 
 def make_loader(
-    runtime: RuntimeName | None = None, *, max_batch: int = 0, max_pixels: int = 10_000_000
+    runtime: RuntimeName | None = None,
+    *,
+    max_batch: int = 0,
+    max_pixels: int = 10_000_000,
+    share_batch: bool = False,
 ) -> ModelLoader:
     """Loading as a worker with one thread has it."""
-    return ModelLoader(runtime=runtime, threads=1, max_batch=max_batch, max_pixels=max_pixels)
+    return ModelLoader(
+        runtime=runtime,
+        threads=1,
+        max_batch=max_batch,
+        max_pixels=max_pixels,
+        max_body_bytes=2**24,
+        share_batch=share_batch,
+    )
 
 
 def read_example(name: str) -> tuple[ModelManifest, dict[str, bytes]]:

@@ -9,7 +9,7 @@ import numpy as np
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
-from sealflow.seal.content import ContentKind, content_parts
+from sealflow.seal.content import ContentKind, content_parts, receipt_request_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.trusted.worker.serving.batching import Job
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 
 def seal_request(
-    session: Session, model: ServedModel, request: InferRequest, *, deadline_ms: int = 60_000
+    session: Session,
+    model: ServedModel,
+    request: InferRequest,
+    *,
+    deadline_ms: int = 60_000,
+    receipt_salt: str | None = None,
 ) -> OutgoingCall:
-    """Seal a request as its owner does."""
+    """Seal a request as its owner does; one with a salt asks for a receipt."""
     parts = content_parts(ContentKind.INFER, *encode_request(request))
+    if receipt_salt is not None:
+        parts = receipt_request_parts(parts, receipt_salt)
     return session.seal_request(model.ref, model.digest, parts, deadline_ms=deadline_ms)
 
 

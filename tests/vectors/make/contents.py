@@ -161,6 +161,10 @@ def _parameter_cases(add: Cases) -> None:
         ):
             add.add("request", f"{place} parameters: {name}", "2.6", expect, "parameters",
                     made(found))  # fmt: skip
+        for value, good in ((True, True), (False, True), ("true", False), (1, False), (0.5, False)):
+            expect = "ok" if good or place != "message" else BAD
+            add.add("request", f"{place} parameters: share_batch {value!r}", "2.6", expect,
+                    "a boolean, of the request", made({"share_batch": value}))  # fmt: skip
         infinite = json.dumps(made({"a": 5})).replace(": 5}", ": 1e999}")
         add.add("request", f"{place} parameters: infinite", "2.6", BAD, "not finite", infinite)
 

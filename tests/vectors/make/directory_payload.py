@@ -155,6 +155,11 @@ def content_cases(file: VectorFile) -> None:
     for image, words in (("y", "an output's name"), ("z", "no tensor's name"), ("", "no name")):
         document_case(file, f"image {image!r}", "2.5", "directory", words,
               publish({**PAYLOAD, "models": [{**plain, "image": image}]}))  # fmt: skip
+    document_case(file, "share_batch", "2.13", "ok", "rows may share batches",
+                  publish(replace(GOOD, models=(model(share_batch=True),))))  # fmt: skip
+    for value, expect in ((False, "ok"), (None, "directory"), (1, "directory"), ("x", "directory")):
+        document_case(file, f"share_batch {value!r}", "2.13", expect, "a boolean, or absent",
+              publish({**PAYLOAD, "models": [{**plain, "share_batch": value}]}))  # fmt: skip
     for kind, good, bad in (
         (RevokedKind.WORKER, "0a" * 16, "0a" * 32),
         (RevokedKind.MODEL, "0a" * 32, "0a" * 16),

@@ -126,7 +126,21 @@ def manifest_cases(case: Callable[[str, str, str, str, dict[str, Any]], None]) -
         ),
     ):
         case(title, rule, expect, "which manifests there are", {**MANIFEST, **changes})
+    _reply_cases(case)
     _image_cases(case)
+
+
+def _reply_cases(case: Callable[[str, str, str, str, dict[str, Any]], None]) -> None:
+    good: dict[str, tuple[Any, ...]] = {"rows_independent": (True,), "reply_bytes": (1, 4_000_000)}
+    bad = {
+        "rows_independent": (False, None, 1, "true"),
+        "reply_bytes": (0, 4_000_001, None, True, "9", 1.5),
+    }
+    rules = {"rows_independent": "3.9", "reply_bytes": "3.10"}
+    for expect, found in (("ok", good), (BAD, bad)):
+        for key, values in found.items():
+            for value in values:
+                case(f"{key} {value!r}", rules[key], expect, "optional", {**MANIFEST, key: value})
 
 
 def _image_cases(case: Callable[[str, str, str, str, dict[str, Any]], None]) -> None:

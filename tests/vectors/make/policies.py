@@ -66,6 +66,10 @@ def policy_cases(file: VectorFile) -> None:
         ([], ["x-wing", "x-wing"], ["X-Wing"], ["0x0001"], [1], "x-wing", None, {}), 1
     ):
         case(f"suites: form {number}", "2", BAD, "different ones of two", {**SGX, "suites": suites})
+    for value in (True, False):
+        case(f"share_batch {value}", "2", "ok", "may rows share", {**SGX, "share_batch": value})
+    for wrong in ("true", 1, None, []):
+        case(f"share_batch {wrong!r}", "2", BAD, "a flag", {**SGX, "share_batch": wrong})
     case("a list", "1.1", BAD, "one table", [SGX])
     for title, models, expect in (
         ("none", {}, "ok"),

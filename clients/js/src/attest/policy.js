@@ -48,6 +48,7 @@ const SUITE_NAMES = Object.freeze(["x-wing", "x25519"]);
  * @property {Map<string, Set<string>> | null} owners keys by name; "*" is every other name
  * @property {import("./verifiers.js").Verifier[]} verifiers
  * @property {readonly SuiteName[]} suites to seal by, the preferred one first
+ * @property {boolean} shareBatch whether requests may share batches with other clients' requests
  * @property {Demands} keybroker
  * @property {Demands | null} worker
  * @property {Uint8Array | null} simulatedRoot DER, in a simulation alone
@@ -190,7 +191,7 @@ function readPolicy(value) {
     optional: {
       worker: (each) => readDemands(each, "the policy: worker"), models: (each) => readByName(each, "the policy: models"),
       owners: (each) => readByName(each, "the policy: owners", nameOrAny), insecure_simulated_root: base64AtMost(MAX_ROOT_BYTES),
-      suites: readSuites, verifiers: readVerifiers,
+      suites: readSuites, verifiers: readVerifiers, share_batch: boolean,
     },
     open: false,
     format: "optional",
@@ -201,7 +202,7 @@ function readPolicy(value) {
   if (read.worker !== undefined) checkFits(read.worker, read.tee, "the policy: worker");
   return {
     tee: read.tee, deployment: read.deployment, manifestDigest: read.manifest_digest, models: read.models ?? null, owners: read.owners ?? null,
-    suites: read.suites ?? SUITE_NAMES, verifiers: read.verifiers ?? [],
+    suites: read.suites ?? SUITE_NAMES, verifiers: read.verifiers ?? [], shareBatch: read.share_batch ?? false,
     keybroker: read.keybroker, worker: read.worker ?? null, simulatedRoot: root,
   };
 }

@@ -35,6 +35,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @property {string[]} [outputs] by name; all unless given
  * @property {number} [topK] the best classes in place of the output's tensor
  * @property {boolean} [receipt] ask for a signed receipt
+ * @property {boolean} [shareBatch] let rows share batches with those of other clients that allow it; the policy must allow it
  * @property {number} [timeoutMs] for all attempts together
  * @property {AbortSignal} [signal]
  */
@@ -105,6 +106,7 @@ export class Client {
    * @returns {Promise<InferResult>}
    */
   async infer(model, inputs, options = {}) {
+    if (options.shareBatch && !this.#trust.policy.shareBatch) throw new ConfigError("the policy keeps batches apart: it lacks share_batch");
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const reason = () => new UnavailableError("deadline", `no answer within ${timeoutMs} ms`);
     const { signal, release } = linked([this.#open(), ...(options.signal ? [options.signal] : [])], { afterMs: timeoutMs, reason });
@@ -151,7 +153,9 @@ export class Client {
   async #attempt(name, inputs, options, deadlineMs, signal) {
     const { directory, model } = await this.#choose(name, options.version, signal);
     const asked = requestedOutputs(model, options);
-    const { json, binary } = encodeRequest({ inputs: await makeInputs(model, inputs), outputs: asked, id: null });
+    const { json, binary } = encodeRequest({
+      inputs: await makeInputs(model, inputs), outputs: asked, id: null, shareBatch: options.shareBatch,
+    });
     const plain = encodeContent(INFER, json, ...binary);
     const receipt = options.receipt ? askForReceipt(plain) : null;
     const session = await this.#sessionFor(directory);

@@ -40,7 +40,10 @@ export async function makeInputs(model, inputs) {
   if (given.size !== names.length || names.some((each) => !given.has(each))) {
     throw new ConfigError(`${model.name} takes the inputs ${names.join(", ")}`);
   }
-  return Promise.all(model.inputs.map((form) => makeInput(model, form, given.get(form.name))));
+  const made = await Promise.all(model.inputs.map((form) => makeInput(model, form, given.get(form.name))));
+  const empty = made.find(({ shape }) => shape.includes(0));
+  if (empty !== undefined) throw new ConfigError(`input ${empty.name} has a size of 0`);
+  return made;
 }
 
 /** @param {Model} model @param {import("../documents/directory.js").TensorForm} form @param {any} value */

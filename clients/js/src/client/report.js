@@ -21,7 +21,7 @@
  * @property {number} directoryIssuedMs
  * @property {number} validUntilMs
  * @property {import("./trust.js").Continuity} continuity
- * @property {readonly {name: string, version: string, digest: string, default: boolean}[]} models
+ * @property {readonly {name: string, version: string, digest: string, default: boolean, shareBatch: boolean}[]} models shareBatch: with other clients' rows, if all ask for it
  * @property {readonly {kid: string, suite: string, notBeforeMs: number, retireMs: number}[]} keys
  * @property {readonly {who: string, sees: string}[]} seesPlaintext
  * @property {readonly string[]} proved
@@ -66,7 +66,8 @@ export function trustReport({ directory, approval, continuity }) {
     directoryIssuedMs: directory.issuedMs,
     validUntilMs: Math.min(validUntilMs, directory.expiresMs),
     continuity,
-    models: directory.models.map(({ name, version, digest, default: isDefault }) => ({ name, version, digest, default: isDefault })),
+    models: directory.models.map(({ name, version, digest, default: isDefault, share_batch: shareBatch = false }) => (
+      { name, version, digest, default: isDefault, shareBatch })),
     keys: directory.keys.map(({ kid, suite, notBeforeMs, retireMs }) => ({ kid, suite: suite.name, notBeforeMs, retireMs })),
     seesPlaintext: seesPlaintext(simulated),
     proved: [
@@ -109,7 +110,7 @@ export function formatTrustReport(report) {
     "", "who can see plaintext", ...report.seesPlaintext.map(({ who, sees }) => `  ${who}: ${sees}`),
     "", "proved", ...report.proved.map((each) => `  ${each}`),
     "", "not proved", ...report.notProved.map((each) => `  ${each}`),
-    "", "models", ...report.models.map((each) => `  ${each.name} ${each.version}  ${each.digest}`),
+    "", "models", ...report.models.map((each) => `  ${each.name} ${each.version}  ${each.digest}${each.shareBatch ? "  batches shared on request" : ""}`),
   ];
   return lines.join("\n");
 }

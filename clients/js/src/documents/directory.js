@@ -27,7 +27,7 @@ const EARLY_MS = 5 * 60_000;
 /** @typedef {{name: string, datatype: string, shape: number[]}} TensorForm */
 /**
  * @typedef {{name: string, version: string, digest: string, owner: Uint8Array, workers: string | null, default: boolean,
- *   inputs: TensorForm[], outputs: TensorForm[], image: string | null}} Model
+ *   inputs: TensorForm[], outputs: TensorForm[], image: string | null, share_batch?: boolean}} Model
  */
 /** @typedef {{kid: string, suite: import("../seal/suites.js").Suite, publicKey: Uint8Array, notBeforeMs: number, retireMs: number, destroyMs: number}} DirectoryKey */
 /**
@@ -83,6 +83,7 @@ const modelShape = /** @type {const} */ ({
     inputs: tensors, outputs: tensors,
     name, version: name, digest, owner: hex(32), workers: nullable(digest), default: boolean, image: nullable(tensorName),
   },
+  optional: { share_batch: boolean },
   open: true,
 });
 const keyShape = /** @type {const} */ ({

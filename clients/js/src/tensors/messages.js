@@ -2,7 +2,7 @@
 
 import { utf8 } from "../base/bytes.js";
 import { MalformedError } from "../base/errors.js";
-import { codePoints, integer, isObject, readObject, string } from "../base/forms.js";
+import { boolean, codePoints, integer, isObject, readObject, string } from "../base/forms.js";
 import { Decimal, parseObject } from "../base/json.js";
 import { MAX_JSON_BYTES } from "../seal/content.js";
 import { encodeElements } from "./datatypes.js";
@@ -15,7 +15,7 @@ const MAX_ID = 256;
 const SHARED_MEMORY = ["shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"];
 
 /** @typedef {{name: string, classification: number | null}} RequestedOutput */
-/** @typedef {{inputs: Tensor[], outputs: RequestedOutput[], id: string | null}} InferRequest */
+/** @typedef {{inputs: Tensor[], outputs: RequestedOutput[], id: string | null, shareBatch?: boolean}} InferRequest */
 /** @typedef {{modelName: string, modelVersion: string | null, outputs: Tensor[], id: string | null}} InferResponse */
 
 /** @param {string} reason @returns {never} */
@@ -133,7 +133,7 @@ function parseMessage(json, what) {
 /** @param {Uint8Array} json @param {Uint8Array} binary @returns {InferRequest} */
 export function parseRequest(json, binary) {
   const reader = new TensorReader(binary);
-  const { inputs, outputs, id } = readObject(parseMessage(json, "the request"), "the request", {
+  const { inputs, outputs, id, parameters } = readObject(parseMessage(json, "the request"), "the request", {
     required: { inputs: (value, what) => several(value, what, 1, (each, where) => reader.read(each, where)) },
     optional: {
       id: idForm, outputs: (value, what) => several(value, what, 0, requestedOutput),
@@ -142,7 +142,8 @@ export function parseRequest(json, binary) {
     open: false,
   });
   reader.end();
-  return { inputs, outputs: outputs ?? [], id: id ?? null };
+  const shareBatch = boolean(parameters?.share_batch ?? false, "the request: share_batch");
+  return { inputs, outputs: outputs ?? [], id: id ?? null, shareBatch };
 }
 
 /** @param {Uint8Array} json @param {Uint8Array} binary @returns {InferResponse} */
@@ -164,9 +165,10 @@ export function parseResponse(json, binary) {
  * @param {InferRequest} request
  * @returns {{json: Uint8Array, binary: Uint8Array[]}}
  */
-export function encodeRequest({ inputs, outputs, id }) {
+export function encodeRequest({ inputs, outputs, id, shareBatch = false }) {
   const message = {
     ...(id === null ? {} : { id }),
+    ...(shareBatch ? { parameters: { share_batch: true } } : {}),
     inputs: inputs.map(describe),
     ...(outputs.length === 0
       ? {}

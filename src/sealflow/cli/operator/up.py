@@ -209,6 +209,12 @@ def init(folder: Path, deployment: str, suites: tuple[str, ...], *, as_json: boo
     metavar="NAME=SECONDS",
     help="A time of the deployment, such as epoch_s=600 (docs/spec/keybroker.md); repeatable.",
 )
+@click.option(
+    "--share-batch",
+    is_flag=True,
+    help="Let clients who agree share batches, in models whose rows are independent "
+    "(docs/spec/content.md, 7.2).",
+)
 @broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def up(*, home: Path, as_json: bool, **options: Any) -> None:

@@ -61,6 +61,12 @@ if TYPE_CHECKING:
     help="Ask for signed receipts and append them to this file; `sealflow receipt verify` checks "
     "them.",
 )
+@click.option(
+    "--share-batch",
+    is_flag=True,
+    help="Let the images share batches with those of other clients that allow it, for throughput. "
+    "The policy must allow it.",
+)
 @connection_options
 @json_lines_option
 def infer(
@@ -71,6 +77,7 @@ def infer(
     receipts: Path | None,
     connection: Connection,
     *,
+    share_batch: bool,
     as_json: bool,
 ) -> None:
     """Classify IMAGES (JPEG or PNG files): seal and send them, and open the replies."""
@@ -81,7 +88,12 @@ def infer(
         name = model or image_model(client.verify().models)
         with progress("Inferring", len(images), quiet=as_json) as advance:
             for outcome in client.infer_many(
-                name, images, top_k=top_k, timeout_s=timeout_s, receipt=receipts is not None
+                name,
+                images,
+                top_k=top_k,
+                timeout_s=timeout_s,
+                receipt=receipts is not None,
+                share_batch=share_batch,
             ):
                 results[images[outcome.index]] = outcome.value
                 advance(len(results))

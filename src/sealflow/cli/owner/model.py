@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
     from sealflow.openinfer.tensor import TensorSpec
     from sealflow.package.container import Package
+    from sealflow.package.manifest import ModelManifest
     from sealflow.package.preprocessing import ImagePreprocessing
 
 
@@ -160,6 +161,7 @@ def pack(folder: Path, output: Path | None, owner_key: Path, *, as_json: bool) -
     with _progress("Encrypting", quiet=as_json) as advance:
         data = pack_folder(folder, key, progress=advance)
     packed = UnverifiedPackage.from_bytes(data).verify(key.signer)
+    _warn_of_open_outputs(packed.manifest)
     path = output or Path(f"{packed.manifest.name}-{packed.manifest.version}.sealed")
     write_package(path, data)
     if as_json:
@@ -189,6 +191,18 @@ def inspect(package: Path, signer: str | None, *, as_json: bool) -> None:
         print_json(_summary(checked))
     else:
         _print_tables(checked, demanded=signer is not None)
+
+
+def _warn_of_open_outputs(manifest: ModelManifest) -> None:
+    from sealflow.owner.models.packing import open_outputs
+
+    if names := ", ".join(open_outputs(manifest)):
+        click.secho(
+            f"warning: the size of {names} depends on the input, so the length of a sealed reply "
+            "tells the operator something of it; set reply_bytes in model.toml",
+            fg="yellow",
+            err=True,
+        )
 
 
 @contextmanager
@@ -249,6 +263,8 @@ def _print_tables(package: Package, *, demanded: bool) -> None:
 
 
 def _facts(package: Package, *, demanded: bool) -> Iterator[tuple[str, str]]:
+    from sealflow.owner.models.packing import open_outputs
+
     manifest = package.manifest
     trust = "as demanded" if demanded else "compare it with the owner that you trust"
     yield "model", str(manifest.ref)
@@ -266,6 +282,11 @@ def _facts(package: Package, *, demanded: bool) -> Iterator[tuple[str, str]]:
         yield "classification", f"{manifest.classification.output}{softmax}"
     if manifest.labels is not None:
         yield "labels", manifest.labels
+    if manifest.reply_bytes:
+        yield "reply bytes", f"{manifest.reply_bytes}, always"
+    elif names := ", ".join(open_outputs(manifest)):
+        yield "reply bytes", f"tell the size of {names}"
+    yield "rows", "independent" if manifest.rows_independent else "not declared independent"
 
 
 def _image(image: ImagePreprocessing) -> str:

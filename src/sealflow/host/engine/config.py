@@ -58,7 +58,7 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     stale_after_s: float = 30.0
     """The idle time after which another engine claims a request in flight."""
     max_attempts: int = 3
-    """The number of workers that a request may end before it is dead-lettered."""
+    """How often a request is tried where engines end; one that ends a worker alone has no more."""
     reply_ttl_s: float = 600.0
     """The time to live of an inbox after its latest reply."""
     drain_s: float = 20.0

@@ -1,7 +1,7 @@
 """Host, engine: track entries between queue and worker, from claim to acknowledgement.
 
 An entry is unacknowledged until its answer is stored. After a worker has ended, each entry that it
-had in flight is retried alone, so that an entry that ends workers is identified and dead-lettered.
+had in flight is retried alone. One that then ends a second worker is dead-lettered.
 
 Workers may have different models, and load new ones at different times. So a request that was
 refused with `unknown_model` may be requeued for another worker. Spec: queue.md, 4.11.
@@ -219,15 +219,21 @@ class DeliveryTracker:
                 self._unsaved = answers + self._unsaved
 
     def worker_ended(self) -> None:
-        """Queue the worker's entries for a retry, each alone and with its attempt raised by one."""
+        """Queue the worker's entries for a retry, each alone and with its attempt raised by one.
+
+        An entry that was alone has ended the worker, so it gets no other try. Spec: queue.md, 4.5.
+        """
         with self._changed:
-            alone = [replace(held.delivery, attempt=held.delivery.attempt + 1) for held in
-                        self._held.values()]  # fmt: skip
+            alone = [self._tried(held.delivery) for held in self._held.values()]
             self._held.clear()
             self._held_bytes = sum(len(each.envelope) for each in self._requeueing)
             self._waiting.extend(alone)
         if alone:
             _log.warning("a worker ended with requests in flight", requests=len(alone))
+
+    def _tried(self, delivery: Delivery) -> Delivery:
+        least = self._config.max_attempts if delivery.attempt > 1 else 1
+        return replace(delivery, attempt=max(delivery.attempt, least) + 1)
 
     def _room(self) -> int:
         first = self._waiting[0] if self._waiting else None

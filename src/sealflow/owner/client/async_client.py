@@ -77,7 +77,7 @@ class AsyncClient:
         steps = directory_refresh.refresh(self._session, timeout_s=timeout_s)
         return TrustReport(await self._transport.run_steps(steps))
 
-    async def infer(
+    async def infer(  # noqa: PLR0913 - the options of a request
         self,
         model: str,
         *,
@@ -86,6 +86,7 @@ class AsyncClient:
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
+        share_batch: bool = False,
     ) -> InferResult:
         """As `Client.infer`, awaited."""
         return await self._transport.run_steps(
@@ -97,10 +98,11 @@ class AsyncClient:
                 top_k=top_k,
                 timeout_s=timeout_s,
                 receipt=receipt,
+                share_batch=share_batch,
             )
         )
 
-    async def infer_many(
+    async def infer_many(  # noqa: PLR0913 - the options of a request
         self,
         model: str,
         inputs: Iterable[Image | Tensors],
@@ -109,12 +111,21 @@ class AsyncClient:
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
+        share_batch: bool = False,
     ) -> AsyncIterator[Outcome]:
         """As `Client.infer_many`, with `async for`; leaving the loop cancels what is on its way."""
         running: set[asyncio.Task[Outcome]] = set()
         try:
             for index, item in enumerate(inputs):
-                one = self._infer_one(index, model, item, top_k, timeout_s, receipt=receipt)
+                one = self._infer_one(
+                    index,
+                    model,
+                    item,
+                    top_k,
+                    timeout_s,
+                    receipt=receipt,
+                    share_batch=share_batch,
+                )
                 running.add(asyncio.create_task(one))
                 if len(running) >= concurrency:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -169,7 +180,7 @@ class AsyncClient:
         """Close all connections."""
         await self.close()
 
-    async def _infer_one(
+    async def _infer_one(  # noqa: PLR0913 - the options of a request
         self,
         index: int,
         model: str,
@@ -178,6 +189,7 @@ class AsyncClient:
         timeout_s: float,
         *,
         receipt: bool,
+        share_batch: bool,
     ) -> Outcome:
         image, tensors = split_item(item)
         try:
@@ -188,6 +200,7 @@ class AsyncClient:
                 top_k=top_k,
                 timeout_s=timeout_s,
                 receipt=receipt,
+                share_batch=share_batch,
             )
         except SealflowError as error:
             return Outcome(index=index, value=error)

@@ -96,7 +96,7 @@ class Client:
         steps = directory_refresh.refresh(self._session, timeout_s=timeout_s)
         return TrustReport(self._transport.run_steps(steps))
 
-    def infer(
+    def infer(  # noqa: PLR0913 - the options of a request
         self,
         model: str,
         *,
@@ -105,6 +105,7 @@ class Client:
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
+        share_batch: bool = False,
     ) -> InferResult:
         """Run a model on one request and return its result.
 
@@ -120,6 +121,9 @@ class Client:
             timeout_s: Time limit for everything, in seconds; the gateway gets 2 s more to say that
                 no worker answered.
             receipt: Ask the worker for a signed receipt (docs/spec/receipt.md).
+            share_batch: Let rows of this request share batches with rows of other clients that
+                allow it, too. Only the model keeps them apart, so the policy must allow it, and
+                has an effect only if `DirectoryModel.share_batch` is true.
 
         Returns:
             The genuine reply. `result.simulated` is true if the enclave was a simulation.
@@ -136,7 +140,8 @@ class Client:
             UnavailableError: The gateway or all workers are away, after retries.
             RefusedError: The service refused in clear text, after retries.
             MalformedError: The gateway's answer breaks the format.
-            ConfigError: An image file cannot be read.
+            ConfigError: An image file cannot be read, or the policy does not allow
+                `share_batch`.
 
         Example:
             >>> result = client.infer("efficientnet-lite0", image="cat.jpg", top_k=2)
@@ -155,10 +160,11 @@ class Client:
                 top_k=top_k,
                 timeout_s=timeout_s,
                 receipt=receipt,
+                share_batch=share_batch,
             )
         )
 
-    def infer_many(
+    def infer_many(  # noqa: PLR0913 - the options of a request
         self,
         model: str,
         inputs: Iterable[Image | Tensors],
@@ -167,6 +173,7 @@ class Client:
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
+        share_batch: bool = False,
     ) -> Iterator[Outcome]:
         """Run a model on many requests and yield their outcomes as they finish.
 
@@ -180,6 +187,7 @@ class Client:
             top_k: As in `infer`.
             timeout_s: Time limit for each request, in seconds.
             receipt: As in `infer`.
+            share_batch: As in `infer`.
 
         Yields:
             Outcomes in the order in which they finish; `outcome.index` is the input's place, and
@@ -201,6 +209,7 @@ class Client:
                     top_k=top_k,
                     timeout_s=timeout_s,
                     receipt=receipt,
+                    share_batch=share_batch,
                 )
             except SealflowError as error:
                 return Outcome(index=index, value=error)

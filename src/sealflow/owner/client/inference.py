@@ -70,16 +70,22 @@ def infer(  # noqa: PLR0913 - the options of `Client.infer`
     top_k: int | None,
     timeout_s: float,
     receipt: bool = False,
+    share_batch: bool = False,
 ) -> Steps[InferResult]:
     """Seal and send a request, and return the result in its reply. Retry failures that can pass.
 
     Arguments are those of `Client.infer`.
 
-    Raises: DeadlineError after `timeout_s`, and every error of the last attempt.
+    Raises: DeadlineError after `timeout_s`, and every error of the last attempt; ConfigError if the
+    policy does not allow `share_batch`.
     """
+    if share_batch:
+        session.require_share_batch()
 
     def parts_for(model: DirectoryModel) -> Parts:
-        return request_parts(model, image=image, tensors=tensors, top_k=top_k)
+        return request_parts(
+            model, image=image, tensors=tensors, top_k=top_k, share_batch=share_batch
+        )
 
     steps = _infer(session, name, parts_for, timeout_s, receipt=receipt)
     # `_GRACE_S` more, in which the gateway can report that there was no reply in time.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sealflow.errors import InvalidInputError
 from sealflow.files import file_errors
 from sealflow.openinfer.binary import encode_request
-from sealflow.openinfer.messages import InferRequest, RequestedOutput
+from sealflow.openinfer.messages import SHARE_BATCH, InferRequest, RequestedOutput
 from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, Parts, content_parts
 
@@ -56,10 +56,12 @@ def request_parts(
     image: Image | Sequence[Image] | None,
     tensors: Tensors | None,
     top_k: int | None,
+    share_batch: bool = False,
 ) -> Parts:
     """Return the content of a request, to be sealed.
 
     `top_k`: how many best classes to ask for instead of scores; None is 5 for images, else 0.
+    `share_batch`: whether its rows may share batches with other clients' rows.
     Raises: InvalidInputError when it cannot fit the model, ConfigError when a file is unreadable.
     """
     inputs = [*_images(model, image), *_tensors(model, tensors)]
@@ -73,7 +75,9 @@ def request_parts(
     if top_k > 0:
         asked = {"classification": top_k}
         outputs = tuple(RequestedOutput(name=spec.name, parameters=asked) for spec in model.outputs)
-    text, buffers = encode_request(InferRequest(inputs=tuple(inputs), outputs=outputs))
+    parameters = {SHARE_BATCH: True} if share_batch else {}
+    request = InferRequest(inputs=tuple(inputs), outputs=outputs, parameters=parameters)
+    text, buffers = encode_request(request)
     return content_parts(ContentKind.INFER, text, buffers)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import BundleError, ConfigError, MalformedError
 from sealflow.files import file_errors, read_file, write_file
+from sealflow.openinfer.tensor import DataType
 from sealflow.owner.models.onnx_weights import has_external_data
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import seal_package
@@ -31,6 +32,8 @@ format = "onnx"            # or "openvino": file = "model.xml", with model.bin b
 file = "model.onnx"
 max_batch = 1              # more needs -1 as the first size of all inputs and outputs
 # labels = "labels.txt"    # line N+1 names class N
+# reply_bytes = 65536      # pads replies to this, where outputs have open sizes; longer ones fail
+# rows_independent = true  # each row's outputs depend on that row alone: clients may share batches
 
 [[inputs]]
 name = "x"
@@ -105,6 +108,20 @@ def read_folder(folder: Path) -> tuple[ModelManifest, dict[str, bytes]]:
     if manifest.labels is not None:
         parse_labels(files[manifest.labels])
     return manifest, files
+
+
+def open_outputs(manifest: ModelManifest) -> tuple[str, ...]:
+    """Return the outputs whose sizes depend on the input, so that a reply's length tells of it.
+
+    Empty if the manifest fixes the length of replies.
+    """
+    known = 1 if manifest.max_batch > 1 else 0
+    return tuple(
+        spec.name
+        for spec in manifest.outputs
+        if not manifest.reply_bytes
+        and (spec.datatype is DataType.BYTES or -1 in spec.shape[known:])
+    )
 
 
 def pack_folder(

@@ -136,6 +136,7 @@ class QueueClient:
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
+        share_batch: bool = False,
     ) -> None:
         """Seal requests and put them into the queue; wait while it is full.
 
@@ -147,6 +148,7 @@ class QueueClient:
                 5 for images, 0 for tensors.
             timeout_s: Time limit for each request until its reply, in seconds.
             receipt: Ask the worker for a signed receipt (docs/spec/receipt.md).
+            share_batch: As in `Client.infer`.
 
         Raises:
             InvalidInputError: An input does not fit the model, there is no such model, or an id is
@@ -154,7 +156,8 @@ class QueueClient:
             QueueFullError: The queue stayed full for `timeout_s`. The rest was not queued.
             UnavailableError: The broker did not answer for `timeout_s`. The rest was not queued.
             VerificationError: The service did not prove what the policy asks for.
-            ConfigError: An image file cannot be read.
+            ConfigError: An image file cannot be read, or the policy does not allow
+                `share_batch`.
 
         Example:
             >>> queue.enqueue_many("tiny", {"a": {"x": [[1.0, 2.0, 3.0, 4.0]]}})
@@ -163,6 +166,8 @@ class QueueClient:
             >>> sorted(queue.dequeue(timeout_s=10.0))
             ['a']
         """
+        if share_batch:
+            self._session.require_share_batch()
         until = time.monotonic() + timeout_s
         self._ensure_verified()
         described = self._session.model(model)
@@ -171,7 +176,9 @@ class QueueClient:
             if name in self._pending or name in self._done:
                 raise InvalidInputError(f"id {name!r} is in use: take its result, or use another")
             image, tensors = split_item(item)
-            parts = request_parts(described, image=image, tensors=tensors, top_k=top_k)
+            parts = request_parts(
+                described, image=image, tensors=tensors, top_k=top_k, share_batch=share_batch
+            )
             asked = ReceiptRequest.from_parts(parts) if receipt else None
             requests.append(
                 PendingRequest(

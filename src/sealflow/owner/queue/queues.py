@@ -39,6 +39,7 @@ class InputQueue:
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
+        share_batch: bool = False,
         **tensors: object,
     ) -> None:
         """Seal one request and put it into the queue; wait while it is full.
@@ -49,6 +50,7 @@ class InputQueue:
             top_k: As in `QueueClient.enqueue_many`.
             timeout_s: Time limit for the request until its reply, in seconds.
             receipt: Ask the worker for a signed receipt (docs/spec/receipt.md).
+            share_batch: As in `Client.infer`.
             **tensors: Arrays by input name, in place of an image.
 
         Raises:
@@ -61,7 +63,12 @@ class InputQueue:
         """
         item: Image | Tensors = tensors if image is None else image  # type: ignore[assignment]
         self._client.enqueue_many(
-            self._model, {name: item}, top_k=top_k, timeout_s=timeout_s, receipt=receipt
+            self._model,
+            {name: item},
+            top_k=top_k,
+            timeout_s=timeout_s,
+            receipt=receipt,
+            share_batch=share_batch,
         )
 
 

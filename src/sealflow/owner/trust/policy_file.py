@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 MAX_POLICY_BYTES: Final = 64 * 1024
 _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
-_OPTIONAL: Final = ("insecure_simulated_root", "models", "owners", "suites", "verifiers", "worker")
+_OPTIONAL: Final = (
+    "insecure_simulated_root",
+    "models",
+    "owners",
+    "share_batch",
+    "suites",
+    "verifiers",
+    "worker",
+)
 _MAX_VERIFIERS: Final = 8
 _MAX_ITEMS: Final = 256
 
@@ -127,6 +135,8 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
         whole["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
     if policy.suites != ALL_SUITES:
         whole["suites"] = list(policy.suites)
+    if policy.share_batch:
+        whole["share_batch"] = True
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     if policy.owners:
@@ -155,6 +165,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     owners = _by_name(fields.get("owners", {}), "owners", "public keys", _name_or_any)
     verifiers = _verifiers(fields.get("verifiers", []))
     suites = parse_suites(fields.get("suites", ALL_SUITES), "policy: suites")
+    share_batch = fields.flag("share_batch")
     simulated = tee is Tee.SIMULATED
     if simulated != ("insecure_simulated_root" in fields):
         raise MalformedError(
@@ -175,6 +186,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             owners=owners,
             verifiers=verifiers,
             suites=suites,
+            share_batch=share_batch,
             insecure_root=fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES),
         )
     else:
@@ -188,6 +200,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             owners=owners,
             verifiers=verifiers,
             suites=suites,
+            share_batch=share_batch,
         )
     return PolicyFile(keybroker=policy, worker=worker)
 

@@ -84,6 +84,9 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
     lines += _owners(policy)
     lines += [_verifier(verifier) for verifier in policy.verifiers]
     lines.append(PolicyLine(about="cipher suites", text=", else ".join(policy.suites)))
+    if policy.share_batch:
+        text = "may be shared with other clients, if a request asks for it: models can mix rows"
+        lines.append(PolicyLine(about="batches", text=text, weakens=True))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if worker is not None:
         lines += _requirements("workers", policy.tee, worker)

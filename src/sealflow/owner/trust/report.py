@@ -197,7 +197,9 @@ class TrustReport:
             "directory_version": self.directory_version,
             "directory_issued_ms": self.directory_issued_ms,
             "valid_until_ms": self.valid_until_ms,
-            "models": [model.to_json() for model in self.models],
+            "models": [
+                {**model.to_json(), "share_batch": model.share_batch} for model in self.models
+            ],
             "keys": [
                 {
                     "kid": key.kid,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.clock import now_ms
 from sealflow.documents.revocation import RevokedKind
-from sealflow.errors import EvidenceError, InvalidInputError, UnavailableError
+from sealflow.errors import ConfigError, EvidenceError, InvalidInputError, UnavailableError
 from sealflow.owner.trust.name_owners import require_model
 from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
 from sealflow.seal.exchange import Session
@@ -76,6 +76,15 @@ class ServiceSession:
         self._sealed = 0
         self._sealing_since_ms = 0
         self._next_try_ms = 0
+
+    def require_share_batch(self) -> None:
+        """Check that the policy lets requests share batches with other clients' requests.
+
+        Raises: ConfigError.
+        """
+        if not self._policy.share_batch:
+            msg = "the policy keeps batches apart: for share_batch, add share_batch = true to it"
+            raise ConfigError(msg)
 
     @property
     def verified(self) -> VerifiedService | None:

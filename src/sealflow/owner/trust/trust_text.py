@@ -44,7 +44,7 @@ NOT_PROVED: Final = (
     ),
     (
         "that the model is honest",
-        "its owner decides what it computes; the directory says which package is used",
+        "its owner decides what it computes, even from what earlier requests left in its memory",
     ),
     ("that a request runs once", "two workers may run it; the client accepts one reply"),
     ("that this machine is secure", "its clock, your policy file and this program are trusted"),
@@ -145,6 +145,7 @@ def proven_facts(
         version = f", version {claims.svn}" if form is Tee.SGX else ""
         found.append(ProvenFact(name="signer", value=f"{claims.signer}{version}", by=quote))
     advisories = ", ".join(claims.advisories) or "no advisories"
+    shared = [f"{each.name}:{each.version}" for each in directory.models if each.share_batch]
     found += [
         ProvenFact(name="TCB status", value=f"{claims.tcb_status}; {advisories}", by=vendor),
         ProvenFact(
@@ -177,6 +178,13 @@ def proven_facts(
             )
             or "no active key",
             by="the directory",
+        ),
+        ProvenFact(
+            name="your rows share batches",
+            value=f"with others' only if you ask for it, in {', '.join(shared)}"
+            if shared
+            else "with no other client's",
+            by="the directory; workers' code",
         ),
     ]
     return tuple(found)

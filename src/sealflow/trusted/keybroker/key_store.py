@@ -191,7 +191,11 @@ class KeyStore:
             expires_ms=self._now_ms + 1000 * self._deployment.directory_s,
             manifest_digest=self._deployment.digest,
             models=tuple(
-                _directory_model(publication, default=latest[ref.name] == ref)
+                _directory_model(
+                    publication,
+                    default=latest[ref.name] == ref,
+                    share_batch=self._deployment.share_batch,
+                )
                 for ref, publication in self._models.items()
             ),
             keys=tuple(epoch.public() for epoch in self.epochs),
@@ -227,7 +231,9 @@ class KeyStore:
         )
 
 
-def _directory_model(publication: Publication, *, default: bool) -> DirectoryModel:
+def _directory_model(
+    publication: Publication, *, default: bool, share_batch: bool
+) -> DirectoryModel:
     manifest, workers = publication.statement.manifest, publication.workers
     return DirectoryModel(
         name=manifest.name,
@@ -239,4 +245,5 @@ def _directory_model(publication: Publication, *, default: bool) -> DirectoryMod
         inputs=manifest.inputs,
         outputs=manifest.outputs,
         image=None if manifest.image is None else manifest.image.input,
+        share_batch=share_batch and manifest.rows_independent,
     )

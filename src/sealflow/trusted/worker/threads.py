@@ -100,6 +100,8 @@ def serve(port: FramePort, journal: EventJournal) -> None:
             threads=settings.threads,
             max_batch=settings.max_batch,
             max_pixels=settings.max_pixels,
+            max_body_bytes=settings.max_body_bytes,
+            share_batch=identity.deployment.share_batch,
         ),
         arrivals,
         clock,

@@ -7,14 +7,17 @@ import gc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sealflow.documents.receipt import MAX_RECEIPT_BYTES
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.manifest import ModelFormat, parse_labels
+from sealflow.seal.chunked import chunked_length
+from sealflow.seal.content import padded_length
 from sealflow.trusted.worker.models.images import ImagePreparation
 from sealflow.trusted.worker.models.inputs import prepare
 from sealflow.trusted.worker.models.runtime import Model, warm_up
-from sealflow.trusted.worker.models.top_classes import top_classes
+from sealflow.trusted.worker.models.top_classes import spare_bytes, top_classes
 from sealflow.wire.frame_payloads import RuntimeName
 
 if TYPE_CHECKING:
@@ -35,14 +38,17 @@ class ServedModel:
     """A loaded model with its manifest.
 
     `digest`: of its package, in hex. `max_rows`: rows of the largest batch; 1 for a model without
-    batches, which runs each request alone. `labels`: names of classes by index, or empty.
+    batches, which runs each request alone. `share_batch`: whether clients who agree may share
+    batches. `labels`: names of classes by index, or empty. `longest_label`: in bytes.
     """
 
     manifest: ModelManifest
     digest: str
     runtime: RuntimeName
     max_rows: int
+    share_batch: bool
     labels: Sequence[str] = field(repr=False)
+    longest_label: int
     _images: ImagePreparation | None = field(repr=False)
     _model: Model = field(repr=False)
 
@@ -108,23 +114,57 @@ class ServedModel:
             scores,
             count,
             softmax=described and classification is not None and classification.softmax,
-            labels=self.labels if described or classification is None else (),
+            labels=self._labels_of(name),
+        )
+
+    def _labels_of(self, name: str) -> Sequence[str]:
+        classification = self.manifest.classification
+        return self.labels if classification is None or classification.output == name else ()
+
+    def spare_bytes(
+        self,
+        request: InferRequest,
+        tensors: Sequence[Tensor],
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> int:
+        """Return how much longer a reply to a request of the same form could be.
+
+        `tensors`: what `to_tensors` returned for `arrays`. Of other outputs than top classes the
+        shape alone decides. Spec: content.md, 7.6.
+        """
+        return sum(
+            spare_bytes(
+                tensor,
+                arrays[asked.name].shape[-1],
+                self.longest_label if self._labels_of(asked.name) else -1,
+            )
+            for asked, tensor in zip(request.outputs, tensors, strict=False)
+            if asked.classification is not None
         )
 
 
 class ModelLoader:
     """Opens packages and loads their models; each runtime is imported when first needed.
 
-    The arguments are those of `WorkerBoot`.
+    `share_batch` is that of the deployment's settings; the other arguments are of `WorkerBoot`.
     """
 
     def __init__(
-        self, *, runtime: RuntimeName | None, threads: int, max_batch: int, max_pixels: int
+        self,
+        *,
+        runtime: RuntimeName | None,
+        threads: int,
+        max_batch: int,
+        max_pixels: int,
+        max_body_bytes: int,
+        share_batch: bool = False,
     ) -> None:
         self._runtime = runtime
         self._threads = threads
         self._max_batch = max_batch
         self._max_pixels = max_pixels
+        self._max_body_bytes = max_body_bytes
+        self._share_batch = share_batch
         self._runtimes: dict[RuntimeName, Runtime] = {}
 
     def load_package(
@@ -161,6 +201,10 @@ class ModelLoader:
         max_rows = min(self._max_batch or manifest.max_batch, manifest.max_batch)
         labels = parse_labels(files[manifest.labels]) if manifest.labels is not None else ()
         _check_labels(manifest, labels)
+        reply_bytes = chunked_length(padded_length(manifest.reply_bytes + MAX_RECEIPT_BYTES))
+        if manifest.reply_bytes and reply_bytes > self._max_body_bytes:
+            msg = f"reply_bytes {manifest.reply_bytes} is over max_body_bytes of this deployment"
+            raise BundleError(msg)
         name, runtime = self._runtime_for(manifest.format)
         model = runtime.load_model(manifest, files)
         warm_up(model, manifest, max_rows)
@@ -169,7 +213,9 @@ class ModelLoader:
             digest=digest,
             runtime=name,
             max_rows=max_rows,
+            share_batch=self._share_batch and manifest.rows_independent,
             labels=labels,
+            longest_label=max((len(label.encode()) for label in labels), default=0),
             _images=self._image_preparation(manifest),
             _model=model,
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sealflow.errors import InvalidInputError, ModelError
-from sealflow.openinfer.messages import TopClass
-from sealflow.openinfer.tensor import Tensor
+from sealflow.openinfer.messages import MAX_SCORE_CHARACTERS, TopClass
+from sealflow.openinfer.tensor import LENGTH_BYTES, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,18 @@ def top_classes(
                 TopClass(score=float(values[index]), index=index, label=label).to_bytes()
             )
     return Tensor.from_elements(name, elements, (*scores.shape[:-1], kept))
+
+
+def spare_bytes(tensor: Tensor, classes: int, longest_label: int) -> int:
+    """Return how much longer a tensor of top classes could be, for another input.
+
+    `classes`: the number of classes. `longest_label`: of the labels, in bytes; -1 for no labels.
+    """
+    element = LENGTH_BYTES + MAX_SCORE_CHARACTERS + len(f":{classes - 1}") + 1 + longest_label
+    longest = math.prod(tensor.shape) * element
+    size = len(tensor.data)
+    # The size itself is a number in the JSON of the reply.
+    return longest - size + len(str(longest)) - len(str(size))
 
 
 def _softmax(row: NDArray[Any]) -> NDArray[Any]:

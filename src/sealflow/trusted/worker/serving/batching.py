@@ -1,8 +1,9 @@
 """Worker: a bounded queue of opened requests, from which batches are taken.
 
 A batch consists of whole requests for one model whose rows have the same shapes, oldest first, up
-to the model's `max_rows`. Models take turns. A batch waits for more requests only if `max_wait_ms`
-is set.
+to the model's `max_rows`. They are of one session, because a model can mix the rows of a batch;
+or all of clients who agreed to share. The groups of requests that could be a batch take turns. A
+batch waits for more requests only if `max_wait_ms` is set and no other group waits.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Job:
     """An opened request with its inputs prepared.
 
     `slot`: the host's number of the request. `inputs`: arrays by name, each with `rows` as its
-    first size if the model takes batches.
+    first size if the model takes batches. `weight`: their bytes, held while the job waits.
     """
 
     slot: int
@@ -36,19 +37,21 @@ class Job:
     model: ServedModel
     inputs: Mapping[str, NDArray[Any]] = field(repr=False)
     rows: int
+    weight: int = field(init=False)
 
-    @property
-    def weight(self) -> int:
-        """Bytes of the inputs, which the job holds while it waits."""
-        return sum(array.nbytes for array in self.inputs.values())
+    def __post_init__(self) -> None:
+        """Set the weight."""
+        weight = sum(array.nbytes for array in self.inputs.values())
+        object.__setattr__(self, "weight", weight)
 
     @property
     def group(self) -> tuple[object, ...]:
         """A key that is equal for jobs which may run in one batch."""
         if not self.model.batched:
             return (id(self),)
+        shared = self.model.share_batch and self.request.share_batch
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(self.inputs.items()))
-        return (self.model.digest, shapes)
+        return (self.model.digest, None if shared else self.call.session, shapes)
 
 
 class BatchQueue:
@@ -111,13 +114,17 @@ class BatchQueue:
             group = next(iter(self._groups))
             if self._max_wait_s and not self._closed:
                 self._changed.wait_for(
-                    lambda: self._closed or self._is_full(group), self._max_wait_s
+                    lambda: self._closed or len(self._groups) > 1 or self._is_full(group),
+                    self._max_wait_s,
                 )
-            batch = self._pop_batch(group)
-            self._jobs -= len(batch)
-            self._bytes -= sum(job.weight for job in batch)
-            self._changed.notify_all()
-            return batch
+            return self._pop_batch(group)
+
+    def take_waiting(self) -> list[Job] | None:
+        """Return the next batch without waiting; None if no job waits, or jobs wait for others."""
+        with self._changed:
+            if not self._groups or self._max_wait_s:
+                return None
+            return self._pop_batch(next(iter(self._groups)))
 
     def _is_full(self, group: tuple[object, ...]) -> bool:
         jobs = self._groups[group]
@@ -134,4 +141,7 @@ class BatchQueue:
             batch.append(jobs.popleft())
         if jobs:
             self._groups[group] = jobs
+        self._jobs -= len(batch)
+        self._bytes -= sum(job.weight for job in batch)
+        self._changed.notify_all()
         return batch

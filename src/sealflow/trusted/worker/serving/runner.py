@@ -6,14 +6,15 @@ Spec: content.md, section 7; receipt.md.
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from sealflow.documents.receipt import (
-    MAX_RECEIPT_BYTES,
     Receipt,
     SignedReceipt,
+    receipt_bytes,
     receipt_parts,
     salted_digest,
 )
@@ -21,7 +22,14 @@ from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import encode_response
 from sealflow.openinfer.messages import InferResponse
 from sealflow.seal.chunked import chunked_length
-from sealflow.seal.content import ContentKind, content_parts, error_parts, padded_length
+from sealflow.seal.content import (
+    ERROR_BYTES,
+    ContentKind,
+    content_parts,
+    error_parts,
+    lengthen,
+    padded_length,
+)
 from sealflow.wire.frames import MAX_BATCH_BYTES, FrameKind, encode_batch, split_batch
 
 if TYPE_CHECKING:
@@ -39,6 +47,8 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT_BYTES: Final = MAX_BATCH_BYTES
 """Limit of the outputs of a request that is run in slices; no reply can be larger."""
+_GATHER_S: Final = 0.002
+"""How long the answer to a batch waits for the next batches; it changes no answer."""
 NO_MEMORY: Final = (
     "the worker has too little memory for this request: send fewer rows or smaller inputs"
 )
@@ -51,14 +61,18 @@ def add_receipt(
     *,
     identity: EnclaveIdentity,
     at_ms: int,
+    length: int = 0,
 ) -> Sequence[bytes | memoryview]:
     """Return the parts of a reply, with a signed receipt if the request asked for one.
 
-    `parts`: of the reply's content. `at_ms`: the time in the receipt, in Unix ms.
+    It is as long without a receipt as with one. `parts`, `length`: of the reply's content, and the
+    least bytes that it is to have. `at_ms`: the time in the receipt, in Unix ms.
     """
+    room = receipt_bytes(identity.deployment.name, call.header.model)
     salt, content = call.receipt_salt, call.content
     if salt is None or content is None:
-        return parts
+        return lengthen(parts, max(length, sum(map(len, parts))) + room)
+    parts = lengthen(parts, length)
     header, deployment = call.header, identity.deployment
     request = [*content_parts(content.kind, bytes(content.text)), content.binary]
     receipt = Receipt(
@@ -73,7 +87,7 @@ def add_receipt(
         reply_digest=salted_digest(call.domain, "reply", salt, parts),
         at_ms=at_ms,
     )
-    return receipt_parts(parts, SignedReceipt.sign(receipt, identity.signing, call.domain))
+    return receipt_parts(parts, SignedReceipt.sign(receipt, identity.signing, call.domain), room)
 
 
 class ReplySender:
@@ -83,6 +97,7 @@ class ReplySender:
         self._port = port
         self._clock = clock
         self._identity = identity
+        self.deployment = identity.deployment.name
 
     def send(self, answers: Sequence[tuple[int, bytes]]) -> None:
         """Send envelopes, each with its slot, in as few REPLIES frames as hold them."""
@@ -90,19 +105,26 @@ class ReplySender:
             self._port.send(FrameKind.REPLIES, encode_batch(self._clock.now_ms, part))
 
     def seal(
-        self, call: IncomingCall, model: ServedModel, parts: Sequence[bytes | memoryview]
+        self,
+        call: IncomingCall,
+        model: ServedModel,
+        parts: Sequence[bytes | memoryview],
+        length: int,
     ) -> bytes:
         """Return the sealed reply to a call, with a receipt if the request asked for one.
 
-        A call has one reply only, which may be an error.
+        A call has one reply only, which may be an error. `length`: the least bytes of `parts`.
         """
         identity, at_ms = self._identity, self._clock.now_ms
-        with_receipt = add_receipt(call, model.digest, parts, identity=identity, at_ms=at_ms)
+        with_receipt = add_receipt(
+            call, model.digest, parts, identity=identity, at_ms=at_ms, length=length
+        )
         return call.seal_reply(with_receipt, model_digest=model.digest, instance=identity.instance)
 
     def seal_error(self, call: IncomingCall, model: ServedModel, code: str, message: str) -> bytes:
-        """Return a sealed error as the reply to a call."""
-        return self.seal(call, model, error_parts(code, message))
+        """Return a sealed error as the reply to a call, as long as any other of the model."""
+        length = max(ERROR_BYTES, model.manifest.reply_bytes)
+        return self.seal(call, model, error_parts(code, message), length)
 
 
 class BatchRunner:
@@ -122,11 +144,21 @@ class BatchRunner:
             pass
 
     def answer_next(self) -> bool:
-        """Wait for a batch and answer it; return False when the queue is closed and empty."""
+        """Wait for a batch and answer it, and others that wait, as far as they run in 2 ms.
+
+        Return False when the queue is closed and empty.
+        """
         batch = self._jobs.take_batch()
-        if batch is not None:
-            self._replies.send(self._answer_batch(batch))
-        return batch is not None
+        if batch is None:
+            return False
+        # Small batches of several sessions are answered in one frame: a frame costs the host more.
+        answers, until_s = [], time.monotonic() + _GATHER_S
+        while batch is not None:
+            answers += self._answer_batch(batch)
+            more = self._jobs and time.monotonic() < until_s
+            batch = self._jobs.take_waiting() if more else None
+        self._replies.send(answers)
+        return True
 
     def _answer_batch(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
         names = _requested_outputs(jobs)
@@ -160,15 +192,24 @@ class BatchRunner:
             outputs=outputs,
         )
         parts = content_parts(ContentKind.INFER, *encode_response(response))
-        room = MAX_RECEIPT_BYTES if job.call.receipt_salt is not None else 0
-        length = chunked_length(padded_length(sum(map(len, parts)) + room))
+        content_bytes = sum(map(len, parts))
+        if 0 < model.manifest.reply_bytes < content_bytes:
+            message = (
+                f"the reply has {content_bytes} bytes, over reply_bytes of the model, "
+                f"{model.manifest.reply_bytes}"
+            )
+            raise ModelError(message)
+        longest = content_bytes + model.spare_bytes(job.request, outputs, arrays)
+        least = model.manifest.reply_bytes or longest
+        room = receipt_bytes(self._replies.deployment, job.call.header.model)
+        length = chunked_length(padded_length(least + room))
         if length > self._max_body_bytes:
             message = (
                 f"the reply would be {length} bytes, over the limit of {self._max_body_bytes}: "
                 "ask for fewer rows or outputs, or for top classes"
             )
             raise InvalidInputError(message)
-        return self._replies.seal(job.call, model, parts)
+        return self._replies.seal(job.call, model, parts, least)
 
     def _seal_error(self, job: Job, error: ModelError) -> tuple[int, bytes]:
         return job.slot, self._replies.seal_error(job.call, job.model, error.code, str(error))
@@ -211,6 +252,8 @@ def _run_jobs(jobs: Sequence[Job], outputs: Sequence[str]) -> list[list[NDArray[
     model = jobs[0].model
     if not model.batched:
         return [model.run(job.inputs, outputs) for job in jobs]
+    if len(jobs) == 1 and jobs[0].rows <= model.max_rows:
+        return [_check_rows(model.run(jobs[0].inputs, outputs), outputs, jobs[0].rows)]
     names = list(jobs[0].inputs)
     joined = {name: _concatenate([job.inputs[name] for job in jobs]) for name in names}
     rows = sum(job.rows for job in jobs)

@@ -82,14 +82,12 @@ def test_post_quantum_requests_are_answered() -> None:
     assert read_values(outside.response(0, call)) == [[-1, -1, -1, -1]]
 
 
-def test_requests_of_many_sessions_and_sizes_share_a_batch() -> None:
-    """Owners do not notice each other: each gets the rows that it sent."""
-    model = negation_model()
-    calls = {}
+def test_requests_of_one_session_share_a_batch() -> None:
+    """Requests of several sizes run together, and each is given the rows that it sent."""
+    model, calls = negation_model(), {}
     for number in range(12):
         values = floats(np.full((1 + number % 3, 4), number))
-        call = seal_request(Session.start(KEY.public_key), model, make_request(values))
-        calls[number] = (call, (-values).tolist())
+        calls[number] = (seal_request(SESSION, model, make_request(values)), (-values).tolist())
     outside = Worker().serve(model).send(*(call.envelope for call, _ in calls.values())).finish()
     assert len(outside.frames) < 12
     for slot, (call, expected) in calls.items():
