@@ -14,7 +14,7 @@ import { encodeContent, ERROR, INFER, parseContent, RECEIPT } from "../src/seal/
 import { encodeStart, REFUSAL } from "../src/seal/envelope.js";
 import { openRequest, sealReply } from "../src/seal/exchange.js";
 import { findSuite, keyId } from "../src/seal/suites.js";
-import { encodeResponse } from "../src/tensors/messages.js";
+import { encodeResponse, parseRequest } from "../src/tensors/messages.js";
 import { Tensor } from "../src/tensors/tensor.js";
 import { refused } from "./vectors/refusing.js";
 
@@ -86,6 +86,23 @@ test("a reply is read", async () => {
   await client.infer(null, INPUT);
   assert.equal(seen.requests[0].header.sid, seen.requests[1].header.sid);
   assert.notEqual(seen.requests[0].header.rid, seen.requests[1].header.rid);
+});
+
+test("batches are shared only if policy and caller say so", async () => {
+  const { client, seen } = service([reply()]);
+  await refused(() => client.infer("m", INPUT, { shareBatch: true }), "config");
+  assert.equal(seen.requests.length, 0);
+  const { client: sharing, seen: sent } = service([reply()], { policy: { ...POLICY, share_batch: true } });
+  await sharing.infer("m", INPUT, { shareBatch: true });
+  await sharing.infer("m", INPUT);
+  const asked = sent.requests.map(({ content: { json, binary } }) => parseRequest(json, binary).shareBatch);
+  assert.deepEqual(asked, [true, false]);
+});
+
+test("an empty tensor is not sent", async () => {
+  const { client, seen } = service([reply()]);
+  await refused(() => client.infer("m", { x: new Tensor("x", "FP32", [0, 2], new Uint8Array(0)) }), "config");
+  assert.equal(seen.requests.length, 0);
 });
 
 test("refusals that are worth another attempt", async () => {

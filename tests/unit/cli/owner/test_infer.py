@@ -40,6 +40,15 @@ def test_infer(
     assert SIMULATED in shown.err
 
 
+def test_sharing_needs_the_policy(
+    run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
+) -> None:
+    """Without the policy's word nothing that could share a batch is sent; the error says so."""
+    refused = run("infer", photos[0], "--share-batch", *reach)
+    assert refused.code == 2
+    assert "add share_batch = true" in refused.err
+
+
 def test_infer_as_json(
     run: RunCommand, reach: tuple[str, ...], service: ScriptedService, photos: list[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,27 @@ def test_package(run: RunCommand, package: tuple[str, ...]) -> None:
     assert "compare it with the owner that you trust" in " ".join(shown.split())
     demanded = run("model", "inspect", path, "--signer", signer)
     assert "as demanded" in " ".join(demanded.out.split())
+
+
+def test_open_outputs(run: RunCommand, tmp_path: Path) -> None:
+    """Whoever packs outputs of open sizes is warned, unless replies have one length."""
+    key, folder, package = tmp_path / "owner.key", tmp_path / "m", tmp_path / "m.sealed"
+    run("keys", "owner", key, "--simulated")
+    shutil.copytree(TINY, folder)
+    recipe = (folder / "model.toml").read_text()
+    for text, words in (
+        (recipe, None),
+        (recipe.replace("shape = [-1, 3]", "shape = [-1, -1]"), "the size of probabilities"),
+        ("reply_bytes = 500\n" + recipe.replace("shape = [-1, 3]", "shape = [-1, -1]"), None),
+    ):
+        (folder / "model.toml").write_text(text)
+        packed = run("model", "pack", folder, "-o", package, "--owner-key", key)
+        assert packed.code == 0
+        assert ("warning: " in packed.err) is (words is not None)
+        assert (words or "") in packed.err
+    shown = " ".join(run("model", "inspect", package).out.split())
+    assert "reply bytes 500, always" in shown
+    assert "not declared independent" in shown
 
 
 def test_packages_of_others(run: RunCommand, package: tuple[str, ...], tmp_path: Path) -> None:

@@ -51,6 +51,15 @@ def test_all_is_said(tmp_path: Path) -> None:
         assert {each for each in hexadecimal if each not in words} == set()
 
 
+def test_shared_batches_in_words(tmp_path: Path) -> None:
+    """A policy that lets requests share batches says so, as a weakening."""
+    shared = SGX.replace("[keybroker]", "share_batch = true\n[keybroker]")
+    for text, expected in ((SGX, False), (shared, True)):
+        policy = load_policy(write_policy_file(tmp_path, text))
+        assert policy.share_batch is expected
+        assert ("batches" in weak(tmp_path, policy)) is expected
+
+
 def test_suites_in_words(tmp_path: Path) -> None:
     """The suites are said in the order in which the client prefers them."""
     named = SGX.replace("[keybroker]", 'suites = ["x-wing"]\n[keybroker]')

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from sealflow.attest.claims import Claims
 from sealflow.attest.evidence import BoundClaims, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
-from sealflow.owner import Role, TrustReport
+from sealflow.owner import DirectoryModel, Role, TrustReport
 from sealflow.owner.trust.trust_text import NOT_PROVED, hardware, proven_facts, visibility
 from sealflow.owner.trust.verified_service import VerifiedService, verify_directory
 from tests.support.cluster.published_service import NOW_MS, PublishedService
@@ -46,7 +47,24 @@ def test_facts() -> None:
     assert listed["directory"].value.endswith("(1 minute old)")
     assert listed["status is of"].value.endswith("(1 hour old)")
     assert "post-quantum" in listed["requests are sealed to"].value
+    assert listed["your rows share batches"].value == "with no other client's"
     assert all(each.by for each in listed.values())
+    model = DirectoryModel(
+        name="m",
+        version="1",
+        digest="cc" * 32,
+        owner="00" * 32,
+        workers=None,
+        default=True,
+        inputs=(),
+        outputs=(),
+        image=None,
+        share_batch=True,
+    )
+    sharing = replace(found.directory, models=(model,))
+    facts = proven_facts(found.approval.claims, sharing, NOW_MS)
+    [value] = [each.value for each in facts if each.name == "your rows share batches"]
+    assert value == f"with others' only if you ask for it, in m:1"
     late = {
         each.name: each.value
         for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 10**10)

@@ -174,3 +174,18 @@ def test_waiting_for_company_ends_in_time() -> None:
     """Who gets no company goes alone."""
     first = make_rows_job(any_negation("a", 4), 1)
     assert _waiting(first, max_wait_ms=1).take_batch() == [first]
+
+
+def test_waiting_for_company_ends_where_others_wait() -> None:
+    """A batch does not hold up the batches that could run in its place."""
+    jobs = [make_rows_job(any_negation(name, 4), 1) for name in "ab"]
+    waiting = _waiting(*jobs, max_wait_ms=100_000)
+    assert waiting.take_batch() == [jobs[0]]
+
+
+def test_what_waits_is_taken_without_waiting() -> None:
+    """The next batch comes at once, or not at all where a batch waits for company."""
+    jobs = [make_rows_job(any_negation("a", 4), 3) for _ in range(2)]
+    waiting = _waiting(*jobs)
+    assert [waiting.take_waiting() for _ in range(3)] == [[jobs[0]], [jobs[1]], None]
+    assert _waiting(*jobs, max_wait_ms=100_000).take_waiting() is None
