@@ -100,10 +100,10 @@ def settings_cases(file: VectorFile) -> None:
     case("demands of another TEE", bad, "96 digits", {
         **value, "tee": "sgx", "insecure_simulated_root": None, "worker": long})  # fmt: skip
     case("share_batch", "ok", "written only if true", {**value, "share_batch": True},
-         "attestation 5.3")  # fmt: skip
+         "attestation 5.4")  # fmt: skip
     for wrong in (False, 1, "true", None):
         case(f"share_batch {wrong!r}", bad, "true, or absent", {**value, "share_batch": wrong},
-             "attestation 5.3")  # fmt: skip
+             "attestation 5.4")  # fmt: skip
     case("unknown key", bad, "a closed format", {**value, "more": 1})
     case("format 2", "format", "another format", {**value, "format": 2})
     case("no format", bad, "it is required", {k: v for k, v in value.items() if k != "format"})

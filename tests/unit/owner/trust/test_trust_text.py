@@ -64,7 +64,7 @@ def test_facts() -> None:
     sharing = replace(found.directory, models=(model,))
     facts = proven_facts(found.approval.claims, sharing, NOW_MS)
     [value] = [each.value for each in facts if each.name == "your rows share batches"]
-    assert value == f"with others' only if you ask for it, in m:1"
+    assert value == "with others' only if you ask for it, in m:1"
     late = {
         each.name: each.value
         for each in proven_facts(found.approval.claims, found.directory, NOW_MS + 10**10)
