@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT_BYTES: Final = MAX_BATCH_BYTES
 """Limit of the outputs of a request that is run in slices; no reply can be larger."""
-_GATHER_S: Final = 0.002
+_GATHER_S: Final = 0.005
 """How long the answer to a batch waits for the next batches; it changes no answer."""
 NO_MEMORY: Final = (
     "the worker has too little memory for this request: send fewer rows or smaller inputs"
@@ -144,7 +144,7 @@ class BatchRunner:
             pass
 
     def answer_next(self) -> bool:
-        """Wait for a batch and answer it, and others that wait, as far as they run in 2 ms.
+        """Wait for a batch and answer it, and others that wait, as far as they run in 5 ms.
 
         Return False when the queue is closed and empty.
         """
