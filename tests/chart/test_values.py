@@ -196,6 +196,14 @@ REFUSED: Final[dict[str, tuple[Release, str]]] = {
         Release(values={"broker": {"maxMemory": "2Gi"}}),
         "the kernel kills the broker",
     ),
+    "too little memory for a gateway": (
+        Release(values={"gateway": {"resources": {"limits": {"memory": "128Mi"}}}}),
+        "a gateway needs at least 192Mi",
+    ),
+    "gateway that holds over a quarter": (
+        Release(values={"gateway": {"settings": {"max_held_bytes": 2**27}}}),
+        "over a quarter of gateway.resources.limits.memory",
+    ),
     "too little EPC": (
         Release(presets=("sgx",), values={"taskmanager": {"epc": "1Gi"}}),
         "taskmanager.epc is 1Gi, but 1 enclaves of taskmanager.worker.enclaveSize 4Gi need 4096",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +71,26 @@ async def test_a_full_queue_fails_the_future(submitter: Submitter) -> None:
         future.cancel()
     await asyncio.sleep(0)
     assert len(submitter) == 0
+
+
+async def test_envelopes_are_not_held(submitter: Submitter, streams: RedisStreams) -> None:
+    """What was sent, or will not be, is released while its answer is waited for."""
+    released: list[int] = []
+    futures = [
+        submitter.submit(
+            STREAM, bytes(2**23), b"%d" % n, capacity=3, sent=partial(released.append, n)
+        )
+        for n in range(5)
+    ]
+    for future in futures[3:]:
+        with pytest.raises(QueueFullError):
+            await future
+    assert submitter.was_full(STREAM, 3)
+    assert not submitter.was_full(STREAM, 4)
+    assert not submitter.was_full("another", 1)
+    await _answer_all(streams, 3)
+    assert len(await futures[0]) == 2**23 + 3
+    assert released == [0, 1, 2, 3, 4]
 
 
 async def test_one_correlation_twice(submitter: Submitter, streams: RedisStreams) -> None:

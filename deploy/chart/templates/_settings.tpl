@@ -37,6 +37,9 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
 {{- $_ := set $settings "tls_key" "/run/secrets/sealflow/tls/tls.key" -}}
 {{- end -}}
 {{- $settings = merge $settings (include "sealflow.brokerSettings" (list . "gateway") | fromYaml) .Values.gateway.settings -}}
+{{- if not (hasKey $settings "max_held_bytes") -}}
+{{- $_ := set $settings "max_held_bytes" (div (include "sealflow.bytes" .Values.gateway.resources.limits.memory | int64) 4) -}}
+{{- end -}}
 {{- include "sealflow.toml" $settings | trim -}}
 {{- end -}}
 

@@ -147,26 +147,7 @@ class Envelope:
         `max_body_bytes`.
         """
         view = memoryview(data)
-        if len(view) < PREFIX_LENGTH:
-            msg = "envelope: shorter than its prefix"
-            raise MalformedError(msg)
-        magic, kind, flags, suite, header_length, blob_length, body_length = _PREFIX.unpack_from(
-            view
-        )
-        if magic != MAGIC:
-            msg = "envelope: wrong magic"
-            raise MalformedError(msg)
-        if flags != 0:
-            msg = "envelope: reserved byte is not zero"
-            raise MalformedError(msg)
-        if header_length > MAX_HEADER_BYTES or blob_length > MAX_KEY_BLOB_BYTES:
-            msg = "envelope: header or key blob over its limit"
-            raise MalformedError(msg)
-        if kind == Kind.REFUSAL and suite != 0:
-            msg = "envelope: a refusal of a suite"
-            raise MalformedError(msg)
-        if body_length > max_body_bytes:
-            raise EnvelopeTooLargeError(body_length, max_body_bytes)
+        kind, suite, header_length, blob_length, body_length = _read_prefix(view, max_body_bytes)
         body_at = PREFIX_LENGTH + header_length + blob_length
         if len(view) != body_at + body_length:
             msg = "envelope: its length is not the sum of the lengths in its prefix"
@@ -181,6 +162,29 @@ class Envelope:
         )
 
 
+def parse_request_start(
+    data: bytes | memoryview, *, max_body_bytes: int
+) -> tuple[RequestHeader, int] | None:
+    """Return a request's header and the length of its whole envelope, of which `data` is the start.
+
+    None: the header is not whole yet.
+
+    Raises: as `Envelope.from_bytes`.
+    """
+    if len(data) < PREFIX_LENGTH:
+        return None
+    view = memoryview(data)
+    kind, _, header_length, blob_length, body_length = _read_prefix(view, max_body_bytes)
+    header_end = PREFIX_LENGTH + header_length
+    if kind != Kind.REQUEST:
+        msg = "the envelope is not a request"
+        raise MalformedError(msg)
+    if len(data) < header_end:
+        return None
+    header = _request_header(parse_object(view[PREFIX_LENGTH:header_end], "envelope header"))
+    return header, header_end + blob_length + body_length
+
+
 def encode_start(kind: Kind, suite: int, header: bytes, key_blob: bytes, body_length: int) -> bytes:
     """Return prefix and header, the part that the body's encryption binds."""
     prefix = _PREFIX.pack(MAGIC, kind, 0, suite, len(header), len(key_blob), body_length)
@@ -191,6 +195,29 @@ def encode_refusal(code: RefusalCode, request_id: RequestId | None) -> bytes:
     """Return a complete refusal envelope."""
     header = RefusalHeader(request_id=request_id, code=code).to_bytes()
     return encode_start(Kind.REFUSAL, 0, header, b"", 0)
+
+
+def _read_prefix(view: memoryview, max_body_bytes: int) -> tuple[int, int, int, int, int]:
+    """Return kind, suite, and the lengths of header, key blob and body, all within their limits."""
+    if len(view) < PREFIX_LENGTH:
+        msg = "envelope: shorter than its prefix"
+        raise MalformedError(msg)
+    magic, kind, flags, suite, header_length, blob_length, body_length = _PREFIX.unpack_from(view)
+    if magic != MAGIC:
+        msg = "envelope: wrong magic"
+        raise MalformedError(msg)
+    if flags != 0:
+        msg = "envelope: reserved byte is not zero"
+        raise MalformedError(msg)
+    if header_length > MAX_HEADER_BYTES or blob_length > MAX_KEY_BLOB_BYTES:
+        msg = "envelope: header or key blob over its limit"
+        raise MalformedError(msg)
+    if kind == Kind.REFUSAL and suite != 0:
+        msg = "envelope: a refusal of a suite"
+        raise MalformedError(msg)
+    if body_length > max_body_bytes:
+        raise EnvelopeTooLargeError(body_length, max_body_bytes)
+    return kind, suite, header_length, blob_length, body_length
 
 
 def _decode_header(

@@ -18,6 +18,7 @@ from sealflow.wire.envelope import (
     RequestHeader,
     encode_refusal,
     encode_start,
+    parse_request_start,
 )
 from sealflow.wire.ids import KeyId, ModelRef, new_request_id, new_session_id
 
@@ -205,3 +206,26 @@ def test_the_prefix_is_laid_out_as_the_spec_says() -> None:
     """Bytes 0 to 15, big-endian: spec envelope.md, section 1."""
     start = encode_start(Kind.REQUEST, 0xF001, b"{}", b"abc", 7)
     assert start == struct.pack(">4sBBHHHI", b"SFL1", 1, 0, 0xF001, 2, 3, 7) + b"{}"
+
+
+def test_the_start_of_a_request_says_what_follows() -> None:
+    """A header is read as soon as it is whole, with the length of all; faults show at once."""
+    header = RequestHeader(
+        key_id=KeyId("ab" * 32),
+        session_id=new_session_id(),
+        request_id=new_request_id(),
+        model=ModelRef(name="m", version="1"),
+        model_digest="cd" * 32,
+        deadline_ms=5,
+    )
+    start = encode_start(Kind.REQUEST, 1, header.to_bytes(), b"key", 100)
+    assert parse_request_start(start, max_body_bytes=100) == (header, len(start) + 103)
+    assert parse_request_start(start + b"more", max_body_bytes=100) == (header, len(start) + 103)
+    for length in (0, 15, 16, len(start) - 1):
+        assert parse_request_start(start[:length], max_body_bytes=100) is None
+    with pytest.raises(EnvelopeTooLargeError):
+        parse_request_start(start[:16], max_body_bytes=99)
+    with pytest.raises(MalformedError, match="magic"):
+        parse_request_start(b"x" * 16, max_body_bytes=99)
+    with pytest.raises(MalformedError, match="not a request"):
+        parse_request_start(encode_start(Kind.REPLY, 1, b"{}", b"", 1)[:16], max_body_bytes=99)

@@ -22,17 +22,21 @@ from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async
 from sealflow.streams.keys import FIELD_CORRELATION, FIELD_ENVELOPE, Keyspace, request_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sealflow.streams.address import BrokerAddress
 
 
 REPLICATION_MS: Final = 2000
 _READ_COUNT: Final = 256
+_FIRST_READ_COUNT: Final = 16
+_READ_BYTES: Final = 2**24
 _BLOCK_MS: Final = 5000
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0
 _MAX_BATCH: Final = 256
+_MAX_BATCH_BYTES: Final = 2**24
+_FRESH_LENGTH_S: Final = 0.25
 _GATHER_S: Final = 0.001
 
 
@@ -50,7 +54,7 @@ def require_replicas(acknowledged: object, wanted: int) -> None:
 
 
 class _Submit:
-    __slots__ = ("capacity", "correlation", "envelope", "future", "stream")
+    __slots__ = ("capacity", "correlation", "envelope", "future", "sent", "stream")
 
     def __init__(
         self,
@@ -59,12 +63,20 @@ class _Submit:
         correlation: bytes,
         capacity: int,
         future: asyncio.Future[bytes],
+        sent: Callable[[], None] | None,
     ) -> None:
         self.stream = stream
         self.envelope = envelope
         self.correlation = correlation
         self.capacity = capacity
         self.future = future
+        self.sent = sent
+
+    def release(self) -> None:
+        """Forget the envelope, which has been sent or will not be."""
+        self.envelope = b""
+        if self.sent is not None:
+            self.sent()
 
 
 class Submitter:
@@ -80,11 +92,13 @@ class Submitter:
         instance: str,
         *,
         min_replicas: int = 0,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare connections, which `start` opens.
 
         `instance`: the name of the inbox for all answers; no other process may use it.
         `min_replicas`: how many replicas must confirm a request; 0 does not ask them.
+        `room`: waits until more answers may be read.
 
         Raises: ConfigError.
         """
@@ -92,10 +106,14 @@ class Submitter:
         self._sender: Any = connect_async(address)
         self._reader: Any = connect_async(address)
         self._min_replicas = min_replicas
+        self._room = room
         self._outbox: list[_Submit] = []
         self._waiting: dict[bytes, deque[asyncio.Future[bytes]]] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._lengths: dict[str, int] = {}
+        self._lengths_at = 0.0
+        self._read_count = _FIRST_READ_COUNT
 
     def __len__(self) -> int:
         """Return how many correlation ids wait for an answer."""
@@ -120,18 +138,30 @@ class Submitter:
             await close_async(self._sender, self._reader)
 
     def submit(
-        self, stream: str, envelope: bytes, correlation: bytes, *, capacity: int
+        self,
+        stream: str,
+        envelope: bytes,
+        correlation: bytes,
+        *,
+        capacity: int,
+        sent: Callable[[], None] | None = None,
     ) -> asyncio.Future[bytes]:
         """Append an envelope to a stream and return a future of its answer.
 
         The future fails with QueueFullError when the stream has `capacity` entries or more, and
         with UnavailableError. Cancel it to stop waiting. Several requests may wait with the same
-        correlation id; they get its answers in order.
+        correlation id; they get its answers in order. `sent` is called when the envelope is no
+        longer held here.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._outbox.append(_Submit(stream, envelope, correlation, capacity, future))
+        self._outbox.append(_Submit(stream, envelope, correlation, capacity, future, sent))
         self._wake.set()
         return future
+
+    def was_full(self, stream: str, capacity: int) -> bool:
+        """Return whether a stream had `capacity` entries at the last look, 0.25 s ago at most."""
+        fresh = asyncio.get_running_loop().time() - self._lengths_at < _FRESH_LENGTH_S
+        return fresh and self._lengths.get(stream, 0) >= capacity
 
     async def _send_all(self) -> None:
         while True:
@@ -139,9 +169,24 @@ class Submitter:
             self._wake.clear()
             await self._gather()
             while self._outbox:
-                batch = self._outbox[:_MAX_BATCH]
-                del self._outbox[:_MAX_BATCH]
-                await self._send([each for each in batch if not each.future.done()])
+                batch = self._next_batch()
+                try:
+                    await self._send([each for each in batch if not each.future.done()])
+                finally:
+                    for each in batch:
+                        each.release()
+
+    def _next_batch(self) -> list[_Submit]:
+        """Take the oldest requests, as many as are sent at once."""
+        count = size = 0
+        for each in self._outbox[:_MAX_BATCH]:
+            size += len(each.envelope)
+            if count and size > _MAX_BATCH_BYTES:
+                break
+            count += 1
+        batch = self._outbox[:count]
+        del self._outbox[:count]
+        return batch
 
     async def _send(self, batch: Sequence[_Submit]) -> None:
         for each in batch:
@@ -167,6 +212,8 @@ class Submitter:
             for stream in streams:
                 pipeline.xlen(stream)
             lengths = dict(zip(streams, await pipeline.execute(), strict=True))
+        self._lengths = dict(lengths)
+        self._lengths_at = asyncio.get_running_loop().time()
         admitted = []
         for each in batch:
             if lengths[each.stream] < each.capacity:
@@ -195,6 +242,8 @@ class Submitter:
         backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while True:
             try:
+                if self._room is not None:
+                    await self._room()
                 async with round_trip(_BLOCK_MS / 1000 + ROUND_TRIP_S):
                     taken = await self._read(taken)
                 backoff.reset()
@@ -211,9 +260,14 @@ class Submitter:
         async with self._reader.pipeline(transaction=False) as pipeline:
             if taken:
                 pipeline.xdel(self._inbox, *taken)
-            pipeline.xread({self._inbox: "0"}, count=_READ_COUNT, block=_BLOCK_MS)
+            pipeline.xread({self._inbox: "0"}, count=self._read_count, block=_BLOCK_MS)
             found = (await pipeline.execute())[-1]
         entries = found[0][1] if found else []
+        # The broker bounds a read by entries, not by bytes: large ones are read in smaller numbers.
+        largest = max((len(fields.get(FIELD_ENVELOPE, b"")) for _, fields in entries), default=0)
+        self._read_count = max(
+            1, min(_READ_COUNT, 2 * self._read_count, _READ_BYTES // max(largest, 1))
+        )
         for _, fields in entries:
             self._resolve(fields)
         return [entry_id for entry_id, _ in entries]

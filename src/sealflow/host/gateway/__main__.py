@@ -63,6 +63,7 @@ async def _serve(
         config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     )
     server_config.app = service.gateway
+    server_config.http = bounded_connection(config.header_timeout_s, service.held, service.peers)
     server_config.load()
     await service.start()
     _log.info("listening", url=service.url)
@@ -97,7 +98,6 @@ def _server_config(config: GatewayConfig) -> uvicorn.Config:
     return uvicorn.Config(
         "",
         loop="uvloop",
-        http=bounded_connection(config.header_timeout_s),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -5,6 +5,7 @@ It uses ASGI without a framework, so that routing costs one dictionary look-up p
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ from sealflow.host.gateway.http import (
     json_response,
     retry_after,
 )
+from sealflow.host.gateway.limits.held_bytes import CrowdedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +38,7 @@ _log = structlog.get_logger()
 ENVELOPES: Final = "/v1/envelopes"
 _SERVER_ERROR: Final = 500
 _CLIENT_GONE: Final = 499
+_ANSWER_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,21 @@ class GatewayApp:
         cross_origin: CrossOrigin,
         *,
         log_requests: bool,
+        least_rate: int,
     ) -> None:
         """Set the routes and what is common to all responses.
 
         `simulation_headers`: returns headers to add to every response. `cross_origin`: adds those
         for pages of other origins, and answers preflights. `log_requests`: log every request, not
-        only those answered with status 500 or above.
+        only those answered with status 500 or above. `least_rate`: of bodies and answers, in bytes
+        a second.
         """
         self._cross_origin = cross_origin
         self.routes = tuple(routes)
         self._simulation_headers = simulation_headers
         self._metrics = metrics
         self._log_requests = log_requests
+        self._least_rate = least_rate
         self._exact: dict[str, dict[str, Route]] = {}
         self._prefixed: dict[str, dict[str, Route]] = {}
         for route in routes:
@@ -105,22 +111,38 @@ class GatewayApp:
             methods = self._prefixed.get(prefix + slash)
         method: str = scope["method"]
         route = methods.get("GET" if method == "HEAD" else method) if methods else None
+        request = Request(scope, receive, argument=argument, least_rate=self._least_rate)
+        label = "none" if route is None else route.path
         headers: tuple[Header, ...] = ()
-        if route is None:
-            response = _not_found(path) if methods is None else _not_allowed(methods)
-            label = "none"
-        else:
-            label = route.path
-            request = Request(scope, receive, argument=argument)
-            try:
+        try:
+            if route is None:
+                response = _not_found(path) if methods is None else _not_allowed(methods)
+            else:
                 response = await _answer(route, request)
-            except ClientGoneError:
-                self._record(method, label, _CLIENT_GONE, started)
-                return
-            if route.cross_origin:
-                headers = self._cross_origin.headers(request)
-        await response.send(send, (*headers, *self._simulation_headers()))
-        self._record(method, label, response.status, started)
+                if route.cross_origin:
+                    headers = self._cross_origin.headers(request)
+            await self._send(response, request, send, (*headers, *self._simulation_headers()))
+        except ClientGoneError:
+            self._record(method, label, _CLIENT_GONE, started)
+        else:
+            self._record(method, label, response.status, started)
+        finally:
+            request.held.close()
+
+    async def _send(
+        self, response: Response, request: Request, send: Send, headers: tuple[Header, ...]
+    ) -> None:
+        # The request's body is no longer needed; what is held from now on is the answer.
+        request.held.close()
+        request.held.add(len(response.body))
+        request.held.end = request.abort
+        try:
+            await request.held.room()
+            async with asyncio.timeout(_ANSWER_S + len(response.body) / self._least_rate):
+                await response.send(send, headers)
+        except (TimeoutError, CrowdedError):
+            request.abort()
+            raise ClientGoneError from None
 
     def _record(self, method: str, route: str, status: int, started: float) -> None:
         seconds = time.perf_counter() - started

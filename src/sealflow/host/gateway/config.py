@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.host.gateway.cross_origin import CrossOrigin
+from sealflow.host.gateway.limits.peers import trusted_networks
 from sealflow.host.settings import BrokerSettings
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
@@ -37,8 +40,19 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     """The limit on the body of an envelope."""
     max_package_bytes: int = 4 * 2**30
+    max_held_bytes: int = 64 * 2**20
+    """What all bodies and answers together may take of this process's memory; above, the largest
+    end with 503. The process needs about three times as much, and 96 MiB."""
     max_connections: int = 4096
     """The number of open connections or running requests from which new requests get 503."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose `x-forwarded-for` names the peer of a request."""
+    peer_share: float = 0.75
+    """The part of connections, held bytes and `queue_capacity` that one peer may take."""
+    peer_requests_s: float = 0.0
+    """How many envelopes and key-broker requests a second one peer may send; 0: no limit."""
+    least_rate: int = 65536
+    """How many bytes a second of a body over 64 KiB, and of an answer, a peer must send or take."""
     queue_capacity: int = 4096
     """The number of unanswered requests in the queue from which new ones get 429."""
     control_capacity: int = 256
@@ -86,16 +100,30 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError("min_replicas: must not be negative")
         self.broker  # noqa: B018 - raises what is wrong with it
         self.cross_origin  # noqa: B018 - likewise
+        trusted_networks(self.trusted_proxies)
+        if not 0 < self.peer_share <= 1:
+            raise ConfigError("peer_share: must be greater than 0 and at most 1")
+        if self.peer_requests_s < 0:
+            raise ConfigError("peer_requests_s: must not be negative")
+        least_bytes = self.max_body_bytes + _LEAST_SPARE_BYTES
+        if self.max_held_bytes * self.peer_share < least_bytes:
+            raise ConfigError(
+                f"max_held_bytes: one peer's share must hold one body: with max_body_bytes "
+                f"{self.max_body_bytes}, set at least {math.ceil(least_bytes / self.peer_share)}"
+            )
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 msg = f"{name}: must be greater than 0"
                 raise ConfigError(msg)
 
 
+_LEAST_SPARE_BYTES = 2**20
 _POSITIVE = (
     "max_body_bytes",
     "max_package_bytes",
     "max_connections",
+    "max_held_bytes",
+    "least_rate",
     "queue_capacity",
     "control_capacity",
     "max_wait_s",

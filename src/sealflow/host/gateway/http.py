@@ -9,11 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.wire.envelope import MEDIA_TYPE
+from sealflow.host.gateway.bounded_connection import CONNECTION
+from sealflow.host.gateway.limits.held_bytes import SMALL_BYTES
+from sealflow.wire.envelope import MAX_HEADER_BYTES, MEDIA_TYPE, PREFIX_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractContextManager
     from typing import NoReturn
+
+    from sealflow.host.gateway.bounded_connection import BoundedConnection
+    from sealflow.host.gateway.limits.held_bytes import Holding
 
 
 Message = MutableMapping[str, Any]
@@ -24,6 +30,9 @@ ENVELOPE_TYPE: Final = MEDIA_TYPE.encode()
 JSON_TYPE: Final = b"application/json"
 
 _BODILESS: Final = (204, 304)
+_PIECE_BYTES: Final = 2**16
+_WINDOW_S: Final = 2.0
+_START_BYTES: Final = PREFIX_LENGTH + MAX_HEADER_BYTES
 
 Header = tuple[bytes, bytes]
 
@@ -44,7 +53,14 @@ class Response:
             headers.append((b"content-type", self.media_type))
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        if len(self.body) > _PIECE_BYTES:
+            view = memoryview(self.body)
+            for start in range(0, len(view), _PIECE_BYTES):
+                piece = bytes(view[start : start + _PIECE_BYTES])
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body"})
+        else:
+            await send({"type": "http.response.body", "body": self.body})
 
 
 class ProblemError(Exception):
@@ -104,10 +120,29 @@ class BodyTooLargeError(Exception):
 class Request:
     """An HTTP request. `path` is percent-decoded; `argument` is the value of the placeholder."""
 
-    __slots__ = ("_receive", "_scope", "argument", "method", "path")
+    __slots__ = (
+        "_connection",
+        "_least_rate",
+        "_receive",
+        "_scope",
+        "argument",
+        "held",
+        "method",
+        "path",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, *, argument: str = "") -> None:
-        """Wrap the ASGI scope and receive callable of one request."""
+    def __init__(
+        self, scope: Scope, receive: Receive, *, argument: str = "", least_rate: int = 0
+    ) -> None:
+        """Wrap the ASGI scope and receive callable of one request.
+
+        `least_rate`: how many bytes a second of a body over 64 KiB must arrive.
+        """
+        connection: BoundedConnection = scope["extensions"][CONNECTION]
+        self._connection = connection
+        self._least_rate = least_rate
+        self.held: Holding = connection.held.holding(connection.peer)
+        """The bytes of the body and the answer that this process holds; close it at the end."""
         self._scope = scope
         self._receive = receive
         self.method: str = scope["method"]
@@ -172,34 +207,104 @@ class Request:
             )
         return seconds
 
+    @property
+    def peer(self) -> str:
+        """The address, or the network, that the request came from."""
+        return self.held.peer
+
+    @property
+    def announced_bytes(self) -> int | None:
+        """The length of the body that the client announced, or None."""
+        announced = self.header(b"content-length")
+        return None if announced is None or not announced.isdigit() else int(announced)
+
+    def serving(self) -> AbstractContextManager[None]:
+        """Count this request as one of its peer's while it is in work.
+
+        Raises: QueueFullError, on entry, when the peer has its share.
+        """
+        return self._connection.peers.serving(self.peer)
+
+    def hold(self, count: int) -> Holding:
+        """Return a holding of this peer, for bytes of the body that another part has now."""
+        self.held.close()
+        holding = self._connection.held.holding(self.peer)
+        holding.add(count)
+        return holding
+
     async def body_chunks(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
-        """Yield the chunks of the body as they arrive.
+        """Yield the chunks of the body as they arrive; the one before is no longer held then.
 
         Raises: BodyTooLargeError when there are more than `limit` bytes; ProblemError (408) when
-            they do not arrive within `timeout_s`; ClientGoneError.
+            they do not arrive within `timeout_s`, or too slowly; CrowdedError; ClientGoneError.
         """
-        announced = self.header(b"content-length")
-        if announced is not None and (not announced.isdigit() or int(announced) > limit):
-            raise BodyTooLargeError
-        total = 0
-        until = asyncio.get_running_loop().time() + timeout_s
-        more = True
-        while more:
-            message = await self._next(until)
-            chunk: bytes = message.get("body", b"")
-            more = message.get("more_body", False)
-            total += len(chunk)
-            if total > limit:
-                raise BodyTooLargeError
+        async for chunk in self._chunks(limit, timeout_s):
             yield chunk
+            self.held.drop(len(chunk))
 
-    async def body(self, limit: int, timeout_s: float) -> bytes:
+    async def body(
+        self,
+        limit: int,
+        timeout_s: float,
+        check_start: Callable[[bytes], Awaitable[bool]] | None = None,
+    ) -> bytes:
         """Read and return the whole body.
+
+        `check_start`: is called with the start of a body that is not whole yet, prefix and header
+        of an envelope at most, until it returns True. What it raises ends the request.
 
         Raises: as `body_chunks`.
         """
-        chunks = [chunk async for chunk in self.body_chunks(limit, timeout_s)]
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        gathered = bytearray()
+        whole: bytes | None = None
+        try:
+            async for chunk in self._chunks(limit, timeout_s):
+                if self.held.end is None and not gathered:
+                    whole = chunk
+                    continue
+                gathered += chunk
+                if self.held.end is None or check_start is None:
+                    continue
+                if await check_start(bytes(gathered[:_START_BYTES])):
+                    check_start = None
+            return bytes(gathered) if whole is None else whole
+        finally:
+            # An exception that is kept keeps this frame; the bytes must not stay with it.
+            gathered.clear()
+
+    async def _chunks(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
+        announced = self.header(b"content-length")
+        if announced is not None and (not announced.isdigit() or int(announced) > limit):
+            raise BodyTooLargeError
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        total = window_bytes = 0
+        window_s = _WINDOW_S
+        more = True
+        # A body that is not whole can end at any time, to make room for others.
+        self.held.end = self._connection.end_crowded
+        while more:
+            await self.held.room()
+            started = loop.time()
+            least = self._least_rate and total >= SMALL_BYTES
+            message = await self._next(min(until, started + window_s) if least else until)
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            self._connection.take(len(chunk), self.held)
+            total += len(chunk)
+            if total > limit:
+                raise BodyTooLargeError
+            window_bytes += len(chunk)
+            window_s -= loop.time() - started
+            if window_bytes >= self._least_rate * _WINDOW_S:
+                window_bytes, window_s = 0, _WINDOW_S
+            if not more:
+                self.held.end = None
+            yield chunk
+
+    def abort(self) -> None:
+        """Close the client's connection at once."""
+        self._connection.abort()
 
     async def gone(self) -> None:
         """Wait until the client closes the connection. Call it after the whole body was read."""
@@ -221,5 +326,5 @@ _MAX_WAIT_S = 86_400.0
 
 
 def _refuse_slow_body() -> NoReturn:
-    detail = "the request body took too long: send it faster, or raise the gateway's time limit"
+    detail = "the request body took too long: send it faster, or change the gateway's time limits"
     raise ProblemError(408, detail, close=True)

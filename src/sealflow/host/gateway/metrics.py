@@ -13,7 +13,7 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 
 class GatewayMetrics:
-    """The gateway's metrics: request counts by route and status, and latencies of envelopes."""
+    """The gateway's metrics: counts, latencies of envelopes, and what is held."""
 
     def __init__(self) -> None:
         """Create all metrics at zero, in a registry of their own."""
@@ -33,6 +33,11 @@ class GatewayMetrics:
         self.waiting = Gauge(
             "sealflow_gateway_waiting",
             "Requests that wait for a reply now.",
+            registry=self._registry,
+        )
+        self.held = Gauge(
+            "sealflow_gateway_held_bytes",
+            "Bytes of bodies and answers that are held now.",
             registry=self._registry,
         )
         ProcessCollector(registry=self._registry)

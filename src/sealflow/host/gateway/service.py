@@ -15,6 +15,8 @@ from sealflow.errors import UnavailableError
 from sealflow.host.broker.gateway_records import GatewayRecords
 from sealflow.host.broker.submitter import Submitter
 from sealflow.host.gateway.app import ENVELOPES, GatewayApp, Route
+from sealflow.host.gateway.limits.held_bytes import HeldBytes
+from sealflow.host.gateway.limits.peers import Peers
 from sealflow.host.gateway.metrics import GatewayMetrics
 from sealflow.host.gateway.passports import READ_S, PassportSources
 from sealflow.host.gateway.replies import PendingReplies
@@ -45,19 +47,37 @@ class GatewayService:
         self.url = url
         self._config = config
         self._instance = f"gateway-{secrets.token_hex(8)}"
+        self.held = HeldBytes(config.max_held_bytes, config.peer_share)
         self._submitter = Submitter(
-            config.broker, config.deployment, self._instance, min_replicas=config.min_replicas
+            config.broker,
+            config.deployment,
+            self._instance,
+            min_replicas=config.min_replicas,
+            room=self.held.holding("").room,
         )
         self._records = GatewayRecords(
             config.broker, config.deployment, min_replicas=config.min_replicas
         )
+        self.peers = Peers(
+            trusted=config.trusted_proxies,
+            share=config.peer_share,
+            max_connections=config.max_connections,
+            max_waiting=config.queue_capacity,
+            requests_s=config.peer_requests_s,
+        )
         self._pending = PendingReplies()
         metrics = GatewayMetrics()
         metrics.waiting.set_function(lambda: len(self._pending))
+        metrics.held.set_function(lambda: self.held.total)
         self._directory = directory = DirectoryCache(self._records)
         cross_origin = config.cross_origin
         self._envelopes = EnvelopeRoutes(
-            config, self._submitter, self._records, self._pending, cross_origin
+            config,
+            self._submitter,
+            self._records,
+            self._pending,
+            cross_origin,
+            directory,
         )
         self._passports = PassportSources(config.passports, config.passports_ca_file)
         self._health = HealthRoutes(config, self._records, directory, metrics)
@@ -84,6 +104,7 @@ class GatewayService:
             directory.simulation_headers,
             cross_origin,
             log_requests=config.log_requests,
+            least_rate=config.least_rate,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

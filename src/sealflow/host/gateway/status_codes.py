@@ -10,6 +10,7 @@ from sealflow.errors import (
     MalformedError,
     QueueFullError,
     RefusalCode,
+    RefusedError,
     SealflowError,
     UnavailableError,
 )
@@ -40,6 +41,8 @@ _REFUSAL_OF: Final[tuple[tuple[type[SealflowError], RefusalCode], ...]] = (
 
 def refusal_of(error: SealflowError) -> RefusalCode:
     """Return the refusal code for an error of the gateway; `unavailable` if none fits."""
+    if isinstance(error, RefusedError):
+        return error.code
     for kind, code in _REFUSAL_OF:
         if isinstance(error, kind):
             return code

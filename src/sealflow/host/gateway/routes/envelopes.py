@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 from sealflow.errors import (
     DeadlineError,
     MalformedError,
+    QueueFullError,
     RefusalCode,
+    RefusedError,
     SealflowError,
     UnavailableError,
 )
@@ -32,16 +34,20 @@ from sealflow.wire.envelope import (
     PREFIX_LENGTH,
     Envelope,
     encode_refusal,
+    parse_request_start,
 )
 from sealflow.wire.ids import parse_request_id
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from sealflow.host.broker.gateway_records import GatewayRecords
     from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
     from sealflow.host.gateway.cross_origin import CrossOrigin
     from sealflow.host.gateway.http import Request
     from sealflow.host.gateway.replies import PendingReplies
+    from sealflow.host.gateway.routes.keybroker import DirectoryCache
     from sealflow.wire.envelope import RequestHeader
     from sealflow.wire.ids import RequestId
 
@@ -59,17 +65,20 @@ class EnvelopeRoutes:
         records: GatewayRecords,
         pending: PendingReplies,
         cross_origin: CrossOrigin,
+        directory: DirectoryCache,
     ) -> None:
         """Set the paths to the queue.
 
         `submitter`: for requests whose client waits. `records`: for asynchronous requests.
         `pending`: the requests that wait. `cross_origin`: says which pages need no content type.
+        `directory`: has the models that can be asked.
         """
         self._config = config
         self._submitter = submitter
         self._records = records
         self._pending = pending
         self._cross_origin = cross_origin
+        self._directory = directory
         self._inboxes = StoredReplies(records)
         self._stream = Keyspace(deployment=config.deployment).requests
 
@@ -77,25 +86,59 @@ class EnvelopeRoutes:
         """Queue a request and return its reply; for `Prefer: respond-async` return 202 at once."""
         if not self._is_envelope(request):
             raise ProblemError(415, f"send an envelope as content-type {MEDIA_TYPE}")
-        config = self._config
+        request_id: RequestId | None = None
+
+        async def check_start(start: bytes) -> bool:
+            nonlocal request_id
+            found = parse_request_start(start, max_body_bytes=self._config.max_body_bytes)
+            if found is None:
+                return False
+            header, length = found
+            request_id = header.request_id
+            await self._check_start(request, header, length)
+            return True
+
         try:
-            limit = config.max_body_bytes + _MAX_OVERHEAD_BYTES
-            data = await request.body(limit, config.body_timeout_s)
+            with request.serving():
+                limit = self._config.max_body_bytes + _MAX_OVERHEAD_BYTES
+                data = await request.body(limit, self._config.body_timeout_s, check_start)
+                header = _parse(data, self._config.max_body_bytes)
+                request_id = header.request_id
+                wait_s = self._wait_seconds(request, header)
+                if "respond-async" in request.preferences():
+                    return await self._accept(request_id, data)
+                reply = self._submit(request, data, request_id)
+                del data
+                return _answer(await self._pending.wait(reply, request, wait_s))
         except BodyTooLargeError:
             return _refusal(RefusalCode.TOO_LARGE, None, close=True)
-        request_id: RequestId | None = None
-        try:
-            header = Envelope.from_bytes(data, max_body_bytes=config.max_body_bytes).request_header
-            request_id = header.request_id
-            wait_s = self._wait_seconds(request, header)
-            if "respond-async" in request.preferences():
-                return await self._accept(request_id, data)
-            reply = self._submitter.submit(
-                self._stream, data, request_id.encode(), capacity=config.queue_capacity
-            )
-            return _answer(await self._pending.wait(reply, request, wait_s))
         except SealflowError as error:
             return _refusal(refusal_of(error), request_id, error)
+
+    async def _check_start(self, request: Request, header: RequestHeader, length: int) -> None:
+        """Check what the start of an envelope says, before the rest of it has come.
+
+        Raises: DeadlineError, MalformedError, QueueFullError, RefusedError.
+        """
+        if request.announced_bytes not in {None, length}:
+            msg = "envelope: its length is not the sum of the lengths in its prefix"
+            raise MalformedError(msg)
+        self._wait_seconds(request, header)
+        if await self._directory.lacks(header.model_digest):
+            raise RefusedError(RefusalCode.UNKNOWN_MODEL)
+        if self._submitter.was_full(self._stream, self._config.queue_capacity):
+            msg = "the queue is full"
+            raise QueueFullError(msg)
+
+    def _submit(self, request: Request, data: bytes, request_id: RequestId) -> Future[bytes]:
+        held = request.hold(len(data))
+        return self._submitter.submit(
+            self._stream,
+            data,
+            request_id.encode(),
+            capacity=self._config.queue_capacity,
+            sent=held.close,
+        )
 
     async def get(self, request: Request) -> Response:
         """Return the reply to an asynchronous request; wait for it if the client asks to."""
@@ -147,6 +190,10 @@ class EnvelopeRoutes:
             ttl_ms=int(self._config.inbox_ttl_s * 1000),
         )
         return _pending_response(request_id, (b"preference-applied", b"respond-async"))
+
+
+def _parse(data: bytes, max_body_bytes: int) -> RequestHeader:
+    return Envelope.from_bytes(data, max_body_bytes=max_body_bytes).request_header
 
 
 def _answer(reply: bytes) -> Response:

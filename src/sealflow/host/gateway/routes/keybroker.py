@@ -22,6 +22,7 @@ from sealflow.host.gateway.http import (
 )
 from sealflow.host.gateway.passports import with_passports
 from sealflow.streams.keys import Keyspace
+from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import new_request_id
 from sealflow.wire.strict_json import parse_object
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from sealflow.host.gateway.replies import PendingReplies
 
 _FRESH_S: Final = 1.0
+_FRESH_MODELS_S: Final = 0.1
 _LOG_COUNT: Final = 500
+_LOG_READS: Final = 2
+_LOG_BYTES: Final = 2**18
 _NUMBER_DIGITS: Final = 15
 JSON_LINES_TYPE: Final = b"application/jsonl"
 
@@ -54,6 +58,7 @@ class DirectoryCache:
         self._read: tuple[bytes | None, tuple[str, ...]] = (None, ())
         self._tag = b""
         self._read_at = -_FRESH_S
+        self._models: frozenset[str] | None = None
         self.says_simulated = False
         """Whether the directory's evidence names a simulated TEE. The gateway cannot verify it."""
 
@@ -80,9 +85,20 @@ class DirectoryCache:
                 self._read = read
                 self._text = None if found is None else with_passports(found, self.passports)
                 self.says_simulated = _says_simulated(self._text or b"{}")
+                self._models = _model_digests(self._text or b"{}")
                 digest = hashlib.sha256(self._text or b"").hexdigest()
                 self._tag = b'"' + digest[:32].encode() + b'"'
         return None if self._text is None else (self._text, self._tag)
+
+    async def lacks(self, model_digest: str) -> bool:
+        """Return whether a directory is published in which a model is not listed."""
+        if self._models is None or model_digest in self._models:
+            return False
+        if asyncio.get_running_loop().time() - self._read_at > _FRESH_MODELS_S:
+            self._read_at = -_FRESH_S
+        await self.read()
+        found: frozenset[str] | None = self._models
+        return found is not None and model_digest not in found
 
 
 class KeyBrokerRoutes:
@@ -102,6 +118,7 @@ class KeyBrokerRoutes:
         self._submitter = submitter
         self._directory = directory
         self._pending = pending
+        self._log_reads = asyncio.Semaphore(_LOG_READS)
         self._stream = Keyspace(deployment=config.deployment).control
 
     async def directory(self, request: Request) -> Response:
@@ -122,8 +139,11 @@ class KeyBrokerRoutes:
         number = request.argument
         if not number.isdecimal() or len(number) > _NUMBER_DIGITS:
             raise ProblemError(400, "give the number of a log record, as in /v1/log/0")
-        records = await self._records.log(int(number), _LOG_COUNT)
-        body = b"".join(record + b"\n" for record in records)
+        async with self._log_reads:
+            request.held.add(_LOG_BYTES)
+            await request.held.room()
+            records = await self._records.log(int(number), _LOG_COUNT)
+            body = b"".join(record + b"\n" for record in records)
         return Response(body=body, media_type=JSON_LINES_TYPE)
 
     async def control(self, request: Request) -> Response:
@@ -161,3 +181,13 @@ def _says_simulated(text: bytes) -> bool:
     except MalformedError:
         return False
     return isinstance(evidence, dict) and evidence.get("tee") == "simulated"
+
+
+def _model_digests(text: bytes) -> frozenset[str] | None:
+    """Return the digests of a published directory's models; None if it cannot be read."""
+    try:
+        payload = parse_object(text, "published directory")["directory"]["payload"]  # type: ignore[index]
+        models = parse_object(base64_bytes(payload, len(text), "payload"), "directory")["models"]
+        return frozenset(str(each["digest"]) for each in models)  # type: ignore[attr-defined]
+    except (MalformedError, KeyError, TypeError):
+        return None
