@@ -174,6 +174,7 @@ def test_mismatches() -> None:
         "qe_status",
         "reported_tcb",
         "committed_tcb",
+        "launch_tcb",
     } - {"_tcb"}
     assert listed == found
 

@@ -38,6 +38,7 @@ from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Envelope, Kind, encode_start
 from sealflow.wire.frame_payloads import KeyBrokerBoot, KeyBrokerReady, WorkerBoot, WorkerReady
 from sealflow.wire.strict_json import canonical_json
+from tests.support.attestation.snp_authority import TCB
 from tests.support.models.package_parts import (
     MANIFEST,
     OWNER,
@@ -164,26 +165,25 @@ def state() -> dict[str, Any]:
 
 
 CASE = ATTESTATION["cases"][0]
+SNP_DEMANDS = {
+    "min_tcb": {"Milan": TCB},
+    "author_keys": ["00" * 48],
+    "host_data": ["00" * 32],
+    "vmpl": 1,
+    **dict.fromkeys(("insecure_any_tcb", "insecure_no_revocations"), True),
+}
 DEMANDS = Requirements.from_json({"measurements": ["00" * 32]}, "").to_json() | {
     "product_id": 1,
     "tdx": {f"rtmr{at}": ["00" * 48] for at in range(4)} | {"insecure_unchecked_registers": []},
-    "snp": {
-        "min_tcb": {"snp": 1},
-        "host_data": ["00" * 32],
-        "vmpl": 1,
-        "insecure_no_revocations": True,
-    },
+    "snp": SNP_DEMANDS,
     "insecure_out_of_date": {"until": "2027-01-31", "reason": "late"},
 }
 FREE_DEMANDS = (
     *DEMANDS.keys() - {"measurements"},
     *(f"rtmr{number}" for number in range(4)),
     "insecure_unchecked_registers",
-    "min_tcb",
-    "host_data",
-    "vmpl",
-    "insecure_no_revocations",
-    "snp",
+    *SNP_DEMANDS,
+    "Milan",
 )
 """All of it has a default."""
 

@@ -27,7 +27,7 @@ CODE = {"measurements": ["11" * 32]}
 SIGNED = {"signers": ["22" * 32], "product_id": 1, "min_svn": 1, "insecure_signer_only": True}
 REGISTERS = {name: ["33" * 48] for name in ("rtmr0", "rtmr1", "rtmr2")}
 TDX = {"measurements": ["33" * 48], "tdx": REGISTERS}
-SNP = {"measurements": ["44" * 48], "snp": {}}
+SNP = {"measurements": ["44" * 48], "snp": {"insecure_any_tcb": True}}
 
 REQUIREMENTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (CODE, {"measurements": []}, "measurements is empty"),
@@ -54,10 +54,10 @@ UNFIT: list[tuple[dict[str, Any], Tee, str]] = [
     ({"measurements": ["33" * 48]}, Tee.TDX, "requires a table tdx"),
     ({"measurements": ["44" * 48]}, Tee.SNP, "requires a table snp"),
     (CODE | {"tdx": REGISTERS}, Tee.SGX, "excludes a table tdx"),
-    (CODE | {"snp": {}}, Tee.SGX, "excludes a table snp"),
+    (CODE | {"snp": {"insecure_any_tcb": True}}, Tee.SGX, "excludes a table snp"),
     (TDX | {"product_id": 1}, Tee.TDX, "sgx only"),
     (
-        {"snp": {}} | SIGNED | {"signers": ["22" * 48]},
+        {"snp": {"insecure_any_tcb": True}} | SIGNED | {"signers": ["22" * 48]},
         Tee.SNP,
         "sgx only",
     ),
@@ -81,8 +81,8 @@ POLICIES: list[tuple[dict[str, Any], str]] = [
     ({"insecure_simulated_root": "AA=="}, "insecure_simulated_root is required"),
     ({"worker": TDX}, "64 hex digits"),
     ({"models": []}, "models is not a table"),
-    ({"models": {"m": "00" * 32}}, "not a list of package digests"),
-    ({"models": {"m": []}}, "not a list of package digests"),
+    ({"models": {"m": "00" * 32}}, "not a list of 1 to 256 package digests"),
+    ({"models": {"m": []}}, "not a list of 1 to 256 package digests"),
 ]
 POLICY = {
     "tee": "sgx",

@@ -17,7 +17,7 @@ from sealflow.attest.reports import (
     TcbStatus,
     TdxReport,
 )
-from sealflow.attest.requirements import SnpRequirements, TdxRequirements
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError
 from sealflow.owner import Requirements
 from tests.support.attestation.hardware_samples import (
@@ -158,7 +158,7 @@ def test_snp_reports(name: str) -> None:
     [
         ("snp-milan.report", []),
         ("snp-milan-debug.report", ["guest_policy"]),
-        ("snp-milan-vlek.report", ["vmpl"]),
+        ("snp-milan-vlek.report", ["vmpl", "reported_tcb"]),
     ],
 )
 def test_snp_policy(name: str, codes: list[str]) -> None:
@@ -166,8 +166,10 @@ def test_snp_policy(name: str, codes: list[str]) -> None:
     at_s = parse_seconds(REPORTS[name]["leaf_valid"][0]) + 1
     report = verify_amd_report(read_sample(name), endorsements(name).to_bytes(), None, at_s).report
     assert isinstance(report, SnpReport)
-    wanted = SnpRequirements(min_tcb={"snp": 5})
-    found = check_snp(report, wanted, {PlatformFlag.SMT_ENABLED})
+    wanted = SnpRequirements(
+        min_tcb={"Milan": {"bootloader": 2, "tee": 0, "snp": 5, "microcode": 0x44}}
+    )
+    found = check_snp(report, wanted, set(PlatformFlag))
     assert [each.code for each in found] == codes
 
 

@@ -32,8 +32,8 @@ TDX_POLICY: dict[str, Any] = {
 }
 SNP_POLICY: dict[str, Any] = {
     "measurements": ["11" * 48],
-    "platform_flags": ["smt_enabled"],
-    "snp": {"min_tcb": {"snp": 8}},
+    "platform_flags": ["smt_enabled", "aliases_unchecked"],
+    "snp": {"insecure_any_tcb": True},
 }
 OTHER_POLICY: dict[str, Any] = {"measurements": ["99" * 32], "min_svn": 2}
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RTMRS: Final = ("rtmr0", "rtmr1", "rtmr2", "rtmr3")
 TDX_REGISTERS: Final = (*RTMRS, "mr_config_id", "mr_owner", "mr_owner_config")
 TCB_PARTS: Final = ("fmc", "bootloader", "tee", "snp", "microcode")
+PRODUCT_PARTS: Final = {"Milan": TCB_PARTS[1:], "Genoa": TCB_PARTS[1:], "Turin": TCB_PARTS}
+"""The parts of a TCB by AMD's product line; only processors since Turin have `fmc`."""
 
 
 class TcbStatus(enum.StrEnum):
@@ -59,6 +61,8 @@ class PlatformFlag(enum.StrEnum):
     """Intel's registration service stores the machine's platform root keys."""
     SMT_ENABLED = "smt_enabled"
     """Simultaneous multithreading: two threads share a core and its side channels."""
+    ALIASES_UNCHECKED = "aliases_unchecked"
+    """AMD's firmware did not check that memory modules hide no second address of a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +121,9 @@ class SnpReport:
     `version`: of the report format. `product`: AMD's name of the processor line. `leaf`: the kind
     of the signing key, `vcek` or `vlek`. `measurement`: the launch digest. `signer`: the digest of
     the id key. `author_key`: the digest of the author key. `svn`: the guest's SVN. `guest_policy`,
-    `platform_info`: 64 bits each, as AMD numbers them. `reported_tcb`, `committed_tcb`: versions by
-    the names of `TCB_PARTS`.
+    `platform_info`: 64 bits each, as AMD numbers them. `reported_tcb`, `committed_tcb`,
+    `launch_tcb`: versions by the names of `TCB_PARTS`. `cpu`: family, model and stepping, None
+    before report version 3.
     """
 
     version: int
@@ -135,6 +140,8 @@ class SnpReport:
     chip_id: str
     reported_tcb: Mapping[str, int]
     committed_tcb: Mapping[str, int]
+    launch_tcb: Mapping[str, int]
+    cpu: tuple[int, int, int] | None = None
     report_data: bytes = field(repr=False)
 
 

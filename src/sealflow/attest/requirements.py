@@ -6,27 +6,27 @@ Reference: docs/reference/policy-files.md. Spec: attestation.md, section 4.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.attest.evidence import Tee
-from sealflow.attest.reports import TCB_PARTS, TDX_REGISTERS, PlatformFlag, TcbStatus
+from sealflow.attest.reports import PlatformFlag, TcbStatus
+from sealflow.attest.vm_requirements import (
+    SnpRequirements,
+    TdxRequirements,
+    matching_texts,
+)
 from sealflow.errors import MalformedError
 from sealflow.wire.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_SHA384: Final = re.compile(r"[0-9a-f]{96}")
 _MEASUREMENT: Final = re.compile(r"[0-9a-f]{64}|[0-9a-f]{96}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ADVISORY: Final = re.compile(r"INTEL-SA-\d{5}")
-_REQUIRED_REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2")
-_MAX_AMD_SVN: Final = 0xFF
-_MAX_VMPL: Final = 3
 _T = TypeVar("_T")
 
 DAY_S: Final = 86_400
@@ -51,153 +51,9 @@ _NAMES: Final = (
 )
 
 
-def _matching(fields: Fields, name: str, pattern: re.Pattern[str], expected: str) -> frozenset[str]:
-    found = fields.texts(name)
-    for each in found:
-        if pattern.fullmatch(each) is None:
-            raise fields.malformed(name, f"holds {each[:20]!r}, not {expected}")
-    return frozenset(found)
-
-
 def _measurements(fields: Fields, name: str) -> frozenset[str]:
     """Return a list of SHA-256 or SHA-384 digests in hex as a set; empty if absent."""
-    return _matching(fields, name, _MEASUREMENT, "64 or 96 lower-case hex digits")
-
-
-def _sha384(fields: Fields, name: str) -> frozenset[str]:
-    return _matching(fields, name, _SHA384, "96 lower-case hex digits")
-
-
-def _sha256(fields: Fields, name: str) -> frozenset[str]:
-    return _matching(fields, name, _SHA256, "64 lower-case hex digits")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TdxRequirements:
-    """The requirements on a TDX guest (TD).
-
-    Attributes:
-        registers: Accepted values by register: `rtmr0` to `rtmr3`, `mr_config_id`, `mr_owner`,
-            `mr_owner_config`. 96 hex digits each; a register without accepted values must be zero.
-        insecure_unchecked_registers: Registers that may have any value.
-
-    Raises:
-        MalformedError: A register of firmware, kernel or command line (`rtmr0` to `rtmr2`) has no
-            accepted value and is not listed as unchecked.
-
-    Example:
-        >>> values = {name: frozenset({"ab" * 48}) for name in ("rtmr0", "rtmr1", "rtmr2")}
-        >>> TdxRequirements(registers=values).to_json()["rtmr3"]
-        []
-    """
-
-    registers: Mapping[str, frozenset[str]]
-    insecure_unchecked_registers: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        """Check the registers that measure firmware, kernel and command line."""
-        for name in _REQUIRED_REGISTERS:
-            if not self.registers.get(name) and name not in self.insecure_unchecked_registers:
-                raise MalformedError(
-                    f"tdx: {name} is empty; it measures firmware, kernel or command line: list "
-                    "the accepted values, or add it to insecure_unchecked_registers"
-                )
-
-    def to_json(self) -> dict[str, object]:
-        """Return the table `tdx` of deployments and policy files.
-
-        Returns:
-            Its keys with strings, numbers, booleans, lists and tables.
-        """
-        return {
-            **{name: sorted(self.registers.get(name, ())) for name in TDX_REGISTERS},
-            "insecure_unchecked_registers": sorted(self.insecure_unchecked_registers),
-        }
-
-    @classmethod
-    def from_json(cls, value: object, what: str) -> Self:
-        """Parse a table `tdx`.
-
-        Args:
-            value: The table.
-            what: Its name for error messages, such as `policy: keybroker`.
-
-        Returns:
-            The requirements.
-
-        Raises:
-            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
-        """
-        fields = Fields(value, what, (), (*TDX_REGISTERS, "insecure_unchecked_registers"))
-        unchecked = frozenset(fields.texts("insecure_unchecked_registers"))
-        if not unchecked <= set(TDX_REGISTERS):
-            known = ", ".join(TDX_REGISTERS)
-            raise fields.malformed(
-                "insecure_unchecked_registers", f"has a name that is not one of {known}"
-            )
-        return cls(
-            registers={name: _sha384(fields, name) for name in TDX_REGISTERS},
-            insecure_unchecked_registers=unchecked,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnpRequirements:
-    """The requirements on an SEV-SNP guest and its processor.
-
-    Attributes:
-        min_tcb: The lowest accepted version of each part, 0 to 255, by name: `fmc`, `bootloader`,
-            `tee`, `snp`, `microcode`. It applies to both the reported and the committed TCB.
-        host_data: The accepted values, 64 hex digits each. If it is empty, host data must be zero.
-        vmpl: The required virtual machine privilege level of the report's requester, 0 to 3.
-        insecure_no_revocations: Accept endorsements without AMD's revocation list.
-
-    Example:
-        >>> SnpRequirements(min_tcb={"snp": 8}).to_json()["min_tcb"]["snp"]
-        8
-    """
-
-    min_tcb: Mapping[str, int] = field(default_factory=dict)
-    host_data: frozenset[str] = frozenset()
-    vmpl: int = 0
-    insecure_no_revocations: bool = False
-
-    def to_json(self) -> dict[str, object]:
-        """Return the table `snp` of deployments and policy files.
-
-        Returns:
-            Its keys with strings, numbers, booleans, lists and tables.
-        """
-        return {
-            "min_tcb": {name: self.min_tcb.get(name, 0) for name in TCB_PARTS},
-            "host_data": sorted(self.host_data),
-            "vmpl": self.vmpl,
-            "insecure_no_revocations": self.insecure_no_revocations,
-        }
-
-    @classmethod
-    def from_json(cls, value: object, what: str) -> Self:
-        """Parse a table `snp`.
-
-        Args:
-            value: The table.
-            what: Its name for error messages, such as `policy: keybroker`.
-
-        Returns:
-            The requirements.
-
-        Raises:
-            MalformedError: A key is unknown, missing or of the wrong form. The message names it.
-        """
-        names = ("min_tcb", "host_data", "vmpl", "insecure_no_revocations")
-        fields = Fields(value, what, (), names)
-        tcb = fields.nested("min_tcb", (), TCB_PARTS)
-        return cls(
-            min_tcb={name: tcb.integer(name, most=_MAX_AMD_SVN, default=0) for name in TCB_PARTS},
-            host_data=_sha256(fields, "host_data"),
-            vmpl=fields.integer("vmpl", most=_MAX_VMPL, default=0),
-            insecure_no_revocations=fields.flag("insecure_no_revocations"),
-        )
+    return matching_texts(fields, name, _MEASUREMENT, "64 or 96 lower-case hex digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,7 +245,7 @@ class Requirements:
                 min_svn=fields.integer("min_svn", most=_MAX_SVN, default=0),
                 tcb_statuses=fields.words("tcb_statuses", TcbStatus)
                 or frozenset({TcbStatus.UP_TO_DATE}),
-                advisories=_matching(
+                advisories=matching_texts(
                     fields, "advisories", _ADVISORY, "an id such as INTEL-SA-00615"
                 ),
                 max_collateral_age_s=fields.integer(

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from sealflow.attest.reports import TcbStatus as TcbStatus
     from sealflow.attest.requirements import OutOfDateWaiver as OutOfDateWaiver
     from sealflow.attest.requirements import Requirements as Requirements
-    from sealflow.attest.requirements import SnpRequirements as SnpRequirements
-    from sealflow.attest.requirements import TdxRequirements as TdxRequirements
     from sealflow.attest.suites import SuiteName as SuiteName
     from sealflow.attest.verifiers import TrustedVerifier as TrustedVerifier
+    from sealflow.attest.vm_requirements import SnpRequirements as SnpRequirements
+    from sealflow.attest.vm_requirements import TdxRequirements as TdxRequirements
     from sealflow.documents.directory import DirectoryModel as DirectoryModel
     from sealflow.documents.log import EntryKind as EntryKind
     from sealflow.documents.log import LogEntry as LogEntry
@@ -203,10 +203,10 @@ _MODULES: Final = {
     "SealflowError": "sealflow.errors",
     "SignedReceipt": "sealflow.documents.receipt",
     "SimulationPolicy": "sealflow.attest.policy",
-    "SnpRequirements": "sealflow.attest.requirements",
+    "SnpRequirements": "sealflow.attest.vm_requirements",
     "SuiteName": "sealflow.attest.suites",
     "TcbStatus": "sealflow.attest.reports",
-    "TdxRequirements": "sealflow.attest.requirements",
+    "TdxRequirements": "sealflow.attest.vm_requirements",
     "Tee": "sealflow.attest.evidence",
     "Tensor": "sealflow.openinfer.tensor",
     "TensorSpec": "sealflow.openinfer.tensor",

@@ -9,13 +9,14 @@ import pytest
 from sealflow.attest.evidence import NO_NONCE, Evidence, Role
 from sealflow.attest.policy import SimulationPolicy, appraise
 from sealflow.attest.reports import PlatformFlag
-from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import PolicyError
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.evidence import MANIFEST, bound_claims, make_evidence
 from tests.support.attestation.quote_bodies import sgx_body, tdx_body
-from tests.support.attestation.snp_authority import SnpAuthority, snp_authority
+from tests.support.attestation.snp_authority import TCB, SnpAuthority, snp_authority
 
 NOW_MS = 1000 * NOW_S
 SGX = Requirements(measurements=frozenset({"11" * 32}))
@@ -32,7 +33,7 @@ TDX = Requirements(
 SNP = Requirements(
     measurements=frozenset({"11" * 48}),
     platform_flags=frozenset({PlatformFlag.SMT_ENABLED}),
-    snp=SnpRequirements(min_tcb={"snp": 8, "microcode": 200}),
+    snp=SnpRequirements(min_tcb={"Milan": TCB}),
 )
 
 

@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy
 from sealflow.attest.reports import PlatformFlag, TcbStatus
-from sealflow.attest.requirements import (
-    OutOfDateWaiver,
-    Requirements,
-    SnpRequirements,
-    TdxRequirements,
-)
+from sealflow.attest.requirements import OutOfDateWaiver, Requirements
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +31,11 @@ SNP = f"""tee = "snp"
 {HEAD}
 [keybroker]
 measurements = ["{"11" * 48}"]
-[keybroker.snp.min_tcb]
-snp = 8
+[keybroker.snp.min_tcb.Milan]
+bootloader = 4
+tee = 0
+snp = 24
+microcode = 219
 """
 SIMULATED = f"""tee = "simulated"
 insecure_simulated_root = "{b64encode(b"root").decode()}"
@@ -104,10 +103,15 @@ def policies() -> list[Policy | SimulationPolicy]:
         signers=frozenset({"07" * 48}),
         min_svn=2,
         snp=SnpRequirements(
-            min_tcb={"fmc": 0, "bootloader": 3, "tee": 0, "snp": 8, "microcode": 115},
+            min_tcb={
+                "Milan": {"bootloader": 3, "tee": 0, "snp": 8, "microcode": 115},
+                "Turin": {"fmc": 1, "bootloader": 3, "tee": 0, "snp": 8, "microcode": 115},
+            },
             host_data=frozenset({"01" * 32}),
             vmpl=2,
+            author_keys=frozenset({"08" * 48}),
             insecure_no_revocations=True,
+            insecure_any_tcb=True,
         ),
     )
     return [

@@ -21,6 +21,8 @@ AMD = "1.3.6.1.4.1.3704.1"
 CHIP = bytes(range(64))
 TCB = {"bootloader": 3, "tee": 1, "snp": 8, "microcode": 200}
 GUEST_POLICY = 0x3_0000
+PLATFORM_INFO = 0x21
+"""SMT is on, and the firmware checked memory modules for aliases."""
 DAY = timedelta(days=1)
 
 
@@ -135,24 +137,30 @@ class SnpAuthority:
         chip: bytes | None = None,
         reported: bytes | None = None,
         committed: bytes | None = None,
-        cpu: tuple[int, int] = (0x19, 1),
+        launch: bytes | None = None,
+        author_key: bytes = bytes(48),
+        platform_info: int = PLATFORM_INFO,
+        cpu: tuple[int, ...] = (0x19, 1),
     ) -> bytes:
         """Sign a report, 1,184 bytes."""
         body = bytearray(0x2A0)
         struct.pack_into("<IIQ", body, 0, version, svn, guest_policy)
         struct.pack_into("<II", body, 0x30, vmpl, algorithm)
         key = int(self.vlek) if signing_key is None else signing_key
-        struct.pack_into("<QI", body, 0x40, 1, key << 2 | int(mask_chip) << 1)
+        struct.pack_into("<QI", body, 0x40, platform_info, key << 2 | int(mask_chip) << 1)
         tcb = self.tcb_bytes()
-        body[0x188:0x18A] = bytes(cpu) if version > 2 else bytes(2)
+        if version > 2:
+            body[0x188 : 0x188 + len(cpu)] = bytes(cpu)
         for at, value in (
             (0x50, report_data),
             (0x90, measurement),
             (0xC0, host_data),
             (0xE0, id_key),
+            (0x110, author_key),
             (0x180, tcb if reported is None else reported),
             (0x1A0, (self.chip.ljust(64, b"\0") if chip is None else chip)),
             (0x1E0, tcb if committed is None else committed),
+            (0x1F0, tcb if launch is None else launch),
         ):
             body[at : at + len(value)] = value
         r, s = decode_dss_signature(self.leaf_key.sign(bytes(body), ec.ECDSA(SHA384())))

@@ -27,6 +27,7 @@ PARTS = {"bootloader": 1, "tee": 2, "snp": 3, "microcode": 8, "fmc": 9}
 MILAN = {"bootloader": 3, "tee": 1, "snp": 8, "microcode": 200}
 TURIN = {"fmc": 2, **MILAN}
 GUEST_POLICY = 0x3_0000
+PLATFORM_INFO = 0x21
 BODY_BYTES = 0x2A0
 
 
@@ -222,23 +223,27 @@ def report_body(report_data: bytes, *, tcb: Mapping[str, int] = MILAN, **fields:
     values: dict[str, Any] = {
         "version": 3, "svn": 5, "guest_policy": GUEST_POLICY, "vmpl": 0, "algorithm": 1,
         "signing_key": 0, "hidden_chip": False, "measurement": b"\x11" * 48, "host_data": bytes(32),
-        "id_key": b"\x22" * 48, "reported": tcb_bytes(tcb), "committed": tcb_bytes(tcb),
-        "chip": CHIP, "cpu": (0x19, 1), **fields,
+        "id_key": b"\x22" * 48, "author_key": bytes(48), "platform_info": PLATFORM_INFO,
+        "reported": tcb_bytes(tcb), "committed": tcb_bytes(tcb),
+        "launch": tcb_bytes(tcb), "chip": CHIP, "cpu": (0x19, 1), **fields,
     }  # fmt: skip
     body = bytearray(BODY_BYTES)
     struct.pack_into("<IIQ", body, 0, values["version"], values["svn"], values["guest_policy"])
     struct.pack_into("<II", body, 0x30, values["vmpl"], values["algorithm"])
     flags = values["signing_key"] << 2 | int(values["hidden_chip"]) << 1
-    struct.pack_into("<QI", body, 0x40, 1, flags)
-    body[0x188:0x18A] = bytes(values["cpu"]) if values["version"] > 2 else bytes(2)
+    struct.pack_into("<QI", body, 0x40, values["platform_info"], flags)
+    if values["version"] > 2:
+        body[0x188 : 0x188 + len(values["cpu"])] = bytes(values["cpu"])
     for at, value in (
         (0x50, report_data),
         (0x90, values["measurement"]),
         (0xC0, values["host_data"]),
         (0xE0, values["id_key"]),
+        (0x110, values["author_key"]),
         (0x180, values["reported"]),
         (0x1A0, values["chip"].ljust(64, b"\0")),
         (0x1E0, values["committed"]),
+        (0x1F0, values["launch"]),
     ):
         body[at : at + len(value)] = value
     return bytes(body)

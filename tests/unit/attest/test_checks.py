@@ -10,7 +10,7 @@ import pytest
 from sealflow.attest.checks import among, at_least, bits, equal
 from sealflow.attest.evidence import Role
 from sealflow.attest.policy import appraise
-from sealflow.attest.requirements import SnpRequirements
+from sealflow.attest.vm_requirements import SnpRequirements
 from sealflow.errors import PolicyError
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.dcap_certificates import NOW_S
@@ -26,7 +26,7 @@ from tests.support.attestation.policies import (
     tdx_evidence,
 )
 from tests.support.attestation.quote_bodies import ZERO48
-from tests.support.attestation.snp_authority import snp_authority
+from tests.support.attestation.snp_authority import TCB, snp_authority
 
 
 def fields(evidence: Any, wanted: Any, nonce: str = "00" * 32) -> dict[str, str]:
@@ -87,13 +87,15 @@ def test_fields_of_virtual_machines() -> None:
     assert fields(tdx_evidence(lab), policy(change_requirements(TDX, tdx=None), lab.root_der)) == {
         "tee": "tdx"
     }
-    asked = replace(SNP, platform_flags=frozenset(), snp=SnpRequirements(min_tcb={"snp": 255}))
+    asked = replace(
+        SNP, platform_flags=frozenset(), snp=SnpRequirements(min_tcb={"Milan": {**TCB, "snp": 255}})
+    )
     found = fields(snp_evidence(amd, vmpl=1, host_data=b"\1" * 32), policy(asked, amd.root()))
     assert {code: field for code, field in found.items() if code != "tcb"} == {
         "vmpl": "snp.vmpl",
         "host_data": "snp.host_data",
         "platform_flags": "platform_flags",
-        **{code: "snp.min_tcb.snp" for code, field in found.items() if "min_tcb" in field},
+        **{code: "snp.min_tcb.Milan.snp" for code, field in found.items() if "min_tcb" in field},
     }
     assert (
         fields(snp_evidence(amd), policy(change_requirements(SNP, snp=None), amd.root()))["tee"]

@@ -9,12 +9,8 @@ from typing import Any
 import pytest
 
 from sealflow.attest.reports import PlatformFlag, TcbStatus
-from sealflow.attest.requirements import (
-    OutOfDateWaiver,
-    Requirements,
-    SnpRequirements,
-    TdxRequirements,
-)
+from sealflow.attest.requirements import OutOfDateWaiver, Requirements
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import MalformedError
 from tests.support.attestation.dcap_certificates import DAY_S
 
@@ -36,7 +32,7 @@ FULL = Requirements(
         insecure_unchecked_registers=frozenset({"rtmr3"}),
     ),
     snp=SnpRequirements(
-        min_tcb={"bootloader": 4, "microcode": 200},
+        min_tcb={"Milan": {"bootloader": 4, "tee": 0, "snp": 0, "microcode": 200}},
         host_data=frozenset({"77" * 32}),
         vmpl=2,
         insecure_no_revocations=True,
@@ -64,7 +60,7 @@ TABLE: dict[str, Any] = {
         "insecure_unchecked_registers": ["rtmr3"],
     },
     "snp": {
-        "min_tcb": {"fmc": 0, "bootloader": 4, "tee": 0, "snp": 0, "microcode": 200},
+        "min_tcb": {"Milan": {"bootloader": 4, "tee": 0, "snp": 0, "microcode": 200}},
         "host_data": ["77" * 32],
         "vmpl": 2,
         "insecure_no_revocations": True,
@@ -106,7 +102,9 @@ def test_demands() -> None:
         (("platform_flags",), (["cached_keys"],), (["debug"], [[]])),
         (("insecure_signer_only",), (False,), (0, "no", None)),
         (("snp", "vmpl"), (0, 3), (-1, 4)),
-        (("snp", "min_tcb", "tee"), (0, 255), (-1, 256)),
+        (("snp", "min_tcb", "Milan", "tee"), (0, 255), (-1, 256, None)),
+        (("snp", "author_keys"), ([], ["ab" * 48]), (["ab" * 32], "ab")),
+        (("snp", "insecure_any_tcb"), (True, False), (1, "yes")),
         (("snp", "insecure_no_revocations"), (False,), (1, "yes")),
         (("tdx", "insecure_unchecked_registers"), ([],), (["rtmr4"], "rtmr3")),
         (("insecure_out_of_date", "until"), ("2026-01-01",), ("2026-13-01", 20260101, None)),

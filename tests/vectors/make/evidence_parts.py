@@ -28,10 +28,17 @@ TDX_REQUIREMENTS: dict[str, Any] = {
     "measurements": ["33" * 48],
     "tdx": {"rtmr0": ["40" * 48], "rtmr1": ["41" * 48], "rtmr2": ["42" * 48]},
 }
+FIRMWARE = {"bootloader": 3, "tee": 1, "snp": 8, "microcode": 200}
 SNP_REQUIREMENTS: dict[str, Any] = {
     "measurements": ["11" * 48],
     "platform_flags": ["smt_enabled"],
-    "snp": {"min_tcb": {"bootloader": 3, "tee": 1, "snp": 8, "microcode": 200}},
+    "snp": {
+        "min_tcb": {
+            "Milan": FIRMWARE,
+            "Genoa": FIRMWARE,
+            "Turin": {"fmc": 2, **FIRMWARE},
+        }
+    },
 }
 
 

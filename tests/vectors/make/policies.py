@@ -19,7 +19,9 @@ SGX: dict[str, Any] = {
 }
 REGISTERS = {"rtmr0": [LONG], "rtmr1": [LONG], "rtmr2": [LONG]}
 TDX = {**SGX, "tee": "tdx", "keybroker": {"measurements": [LONG], "tdx": REGISTERS}}
-SNP = {**SGX, "tee": "snp", "keybroker": {"measurements": [LONG], "snp": {}}}
+PARTS = {"bootloader": 4, "tee": 0, "snp": 24, "microcode": 219}
+FIRMWARE = {"min_tcb": {"Milan": PARTS}}
+SNP = {**SGX, "tee": "snp", "keybroker": {"measurements": [LONG], "snp": FIRMWARE}}
 ROOT = text(IntelForge().root_der)
 SIMULATED = {**SGX, "tee": "simulated", "insecure_simulated_root": ROOT}
 SIGNER_ONLY = {"insecure_signer_only": True, "signers": [HASH], "product_id": 1, "min_svn": 1}
@@ -167,7 +169,8 @@ def _machine_cases(demand: Any) -> None:
           "UpToDate", [7], None)),
         ("advisories", ([], ["INTEL-SA-00615"]),
          (["INTEL-SA-615"], ["INTEL-SA-006150"], ["intel-sa-00615"], [""], "INTEL-SA-00615", None)),
-        ("platform_flags", ([], ["smt_enabled", "cached_keys", "dynamic_platform"]),
+        ("platform_flags", ([], ["smt_enabled", "cached_keys", "dynamic_platform"],
+                            ["aliases_unchecked"]),
          (["SMT_enabled"], ["smt"], "smt_enabled", None)),
         ("max_collateral_age_s", (0, 316_224_000), (-1, 316_224_001, "1", True, None, 1.0)),
         ("min_tcb_evaluation", (0, 2**31), (-1, 2**31 + 1, "1", True, None)),
@@ -193,8 +196,8 @@ def _table_cases(demand: Any) -> None:
     demand("tdx for snp", "5.1", BAD, "it is refused", {**snp, "tdx": REGISTERS}, SNP)
     demand("tdx for a simulation", "5.1", "ok", "it imitates any form", tdx, SIMULATED)
     demand("snp: no table", "6.1", BAD, "it is required", {"measurements": [LONG]}, SNP)
-    demand("snp for sgx", "6.1", BAD, "it is refused", {"measurements": [HASH], "snp": {}})
-    demand("snp for tdx", "6.1", BAD, "it is refused", {**tdx, "snp": {}}, TDX)
+    demand("snp for sgx", "6.1", BAD, "it is refused", {"measurements": [HASH], "snp": FIRMWARE})
+    demand("snp for tdx", "6.1", BAD, "it is refused", {**tdx, "snp": FIRMWARE}, TDX)
     demand("snp for a simulation", "6.1", "ok", "it imitates any form", snp, SIMULATED)
     for register in ("rtmr0", "rtmr1", "rtmr2"):
         less = {key: value for key, value in REGISTERS.items() if key != register}
@@ -218,20 +221,34 @@ def _table_cases(demand: Any) -> None:
         demand(f"tdx: {title}", "5", BAD, "not its form", {**tdx, "tdx": table}, TDX)
     demand("tdx: no table but text", "5", BAD, "a table", {**tdx, "tdx": "x"}, TDX)
     for title, table, expect in (
-        ("all", {"min_tcb": {"fmc": 255, "bootloader": 0, "tee": 1, "snp": 2, "microcode": 3},
-                 "host_data": [HASH], "vmpl": 3, "insecure_no_revocations": True}, "ok"),
-        ("unknown key", {"more": 1}, BAD),
-        ("unknown part", {"min_tcb": {"kernel": 1}}, BAD),
-        ("part 256", {"min_tcb": {"snp": 256}}, BAD),
-        ("part -1", {"min_tcb": {"snp": -1}}, BAD),
-        ("part text", {"min_tcb": {"snp": "1"}}, BAD),
-        ("parts list", {"min_tcb": [1]}, BAD),
-        ("vmpl 4", {"vmpl": 4}, BAD),
-        ("vmpl -1", {"vmpl": -1}, BAD),
-        ("vmpl text", {"vmpl": "0"}, BAD),
-        ("host data of 96 digits", {"host_data": [LONG]}, BAD),
-        ("host data short", {"host_data": ["11"]}, BAD),
-        ("revocations text", {"insecure_no_revocations": "true"}, BAD),
+        ("all", {"min_tcb": {"Milan": PARTS, "Genoa": PARTS, "Turin": {**PARTS, "fmc": 255}},
+                 "host_data": [HASH], "vmpl": 3, "insecure_no_revocations": True,
+                 "author_keys": [LONG], "insecure_any_tcb": True}, "ok"),
+        ("unknown key", {**FIRMWARE, "more": 1}, BAD),
+        ("empty", {}, BAD),
+        ("no product", {"min_tcb": {}}, BAD),
+        ("any TCB", {"insecure_any_tcb": True}, "ok"),
+        ("any TCB, no product", {"min_tcb": {}, "insecure_any_tcb": True}, "ok"),
+        ("any TCB: false", {"insecure_any_tcb": False}, BAD),
+        ("any TCB: number", {**FIRMWARE, "insecure_any_tcb": 1}, BAD),
+        ("unknown product", {"min_tcb": {"Rome": PARTS}}, BAD),
+        ("no part", {"min_tcb": {"Milan": {}}}, BAD),
+        ("a part is missing", {"min_tcb": {"Milan": {k: v for k, v in PARTS.items() if v}}}, BAD),
+        ("no fmc for Turin", {"min_tcb": {"Turin": PARTS}}, BAD),
+        ("fmc for Genoa", {"min_tcb": {"Genoa": {**PARTS, "fmc": 1}}}, BAD),
+        ("parts without a product", {"min_tcb": PARTS}, BAD),
+        ("unknown part", {"min_tcb": {"Milan": {**PARTS, "kernel": 1}}}, BAD),
+        *((f"part {bad!r}", {"min_tcb": {"Milan": {**PARTS, "snp": bad}}}, BAD)
+          for bad in (256, -1, "1", None)),
+        ("parts list", {"min_tcb": {"Milan": [1]}}, BAD),
+        ("products list", {"min_tcb": ["Milan"]}, BAD),
+        ("author key of 64 digits", {**FIRMWARE, "author_keys": [HASH]}, BAD),
+        ("vmpl 4", {**FIRMWARE, "vmpl": 4}, BAD),
+        ("vmpl -1", {**FIRMWARE, "vmpl": -1}, BAD),
+        ("vmpl text", {**FIRMWARE, "vmpl": "0"}, BAD),
+        ("host data of 96 digits", {**FIRMWARE, "host_data": [LONG]}, BAD),
+        ("host data short", {**FIRMWARE, "host_data": ["11"]}, BAD),
+        ("revocations text", {**FIRMWARE, "insecure_no_revocations": "true"}, BAD),
     ):  # fmt: skip
         demand(f"snp: {title}", "6", expect, "its form", {**snp, "snp": table}, SNP)
 

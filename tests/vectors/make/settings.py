@@ -7,7 +7,8 @@ from typing import Any
 
 from sealflow.attest.deployment import TIMES, Deployment
 from sealflow.attest.evidence import Tee
-from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from tests.support.forging.intel import IntelForge
 from tests.vectors.make.directory_parts import OWNER
 from tests.vectors.make.evidence_parts import MANIFEST
@@ -28,7 +29,9 @@ def settings_cases(file: VectorFile) -> None:
         insecure_simulated_root=root,
     ).to_bytes()  # fmt: skip
     tdx = TdxRequirements(registers={each: frozenset({LONG}) for each in REGISTERS})
-    snp = SnpRequirements(min_tcb={"snp": 8})
+    snp = SnpRequirements(
+        min_tcb={"Milan": {"bootloader": 4, "tee": 0, "snp": 24, "microcode": 219}}
+    )
     hardware = {
         Tee.SGX: Requirements(measurements=frozenset({HASH})),
         Tee.TDX: Requirements(measurements=frozenset({LONG}), tdx=tdx),

@@ -14,7 +14,6 @@ from tests.support.forging.amd import (
     TURIN,
     AmdForge,
     leaf_extensions,
-    tcb_bytes,
 )
 from tests.support.forging.certificates import DAY_S, NOW_S
 from tests.vectors.make.evidence_parts import (
@@ -150,7 +149,7 @@ def binding_cases(file: VectorFile) -> None:
     wrapped = b"\x04\x40" + CHIP
     _case(file, "wrapped chip", rule, "ok", "in an OCTET STRING", GOOD.leaf(chip=wrapped))
     turin = {"product": "Turin", "chip": CHIP[:8]}
-    new = {"reported": tcb_bytes(TURIN), "committed": tcb_bytes(TURIN), "cpu": (0x1A, 1)}
+    new = {"tcb": TURIN, "cpu": (0x1A, 1)}
     _case(file, "Turin", rule, "ok", "a chip id of eight bytes, zeros behind",
           GOOD.leaf(TURIN, **turin), chip=CHIP[:8], **new)  # fmt: skip
     _case(file, "Turin: bytes behind", rule, "binding", "bytes behind the eight",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.support.forging.amd import CHIP, GUEST_POLICY, MILAN, TURIN, tcb_bytes
+from tests.support.forging.amd import (
+    CHIP,
+    GUEST_POLICY,
+    MILAN,
+    PLATFORM_INFO,
+    TURIN,
+    tcb_bytes,
+)
 from tests.vectors.make.evidence_parts import SNP_REQUIREMENTS
 
 if TYPE_CHECKING:
@@ -16,10 +23,7 @@ if TYPE_CHECKING:
 
 def policy_cases(case: Callable[..., None], good: AmdForge) -> None:
     """What a policy accepts of guest and firmware."""
-    rule, table = "attestation 4.6", SNP_REQUIREMENTS["snp"]
-
-    def required(**changes: Any) -> dict[str, Any]:
-        return {**SNP_REQUIREMENTS, "snp": {**table, **changes}}
+    rule = "attestation 4.6"
 
     case("measurement", "attestation 4.2", ["measurement"], "other code",
           measurement=b"\x12" * 48)  # fmt: skip
@@ -40,31 +44,24 @@ def policy_cases(case: Callable[..., None], good: AmdForge) -> None:
     case("no SMT", rule, "ok", "the guest forbids SMT", required=quiet,
           guest_policy=1 << 17)  # fmt: skip
     case("vmpl", rule, ["vmpl"], "asked for at level 1", vmpl=1)
-    case("vmpl accepted", rule, "ok", "the policy says 1", required=required(vmpl=1), vmpl=1)
-    case("vmpl lower", rule, ["vmpl"], "exactly the policy's", required=required(vmpl=1))
+    case("vmpl accepted", rule, "ok", "the policy says 1", required=_required(vmpl=1), vmpl=1)
+    case("vmpl lower", rule, ["vmpl"], "exactly the policy's", required=_required(vmpl=1))
     host = b"\x77" * 32
-    listed = required(host_data=["77" * 32, "78" * 32])
+    listed = _required(host_data=["77" * 32, "78" * 32])
     case("host data", rule, ["host_data"], "not zero", host_data=host)
     case("host data listed", rule, "ok", "one of two", required=listed, host_data=host)
     case("host data zero", rule, ["host_data"], "zero where values are", required=listed)
-    for part in MILAN:
-        lower = {**MILAN, part: MILAN[part] - 1}
-        case(f"reported {part}", rule, ["reported_tcb"], "an older version is reported",
-              good.leaf(lower), reported=tcb_bytes(lower))  # fmt: skip
-        case(f"committed {part}", rule, ["committed_tcb"], "an older one is committed",
-              committed=tcb_bytes(lower))  # fmt: skip
-    new = {"cpu": (0x1A, 1), "chip": CHIP[:8]}
-    lower = {**TURIN, "fmc": 1}
-    wanted = required(min_tcb={"fmc": 2})
-    for kind, parts in (
-        ("reported", {"reported": tcb_bytes(lower), "committed": tcb_bytes(TURIN)}),
-        ("committed", {"reported": tcb_bytes(TURIN), "committed": tcb_bytes(lower)}),
-    ):
-        leaf = good.leaf(lower if kind == "reported" else TURIN, product="Turin", chip=CHIP[:8])
-        case(f"{kind} fmc", rule, [f"{kind}_tcb"], "an older version", leaf,
-              required=wanted, **parts, **new)  # fmt: skip
-    case("fmc of Milan", rule, ["reported_tcb", "committed_tcb"], "a part that it has not",
-          required=wanted)  # fmt: skip
+    _firmware_cases(case, good)
+    case("aliases", rule, ["platform_flags"], "memory was not checked for aliases",
+          platform_info=PLATFORM_INFO ^ 1 << 5)  # fmt: skip
+    flags = {"platform_flags": ["smt_enabled", "aliases_unchecked"]}
+    case("aliases accepted", rule, "ok", "the policy names it",
+          required={**SNP_REQUIREMENTS, **flags}, platform_info=0)  # fmt: skip
+    author = b"\x78" * 48
+    case("author key", rule, ["author_key"], "none is accepted", author_key=author)
+    listed = _required(author_keys=["78" * 48, "79" * 48])
+    case("author key listed", rule, "ok", "one of two", required=listed, author_key=author)
+    case("no author key", rule, ["author_key"], "one is demanded", required=listed)
     none = {name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"}
     case("no table and no list", rule, ["revocations", "tee"], "neither is there",
           replace(good, crl=None), required=none)  # fmt: skip
@@ -75,3 +72,47 @@ def policy_cases(case: Callable[..., None], good: AmdForge) -> None:
         "a policy without demands on SNP guests",
         required={name: each for name, each in SNP_REQUIREMENTS.items() if name != "snp"},
     )
+
+
+def _required(**changes: Any) -> dict[str, Any]:
+    return {**SNP_REQUIREMENTS, "snp": {**SNP_REQUIREMENTS["snp"], **changes}}
+
+
+def _firmware_cases(case: Callable[..., None], good: AmdForge) -> None:
+    rule = "attestation 4.6"
+    for part in MILAN:
+        lower = {**MILAN, part: MILAN[part] - 1}
+        case(f"reported {part}", rule, ["reported_tcb"], "an older version is reported",
+              good.leaf(lower), reported=tcb_bytes(lower))  # fmt: skip
+        case(f"committed {part}", rule, ["committed_tcb"], "an older one is committed",
+              committed=tcb_bytes(lower))  # fmt: skip
+        case(f"launch {part}", rule, ["launch_tcb"], "it was started by an older one",
+              launch=tcb_bytes(lower))  # fmt: skip
+    new = {"cpu": (0x1A, 1), "chip": CHIP[:8], "launch": tcb_bytes(TURIN)}
+    lower = {**TURIN, "fmc": 1}
+    for kind, parts in (
+        ("reported", {"reported": tcb_bytes(lower), "committed": tcb_bytes(TURIN)}),
+        ("committed", {"reported": tcb_bytes(TURIN), "committed": tcb_bytes(lower)}),
+    ):
+        leaf = good.leaf(lower if kind == "reported" else TURIN, product="Turin", chip=CHIP[:8])
+        case(f"{kind} fmc", rule, [f"{kind}_tcb"], "an older version", leaf,
+              **parts, **new)  # fmt: skip
+    case("product", rule, ["product"], "the policy names another one",
+          required=_required(min_tcb={"Turin": TURIN}))  # fmt: skip
+    anything = _required(min_tcb={}, insecure_any_tcb=True)
+    case("any TCB", rule, "ok", "the policy says so", required=anything)
+    both = _required(insecure_any_tcb=True)
+    case("any TCB, and one named", rule, ["committed_tcb"], "what is named counts",
+          required=both, committed=tcb_bytes({**MILAN, "tee": 0}))  # fmt: skip
+    for cpu, least in (((0x19, 1, 1), 219), ((0x19, 1, 2), 68), ((0x19, 1, 0), 0)):
+        for version in {max(least - 1, 0), least}:
+            tcb = {**MILAN, "microcode": version}
+            one = _required(min_tcb={"Milan": {**MILAN, "microcode": 0}})
+            bad = ["reported_tcb", "committed_tcb", "launch_tcb"]
+            named = f"microcode {version} of stepping {cpu[2]}"
+            case(named, rule, "ok" if version == least else bad,
+                  "the first one that takes no forged updates", good.leaf(tcb), required=one,
+                  tcb=tcb, cpu=cpu)  # fmt: skip
+            if version < least:
+                case(f"{named}, any TCB", rule, "ok", "the policy says so", good.leaf(tcb),
+                      required=anything, tcb=tcb, cpu=cpu)  # fmt: skip

@@ -21,6 +21,9 @@ const XFAM_ALLOWED = 0x6dbe7n; // also AVX, AVX-512, PT, PKRU, CET, UINTR, LBR, 
 const MISC_ALLOWED = 0x3; // EXINFO, CPINFO
 const TDX_NEEDED = 1n << 28n; // SEPT_VE_DISABLE
 const TDX_ALLOWED = TDX_NEEDED | (1n << 27n) | (1n << 30n) | (1n << 31n); // LASS, PKS, KL
+const SNP_ALIASES_CHECKED = 1n << 5n;
+/** By CPUID family, model and stepping in hex, the first microcode that takes no forged updates (docs/spec/attestation.md, 4.6). @type {Record<string, number>} */
+const FIRST_SAFE_MICROCODE = { "190101": 0xdb, "190102": 0x44, "191101": 0x54, "191102": 0x4f, "19a002": 0x19 };
 const SNP_SMT = 1n << 16n;
 const SNP_NEEDED = 1n << 17n; // always set
 const SNP_ALLOWED = 0x1ffffn | SNP_NEEDED | (0x3dn << 20n); // without MIGRATE_MA, DEBUG, CXL_ALLOW and what is reserved
@@ -105,20 +108,29 @@ function compareTdx(comparison, tdx, demands) {
 }
 
 /** @param {Comparison} comparison @param {import("./claims.js").SnpClaims} claims @param {import("./policy.js").Demands} demands */
-function compareSnp(comparison, { snp, reportedTcb, committedTcb, revocations }, demands) {
+function compareSnp(comparison, { snp, product, reportedTcb, committedTcb, launchTcb, revocations }, demands) {
   compareCode(comparison, snp.measurement, snp.idKeyDigest, snp.guestSvn, demands);
   comparison.bits(snp.policy, SNP_NEEDED, SNP_ALLOWED, "guest_policy");
   const smt = (snp.policy & SNP_SMT) === 0n || demands.platformFlags.has("smt_enabled");
   comparison.check(smt, "platform_flags", "platform_flags", [...demands.platformFlags], "smt_enabled");
+  const aliases = (snp.platformInfo & SNP_ALIASES_CHECKED) !== 0n || demands.platformFlags.has("aliases_unchecked");
+  comparison.check(aliases, "platform_flags", "platform_flags", [...demands.platformFlags], "aliases_unchecked");
   comparison.check(revocations || demands.snp?.insecureNoRevocations === true, "revocations", "snp.insecure_no_revocations", "a revocation list", "none");
   if (demands.snp === null) return comparison.check(false, "tee", "snp", "a policy without a table snp", "SNP");
-  const { minTcb, hostData, vmpl } = demands.snp;
+  const { minTcb, hostData, vmpl, authorKeys, insecureAnyTcb } = demands.snp;
   comparison.check(snp.vmpl === vmpl, "vmpl", "snp.vmpl", vmpl, snp.vmpl);
   const host = hostData.size ? hostData.has(snp.hostData) : /^0+$/.test(snp.hostData);
   comparison.check(host, "host_data", "snp.host_data", hostData, snp.hostData);
-  for (const [code, tcb] of /** @type {const} */ ([["reported_tcb", reportedTcb], ["committed_tcb", committedTcb]])) {
-    const low = Object.entries(minTcb).filter(([part, least]) => (tcb[part] ?? 0) < least);
-    comparison.check(low.length === 0, code, "snp.min_tcb", JSON.stringify(minTcb), JSON.stringify(tcb));
+  const author = authorKeys.size ? authorKeys.has(snp.authorKeyDigest) : /^0+$/.test(snp.authorKeyDigest);
+  comparison.check(author, "author_key", "snp.author_keys", authorKeys, snp.authorKeyDigest);
+  const least = { ...minTcb[product] };
+  if (!insecureAnyTcb) {
+    comparison.check(Object.hasOwn(minTcb, product), "product", "snp.min_tcb", Object.keys(minTcb), product);
+    least.microcode = Math.max(least.microcode ?? 0, FIRST_SAFE_MICROCODE[snp.cpu] ?? 0);
+  }
+  for (const [code, tcb] of /** @type {const} */ ([["reported_tcb", reportedTcb], ["committed_tcb", committedTcb], ["launch_tcb", launchTcb]])) {
+    const low = Object.entries(least).filter(([part, version]) => (tcb[part] ?? 0) < version);
+    comparison.check(low.length === 0, code, `snp.min_tcb.${product}`, JSON.stringify(least), JSON.stringify(tcb));
   }
 }
 

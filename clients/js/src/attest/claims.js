@@ -22,6 +22,7 @@
  * @property {Uint8Array} reportData
  * @property {Record<string, number>} reportedTcb
  * @property {Record<string, number>} committedTcb
+ * @property {Record<string, number>} launchTcb
  * @property {string} product
  * @property {boolean} revocations whether a revocation list was checked
  * @property {number | null} collateralIssuedMs of the revocation list

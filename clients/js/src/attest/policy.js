@@ -5,6 +5,7 @@ import { ConfigError, MalformedError } from "../base/errors.js";
 import { base64AtMost, boolean, codePoints, digest, integer, isObject, list, name, oneOf, readObject, string } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { TCB_STATUSES } from "./intel-tcb.js";
+import { PRODUCT_PARTS } from "./snp-report.js";
 import { readVerifiers } from "./verifiers.js";
 
 const MAX_BYTES = 64 * 1024;
@@ -16,7 +17,6 @@ const DAY = 86_400;
 const DEFAULT_AGE_S = 30 * DAY;
 const ACCEPTABLE = TCB_STATUSES.filter((status) => !status.startsWith("OutOfDate"));
 export const REGISTERS = Object.freeze(["rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_config_id", "mr_owner", "mr_owner_config"]);
-const TCB_PARTS = ["fmc", "bootloader", "tee", "snp", "microcode"];
 
 /**
  * @typedef {object} Demands
@@ -32,7 +32,8 @@ const TCB_PARTS = ["fmc", "bootloader", "tee", "snp", "microcode"];
  * @property {number} minTcbEvaluation
  * @property {{fromMs: number, untilMs: number, reason: string} | null} outOfDate
  * @property {{registers: Record<string, Set<string>>, unchecked: Set<string>} | null} tdx
- * @property {{minTcb: Record<string, number>, hostData: Set<string>, vmpl: number, insecureNoRevocations: boolean} | null} snp
+ * @property {{minTcb: Record<string, Record<string, number>>, hostData: Set<string>, vmpl: number, authorKeys: Set<string>,
+ *   insecureNoRevocations: boolean, insecureAnyTcb: boolean} | null} snp
  */
 
 /** @typedef {"x-wing" | "x25519"} SuiteName */
@@ -97,21 +98,30 @@ function tdxDemands(value, what) {
 
 /** @param {any} value @param {string} what */
 function snpDemands(value, what) {
-  /** @type {import("../base/forms.js").Form<Record<string, number>>} */
+  /** @param {readonly string[]} parts @returns {import("../base/forms.js").Form<Record<string, number>>} */
+  const versions = (parts) => (each, where) =>
+    readObject(each, where, { required: Object.fromEntries(parts.map((part) => [part, integer(0, 255)])), open: false });
+  /** @type {import("../base/forms.js").Form<Record<string, Record<string, number>>>} */
   const minTcb = (each, where) => {
-    const optional = Object.fromEntries(TCB_PARTS.map((part) => [part, integer(0, 255)]));
+    const optional = Object.fromEntries(Object.entries(PRODUCT_PARTS).map(([product, parts]) => [product, versions(parts)]));
     return readObject(each, where, { required: {}, optional, open: false });
   };
   const read = readObject(value, what, {
     required: {},
-    optional: { min_tcb: minTcb, host_data: setOf(digest), vmpl: integer(0, 3), insecure_no_revocations: boolean },
+    optional: {
+      min_tcb: minTcb, host_data: setOf(digest), vmpl: integer(0, 3), author_keys: setOf(hexDigits(96)),
+      insecure_no_revocations: boolean, insecure_any_tcb: boolean,
+    },
     open: false,
   });
+  if (!Object.keys(read.min_tcb ?? {}).length && !read.insecure_any_tcb) fail(`${what}: min_tcb names no product line`);
   return {
     minTcb: read.min_tcb ?? {},
     hostData: read.host_data ?? new Set(),
     vmpl: read.vmpl ?? 0,
+    authorKeys: read.author_keys ?? new Set(),
     insecureNoRevocations: read.insecure_no_revocations ?? false,
+    insecureAnyTcb: read.insecure_any_tcb ?? false,
   };
 }
 
@@ -122,7 +132,7 @@ export function readDemands(value, what) {
     optional: {
       measurements: setOf(measurement), signers: setOf(measurement), product_id: integer(0, 0xffff),
       min_svn: integer(0, 0xffff), insecure_signer_only: boolean, tcb_statuses: setOf(oneOf(...ACCEPTABLE)),
-      advisories: setOf(advisory), platform_flags: setOf(oneOf("dynamic_platform", "cached_keys", "smt_enabled")),
+      advisories: setOf(advisory), platform_flags: setOf(oneOf("dynamic_platform", "cached_keys", "smt_enabled", "aliases_unchecked")),
       max_collateral_age_s: integer(0, MAX_AGE_S), min_tcb_evaluation: integer(0, MAX_EVALUATION),
       insecure_out_of_date: outOfDate, tdx: tdxDemands, snp: snpDemands,
     },

@@ -14,6 +14,11 @@ const VLEK = 1;
 const BEFORE_TURIN = { bootloader: 0, tee: 1, snp: 6, microcode: 7 };
 const SINCE_TURIN = { fmc: 0, bootloader: 1, tee: 2, snp: 3, microcode: 7 };
 
+/** The parts of each product line's TCB. @type {Readonly<Record<string, readonly string[]>>} */
+export const PRODUCT_PARTS = Object.freeze({
+  Milan: Object.keys(BEFORE_TURIN), Genoa: Object.keys(BEFORE_TURIN), Turin: Object.keys(SINCE_TURIN),
+});
+
 /** @param {string} product */
 const tcbParts = (product) => (product === "Turin" ? SINCE_TURIN : BEFORE_TURIN);
 
@@ -24,7 +29,8 @@ export const readTcb = (product, tcb) =>
 /**
  * @typedef {{signed: Uint8Array, signature: Uint8Array | null, version: number, policy: bigint, vmpl: number, chipKeyHidden: boolean,
  *   leaf: "vcek" | "vlek", reportData: Uint8Array, measurement: string, hostData: string, idKeyDigest: string, guestSvn: number,
- *   reportedTcb: Uint8Array, committedTcb: Uint8Array, chipId: Uint8Array}} SnpReport
+ *   reportedTcb: Uint8Array, committedTcb: Uint8Array, launchTcb: Uint8Array, chipId: Uint8Array,
+ *   authorKeyDigest: string, platformInfo: bigint, cpu: string}} SnpReport
  */
 
 /** @param {string} reason @returns {never} */
@@ -69,6 +75,10 @@ export function parseSnpReport(bytes) {
     idKeyDigest: toHex(bytes.subarray(0xe0, 0x110)),
     reportedTcb: bytes.subarray(0x180, 0x188),
     committedTcb: bytes.subarray(0x1e0, 0x1e8),
+    launchTcb: bytes.subarray(0x1f0, 0x1f8),
+    authorKeyDigest: toHex(bytes.subarray(0x110, 0x140)),
+    platformInfo: source.getBigUint64(0x40, true),
+    cpu: version > 2 ? toHex(bytes.subarray(0x188, 0x18b)) : "", // family, model, stepping
     chipId: bytes.subarray(0x1a0, 0x1e0),
   };
 }

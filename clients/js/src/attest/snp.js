@@ -91,6 +91,7 @@ export async function verifySnpReport(bytes, collateralBytes, root, nowMs) {
     reportData: report.reportData,
     reportedTcb: readTcb(product, report.reportedTcb),
     committedTcb: readTcb(product, report.committedTcb),
+    launchTcb: readTcb(product, report.launchTcb),
     product,
     revocations: parts.list !== null,
     collateralIssuedMs: parts.list?.thisUpdateMs ?? null,

@@ -1,7 +1,7 @@
 """Core, pure: the checks of SEV-SNP guests and AMD's platforms against a policy.
 
-Spec: attestation.md, 4.6. Source: AMD SEV-SNP ABI specification 1.58, tables 10 (guest policy) and
-23 (report).
+Spec: attestation.md, 4.6. Source: AMD SEV-SNP ABI specification 1.58, tables 10 (guest policy), 23
+(report) and 24 (PLATFORM_INFO).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from sealflow.attest.reports import AmdPlatform, SnpReport
-    from sealflow.attest.requirements import SnpRequirements
+    from sealflow.attest.vm_requirements import SnpRequirements
 
 
 _DEBUG: Final = 1 << 19
@@ -26,7 +26,20 @@ _MUST: Final = 1 << 17
 _MAY: Final = 0xFFFF | _SMT | 1 << 20 | 0xF << 22
 """ABI version, SMT, SINGLE_SOCKET, MEM_AES_256_XTS, RAPL_DIS, CIPHERTEXT_HIDING and
 PAGE_SWAP_DISABLE; not MIGRATE_MA, DEBUG, CXL_ALLOW nor a reserved bit."""
+_ALIASES_CHECKED: Final = 1 << 5
 _NO_HOST_DATA: Final = "00" * 32
+_NO_AUTHOR: Final = "00" * 48
+_MICROCODE: Final = {
+    (0x19, 0x01, 1): 0xDB,
+    (0x19, 0x01, 2): 0x44,
+    (0x19, 0x11, 1): 0x54,
+    (0x19, 0x11, 2): 0x4F,
+    (0x19, 0xA0, 2): 0x19,
+}
+"""By CPUID family, model and stepping, the first microcode that takes no forged updates.
+
+Source: AMD-SB-3019 and AMD-SB-7033 (3 February and 5 March 2025); fwupd has the same table. Only
+these processors are in it: the microcode of others is judged by the policy alone."""
 
 
 def check_snp(
@@ -50,6 +63,14 @@ def check_snp(
             got=PlatformFlag.SMT_ENABLED,
             hint="accept the flag by name, or disable SMT in the guest policy",
         )
+    if not report.platform_info & _ALIASES_CHECKED and PlatformFlag.ALIASES_UNCHECKED not in flags:
+        yield Mismatch(
+            code="platform_flags",
+            field="platform_flags",
+            expected="ALIAS_CHECK_COMPLETE",
+            got=PlatformFlag.ALIASES_UNCHECKED,
+            hint="the operator must update the firmware, which then checks memory modules",
+        )
     if required is None:
         yield Mismatch(
             code="tee", field="snp", expected="no SNP guest", got="an SNP guest",
@@ -70,18 +91,36 @@ def check_snp(
         report.host_data,
         "the host set host data that the policy does not accept",
     )
+    yield from among(
+        "author_key",
+        "snp.author_keys",
+        required.author_keys or {_NO_AUTHOR},
+        report.author_key,
+        "the host named an author of the id key that the policy does not accept",
+    )
     yield from _check_firmware(report, required)
 
 
 def _check_firmware(report: SnpReport, required: SnpRequirements) -> Iterator[Mismatch]:
-    for name, least in required.min_tcb.items():
-        for kind, tcb in (("reported", report.reported_tcb), ("committed", report.committed_tcb)):
+    least = dict(required.min_tcb.get(report.product, {}))
+    if not required.insecure_any_tcb:
+        yield from among(
+            "product",
+            "snp.min_tcb",
+            required.min_tcb,
+            report.product,
+            "the policy names no lowest firmware of this processor's product line",
+        )
+        floor = _MICROCODE.get(report.cpu, 0) if report.cpu else 0
+        least["microcode"] = max(floor, least.get("microcode", 0))
+    for name, version in least.items():
+        for kind in ("reported", "committed", "launch"):
             yield from at_least(
                 f"{kind}_tcb",
-                f"snp.min_tcb.{name}",
-                least,
-                tcb.get(name, 0),
-                f"the operator must update and commit the firmware's {name}",
+                f"snp.min_tcb.{report.product}.{name}",
+                version,
+                getattr(report, f"{kind}_tcb").get(name, 0),
+                f"the operator must update and commit the firmware's {name}, then start the guest",
             )
 
 

@@ -98,9 +98,9 @@ class ReportKeyKind(enum.StrEnum):
 class UnverifiedReport:
     """The fields of an unverified report.
 
-    `leaf`: the kind of the signing key. `reported_tcb`, `committed_tcb`: TCB_VERSION, 8 bytes that
-    `Product.read_tcb` decodes. `chip_id`: None if the processor hides it. `cpu`: CPUID family and
-    model, None before report version 3. `r`, `s`: the ECDSA signature over `signed`.
+    `leaf`: the kind of the signing key. `reported_tcb`, `committed_tcb`, `launch_tcb`: TCB_VERSION,
+    8 bytes that `Product.read_tcb` decodes. `chip_id`: None if the processor hides it. `cpu`: CPUID
+    family and model, None before report version 3. `r`, `s`: the ECDSA signature over `signed`.
     """
 
     version: int
@@ -116,8 +116,10 @@ class UnverifiedReport:
     author_key: bytes
     reported_tcb: bytes
     committed_tcb: bytes
+    launch_tcb: bytes
     chip_id: bytes | None
     cpu: tuple[int, int] | None
+    stepping: int
     signed: bytes = field(repr=False)
     r: int = field(repr=False)
     s: int = field(repr=False)
@@ -161,8 +163,10 @@ class UnverifiedReport:
             author_key=report[0x110:0x140],
             reported_tcb=report[0x180:0x188],
             committed_tcb=report[0x1E0:0x1E8],
+            launch_tcb=report[0x1F0:0x1F8],
             chip_id=None if flags & _MASK_CHIP_KEY else report[0x1A0:0x1E0],
             cpu=(report[0x188], report[0x189]) if version >= _WITH_CPU else None,
+            stepping=report[0x18A],
             signed=report[:SNP_SIGNED_BYTES],
             r=int.from_bytes(r, "little"),
             s=int.from_bytes(s, "little"),

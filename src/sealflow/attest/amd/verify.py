@@ -70,6 +70,8 @@ def _snp_report(unverified: UnverifiedReport, product: Product) -> SnpReport:
         chip_id=(unverified.chip_id or b"").hex(),
         reported_tcb=product.read_tcb(unverified.reported_tcb),
         committed_tcb=product.read_tcb(unverified.committed_tcb),
+        launch_tcb=product.read_tcb(unverified.launch_tcb),
+        cpu=None if unverified.cpu is None else (*unverified.cpu, unverified.stepping),
         report_data=unverified.report_data,
     )
 

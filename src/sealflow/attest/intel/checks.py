@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sealflow.attest.reports import IntelPlatform, SgxReport, TdxReport
-    from sealflow.attest.requirements import Requirements, TdxRequirements
+    from sealflow.attest.requirements import Requirements
+    from sealflow.attest.vm_requirements import TdxRequirements
 
 
 _SGX_DEBUG: Final = 0x02

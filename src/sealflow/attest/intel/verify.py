@@ -34,6 +34,7 @@ from sealflow.errors import EvidenceError, MalformedError
 _PCK_CHAIN_LENGTH: Final = 3
 _NO_SERVICE_TD: Final = "00" * 48
 _DETAIL_CHARACTERS: Final = 200
+_PCK_FLAGS: Final = frozenset(PlatformFlag) - {PlatformFlag.ALIASES_UNCHECKED}
 
 
 def verify_intel_quote(
@@ -150,7 +151,7 @@ def _platform(claims: dict[str, Any], issued_s: int) -> IntelPlatform:
         qe_status=TcbStatus(qe["tcb_level"]["tcbStatus"]),
         advisories=tuple(dict.fromkeys((*tcb["advisory_ids"], *qe["tcb_level"]["advisoryIDs"]))),
         tcb_evaluation=min(tcb["eval_data_number"], qe["tcb_eval_data_number"]),
-        flags=frozenset(flag for flag in PlatformFlag if pck[flag.value] == "True"),
+        flags=frozenset(flag for flag in _PCK_FLAGS if pck[flag.value] == "True"),
         collateral_issued_s=issued_s,
         collateral_expires_s=min(
             claims["earliest_expiration_date"], claims["qe_iden_earliest_expiration_date"]

@@ -141,6 +141,9 @@ def _print(connection: Connection, report: TrustReport) -> None:
     proved = _table("proved", "value, and what proves it")
     for fact in report.proven_facts():
         proved.add_row(fact.name, f"{fact.value}\nby {fact.by}")
+    weakened = _table("the policy gives up", "what it accepts")
+    for line in report.weakened:
+        weakened.add_row(line.about, line.text)
     not_proved = _table("not proved", "why")
     for claim, why in report.not_proved:
         not_proved.add_row(claim, why)
@@ -152,7 +155,7 @@ def _print(connection: Connection, report: TrustReport) -> None:
             "\n".join(f"{s.name} {s.datatype} {list(s.shape)}" for s in model.outputs),
             model.digest[:16] + "…",
         )
-    for table in (who, proved, not_proved, models):
+    for table in (who, proved, *([weakened] if report.weakened else []), not_proved, models):
         click.echo()
         print_table(table)
     show_simulation(simulated=report.simulated)

@@ -14,8 +14,9 @@ from sealflow.owner.trust.name_owners import ANY_NAME
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+    from sealflow.attest.requirements import Requirements
     from sealflow.attest.verifiers import TrustedVerifier
+    from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
     from sealflow.owner.trust.policy_file import TrustPolicy
 
 _TEES: Final = {
@@ -162,13 +163,13 @@ def _tdx(wanted: TdxRequirements) -> Iterator[tuple[str, str, bool]]:
 
 
 def _snp(wanted: SnpRequirements) -> Iterator[tuple[str, str, bool]]:
-    parts = {name: svn for name, svn in wanted.min_tcb.items() if svn}
-    if parts:
+    for product, parts in wanted.min_tcb.items():
         text = ", ".join(f"{name} {svn}" for name, svn in parts.items())
-        yield "firmware", f"at least {text}, reported and committed", False
-    else:
-        yield "firmware", "any version, also with known vulnerabilities: set snp.min_tcb", True
+        yield f"firmware of {product}", f"at least {text}: reported, committed, at launch", False
+    if wanted.insecure_any_tcb:
+        yield "firmware", "else any version, also with known vulnerabilities", True
     yield "host data", _either(wanted.host_data or {"zero"}), False
+    yield "author key", _either(wanted.author_keys or {"none"}), False
     yield "privilege level", f"VMPL {wanted.vmpl}", False
     if wanted.insecure_no_revocations:
         yield "revocations", "not checked: a key that AMD revoked is accepted", True

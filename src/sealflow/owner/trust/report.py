@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from sealflow.clock import now_ms
 from sealflow.owner.trust import trust_text
+from sealflow.owner.trust.policy_text import describe_policy
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Tee
     from sealflow.documents.directory import DirectoryModel
     from sealflow.documents.revocation import Revoked
+    from sealflow.owner.trust.policy_text import PolicyLine
     from sealflow.owner.trust.trust_text import ProvenFact, Visibility
     from sealflow.owner.trust.verified_service import VerifiedService
 
@@ -158,6 +160,11 @@ class TrustReport:
         """The questions that no report answers, each with the reason."""
         return trust_text.NOT_PROVED
 
+    @property
+    def weakened(self) -> tuple[PolicyLine, ...]:
+        """The demands that the policy gives up and a stricter one makes."""
+        return tuple(line for line in describe_policy(self._verified.policy) if line.weakens)
+
     def proven_facts(self) -> tuple[ProvenFact, ...]:
         """Return the proven facts, each with its proof and its age at the time of the call.
 
@@ -185,6 +192,7 @@ class TrustReport:
             "simulated": self.simulated,
             "hardware": self.hardware,
             "sees_plaintext": {each.who: each.sees for each in self.visibility},
+            "weakened": {line.about: line.text for line in self.weakened},
             "not_proved": [what for what, _ in self.not_proved],
             "deployment": self.deployment,
             **approval.claims.to_json(),

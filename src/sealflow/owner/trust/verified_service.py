@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedService:
-    """The approval and the directory of a service that was verified against a policy.
+    """The approval and the directory of a service that was verified against `policy`.
 
     `valid_until_ms`: Unix milliseconds. `passports`: those that were accepted, instead of evidence
     or besides it.
@@ -34,6 +34,7 @@ class VerifiedService:
 
     approval: Approval | PassportApproval
     directory: Directory
+    policy: TrustPolicy
     valid_until_ms: int
     passports: tuple[Passport, ...] = ()
 
@@ -89,6 +90,7 @@ def verify_directory(
     verified = VerifiedService(
         approval=approval,
         directory=directory,
+        policy=policy,
         valid_until_ms=min(ends),
         passports=passports,
     )

@@ -9,7 +9,7 @@ import pytest
 from sealflow.attest.amd.checks import check_snp
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import PlatformFlag, SnpReport
-from sealflow.attest.requirements import SnpRequirements
+from sealflow.attest.vm_requirements import SnpRequirements
 from sealflow.errors import PolicyError
 from tests.support.attestation.dcap_certificates import NOW_S
 from tests.support.attestation.policies import (
@@ -22,7 +22,7 @@ from tests.support.attestation.policies import (
     snp_evidence,
     tdx_codes,
 )
-from tests.support.attestation.snp_authority import GUEST_POLICY, snp_authority
+from tests.support.attestation.snp_authority import GUEST_POLICY, TCB, snp_authority
 
 
 def test_no_table() -> None:
@@ -44,6 +44,9 @@ def test_no_table() -> None:
         ({"vmpl": 1}, "vmpl"),
         ({"host_data": b"\1" * 32}, "host_data"),
         ({"committed": bytes([3, 1, 0, 0, 0, 0, 7, 200])}, "committed_tcb"),
+        ({"launch": bytes([3, 1, 0, 0, 0, 0, 8, 199])}, "launch_tcb"),
+        ({"platform_info": 0x01}, "platform_flags"),
+        ({"author_key": b"\1" * 48}, "author_key"),
         ({"measurement": b"\x12" * 48}, "measurement"),
     ],
 )
@@ -54,12 +57,10 @@ def test_snp_state(body: dict[str, Any], code: str) -> None:
 
 def test_snp_demands() -> None:
     """Firmware, id key, guest version, SMT and revocations are judged by the policy's demands."""
-    high = SnpRequirements(min_tcb={"snp": 9, "fmc": 1})
+    high = SnpRequirements(min_tcb={"Milan": {**TCB, "snp": 9, "tee": 2}})
     assert snp_codes(change_requirements(SNP, snp=high)) == [
-        "reported_tcb",
-        "committed_tcb",
-        "reported_tcb",
-        "committed_tcb",
+        *("reported_tcb", "committed_tcb", "launch_tcb"),
+        *("reported_tcb", "committed_tcb", "launch_tcb"),
     ]
     assert snp_codes(change_requirements(SNP, signers=frozenset({"07" * 48}))) == ["signer"]
     assert snp_codes(change_requirements(SNP, min_svn=6)) == ["svn"]
@@ -68,7 +69,10 @@ def test_snp_demands() -> None:
     assert snp_codes(SNP, b"") == ["revocations"]
     amd = snp_authority(NOW_S)
     without = policy(
-        change_requirements(SNP, snp=SnpRequirements(insecure_no_revocations=True)), amd.root()
+        change_requirements(
+            SNP, snp=SnpRequirements(min_tcb={"Milan": TCB}, insecure_no_revocations=True)
+        ),
+        amd.root(),
     )
     appraise(snp_evidence(amd, b""), without, NOW_MS)
     no_smt = policy(change_requirements(SNP, platform_flags=frozenset()), amd.root())
@@ -78,7 +82,7 @@ def test_snp_demands() -> None:
 def test_host_data() -> None:
     """Host data that a policy names is accepted."""
     amd = snp_authority(NOW_S)
-    named = SnpRequirements(host_data=frozenset({"01" * 32}), vmpl=2)
+    named = SnpRequirements(min_tcb={"Milan": TCB}, host_data=frozenset({"01" * 32}), vmpl=2)
     wanted = policy(change_requirements(SNP, snp=named), amd.root())
     claims = appraise(snp_evidence(amd, host_data=b"\1" * 32, vmpl=2), wanted, NOW_MS).claims
     assert isinstance(claims.report, SnpReport)

@@ -16,6 +16,7 @@ FIELDS = {
     "author_key": (0x110, 48),
     "reported_tcb": (0x180, 8),
     "committed_tcb": (0x1E0, 8),
+    "launch_tcb": (0x1F0, 8),
     "chip_id": (0x1A0, 64),
 }
 

@@ -11,7 +11,7 @@ from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.intel.checks import check_tdx
 from sealflow.attest.policy import appraise
 from sealflow.attest.reports import TdxReport
-from sealflow.attest.requirements import TdxRequirements
+from sealflow.attest.vm_requirements import TdxRequirements
 from tests.support.attestation.dcap_authority import DcapAuthority
 from tests.support.attestation.policies import (
     NOW_MS,

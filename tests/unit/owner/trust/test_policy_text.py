@@ -31,12 +31,14 @@ def test_what_weakens(tmp_path: Path) -> None:
     assert weak(tmp_path, signer) == {"key broker: code"}
     registers = {"key broker: rtmr0", "key broker: mr_owner"}
     assert weak(tmp_path, tdx) == intel | registers
-    assert weak(tmp_path, snp) == {"key broker: revocations"}
+    assert weak(tmp_path, snp) == {"key broker: firmware", "key broker: revocations"}
     assert weak(tmp_path, simulated) == intel | {"hardware"}
     for text in (SGX, TDX, SNP):
         lines = describe_policy(load_policy(write_policy_file(tmp_path, text)))
         assert not any(line.weakens for line in lines)
-    open_snp = SNP.replace("snp = 8", "snp = 0")
+    open_snp = SNP.replace(
+        "[keybroker.snp.min_tcb", "[keybroker.snp]\ninsecure_any_tcb = true\n[keybroker.snp.min_tcb"
+    )
     lines = describe_policy(load_policy(write_policy_file(tmp_path, open_snp)))
     assert [line.about for line in lines if line.weakens] == ["key broker: firmware"]
 

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee, report_data
 from sealflow.attest.intel.verify import verify_intel_quote
-from sealflow.attest.requirements import Requirements, TdxRequirements
+from sealflow.attest.requirements import Requirements
+from sealflow.attest.vm_requirements import TdxRequirements
 from sealflow.documents.directory import SignedDirectory
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.collateral.source import CollateralConfig, CollateralSource

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.claims import TrustRoot, verify_evidence
 from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
-from sealflow.attest.requirements import Requirements, SnpRequirements, TdxRequirements
+from sealflow.attest.requirements import Requirements
+from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
 from sealflow.errors import EvidenceError, MalformedError, UnavailableError
 from sealflow.trusted.identity.hardware_quotes import GramineQuoter, TsmQuoter
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
@@ -48,7 +49,7 @@ def deployment(tee: Tee) -> Deployment:
         tdx=TdxRequirements(registers={}, insecure_unchecked_registers=free)
         if tee is Tee.TDX
         else None,
-        snp=SnpRequirements() if tee is Tee.SNP else None,
+        snp=SnpRequirements(insecure_any_tcb=True) if tee is Tee.SNP else None,
     )
     return Deployment(
         name="test", tee=tee, owners=frozenset({OWNER}), keybroker=demands, worker=demands
