@@ -230,9 +230,9 @@ class OpenFields(Fields):
     ) -> None:
         if "critical" in value:
             _check_critical(value, what, required, optional)
-        missing = ", ".join(f"missing {key}" for key in required if key not in value)
+        missing = [key for key in required if key not in value]
         if missing:
-            raise MalformedError(f"{what}: {missing}")
+            raise MalformedError(f"{what}: missing {', missing '.join(missing)}")
 
 
 def _check_critical(
