@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import dcap_qvl
@@ -30,6 +31,7 @@ _SIGNATURES: Final = ("tcb_info_signature", "qe_identity_signature")
 _SIGNATURE_BYTES: Final = 64
 _TIME: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 _CHAIN_LENGTH: Final = 2
+_REMEMBERED: Final = 4
 _VERSIONS: Final = {"tcb_info": 3, "qe_identity": 2}
 
 
@@ -46,8 +48,12 @@ class UnverifiedCollateral:
     pck_issuer: bytes
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_collateral(collateral: bytes, root_digest: bytes) -> UnverifiedCollateral:
     """Parse collateral in its one form.
+
+    What parsed is remembered: a service shows the same collateral for hours, and so do all workers
+    of one kind of platform.
 
     `root_digest`: SHA-256 of the DER of the root certificate in which every chain must end.
 

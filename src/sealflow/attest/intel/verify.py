@@ -62,7 +62,9 @@ def verify_intel_quote(
     try:
         policy = dcap_qvl.QuotePolicy.claims_only(now_s)
         verifier = dcap_qvl.QuoteVerifier(insecure_root)
-        claims = json.loads(verifier.verify_with_policy(quote, form.library, now_s, policy).to_json())
+        claims = json.loads(
+            verifier.verify_with_policy(quote, form.library, now_s, policy).to_json()
+        )
     except ValueError as error:
         detail = str(error).removeprefix("Verification failed: ")
         raise EvidenceError("quote", detail[:_DETAIL_CHARACTERS]) from error
