@@ -173,7 +173,7 @@ def test_made_policies() -> None:
     with pytest.raises(MalformedError, match="96 hex digits"):
         Policy(tee=Tee.TDX, requirements=requirements, **parts)
     with pytest.raises(TypeError, match="appraise"):
-        Approval(claims=None, policy_digest="", valid_until_ms=2**53, _appraised=None)  # type: ignore[arg-type]
+        Approval(claims=None, policy=None, valid_until_ms=2**53, _appraised=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

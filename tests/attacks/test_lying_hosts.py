@@ -88,7 +88,7 @@ ORDERS: list[tuple[Callable[[KeyBrokerInstance], dict[str, Any]], str]] = [
         "malformed",
     ),
     (lambda broker: broker.publish("m", owner=STRANGER), "not_an_owner"),
-    (lambda broker: broker.publish("first", owner=OTHER_OWNER), "version_taken"),
+    (lambda broker: broker.publish("first", owner=OTHER_OWNER), "name_taken"),
     (lambda broker: broker.ask("revoke", **order(STRANGER)), "order_signature"),
     (lambda broker: broker.ask("revoke", **order(deployment="other")), "malformed"),
     (lambda broker: broker.ask("revoke", **order(STRANGER, signer=STRANGER.signer)), "not_allowed"),

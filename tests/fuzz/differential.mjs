@@ -51,9 +51,10 @@ const TARGETS = {
     return [
       [found.deployment, found.manifestDigest, found.history, found.logNumber],
       [found.logDigest, found.version, found.previous, found.issuedMs, found.expiresMs],
-      found.models.map(({ name, version, digest, owner, workers, default: first, inputs, outputs, image }) => (
-        { name, version, digest, owner: toHex(owner), workers, default: first, inputs: specs(inputs), outputs: specs(outputs), image }
-      )),
+      found.models.map(({ name, version, digest, owner, workers, default: first, inputs, outputs, image, share_batch: shared }) => ({
+        name, version, digest, owner: toHex(owner), workers, default: first, inputs: specs(inputs), outputs: specs(outputs), image,
+        ...(shared ? { share_batch: true } : {}),
+      })),
       found.keys.map(({ kid, suite, publicKey, notBeforeMs, retireMs, destroyMs }) => ({
         kid, suite: suite.id, public: toBase64(publicKey), not_before_ms: notBeforeMs, retire_ms: retireMs, destroy_ms: destroyMs,
       })),

@@ -34,7 +34,7 @@ LEFT_OUT: Final = (
 
 TESTS: Final = ("tests/conformance", "tests/attacks")
 
-OTHER_PROCESSES: Final = frozenset({"cluster", "server", "site"})
+OTHER_PROCESSES: Final = frozenset({"cluster", "processes", "queue", "server", "site"})
 """Fixtures of tests that start processes, whose checks stay on: these tests are left out."""
 
 REFUSAL: Final = re.compile(r"encode_refusal|seal_error|RefusalCode|ErrorAnswer|Fatal|Mismatch")

@@ -144,7 +144,7 @@ class Approval:
     """
 
     claims: Claims
-    policy_digest: str
+    policy: Policy | SimulationPolicy = field(repr=False)
     valid_until_ms: int
     _appraised: object = field(repr=False, compare=False)
 
@@ -152,6 +152,11 @@ class Approval:
         """Refuse any creation outside of `appraise`."""
         if self._appraised is not _APPRAISED:
             raise TypeError("Approval is not constructed directly: call appraise()")
+
+    @property
+    def policy_digest(self) -> str:
+        """The digest of the policy that was met; see `policy_digest`."""
+        return policy_digest(self.policy)
 
 
 def appraise(
@@ -171,7 +176,7 @@ def appraise(
     issued_until_s = claims.platform.collateral_issued_s + policy.requirements.max_collateral_age_s
     return Approval(
         claims=claims,
-        policy_digest=policy_digest(policy),
+        policy=policy,
         valid_until_ms=1000 * min(issued_until_s, claims.platform.collateral_expires_s),
         _appraised=_APPRAISED,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sealflow.errors import UnavailableError
+from sealflow.wire.fields import OpenFields
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.strict_json import canonical_json, parse_object
 
@@ -37,12 +38,17 @@ TOO_LARGE: Final = ErrorAnswer(
 
 
 def error_of(answer: dict[str, object]) -> ErrorAnswer | None:
-    """Return the error in an answer, or None if the answer is not an error."""
+    """Return the error in an answer, or None if the answer is not an error.
+
+    Raises: NewerFormatError for an unknown critical field; MalformedError.
+    """
+    OpenFields(answer, "answer", ())
     error = answer.get("error")
     if error is None:
         return None
     if not isinstance(error, dict):
         return ErrorAnswer(code="unavailable", detail="the answer is malformed")
+    OpenFields(error, "answer: error", ())
     return ErrorAnswer(code=str(error.get("code")), detail=str(error.get("detail"))[:_MAX_DETAIL])
 
 
@@ -51,7 +57,7 @@ def require_ok(answer: bytes | None, what: str) -> dict[str, object]:
 
     `answer`: None if there was none. `what`: the request's name for error messages.
 
-    Raises: UnavailableError for an error or no answer; MalformedError.
+    Raises: UnavailableError for an error or no answer; NewerFormatError; MalformedError.
     """
     value = parse_object(answer or UNAVAILABLE, what)
     error = error_of(value)

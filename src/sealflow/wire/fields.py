@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import enum
-from base64 import b64encode
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.errors import EvidenceError, MalformedError, NewerFormatError
@@ -230,9 +229,9 @@ class OpenFields(Fields):
     ) -> None:
         if "critical" in value:
             _check_critical(value, what, required, optional)
-        missing = ", ".join(f"missing {key}" for key in required if key not in value)
+        missing = [key for key in required if key not in value]
         if missing:
-            raise MalformedError(f"{what}: {missing}")
+            raise MalformedError(f"{what}: missing {', missing '.join(missing)}")
 
 
 def _check_critical(
@@ -298,9 +297,9 @@ def base64_bytes(text: object, limit: int, what: str) -> bytes:
         decoded = a2b_base64(text, strict_mode=True)
     except ValueError as error:
         raise MalformedError(f"{what}: not base64") from error
-    # Only the last group can have a second spelling, or lack its padding.
+    # Only the last group can have a second spelling: its unused bits.
     rest = (len(decoded) - 1) % 3 + 1
-    if len(text) % 4 or (decoded and b64encode(decoded[-rest:]).decode() != text[-4:]):
+    if decoded and b2a_base64(decoded[-rest:], newline=False) != text[-4:].encode():
         raise MalformedError(f"{what}: not base64")
     if len(decoded) > limit:
         raise MalformedError(f"{what}: over {limit} bytes")

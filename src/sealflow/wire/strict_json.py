@@ -74,7 +74,8 @@ def _object(
         decoded = str(text, "utf-8")
         _check_depth(decoded)
         value = decoder.decode(decoded)
-        if "\\u" in decoded:
+        # The first search is many times faster than the second.
+        if "\\" in decoded and "\\u" in decoded:
             _check_surrogates(value)
     except ValueError as error:
         msg = f"{what}: not strict JSON"
@@ -87,13 +88,24 @@ def _object(
 
 def _check_depth(text: str) -> None:
     """Raise ValueError for a nesting over `MAX_DEPTH`, in linear time and without recursion."""
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
+    if _count(text, "{") + _count(text, "[") <= MAX_DEPTH:
         return
     brackets = _NO_BRACKETS.sub("", text).replace("{", "[").replace("}", "]")
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace("[]", "")
     if brackets:
         raise ValueError
+
+
+def _count(text: str, bracket: str) -> int:
+    """Return how often a bracket occurs, at most `MAX_DEPTH` + 1.
+
+    For a text of few brackets, such as one of long base64, this is many times faster than `count`.
+    """
+    found, at = 0, text.find(bracket)
+    while at >= 0 and found <= MAX_DEPTH:
+        found, at = found + 1, text.find(bracket, at + 1)
+    return found
 
 
 def _check_surrogates(value: object) -> None:

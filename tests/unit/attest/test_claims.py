@@ -83,4 +83,4 @@ def test_proofs_cannot_be_made() -> None:
             _verified=object(),
         )
     with pytest.raises(TypeError, match="appraise"):
-        Approval(claims=claims, policy_digest="", valid_until_ms=0, _appraised=object())
+        Approval(claims=claims, policy=None, valid_until_ms=0, _appraised=object())  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sealflow.errors import UnavailableError
+from sealflow.errors import NewerFormatError, UnavailableError
 from sealflow.wire.control import TOO_LARGE, UNAVAILABLE, ErrorAnswer, error_of, require_ok
 
 
@@ -20,6 +20,21 @@ def test_what_is_written_is_read() -> None:
     assert error_of({"error": 1}) == ErrorAnswer(
         code="unavailable", detail="the answer is malformed"
     )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"code": "policy", "detail": "", "moon": 1, "critical": ["moon"]}},
+        {"error": {"code": "policy", "detail": ""}, "moon": 1, "critical": ["moon"]},
+        {"version": 1, "moon": 1, "critical": ["moon"]},
+    ],
+)
+def test_what_must_be_known(answer: dict[str, object]) -> None:
+    """An answer, or an error in it, with an unknown critical field is refused, whatever it says."""
+    with pytest.raises(NewerFormatError, match="'moon' must be known") as caught:
+        error_of(answer)
+    assert caught.value.code == "critical"
 
 
 @pytest.mark.parametrize("answer", [None, b"", UNAVAILABLE, TOO_LARGE])

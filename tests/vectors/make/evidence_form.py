@@ -110,7 +110,7 @@ def bound_cases(file: VectorFile) -> None:
         "signing_key": (text(b"s" * 31), text(b"s" * 33), "", "%"),
         "sealing_key": (text(b"k" * 31), text(b"k" * 33), "", "%", text(b"k" * 1216)),
         "sealing_suite": (0, -1, 3, 0xF003, 2**63, 1.0),
-        "software": ("x" * 65, "a\tb", "\u202e", "\ue000"),
+        "software": ("x" * 65, "a\tb", "\u202e", "\ue000", "\U000e0100"),
     }.items():
         for number, wrong in enumerate(values, 1):
             case(f"{name}: form {number}", changed(**{name: wrong}))

@@ -30,7 +30,7 @@ def parse_chain(text: str, length: int, root_digest: bytes, what: str) -> tuple[
     *blocks, rest = text.split(_END)
     if len(blocks) != length or not text.isascii() or rest.strip():
         raise MalformedError(f"{what}: not a chain of {length} certificates")
-    found = tuple(_der(block.strip(), what) for block in blocks)
+    found = tuple([_der(block.strip(), what) for block in blocks])
     if hashlib.sha256(found[-1]).digest() != root_digest:
         raise MalformedError(f"{what}: it does not end in the trusted root")
     return found

@@ -55,8 +55,7 @@ def verify_intel_quote(
         raise EvidenceError("quote", str(error).removeprefix("quote: ")) from error
     try:
         form = parse_collateral(collateral, root_digest)
-        parsed = dcap_qvl.QuoteCollateralV3.from_json(collateral.decode())
-    except (ValueError, MalformedError) as error:
+    except MalformedError as error:
         raise EvidenceError("collateral", f"Intel's collateral does not parse: {error}") from error
     if form.pck_issuer != pck_chain[1]:
         detail = "its PCK revocation list is of another issuer than the quote's PCK certificate"
@@ -64,7 +63,9 @@ def verify_intel_quote(
     try:
         policy = dcap_qvl.QuotePolicy.claims_only(now_s)
         verifier = dcap_qvl.QuoteVerifier(insecure_root)
-        claims = json.loads(verifier.verify_with_policy(quote, parsed, now_s, policy).to_json())
+        claims = json.loads(
+            verifier.verify_with_policy(quote, form.library, now_s, policy).to_json()
+        )
     except ValueError as error:
         detail = str(error).removeprefix("Verification failed: ")
         raise EvidenceError("quote", detail[:_DETAIL_CHARACTERS]) from error

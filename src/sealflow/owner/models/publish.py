@@ -179,7 +179,7 @@ def _challenge(session: ServiceSession) -> Steps[SealingKey]:
     """
     nonce = secrets.token_hex(32)
     answer = yield from send_control_request({"op": "evidence", "nonce": nonce})
-    if "error" in answer:
+    if error_of(answer) is not None:
         raise UnavailableError("the key broker did not answer: try again")
     bound = session.approve(Evidence.from_json(answer.get("evidence")), nonce).claims.bound
     return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)

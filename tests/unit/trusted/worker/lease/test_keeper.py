@@ -227,8 +227,13 @@ def test_a_grant_of_nobody_is_not_taken(damage: Any) -> None:
 
 
 def test_errors_of_the_key_broker_are_for_a_while() -> None:
-    """A challenge that it forgot, or an error that it does not explain, is tried again."""
-    for error in ({"code": "unknown_challenge", "detail": ""}, "text"):
+    """A challenge that it forgot, or an error that nobody here understands, is tried again."""
+    newer = {"code": "policy", "detail": "", "moon": 1, "critical": ["moon"]}
+    for error, event in (
+        ({"code": "unknown_challenge", "detail": ""}, Event.KEY_BROKER_UNREACHABLE),
+        ("text", Event.KEY_BROKER_UNREACHABLE),
+        (newer, Event.ENROLLMENT_REFUSED),
+    ):
 
         def fail(value: dict[str, Any], error: object = error) -> None:
             value.clear()
@@ -236,7 +241,7 @@ def test_errors_of_the_key_broker_are_for_a_while() -> None:
 
         host = LeaseHost(_made(), damage=fail)
         host.run()
-        assert host.events == [Event.KEY_BROKER_UNREACHABLE]
+        assert host.events == [event]
 
 
 def test_a_key_broker_of_another_platform_ends_the_worker() -> None:
