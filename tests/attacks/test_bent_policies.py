@@ -81,8 +81,8 @@ POLICIES: list[tuple[dict[str, Any], str]] = [
     ({"insecure_simulated_root": "AA=="}, "insecure_simulated_root is required"),
     ({"worker": TDX}, "64 hex digits"),
     ({"models": []}, "models is not a table"),
-    ({"models": {"m": "00" * 32}}, "not a list of package digests"),
-    ({"models": {"m": []}}, "not a list of package digests"),
+    ({"models": {"m": "00" * 32}}, "not a list of 1 to 256 package digests"),
+    ({"models": {"m": []}}, "not a list of 1 to 256 package digests"),
 ]
 POLICY = {
     "tee": "sgx",
