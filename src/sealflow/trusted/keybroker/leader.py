@@ -142,6 +142,11 @@ class KeyBroker:
         head = self._log_writer.head
         return StateKey(key=self._key, log_id=head.log_id, number=head.number)
 
+    @property
+    def now_ms(self) -> int:
+        """The time of the newest change at least, also of those before a restart, in Unix ms."""
+        return self._key_store.now_ms
+
     def advance(self, now_ms: int) -> None:
         """Set the clock, rotate epoch keys when due, and reissue the directory at half its life."""
         changed = self._key_store.advance(now_ms)

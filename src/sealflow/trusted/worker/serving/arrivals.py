@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,23 +15,31 @@ if TYPE_CHECKING:
     from sealflow.wire.ids import ModelRef
 
 
-class HostClock:
-    """The worker's clock in Unix ms, set by the host; it never goes backwards. Thread-safe."""
+_LOOK_S: Final = 1.0
+"""The longest wait for a message: keys end in time also when nothing arrives."""
+LEASE_REQUESTS: Final = 1_000_000
+LEASE_BYTES: Final = 64 * 2**30
 
-    def __init__(self, now_ms: int) -> None:
-        self._lock = threading.Lock()
-        self._now_ms = now_ms
 
-    @property
-    def now_ms(self) -> int:
-        """The latest time from the host."""
-        return self._now_ms
+class LeaseUse:
+    """The requests opened under one lease: a bound that holds whatever the clock says.
 
-    def advance(self, now_ms: int) -> int:
-        """Set the clock to `now_ms`, unless that is earlier, and return its time."""
-        with self._lock:
-            self._now_ms = max(self._now_ms, now_ms)
-            return self._now_ms
+    The opener counts; the lease thread renews a lease whose half is used.
+    """
+
+    def __init__(self, most_requests: int = LEASE_REQUESTS, most_bytes: int = LEASE_BYTES) -> None:
+        self._most = most_requests, most_bytes
+        self._requests = self._bytes = 0
+
+    def count(self, size: int) -> None:
+        """Count an opened request of `size` bytes."""
+        self._requests += 1
+        self._bytes += size
+
+    def is_used(self, parts: int = 1) -> bool:
+        """Return whether a `parts`-th part of the lease is used, by requests or by bytes."""
+        requests, most_bytes = self._most
+        return self._requests * parts >= requests or self._bytes * parts >= most_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +53,17 @@ class EnvelopeBatch:
 class ServingUpdate:
     """The keys, lease and models of the newest grant; it replaces those of the one before.
 
-    `lease_ms`: end of the lease, in Unix ms.
+    `lease_ms`: end of the lease, in Unix ms. `use`: of this lease so far.
     """
 
     keys: Sequence[EpochPrivateKey]
     lease_ms: int
+    use: LeaseUse = field(default_factory=LeaseUse)
     models: Mapping[ModelRef, ServedModel]
 
 
 class ClockTick:
-    """The host's clock advanced, so that keys may have expired."""
+    """Time has passed, so that keys may have expired."""
 
 
 class ArrivalQueue:
@@ -98,8 +107,14 @@ class ArrivalQueue:
         return not self._queue.empty()
 
     def next(self) -> EnvelopeBatch | ServingUpdate | ClockTick | None:
-        """Wait for the oldest message and return it; None means that the queue is closed."""
-        message = self._queue.get()
+        """Wait for the oldest message and return it; None means that the queue is closed.
+
+        A tick is returned when none arrives for a second.
+        """
+        try:
+            message = self._queue.get(timeout=_LOOK_S)
+        except Empty:
+            return ClockTick()
         if isinstance(message, EnvelopeBatch):
             with self._lock:
                 self._items -= len(message.items)

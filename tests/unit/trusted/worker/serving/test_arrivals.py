@@ -1,4 +1,4 @@
-"""What arrives waits within bounds; news always gets through; time never goes back."""
+"""What arrives waits within bounds; news always gets through; a lease is used up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sealflow.trusted.worker.serving.arrivals import (
     ArrivalQueue,
     ClockTick,
     EnvelopeBatch,
-    HostClock,
+    LeaseUse,
     ServingUpdate,
 )
 
@@ -115,13 +115,21 @@ def test_envelopes_do_not_show_what_they_hold() -> None:
     assert repr(_envelopes(5)) == "EnvelopeBatch()"
 
 
-def test_the_clock_never_goes_back() -> None:
-    """A host that turns its clock back finds the worker's where it was."""
-    clock = HostClock(1000)
-    assert clock.now_ms == 1000
-    assert clock.advance(500) == 1000
-    assert clock.advance(1500) == 1500
-    assert clock.now_ms == 1500
+def test_time_passes_also_when_nothing_arrives() -> None:
+    """An empty queue gives a tick by itself, so that keys end without a message."""
+    assert isinstance(ArrivalQueue(max_items=1, max_bytes=1).next(), ClockTick)
+
+
+def test_a_lease_is_used_by_requests_or_by_bytes() -> None:
+    """Whichever bound is reached first, in halves and whole."""
+    by_requests, by_bytes = LeaseUse(4, 10**9), LeaseUse(10**9, 400)
+    seen = []
+    for _ in range(4):
+        by_requests.count(1)
+        by_bytes.count(100)
+        seen.append((by_requests.is_used(2), by_requests.is_used()))
+        assert (by_bytes.is_used(2), by_bytes.is_used()) == seen[-1]
+    assert seen == [(False, False), (True, False), (True, False), (True, True)]
 
 
 def test_it_is_known_whether_something_waits() -> None:
