@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import RefusalCode
-from sealflow.trusted.worker.serving.arrivals import LeaseUse
+from sealflow.trusted.worker.serving.keyring import LeaseUse
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.enclaves.hosted_enclaves import NOW_MS, HostedEnclaves
 from tests.support.trusted.lease_host import NOW_MS as LEASE_NOW_MS

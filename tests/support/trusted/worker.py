@@ -21,11 +21,10 @@ from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.worker.serving.arrivals import (
     ArrivalQueue,
     EnvelopeBatch,
-    LeaseUse,
     ServingUpdate,
 )
 from sealflow.trusted.worker.serving.batching import BatchQueue
-from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, LeaseUse
 from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
 from sealflow.trusted.worker.threads import SingleThreadLoop

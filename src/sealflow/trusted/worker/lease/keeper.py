@@ -13,8 +13,8 @@ from sealflow.backoff import Backoff
 from sealflow.errors import BundleError, UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
-from sealflow.trusted.worker.serving.arrivals import LeaseUse, ServingUpdate
-from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
+from sealflow.trusted.worker.serving.arrivals import ServingUpdate
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, LeaseUse
 from sealflow.wire.frame_payloads import Event, LoadedModel, WorkerReady
 from sealflow.wire.frames import FrameKind
 

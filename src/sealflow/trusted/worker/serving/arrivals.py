@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from sealflow.trusted.worker.serving.keyring import LeaseUse
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -17,29 +19,6 @@ if TYPE_CHECKING:
 
 _LOOK_S: Final = 1.0
 """The longest wait for a message: keys end in time also when nothing arrives."""
-LEASE_REQUESTS: Final = 1_000_000
-LEASE_BYTES: Final = 64 * 2**30
-
-
-class LeaseUse:
-    """The requests opened under one lease: a bound that holds whatever the clock says.
-
-    The opener counts; the lease thread renews a lease whose half is used.
-    """
-
-    def __init__(self, most_requests: int = LEASE_REQUESTS, most_bytes: int = LEASE_BYTES) -> None:
-        self._most = most_requests, most_bytes
-        self._requests = self._bytes = 0
-
-    def count(self, size: int) -> None:
-        """Count an opened request of `size` bytes."""
-        self._requests += 1
-        self._bytes += size
-
-    def is_used(self, parts: int = 1) -> bool:
-        """Return whether a `parts`-th part of the lease is used, by requests or by bytes."""
-        requests, most_bytes = self._most
-        return self._requests * parts >= requests or self._bytes * parts >= most_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

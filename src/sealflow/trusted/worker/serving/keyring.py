@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import RefusalCode, RefusedError
 from sealflow.seal.exchange import SessionSecrets
-from sealflow.trusted.worker.serving.arrivals import LeaseUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 _BUCKET_MS: Final = 1000
 _SESSIONS: Final = 4096
+LEASE_REQUESTS: Final = 1_000_000
+LEASE_BYTES: Final = 64 * 2**30
 
 
 class ReplayFilter:
@@ -91,6 +92,27 @@ class HeldKey:
 
     key: EpochPrivateKey
     seen: ReplayFilter = field(repr=False)
+
+
+class LeaseUse:
+    """The requests opened under one lease: a bound that holds whatever the clock says.
+
+    The opener counts; the lease thread renews a lease whose half is used.
+    """
+
+    def __init__(self, most_requests: int = LEASE_REQUESTS, most_bytes: int = LEASE_BYTES) -> None:
+        self._most = most_requests, most_bytes
+        self._requests = self._bytes = 0
+
+    def count(self, size: int) -> None:
+        """Count an opened request of `size` bytes."""
+        self._requests += 1
+        self._bytes += size
+
+    def is_used(self, parts: int = 1) -> bool:
+        """Return whether a `parts`-th part of the lease is used, by requests or by bytes."""
+        requests, most_bytes = self._most
+        return self._requests * parts >= requests or self._bytes * parts >= most_bytes
 
 
 class Keyring:

@@ -1,4 +1,4 @@
-"""What arrives waits within bounds; news always gets through; a lease is used up."""
+"""What arrives waits within bounds; news always gets through."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sealflow.trusted.worker.serving.arrivals import (
     ArrivalQueue,
     ClockTick,
     EnvelopeBatch,
-    LeaseUse,
     ServingUpdate,
 )
 
@@ -118,18 +117,6 @@ def test_envelopes_do_not_show_what_they_hold() -> None:
 def test_time_passes_also_when_nothing_arrives() -> None:
     """An empty queue gives a tick by itself, so that keys end without a message."""
     assert isinstance(ArrivalQueue(max_items=1, max_bytes=1).next(), ClockTick)
-
-
-def test_a_lease_is_used_by_requests_or_by_bytes() -> None:
-    """Whichever bound is reached first, in halves and whole."""
-    by_requests, by_bytes = LeaseUse(4, 10**9), LeaseUse(10**9, 400)
-    seen = []
-    for _ in range(4):
-        by_requests.count(1)
-        by_bytes.count(100)
-        seen.append((by_requests.is_used(2), by_requests.is_used()))
-        assert (by_bytes.is_used(2), by_bytes.is_used()) == seen[-1]
-    assert seen == [(False, False), (True, False), (True, False), (True, True)]
 
 
 def test_it_is_known_whether_something_waits() -> None:

@@ -8,8 +8,7 @@ from sealflow.errors import OpenError, RefusedError
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import OutgoingCall, Session, open_request
 from sealflow.seal.keys import OpeningKey, Suite
-from sealflow.trusted.worker.serving.arrivals import LeaseUse
-from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, Keyring
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, Keyring, LeaseUse
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
 from sealflow.wire.ids import ModelRef, new_request_id
 
@@ -151,3 +150,15 @@ def test_all_keys_go_when_the_lease_is_used_up() -> None:
     keyring.replace([key], lease_ms=FOREVER, use=LeaseUse())
     keyring.expire(0)
     assert len(keyring) == 1
+
+
+def test_a_lease_is_used_by_requests_or_by_bytes() -> None:
+    """Whichever bound is reached first, in halves and whole."""
+    by_requests, by_bytes = LeaseUse(4, 10**9), LeaseUse(10**9, 400)
+    seen = []
+    for _ in range(4):
+        by_requests.count(1)
+        by_bytes.count(100)
+        seen.append((by_requests.is_used(2), by_requests.is_used()))
+        assert (by_bytes.is_used(2), by_bytes.is_used()) == seen[-1]
+    assert seen == [(False, False), (True, False), (True, False), (True, True)]
