@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Self
 
 from sealflow.clock import now_ms
 from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
 from sealflow.host.keybroker_host.host import KeyBrokerHost
+from sealflow.host.settings import load_settings
 from tests.support.attestation.deployments import simulated_deployment
 
 if TYPE_CHECKING:
@@ -25,13 +27,18 @@ class HostedKeyBroker:
         deployment, platform = queue.folder / "deployment.json", queue.folder / "platform.json"
         deployment.write_bytes(self.made.deployment.to_bytes())
         platform.write_bytes(self.made.platform.to_bytes())
-        self.config = KeyBrokerHostConfig(
-            broker_url=queue.url,
-            deployment="test",
-            deployment_file=str(deployment),
-            simulated_platform_file=str(platform),
-            state_dir=None if state_dir is None else str(state_dir),
-        )
+        settings = {
+            "broker_url": queue.url,
+            "deployment": "test",
+            "deployment_file": str(deployment),
+            "simulated_platform_file": str(platform),
+        }
+        if state_dir is not None:
+            settings["state_dir"] = str(state_dir)
+        self.file = queue.folder / "keybroker.toml"
+        # JSON's strings are TOML's, too.
+        self.file.write_text("".join(f"{key} = {json.dumps(settings[key])}\n" for key in settings))
+        self.config = load_settings(self.file, KeyBrokerHostConfig)
         self.start()
 
     def start(self) -> None:
