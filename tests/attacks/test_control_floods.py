@@ -164,7 +164,7 @@ def test_111_full_queue(
     bodies *= MANY // len(bodies)
     with ThreadPoolExecutor(3) as pool:
         junk = pool.submit(lambda: asyncio.run(ask_all(gateway.url, bodies)))
-        while streams.depth(Keyspace(deployment="test").control).waiting < 30:
+        while streams.depth(Keyspace(deployment="test").control).waiting < 20:
             pass
         needed = [pool.submit(site.renew), pool.submit(site.publish, kind)]
         host.start()

@@ -120,4 +120,4 @@ def test_107_grant() -> None:
     grant.seal(approval, signing)
     for change in ({"lease_ms": MAX_TIME_MS + 1}, {"log_id": "x"}, {"directory_version": -1}):
         with pytest.raises(MalformedError):
-            replace(grant, **change).seal(approval, signing)  # type: ignore[arg-type]
+            replace(grant, **change).seal(approval, signing)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import valkey
@@ -54,26 +55,15 @@ def require_replicas(acknowledged: object, wanted: int) -> None:
         )
 
 
+@dataclass(slots=True, kw_only=True)
 class _Submit:
-    __slots__ = ("capacity", "correlation", "envelope", "future", "kind", "sent", "stream")
-
-    def __init__(
-        self,
-        stream: str,
-        envelope: bytes,
-        correlation: bytes,
-        capacity: int,
-        future: asyncio.Future[bytes],
-        sent: Callable[[], None] | None,
-        kind: ControlClass | None,
-    ) -> None:
-        self.stream = stream
-        self.envelope = envelope
-        self.correlation = correlation
-        self.capacity = capacity
-        self.future = future
-        self.kind = kind
-        self.sent = sent
+    stream: str
+    envelope: bytes
+    correlation: bytes
+    capacity: int
+    future: asyncio.Future[bytes]
+    kind: ControlClass | None
+    sent: Callable[[], None] | None
 
     def release(self) -> None:
         """Forget the envelope, which has been sent or will not be."""
@@ -160,7 +150,17 @@ class Submitter:
         longer held here.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._outbox.append(_Submit(stream, envelope, correlation, capacity, future, sent, kind))
+        self._outbox.append(
+            _Submit(
+                stream=stream,
+                envelope=envelope,
+                correlation=correlation,
+                capacity=capacity,
+                future=future,
+                kind=kind,
+                sent=sent,
+            )
+        )
         self._wake.set()
         return future
 

@@ -126,7 +126,7 @@ class KeyBrokerRoutes:
         self._pending = pending
         self._log_reads = asyncio.Semaphore(_LOG_READS)
         self._stream = Keyspace(deployment=config.deployment).control
-        self._waiting: Counter[ControlClass] = Counter()
+        self._waiting: Counter[tuple[ControlClass, str]] = Counter()
 
     async def directory(self, request: Request) -> Response:
         """Return the directory with the key broker's evidence, or 304 if the client has it."""
@@ -166,7 +166,7 @@ class KeyBrokerRoutes:
         except MalformedError as error:
             raise ProblemError(400, f"{error}: send one JSON object") from error
         try:
-            with self._place(kind):
+            with self._place(kind, request.peer):
                 answer = self._submitter.submit(
                     self._stream,
                     text,
@@ -184,18 +184,22 @@ class KeyBrokerRoutes:
         return Response(body=body)
 
     @contextmanager
-    def _place(self, kind: ControlClass) -> Iterator[None]:
+    def _place(self, kind: ControlClass, peer: str) -> Iterator[None]:
         """Take one of the places of a class while its request waits.
 
-        Raises: QueueFullError when all are taken.
+        Raises: QueueFullError when all are taken, or the peer has its share of them.
         """
-        if self._waiting[kind] >= _MAX_WAITING:
-            raise QueueFullError("too many requests of this class wait")
-        self._waiting[kind] += 1
+        of_peer = self._config.peer_share * _MAX_WAITING
+        for holder, most in (("", _MAX_WAITING), (peer, of_peer)):
+            if self._waiting[kind, holder] >= most:
+                raise QueueFullError("too many requests of this class wait")
+        self._waiting.update(((kind, ""), (kind, peer)))
         try:
             yield
         finally:
-            self._waiting[kind] -= 1
+            self._waiting.subtract(((kind, ""), (kind, peer)))
+            if not self._waiting[kind, peer]:
+                del self._waiting[kind, peer]
 
 
 def _says_simulated(text: bytes) -> bool:
