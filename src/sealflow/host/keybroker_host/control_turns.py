@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import Delivery
 
 _HOSTS: Final = b""
+_MAX_WAITING: Final = 512
+_MAX_BYTES: Final = 64 * 2**20
 _CLASSES: Final = frozenset(each.value.encode() for each in ControlClass)
 
 
@@ -29,6 +31,12 @@ class ControlTurns:
     def __len__(self) -> int:
         """Return the number of waiting requests."""
         return sum(map(len, self._waiting.values()))
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should be claimed, by their number or by their bytes."""
+        held = sum(len(each.envelope) for waiting in self._waiting.values() for each in waiting)
+        return len(self) >= _MAX_WAITING or held >= _MAX_BYTES
 
     def add(self, deliveries: Iterable[Delivery]) -> None:
         """Add requests; one of an unknown class counts as `read`."""

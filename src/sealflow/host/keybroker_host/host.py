@@ -43,8 +43,7 @@ STATUS_TTL_MS: Final = 10_000
 _BLOCK_MS: Final = 500
 _MAX_PERIOD_S: Final = 2.0
 _STALE_MS: Final = 30_000
-_CLAIM_COUNT: Final = 16
-_MAX_WAITING: Final = 256
+_CLAIM_COUNT: Final = 64
 _HEALTHY_S: Final = 10.0
 _PAUSE_S: Final = 0.5
 
@@ -160,6 +159,8 @@ class KeyBrokerHost:
                 if self._election.active:
                     self._answer_requests(process)
                 elif not self._election.try_acquire(process):
+                    # Another instance leads, and answers them when they are stale.
+                    self._turns = ControlTurns()
                     self._stopping.wait(_PAUSE_S)
             except UnavailableError as error:
                 if isinstance(error, WorkerGoneError):
@@ -170,8 +171,9 @@ class KeyBrokerHost:
     def _answer_requests(self, process: KeyBrokerProcess) -> None:
         """Claim what has arrived, and answer the request whose turn it is."""
         stream, turns = self._keyspace.control, self._turns
-        if (room := _MAX_WAITING - len(turns)) > 0:
-            turns.add(self._broker.claim(stream, self._instance, room, 0 if turns else _BLOCK_MS))
+        if not turns.full:
+            wait_ms = 0 if turns else _BLOCK_MS
+            turns.add(self._broker.claim(stream, self._instance, _CLAIM_COUNT, wait_ms))
         delivery = turns.next()
         if delivery is not None:
             answer = process.ask(delivery.envelope)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from sealflow.host.broker.redis_streams import Delivery
 from sealflow.host.keybroker_host.control_turns import ControlTurns
 from sealflow.streams.keys import ControlClass, control_class
@@ -51,6 +53,20 @@ def test_an_unknown_class_is_read() -> None:
     turns = ControlTurns()
     turns.add([_delivery("read", 1), _delivery("mine", 1), _delivery("other", 1)])
     assert _order(turns) == "read1 mine1 other1"
+
+
+def test_what_waits_is_bounded() -> None:
+    """By number and by bytes."""
+    by_number, by_bytes = ControlTurns(), ControlTurns()
+    by_number.add(_delivery("", number) for number in range(511))
+    assert not by_number.full
+    by_number.add([_delivery("read", 1)])
+    assert by_number.full
+    large = dataclasses.replace(_delivery("read", 1), envelope=bytes(2**20))
+    by_bytes.add([large] * 63)
+    assert not by_bytes.full
+    by_bytes.add([large])
+    assert by_bytes.full
 
 
 def test_operations_have_a_class() -> None:
