@@ -17,6 +17,7 @@ from sealflow.wire.frame_payloads import split_tick
 from sealflow.wire.frames import (
     MAX_BATCH_ITEMS,
     MAX_FRAME_BYTES,
+    MAX_HOST_TIME_MS,
     FrameKind,
     decode_batch,
     decode_chunk,
@@ -48,6 +49,18 @@ FRAMES: list[tuple[Callable[[bytes], object], bytes, bytes, str]] = [
     (decode_head, HEAD, changed(HEAD, 2, b"\0"), "unknown kind"),
     (decode_head, HEAD, HEAD[:4] + struct.pack(">I", MAX_FRAME_BYTES + 1), "over the limit"),
     (lambda data: decode_batch(memoryview(data)), BATCH, BATCH[:11], "too short"),
+    (
+        lambda data: decode_batch(memoryview(data)),
+        encode_batch(MAX_HOST_TIME_MS, []),
+        encode_batch(MAX_HOST_TIME_MS + 1, []),
+        "after the year 9999",
+    ),
+    (
+        lambda data: split_tick(memoryview(data)),
+        MAX_HOST_TIME_MS.to_bytes(8),
+        (2**64 - 1).to_bytes(8),
+        "after the year 9999",
+    ),
     (lambda data: decode_batch(memoryview(data)), BATCH, BATCH[:-1], "ends within an item"),
     (lambda data: decode_batch(memoryview(data)), BATCH, BATCH + b"x", "follow the last item"),
     (

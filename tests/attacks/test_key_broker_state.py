@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sealflow.attest.evidence import Role
+from sealflow.attest.policy import appraise
 from sealflow.attest.suites import ALL_SUITES
 from sealflow.documents.directory import Directory, SignedDirectory
+from sealflow.documents.grant import Grant
+from sealflow.errors import MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.owner import OwnerKey, RevokedKind
 from sealflow.owner.trust.session import ServiceSession
@@ -15,7 +20,7 @@ from sealflow.wire.domain import TrustDomain
 from sealflow.wire.fields import MAX_TIME_MS
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.trusted.keybroker import KeyBrokerInstance, error_code
-from tests.support.trusted.lease_host import NOW_MS, LeaseHost
+from tests.support.trusted.lease_host import NOW_MS, LeaseHost, make_identity
 
 
 def wide(count: int) -> tuple[TensorSpec, ...]:
@@ -101,3 +106,18 @@ def test_107_many_epochs() -> None:
         assert {key.kid for key in keys} == due
     assert len(keys) > 50
     still_read(host)
+
+
+def test_107_grant() -> None:
+    """A grant that its worker could not read is not sealed."""
+    made = simulated_deployment(NOW_MS)
+    nonce, policy = "5a" * 32, made.deployment.policy(Role.WORKER)
+    approval = appraise(
+        make_identity(made, Role.WORKER).evidence(nonce), policy, NOW_MS, nonce=nonce
+    )
+    signing = made.owner.signing
+    grant = Grant(keys=(), models=(), lease_ms=NOW_MS, log_id="ab" * 32, directory_version=1)
+    grant.seal(approval, signing)
+    for change in ({"lease_ms": MAX_TIME_MS + 1}, {"log_id": "x"}, {"directory_version": -1}):
+        with pytest.raises(MalformedError):
+            replace(grant, **change).seal(approval, signing)

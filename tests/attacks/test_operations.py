@@ -1,4 +1,4 @@
-"""Attacks on operations: rows 70, 75 and 109 of docs/threat-model.md."""
+"""Attacks on operations: rows 70, 75, 109 and 110 of docs/threat-model.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sealflow.seal.keys import SealingKey
 from sealflow.trusted.worker.serving.keyring import ReplayFilter
 from sealflow.wire.envelope import MEDIA_TYPE
 from sealflow.wire.ids import ModelRef, new_request_id
-from tests.support.enclaves.hosted_enclaves import NOW_MS, read_refusal
+from tests.support.enclaves.hosted_enclaves import NOW_MS, read_refusal, read_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,6 +178,29 @@ def test_109_clients_stay_within(site: HostedEnclaves) -> None:
     call = site.call(timeout_s=10**9)
     assert call.header.deadline_ms == NOW_MS + 1000 * site.made.deployment.residence_s
     assert site.worker().refusals(call.envelope) == [None]
+
+
+def test_110_once_by_each_worker(site: HostedEnclaves) -> None:
+    """Other workers, and workers started anew, open an envelope once each, until its deadline.
+
+    The client takes the first reply and no other.
+    """
+    call = site.call(timeout_s=60)
+    workers = [site.worker(), site.worker()]
+    site.pass_time(30_000)
+    workers.append(site.worker())
+    for worker in workers:
+        answers = worker.serve([call.envelope] * 3)
+        assert [read_refusal(each) for each in answers] == [None, *[RefusalCode.REPLAYED] * 2]
+        if worker is workers[0]:
+            read_result(call, answers[0])
+        with pytest.raises(OpenError):
+            read_result(call, answers[0])
+    site.pass_time(30_001)
+    workers.append(site.worker())
+    for worker in workers:
+        worker.tick()
+        assert worker.refusals(call.envelope) == [RefusalCode.EXPIRED]
 
 
 @pytest.mark.parametrize("apart_ms", [0, 1, 1000, 10**9])

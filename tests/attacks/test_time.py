@@ -145,7 +145,7 @@ def test_71_back(site: HostedEnclaves) -> None:
 
 
 def test_71_frozen(site: HostedEnclaves) -> None:
-    """A clock that stands still stretches a lease, but nothing new is sealed to who lives on it.
+    """A clock that stands still brings nothing back, and nothing new is sealed to who is told it.
 
     Ids stay seen, the client's own clock ends the directory, and a revoked worker has no key of
     those that follow.

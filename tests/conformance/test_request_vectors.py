@@ -12,13 +12,13 @@ from sealflow.seal.keys import OpeningKey, parse_suite
 from sealflow.trusted.worker.serving.arrivals import (
     ArrivalQueue,
     EnvelopeBatch,
-    HostClock,
     ServingUpdate,
 )
 from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
 from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.wire.envelope import Envelope, RefusalHeader
 from sealflow.wire.ids import ModelRef
+from tests.support.trusted.told_clock import told_clock
 from tests.support.vectors.cases import case_name, expected, read_cases
 
 
@@ -63,7 +63,7 @@ def model_of(entry: dict[str, str]) -> tuple[ModelRef, Any]:
 def test_request(case: dict[str, Any]) -> None:
     """The last envelope has the expected answer."""
     worker, answers = case["worker"], Answers()
-    clock = HostClock(worker["now_ms"])
+    clock = told_clock(worker["now_ms"])
     opener = RequestOpener(
         ArrivalQueue(max_items=10, max_bytes=2**30),
         cast("Any", answers),

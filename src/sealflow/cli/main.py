@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "infer": ("sealflow.cli.owner.infer", "Classify images: seal and send them, open the replies."),
     "bench": ("sealflow.cli.bench.command", "Send N images, check N replies, measure."),
     "doctor": ("sealflow.cli.operator.doctor", "Check this machine and say how to fix problems."),
+    "state": ("sealflow.cli.operator.state", "Return a key broker to an earlier sealed state."),
     "enclave": ("sealflow.cli.operator.enclave", "Build, sign and measure SGX enclaves."),
     "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
     "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
@@ -50,7 +51,7 @@ COMMANDS: Final = {
     "example": ("sealflow.cli.owner.example", "Write an example model and photos into a folder."),
     "chart": ("sealflow.cli.operator.chart", "Write the Helm chart for Kubernetes into a folder."),
 }
-_SERVER_COMMANDS: Final = frozenset({"up", "doctor", "flink"})
+_SERVER_COMMANDS: Final = frozenset({"up", "doctor", "flink", "state"})
 """Commands that need the extra `server`; the others need `client`."""
 _ALIASES: Final = {"trial": "init"}
 """Previous names that still work; `--help` does not list them."""

@@ -69,10 +69,7 @@ class Grant:
         """
         text = self._encode()
         self._parse(text, approval.claims.domain)
-        sealed, signature = seal_to_enclave(text, approval, signing, "grant")
-        if len(sealed) > MAX_GRANT_BYTES:
-            raise MalformedError(f"grant: {len(sealed)} bytes are over {MAX_GRANT_BYTES}")
-        return sealed, signature
+        return seal_to_enclave(text, approval, signing, "grant")
 
     def _encode(self) -> bytes:
         return canonical_json(

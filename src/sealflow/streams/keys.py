@@ -5,6 +5,7 @@ All keys of a deployment share a hash tag, so that a Redis Cluster keeps them in
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,16 +19,47 @@ FIELD_ENVELOPE: Final = b"e"
 FIELD_CORRELATION: Final = b"c"
 FIELD_REPLY_TO: Final = b"r"
 FIELD_HOPS: Final = b"h"
+FIELD_CLASS: Final = b"k"
+HOSTS_CONTROL_CAPACITY: Final = 4096
+"""Limit of the control stream for hosts. It is above that of gateways, so that what strangers ask
+for never keeps out what workers need."""
+
+
+class ControlClass(enum.StrEnum):
+    """The class of a control request from outside, by its operation; those of hosts have none."""
+
+    PUBLISH = "publish"
+    """From owners and operators: to publish and to revoke."""
+    READ = "read"
+    """To read the directory, or to get evidence."""
+    ENROLL = "enroll"
+    """To get keys."""
+
+
+_OPERATIONS: Final = {
+    "publish": ControlClass.PUBLISH,
+    "revoke": ControlClass.PUBLISH,
+    "challenge": ControlClass.ENROLL,
+    "enroll": ControlClass.ENROLL,
+    "join": ControlClass.ENROLL,
+}
+
+
+def control_class(operation: object) -> ControlClass:
+    """Return the class of a control request from its `op`."""
+    return _OPERATIONS.get(str(operation), ControlClass.READ)
 
 
 def request_fields(
-    envelope: bytes, correlation: bytes | str, inbox: str
+    envelope: bytes, correlation: bytes | str, inbox: str, kind: ControlClass | None = None
 ) -> dict[bytes, bytes | str]:
     """Return the fields of a request's entry.
 
     `correlation`: bytes that come back with the answer. `inbox`: key of the stream for the answer.
+    `kind`: of a control request from outside.
     """
-    return {FIELD_ENVELOPE: envelope, FIELD_CORRELATION: correlation, FIELD_REPLY_TO: inbox}
+    fields = {FIELD_ENVELOPE: envelope, FIELD_CORRELATION: correlation, FIELD_REPLY_TO: inbox}
+    return fields if kind is None else {**fields, FIELD_CLASS: kind.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,7 @@ class Event(enum.StrEnum):
     PACKAGE_REFUSED = "package_refused"
     MODEL_LOADED = "model_loaded"
     MODEL_DROPPED = "model_dropped"
+    LEASE_ENDED = "lease_ended"
     PUBLISHED = "published"
     PUBLICATION_REFUSED = "publication_refused"
     WORKER_APPROVED = "worker_approved"

@@ -148,6 +148,11 @@ class HostedEnclaves:
         self._keybroker.tick(at_ms)
         self.ask("describe")
 
+    def await_directory(self) -> None:
+        """Say nothing until the key broker publishes by itself."""
+        while self._take()[0] is not FrameKind.DIRECTORY:
+            pass
+
     def publish(self, name: str, version: str = "1", operator: str = "Neg") -> str:
         """Have the owner publish a model y = operator(x); gives its digest."""
         model = onnx_models.elementwise(operator, sizes=(None, 4))

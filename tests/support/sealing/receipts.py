@@ -9,11 +9,11 @@ from sealflow.owner.audit.receipt_proof import ReceiptRequest
 from sealflow.seal.content import ContentKind, content_parts
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.seal.keys import SealingKey
-from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.runner import add_receipt
 from sealflow.wire.envelope import Envelope
 from sealflow.wire.ids import ModelRef
 from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, make_identity
+from tests.support.trusted.told_clock import told_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class ReceiptService:
         self.digest: str = self.broker.publish("m")["digest"]
         self.worker: EnclaveIdentity = make_identity(Role.WORKER)
         self.grant = self.broker.grant(self.worker)
-        self.clock = HostClock(NOW_MS)
+        self.clock = told_clock(NOW_MS)
 
     def exchange(
         self, *, asked: bool = True, attach: bool = True, change: Any = None

@@ -29,16 +29,18 @@ from sealflow.trusted.port import EventJournal
 from sealflow.trusted.worker.lease.enrollment import Enrollment
 from sealflow.trusted.worker.lease.host_requests import HostRequests
 from sealflow.trusted.worker.lease.keeper import LeaseKeeper
-from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, HostClock, ServingUpdate
+from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, ServingUpdate
 from sealflow.wire.frame_payloads import Event
 from sealflow.wire.frames import FrameKind, decode_batch, encode_chunk
 from tests.support.models import onnx_models
 from tests.support.models.served_models import make_loader, onnx_manifest
+from tests.support.trusted.told_clock import told_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealflow.owner import OwnerKey
+    from sealflow.trusted.clock import EnclaveClock
     from sealflow.trusted.keybroker.leader import KeyBroker
     from sealflow.trusted.port import FramePort
     from tests.support.attestation.deployments import SimulatedDeployment
@@ -79,7 +81,7 @@ class LeaseHost:
     state_keys: list[bytes] = field(default_factory=list)
     away: int = 0
     damage: Callable[[dict[str, Any]], object] | None = None
-    clock: HostClock = field(default_factory=lambda: HostClock(NOW_MS))
+    clock: EnclaveClock = field(default_factory=lambda: told_clock(NOW_MS))
     arrivals: ArrivalQueue = field(default_factory=lambda: ArrivalQueue(max_items=10, max_bytes=10))
     broker: KeyBroker = field(init=False)
     broker_identity: EnclaveIdentity = field(init=False)

@@ -21,11 +21,10 @@ from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.worker.serving.arrivals import (
     ArrivalQueue,
     EnvelopeBatch,
-    HostClock,
     ServingUpdate,
 )
 from sealflow.trusted.worker.serving.batching import BatchQueue
-from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, LeaseUse
 from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
 from sealflow.trusted.worker.threads import SingleThreadLoop
@@ -37,6 +36,7 @@ from tests.support.models.served_models import load_model, tensor_specs
 from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.lease_host import no_collateral
 from tests.support.trusted.recorded_port import RecordedPort
+from tests.support.trusted.told_clock import told_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.openinfer.messages import InferResponse
+    from sealflow.trusted.clock import EnclaveClock
     from sealflow.trusted.worker.models.loader import ServedModel
 
 KEY = OpeningKey.generate(Suite.SIMULATED_X25519)
@@ -74,7 +75,7 @@ class Worker:
     max_ahead_ms: int = MAX_TIME_MS
     replay_capacity: int = 1000
     max_jobs: int = 1000
-    clock: HostClock = field(default_factory=lambda: HostClock(NOW_MS))
+    clock: EnclaveClock = field(default_factory=lambda: told_clock(NOW_MS))
     arrivals: ArrivalQueue = field(
         default_factory=lambda: ArrivalQueue(max_items=10_000, max_bytes=2**30)
     )
@@ -87,11 +88,14 @@ class Worker:
         keys: Iterable[OpeningKey] = (KEY,),
         destroy_ms: int = LEASE_MS,
         lease_ms: int = LEASE_MS,
+        use: LeaseUse | None = None,
     ) -> Worker:
         """Grant keys and models."""
         epoch = [EpochPrivateKey(private_key=key, destroy_ms=destroy_ms) for key in keys]
         granted = {model.ref: model for model in models}
-        self.arrivals.put(ServingUpdate(keys=epoch, lease_ms=lease_ms, models=granted))
+        self.arrivals.put(
+            ServingUpdate(keys=epoch, lease_ms=lease_ms, models=granted, use=use or LeaseUse())
+        )
         return self
 
     def send(self, *envelopes: bytes) -> Worker:

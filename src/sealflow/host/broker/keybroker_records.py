@@ -127,6 +127,12 @@ class KeyBrokerRecords:
             arguments += (number, record)
         return bool(self._broker.run_script(_COMMIT, keys, arguments))
 
+    def discard(self) -> None:
+        """Delete state, sealed keys and log, so that an instance stores those of its archive."""
+        keys = self._keyspace
+        for each in (keys.keybroker_state, keys.keybroker_keys, keys.log):
+            self._broker.delete(each)
+
     def stored(self) -> StoredState | None:
         """Return the stored state, or None when there is none of this deployment digest."""
         fields = self._broker.get_hash(self._keyspace.keybroker_state)

@@ -16,6 +16,7 @@ import valkey
 from sealflow.errors import QueueFullError
 from sealflow.streams.connection import CONNECT_TIMEOUT_S, connect, redis_errors
 from sealflow.streams.keys import (
+    FIELD_CLASS,
     FIELD_CORRELATION,
     FIELD_ENVELOPE,
     FIELD_HOPS,
@@ -80,7 +81,8 @@ KEYS: the stream. ARGV: group, entry id, envelope, correlation, inbox, number of
 class Delivery:
     """An unacknowledged entry of a stream.
 
-    `attempt`: 1 for its first delivery. `requeues`: how often it was requeued.
+    `attempt`: 1 for its first delivery. `requeues`: how often it was requeued. `kind`: of a control
+    request from outside; empty for one of a host.
     """
 
     entry_id: bytes
@@ -89,6 +91,7 @@ class Delivery:
     reply_to: str
     attempt: int
     requeues: int = 0
+    kind: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +293,7 @@ class RedisStreams:
                         reply_to=fields[FIELD_REPLY_TO].decode(),
                         attempt=attempt,
                         requeues=_parse_requeues(fields.get(FIELD_HOPS, b"0")),
+                        kind=fields.get(FIELD_CLASS, b""),
                     )
                 )
             except (KeyError, UnicodeDecodeError):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import valkey
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from sealflow.streams.address import BrokerAddress
+    from sealflow.streams.keys import ControlClass
 
 
 REPLICATION_MS: Final = 2000
@@ -53,24 +55,15 @@ def require_replicas(acknowledged: object, wanted: int) -> None:
         )
 
 
+@dataclass(slots=True, kw_only=True)
 class _Submit:
-    __slots__ = ("capacity", "correlation", "envelope", "future", "sent", "stream")
-
-    def __init__(
-        self,
-        stream: str,
-        envelope: bytes,
-        correlation: bytes,
-        capacity: int,
-        future: asyncio.Future[bytes],
-        sent: Callable[[], None] | None,
-    ) -> None:
-        self.stream = stream
-        self.envelope = envelope
-        self.correlation = correlation
-        self.capacity = capacity
-        self.future = future
-        self.sent = sent
+    stream: str
+    envelope: bytes
+    correlation: bytes
+    capacity: int
+    future: asyncio.Future[bytes]
+    kind: ControlClass | None
+    sent: Callable[[], None] | None
 
     def release(self) -> None:
         """Forget the envelope, which has been sent or will not be."""
@@ -145,8 +138,11 @@ class Submitter:
         *,
         capacity: int,
         sent: Callable[[], None] | None = None,
+        kind: ControlClass | None = None,
     ) -> asyncio.Future[bytes]:
         """Append an envelope to a stream and return a future of its answer.
+
+        `kind`: of a control request.
 
         The future fails with QueueFullError when the stream has `capacity` entries or more, and
         with UnavailableError. Cancel it to stop waiting. Several requests may wait with the same
@@ -154,7 +150,17 @@ class Submitter:
         longer held here.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._outbox.append(_Submit(stream, envelope, correlation, capacity, future, sent))
+        self._outbox.append(
+            _Submit(
+                stream=stream,
+                envelope=envelope,
+                correlation=correlation,
+                capacity=capacity,
+                future=future,
+                kind=kind,
+                sent=sent,
+            )
+        )
         self._wake.set()
         return future
 
@@ -228,7 +234,7 @@ class Submitter:
             return []
         async with self._sender.pipeline(transaction=False) as pipeline:
             for each in batch:
-                fields = request_fields(each.envelope, each.correlation, self._inbox)
+                fields = request_fields(each.envelope, each.correlation, self._inbox, each.kind)
                 pipeline.xadd(each.stream, fields)
             if self._min_replicas:
                 pipeline.wait(self._min_replicas, REPLICATION_MS)

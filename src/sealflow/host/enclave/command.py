@@ -28,6 +28,8 @@ FATAL_HINTS: Final[dict[str | None, str]] = {
     Fatal.DEPLOYMENT: "deployment_file is damaged or contradicts itself",
     Fatal.TEE: "the TEE that deployment_file names is not on this machine, or "
     "simulated_platform_file is damaged",
+    Fatal.STATE: "its stored state does not open on this machine: start it where it ran before, or "
+    "return to an earlier state, which `sealflow state list` shows",
     Fatal.NOT_DCAP: 'its Gramine manifest does not set sgx.remote_attestation = "dcap"',
 }
 """What a FATAL frame means, by its word, for the errors that only the operator can fix."""

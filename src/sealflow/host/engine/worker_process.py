@@ -15,7 +15,7 @@ from sealflow.errors import MalformedError, QueueFullError, UnavailableError, Wo
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
 from sealflow.host.settings import package_path
-from sealflow.streams.keys import Keyspace
+from sealflow.streams.keys import HOSTS_CONTROL_CAPACITY, Keyspace
 from sealflow.wire.frame_payloads import LoadedModel, WorkerReady, tick_payload
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
 from sealflow.wire.status import WorkerStatus
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 CONTROL_TIMEOUT_S: Final = 10.0
-CONTROL_CAPACITY: Final = 256
 _CHUNK_BYTES: Final = 2**20
 _FEED_S: Final = 1.0
 _END_CHECK_S: Final = 0.5
@@ -245,7 +244,7 @@ class WorkerProcess:
     def _ask_key_broker(self, request: bytes) -> None:
         try:
             answer = self._broker.ask(
-                self._control, request, capacity=CONTROL_CAPACITY, timeout_s=CONTROL_TIMEOUT_S
+                self._control, request, capacity=HOSTS_CONTROL_CAPACITY, timeout_s=CONTROL_TIMEOUT_S
             )
         except (UnavailableError, QueueFullError) as error:
             _log.warning("the key broker cannot be reached", error=str(error))

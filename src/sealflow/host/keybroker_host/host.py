@@ -22,6 +22,7 @@ from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import KeyBrokerRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
+from sealflow.host.keybroker_host.control_turns import ControlTurns
 from sealflow.host.keybroker_host.leader_election import LeaderElection
 from sealflow.host.keybroker_host.process import KeyBrokerProcess
 from sealflow.host.keybroker_host.state_archive import StateArchive
@@ -42,7 +43,7 @@ STATUS_TTL_MS: Final = 10_000
 _BLOCK_MS: Final = 500
 _MAX_PERIOD_S: Final = 2.0
 _STALE_MS: Final = 30_000
-_CLAIM_COUNT: Final = 16
+_CLAIM_COUNT: Final = 64
 _HEALTHY_S: Final = 10.0
 _PAUSE_S: Final = 0.5
 
@@ -81,6 +82,7 @@ class KeyBrokerHost:
         self._process: KeyBrokerProcess | None = None
         self._directory = b""
         self._served = 0
+        self._turns = ControlTurns()
 
     def request_stop(self) -> None:
         """Have `run_until_stopped` return. A signal handler may call it."""
@@ -157,6 +159,8 @@ class KeyBrokerHost:
                 if self._election.active:
                     self._answer_requests(process)
                 elif not self._election.try_acquire(process):
+                    # Another instance leads, and answers them when they are stale.
+                    self._turns = ControlTurns()
                     self._stopping.wait(_PAUSE_S)
             except UnavailableError as error:
                 if isinstance(error, WorkerGoneError):
@@ -165,8 +169,13 @@ class KeyBrokerHost:
                 self._stopping.wait(_PAUSE_S)
 
     def _answer_requests(self, process: KeyBrokerProcess) -> None:
-        stream = self._keyspace.control
-        for delivery in self._broker.claim(stream, self._instance, _CLAIM_COUNT, _BLOCK_MS):
+        """Claim what has arrived, and answer the request whose turn it is."""
+        stream, turns = self._keyspace.control, self._turns
+        if not turns.full:
+            wait_ms = 0 if turns else _BLOCK_MS
+            turns.add(self._broker.claim(stream, self._instance, _CLAIM_COUNT, wait_ms))
+        delivery = turns.next()
+        if delivery is not None:
             answer = process.ask(delivery.envelope)
             self._broker.answer(stream, [(delivery, answer)])
             self._served += 1

@@ -15,6 +15,7 @@ import structlog
 
 from sealflow.errors import MalformedError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import StoredState
+from sealflow.streams.keys import HOSTS_CONTROL_CAPACITY
 from sealflow.wire.control import require_ok
 from sealflow.wire.strict_json import canonical_json
 
@@ -31,7 +32,6 @@ _log = structlog.get_logger()
 NO_STATE: Final = -1
 _MACHINE_ID: Final = slice(4, 20)
 """The machine id in a sealed copy of the state key, after its magic."""
-_CAPACITY: Final = 256
 _JOIN_S: Final = 10.0
 _MAX_RECORDS: Final = 500
 _RETRY_S: Final = 0.5
@@ -233,5 +233,8 @@ class LeaderElection:
 
     def _ask(self, request: dict[str, object]) -> bytes | None:
         return self._broker.ask(
-            self._stream, canonical_json(request), capacity=_CAPACITY, timeout_s=_JOIN_S
+            self._stream,
+            canonical_json(request),
+            capacity=HOSTS_CONTROL_CAPACITY,
+            timeout_s=_JOIN_S,
         )

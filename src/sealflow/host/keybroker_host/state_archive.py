@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.files import file_errors, write_file
 from sealflow.host.broker.keybroker_records import StoredState
+from sealflow.host.keybroker_host.earlier_states import EarlierStates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ class StateArchive:
         self._state = self._folder / "state"
         self._keys = self._folder / "keys"
         self._log = self._folder / "log.jsonl"
+        self.earlier = EarlierStates(self._folder)
         with file_errors(f"state_dir {state_dir}"):
             self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
             state_dir.chmod(0o700)
@@ -53,8 +55,9 @@ class StateArchive:
         )
 
     def store(self, state: StoredState) -> None:
-        """Store a state in place of the previous one."""
+        """Store a state in place of the previous one, which is kept among the earlier ones."""
         write_file(self._state, state.number.to_bytes(_NUMBER_BYTES) + state.state)
+        self.earlier.keep(state.number)
 
     def keys(self) -> list[bytes]:
         """Return the sealed copies of the state key, one for each machine."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import MalformedError, NewerFormatError, UnavailableError
-from sealflow.owner.http.steps import HttpRequest, HttpResponse, Steps, send, with_deadline
+from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, send, with_deadline
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.streams.keys import LOG_ENTRIES
 from sealflow.wire.fields import OpenFields
@@ -21,6 +23,7 @@ DIRECTORY_TIMEOUT_S: Final = 15.0
 LOG_TIMEOUT_S: Final = 120.0
 MAX_LOG_RECORDS: Final = 2 * LOG_ENTRIES
 CONTROL_TIMEOUT_S: Final = 30.0
+_BUSY: Final = 429
 
 
 def fetch_status(url: str, ca: Path | None) -> ClusterStatus:
@@ -111,20 +114,25 @@ def retry_after_s(response: HttpResponse) -> float:
 def send_control_request(operation: dict[str, object]) -> Steps[dict[str, object]]:
     """Send a control request to the key broker and return its answer, also when that is an error.
 
-    The answer is untrusted: the gateway or the host can change it.
+    While the key broker is busy, it is sent again, for up to `CONTROL_TIMEOUT_S`. The answer is
+    untrusted: the gateway or the host can change it.
 
     Raises: UnavailableError when there is no answer, MalformedError when it is not a JSON object,
         NewerFormatError when only a newer release can read it.
     """
-    response = yield from send(
-        HttpRequest(
-            method="POST",
-            path="/v1/control",
-            body=canonical_json(operation),
-            headers={"content-type": "application/json"},
-            timeout_s=CONTROL_TIMEOUT_S,
-        )
+    request = HttpRequest(
+        method="POST",
+        path="/v1/control",
+        body=canonical_json(operation),
+        headers={"content-type": "application/json"},
+        timeout_s=CONTROL_TIMEOUT_S,
     )
+    until = time.monotonic() + CONTROL_TIMEOUT_S
+    response = yield from send(request)
+    while response.status == _BUSY and time.monotonic() < until:
+        # Spread at random, so that this request finds a place among many.
+        yield Sleep(random.uniform(0.1, retry_after_s(response)))  # noqa: S311 - no secret
+        response = yield from send(request)
     if response.status != 200:  # noqa: PLR2004 - HTTP
         raise unavailable("the key broker did not answer", response)
     what = "answer of the key broker"

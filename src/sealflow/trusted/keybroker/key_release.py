@@ -5,9 +5,10 @@ Every release answers a challenge. Spec: docs/spec/keybroker.md, section 3.
 
 from __future__ import annotations
 
-import secrets
+import hmac
+import os
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Role
@@ -27,11 +28,26 @@ if TYPE_CHECKING:
     from sealflow.trusted.keybroker.log_writer import LogWriter
     from sealflow.trusted.keybroker.state import StateKey
 
-MAX_CHALLENGES: Final = 1024
+MAX_RELEASES: Final = 16_384
+"""Limit of releases within `CHALLENGE_LIFE_MS`, whose challenges must be remembered."""
 CHALLENGE_LIFE_MS: Final = 120_000
 """Time for a slow machine to make a quote; older evidence does not count as fresh."""
+_TIME_BYTES: Final = 8
+_RANDOM_BYTES: Final = 16
 MAX_LOGGED_REFUSALS: Final = 64
 """Limit between two directories: anyone can cause refusals, and would fill the log with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedChallenge:
+    """A challenge of this process.
+
+    `nonce`: in the evidence that answers it, in hex. `until_ms`: its end, in Unix ms.
+    """
+
+    drawn: bytes
+    nonce: str
+    until_ms: int
 
 
 class KeyRelease:
@@ -46,38 +62,65 @@ class KeyRelease:
         self._identity = identity
         self._key_store = key_store
         self._log_writer = log_writer
-        self._nonces: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._mac_key = os.urandom(32)
+        self._used: OrderedDict[bytes, int] = OrderedDict()
         self._refusals = 0
 
     def challenge(self) -> tuple[str, str]:
         """Return a new challenge: its id, and the nonce that the evidence must contain.
 
-        It is valid for one try within `CHALLENGE_LIFE_MS`. At most `MAX_CHALLENGES` are held; the
-        oldest is dropped for a new one.
+        It is valid for one release within `CHALLENGE_LIFE_MS`. Nothing is stored for it: its id has
+        its time, and its nonce follows from its id by a secret of this process. So a stranger's
+        requests take no memory, and nobody's challenge.
         """
-        challenge, nonce = secrets.token_hex(16), secrets.token_hex(32)
-        self._nonces[challenge] = nonce, self._key_store.now_ms + CHALLENGE_LIFE_MS
-        if len(self._nonces) > MAX_CHALLENGES:
-            self._nonces.popitem(last=False)
-        return challenge, nonce
+        drawn = self._key_store.now_ms.to_bytes(_TIME_BYTES) + os.urandom(_RANDOM_BYTES)
+        return (drawn + self._mac(drawn, "challenge")).hex(), self._mac(drawn, "nonce").hex()
+
+    def open_challenge(self, challenge: str) -> OpenedChallenge:
+        """Return a challenge that evidence may answer now. Cheap, so do it before all else.
+
+        Raises: KeyError when it is not of this process, its time is over, or it was used.
+        """
+        now_ms = self._key_store.now_ms
+        while self._used and next(iter(self._used.values())) <= now_ms:
+            self._used.popitem(last=False)
+        try:
+            given = bytes.fromhex(challenge)
+        except ValueError:
+            raise KeyError(challenge) from None
+        drawn = given[: _TIME_BYTES + _RANDOM_BYTES]
+        opened = OpenedChallenge(
+            drawn=drawn,
+            nonce=self._mac(drawn, "nonce").hex(),
+            until_ms=int.from_bytes(drawn[:_TIME_BYTES]) + CHALLENGE_LIFE_MS,
+        )
+        if (
+            not hmac.compare_digest(given[len(drawn) :], self._mac(drawn, "challenge"))
+            or now_ms >= opened.until_ms
+            or drawn in self._used
+            or len(self._used) >= MAX_RELEASES
+        ):
+            raise KeyError(challenge)
+        return opened
 
     def enroll(
-        self, challenge: str, evidence: Evidence, directory_version: int
+        self, challenge: OpenedChallenge, evidence: Evidence, directory_version: int
     ) -> tuple[bytes, bytes]:
         """Appraise a worker's evidence and return its sealed grant with the signature over it.
 
         `directory_version`: of the newest directory, part of the grant.
 
-        Raises: KeyError for an unknown, used or expired challenge; EvidenceError when the evidence
-        is not genuine or the instance is revoked; PolicyError when the policy does not accept it;
-        MalformedError when the worker could not read the grant.
+        Raises: EvidenceError when the evidence is not genuine or the instance is revoked;
+        PolicyError when the policy does not accept it; MalformedError when the worker could not
+        read the grant.
         """
-        nonce = self._use_challenge(challenge)
+        nonce = challenge.nonce
         try:
             approval = self._appraise(evidence, Role.WORKER, nonce)
         except (EvidenceError, PolicyError) as error:
             self._log_refusal(error)
             raise
+        self._used[challenge.drawn] = challenge.until_ms
 
         def fits(requirements: Requirements) -> bool:
             return self._fits(evidence, requirements, nonce)
@@ -88,17 +131,19 @@ class KeyRelease:
         self._log_grant(approval, grant)
         return sealed
 
-    def join(self, challenge: str, evidence: Evidence, key: StateKey) -> tuple[bytes, bytes]:
+    def join(
+        self, challenge: OpenedChallenge, evidence: Evidence, key: StateKey
+    ) -> tuple[bytes, bytes]:
         """Appraise a standby's evidence and return the sealed state key with its signature.
 
         Raises: as `enroll`.
         """
-        nonce = self._use_challenge(challenge)
         try:
-            approval = self._appraise(evidence, Role.KEY_BROKER, nonce)
+            approval = self._appraise(evidence, Role.KEY_BROKER, challenge.nonce)
         except (EvidenceError, PolicyError) as error:
             self._log_refusal(error)
             raise
+        self._used[challenge.drawn] = challenge.until_ms
         self._append(
             EntryKind.JOINED,
             {
@@ -118,11 +163,8 @@ class KeyRelease:
         self._refusals = 0
         return unlogged
 
-    def _use_challenge(self, challenge: str) -> str:
-        nonce, until_ms = self._nonces.pop(challenge)
-        if self._key_store.now_ms >= until_ms:
-            raise KeyError(challenge)
-        return nonce
+    def _mac(self, drawn: bytes, what: str) -> bytes:
+        return hmac.digest(self._mac_key, what.encode() + drawn, "sha256")
 
     def _appraise(self, evidence: Evidence, role: Role, nonce: str) -> Approval:
         policy, now_ms = self._identity.deployment.policy(role), self._key_store.now_ms

@@ -142,6 +142,11 @@ class KeyBroker:
         head = self._log_writer.head
         return StateKey(key=self._key, log_id=head.log_id, number=head.number)
 
+    @property
+    def now_ms(self) -> int:
+        """The time of the newest change at least, also of those before a restart, in Unix ms."""
+        return self._key_store.now_ms
+
     def advance(self, now_ms: int) -> None:
         """Set the clock, rotate epoch keys when due, and reissue the directory at half its life."""
         changed = self._key_store.advance(now_ms)
@@ -193,18 +198,19 @@ class KeyBroker:
 
     def _enroll_or_join(self, op: str, value: dict[str, object]) -> dict[str, object]:
         fields = Fields(value, op, ("op", "challenge", "evidence"))
+        try:
+            challenge = self._release.open_challenge(fields.text("challenge"))
+        except KeyError as error:
+            raise ControlError(
+                "unknown_challenge", "the challenge is unknown, used or expired: request a new one"
+            ) from error
         evidence = fields.read("evidence", Evidence.from_json)
-        challenge = fields.text("challenge")
         try:
             sealed, signature = (
                 self._release.enroll(challenge, evidence, self._version)
                 if op == "enroll"
                 else self._release.join(challenge, evidence, self.state_key)
             )
-        except KeyError as error:
-            raise ControlError(
-                "unknown_challenge", "the challenge is unknown, used or expired: request a new one"
-            ) from error
         except (EvidenceError, PolicyError) as error:
             self._journal.record(Event.WORKER_REFUSED)
             code = "evidence" if isinstance(error, EvidenceError) else "policy"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import Role
 from sealflow.errors import MalformedError, RefusalCode
+from sealflow.trusted.clock import EnclaveClock
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.process import first_frame, load_identity
 from sealflow.trusted.worker.lease.enrollment import Enrollment
@@ -25,7 +26,6 @@ from sealflow.trusted.worker.serving.arrivals import (
     ArrivalQueue,
     ClockTick,
     EnvelopeBatch,
-    HostClock,
 )
 from sealflow.trusted.worker.serving.batching import BatchQueue
 from sealflow.trusted.worker.serving.opener import RequestOpener
@@ -84,7 +84,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
     identity = load_identity(Role.WORKER, settings.deployment, settings.simulated_platform, port)
-    clock = HostClock(settings.now_ms)
+    clock = EnclaveClock(settings.now_ms)
     arrivals = ArrivalQueue(max_items=_MAX_ENVELOPES, max_bytes=_MAX_ENVELOPE_BYTES)
     jobs = BatchQueue(
         max_jobs=_MAX_JOBS, max_bytes=_MAX_JOB_BYTES, max_wait_ms=settings.max_wait_ms
@@ -143,7 +143,7 @@ class FrameReader:
     def __init__(
         self,
         port: FramePort,
-        clock: HostClock,
+        clock: EnclaveClock,
         arrivals: ArrivalQueue,
         replies: ReplySender,
         host: HostRequests,

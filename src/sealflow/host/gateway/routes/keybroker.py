@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sealflow.errors import (
@@ -21,13 +23,15 @@ from sealflow.host.gateway.http import (
     retry_after,
 )
 from sealflow.host.gateway.passports import with_passports
-from sealflow.streams.keys import Keyspace
+from sealflow.streams.keys import ControlClass, Keyspace, control_class
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_CONTROL_BYTES
 from sealflow.wire.ids import new_request_id
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sealflow.host.broker.gateway_records import GatewayRecords
     from sealflow.host.broker.submitter import Submitter
     from sealflow.host.gateway.config import GatewayConfig
@@ -40,6 +44,8 @@ _LOG_COUNT: Final = 500
 _LOG_READS: Final = 2
 _LOG_BYTES: Final = 2**18
 _NUMBER_DIGITS: Final = 15
+_MAX_WAITING: Final = 32
+"""Control requests of one class that a gateway has in the queue at a time."""
 JSON_LINES_TYPE: Final = b"application/jsonl"
 
 
@@ -120,6 +126,7 @@ class KeyBrokerRoutes:
         self._pending = pending
         self._log_reads = asyncio.Semaphore(_LOG_READS)
         self._stream = Keyspace(deployment=config.deployment).control
+        self._waiting: Counter[tuple[ControlClass, str]] = Counter()
 
     async def directory(self, request: Request) -> Response:
         """Return the directory with the key broker's evidence, or 304 if the client has it."""
@@ -152,20 +159,22 @@ class KeyBrokerRoutes:
             raise ProblemError(415, "send a JSON object as content-type application/json")
         try:
             text = await request.body(MAX_CONTROL_BYTES, self._config.body_timeout_s)
-            parse_object(text, "control request")
+            kind = control_class(parse_object(text, "control request").get("op"))
         except BodyTooLargeError:
             detail = f"the request is too large: send at most {MAX_CONTROL_BYTES} bytes"
             raise ProblemError(413, detail, close=True) from None
         except MalformedError as error:
             raise ProblemError(400, f"{error}: send one JSON object") from error
         try:
-            answer = self._submitter.submit(
-                self._stream,
-                text,
-                new_request_id().encode(),
-                capacity=self._config.control_capacity,
-            )
-            body = await self._pending.wait(answer, request, self._config.control_wait_s)
+            with self._place(kind, request.peer):
+                answer = self._submitter.submit(
+                    self._stream,
+                    text,
+                    new_request_id().encode(),
+                    capacity=self._config.control_capacity,
+                    kind=kind,
+                )
+                body = await self._pending.wait(answer, request, self._config.control_wait_s)
         except QueueFullError as error:
             detail = "the key broker is busy: try again"
             raise ProblemError(429, detail, headers=(retry_after(error.retry_after_s),)) from error
@@ -173,6 +182,24 @@ class KeyBrokerRoutes:
             detail = "the key broker did not answer: check that the key broker host is running"
             raise ProblemError(504, detail) from error
         return Response(body=body)
+
+    @contextmanager
+    def _place(self, kind: ControlClass, peer: str) -> Iterator[None]:
+        """Take one of the places of a class while its request waits.
+
+        Raises: QueueFullError when all are taken, or the peer has its share of them.
+        """
+        of_peer = self._config.peer_share * _MAX_WAITING
+        for holder, most in (("", _MAX_WAITING), (peer, of_peer)):
+            if self._waiting[kind, holder] >= most:
+                raise QueueFullError("too many requests of this class wait")
+        self._waiting.update(((kind, ""), (kind, peer)))
+        try:
+            yield
+        finally:
+            self._waiting.subtract(((kind, ""), (kind, peer)))
+            if not self._waiting[kind, peer]:
+                del self._waiting[kind, peer]
 
 
 def _says_simulated(text: bytes) -> bool:

@@ -6,6 +6,7 @@ Spec: docs/spec/keybroker.md, section 4.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sealflow.backoff import Backoff
@@ -13,18 +14,19 @@ from sealflow.errors import BundleError, UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
 from sealflow.trusted.worker.serving.arrivals import ServingUpdate
-from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
+from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, LeaseUse
 from sealflow.wire.frame_payloads import Event, LoadedModel, WorkerReady
 from sealflow.wire.frames import FrameKind
 
 if TYPE_CHECKING:
     from sealflow.documents.grant import Grant, GrantedModel
+    from sealflow.trusted.clock import EnclaveClock
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.port import EventJournal, FramePort
     from sealflow.trusted.worker.lease.enrollment import Enrollment, VerifiedKeyBroker
     from sealflow.trusted.worker.lease.host_requests import HostRequests
     from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
-    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, HostClock
+    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue
     from sealflow.wire.ids import ModelRef
 
 _FIRST_PAUSE_S: Final = 0.25
@@ -44,7 +46,7 @@ class LeaseKeeper:
         host: HostRequests,
         loader: ModelLoader,
         arrivals: ArrivalQueue,
-        clock: HostClock,
+        clock: EnclaveClock,
         port: FramePort,
         journal: EventJournal,
         *,
@@ -63,6 +65,8 @@ class LeaseKeeper:
         self._document = b""
         self._closed = False
         self._models: dict[ModelRef, ServedModel] = {}
+        self._lease_ms = 0
+        self._use = LeaseUse()
 
     def update_directory(self, document: bytes) -> None:
         """Store the published directory and wake the lease thread; empty means unchanged.
@@ -95,7 +99,7 @@ class LeaseKeeper:
         while not self._closed:
             try:
                 keybroker = self._enrollment.verify_key_broker(self._clock.now_ms)
-                grant = self._enrollment.enroll(keybroker)
+                grant = self._by_own_clock(self._enrollment.enroll(keybroker))
                 complete = self._apply(grant)
             except ClosedError:
                 return
@@ -103,6 +107,7 @@ class LeaseKeeper:
                 unavailable = isinstance(error, UnavailableError)
                 event = Event.KEY_BROKER_UNREACHABLE if unavailable else Event.ENROLLMENT_REFUSED
                 self._journal.record(event)
+                self._drop_models_after_lease()
                 self._pause(backoff.next_s())
                 continue
             if complete:
@@ -110,6 +115,25 @@ class LeaseKeeper:
                 self._wait_for_renewal(grant, keybroker)
             else:
                 self._pause(backoff.next_s())
+
+    def _by_own_clock(self, grant: Grant) -> Grant:
+        """Return a grant whose times are reached by this worker's clock when it was lied to, too.
+
+        The key broker made it just now, so it tells its time. A host that told an earlier one when
+        it started the worker would stretch the lease by as much.
+        """
+        deployment = self._identity.deployment
+        issued_ms = grant.lease_ms - 1000 * deployment.lease_s
+        self._clock.count_from(issued_ms - 1000 * deployment.clock_skew_s)
+        behind_ms = max(issued_ms - self._clock.now_ms, 0)
+        keys = [replace(key, destroy_ms=key.destroy_ms - behind_ms) for key in grant.keys]
+        self._lease_ms, self._use = grant.lease_ms - behind_ms, LeaseUse()
+        return replace(grant, keys=tuple(keys), lease_ms=self._lease_ms)
+
+    def _drop_models_after_lease(self) -> None:
+        if self._models and (self._clock.now_ms >= self._lease_ms or self._use.is_used()):
+            self._models = {}
+            self._journal.record(Event.LEASE_ENDED)
 
     def _apply(self, grant: Grant) -> bool:
         """Serve the grant's keys and models; return False if the host lacks one of the packages."""
@@ -147,7 +171,9 @@ class LeaseKeeper:
             EpochPrivateKey(private_key=key.private_key, destroy_ms=key.destroy_ms)
             for key in grant.keys
         ]
-        serving = ServingUpdate(keys=keys, lease_ms=grant.lease_ms, models=dict(self._models))
+        serving = ServingUpdate(
+            keys=keys, lease_ms=grant.lease_ms, models=dict(self._models), use=self._use
+        )
         self._arrivals.put(serving)
         models = tuple(
             LoadedModel(
@@ -168,7 +194,10 @@ class LeaseKeeper:
         self._port.send(FrameKind.READY, ready.to_bytes())
 
     def _wait_for_renewal(self, grant: Grant, keybroker: VerifiedKeyBroker) -> None:
-        """Wait for half of the lease, the end of the approval, a newer directory, or `close`."""
+        """Wait for half of the lease, the end of the approval, a newer directory, or `close`.
+
+        The half of a lease is over by time or by what was opened under it.
+        """
         self._journal.record(Event.ENROLLED, directory_version=grant.directory_version)
         now_ms = self._clock.now_ms
         due_ms = min(now_ms + (grant.lease_ms - now_ms) // 2, keybroker.valid_until_ms)
@@ -179,14 +208,19 @@ class LeaseKeeper:
                     lambda: (
                         self._closed
                         or self._document != seen  # noqa: B023 - called in this iteration only
-                        or self._clock.now_ms >= due_ms
-                    )
+                        or self._is_due(due_ms)
+                    ),
+                    # Nobody may wake this thread: the host can be silent.
+                    max(due_ms - self._clock.now_ms + 1, 0) / 1000,
                 )
                 seen = self._document
-                if self._closed or self._clock.now_ms >= due_ms:
+                if self._closed or self._is_due(due_ms):
                     return
             if self._enrollment.is_newer(seen, keybroker, grant.directory_version):
                 return
+
+    def _is_due(self, due_ms: int) -> bool:
+        return self._clock.now_ms >= due_ms or self._use.is_used(parts=2)
 
     def _pause(self, seconds: float) -> None:
         with self._changed:

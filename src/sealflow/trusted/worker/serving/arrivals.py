@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from sealflow.trusted.worker.serving.keyring import LeaseUse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,23 +17,8 @@ if TYPE_CHECKING:
     from sealflow.wire.ids import ModelRef
 
 
-class HostClock:
-    """The worker's clock in Unix ms, set by the host; it never goes backwards. Thread-safe."""
-
-    def __init__(self, now_ms: int) -> None:
-        self._lock = threading.Lock()
-        self._now_ms = now_ms
-
-    @property
-    def now_ms(self) -> int:
-        """The latest time from the host."""
-        return self._now_ms
-
-    def advance(self, now_ms: int) -> int:
-        """Set the clock to `now_ms`, unless that is earlier, and return its time."""
-        with self._lock:
-            self._now_ms = max(self._now_ms, now_ms)
-            return self._now_ms
+_LOOK_S: Final = 1.0
+"""The longest wait for a message: keys end in time also when nothing arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +32,17 @@ class EnvelopeBatch:
 class ServingUpdate:
     """The keys, lease and models of the newest grant; it replaces those of the one before.
 
-    `lease_ms`: end of the lease, in Unix ms.
+    `lease_ms`: end of the lease, in Unix ms. `use`: of this lease so far.
     """
 
     keys: Sequence[EpochPrivateKey]
     lease_ms: int
+    use: LeaseUse = field(default_factory=LeaseUse)
     models: Mapping[ModelRef, ServedModel]
 
 
 class ClockTick:
-    """The host's clock advanced, so that keys may have expired."""
+    """Time has passed, so that keys may have expired."""
 
 
 class ArrivalQueue:
@@ -98,8 +86,14 @@ class ArrivalQueue:
         return not self._queue.empty()
 
     def next(self) -> EnvelopeBatch | ServingUpdate | ClockTick | None:
-        """Wait for the oldest message and return it; None means that the queue is closed."""
-        message = self._queue.get()
+        """Wait for the oldest message and return it; None means that the queue is closed.
+
+        A tick is returned when none arrives for a second.
+        """
+        try:
+            message = self._queue.get(timeout=_LOOK_S)
+        except Empty:
+            return ClockTick()
         if isinstance(message, EnvelopeBatch):
             with self._lock:
                 self._items -= len(message.items)

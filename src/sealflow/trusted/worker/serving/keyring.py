@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _BUCKET_MS: Final = 1000
 _SESSIONS: Final = 4096
+LEASE_REQUESTS: Final = 1_000_000
+LEASE_BYTES: Final = 64 * 2**30
 
 
 class ReplayFilter:
@@ -92,6 +94,27 @@ class HeldKey:
     seen: ReplayFilter = field(repr=False)
 
 
+class LeaseUse:
+    """The requests opened under one lease: a bound that holds whatever the clock says.
+
+    The opener counts; the lease thread renews a lease whose half is used.
+    """
+
+    def __init__(self, most_requests: int = LEASE_REQUESTS, most_bytes: int = LEASE_BYTES) -> None:
+        self._most = most_requests, most_bytes
+        self._requests = self._bytes = 0
+
+    def count(self, size: int) -> None:
+        """Count an opened request of `size` bytes."""
+        self._requests += 1
+        self._bytes += size
+
+    def is_used(self, parts: int = 1) -> bool:
+        """Return whether a `parts`-th part of the lease is used, by requests or by bytes."""
+        requests, most_bytes = self._most
+        return self._requests * parts >= requests or self._bytes * parts >= most_bytes
+
+
 class Keyring:
     """The epoch keys of the present lease by key id. Not thread-safe.
 
@@ -102,6 +125,7 @@ class Keyring:
         self._replay_capacity = replay_capacity
         self._held: dict[KeyId, HeldKey] = {}
         self._lease_ms = 0
+        self._use = LeaseUse()
         self.secrets = SessionSecrets(_SESSIONS)
 
     def __len__(self) -> int:
@@ -112,8 +136,8 @@ class Keyring:
         """Return a held key, or None. Call `expire` before, which drops keys past their time."""
         return self._held.get(key_id)
 
-    def replace(self, keys: Iterable[EpochPrivateKey], lease_ms: int) -> None:
-        """Hold exactly these keys until `lease_ms`; keys held before keep their request ids."""
+    def replace(self, keys: Iterable[EpochPrivateKey], lease_ms: int, use: LeaseUse) -> None:
+        """Hold exactly these keys until the lease ends; keys held before keep their request ids."""
         granted = {key.private_key.public_key.key_id: key for key in keys}
         for key_id in [key_id for key_id in self._held if key_id not in granted]:
             self._drop(key_id)
@@ -121,11 +145,17 @@ class Keyring:
             held = self._held.get(key_id)
             seen = held.seen if held else ReplayFilter(self._replay_capacity, key.destroy_ms)
             self._held[key_id] = HeldKey(key=key, seen=seen)
-        self._lease_ms = lease_ms
+        self._lease_ms, self._use = lease_ms, use
+
+    def count(self, size: int) -> None:
+        """Count an opened request of `size` bytes; drop all keys after the last of a lease."""
+        self._use.count(size)
+        if self._use.is_used():
+            self.expire(self._lease_ms)
 
     def expire(self, now_ms: int) -> None:
         """Drop keys past `destroy_ms`, and all keys when the lease has ended."""
-        ended = now_ms >= self._lease_ms
+        ended = now_ms >= self._lease_ms or self._use.is_used()
         for key_id in [
             key_id for key_id, held in self._held.items() if ended or now_ms >= held.key.destroy_ms
         ]:

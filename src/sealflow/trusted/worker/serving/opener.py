@@ -30,8 +30,9 @@ from sealflow.wire.envelope import Envelope, encode_refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sealflow.trusted.clock import EnclaveClock
     from sealflow.trusted.worker.models.loader import ServedModel
-    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, ClockTick, HostClock
+    from sealflow.trusted.worker.serving.arrivals import ArrivalQueue, ClockTick
     from sealflow.trusted.worker.serving.batching import BatchQueue
     from sealflow.trusted.worker.serving.keyring import HeldKey
     from sealflow.trusted.worker.serving.runner import ReplySender
@@ -56,7 +57,7 @@ class RequestOpener:
         arrivals: ArrivalQueue,
         jobs: BatchQueue,
         replies: ReplySender,
-        clock: HostClock,
+        clock: EnclaveClock,
         *,
         max_body_bytes: int,
         replay_capacity: int,
@@ -82,9 +83,11 @@ class RequestOpener:
     def handle(self, message: EnvelopeBatch | ServingUpdate | ClockTick) -> None:
         """Apply an update or a tick, or open the requests of a batch and add them to the jobs."""
         if isinstance(message, ServingUpdate):
-            self._keys.replace(message.keys, message.lease_ms)
+            self._keys.replace(message.keys, message.lease_ms, message.use)
             self._models = message.models
         self._keys.expire(self._clock.now_ms)
+        if not self._keys:
+            self._models = {}
         if isinstance(message, EnvelopeBatch):
             self._open_batch(message)
 
@@ -108,6 +111,7 @@ class RequestOpener:
             held, model = self._admit(envelope, header, now_ms)
             call = open_request(envelope, held.key.private_key, self._keys.secrets)
             held.seen.remember(request_id, header.deadline_ms)
+            self._keys.count(len(data))
         except EnvelopeTooLargeError:
             code = RefusalCode.TOO_LARGE
         except MalformedError:

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sealflow.seal.exchange import IncomingCall
+    from sealflow.trusted.clock import EnclaveClock
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.port import FramePort
     from sealflow.trusted.worker.models.loader import ServedModel
-    from sealflow.trusted.worker.serving.arrivals import HostClock
     from sealflow.trusted.worker.serving.batching import BatchQueue, Job
 
 
@@ -93,7 +93,7 @@ def add_receipt(
 class ReplySender:
     """Seals replies with this worker's instance id and sends them; thread-safe."""
 
-    def __init__(self, port: FramePort, clock: HostClock, identity: EnclaveIdentity) -> None:
+    def __init__(self, port: FramePort, clock: EnclaveClock, identity: EnclaveIdentity) -> None:
         self._port = port
         self._clock = clock
         self._identity = identity
