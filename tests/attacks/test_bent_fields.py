@@ -305,9 +305,11 @@ DOCUMENTS = {
     "receipt file": Document(value=json.loads(HISTORY["receipt"]), parse=ReceiptProof.from_bytes),
     "order": Document(
         value={
-            "format": 1,
+            "format": 2,
             "deployment": "d",
-            "revoke": {"kind": "worker", "id": "00" * 16},
+            "history": "00" * 32,
+            "counter": 1,
+            "revoke": [{"kind": "worker", "id": "00" * 16}],
             "signer": "00" * 32,
         },
         parse=parse_order,

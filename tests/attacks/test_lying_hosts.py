@@ -69,9 +69,17 @@ def sealed_publication(broker: KeyBrokerInstance, **changes: Any) -> str:
     return b64encode(sealed).decode()
 
 
-def order(signing: OwnerKey = OPERATOR, **changes: Any) -> dict[str, Any]:
+def order(
+    broker: KeyBrokerInstance, signing: OwnerKey = OPERATOR, **changes: Any
+) -> dict[str, Any]:
     """A revocation order of the operator's."""
-    plain = RevocationOrder(deployment="test", revoked=WORKER, signer=OPERATOR.signer)
+    plain = RevocationOrder(
+        deployment="test",
+        log_id=broker.directory.log_id,
+        counter=NOW_MS,
+        revoked=(WORKER,),
+        signer=OPERATOR.signer,
+    )
     changed = dataclasses.replace(plain, **changes)
     return SignedRevocationOrder.sign(changed, signing.signing, WORLD).to_json()
 
@@ -88,10 +96,10 @@ ORDERS: list[tuple[Callable[[KeyBrokerInstance], dict[str, Any]], str]] = [
         "malformed",
     ),
     (lambda broker: broker.publish("m", owner=STRANGER), "not_an_owner"),
-    (lambda broker: broker.publish("first", owner=OTHER_OWNER), "version_taken"),
-    (lambda broker: broker.ask("revoke", **order(STRANGER)), "order_signature"),
-    (lambda broker: broker.ask("revoke", **order(deployment="other")), "malformed"),
-    (lambda broker: broker.ask("revoke", **order(STRANGER, signer=STRANGER.signer)), "not_allowed"),
+    (lambda broker: broker.publish("first", owner=OTHER_OWNER), "name_taken"),
+    (lambda broker: broker.ask("revoke", **order(broker, STRANGER)), "order_signature"),
+    (lambda broker: broker.ask("revoke", **order(broker, deployment="other")), "malformed"),
+    (lambda broker: broker.ask("revoke", **order(broker, STRANGER, signer=STRANGER.signer)), "not_allowed"),
     (lambda broker: broker.ask_standby("describe"), "unknown_op"),
     (
         lambda broker: broker.ask_standby("adopt", grant="", signature="", evidence={}),
@@ -138,7 +146,7 @@ def test_revoked_packages() -> None:
     """A package that was revoked is not published again, and only its owner revokes it."""
     broker = KeyBrokerInstance().lead()
     digest = broker.publish("m")["digest"]
-    assert error_code(broker.revoke(RevokedKind.MODEL, digest, OTHER_OWNER)) == "not_allowed"
+    assert error_code(broker.revoke(RevokedKind.MODEL, digest, key=OTHER_OWNER)) == "not_allowed"
     assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
     assert error_code(broker.publish("m")) == "revoked"
 

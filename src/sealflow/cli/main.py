@@ -38,7 +38,7 @@ COMMANDS: Final = {
     "bench": ("sealflow.cli.bench.command", "Send N images, check N replies, measure."),
     "doctor": ("sealflow.cli.operator.doctor", "Check this machine and say how to fix problems."),
     "enclave": ("sealflow.cli.operator.enclave", "Build, sign and measure SGX enclaves."),
-    "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
+    "revoke": ("sealflow.cli.owner.model", "Revoke workers, models, keys or grants."),
     "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
     "receipt": ("sealflow.cli.owner.audit", "Check receipts offline."),
     "verifier": ("sealflow.cli.owner.verifier", "Appraise a service for others, sign passports."),

@@ -121,7 +121,7 @@ def test_revocations_are_told() -> None:
             RevokedKind.KEY: receipt.key_id,
         }[kind]
         own.broker.tick(1000)
-        assert "error" not in own.broker.revoke(kind, name, OPERATOR)
+        assert "error" not in own.broker.revoke(kind, name, key=OPERATOR)
         own.clock.advance(NOW_MS + 2000)
         after, _ = own.exchange()
         assert after is not None
