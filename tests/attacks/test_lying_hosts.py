@@ -99,7 +99,10 @@ ORDERS: list[tuple[Callable[[KeyBrokerInstance], dict[str, Any]], str]] = [
     (lambda broker: broker.publish("first", owner=OTHER_OWNER), "name_taken"),
     (lambda broker: broker.ask("revoke", **order(broker, STRANGER)), "order_signature"),
     (lambda broker: broker.ask("revoke", **order(broker, deployment="other")), "malformed"),
-    (lambda broker: broker.ask("revoke", **order(broker, STRANGER, signer=STRANGER.signer)), "not_allowed"),
+    (
+        lambda broker: broker.ask("revoke", **order(broker, STRANGER, signer=STRANGER.signer)),
+        "not_allowed",
+    ),
     (lambda broker: broker.ask_standby("describe"), "unknown_op"),
     (
         lambda broker: broker.ask_standby("adopt", grant="", signature="", evidence={}),
@@ -112,11 +115,11 @@ ORDERS: list[tuple[Callable[[KeyBrokerInstance], dict[str, Any]], str]] = [
 def test_orders(ask: Callable[[KeyBrokerInstance], dict[str, Any]], code: str) -> None:
     """A key broker refuses by its code what the deployment's owners or operators did not order."""
     broker = KeyBrokerInstance().lead()
-    broker.publish("first")
+    digest = broker.publish("first")["digest"]
     assert error_code(ask(broker)) == code
     assert [model.name for model in broker.directory.models] == ["first"]
     assert broker.directory.revoked == ()
-    assert "error" not in broker.ask("revoke", **order())
+    assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
 
 
 def test_requirements_of_other_hardware() -> None:
@@ -155,10 +158,12 @@ def test_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key broker holds a bounded number of models and revocations, and reads bounded requests."""
     broker = KeyBrokerInstance().lead()
     monkeypatch.setattr(key_store, "MAX_MODELS", 1)
-    monkeypatch.setattr(key_store, "MAX_REVOKED", 0)
+    monkeypatch.setattr(key_store, "MAX_REVOKED_WORKERS", 0)
     broker.publish("first")
     assert error_code(broker.publish("second")) == "full"
-    assert error_code(broker.ask("revoke", **order())) == "full"
+    worker = make_identity(Role.WORKER)
+    broker.grant(worker)
+    assert error_code(broker.revoke(RevokedKind.WORKER, worker.instance)) == "full"
     long = b'{"op":"describe"' + b" " * MAX_CONTROL_BYTES + b"}"
     assert b"too_large" in answer_control_request(long, lambda _value: {})
 
