@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealflow.attest.evidence import Role
-from sealflow.owner import RevokedKind
+from sealflow.owner import EntryKind, RevokedKind
 from sealflow.owner.trust.session import ServiceSession
 from tests.support.trusted.keybroker import (
     NOW_MS,
-    OPERATOR,
     OTHER_OWNER,
     KeyBrokerInstance,
     keybroker_deployment,
@@ -42,13 +41,16 @@ STEPS = st.one_of(
 
 def _revoke(broker: KeyBrokerInstance, kind: RevokedKind, number: int) -> None:
     directory = broker.directory
+    grants = broker.log().entries_of_kind(EntryKind.GRANT)
+    workers = [str(entry.body["instance"]) for entry in grants] or [f"{number:032x}"]
     ids: dict[RevokedKind, list[str]] = {
-        RevokedKind.WORKER: [f"{number:032x}"],
+        RevokedKind.WORKER: workers,
+        RevokedKind.GRANT: workers,
         RevokedKind.MODEL: [model.digest for model in directory.models] or ["ab" * 32],
         RevokedKind.KEY: [str(key.kid) for key in directory.keys],
     }
     known = ids[kind]
-    broker.revoke(kind, known[number % len(known)], OPERATOR)
+    broker.revoke(kind, known[number % len(known)])
 
 
 def _play(broker: KeyBrokerInstance, step: Step) -> KeyBrokerInstance:
