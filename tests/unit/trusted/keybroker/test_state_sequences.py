@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealflow.attest.evidence import Role
+from sealflow.documents.log import LogEntry, SignedEntry
 from sealflow.owner import EntryKind, RevokedKind
 from sealflow.owner.trust.session import ServiceSession
 from tests.support.trusted.keybroker import (
@@ -41,8 +42,10 @@ STEPS = st.one_of(
 
 def _revoke(broker: KeyBrokerInstance, kind: RevokedKind, number: int) -> None:
     directory = broker.directory
-    grants = broker.log().entries_of_kind(EntryKind.GRANT)
-    workers = [str(entry.body["instance"]) for entry in grants] or [f"{number:032x}"]
+    texts = [SignedEntry.from_bytes(record).text for record in broker.records]
+    entries = map(LogEntry.unverified_from_bytes, texts)
+    grants = [entry.body for entry in entries if entry.kind is EntryKind.GRANT]
+    workers = [str(body["instance"]) for body in grants] or [f"{number:032x}"]
     ids: dict[RevokedKind, list[str]] = {
         RevokedKind.WORKER: workers,
         RevokedKind.GRANT: workers,
