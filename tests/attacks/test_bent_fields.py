@@ -225,23 +225,16 @@ WORKER_BOOT = WorkerBoot(
     replay_capacity=1000,
 )
 LOADED = {"name": "m", "version": "1", "digest": "d", "runtime": "onnx", "max_batch": 1}
-REQUEST_HEADER = {
-    "deadline_ms": 1,
-    "kid": "ab" * 32,
-    "model": "m",
+REQUEST_HEADER = {"deadline_ms": 1, "kid": "ab" * 32, "model": "m", "version": "1"} | {
     "model_digest": "cd" * 32,
     "rid": "01" * 16,
     "sid": "02" * 16,
-    "version": "1",
 }
-REPLY_HEADER = {
-    "instance": "01" * 16,
+REPLY_HEADER = {"instance": "01" * 16, "rid": "01" * 16, "simulated": False} | {
     "kid": "ab" * 32,
     "model_digest": "cd" * 32,
     "nonce": "00" * 32,
     "request_digest": "00" * 32,
-    "rid": "01" * 16,
-    "simulated": False,
 }
 DOCUMENTS = {
     "request header": Document(value=REQUEST_HEADER, parse=parse_envelope(Kind.REQUEST)),
@@ -305,9 +298,11 @@ DOCUMENTS = {
     "receipt file": Document(value=json.loads(HISTORY["receipt"]), parse=ReceiptProof.from_bytes),
     "order": Document(
         value={
-            "format": 1,
+            "format": 2,
             "deployment": "d",
-            "revoke": {"kind": "worker", "id": "00" * 16},
+            "history": "00" * 32,
+            "counter": 1,
+            "revoke": [{"kind": "worker", "id": "00" * 16}],
             "signer": "00" * 32,
         },
         parse=parse_order,

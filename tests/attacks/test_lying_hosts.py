@@ -69,9 +69,17 @@ def sealed_publication(broker: KeyBrokerInstance, **changes: Any) -> str:
     return b64encode(sealed).decode()
 
 
-def order(signing: OwnerKey = OPERATOR, **changes: Any) -> dict[str, Any]:
+def order(
+    broker: KeyBrokerInstance, signing: OwnerKey = OPERATOR, **changes: Any
+) -> dict[str, Any]:
     """A revocation order of the operator's."""
-    plain = RevocationOrder(deployment="test", revoked=WORKER, signer=OPERATOR.signer)
+    plain = RevocationOrder(
+        deployment="test",
+        log_id=broker.directory.log_id,
+        counter=NOW_MS,
+        revoked=(WORKER,),
+        signer=OPERATOR.signer,
+    )
     changed = dataclasses.replace(plain, **changes)
     return SignedRevocationOrder.sign(changed, signing.signing, WORLD).to_json()
 
@@ -89,9 +97,12 @@ ORDERS: list[tuple[Callable[[KeyBrokerInstance], dict[str, Any]], str]] = [
     ),
     (lambda broker: broker.publish("m", owner=STRANGER), "not_an_owner"),
     (lambda broker: broker.publish("first", owner=OTHER_OWNER), "name_taken"),
-    (lambda broker: broker.ask("revoke", **order(STRANGER)), "order_signature"),
-    (lambda broker: broker.ask("revoke", **order(deployment="other")), "malformed"),
-    (lambda broker: broker.ask("revoke", **order(STRANGER, signer=STRANGER.signer)), "not_allowed"),
+    (lambda broker: broker.ask("revoke", **order(broker, STRANGER)), "order_signature"),
+    (lambda broker: broker.ask("revoke", **order(broker, deployment="other")), "malformed"),
+    (
+        lambda broker: broker.ask("revoke", **order(broker, STRANGER, signer=STRANGER.signer)),
+        "not_allowed",
+    ),
     (lambda broker: broker.ask_standby("describe"), "unknown_op"),
     (
         lambda broker: broker.ask_standby("adopt", grant="", signature="", evidence={}),
@@ -104,11 +115,11 @@ ORDERS: list[tuple[Callable[[KeyBrokerInstance], dict[str, Any]], str]] = [
 def test_orders(ask: Callable[[KeyBrokerInstance], dict[str, Any]], code: str) -> None:
     """A key broker refuses by its code what the deployment's owners or operators did not order."""
     broker = KeyBrokerInstance().lead()
-    broker.publish("first")
+    digest = broker.publish("first")["digest"]
     assert error_code(ask(broker)) == code
     assert [model.name for model in broker.directory.models] == ["first"]
     assert broker.directory.revoked == ()
-    assert "error" not in broker.ask("revoke", **order())
+    assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
 
 
 def test_requirements_of_other_hardware() -> None:
@@ -138,7 +149,7 @@ def test_revoked_packages() -> None:
     """A package that was revoked is not published again, and only its owner revokes it."""
     broker = KeyBrokerInstance().lead()
     digest = broker.publish("m")["digest"]
-    assert error_code(broker.revoke(RevokedKind.MODEL, digest, OTHER_OWNER)) == "not_allowed"
+    assert error_code(broker.revoke(RevokedKind.MODEL, digest, key=OTHER_OWNER)) == "not_allowed"
     assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
     assert error_code(broker.publish("m")) == "revoked"
 
@@ -147,10 +158,12 @@ def test_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key broker holds a bounded number of models and revocations, and reads bounded requests."""
     broker = KeyBrokerInstance().lead()
     monkeypatch.setattr(key_store, "MAX_MODELS", 1)
-    monkeypatch.setattr(key_store, "MAX_REVOKED", 0)
+    monkeypatch.setattr(key_store, "MAX_REVOKED_WORKERS", 0)
     broker.publish("first")
     assert error_code(broker.publish("second")) == "full"
-    assert error_code(broker.ask("revoke", **order())) == "full"
+    worker = make_identity(Role.WORKER)
+    broker.grant(worker)
+    assert error_code(broker.revoke(RevokedKind.WORKER, worker.instance)) == "full"
     long = b'{"op":"describe"' + b" " * MAX_CONTROL_BYTES + b"}"
     assert b"too_large" in answer_control_request(long, lambda _value: {})
 

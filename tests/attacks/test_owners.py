@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, PolicyError
 from sealflow.owner import Role
 from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
+from sealflow.trusted.keybroker.key_store import ROTATION_PAUSE_MS
+from sealflow.trusted.keybroker.order_records import MAX_EXCLUDED
+from sealflow.trusted.keybroker.owner_requests import MAX_AHEAD_MS
 from tests.support.trusted.keybroker import (
     NOW_MS,
+    OPERATOR,
     OTHER_OWNER,
     KeyBrokerInstance,
     error_code,
     keybroker_deployment,
+    make_identity,
 )
 
 if TYPE_CHECKING:
@@ -106,3 +112,115 @@ def test_99_policy_names_the_owner() -> None:
     client = session(m=OWNER.signer)
     adopt(client, broker)
     assert client.seal_request(client.model("m"), [b"\1"], timeout_s=1).header.deadline_ms > NOW_MS
+
+
+def test_100_who_revokes_what() -> None:
+    """An owner's order ends nothing of other owners, of workers or of keys."""
+    broker = KeyBrokerInstance().lead()
+    digest = broker.publish("m")["digest"]
+    broker.publish("n", owner=OTHER_OWNER)
+    worker, other = make_identity(Role.WORKER), make_identity(Role.WORKER)
+    for each in (worker, other):
+        broker.grant(each)
+    kid, before = broker.directory.keys[0].kid, broker.directory
+    for kind, name in (
+        (RevokedKind.KEY, kid),
+        (RevokedKind.WORKER, worker.instance),
+        (RevokedKind.MODEL, digest),
+    ):
+        assert error_code(broker.revoke(kind, name, key=OTHER_OWNER)) == "not_allowed"
+    assert broker.directory == before
+    assert "error" not in broker.revoke(RevokedKind.GRANT, worker.instance, key=OTHER_OWNER)
+    broker = broker.successor()
+    assert [model.ref.name for model in broker.grant(worker).models] == ["m"]
+    assert [model.ref.name for model in broker.grant(other).models] == ["m", "n"]
+    assert [key.kid for key in broker.directory.keys] == [key.kid for key in before.keys]
+    assert broker.directory.revoked == ()
+
+
+def test_100_ids_of_nothing() -> None:
+    """What is not there cannot be revoked, so nobody fills the list with made-up ids."""
+    broker = KeyBrokerInstance().lead()
+    worker = make_identity(Role.WORKER)
+    for kind, name, key in (
+        (RevokedKind.WORKER, "ab" * 16, OPERATOR),
+        (RevokedKind.MODEL, "ab" * 32, OPERATOR),
+        (RevokedKind.MODEL, "ab" * 32, OWNER),
+        (RevokedKind.KEY, "sim-" + "ab" * 32, OPERATOR),
+        (RevokedKind.GRANT, worker.instance, OWNER),
+    ):
+        assert error_code(broker.revoke(kind, name, key=key)) == "not_found"
+    broker.grant(worker)
+    broker = broker.successor()
+    broker.tick(1000 * keybroker_deployment().deployment.lease_s - 1)
+    assert "error" not in broker.revoke(RevokedKind.GRANT, worker.instance)
+    broker.tick(1)
+    assert error_code(broker.revoke(RevokedKind.WORKER, worker.instance)) == "not_found"
+    assert broker.directory.revoked == ()
+
+
+def test_100_one_owners_revocations_leave_room() -> None:
+    """An owner that revokes all that it may takes nobody else's room."""
+    broker = KeyBrokerInstance().lead()
+    broker.publish("n", owner=OTHER_OWNER)
+    workers = [make_identity(Role.WORKER) for _ in range(MAX_EXCLUDED + 1)]
+    for each in workers:
+        broker.grant(each)
+    *first, last = (each.instance for each in workers)
+    assert "error" not in broker.revoke(RevokedKind.GRANT, *first)
+    assert error_code(broker.revoke(RevokedKind.GRANT, last)) == "full"
+    assert "error" not in broker.revoke(RevokedKind.GRANT, last, key=OTHER_OWNER)
+    assert "error" not in broker.revoke(RevokedKind.WORKER, last)
+    assert broker.directory.revoked_ids(RevokedKind.WORKER) == {last}
+
+
+def test_101_revocations_destroy_no_key_in_its_grace() -> None:
+    """A rack of workers that is revoked one by one costs a few epochs, and no queued request."""
+    broker = KeyBrokerInstance().lead()
+    workers = [make_identity(Role.WORKER) for _ in range(40)]
+    for each in workers:
+        broker.grant(each)
+    held = {key.kid for key in broker.directory.keys}
+    for each in workers:
+        broker.tick(500)
+        assert "error" not in broker.revoke(RevokedKind.WORKER, each.instance)
+    newest = {key.kid for key in broker.directory.keys}
+    assert held <= newest
+    assert len(newest - held) <= 2 * 3
+    broker.tick(ROTATION_PAUSE_MS)
+    assert not newest >= {key.kid for key in broker.directory.keys}
+
+
+def test_101_busy_before_a_key_is_cut() -> None:
+    """An operator that revokes more often than keys end is told to wait."""
+    broker = KeyBrokerInstance().lead()
+    held, code = {key.kid for key in broker.directory.keys}, ""
+    for _ in range(64):
+        kid = max(broker.directory.keys, key=lambda each: each.retire_ms).kid
+        answer = broker.revoke(RevokedKind.KEY, kid)
+        broker.tick(1)
+        held -= {kid}
+        code = error_code(answer) if "error" in answer else ""
+        if code:
+            break
+    assert code == "busy"
+    assert held <= {key.kid for key in broker.directory.keys}
+    broker.tick(1000 * keybroker_deployment().deployment.grace_s)
+    kid = max(broker.directory.keys, key=lambda each: each.retire_ms).kid
+    assert "error" not in broker.revoke(RevokedKind.KEY, kid)
+
+
+def test_102_old_orders() -> None:
+    """An order counts in one history, once, and only if it is newer than the signer's last."""
+    broker = KeyBrokerInstance().lead()
+    digest = broker.publish("m")["digest"]
+    other = broker.publish("n")["digest"]
+    for log_id in ("ab" * 32, KeyBrokerInstance().lead().directory.log_id):
+        assert error_code(broker.revoke(RevokedKind.MODEL, digest, log_id=log_id)) == "replayed"
+    ahead = broker.now_ms + MAX_AHEAD_MS + 1
+    assert error_code(broker.revoke(RevokedKind.MODEL, digest, counter=ahead)) == "malformed"
+    assert "error" not in broker.revoke(RevokedKind.MODEL, digest, counter=NOW_MS)
+    for broker_now in (broker, broker.successor()):
+        for counter in (0, NOW_MS - 1, NOW_MS):
+            answer = broker_now.revoke(RevokedKind.MODEL, other, counter=counter)
+            assert error_code(answer) == "replayed"

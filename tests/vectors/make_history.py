@@ -12,7 +12,7 @@ from pathlib import Path
 from sealflow.owner import RevokedKind
 from sealflow.wire.strict_json import canonical_json
 from tests.support.sealing.receipts import ReceiptService
-from tests.support.trusted.keybroker import OPERATOR, keybroker_deployment
+from tests.support.trusted.keybroker import keybroker_deployment
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     proof, _ = service.exchange()
     assert proof is not None
     service.broker.tick(1000)
-    service.broker.revoke(RevokedKind.WORKER, "ab" * 16, OPERATOR)
+    service.broker.revoke(RevokedKind.WORKER, service.worker.instance)
     records = [record.decode() for record in service.broker.records]
     log = service.broker.log()
     line = proof.to_bytes().decode()

@@ -39,7 +39,7 @@ COMMANDS: Final = {
     "doctor": ("sealflow.cli.operator.doctor", "Check this machine and say how to fix problems."),
     "state": ("sealflow.cli.operator.state", "Return a key broker to an earlier sealed state."),
     "enclave": ("sealflow.cli.operator.enclave", "Build, sign and measure SGX enclaves."),
-    "revoke": ("sealflow.cli.owner.model", "Revoke a worker, a model or a key."),
+    "revoke": ("sealflow.cli.owner.model", "Revoke workers, models, keys or grants."),
     "log": ("sealflow.cli.owner.audit", "Fetch, check and show the key broker's log."),
     "receipt": ("sealflow.cli.owner.audit", "Check receipts offline."),
     "verifier": ("sealflow.cli.owner.verifier", "Appraise a service for others, sign passports."),

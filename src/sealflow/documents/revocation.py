@@ -1,4 +1,4 @@
-"""Core, pure: signed orders to revoke a worker, model or key.
+"""Core, pure: signed orders to revoke workers, models, keys and grants.
 
 A revocation is permanent, so a repeated order changes nothing. Spec: docs/spec/keybroker.md, 7.2.
 """
@@ -14,7 +14,7 @@ from sealflow.errors import EvidenceError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
 from sealflow.wire.fields import FORMAT, Fields, OpenFields
 from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_request_id
-from sealflow.wire.strict_json import canonical_json
+from sealflow.wire.strict_json import canonical_json, is_integer, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 MAX_REVOKED: Final = 1024
-MAX_ORDER_BYTES: Final = 4096
+MAX_ORDER_BYTES: Final = 16 * 1024
+MAX_ORDERED: Final = 64
+_FORMAT: Final = 2
 
 
 class RevokedKind(enum.StrEnum):
@@ -42,6 +44,8 @@ class RevokedKind(enum.StrEnum):
     """A model package, by its digest. Workers drop it, and it cannot be published again."""
     KEY = "key"
     """An epoch key, by its id. It is in no later grant, directory or state."""
+    GRANT = "grant"
+    """What the signer of the order grants a worker, by its instance id: none of its models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -49,9 +53,9 @@ class Revoked:
     """The permanent revocation of one worker, model or key, ordered or done.
 
     Attributes:
-        kind: Worker, model or key.
-        id: The worker's instance id (32 hex digits), the digest of the model's package (64), or
-            the id of the epoch key (64, after `sim-` for a simulation).
+        kind: Worker, model, key or grant.
+        id: The worker's instance id (32 hex digits, also for a grant), the digest of the model's
+            package (64), or the id of the epoch key (64, after `sim-` for a simulation).
 
     Raises:
         MalformedError: `id` is not an id of that kind.
@@ -107,27 +111,35 @@ _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
     RevokedKind.WORKER: parse_request_id,
     RevokedKind.MODEL: parse_digest,
     RevokedKind.KEY: parse_key_id,
+    RevokedKind.GRANT: parse_request_id,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationOrder:
-    """An order to revoke one worker, model or key in one deployment.
+    """An order to revoke workers, models, keys or grants in one deployment.
 
     `signer`: the Ed25519 public key of the owner or operator who gives the order, in hex.
+    `log_id`: the digest of the first entry of the key broker's log. `counter`: higher than in all
+    earlier orders of this signer: its time in Unix ms. Orders of format 1, which logs hold, have
+    the log id None and the counter 0.
     """
 
     deployment: str
-    revoked: Revoked
+    log_id: str | None
+    counter: int
+    revoked: tuple[Revoked, ...]
     signer: str
 
     def to_bytes(self) -> bytes:
         """Return the order as canonical JSON, the signed bytes."""
         return canonical_json(
             {
-                "format": FORMAT,
+                "format": _FORMAT,
                 "deployment": self.deployment,
-                "revoke": self.revoked.to_json(),
+                "history": self.log_id,
+                "counter": self.counter,
+                "revoke": [each.to_json() for each in self.revoked],
                 "signer": self.signer,
             }
         )
@@ -172,14 +184,30 @@ class SignedRevocationOrder:
 
         Raises: MalformedError, EvidenceError.
         """
-        names = ("deployment", "revoke", "signer")
-        fields = Fields.from_bytes(self.text, "order", names, versioned=True)
-        order = RevocationOrder(
-            deployment=fields.read("deployment", parse_name),
-            revoked=fields.read("revoke", Revoked.from_json),
-            signer=fields.digest("signer"),
-        )
+        order = _parse_order(self.text)
         refusal = EvidenceError("order_signature", "the named signer did not sign the order")
         signed = domain.label("order") + self.text
         verify_signature(bytes.fromhex(order.signer), self.signature, signed, refusal)
         return order
+
+
+def _parse_order(text: bytes) -> RevocationOrder:
+    value = parse_object(text, "order")
+    if value.get("format") == FORMAT and is_integer(value["format"]):
+        fields = Fields(value, "order", ("deployment", "revoke", "signer"), versioned=True)
+        log_id, counter = None, 0
+        revoked: tuple[Revoked, ...] = (fields.read("revoke", Revoked.from_json),)
+    else:
+        names = ("deployment", "history", "counter", "revoke", "signer")
+        fields = Fields(value, "order", names, versioned=True, number=_FORMAT)
+        log_id, counter = fields.digest("history"), fields.time_ms("counter")
+        revoked = fields.list_of("revoke", Revoked.from_json, MAX_ORDERED)
+    if len(set(revoked)) != len(revoked) or not revoked:
+        raise fields.malformed("revoke", "is empty, or has one twice")
+    return RevocationOrder(
+        deployment=fields.read("deployment", parse_name),
+        log_id=log_id,
+        counter=counter,
+        revoked=revoked,
+        signer=fields.digest("signer"),
+    )

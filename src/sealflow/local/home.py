@@ -129,7 +129,7 @@ class ClusterHome:
                 name=name,
                 tee=Tee.SIMULATED,
                 owners=frozenset({owner.signer}),
-                operators=frozenset(),
+                operators=frozenset({owner.signer}),
                 names={},
                 keybroker=_requirements(Role.KEY_BROKER),
                 worker=_requirements(Role.WORKER),

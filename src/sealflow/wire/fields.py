@@ -42,18 +42,19 @@ class Fields:
         optional: Collection[str] = (),
         *,
         versioned: bool = False,
+        number: int = FORMAT,
     ) -> None:
         """Check that `value` has all fields of `required`, and no others but those of `optional`.
 
         `what`: the name of the document, which begins every error message. `versioned`: whether
-        the object also has the field `format`, which must be `FORMAT`.
+        the object also has the field `format`, which must be `number`.
 
         Raises: MalformedError; NewerFormatError for another format.
         """
         if not isinstance(value, dict):
             raise MalformedError(f"{what}: not a table or JSON object")
         if versioned:
-            _check_format(value, what)
+            _check_format(value, what, expected=number)
             required = ("format", *required)
         self._check_keys(value, what, required, optional)
         self._value: dict[str, object] = value
@@ -74,9 +75,11 @@ class Fields:
         optional: Collection[str] = (),
         *,
         versioned: bool = False,
+        number: int = FORMAT,
     ) -> Self:
         """Return a reader for an object in strict JSON without fractions."""
-        return cls(parse_object(text, what), what, required, optional, versioned=versioned)
+        value = parse_object(text, what)
+        return cls(value, what, required, optional, versioned=versioned, number=number)
 
     def malformed(self, name: str, problem: str) -> MalformedError:
         """Return an error that names the document and the field."""
@@ -251,14 +254,14 @@ def _check_critical(
         raise NewerFormatError("critical", f"{what}: the field {unknown[0]!r} must be known")
 
 
-def _check_format(value: dict[str, object], what: str) -> None:
+def _check_format(value: dict[str, object], what: str, expected: int) -> None:
     number = value.get("format")
     if number is None:
         raise MalformedError(f"{what}: missing format")
     if not is_integer(number):
         raise MalformedError(f"{what}: format is not an integer")
-    if number != FORMAT:
-        raise NewerFormatError("format", f"{what}: format {str(number)[:20]} is not {FORMAT}")
+    if number != expected:
+        raise NewerFormatError("format", f"{what}: format {str(number)[:20]} is not {expected}")
 
 
 def _listed(words: type[enum.Enum]) -> str:

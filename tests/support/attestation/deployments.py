@@ -42,7 +42,7 @@ def simulated_deployment(now_ms: int, **changes: Any) -> SimulatedDeployment:
         name="test",
         tee=Tee.SIMULATED,
         owners=frozenset({owner.signer}),
-        operators=frozenset(),
+        operators=frozenset({owner.signer}),
         keybroker=requirements(Role.KEY_BROKER),
         worker=requirements(Role.WORKER),
         insecure_simulated_root=platform.root_der,

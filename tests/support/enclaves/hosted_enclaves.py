@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from contextlib import ExitStack
+from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -95,6 +96,7 @@ class HostedEnclaves:
     def __init__(self, *, settings: dict[str, int] | None = None, **times: int) -> None:
         """Start the key broker. `times`: of the deployment. `settings`: of each worker's BOOT."""
         self.now_ms = NOW_MS
+        self._counters = count(NOW_MS)
         self.made = simulated_deployment(NOW_MS, **times)
         self.document = b""
         self.states: list[bytes] = []
@@ -175,7 +177,14 @@ class HostedEnclaves:
     def revoke(self, revoked: Revoked) -> None:
         """Have the owner revoke something."""
         owner = self.made.owner
-        order = RevocationOrder(deployment="test", revoked=revoked, signer=owner.signer)
+        directory = self.session.verify_directory(self.document).verified.directory
+        order = RevocationOrder(
+            deployment="test",
+            log_id=directory.log_id,
+            counter=next(self._counters),
+            revoked=(revoked,),
+            signer=owner.signer,
+        )
         domain = self.made.deployment.tee.domain
         assert "error" not in self.ask(
             "revoke", **SignedRevocationOrder.sign(order, owner.signing, domain).to_json()

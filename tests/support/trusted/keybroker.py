@@ -87,6 +87,7 @@ class KeyBrokerInstance:
     records: list[bytes] = field(default_factory=list)
     document: bytes = b""
     now_ms: int = NOW_MS
+    orders: int = 0
     names: Mapping[str, frozenset[str]] = field(default_factory=dict)
     identity: EnclaveIdentity = field(init=False)
     standby: Standby = field(init=False)
@@ -162,12 +163,23 @@ class KeyBrokerInstance:
         )
         return self.ask("publish", sealed=b64encode(sealed).decode())
 
-    def revoke(self, kind: RevokedKind, name: str, key: OwnerKey | None = None) -> dict[str, Any]:
-        """Have somebody order a revocation."""
-        key = key or keybroker_deployment().owner
-        order = RevocationOrder(
-            deployment="test", revoked=Revoked(kind=kind, id=name), signer=key.signer
-        )
+    def revoke(
+        self, kind: RevokedKind, *names: str, key: OwnerKey | None = None, **changes: Any
+    ) -> dict[str, Any]:
+        """Have somebody order a revocation: its owner, or an operator for workers and keys."""
+        assert self.leading is not None
+        operators = (RevokedKind.WORKER, RevokedKind.KEY)
+        key = key or (OPERATOR if kind in operators else keybroker_deployment().owner)
+        self.orders += 1
+        values: dict[str, Any] = {
+            "deployment": "test",
+            "log_id": self.leading.state_key.log_id,
+            "counter": self.now_ms + self.orders,
+            "revoked": tuple(Revoked(kind=kind, id=name) for name in names),
+            "signer": key.signer,
+            **changes,
+        }
+        order = RevocationOrder(**values)
         return self.ask(
             "revoke",
             **SignedRevocationOrder.sign(order, key.signing, TrustDomain.SIMULATED).to_json(),

@@ -80,6 +80,7 @@ class LeaseHost:
     states: list[bytes] = field(default_factory=list)
     state_keys: list[bytes] = field(default_factory=list)
     away: int = 0
+    orders: int = 0
     damage: Callable[[dict[str, Any]], object] | None = None
     clock: EnclaveClock = field(default_factory=lambda: told_clock(NOW_MS))
     arrivals: ArrivalQueue = field(default_factory=lambda: ArrivalQueue(max_items=10, max_bytes=10))
@@ -161,9 +162,12 @@ class LeaseHost:
     def revoke(self, kind: RevokedKind, name: str) -> dict[str, Any]:
         """Have the owner revoke something; gives the answer."""
         owner, deployment = self.made.owner, self.made.deployment
+        self.orders += 1
         order = RevocationOrder(
             deployment=deployment.name,
-            revoked=Revoked(kind=kind, id=name),
+            log_id=self.broker.state_key.log_id,
+            counter=self.clock.now_ms + self.orders,
+            revoked=(Revoked(kind=kind, id=name),),
             signer=owner.signer,
         )
         signed = SignedRevocationOrder.sign(order, owner.signing, deployment.tee.domain)

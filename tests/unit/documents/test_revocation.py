@@ -19,7 +19,9 @@ from sealflow.wire.domain import TrustDomain
 KEY = Ed25519PrivateKey.generate()
 ORDER = RevocationOrder(
     deployment="d",
-    revoked=Revoked(kind=RevokedKind.MODEL, id="ab" * 32),
+    log_id="cd" * 32,
+    counter=1,
+    revoked=(Revoked(kind=RevokedKind.MODEL, id="ab" * 32),),
     signer=KEY.public_key().public_bytes_raw().hex(),
 )
 
@@ -61,4 +63,4 @@ def test_somebody_else_signed() -> None:
 def test_names_of_nothing(kind: RevokedKind, name: str) -> None:
     """What is revoked must be named as its kind is."""
     with pytest.raises(MalformedError):
-        dataclasses.replace(ORDER, revoked=Revoked(kind=kind, id=name))
+        dataclasses.replace(ORDER, revoked=(Revoked(kind=kind, id=name),))

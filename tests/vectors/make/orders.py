@@ -20,13 +20,16 @@ from tests.vectors.make.spellings import BAD_BASE64, BAD_JSON
 
 NONCE = "5a" * 32
 WORKER = sealing_key("worker")
+HISTORY = "0f" * 32
 BOUND = claims(nonce=NONCE, sealing_key=WORKER.public_key.public).to_bytes()
 
 
 def order_of(kind: RevokedKind = RevokedKind.WORKER, id_: str = "0a" * 16) -> dict[str, Any]:
     """An order of the owner's."""
     revoked = Revoked(kind=kind, id=id_)
-    found = RevocationOrder(deployment="test", revoked=revoked, signer=OWNER).to_bytes()
+    found = RevocationOrder(
+        deployment="test", log_id=HISTORY, counter=NOW_MS, revoked=(revoked,), signer=OWNER
+    ).to_bytes()
     value: dict[str, Any] = json.loads(found)
     return value
 
@@ -50,25 +53,36 @@ def order_cases(file: VectorFile) -> None:
         (RevokedKind.WORKER, "0a" * 16),
         (RevokedKind.MODEL, "0a" * 32),
         (RevokedKind.KEY, "sim-" + "0a" * 32),
+        (RevokedKind.GRANT, "0a" * 16),
     ):
         case(f"{kind}", "ok", "genuine", encoded(order_of(kind, id_)))
         for other in ("0a" * 16, "0a" * 32, "sim-" + "0a" * 32, "", "x"):
             if other != id_ and not (kind is RevokedKind.KEY and other == "0a" * 32):
-                bent = {**good, "revoke": {"kind": kind.value, "id": other}}
+                bent = {**good, "revoke": [{"kind": kind.value, "id": other}]}
                 case(f"{kind}: {other[:8]}", "order", "not an id of that kind", encoded(bent))
     case("signer", "order_signature", "by another key than it names", encoded(good), "stranger")
     case("domain", "order_signature", "of the other trust domain", encoded(good),
          domain=TrustDomain.HARDWARE)  # fmt: skip
     case("label", "order_signature", "signed for another purpose", encoded(good), label="grant")
-    forms = {"deployment": name, "revoke": ("x", [], 7, None), "signer": digest}
+    first = good["revoke"][0]
+    forms = {"deployment": name, "history": digest, "counter": time_ms, "signer": digest,
+             "revoke": ("x", [], {}, 7, None, first, [first, first])}  # fmt: skip
     for title, changed in field_faults(good, forms):
         case(f"form: {title}", "order", "not its form", encoded(changed))
     revoke_forms = {"kind": ("Worker", "region", 7, None), "id": (7, None)}
-    for title, changed in field_faults(good["revoke"], revoke_forms):
-        case(f"revoke: {title}", "order", "not its form", encoded({**good, "revoke": changed}))
+    for title, changed in field_faults(first, revoke_forms):
+        case(f"revoke: {title}", "order", "not its form", encoded({**good, "revoke": [changed]}))
+    many = [{"kind": "worker", "id": f"{number:032x}"} for number in range(65)]
+    case("64 workers", "ok", "all by one order", encoded({**good, "revoke": many[:64]}))
+    case("65 workers", "order", "one too many", encoded({**good, "revoke": many}))
+    former = {"format": 1, "deployment": "test", "revoke": first, "signer": OWNER}
+    case("format 1", "ok", "as logs of earlier releases hold it", encoded(former))
+    case("format 1 with a list", "order", "it has one", encoded({**former, "revoke": [first]}))
+    case("format 1 with a counter", "order", "a closed format", encoded({**former, "counter": 1}))
+    case("format 3", "format", "another format", encoded({**good, "format": 3}))
     case("unknown key", "order", "a closed format", encoded({**good, "more": 1}))
     case("unknown key within", "order", "a closed format",
-         encoded({**good, "revoke": {**good["revoke"], "more": 1}}))  # fmt: skip
+         encoded({**good, "revoke": [{**first, "more": 1}]}))  # fmt: skip
     case("critical", "order", "a closed format", encoded({**good, "critical": ["more"], "more": 1}))
     case("any spelling", "ok", "signed as sent", json.dumps(good, indent=1).encode())
     for fault, spelled, description in BAD_JSON:

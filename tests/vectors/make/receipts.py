@@ -93,7 +93,13 @@ def log_of(*entries: tuple[EntryKind, dict[str, Any], int]) -> list[str]:
 
 def revocation(kind: RevokedKind, name: str) -> dict[str, Any]:
     """The log's entry of a revocation."""
-    order = RevocationOrder(deployment="test", revoked=Revoked(kind=kind, id=name), signer=OWNER)
+    order = RevocationOrder(
+        deployment="test",
+        log_id="0f" * 32,
+        counter=AT_MS,
+        revoked=(Revoked(kind=kind, id=name),),
+        signer=OWNER,
+    )
     return SignedRevocationOrder.sign(order, signing_key("owner"), DOMAIN).to_json()
 
 

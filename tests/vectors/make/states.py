@@ -149,6 +149,36 @@ def state_cases(file: VectorFile) -> None:
         case(f"JSON: {fault}", BAD, description, seal_state(spelled(encoded(PLAIN))))
 
 
+def order_cases(file: VectorFile) -> None:
+    """States with records of orders."""
+    orders: dict[str, Any] = {
+        "counters": {OWNER: NOW_MS},
+        "granted": {"0a" * 16: NOW_MS},
+        "excluded": {OWNER: ["0a" * 16]},
+        "revoked_of": {"0b" * 32: OWNER},
+        "rotated_ms": NOW_MS,
+        "rotation_due_ms": 0,
+    }
+
+    def case(title: str, expect: str, description: str, value: Any) -> None:
+        state = text(seal_state(encoded({**PLAIN, "orders": value})))
+        file.case(f"state: orders: {title}", "keybroker 5.1", expect, description, state=state,
+                  key=STATE_KEY.hex(), settings=MANIFEST, domain="simulated")  # fmt: skip
+
+    case("good", "ok", "optional", orders)
+    case("unknown key", BAD, "a closed format", {**orders, "more": 1})
+    forms = {"counters": ({"ab": 1}, {OWNER: "1"}, {OWNER: -1}, [], None),
+             "granted": ({"ab": 1}, {"0a" * 16: None}, [], None),
+             "excluded": ({OWNER: {}}, {OWNER: ["ab"]}, {"ab": []}, [], None),
+             "revoked_of": ({"ab": OWNER}, {"0b" * 32: "ab"}, [], None),
+             "rotated_ms": time_ms, "rotation_due_ms": time_ms}  # fmt: skip
+    for title, changed in field_faults(orders, forms):
+        case(title, BAD, "not its form", changed)
+    many = [f"{number:032x}" for number in range(65)]
+    case("65 workers", BAD, "one too many", {**orders, "excluded": {OWNER: many}})
+    case("64 workers", "ok", "just so many", {**orders, "excluded": {OWNER: many[:64]}})
+
+
 def key_cases(file: VectorFile) -> None:
     """Wrapped keys of states."""
 
@@ -184,5 +214,6 @@ def files() -> list[VectorFile]:
         "deployment's settings, and wrapped keys of states with a machine's platform key.",
     )
     state_cases(file)
+    order_cases(file)
     key_cases(file)
     return [file]

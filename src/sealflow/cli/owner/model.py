@@ -307,8 +307,8 @@ def _size(count: int) -> str:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["worker", "model", "key"]))
-@click.argument("name", metavar="ID")
+@click.argument("kind", type=click.Choice(["worker", "model", "key", "grant"]))
+@click.argument("names", metavar="ID...", nargs=-1, required=True)
 @click.option(
     "--owner-key",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -317,22 +317,29 @@ def _size(count: int) -> str:
 @connection_options
 @json_option
 def revoke(
-    kind: str, name: str, owner_key: Path | None, connection: Connection, *, as_json: bool
+    kind: str,
+    names: tuple[str, ...],
+    owner_key: Path | None,
+    connection: Connection,
+    *,
+    as_json: bool,
 ) -> None:
-    """Revoke a worker (by instance id), a model (by digest) or a key (by id). This is permanent.
+    """Revoke workers (by instance id), models (by digest), keys (by id) or grants, permanently.
 
-    A revoked worker gets no more keys, and a new epoch begins. All workers drop a revoked model.
-    A revoked key is destroyed at once; clients then seal their requests to another key.
+    An owner revokes its models, which all workers drop, and its grants to a worker (by instance
+    id), which then gets none of its models. Operators revoke workers, which get no more keys while
+    one new epoch begins for all, and keys, which are destroyed at once; and models.
     """
     from sealflow.documents.revocation import Revoked, RevokedKind
     from sealflow.local.home import ClusterHome
     from sealflow.owner.models.owner_key import load_owner_key
 
     key = load_owner_key(owner_key or ClusterHome(connection.home).owner_key)
-    revoked = Revoked(kind=RevokedKind(kind), id=name)
+    revoked = [Revoked(kind=RevokedKind(kind), id=name) for name in names]
     with connection.client() as client:
         version = client.revoke(revoked, key)
     if as_json:
-        print_json({"revoked": revoked.to_json(), "directory_version": version})
+        listed = [each.to_json() for each in revoked]
+        print_json({"revoked": listed, "directory_version": version})
     else:
         click.echo(f"revoked in directory version {version}")

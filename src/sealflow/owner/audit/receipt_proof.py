@@ -260,8 +260,7 @@ def _revocations(receipt: Receipt, log: AuditedLog) -> list[tuple[Revoked, int]]
     found = []
     for entry in log.entries_of_kind(EntryKind.REVOCATION):
         order = SignedRevocationOrder.from_json(entry.body).verify_signature(log.domain)
-        if order.revoked in about:
-            found.append((order.revoked, entry.at_ms))
+        found += [(each, entry.at_ms) for each in order.revoked if each in about]
     return found
 
 

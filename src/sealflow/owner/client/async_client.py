@@ -153,7 +153,7 @@ class AsyncClient:
             publish(self._session, package, key, workers=workers)
         )
 
-    async def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
+    async def revoke(self, revoked: Revoked | Sequence[Revoked], key: OwnerKey) -> int:
         """As `Client.revoke`, awaited."""
         from sealflow.owner.models.revoke import revoke  # noqa: PLC0415 - owners of models only
 

@@ -257,15 +257,16 @@ class Client:
 
         return self._transport.run_steps(publish(self._session, package, key, workers=workers))
 
-    def revoke(self, revoked: Revoked, key: OwnerKey) -> int:
-        """Revoke a worker, a model package or an epoch key, for good. Ends within 2 minutes.
+    def revoke(self, revoked: Revoked | Sequence[Revoked], key: OwnerKey) -> int:
+        """Revoke workers, packages, keys or an owner's grants, for good. Ends within 2 minutes.
 
         Args:
-            revoked: What to revoke.
-            key: The key of the model's owner; for workers and keys, that of an operator.
+            revoked: What to revoke, at most 64 things. All are revoked, or none.
+            key: The key of the models' owner, also for its grants; for workers and keys, that of an
+                operator.
 
         Returns:
-            The version of the directory that lists it.
+            The version of the directory that lists them. Grants are not listed.
 
         Raises:
             ConfigError: `key` may not revoke it. The message says why.

@@ -16,7 +16,7 @@ from sealflow.seal.keys import SEED_BYTES, OpeningKey, Suite, parse_suite
 from sealflow.wire.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from sealflow.attest.deployment import Deployment
     from sealflow.wire.ids import KeyId
@@ -151,19 +151,22 @@ class EpochKeys:
         self._add(now_ms)
         self.advance(now_ms)
 
-    def destroy(self, kid: str, now_ms: int) -> bool:
-        """Destroy one key now; start a new epoch unless the key was retired.
+    def has_room(self) -> bool:
+        """Return whether `rotate`, and the next epoch after it, leave all keys that are held."""
+        return len(self._epochs) + 3 * len(self._suites) <= MAX_KEYS
 
-        Return False if the key is not held.
+    def destroy(self, kids: Collection[str], now_ms: int) -> bool:
+        """Destroy keys now; start a new epoch unless they were all retired.
+
+        Return whether a new epoch began.
         """
-        found = next((epoch for epoch in self._epochs if epoch.kid == kid), None)
-        if found is None:
-            return False
-        self._epochs.remove(found)
-        if now_ms < found.retire_ms:
+        found = [epoch for epoch in self._epochs if epoch.kid in kids]
+        self._epochs = [epoch for epoch in self._epochs if epoch.kid not in kids]
+        began = any(now_ms < epoch.retire_ms for epoch in found)
+        if began:
             self.rotate(now_ms)
         self.advance(now_ms)
-        return True
+        return began
 
     def _add(self, not_before_ms: int) -> None:
         # The first epoch begins `clock_skew_s` in the past, for clients whose clocks are behind.

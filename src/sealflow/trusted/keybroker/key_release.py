@@ -126,7 +126,9 @@ class KeyRelease:
             return self._fits(evidence, requirements, nonce)
 
         log_id = self._log_writer.head.log_id
-        grant = self._key_store.grant(fits, log_id, directory_version)
+        grant = self._key_store.grant(
+            approval.claims.bound.instance, fits, log_id, directory_version
+        )
         sealed = grant.seal(approval, self._identity.signing)
         self._log_grant(approval, grant)
         return sealed

@@ -5,15 +5,16 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from sealflow.documents.directory import Directory, DirectoryModel
+from sealflow.documents.directory import MAX_KEYS, Directory, DirectoryModel
 from sealflow.documents.grant import Grant, GrantedKey, GrantedModel
 from sealflow.documents.revocation import MAX_REVOKED, Revoked, RevokedKind
 from sealflow.errors import RefusalCode, RefusedError
 from sealflow.package.publication import requirements_digest
 from sealflow.trusted.keybroker.epoch_keys import EpochKeys
+from sealflow.trusted.keybroker.order_records import MAX_EXCLUDED, OrderRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from sealflow.attest.deployment import Deployment
     from sealflow.attest.requirements import Requirements
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 MAX_MODELS: Final = 256
 MAX_NAMES: Final = 1024
+MAX_REVOKED_MODELS: Final = MAX_REVOKED // 2
+"""Of all owners together; each has its share."""
+MAX_REVOKED_WORKERS: Final = MAX_REVOKED - MAX_REVOKED_MODELS - MAX_KEYS
+ROTATION_PAUSE_MS: Final = 10_000
+_LISTED: Final = (RevokedKind.WORKER, RevokedKind.MODEL, RevokedKind.KEY)
+"""What a directory lists as revoked; a grant concerns the key broker alone."""
 
 
 class VersionTakenError(RefusedError):
@@ -46,11 +53,11 @@ class NameTakenError(RefusedError):
 class KeyStore:
     """The models, keys and revocations of a deployment. Not thread-safe.
 
-    `epochs`, `publications`, `revoked`, `names`: the content of an earlier process's state. Missing
-    epoch keys are created.
+    `epochs`, `publications`, `revoked`, `names`, `orders`: the content of an earlier process's
+    state. Missing epoch keys are created.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the content of a state
         self,
         deployment: Deployment,
         now_ms: int,
@@ -59,10 +66,17 @@ class KeyStore:
         publications: Iterable[Publication] = (),
         revoked: Iterable[Revoked] = (),
         names: Mapping[str, str] = MappingProxyType({}),
+        orders: OrderRecords | None = None,
     ) -> None:
         self._deployment = deployment
         self._now_ms = now_ms
-        self.restore(epochs=epochs, publications=publications, revoked=revoked, names=names)
+        self.restore(
+            epochs=epochs,
+            publications=publications,
+            revoked=revoked,
+            names=names,
+            orders=orders or OrderRecords(),
+        )
         self.epochs.advance(now_ms)
 
     def restore(
@@ -72,6 +86,7 @@ class KeyStore:
         publications: Iterable[Publication],
         revoked: Iterable[Revoked],
         names: Mapping[str, str],
+        orders: OrderRecords,
     ) -> None:
         """Hold exactly what a state holds. The clock stays."""
         self._models: dict[ModelRef, Publication] = {
@@ -79,6 +94,7 @@ class KeyStore:
         }
         self._revoked = dict.fromkeys(revoked)
         self._names = dict(names)
+        self.orders = orders.copy()
         for publication in self._models.values():  # a state of an earlier release has no names
             self._names.setdefault(publication.statement.manifest.name, publication.signer)
         self.epochs = EpochKeys(self._deployment, epochs)
@@ -110,7 +126,8 @@ class KeyStore:
     def advance(self, now_ms: int) -> bool:
         """Set the clock, never backwards; return whether an epoch key was created or destroyed."""
         self._now_ms = max(self._now_ms, now_ms)
-        return self.epochs.advance(self._now_ms)
+        changed = self.epochs.advance(self._now_ms)
+        return self._rotate_if_due() or changed
 
     def publish(self, publication: Publication) -> bool:
         """Add a model, or replace its owner's requirements; return False if nothing changed.
@@ -144,34 +161,92 @@ class KeyStore:
 
     def _is_used_up(self, most: int, owner: str, held: Iterable[str]) -> bool:
         """Return whether an owner holds its share of `most`, which no other owner can take."""
-        share = max(1, most // max(1, len(self._deployment.owners)))
-        return sum(each == owner for each in held) >= share
+        return sum(each == owner for each in held) >= self._share(most)
+
+    def _share(self, most: int) -> int:
+        return max(1, most // max(1, len(self._deployment.owners)))
 
     def owner_of(self, digest: str) -> str | None:
         """Return the owner who published a package, or None if it is not published."""
         found = (each.signer for each in self._models.values() if each.digest == digest)
         return next(found, None)
 
-    def revoke(self, revoked: Revoked) -> bool:
-        """Revoke a worker, model or key permanently; return False if it was revoked already.
+    def is_done(self, revoked: Revoked, signer: str) -> bool:
+        """Return whether a revocation that `signer` orders would change nothing."""
+        if revoked.kind is RevokedKind.GRANT:
+            return self.orders.is_excluded(signer, revoked.id)
+        return revoked in self._revoked
 
-        A revoked worker still has the key in force and the announced one, so a new epoch begins.
-
-        Raises: RefusedError with OVERLOADED when there are `MAX_REVOKED` revocations.
-        """
-        if revoked in self._revoked:
-            return False
-        if len(self._revoked) >= MAX_REVOKED:
-            raise RefusedError(RefusalCode.OVERLOADED)
-        self._revoked[revoked] = None
+    def is_known(self, revoked: Revoked) -> bool:
+        """Return whether there is now what would be revoked: a lease, a package or a key."""
         match revoked.kind:
-            case RevokedKind.WORKER:
-                self.epochs.rotate(self._now_ms)
-            case RevokedKind.KEY:
-                self.epochs.destroy(revoked.id, self._now_ms)
+            case RevokedKind.WORKER | RevokedKind.GRANT:
+                return self.orders.has_grant(revoked.id, self._now_ms)
             case RevokedKind.MODEL:
-                for ref in [ref for ref, each in self._models.items() if each.digest == revoked.id]:
-                    del self._models[ref]
+                return self.owner_of(revoked.id) is not None
+            case RevokedKind.KEY:
+                return any(epoch.kid == revoked.id for epoch in self.epochs)
+
+    def revoke(self, revoked: Collection[Revoked], signer: str) -> None:
+        """Revoke all of these permanently, or nothing. All are known, and none is revoked yet.
+
+        A revoked worker still has the key in force and the announced one, so a new epoch begins:
+        one for all, and at most one in `ROTATION_PAUSE_MS`. No key in its grace time is destroyed.
+
+        Raises: RefusedError with OVERLOADED when a share of revocations is used up, with
+        UNAVAILABLE when there is no room for a new epoch yet.
+        """
+        kinds = {kind: [each.id for each in revoked if each.kind is kind] for kind in RevokedKind}
+        self._check_shares(kinds, signer)
+        new_epoch = bool(kinds[RevokedKind.WORKER]) or any(
+            epoch.kid in kinds[RevokedKind.KEY] and self._now_ms < epoch.retire_ms
+            for epoch in self.epochs
+        )
+        if new_epoch and not self.epochs.has_room():
+            raise RefusedError(RefusalCode.UNAVAILABLE)
+        if kinds[RevokedKind.GRANT]:
+            self.orders.excluded.setdefault(signer, []).extend(kinds[RevokedKind.GRANT])
+        self._revoked |= dict.fromkeys(each for each in revoked if each.kind in _LISTED)
+        for ref, publication in list(self._models.items()):
+            if publication.digest in kinds[RevokedKind.MODEL]:
+                self.orders.revoked_of[publication.digest] = publication.signer
+                del self._models[ref]
+        rotated = self._revoke_keys(kinds[RevokedKind.KEY])
+        if kinds[RevokedKind.WORKER] and not rotated:
+            due_ms = self.orders.rotated_ms + ROTATION_PAUSE_MS
+            self.orders.rotation_due_ms = max(self._now_ms, due_ms)
+            self._rotate_if_due()
+
+    def _revoke_keys(self, kids: Collection[str]) -> bool:
+        rotated = self.epochs.destroy(kids, self._now_ms)
+        if rotated:
+            self.orders.rotated_ms, self.orders.rotation_due_ms = self._now_ms, 0
+        # A key that is destroyed never comes back, so the list need not hold it for ever.
+        listed = [each for each in self._revoked if each.kind is RevokedKind.KEY]
+        for each in listed[: max(0, len(listed) - MAX_KEYS)]:
+            del self._revoked[each]
+        return rotated
+
+    def _check_shares(self, kinds: Mapping[RevokedKind, Collection[str]], signer: str) -> None:
+        excluded = len(self.orders.excluded.get(signer, ())) + len(kinds[RevokedKind.GRANT])
+        workers = sum(each.kind is RevokedKind.WORKER for each in self._revoked)
+        full = (
+            excluded > MAX_EXCLUDED
+            or workers + len(kinds[RevokedKind.WORKER]) > MAX_REVOKED_WORKERS
+        )
+        for owner in {self.owner_of(digest) for digest in kinds[RevokedKind.MODEL]}:
+            own = [each for each in kinds[RevokedKind.MODEL] if self.owner_of(each) == owner]
+            held = sum(each == owner for each in self.orders.revoked_of.values())
+            full = full or held + len(own) > self._share(MAX_REVOKED_MODELS)
+        if full:
+            raise RefusedError(RefusalCode.OVERLOADED)
+
+    def _rotate_if_due(self) -> bool:
+        due_ms = self.orders.rotation_due_ms
+        if not 0 < due_ms <= self._now_ms or not self.epochs.has_room():
+            return False
+        self.epochs.rotate(self._now_ms)
+        self.orders.rotated_ms, self.orders.rotation_due_ms = self._now_ms, 0
         return True
 
     def directory(self, version: int, previous: str | None, log: LogHead) -> Directory:
@@ -204,12 +279,18 @@ class KeyStore:
         )
 
     def grant(
-        self, fits: Callable[[Requirements], bool], log_id: str, directory_version: int
+        self,
+        instance: str,
+        fits: Callable[[Requirements], bool],
+        log_id: str,
+        directory_version: int,
     ) -> Grant:
         """Return the grant of an approved worker: all epoch keys, and the models it may load.
 
         `fits`: returns whether the worker meets a model owner's additional requirements.
         """
+        lease_ms = self._now_ms + 1000 * self._deployment.lease_s
+        self.orders.record_grant(instance, lease_ms, self._now_ms)
         return Grant(
             keys=tuple(
                 GrantedKey(private_key=epoch.private_key, destroy_ms=epoch.destroy_ms)
@@ -223,9 +304,10 @@ class KeyStore:
                     content_key=publication.content_key,
                 )
                 for ref, publication in self._models.items()
-                if publication.workers is None or fits(publication.workers)
+                if not self.orders.is_excluded(publication.signer, instance)
+                and (publication.workers is None or fits(publication.workers))
             ),
-            lease_ms=self._now_ms + 1000 * self._deployment.lease_s,
+            lease_ms=lease_ms,
             log_id=log_id,
             directory_version=directory_version,
         )

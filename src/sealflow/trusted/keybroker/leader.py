@@ -128,6 +128,7 @@ class KeyBroker:
             publications=state.publications,
             revoked=state.revoked,
             names=state.names,
+            orders=state.orders,
         )
         log_writer = LogWriter(identity.signing, deployment.tee.domain, state.log)
         keybroker = cls(identity, key_store, log_writer, key.key, send, journal)
@@ -320,6 +321,7 @@ class KeyBroker:
             publications=state.publications,
             revoked=state.revoked,
             names=state.names,
+            orders=state.orders,
         )
         self._log_writer.restore(state.log)
         self._version, self._previous = state.directory_version, state.directory_digest

@@ -1,7 +1,7 @@
 """Key broker: carries out publish and revoke requests, and writes the answers to all requests.
 
-An owner publishes models, and revokes its own models, workers and keys of the deployment. An
-operator revokes any of these but publishes nothing. Spec: docs/spec/keybroker.md, section 7.
+An owner publishes models, and revokes its own models and its own grants to a worker. An operator
+revokes workers, keys and models, and publishes nothing. Spec: docs/spec/keybroker.md, section 7.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sealflow.documents.log import EntryKind
-from sealflow.documents.revocation import MAX_REVOKED, RevokedKind, SignedRevocationOrder
+from sealflow.documents.revocation import RevokedKind, SignedRevocationOrder
 from sealflow.errors import (
     BundleError,
     EvidenceError,
     MalformedError,
     OpenError,
+    RefusalCode,
     RefusedError,
     SealflowError,
     UnavailableError,
@@ -34,7 +35,7 @@ from sealflow.wire.strict_json import canonical_json, parse_object
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealflow.documents.revocation import RevocationOrder
+    from sealflow.documents.revocation import Revoked
     from sealflow.package.publication import Publication
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.keybroker.key_store import KeyStore
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 _MAX_AHEAD_MS: Final = 3 * 366 * 86_400_000
 """How far `issued_ms` may be ahead, as no earlier publication ever replaces it. The key broker's
 clock is its host's, and may be behind."""
+MAX_AHEAD_MS: Final = 86_400_000
+"""How far a signer's clock may be ahead: its next order has a higher counter than this one."""
 
 
 class ControlError(SealflowError):
@@ -172,27 +175,66 @@ def revoke(
             "malformed",
             f"the order is for deployment {order.deployment}, this one is {deployment.name}",
         )
-    if key_store.is_revoked(order.revoked.kind, order.revoked.id):
+    if order.log_id != log_writer.head.log_id:
+        raise ControlError("replayed", "the order is for another history: order it again")
+    new = [each for each in order.revoked if not key_store.is_done(each, order.signer)]
+    if not new:
         return False
-    if not _may_revoke(order, identity, key_store):
-        raise ControlError("not_allowed", f"{order.signer} may not revoke this")
+    for each in new:
+        _check_revocation(each, order.signer, identity, key_store)
+    check_counter(order.counter, order.signer, key_store)
     try:
-        changed = key_store.revoke(order.revoked)
+        key_store.revoke(new, order.signer)
     except RefusedError as error:
-        detail = f"the key broker holds {MAX_REVOKED} revocations, its limit"
-        raise ControlError("full", detail) from error
-    if changed:
-        log_writer.append(EntryKind.REVOCATION, key_store.now_ms, signed.to_json())
-    return changed
+        raise _refusal(error) from error
+    key_store.orders.counters[order.signer] = order.counter
+    log_writer.append(EntryKind.REVOCATION, key_store.now_ms, signed.to_json())
+    return True
 
 
-def _may_revoke(order: RevocationOrder, identity: EnclaveIdentity, key_store: KeyStore) -> bool:
-    if order.signer in identity.deployment.operators:
-        return True
-    if order.signer not in identity.deployment.owners:
-        return False
-    # An owner may not revoke a package that is not published: it may be another owner's.
-    return (
-        order.revoked.kind is not RevokedKind.MODEL
-        or key_store.owner_of(order.revoked.id) == order.signer
-    )
+def check_counter(counter: int, signer: str, key_store: KeyStore) -> None:
+    """Check that a signed order is newer than all earlier ones of its signer, and not far ahead.
+
+    Raises: ControlError.
+    """
+    if counter <= key_store.orders.counters.get(signer, 0):
+        detail = "an order of this signer with this counter or a later one was carried out"
+        raise ControlError("replayed", f"{detail}: check the clock, and order it again")
+    if counter > key_store.now_ms + MAX_AHEAD_MS:
+        detail = "the order's counter is over a day ahead of the key broker's clock"
+        raise ControlError("malformed", f"{detail}: check the clock, and order it again")
+
+
+def _refusal(error: RefusedError) -> ControlError:
+    if error.code is RefusalCode.UNAVAILABLE:
+        detail = "there is no room for another epoch before older keys end: try again later"
+        return ControlError("busy", detail)
+    detail = "a share of revocations is used up: that of a model's owner, of an owner's grants or "
+    return ControlError("full", f"{detail}of workers; a new history begins with new settings")
+
+
+def _check_revocation(
+    revoked: Revoked, signer: str, identity: EnclaveIdentity, key_store: KeyStore
+) -> None:
+    """Check that a signer may revoke something, and that it is there.
+
+    Raises: ControlError.
+    """
+    is_operator = signer in identity.deployment.operators
+    is_owner = signer in identity.deployment.owners
+    match revoked.kind:
+        case RevokedKind.WORKER | RevokedKind.KEY:
+            allowed = is_operator
+        case RevokedKind.GRANT:
+            allowed = is_owner
+        case RevokedKind.MODEL:
+            owner = key_store.owner_of(revoked.id)
+            allowed = is_operator or (is_owner and owner in {None, signer})
+    if not allowed:
+        raise ControlError(
+            "not_allowed",
+            f"{signer} may not revoke this: operators revoke workers, keys and models, owners "
+            "their own models, and their own grants to a worker",
+        )
+    if not key_store.is_known(revoked):
+        raise ControlError("not_found", f"there is no {revoked.kind} {revoked.id} now")

@@ -28,6 +28,7 @@ from sealflow.seal.chunked import KEY_BYTES, open_chunked, seal_chunked
 from sealflow.trusted.keybroker.epoch_keys import EpochKey
 from sealflow.trusted.keybroker.key_store import MAX_MODELS, MAX_NAMES
 from sealflow.trusted.keybroker.log_writer import LogHead
+from sealflow.trusted.keybroker.order_records import OrderRecords
 from sealflow.wire.fields import Fields, json_object
 from sealflow.wire.ids import parse_digest, parse_name
 from sealflow.wire.strict_json import canonical_json
@@ -64,7 +65,7 @@ class State:
     """The content of a key broker that outlives its process.
 
     `directory_version`, `directory_digest`: of the newest directory, the digest in hex. `names`:
-    the owner of each name that was ever published.
+    the owner of each name that was ever published. `orders`: records of orders and grants.
     """
 
     now_ms: int
@@ -75,6 +76,7 @@ class State:
     publications: tuple[Publication, ...]
     revoked: tuple[Revoked, ...]
     names: Mapping[str, str] = field(default_factory=dict)
+    orders: OrderRecords = field(default_factory=OrderRecords)
 
     @classmethod
     def capture(cls, key_store: KeyStore, log: LogHead, version: int, digest: str) -> Self:
@@ -87,7 +89,8 @@ class State:
             epochs=tuple(key_store.epochs),
             publications=key_store.publications,
             revoked=key_store.revoked,
-            names=key_store.names,
+            names=dict(key_store.names),
+            orders=key_store.orders.copy(),
         )
 
     def seal(self, key: bytes, deployment_digest: str, domain: TrustDomain) -> bytes:
@@ -104,6 +107,7 @@ class State:
                 "models": [_publication_to_json(each) for each in self.publications],
                 "revoked": [each.to_json() for each in self.revoked],
                 "names": dict(self.names),
+                "orders": self.orders.to_json(),
             }
         )
         salt = os.urandom(SALT_BYTES)
@@ -130,7 +134,7 @@ class State:
 
     @classmethod
     def _parse(cls, text: bytes) -> Self:
-        fields = Fields.from_bytes(text, "state", _KEYS, ("names",))
+        fields = Fields.from_bytes(text, "state", _KEYS, ("names", "orders"))
         head = LogHead(
             log_id=fields.digest("history"),
             number=fields.integer("log_number"),
@@ -145,6 +149,11 @@ class State:
             publications=fields.list_of("models", _publication_from_json, MAX_MODELS),
             revoked=fields.list_of("revoked", Revoked.from_json, MAX_REVOKED),
             names=fields.read("names", _names) if "names" in fields else {},
+            orders=(
+                fields.read("orders", OrderRecords.from_json)
+                if "orders" in fields
+                else OrderRecords()
+            ),
         )
 
 

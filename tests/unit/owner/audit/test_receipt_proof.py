@@ -110,7 +110,7 @@ def test_what_the_log_does_not_vouch_for_is_refused() -> None:
 
 def test_revocations_are_told() -> None:
     """Later ones are said, earlier ones count."""
-    for kind in RevokedKind:
+    for kind in (RevokedKind.WORKER, RevokedKind.MODEL, RevokedKind.KEY):
         own = ReceiptService()
         before, _ = own.exchange()
         assert before is not None
@@ -121,7 +121,7 @@ def test_revocations_are_told() -> None:
             RevokedKind.KEY: receipt.key_id,
         }[kind]
         own.broker.tick(1000)
-        assert "error" not in own.broker.revoke(kind, name, OPERATOR)
+        assert "error" not in own.broker.revoke(kind, name, key=OPERATOR)
         own.clock.advance(NOW_MS + 2000)
         after, _ = own.exchange()
         assert after is not None

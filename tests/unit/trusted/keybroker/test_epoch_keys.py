@@ -56,7 +56,9 @@ def test_whatever_happens_one_epoch_is_in_force(
             case "turn":
                 epochs.rotate(now_ms)
             case "destroy":
-                assert epochs.destroy(data.draw(st.sampled_from([e.kid for e in epochs])), now_ms)
+                gone = data.draw(st.sampled_from(list(epochs)))
+                assert epochs.destroy([gone.kid], now_ms) == (now_ms < gone.retire_ms)
+                assert gone not in epochs
         held = list(epochs)
         for found in (
             [each for each in held if each.not_before_ms <= now_ms < each.retire_ms],
@@ -92,13 +94,13 @@ def test_a_revoked_key_ends_its_epoch() -> None:
         epochs = EpochKeys(replace(DEPLOYMENT, suites=(X_WING, X25519)))
         epochs.advance(NOW_MS)
         before = list(epochs)
-        assert epochs.destroy(before[place].kid, NOW_MS)
+        assert epochs.destroy([before[place].kid], NOW_MS)
         assert not {each.kid for each in before} & {
             each.kid for each in epochs if each.retire_ms > NOW_MS
         }
         retired = [each.kid for each in epochs if each.retire_ms <= NOW_MS]
         assert retired == [each.kid for each in before if each is not before[place]]
-    assert not epochs.destroy(before[place].kid, NOW_MS)
+    assert not epochs.destroy([before[place].kid], NOW_MS)
 
 
 def test_a_revoked_worker_gets_nothing_and_knows_no_later_key() -> None:

@@ -72,23 +72,26 @@ def test_demands_of_other_hardware_are_refused() -> None:
 
 
 def test_who_may_revoke_what() -> None:
-    """Owners their own models, owners and operators workers and keys, strangers nothing."""
+    """Owners their own models and grants, operators workers, keys and models, strangers nothing."""
     broker = KeyBrokerInstance().lead()
     digest = broker.publish("m")["digest"]
-    unknown = "cd" * 32
+    worker = make_identity(Role.WORKER)
+    broker.grant(worker)
     kid = broker.directory.keys[-1].kid
     for kind, name, key in (
         (RevokedKind.MODEL, digest, OTHER_OWNER),
         (RevokedKind.MODEL, digest, STRANGER),
-        (RevokedKind.MODEL, unknown, OTHER_OWNER),
         (RevokedKind.KEY, kid, STRANGER),
-        (RevokedKind.WORKER, "ab" * 16, STRANGER),
+        (RevokedKind.KEY, kid, OTHER_OWNER),
+        (RevokedKind.WORKER, worker.instance, STRANGER),
+        (RevokedKind.WORKER, worker.instance, OTHER_OWNER),
+        (RevokedKind.GRANT, worker.instance, OPERATOR),
+        (RevokedKind.GRANT, worker.instance, STRANGER),
     ):
-        assert error_code(broker.revoke(kind, name, key)) == "not_allowed"
+        assert error_code(broker.revoke(kind, name, key=key)) == "not_allowed"
     assert broker.directory.revoked == ()
-    assert "error" not in broker.revoke(RevokedKind.KEY, kid, OTHER_OWNER)
+    assert "error" not in broker.revoke(RevokedKind.KEY, kid)
     assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
-    assert "error" not in broker.revoke(RevokedKind.MODEL, unknown, OPERATOR)
     assert error_code(broker.publish("m")) == "revoked"
     assert _models(broker) == set()
 
@@ -96,9 +99,11 @@ def test_who_may_revoke_what() -> None:
 def test_an_order_that_comes_twice_changes_nothing() -> None:
     """A host can repeat it as often as it likes."""
     broker = KeyBrokerInstance().lead()
-    broker.revoke(RevokedKind.WORKER, "ab" * 16)
+    worker = make_identity(Role.WORKER)
+    broker.grant(worker)
+    broker.revoke(RevokedKind.WORKER, worker.instance)
     version, records = broker.directory.version, len(broker.records)
-    assert broker.revoke(RevokedKind.WORKER, "ab" * 16)["version"] == version
+    assert broker.revoke(RevokedKind.WORKER, worker.instance)["version"] == version
     assert len(broker.records) == records
 
 
@@ -106,7 +111,13 @@ def test_a_forged_order_is_refused() -> None:
     """Its signature is over what it revokes, where, and who says so."""
     broker = KeyBrokerInstance().lead()
     target = Revoked(kind=RevokedKind.WORKER, id="ab" * 16)
-    order = RevocationOrder(deployment="test", revoked=target, signer=OPERATOR.signer)
+    order = RevocationOrder(
+        deployment="test",
+        log_id=broker.directory.log_id,
+        counter=NOW_MS,
+        revoked=(target,),
+        signer=OPERATOR.signer,
+    )
     forged = SignedRevocationOrder.sign(order, STRANGER.signing, TrustDomain.SIMULATED)
     assert error_code(broker.ask("revoke", **forged.to_json())) == "order_signature"
     elsewhere = dataclasses.replace(order, deployment="other")

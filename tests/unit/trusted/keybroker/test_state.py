@@ -25,7 +25,9 @@ def test_a_restarted_key_broker_continues() -> None:
     """Keys, models, revocations, history and versions go on; only its own keys are new."""
     first = KeyBrokerInstance().lead()
     digest = first.publish("m")["digest"]
-    first.revoke(RevokedKind.WORKER, "ab" * 16)
+    worker = make_identity(Role.WORKER)
+    first.grant(worker)
+    first.revoke(RevokedKind.WORKER, worker.instance)
     before, granted = first.directory, first.grant(make_identity(Role.WORKER))
     second = first.successor()
     after = second.directory

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealflow.attest.evidence import Role
-from sealflow.owner import RevokedKind
+from sealflow.documents.log import LogEntry, SignedEntry
+from sealflow.owner import EntryKind, RevokedKind
 from sealflow.owner.trust.session import ServiceSession
 from tests.support.trusted.keybroker import (
     NOW_MS,
-    OPERATOR,
     OTHER_OWNER,
     KeyBrokerInstance,
     keybroker_deployment,
@@ -42,13 +42,18 @@ STEPS = st.one_of(
 
 def _revoke(broker: KeyBrokerInstance, kind: RevokedKind, number: int) -> None:
     directory = broker.directory
+    texts = [SignedEntry.from_bytes(record).text for record in broker.records]
+    entries = map(LogEntry.unverified_from_bytes, texts)
+    grants = [entry.body for entry in entries if entry.kind is EntryKind.GRANT]
+    workers = [str(body["instance"]) for body in grants] or [f"{number:032x}"]
     ids: dict[RevokedKind, list[str]] = {
-        RevokedKind.WORKER: [f"{number:032x}"],
+        RevokedKind.WORKER: workers,
+        RevokedKind.GRANT: workers,
         RevokedKind.MODEL: [model.digest for model in directory.models] or ["ab" * 32],
         RevokedKind.KEY: [str(key.kid) for key in directory.keys],
     }
     known = ids[kind]
-    broker.revoke(kind, known[number % len(known)], OPERATOR)
+    broker.revoke(kind, known[number % len(known)])
 
 
 def _play(broker: KeyBrokerInstance, step: Step) -> KeyBrokerInstance:

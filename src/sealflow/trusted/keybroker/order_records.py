@@ -1,0 +1,108 @@
+"""Key broker, pure: records of signed orders and of grants, by which later orders are judged.
+
+Spec: docs/spec/keybroker.md, section 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from sealflow.errors import MalformedError
+from sealflow.wire.fields import Fields, json_object
+from sealflow.wire.ids import parse_digest, parse_request_id
+from sealflow.wire.strict_json import is_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+MAX_GRANTED: Final = 4096
+MAX_EXCLUDED: Final = 64
+"""Workers that one owner may keep its models from."""
+_KEYS: Final = ("counters", "granted", "excluded", "revoked_of", "rotated_ms", "rotation_due_ms")
+
+
+@dataclass(slots=True, kw_only=True)
+class OrderRecords:
+    """The records of one history.
+
+    `counters`: of the newest order of each signer. `granted`: the end of the lease of each worker
+    that has one, in Unix ms. `excluded`: the workers that get no models of an owner, by owner.
+    `revoked_of`: the owner of each revoked package. `rotated_ms`, `rotation_due_ms`: when an order
+    last began an epoch, and when the next one is due (0 for none).
+    """
+
+    counters: dict[str, int] = field(default_factory=dict)
+    granted: dict[str, int] = field(default_factory=dict)
+    excluded: dict[str, list[str]] = field(default_factory=dict)
+    revoked_of: dict[str, str] = field(default_factory=dict)
+    rotated_ms: int = 0
+    rotation_due_ms: int = 0
+
+    def record_grant(self, instance: str, lease_ms: int, now_ms: int) -> None:
+        """Remember a worker until its lease ends; over `MAX_GRANTED`, forget the oldest."""
+        self.granted.pop(instance, None)
+        self.granted = {each: end for each, end in self.granted.items() if end > now_ms}
+        if len(self.granted) >= MAX_GRANTED:
+            del self.granted[next(iter(self.granted))]
+        self.granted[instance] = lease_ms
+
+    def has_grant(self, instance: str, now_ms: int) -> bool:
+        """Return whether a worker has a lease now."""
+        return self.granted.get(instance, 0) > now_ms
+
+    def is_excluded(self, owner: str, instance: str) -> bool:
+        """Return whether an owner keeps its models from a worker."""
+        return instance in self.excluded.get(owner, ())
+
+    def copy(self) -> OrderRecords:
+        """Return records that later changes of these do not change."""
+        return OrderRecords.from_json(self.to_json())
+
+    def to_json(self) -> dict[str, object]:
+        """Return the records' object in the state."""
+        return {
+            "counters": dict(self.counters),
+            "granted": dict(self.granted),
+            "excluded": {owner: list(each) for owner, each in self.excluded.items()},
+            "revoked_of": dict(self.revoked_of),
+            "rotated_ms": self.rotated_ms,
+            "rotation_due_ms": self.rotation_due_ms,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse the records' object in the state.
+
+        Raises: MalformedError.
+        """
+        fields = Fields(value, "orders", _KEYS)
+        excluded = fields.read("excluded", json_object)
+        return cls(
+            counters=_table(fields.get("counters"), parse_digest, _time),
+            granted=_table(fields.get("granted"), parse_request_id, _time),
+            excluded=_table(excluded, parse_digest, _instances),
+            revoked_of=_table(fields.get("revoked_of"), parse_digest, parse_digest),
+            rotated_ms=fields.time_ms("rotated_ms"),
+            rotation_due_ms=fields.time_ms("rotation_due_ms"),
+        )
+
+
+def _table(
+    value: object, key: Callable[[object], str], item: Callable[[object], _T]
+) -> dict[str, _T]:
+    return {key(name): item(each) for name, each in json_object(value).items()}
+
+
+def _time(value: object) -> int:
+    if not is_integer(value) or value < 0:
+        raise MalformedError("a number is not a time or a counter")
+    return value
+
+
+def _instances(value: object) -> list[str]:
+    if not isinstance(value, list) or len(value) > MAX_EXCLUDED:
+        raise MalformedError(f"not a list of at most {MAX_EXCLUDED} workers")
+    return list(map(parse_request_id, value))
