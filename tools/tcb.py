@@ -22,8 +22,8 @@ ENTRIES: Final = {
     "worker": "sealflow.trusted.worker.__main__",
     "key broker": "sealflow.trusted.keybroker.__main__",
 }
-OWN_BUDGETS: Final = {"worker": 2500, "key broker": 1960}
-CORE_BUDGETS: Final = {"worker": 5550, "key broker": 4750}
+OWN_BUDGETS: Final = {"worker": 2800, "key broker": 2050}
+CORE_BUDGETS: Final = {"worker": 5700, "key broker": 4900}
 THIRD_PARTY: Final = {
     "worker": frozenset({"cryptography", "numpy", "cv2", "onnxruntime", "openvino", "dcap_qvl"}),
     "key broker": frozenset({"cryptography", "dcap_qvl"}),
