@@ -114,9 +114,10 @@ def test_114_every_field() -> None:
             assert judge(), name
     assert {each.name for each in fields(OutOfDateWaiver)} == {"until", "reason"}
     required = {"role", "tee", "deployment", "manifest_digest", "requirements", "insecure_root"}
+    assert SimulationPolicy.__dataclass_fields__["share_batch"].default is False
     optional = {each.name for kind in (Policy, SimulationPolicy) for each in fields(kind)}
     # The directory, whose signer is proved, names all that these would choose from.
-    assert optional - required == {"models", "owners", "verifiers", "suites"}
+    assert optional - required == {"models", "owners", "verifiers", "suites", "share_batch"}
 
 
 @pytest.mark.parametrize("part", TCB)
