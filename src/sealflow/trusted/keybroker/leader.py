@@ -271,10 +271,10 @@ class KeyBroker:
         if not entries:
             return
         head = self._log_writer.head
-        state = State.capture(self._key_store, head, self._version, self._previous or "")
-        deployment = self._identity.deployment
-        blob = state.seal(self._key, deployment.digest, deployment.tee.domain)
         try:
+            state = State.capture(self._key_store, head, self._version, self._previous or "")
+            deployment = self._identity.deployment
+            blob = state.seal(self._key, deployment.digest, deployment.tee.domain)
             self._read_back(blob if reissue or new_keys else b"", [record for _, record in entries])
             payload = encode_batch(self._key_store.now_ms, [(head.number, blob), *entries])
         except (MalformedError, EvidenceError, OpenError) as error:
