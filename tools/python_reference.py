@@ -40,8 +40,8 @@ SUBJECTS: Final = {
     "Errors": (
         "SealflowError ConfigError MalformedError NewerFormatError EnvelopeTooLargeError OpenError "
         "VerificationError EvidenceError PolicyError Mismatch RefusedError RefusalCode ModelError "
-        "InvalidInputError BundleError UnavailableError QueueFullError DeadlineError "
-        "WorkerGoneError"
+        "InvalidInputError TenantRefusedError QuotaExceededError BundleError UnavailableError "
+        "QueueFullError DeadlineError WorkerGoneError"
     ),
 }
 SECTIONS: Final = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example")

@@ -12,13 +12,15 @@ SealflowError
 ├── RefusedError                the service answered with a clear-text refusal
 ├── ModelError                  the request or the model is wrong (travels sealed)
 │   ├── InvalidInputError       the request does not fit the model
+│   ├── TenantRefusedError      the request has no valid tenant token
+│   ├── QuotaExceededError      the tenant has used its quota or its share
 │   └── BundleError             the model package is broken, forged or unsupported
 └── UnavailableError            try again later
     ├── QueueFullError          admission refused; nothing was queued
     ├── DeadlineError           no reply in time
     └── WorkerGoneError         the enclave process ended
 
-Every error has a stable `code` for programs and a `hint` for people: docs/reference/errors.md.
+Every error has a `code` for programs and a `hint` for people: docs/reference/errors.md.
 """
 
 from __future__ import annotations
@@ -38,11 +40,8 @@ class SealflowError(Exception):
         hint: The next step, as a sentence for people.
 
     Example:
-        >>> try:
-        ...     client.infer("cow", image="cat.jpg")
-        ... except SealflowError as error:
-        ...     print(error.code)
-        invalid_input
+        >>> print(SealflowError("a defect").to_json()["code"])
+        error
     """
 
     code: str = "error"
@@ -61,10 +60,7 @@ class ConfigError(SealflowError):
     """A setting, a file or the environment is wrong; the message says where and what to do.
 
     Example:
-        >>> try:
-        ...     load_policy("absent.toml")
-        ... except ConfigError as error:
-        ...     print(error.code)
+        >>> print(ConfigError("the policy file is missing").code)
         config
     """
 
@@ -76,11 +72,8 @@ class MalformedError(SealflowError):
     """Bytes from a peer, or a value, break a format; the message names the first rule broken.
 
     Example:
-        >>> try:
-        ...     ModelRef(name="tiny", version="not a version")
-        ... except MalformedError as error:
-        ...     print(error)
-        name is not well formed
+        >>> print(MalformedError("pin: not JSON").code)
+        malformed
     """
 
     code = "malformed"
@@ -238,11 +231,8 @@ class ModelError(SealflowError):
     """The model could not answer; the worker said so, sealed.
 
     Example:
-        >>> try:
-        ...     client.infer("tiny", tensors={"x": [[1.0, 2.0]]})
-        ... except ModelError as error:
-        ...     print(error.code)
-        invalid_input
+        >>> print(ModelError("the model failed").code)
+        model_failed
     """
 
     code = "model_failed"
@@ -253,25 +243,43 @@ class InvalidInputError(ModelError):
     """The request does not fit the model: wrong name, datatype, shape, size or image.
 
     Example:
-        >>> try:
-        ...     client.infer("tiny", tensors={"y": [[1.0, 2.0, 3.0, 4.0]]})
-        ... except InvalidInputError as error:
-        ...     print(error)
-        model tiny has no input 'y': it takes x
+        >>> print(InvalidInputError("model tiny has no input 'y'").code)
+        invalid_input
     """
 
     code = "invalid_input"
     hint = "Correct the input; `client.verify().models` says what each model takes."
 
 
+class TenantRefusedError(ModelError):
+    """The deployment serves tenants, and the request has no valid token of one.
+
+    Example:
+        >>> print(TenantRefusedError("the tenant token is over").code)
+        tenant_refused
+    """
+
+    code = "tenant_refused"
+    hint = "Ask the tenant authority for a token (`sealflow tenants create`), and pass its file."
+
+
+class QuotaExceededError(ModelError):
+    """The tenant has used up a quota, or has its share of the worker in work.
+
+    Example:
+        >>> print(QuotaExceededError("the quota of rows is used up").code)
+        quota_exceeded
+    """
+
+    code = "quota_exceeded"
+    hint = "Send less at once, or wait for the next period; the tenant authority sets the quotas."
+
+
 class BundleError(ModelError):
     """A model package is broken, forged, too large or of an unsupported format.
 
     Example:
-        >>> try:
-        ...     client.publish(b"not a package", load_owner_key(".sealflow/owner.key"))
-        ... except BundleError as error:
-        ...     print(error.code)
+        >>> print(BundleError("the package is not whole").code)
         bundle
     """
 
@@ -287,10 +295,7 @@ class UnavailableError(SealflowError):
         retry_after_s: How long to wait before the next try, in seconds.
 
     Example:
-        >>> try:
-        ...     Client("http://127.0.0.1:9", policy=".sealflow/client.toml").verify()
-        ... except UnavailableError as error:
-        ...     print(error.retry_after_s)
+        >>> print(UnavailableError("the gateway is away").retry_after_s)
         1.0
     """
 
@@ -318,10 +323,7 @@ class DeadlineError(UnavailableError):
     """No reply arrived within the deadline. The request may still be processed.
 
     Example:
-        >>> try:
-        ...     client.infer("tiny", tensors={"x": [[1.0, 2.0, 3.0, 4.0]]}, timeout_s=0.0)
-        ... except DeadlineError as error:
-        ...     print(error.code)
+        >>> print(DeadlineError("no reply in time").code)
         deadline
     """
 

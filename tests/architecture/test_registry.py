@@ -20,7 +20,13 @@ from sealflow.attest.intel import checks as intel
 from sealflow.attest.reports import TDX_REGISTERS
 from sealflow.documents.log import EntryKind
 from sealflow.documents.revocation import RevokedKind
-from sealflow.errors import InvalidInputError, ModelError, RefusalCode
+from sealflow.errors import (
+    InvalidInputError,
+    ModelError,
+    QuotaExceededError,
+    RefusalCode,
+    TenantRefusedError,
+)
 from sealflow.host.gateway.http import JSON_TYPE
 from sealflow.host.gateway.routes.keybroker import JSON_LINES_TYPE
 from sealflow.host.gateway.status_codes import HTTP_STATUS
@@ -151,7 +157,10 @@ def test_refusals() -> None:
         code.value: HTTP_STATUS[code] for code in RefusalCode
     }
     errors = [row[0].strip("`") for row in rows(4, "sealed error")]
-    assert errors == [InvalidInputError.code, ModelError.code]
+    assert errors == [
+        each.code
+        for each in (InvalidInputError, TenantRefusedError, QuotaExceededError, ModelError)
+    ]
 
 
 def test_codes_of_verification() -> None:

@@ -84,6 +84,7 @@ ELSEWHERE = {
     "request for a receipt (content kind 3)": "tests/vectors/requests.json",
     "passport: the object `sealflow_passport`": "tests/vectors/passport.json",
     "grant": "tests/vectors/grants.json",
+    "tenant token": "tests/vectors/tenant-tokens.json",
 }
 """Rows that no service writes for a client, or that need a verifier: the vectors have them."""
 

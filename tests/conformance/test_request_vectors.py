@@ -16,8 +16,10 @@ from sealflow.trusted.worker.serving.arrivals import (
 )
 from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
 from sealflow.trusted.worker.serving.opener import RequestOpener
+from sealflow.trusted.worker.serving.tenants import TenantLedger
 from sealflow.wire.envelope import Envelope, RefusalHeader
 from sealflow.wire.ids import ModelRef
+from tests.support.attestation.deployments import simulated_deployment
 from tests.support.trusted.told_clock import told_clock
 from tests.support.vectors.cases import case_name, expected, read_cases
 
@@ -72,6 +74,7 @@ def test_request(case: dict[str, Any]) -> None:
         max_body_bytes=worker["max_body_bytes"],
         replay_capacity=worker["remembered"],
         max_ahead_ms=worker["ahead_ms"],
+        tenants=TenantLedger(simulated_deployment(worker["now_ms"]).deployment, 10),
     )
     keys = [
         EpochPrivateKey(

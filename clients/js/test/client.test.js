@@ -99,6 +99,14 @@ test("batches are shared only if policy and caller say so", async () => {
   assert.deepEqual(asked, [true, false]);
 });
 
+test("a tenant's token lies inside of the seal, and what workers say of it reaches the caller", async () => {
+  const { client, seen } = service([reply()]);
+  await client.infer("m", INPUT, { tenantToken: "a.b" });
+  await client.infer("m", INPUT);
+  const asked = seen.requests.map(({ content: { json } }) => JSON.parse(new TextDecoder().decode(json)).parameters);
+  assert.deepEqual(asked, [{ tenant_token: "a.b" }, undefined]);
+});
+
 test("an empty tensor is not sent", async () => {
   const { client, seen } = service([reply()]);
   await refused(() => client.infer("m", { x: new Tensor("x", "FP32", [0, 2], new Uint8Array(0)) }), "config");

@@ -60,6 +60,7 @@ const HANDLERS = {
   "requests.json": "requests are opened and refused by workers",
   "settings.json": "settings of a deployment reach a client as their digest",
   "states.json": "states are opened by key brokers",
+  "tenant-tokens.json": "tokens are judged by workers",
   "statements.json": "statements are read by workers and key brokers",
   "envelope.json": envelope,
   "exchange.json": exchange,

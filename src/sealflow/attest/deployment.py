@@ -45,10 +45,11 @@ class Deployment:
 
     `owners`: Ed25519 public keys, in hex, that may publish models. `operators`: Ed25519 public
     keys, in hex, that may revoke workers, models and keys. `names`: the model names of each owner,
-    as patterns (`may_name`); empty if a name belongs to whoever publishes it first. `keybroker`,
-    `worker`: the requirements on an enclave of each role. `insecure_simulated_root`: the DER of the
-    root of a simulation; None on hardware. `suites`: those of epoch keys; the first is also that of
-    enclaves' own keys.
+    as patterns (`may_name`); empty if a name belongs to whoever publishes it first. `tenants`: the
+    Ed25519 public key, in hex, of the authority that signs tenant tokens; None to serve anybody.
+    `keybroker`, `worker`: the requirements on an enclave of each role. `insecure_simulated_root`:
+    the DER of the root of a simulation; None on hardware. `suites`: those of epoch keys; the first
+    is also that of enclaves' own keys.
 
     All times are in seconds; `TIMES` holds their ranges (spec: keybroker.md, section 1).
     `epoch_s`: how long clients seal to one key. `grace_s`: how long workers open with the key
@@ -66,6 +67,7 @@ class Deployment:
     owners: frozenset[str]
     operators: frozenset[str] = frozenset()
     names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tenants: str | None = None
     keybroker: Requirements
     worker: Requirements
     insecure_simulated_root: bytes | None = field(default=None, repr=False)
@@ -142,6 +144,7 @@ class Deployment:
                 # Absent when empty, so that the digests of settings of earlier releases stay.
                 **({"names": _sorted(self.names)} if self.names else {}),
                 **({"share_batch": True} if self.share_batch else {}),
+                **({"tenants": self.tenants} if self.tenants else {}),
             }
         )
 
@@ -192,9 +195,7 @@ class Deployment:
         """
         if len(text) > MAX_DEPLOYMENT_BYTES:
             raise MalformedError(f"deployment: over {MAX_DEPLOYMENT_BYTES} bytes")
-        fields = Fields.from_bytes(
-            text, "deployment", (*_KEYS, *TIMES), ("names", "share_batch"), versioned=True
-        )
+        fields = Fields.from_bytes(text, "deployment", (*_KEYS, *TIMES), _OPTIONAL, versioned=True)
         simulated = fields.get("insecure_simulated_root") is not None
         deployment = cls(
             name=fields.read("deployment", parse_name),
@@ -202,6 +203,7 @@ class Deployment:
             owners=frozenset(fields.list_of("owners", parse_digest, _MAX_SIGNERS)),
             operators=frozenset(fields.list_of("operators", parse_digest, _MAX_SIGNERS)),
             names=fields.read("names", _names) if "names" in fields else {},
+            tenants=fields.digest("tenants") if "tenants" in fields else None,
             keybroker=Requirements.from_json(fields.get("keybroker"), "deployment: keybroker"),
             worker=Requirements.from_json(fields.get("worker"), "deployment: worker"),
             insecure_simulated_root=(
@@ -234,6 +236,7 @@ def _pattern(text: str) -> str:
     return text
 
 
+_OPTIONAL: Final = ("names", "share_batch", "tenants")
 _KEYS: Final = (
     "deployment",
     "tee",

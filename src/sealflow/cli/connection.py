@@ -34,6 +34,7 @@ class Connection:
     policy: Path
     broker: BrokerAddress | None
     ca: Path | None
+    tenant_token: Path | None
     home: Path
 
     @property
@@ -46,7 +47,12 @@ class Connection:
         from sealflow.owner import Client
 
         return Client(
-            self.url, policy=self.policy, ca=self.ca, pin=self.pin, connections=connections
+            self.url,
+            policy=self.policy,
+            ca=self.ca,
+            pin=self.pin,
+            connections=connections,
+            tenant_token=self.tenant_token,
         )
 
     def queue(self) -> QueueClient:
@@ -58,7 +64,9 @@ class Connection:
 
         if self.broker is None:
             raise ConfigError("the queue's address is not known: add --broker-url")
-        return QueueClient(self.broker, policy=self.policy, pin=self.pin)
+        return QueueClient(
+            self.broker, policy=self.policy, pin=self.pin, tenant_token=self.tenant_token
+        )
 
 
 def broker_options(command: F) -> F:
@@ -113,6 +121,12 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @broker_options
+    @click.option(
+        "--tenant-token",
+        type=_FILE,
+        envvar="SEALFLOW_TENANT_TOKEN",
+        help="File with a tenant's token, where the deployment serves tenants.",
+    )
     @click.option("--ca", type=_FILE, help="PEM root certificate to verify the gateway with.")
     @click.option(
         "--policy", type=_FILE, help="Policy file.  [default: client.toml in the folder --home]"
@@ -139,6 +153,7 @@ _TAKEN = (
     "address",
     "policy",
     "ca",
+    "tenant_token",
     "broker_url",
     "broker_password_file",
     "broker_ca",
@@ -168,4 +183,11 @@ def _connect(options: Mapping[str, Any]) -> Connection:
         broker = broker or BrokerAddress(**running["broker"])
         ca = ca or (None if running["ca"] is None else Path(running["ca"]))
     policy = options["policy"] or home.policy
-    return Connection(url=url, policy=policy, broker=broker, ca=ca, home=home.path)
+    return Connection(
+        url=url,
+        policy=policy,
+        broker=broker,
+        ca=ca,
+        tenant_token=options["tenant_token"],
+        home=home.path,
+    )

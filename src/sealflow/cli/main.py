@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "receipt": ("sealflow.cli.owner.audit", "Check receipts offline."),
     "verifier": ("sealflow.cli.owner.verifier", "Appraise a service for others, sign passports."),
     "model": ("sealflow.cli.owner.model", "Pack, inspect, publish and list models."),
+    "tenants": ("sealflow.cli.owner.tenants", "Serve tenants: make and show their tokens."),
     "keys": (
         "sealflow.cli.operator.keys",
         "Make and rotate certificates, passwords and signing keys.",

@@ -58,6 +58,11 @@ class ClusterHome:
         return self.path / "owner.key"
 
     @property
+    def tenants_key(self) -> Path:
+        """The key that signs tenant tokens; the deployment serves tenants if the file exists."""
+        return self.path / "tenants.key"
+
+    @property
     def deployment(self) -> Path:
         """The deployment's settings, whose digest is in the evidence of each enclave."""
         return self.path / "deployment.json"
@@ -131,6 +136,7 @@ class ClusterHome:
                 owners=frozenset({owner.signer}),
                 operators=frozenset({owner.signer}),
                 names={},
+                tenants=self._tenant_authority(),
                 keybroker=_requirements(Role.KEY_BROKER),
                 worker=_requirements(Role.WORKER),
                 insecure_simulated_root=self._platform().root_der,
@@ -171,6 +177,9 @@ class ClusterHome:
             for folder in (self.path, self.packages, self.path / "logs", self.path / "run"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
+
+    def _tenant_authority(self) -> str | None:
+        return load_owner_key(self.tenants_key).signer if self.tenants_key.exists() else None
 
     def _owner(self) -> OwnerKey:
         if self.owner_key.exists():

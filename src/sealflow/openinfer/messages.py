@@ -26,6 +26,8 @@ MAX_SCORE_CHARACTERS: Final = 16
 """The longest score that `TopClass.to_bytes` writes, such as -1.23456789e-308."""
 SHARE_BATCH: Final = "share_batch"
 """The parameter by which a client lets its rows share batches with other clients' rows."""
+TENANT_TOKEN: Final = "tenant_token"  # noqa: S105 - a name
+"""The parameter in which a client sends its tenant token. Spec: tenants.md."""
 _CLASS: Final = re.compile(
     r"(?=[^:]{1,32}:)(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
     r":([0-9]{1,10})(?::(.{0,4096}))?",

@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from sealflow.errors import OpenError as OpenError
     from sealflow.errors import PolicyError as PolicyError
     from sealflow.errors import QueueFullError as QueueFullError
+    from sealflow.errors import QuotaExceededError as QuotaExceededError
     from sealflow.errors import RefusalCode as RefusalCode
     from sealflow.errors import RefusedError as RefusedError
     from sealflow.errors import SealflowError as SealflowError
+    from sealflow.errors import TenantRefusedError as TenantRefusedError
     from sealflow.errors import UnavailableError as UnavailableError
     from sealflow.errors import VerificationError as VerificationError
     from sealflow.errors import WorkerGoneError as WorkerGoneError
@@ -119,6 +121,7 @@ __all__ = [
     "ProvenFact",
     "QueueClient",
     "QueueFullError",
+    "QuotaExceededError",
     "Receipt",
     "ReceiptProof",
     "RefusalCode",
@@ -135,6 +138,7 @@ __all__ = [
     "TcbStatus",
     "TdxRequirements",
     "Tee",
+    "TenantRefusedError",
     "Tensor",
     "TensorSpec",
     "Tensors",
@@ -178,6 +182,8 @@ _MODULES: Final = {
     "MalformedError": "sealflow.errors",
     "Mismatch": "sealflow.errors",
     "ModelError": "sealflow.errors",
+    "QuotaExceededError": "sealflow.errors",
+    "TenantRefusedError": "sealflow.errors",
     "ModelRef": "sealflow.wire.ids",
     "NewerFormatError": "sealflow.errors",
     "OpenError": "sealflow.errors",

@@ -27,6 +27,7 @@ from sealflow.trusted.worker.serving.batching import BatchQueue
 from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, LeaseUse
 from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
+from sealflow.trusted.worker.serving.tenants import TenantLedger
 from sealflow.trusted.worker.threads import SingleThreadLoop
 from sealflow.wire.fields import MAX_TIME_MS
 from sealflow.wire.ids import RequestId
@@ -75,6 +76,7 @@ class Worker:
     max_ahead_ms: int = MAX_TIME_MS
     replay_capacity: int = 1000
     max_jobs: int = 1000
+    tenants: str | None = None
     clock: EnclaveClock = field(default_factory=lambda: told_clock(NOW_MS))
     arrivals: ArrivalQueue = field(
         default_factory=lambda: ArrivalQueue(max_items=10_000, max_bytes=2**30)
@@ -111,9 +113,12 @@ class Worker:
         `threads`: 1 as for a runtime with one thread, 2 as for one with more, 0 on this thread: all
         is opened before the first model runs.
         """
-        replies = ReplySender(self.outside.port, self.clock, worker_identity())
+        identity = worker_identity()
+        deployment = dataclasses.replace(identity.deployment, tenants=self.tenants)
+        tenants = TenantLedger(deployment, self.max_jobs)
+        replies = ReplySender(self.outside.port, self.clock, identity)
         jobs = BatchQueue(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
-        answering = BatchRunner(jobs, replies, max_body_bytes=self.max_body_bytes)
+        answering = BatchRunner(jobs, replies, max_body_bytes=self.max_body_bytes, tenants=tenants)
         opening = RequestOpener(
             self.arrivals,
             jobs,
@@ -122,6 +127,7 @@ class Worker:
             max_body_bytes=self.max_body_bytes,
             replay_capacity=self.replay_capacity,
             max_ahead_ms=self.max_ahead_ms,
+            tenants=tenants,
             make_room=answering.answer_next if threads == 1 else None,
         )
         self.arrivals.put(None)

@@ -27,6 +27,7 @@ MAKERS = (
     "states",
     "policies",
     "settings",
+    "tenants",
     "packages",
     "statements",
     "requests",

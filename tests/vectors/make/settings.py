@@ -68,6 +68,9 @@ def settings_cases(file: VectorFile) -> None:
     ):
         case(f"names: {title}", expect, "which names an owner may use", {**value, "names": names},
              "attestation 5.2")  # fmt: skip
+    case("tenants", "ok", "the authority of tenants", {**value, "tenants": OWNER}, "attestation 5")
+    for title, wrong in (("null", None), ("capitals", OWNER.upper()), ("text", "x"), ("number", 7)):
+        case(f"tenants: {title}", bad, "not a key", {**value, "tenants": wrong}, "attestation 5")
     numbers = ("1", True, None, 1.5, -1)
     forms = {"deployment": name, "tee": ("SGX", "", 7, None), "owners": ([7], "x", None, ["ab"]),
              "suites": ([], ["x-wing", "x-wing"], ["X-Wing"], [1], "x-wing", None),

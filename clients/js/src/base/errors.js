@@ -21,6 +21,8 @@ const HINTS = /** @type {Record<string, string>} */ ({
   revocations: "Ask the operator to renew the collateral; check this machine's clock.",
   receipt_missing: "Ask the operator for workers of a release that signs receipts.",
   invalid_input: "Correct the input; `client.models` says what each model takes.",
+  tenant_refused: "Ask the tenant authority for a token, and pass it as tenantToken.",
+  quota_exceeded: "Send less at once, or wait for the next period; the tenant authority sets the quotas.",
   model_failed: "Try another input; if the model fails on it too, tell the model's owner.",
   unavailable: "Try again in some seconds.",
   queue_full: "Take results, or send fewer requests at once; the operator can add workers.",

@@ -17,6 +17,7 @@ import { trustReport } from "./report.js";
 import { linked } from "./signals.js";
 import { pause, Trust } from "./trust.js";
 
+const SEALED_ERRORS = ["invalid_input", "tenant_refused", "quota_exceeded"];
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /** @typedef {import("../documents/directory.js").Model} Model */
@@ -36,6 +37,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @property {number} [topK] the best classes in place of the output's tensor
  * @property {boolean} [receipt] ask for a signed receipt
  * @property {boolean} [shareBatch] let rows share batches with those of other clients that allow it; the policy must allow it
+ * @property {string} [tenantToken] of the caller's tenant, where the deployment serves tenants; only the enclave sees it
  * @property {number} [timeoutMs] for all attempts together
  * @property {AbortSignal} [signal]
  */
@@ -154,7 +156,7 @@ export class Client {
     const { directory, model } = await this.#choose(name, options.version, signal);
     const asked = requestedOutputs(model, options);
     const { json, binary } = encodeRequest({
-      inputs: await makeInputs(model, inputs), outputs: asked, id: null, shareBatch: options.shareBatch,
+      inputs: await makeInputs(model, inputs), outputs: asked, id: null, shareBatch: options.shareBatch, tenantToken: options.tenantToken,
     });
     const plain = encodeContent(INFER, json, ...binary);
     const receipt = options.receipt ? askForReceipt(plain) : null;
@@ -239,7 +241,7 @@ export class Client {
 function readAnswer(model, asked, content) {
   if (content.kind === ERROR) {
     const { code, message } = under("reply", () => parseError(content));
-    throw new ModelError(code === "invalid_input" ? code : "model_failed", message); // also a code of a later release
+    throw new ModelError(SEALED_ERRORS.includes(code) ? code : "model_failed", message); // also a code of a later release
   }
   if (content.kind !== INFER) throw new VerificationError("reply", "the reply holds something that was not asked for");
   return readResponse(model, asked, content);

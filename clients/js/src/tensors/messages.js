@@ -15,7 +15,7 @@ const MAX_ID = 256;
 const SHARED_MEMORY = ["shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"];
 
 /** @typedef {{name: string, classification: number | null}} RequestedOutput */
-/** @typedef {{inputs: Tensor[], outputs: RequestedOutput[], id: string | null, shareBatch?: boolean}} InferRequest */
+/** @typedef {{inputs: Tensor[], outputs: RequestedOutput[], id: string | null, shareBatch?: boolean, tenantToken?: string}} InferRequest */
 /** @typedef {{modelName: string, modelVersion: string | null, outputs: Tensor[], id: string | null}} InferResponse */
 
 /** @param {string} reason @returns {never} */
@@ -165,10 +165,14 @@ export function parseResponse(json, binary) {
  * @param {InferRequest} request
  * @returns {{json: Uint8Array, binary: Uint8Array[]}}
  */
-export function encodeRequest({ inputs, outputs, id, shareBatch = false }) {
+export function encodeRequest({ inputs, outputs, id, shareBatch = false, tenantToken }) {
+  const parameters = {
+    ...(shareBatch ? { share_batch: true } : {}),
+    ...(tenantToken === undefined ? {} : { tenant_token: tenantToken }),
+  };
   const message = {
     ...(id === null ? {} : { id }),
-    ...(shareBatch ? { parameters: { share_batch: true } } : {}),
+    ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
     inputs: inputs.map(describe),
     ...(outputs.length === 0
       ? {}

@@ -42,6 +42,7 @@ class AsyncClient:
         ca: As in `Client`.
         pin: As in `Client`.
         connections: Largest number of connections to the gateway.
+        tenant_token: As in `Client`.
 
     Raises:
         ConfigError: As `Client`.
@@ -64,8 +65,9 @@ class AsyncClient:
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
         connections: int = 256,
+        tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._session = ServiceSession(load_policy(policy), pin=None if pin is None else Path(pin))
+        self._session = ServiceSession(load_policy(policy), pin=pin, tenant_token=tenant_token)
         self._transport = AsyncHttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )

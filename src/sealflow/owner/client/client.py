@@ -45,6 +45,7 @@ class Client:
         pin: Path of a file that remembers the newest directory, so that an older one is refused
             after a restart, too. Default: remember it only as long as the client lives.
         connections: Largest number of connections to the gateway.
+        tenant_token: Path of the file with a tenant's token, where the deployment serves tenants.
 
     Raises:
         ConfigError: `url`, policy file, `ca` or `pin` is wrong. The message says which.
@@ -63,8 +64,9 @@ class Client:
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
         connections: int = 64,
+        tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._session = ServiceSession(load_policy(policy), pin=None if pin is None else Path(pin))
+        self._session = ServiceSession(load_policy(policy), pin=pin, tenant_token=tenant_token)
         self._transport = HttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )

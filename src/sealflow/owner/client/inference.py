@@ -84,7 +84,12 @@ def infer(  # noqa: PLR0913 - the options of `Client.infer`
 
     def parts_for(model: DirectoryModel) -> Parts:
         return request_parts(
-            model, image=image, tensors=tensors, top_k=top_k, share_batch=share_batch
+            model,
+            image=image,
+            tensors=tensors,
+            top_k=top_k,
+            share_batch=share_batch,
+            tenant_token=session.tenant_token,
         )
 
     steps = _infer(session, name, parts_for, timeout_s, receipt=receipt)

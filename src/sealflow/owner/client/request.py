@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sealflow.errors import InvalidInputError
 from sealflow.files import file_errors
 from sealflow.openinfer.binary import encode_request
-from sealflow.openinfer.messages import SHARE_BATCH, InferRequest, RequestedOutput
+from sealflow.openinfer.messages import SHARE_BATCH, TENANT_TOKEN, InferRequest, RequestedOutput
 from sealflow.openinfer.tensor import Tensor
 from sealflow.seal.content import ContentKind, Parts, content_parts
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sealflow.documents.directory import DirectoryModel
-    from sealflow.openinfer.tensor import DataType
+    from sealflow.openinfer.tensor import DataType, Parameter
 
 Image = str | os.PathLike[str] | bytes
 """A path of a JPEG or PNG file, or the bytes of one. It is decoded in the enclave.
@@ -57,11 +57,13 @@ def request_parts(
     tensors: Tensors | None,
     top_k: int | None,
     share_batch: bool = False,
+    tenant_token: str | None = None,
 ) -> Parts:
     """Return the content of a request, to be sealed.
 
     `top_k`: how many best classes to ask for instead of scores; None is 5 for images, else 0.
-    `share_batch`: whether its rows may share batches with other clients' rows.
+    `share_batch`: whether its rows may share batches with other clients' rows. `tenant_token`: the
+    caller's, where the deployment serves tenants.
     Raises: InvalidInputError when it cannot fit the model, ConfigError when a file is unreadable.
     """
     inputs = [*_images(model, image), *_tensors(model, tensors)]
@@ -75,7 +77,9 @@ def request_parts(
     if top_k > 0:
         asked = {"classification": top_k}
         outputs = tuple(RequestedOutput(name=spec.name, parameters=asked) for spec in model.outputs)
-    parameters = {SHARE_BATCH: True} if share_batch else {}
+    parameters: dict[str, Parameter] = {SHARE_BATCH: True} if share_batch else {}
+    if tenant_token is not None:
+        parameters[TENANT_TOKEN] = tenant_token
     request = InferRequest(inputs=tuple(inputs), outputs=outputs, parameters=parameters)
     text, buffers = encode_request(request)
     return content_parts(ContentKind.INFER, text, buffers)

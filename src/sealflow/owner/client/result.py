@@ -6,7 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sealflow.errors import InvalidInputError, MalformedError, ModelError, SealflowError
+from sealflow.errors import (
+    InvalidInputError,
+    MalformedError,
+    ModelError,
+    QuotaExceededError,
+    SealflowError,
+    TenantRefusedError,
+)
 from sealflow.openinfer.binary import decode_response
 from sealflow.openinfer.messages import TopClass
 from sealflow.openinfer.tensor import DataType
@@ -184,9 +191,8 @@ def _by_name(response: InferResponse) -> dict[str, Tensor]:
 
 
 def _model_error(code: str, message: str) -> ModelError:
-    if code == InvalidInputError.code:
-        return InvalidInputError(message)
-    return ModelError(message)
+    known = (InvalidInputError, TenantRefusedError, QuotaExceededError)
+    return next((each for each in known if each.code == code), ModelError)(message)
 
 
 def _rows(tensor: Tensor) -> list[list[Label]] | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.backoff import Backoff
@@ -76,6 +75,7 @@ class QueueClient:
         policy: What to trust: a policy, or the path of a policy file.
         capacity: Number of unanswered requests in the whole queue at which nothing more is added.
         pin: Path of a file that remembers the newest directory; see `Client`.
+        tenant_token: Path of the file with a tenant's token, where the deployment serves tenants.
 
     Raises:
         ConfigError: Address, policy file or pin is wrong. The message says which.
@@ -94,9 +94,10 @@ class QueueClient:
         policy: TrustPolicy | str | os.PathLike[str],
         capacity: int = DEFAULT_CAPACITY,
         pin: str | os.PathLike[str] | None = None,
+        tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
         trusted = load_policy(policy)
-        self._session = ServiceSession(trusted, pin=None if pin is None else Path(pin))
+        self._session = ServiceSession(trusted, pin=pin, tenant_token=tenant_token)
         address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
         self._transport = StreamTransport(address, trusted.deployment)
         self._capacity = capacity
@@ -177,7 +178,12 @@ class QueueClient:
                 raise InvalidInputError(f"id {name!r} is in use: take its result, or use another")
             image, tensors = split_item(item)
             parts = request_parts(
-                described, image=image, tensors=tensors, top_k=top_k, share_batch=share_batch
+                described,
+                image=image,
+                tensors=tensors,
+                top_k=top_k,
+                share_batch=share_batch,
+                tenant_token=self._session.tenant_token,
             )
             asked = ReceiptRequest.from_parts(parts) if receipt else None
             requests.append(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealflow.clock import now_ms
@@ -15,13 +16,14 @@ from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import ConfigError, EvidenceError, InvalidInputError, UnavailableError
 from sealflow.owner.trust.name_owners import require_model
 from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
+from sealflow.owner.trust.tenant_file import read_tenant_token
 from sealflow.seal.exchange import Session
 from sealflow.seal.keys import SealingKey
 from sealflow.wire.ids import ModelRef
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from sealflow.attest.evidence import Evidence
     from sealflow.attest.policy import Approval
@@ -58,18 +60,25 @@ class ServiceSession:
     """The verified directory of a service, its pin, and the sealing session. Thread-safe."""
 
     def __init__(
-        self, policy: TrustPolicy, *, pin: Path | None = None, clock_ms: Callable[[], int] = now_ms
+        self,
+        policy: TrustPolicy,
+        *,
+        pin: str | os.PathLike[str] | None = None,
+        tenant_token: str | os.PathLike[str] | None = None,
+        clock_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """Read the pin; nothing is verified yet.
+        """Read the pin and the tenant token; nothing is verified yet.
 
         `policy`: for the key broker. `pin`: the file that stores the newest accepted directory;
-        None for memory only (see `DirectoryPin`). `clock_ms`: returns Unix milliseconds.
+        None for memory only (see `DirectoryPin`). `tenant_token`: the file of a tenant's token,
+        which requests carry inside of their seals. `clock_ms`: returns Unix milliseconds.
 
-        Raises: ConfigError when the pin file cannot be read.
+        Raises: ConfigError when one of the files cannot be read.
         """
+        self.tenant_token = None if tenant_token is None else read_tenant_token(tenant_token)
         self._policy = policy
         self._clock_ms = clock_ms
-        self._pin = DirectoryPin(pin)
+        self._pin = DirectoryPin(None if pin is None else Path(pin))
         self._verified: VerifiedService | None = None
         self._lock = threading.Lock()
         self._sealing: Session | None = None

@@ -30,6 +30,7 @@ from sealflow.trusted.worker.serving.arrivals import (
 from sealflow.trusted.worker.serving.batching import BatchQueue
 from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
+from sealflow.trusted.worker.serving.tenants import TenantLedger
 from sealflow.wire.envelope import encode_refusal
 from sealflow.wire.frame_payloads import Fatal, WorkerBoot, split_tick
 from sealflow.wire.frames import FrameKind, decode_batch
@@ -109,7 +110,8 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         journal,
         threads=settings.threads,
     )
-    runner = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes)
+    tenants = TenantLedger(identity.deployment, _MAX_JOBS)
+    runner = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes, tenants=tenants)
     # To wait for more requests of a batch, the runner needs a thread of its own.
     single_thread = settings.threads == 1 and settings.max_wait_ms == 0
     opener = RequestOpener(
@@ -120,6 +122,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         max_body_bytes=settings.max_body_bytes,
         replay_capacity=settings.replay_capacity,
         max_ahead_ms=1000 * (identity.deployment.deadline_s + identity.deployment.clock_skew_s),
+        tenants=tenants,
         make_room=runner.answer_next if single_thread else None,
     )
     loops = {"lease": keeper.keep_lease}

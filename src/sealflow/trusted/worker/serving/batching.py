@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sealflow.openinfer.messages import InferRequest
     from sealflow.seal.exchange import IncomingCall
     from sealflow.trusted.worker.models.loader import ServedModel
+    from sealflow.trusted.worker.serving.tenants import TenantAccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,6 +30,7 @@ class Job:
 
     `slot`: the host's number of the request. `inputs`: arrays by name, each with `rows` as its
     first size if the model takes batches. `weight`: their bytes, held while the job waits.
+    `account`: the tenant's, or None without tenants.
     """
 
     slot: int
@@ -37,6 +39,7 @@ class Job:
     model: ServedModel
     inputs: Mapping[str, NDArray[Any]] = field(repr=False)
     rows: int
+    account: TenantAccount | None = None
     weight: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +73,8 @@ class BatchQueue:
         self._jobs = 0
         self._bytes = 0
         self._closed = False
+        self._now = 0.0
+        self._has_tenants = False
 
     def __len__(self) -> int:
         """Return the number of waiting jobs."""
@@ -85,7 +90,7 @@ class BatchQueue:
     def batch_full(self) -> bool:
         """Whether the next batch has as many rows or jobs as it can have."""
         with self._changed:
-            return bool(self._groups) and self._is_full(next(iter(self._groups)))
+            return bool(self._groups) and self._is_full(self._next_group())
 
     def put(self, job: Job) -> None:
         """Add a job; wait while there is no room for it."""
@@ -96,6 +101,7 @@ class BatchQueue:
             self._groups.setdefault(job.group, deque()).append(job)
             self._jobs += 1
             self._bytes += weight
+            self._has_tenants = job.account is not None
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -111,7 +117,7 @@ class BatchQueue:
                 if self._closed:
                     return None
                 self._changed.wait()
-            group = next(iter(self._groups))
+            group = self._next_group()
             if self._max_wait_s and not self._closed:
                 self._changed.wait_for(
                     lambda: self._closed or len(self._groups) > 1 or self._is_full(group),
@@ -124,7 +130,25 @@ class BatchQueue:
         with self._changed:
             if not self._groups or self._max_wait_s:
                 return None
-            return self._pop_batch(next(iter(self._groups)))
+            return self._pop_batch(self._next_group())
+
+    def _next_group(self) -> tuple[object, ...]:
+        """Return the group whose turn it is. Groups take turns, and tenants share by weight.
+
+        Source: start-time fair queueing (Goyal, Vin, Cheng 1996), with rows as the cost.
+        """
+        if not self._has_tenants:
+            return next(iter(self._groups))
+        return min(self._groups, key=lambda group: self._start(self._groups[group][0]))
+
+    def _start(self, job: Job) -> float:
+        return self._now if job.account is None else max(self._now, job.account.finish)
+
+    def _count_turn(self, batch: list[Job]) -> None:
+        self._now = self._start(batch[0])
+        for job in batch:
+            if job.account is not None:
+                job.account.finish = self._start(job) + job.rows / job.account.weight
 
     def _is_full(self, group: tuple[object, ...]) -> bool:
         jobs = self._groups[group]
@@ -141,6 +165,8 @@ class BatchQueue:
             batch.append(jobs.popleft())
         if jobs:
             self._groups[group] = jobs
+        if self._has_tenants:
+            self._count_turn(batch)
         self._jobs -= len(batch)
         self._bytes -= sum(job.weight for job in batch)
         self._changed.notify_all()

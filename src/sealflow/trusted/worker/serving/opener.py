@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sealflow.trusted.worker.serving.batching import BatchQueue
     from sealflow.trusted.worker.serving.keyring import HeldKey
     from sealflow.trusted.worker.serving.runner import ReplySender
+    from sealflow.trusted.worker.serving.tenants import TenantLedger
     from sealflow.wire.envelope import RequestHeader
     from sealflow.wire.ids import ModelRef, RequestId
 
@@ -62,6 +63,7 @@ class RequestOpener:
         max_body_bytes: int,
         replay_capacity: int,
         max_ahead_ms: int,
+        tenants: TenantLedger,
         make_room: Callable[[], object] | None = None,
     ) -> None:
         self._arrivals = arrivals
@@ -71,6 +73,7 @@ class RequestOpener:
         self._make_room = make_room
         self._max_body_bytes = max_body_bytes
         self._max_ahead_ms = max_ahead_ms
+        self._tenants = tenants
         self._keys = Keyring(replay_capacity)
         self._models: Mapping[ModelRef, ServedModel] = {}
 
@@ -123,7 +126,7 @@ class RequestOpener:
         except MemoryError:
             code = RefusalCode.OVERLOADED
         else:
-            return self._error_or_job(slot, call, model)
+            return self._error_or_job(slot, call, model, len(data))
         return encode_refusal(code, request_id)
 
     def _admit(
@@ -144,21 +147,34 @@ class RequestOpener:
         held.seen.check(header.request_id, now_ms)
         return held, model
 
-    def _error_or_job(self, slot: int, call: IncomingCall, model: ServedModel) -> bytes | None:
+    def _error_or_job(
+        self, slot: int, call: IncomingCall, model: ServedModel, size: int
+    ) -> bytes | None:
+        account = None
         try:
             content = call.read()
             if content.kind is not ContentKind.INFER:
                 msg = f"the request's content is {content.kind.name}, not INFER"
                 raise InvalidInputError(msg)
             request = decode_request(content.text, content.binary)
-            inputs, rows = model.prepare(request)
+            account = self._tenants.admit(request.parameters, size, self._clock.now_ms)
+            with self._tenants.charging(account):
+                inputs, rows = model.prepare(request)
         except MalformedError as error:
             return self._replies.seal_error(call, model, InvalidInputError.code, str(error))
         except ModelError as error:
             return self._replies.seal_error(call, model, error.code, str(error))
         except MemoryError:
             return self._replies.seal_error(call, model, ModelError.code, NO_MEMORY)
-        job = Job(slot=slot, call=call, request=request, model=model, inputs=inputs, rows=rows)
+        job = Job(
+            slot=slot,
+            call=call,
+            request=request,
+            model=model,
+            inputs=inputs,
+            rows=rows,
+            account=account,
+        )
         if self._make_room is not None:
             while self._jobs.full(job):
                 self._make_room()

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sealflow.trusted.port import FramePort
     from sealflow.trusted.worker.models.loader import ServedModel
     from sealflow.trusted.worker.serving.batching import BatchQueue, Job
+    from sealflow.trusted.worker.serving.tenants import TenantLedger
 
 
 MAX_OUTPUT_BYTES: Final = MAX_BATCH_BYTES
@@ -131,11 +132,20 @@ class BatchRunner:
     """Takes batches from the queue, runs them and sends the replies. Not thread-safe.
 
     `max_body_bytes`: limit of a reply's sealed body; an error replaces a larger one.
+    `tenants`: is charged for rows and CPU time.
     """
 
-    def __init__(self, jobs: BatchQueue, replies: ReplySender, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        jobs: BatchQueue,
+        replies: ReplySender,
+        *,
+        max_body_bytes: int,
+        tenants: TenantLedger,
+    ) -> None:
         self._jobs = jobs
         self._replies = replies
+        self._tenants = tenants
         self._max_body_bytes = max_body_bytes
 
     def run_batches(self) -> None:
@@ -154,11 +164,19 @@ class BatchRunner:
         # Small batches of several sessions are answered in one frame: a frame costs the host more.
         answers, until_s = [], time.monotonic() + _GATHER_S
         while batch is not None:
-            answers += self._answer_batch(batch)
+            answers += self._answer_and_charge(batch)
             more = self._jobs and time.monotonic() < until_s
             batch = self._jobs.take_waiting() if more else None
         self._replies.send(answers)
         return True
+
+    def _answer_and_charge(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
+        started = time.thread_time()
+        answers = self._answer_batch(jobs)
+        row_s = (time.thread_time() - started) / max(1, sum(job.rows for job in jobs))
+        for job in jobs:
+            self._tenants.charge(job.account, job.rows, row_s * job.rows, done=True)
+        return answers
 
     def _answer_batch(self, jobs: list[Job]) -> list[tuple[int, bytes]]:
         names = _requested_outputs(jobs)
