@@ -1,0 +1,1 @@
+"""Image files, honest and hostile, byte by byte."""
