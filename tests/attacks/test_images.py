@@ -13,7 +13,6 @@ from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
 from sealflow.seal.exchange import SessionSecrets, open_request
 from sealflow.trusted.worker.images.preparation import MAX_PIXELS, ImagePreparation
-from sealflow.trusted.worker.serving.arrivals import HostClock
 from sealflow.trusted.worker.serving.batching import BatchQueue
 from sealflow.trusted.worker.serving.preparation_queue import PreparationQueue
 from sealflow.trusted.worker.serving.runner import ReplySender
@@ -36,6 +35,7 @@ from tests.support.models import onnx_models
 from tests.support.models.served_models import finish, load_model, tensor_specs
 from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.recorded_port import RecordedPort
+from tests.support.trusted.told_clock import told_clock
 from tests.support.trusted.worker import (
     DEADLINE_MS,
     KEY,
@@ -187,7 +187,7 @@ def test_95_deadline() -> None:
     request = InferRequest(inputs=(Tensor.from_elements("x", images),))
     call = seal_request(SESSION, model, request, deadline_ms=DEADLINE_MS)
     opened = open_request(Envelope.from_bytes(call.envelope, max_body_bytes=2**20), KEY, SECRETS)
-    outside, clock = RecordedPort(), HostClock(NOW_MS)
+    outside, clock = RecordedPort(), told_clock(NOW_MS)
     jobs = BatchQueue(max_jobs=8, max_bytes=2**30, max_wait_ms=0)
     replies = ReplySender(outside.port, clock, worker_identity())
     unprepared = PreparationQueue(jobs, replies, clock, None)

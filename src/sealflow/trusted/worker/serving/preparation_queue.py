@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from sealflow.openinfer.messages import InferRequest
     from sealflow.seal.exchange import IncomingCall
+    from sealflow.trusted.clock import EnclaveClock
     from sealflow.trusted.worker.models.loader import ServedModel
-    from sealflow.trusted.worker.serving.arrivals import HostClock
     from sealflow.trusted.worker.serving.batching import BatchQueue
     from sealflow.trusted.worker.serving.runner import ReplySender
 
@@ -61,7 +61,7 @@ class PreparationQueue:
         self,
         jobs: BatchQueue,
         replies: ReplySender,
-        clock: HostClock,
+        clock: EnclaveClock,
         make_room: Callable[[], object] | None,
     ) -> None:
         self._jobs = jobs
