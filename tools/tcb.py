@@ -25,10 +25,12 @@ ENTRIES: Final = {
 OWN_BUDGETS: Final = {"worker": 2900, "key broker": 2250}
 CORE_BUDGETS: Final = {"worker": 5700, "key broker": 4900}
 THIRD_PARTY: Final = {
-    "worker": frozenset({"cryptography", "numpy", "cv2", "onnxruntime", "openvino", "dcap_qvl"}),
+    "worker": frozenset(
+        {"cryptography", "numpy", "pyspng", "simplejpeg", "onnxruntime", "openvino", "dcap_qvl"}
+    ),
     "key broker": frozenset({"cryptography", "dcap_qvl"}),
 }
-_DISTRIBUTIONS: Final = {"cv2": "opencv-python-headless", "dcap_qvl": "dcap-qvl"}
+_DISTRIBUTIONS: Final = {"dcap_qvl": "dcap-qvl"}
 _NO_CODE: Final = frozenset(
     {
         tokenize.COMMENT,

@@ -21,7 +21,6 @@ EXTRAS: Final = {
     ),
     "server": (
         "cryptography",
-        "cv2",
         "dcap_qvl",
         "httptools",
         "msgspec",
@@ -29,7 +28,9 @@ EXTRAS: Final = {
         "onnxruntime",
         "openvino",
         "prometheus_client",
+        "pyspng",
         "rich",
+        "simplejpeg",
         "structlog",
         "tomli_w",
         "urllib3",

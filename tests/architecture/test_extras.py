@@ -14,7 +14,7 @@ from sealflow.extras import EXTRAS
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BASE: Final = set(PROJECT["dependencies"])
-MODULES: Final = {"apache-flink": "pyflink", "opencv-python-headless": "cv2", "pyjwt": "jwt"}
+MODULES: Final = {"apache-flink": "pyflink", "pyjwt": "jwt"}
 """Those that Python imports under another name than they are installed by."""
 
 

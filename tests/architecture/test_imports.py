@@ -9,7 +9,7 @@ import pytest
 
 import sealflow.owner
 
-HEAVY = ("numpy", "cv2", "onnxruntime", "openvino", "matplotlib")
+HEAVY = ("numpy", "pyspng", "simplejpeg", "onnxruntime", "openvino", "matplotlib")
 
 
 def loaded(program: str) -> set[str]:

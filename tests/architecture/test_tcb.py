@@ -66,4 +66,4 @@ def test_page() -> None:
     for process, entry in ENTRIES.items():
         assert f"`{entry}`" in text
         assert f"| {process} | " in text
-    assert "| opencv-python-headless | " in text
+    assert "| simplejpeg | " in text

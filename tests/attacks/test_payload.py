@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +11,14 @@ import pytest
 
 from sealflow.errors import InvalidInputError, MalformedError, ModelError
 from sealflow.openinfer.binary import decode_request
+from sealflow.openinfer.tensor import DataType
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.manifest import ModelFormat, check_path
-from sealflow.trusted.worker.models.image_headers import read_size
+from sealflow.package.preprocessing import ImagePreprocessing
+from sealflow.trusted.worker.images.preparation import MAX_PIXELS, ImagePreparation
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json
+from tests.support.images.png_files import png
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
     SIGNER,
@@ -30,16 +31,6 @@ from tests.support.trusted.worker import Worker, floats, negation_model, seal_ca
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def png(width: int, height: int) -> bytes:
-    """A PNG of zeros that announces a size."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(bytes(10_000))), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
 
 
 def request(**tensor: Any) -> tuple[bytes, bytes]:
@@ -64,12 +55,13 @@ def bent(*, data: bytes = b"", **tensor: Any) -> None:
 def test_53_bombs() -> None:
     """Images that unpack to gigabytes are refused by their header; nothing else is unpacked."""
     jpeg = b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
-    for image in (png(30_000, 30_000), png(2**31 - 1, 2**31 - 1), jpeg):
+    bombs = [png(side, side, raw=bytes(10_000)) for side in (30_000, 2**31 - 1)]
+    packed = (b"\x1f\x8b" + bytes(20), b"PK\3\4" + bytes(20), b"\x93NUMPY" + bytes(20))
+    recipe = ImagePreprocessing(input="x", width=224, height=224)
+    preparation = ImagePreparation(recipe, DataType.FP32, max_pixels=MAX_PIXELS)
+    for image in (*bombs, jpeg, *packed):
         with pytest.raises(InvalidInputError):
-            read_size(memoryview(image), max_pixels=50_000_000)
-    for packed_ in (b"\x1f\x8b" + bytes(20), b"PK\3\4" + bytes(20), b"\x93NUMPY" + bytes(20)):
-        with pytest.raises(InvalidInputError):
-            read_size(memoryview(packed_), max_pixels=50_000_000)
+            next(preparation.prepare([memoryview(image)]))
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def test_flinks_environment_opens_nothing() -> None:
         "import importlib.util as u, sealflow.host.engine.flink.job\n"
         "names = ('sealflow.seal', 'sealflow.attest', 'sealflow.openinfer', 'sealflow.owner',"
         " 'sealflow.package', 'sealflow.documents',"
-        " 'sealflow.trusted', 'cryptography', 'onnxruntime', 'cv2')\n"
+        " 'sealflow.trusted', 'cryptography', 'onnxruntime', 'simplejpeg')\n"
         "print([name for name in names if u.find_spec(name)])"
     )
     done = subprocess.run(

@@ -40,12 +40,13 @@ TRUSTED = {
     "flatbuffers",
     "numpy",
     "onnxruntime",
-    "opencv-python-headless",
     "openvino",
     "openvino-telemetry",
     "packaging",
     "protobuf",
     "pycparser",
+    "pyspng",
+    "simplejpeg",
 }
 
 

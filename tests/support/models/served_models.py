@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -21,7 +21,7 @@ from sealflow.wire.domain import TrustDomain
 from tests.support.models import onnx_models
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SIGNING = Ed25519PrivateKey.generate()
 SIGNER = SIGNING.public_key().public_bytes_raw().hex()
+T = TypeVar("T")
 OWNER = OpeningKey.generate(Suite.SIMULATED_X25519)
 
 
@@ -128,10 +129,20 @@ def tiny_model() -> PackedModel:
     return pack_model(*read_example("tiny"))
 
 
+def finish(steps: Generator[int, None, T]) -> T:
+    """Take all steps of a preparation and return what it made."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+
 def run_alone(model: ServedModel, values: NDArray[Any], output: str = "y") -> NDArray[Any]:
     """Return one output of a model with the input `x`, for a request that shares no batch."""
     request = InferRequest(inputs=(from_numpy("x", values),))
-    inputs, _ = model.prepare(request)
+    inputs, _ = finish(model.prepare(request))
     (array,) = model.run(inputs, [output])
     (tensor,) = model.to_tensors(request, {output: array})
     assert tensor.name == output

@@ -13,7 +13,7 @@ from sealflow.seal.content import ContentKind, content_parts, receipt_request_pa
 from sealflow.seal.exchange import Session, SessionSecrets, open_request
 from sealflow.trusted.worker.serving.batching import Job
 from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES, Envelope
-from tests.support.models.served_models import OWNER
+from tests.support.models.served_models import OWNER, finish
 
 if TYPE_CHECKING:
     from sealflow.seal.exchange import OutgoingCall
@@ -44,7 +44,7 @@ def make_job(model: ServedModel, request: InferRequest, slot: int = 0) -> tuple[
     call = seal_request(SESSION, model, request)
     envelope = Envelope.from_bytes(call.envelope, max_body_bytes=DEFAULT_MAX_BODY_BYTES)
     incoming = open_request(envelope, OWNER, _SECRETS)
-    inputs, rows = model.prepare(request)
+    inputs, rows = finish(model.prepare(request))
     return Job(
         slot=slot, call=incoming, request=request, model=model, inputs=inputs, rows=rows
     ), call

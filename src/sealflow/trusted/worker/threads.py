@@ -66,8 +66,7 @@ class SingleThreadLoop:
 
     def run(self) -> None:
         """Serve until the arrival queue is closed and all its requests are answered."""
-        while (message := self._arrivals.next()) is not None:
-            self._opener.handle(message)
+        while self._opener.handle_next():
             while self._jobs.batch_full or (self._jobs and not self._arrivals.waiting):
                 self._runner.answer_next()
         self._jobs.close()

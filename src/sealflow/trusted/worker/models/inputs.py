@@ -9,14 +9,14 @@ from sealflow.openinfer.ndarray import to_numpy
 from sealflow.openinfer.tensor import DataType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
     from sealflow.openinfer.messages import InferRequest
     from sealflow.openinfer.tensor import Tensor, TensorSpec
     from sealflow.package.manifest import ModelManifest
-    from sealflow.trusted.worker.models.images import ImagePreparation
+    from sealflow.trusted.worker.images.preparation import ImagePreparation
 
 MAX_ROWS: Final = 4096
 MAX_PREPARED_BYTES: Final = 256 * 2**20
@@ -25,8 +25,11 @@ _IMAGE_RANKS: Final = (1, 2)
 
 def prepare(
     request: InferRequest, manifest: ModelManifest, images: ImagePreparation | None
-) -> tuple[Mapping[str, NDArray[Any]], int]:
+) -> Generator[int, None, tuple[Mapping[str, NDArray[Any]], int]]:
     """Return the arrays by input name, and their number of rows (1 for a model without batches).
+
+    Images are decoded in steps: the first yields the work of all of them, each further one that of
+    the image that it decoded.
 
     `images`: converts images for the input that takes them; None if no input does.
 
@@ -47,7 +50,7 @@ def prepare(
     for name, spec in specs.items():
         tensor = tensors[name]
         if images is not None and name == images.input and tensor.datatype is DataType.BYTES:
-            arrays[name] = _prepare_images(tensor, spec, images)
+            arrays[name] = yield from _prepare_images(tensor, spec, images)
         else:
             spec.check(tensor)
             arrays[name] = to_numpy(tensor)
@@ -74,7 +77,9 @@ def _row_count(tensors: Mapping[str, Tensor]) -> int:
     return rows
 
 
-def _prepare_images(tensor: Tensor, spec: TensorSpec, images: ImagePreparation) -> NDArray[Any]:
+def _prepare_images(
+    tensor: Tensor, spec: TensorSpec, images: ImagePreparation
+) -> Generator[int, None, NDArray[Any]]:
     count = tensor.shape[0] if tensor.shape else 0
     if len(tensor.shape) not in _IMAGE_RANKS or tensor.shape[1:] not in ((), (1,)) or count < 1:
         msg = (
@@ -89,4 +94,4 @@ def _prepare_images(tensor: Tensor, spec: TensorSpec, images: ImagePreparation) 
         most = min(MAX_ROWS, MAX_PREPARED_BYTES // images.row_bytes)
         msg = f"tensor {tensor.name}: {count} images in one request; send at most {most}"
         raise InvalidInputError(msg)
-    return images.prepare(tensor.elements())
+    return (yield from images.prepare(tensor.elements()))

@@ -14,14 +14,14 @@ from sealflow.package.container import UnverifiedPackage
 from sealflow.package.manifest import ModelFormat, parse_labels
 from sealflow.seal.chunked import chunked_length
 from sealflow.seal.content import padded_length
-from sealflow.trusted.worker.models.images import ImagePreparation
+from sealflow.trusted.worker.images.preparation import ImagePreparation
 from sealflow.trusted.worker.models.inputs import prepare
 from sealflow.trusted.worker.models.runtime import Model, warm_up
 from sealflow.trusted.worker.models.top_classes import spare_bytes, top_classes
 from sealflow.wire.frame_payloads import RuntimeName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -62,8 +62,12 @@ class ServedModel:
         """Whether the first size of inputs and outputs is the number of rows of a batch."""
         return self.manifest.max_batch > 1
 
-    def prepare(self, request: InferRequest) -> tuple[Mapping[str, NDArray[Any]], int]:
+    def prepare(
+        self, request: InferRequest
+    ) -> Generator[int, None, tuple[Mapping[str, NDArray[Any]], int]]:
         """Return a request's inputs as arrays by name, and their number of rows.
+
+        The steps are those of `inputs.prepare`.
 
         Raises: InvalidInputError when the request does not fit the manifest.
         """

@@ -22,8 +22,8 @@ from sealflow.openinfer.binary import decode_request
 from sealflow.seal.content import ContentKind
 from sealflow.seal.exchange import IncomingCall, open_request
 from sealflow.trusted.worker.serving.arrivals import EnvelopeBatch, ServingUpdate
-from sealflow.trusted.worker.serving.batching import Job
 from sealflow.trusted.worker.serving.keyring import Keyring
+from sealflow.trusted.worker.serving.preparation_queue import PreparationQueue
 from sealflow.trusted.worker.serving.runner import NO_MEMORY
 from sealflow.wire.envelope import Envelope, encode_refusal
 
@@ -70,7 +70,7 @@ class RequestOpener:
         self._jobs = jobs
         self._replies = replies
         self._clock = clock
-        self._make_room = make_room
+        self._unprepared = PreparationQueue(jobs, replies, clock, tenants, make_room)
         self._max_body_bytes = max_body_bytes
         self._max_ahead_ms = max_ahead_ms
         self._tenants = tenants
@@ -79,9 +79,24 @@ class RequestOpener:
 
     def open_requests(self) -> None:
         """Handle arrivals until their queue is closed, then close the queue of jobs."""
-        while (message := self._arrivals.next()) is not None:
-            self.handle(message)
+        while self.handle_next():
+            pass
         self._jobs.close()
+
+    def handle_next(self) -> bool:
+        """Handle the next arrival and prepare a piece of a request; return False at the end.
+
+        Waits for an arrival only if no request is left to prepare.
+        """
+        if self._arrivals.waiting or not self._unprepared:
+            message = self._arrivals.next()
+            if message is None:
+                self._unprepared.finish()
+                return False
+            self.handle(message)
+        if self._unprepared:
+            self._unprepared.prepare_piece()
+        return True
 
     def handle(self, message: EnvelopeBatch | ServingUpdate | ClockTick) -> None:
         """Apply an update or a tick, or open the requests of a batch and add them to the jobs."""
@@ -150,7 +165,6 @@ class RequestOpener:
     def _error_or_job(
         self, slot: int, call: IncomingCall, model: ServedModel, size: int
     ) -> bytes | None:
-        account = None
         try:
             content = call.read()
             if content.kind is not ContentKind.INFER:
@@ -158,25 +172,10 @@ class RequestOpener:
                 raise InvalidInputError(msg)
             request = decode_request(content.text, content.binary)
             account = self._tenants.admit(request.parameters, size, self._clock.now_ms)
-            with self._tenants.charging(account):
-                inputs, rows = model.prepare(request)
         except MalformedError as error:
             return self._replies.seal_error(call, model, InvalidInputError.code, str(error))
         except ModelError as error:
             return self._replies.seal_error(call, model, error.code, str(error))
         except MemoryError:
             return self._replies.seal_error(call, model, ModelError.code, NO_MEMORY)
-        job = Job(
-            slot=slot,
-            call=call,
-            request=request,
-            model=model,
-            inputs=inputs,
-            rows=rows,
-            account=account,
-        )
-        if self._make_room is not None:
-            while self._jobs.full(job):
-                self._make_room()
-        self._jobs.put(job)
-        return None
+        return self._unprepared.add(slot, call, request, model, account)

@@ -14,9 +14,9 @@ from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.package.preprocessing import ImagePreprocessing
-from sealflow.trusted.worker.models.images import ImagePreparation
+from sealflow.trusted.worker.images.preparation import ImagePreparation
 from sealflow.trusted.worker.models.inputs import MAX_PREPARED_BYTES, MAX_ROWS, prepare
-from tests.support.models.served_models import onnx_manifest, tensor_specs
+from tests.support.models.served_models import finish, onnx_manifest, tensor_specs
 
 IMAGE = cv2.imencode(".png", np.full((9, 9, 3), 200, np.uint8))[1].tobytes()
 RECIPE = ImagePreprocessing(input="x", width=4, height=4)
@@ -34,7 +34,7 @@ def _prepared(
     if recipe is not None:
         images = ImagePreparation(recipe, DataType.FP32, max_pixels=1000)
     asked = tuple(RequestedOutput(name=name) for name in outputs)
-    arrays, rows = prepare(InferRequest(inputs=inputs, outputs=asked), manifest, images)
+    arrays, rows = finish(prepare(InferRequest(inputs=inputs, outputs=asked), manifest, images))
     return dict(arrays), rows
 
 

@@ -18,6 +18,7 @@ from sealflow.wire.frame_payloads import RuntimeName
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
     EXAMPLES,
+    finish,
     load_model,
     make_loader,
     onnx_manifest,
@@ -112,7 +113,7 @@ def test_other_datatypes_go_through(runtime: RuntimeName, datatype: DataType) ->
     )
     tensor = Tensor(name="x", datatype=datatype, shape=(1, 3), data=_ones(datatype))
     request = InferRequest(inputs=(tensor,))
-    inputs, _ = model.prepare(request)
+    inputs, _ = finish(model.prepare(request))
     (found,) = model.to_tensors(request, {"y": model.run(inputs, ["y"])[0]})
     assert (found.datatype, found.shape, bytes(found.data)) == (datatype, (1, 3), tensor.data)
 
@@ -133,7 +134,7 @@ def test_outputs_come_in_the_order_asked_for(runtime: RuntimeName) -> None:
     tensors = tuple(from_numpy(name, np.full((1, 4), 5, np.float32)) for name in ("a", "b"))
     asked = (RequestedOutput(name="sum"), RequestedOutput(name="difference"))
     request = InferRequest(inputs=tensors, outputs=asked)
-    inputs, _ = model.prepare(request)
+    inputs, _ = finish(model.prepare(request))
     total, difference = model.run(inputs, ["sum", "difference"])
     assert (total.tolist(), difference.tolist()) == ([[10] * 4], [[0] * 4])
     arrays = {"difference": difference, "sum": total}
@@ -200,7 +201,7 @@ def test_photographs_are_recognised(runtime: RuntimeName, photos: dict[str, Any]
     images = Tensor.from_elements("images", [image for image, _ in photos.values()])
     asked = RequestedOutput(name="logits", parameters={"classification": 5})
     request = InferRequest(inputs=(images,), outputs=(asked,))
-    inputs, rows = model.prepare(request)
+    inputs, rows = finish(model.prepare(request))
     assert rows == len(photos)
     logits = [model.run({"images": row[None]}, ["logits"])[0] for row in inputs["images"]]
     (tensor,) = model.to_tensors(request, {"logits": np.concatenate(logits)})
@@ -224,7 +225,7 @@ def test_images_of_other_datatypes_are_prepared_for_the_input() -> None:
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()
     request = InferRequest(inputs=(Tensor.from_elements("x", [image]),))
-    inputs, rows = model.prepare(request)
+    inputs, rows = finish(model.prepare(request))
     assert (inputs["x"].dtype, inputs["x"].shape, rows) == (np.uint8, (1, 2, 2, 3), 1)
     assert np.array_equal(model.run(inputs, ["y"])[0], inputs["x"])
 
@@ -241,4 +242,4 @@ def test_the_workers_pixel_limit_reaches_the_decoder() -> None:
     )
     image = (EXAMPLES / "photos" / "coffee.jpg").read_bytes()
     with pytest.raises(InvalidInputError, match="the limit is 1000"):
-        model.prepare(InferRequest(inputs=(Tensor.from_elements("x", [image]),)))
+        finish(model.prepare(InferRequest(inputs=(Tensor.from_elements("x", [image]),))))

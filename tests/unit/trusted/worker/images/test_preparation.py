@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sealflow.errors import InvalidInputError
 from sealflow.openinfer.tensor import DataType
 from sealflow.package.preprocessing import Channels, ImagePreprocessing, Layout, Resize
-from sealflow.trusted.worker.models.images import ImagePreparation, use_threads
+from sealflow.trusted.worker.images.preparation import ImagePreparation
+from tests.support.models.served_models import finish
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def _prepare(
     made = ImagePreprocessing(input="image", width=width, height=height, layout=layout, **recipe)
     preparation = ImagePreparation(made, datatype, max_pixels=max_pixels)
     assert preparation.input == "image"
-    return preparation.prepare([memoryview(image) for image in images])
+    return finish(preparation.prepare([memoryview(image) for image in images]))
 
 
 def _corners(rows: NDArray[Any]) -> list[tuple[int, ...]]:
@@ -290,11 +291,3 @@ def test_damage_gives_pixels_or_an_error_of_ours(
     except InvalidInputError:
         return
     assert rows.shape == (1, 8, 8, 3)
-
-
-def test_the_number_of_threads_can_be_set() -> None:
-    """One worker of many must not take all cores for one image."""
-    before = cv2.getNumThreads()
-    use_threads(1)
-    assert cv2.getNumThreads() == 1
-    use_threads(before)
