@@ -16,7 +16,9 @@ from sealflow.trusted.worker.images.preparation import MAX_PIXELS, ImagePreparat
 from sealflow.trusted.worker.serving.batching import BatchQueue
 from sealflow.trusted.worker.serving.preparation_queue import PreparationQueue
 from sealflow.trusted.worker.serving.runner import ReplySender
+from sealflow.trusted.worker.serving.tenants import TenantLedger
 from sealflow.wire.envelope import Envelope
+from tests.support.attestation.deployments import simulated_deployment
 from tests.support.images.jpeg_files import (
     BASELINE,
     EXTENDED,
@@ -190,8 +192,9 @@ def test_95_deadline() -> None:
     outside, clock = RecordedPort(), told_clock(NOW_MS)
     jobs = BatchQueue(max_jobs=8, max_bytes=2**30, max_wait_ms=0)
     replies = ReplySender(outside.port, clock, worker_identity())
-    unprepared = PreparationQueue(jobs, replies, clock, None)
-    assert unprepared.add(0, opened, request, model) is None
+    tenants = TenantLedger(simulated_deployment(NOW_MS).deployment, 8)
+    unprepared = PreparationQueue(jobs, replies, clock, tenants, None)
+    assert unprepared.add(0, opened, request, model, None) is None
     unprepared.prepare_piece()
     assert (len(unprepared), len(jobs), outside.frames) == (1, 0, [])
     clock.advance(DEADLINE_MS + 1)

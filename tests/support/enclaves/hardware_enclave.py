@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sealflow.attest.evidence import Tee
 from sealflow.trusted.identity import identity
@@ -35,6 +35,6 @@ def main(module: str, folder: str) -> None:
 
     identity.detect_hardware = played
     entry = "worker.threads" if module == "worker" else "keybroker.__main__"
-    entered = importlib.import_module(f"sealflow.trusted.{entry}")
+    entered: Any = importlib.import_module(f"sealflow.trusted.{entry}")
     entered.confine = lambda _: None
     run_enclave(entered.serve)
