@@ -39,6 +39,8 @@ ENVELOPES: Final = "/v1/envelopes"
 _SERVER_ERROR: Final = 500
 _CLIENT_GONE: Final = 499
 _ANSWER_S: Final = 10.0
+SMALL_ANSWER_BYTES: Final = 2**14
+"""Such an answer fits the connection's buffer if that is empty, so sending it does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,9 @@ class GatewayApp:
     ) -> None:
         # The request's body is no longer needed; what is held from now on is the answer.
         request.held.close()
+        if len(response.body) <= SMALL_ANSWER_BYTES and request.is_read:
+            await response.send(send, headers)
+            return
         request.held.add(len(response.body))
         request.held.end = request.abort
         try:

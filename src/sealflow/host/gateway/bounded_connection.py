@@ -47,8 +47,8 @@ class BoundedConnection(HttpToolsProtocol):
     """A uvicorn connection with limits of its own; uvicorn limits only idle time.
 
     Headers must be complete `header_timeout_s` after the connection opens or, for later requests,
-    after their first byte; otherwise the connection is closed. After each piece of a body reading
-    stops until the application asks for the next. An answer that nobody reads ends the connection.
+    after their first byte; otherwise the connection is closed. Reading stops, as in uvicorn, while
+    over 64 KiB of a body wait for the application. An answer that nobody reads ends the connection.
     """
 
     header_timeout_s: float
@@ -62,7 +62,6 @@ class BoundedConnection(HttpToolsProtocol):
     _is_refused = False
     _discarded_bytes = 0
     _head_bytes = 0
-    _head_size = 0
     _pieces = 0
     _body_bytes = 0
 
@@ -99,20 +98,13 @@ class BoundedConnection(HttpToolsProtocol):
         """Start the time limit for the headers, and reset the byte count."""
         super().on_message_begin()
         self._head_bytes = 0
-        self._head_size = 0
         self._pieces = 0
         self._body_bytes = 0
         if self._header_timer is None:
             self._start_timer()
 
-    def on_url(self, url: bytes) -> None:
-        """Add to the path, within the limit."""
-        self._count_head(len(url))
-        super().on_url(url)
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header, within the limits of their bytes and number."""
-        self._count_head(len(name) + len(value))
+        """Add a header, within the limit of their number."""
         if len(self.headers) >= MAX_HEADERS:
             self._stop(_TOO_LARGE)
         super().on_header(name, value)
@@ -120,7 +112,8 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop the time limit, and let uvicorn start the request."""
         self._stop_timer()
-        if len(self.pipeline) >= MAX_PIPELINED:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MAX_HEAD_BYTES or len(self.pipeline) >= MAX_PIPELINED:
             self._stop(_TOO_LARGE)
         self.peer = self.peers.name(self._host, self.headers)
         extensions: dict[str, Any] = {CONNECTION: self}
@@ -128,7 +121,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Exclude body bytes from the byte count, hold them within the limits, stop reading."""
+        """Exclude body bytes from the byte count, and hold them within the limits."""
         # Subtract twice the length, so that the framing of small chunks does not count.
         self._head_bytes -= 2 * len(body)
         self._pieces += 1
@@ -146,7 +139,6 @@ class BoundedConnection(HttpToolsProtocol):
             self._stop(_CROWDED)
         unread.add(len(body))
         super().on_body(body)
-        self.flow.pause_reading()
 
     def take(self, count: int, holding: Holding) -> None:
         """Count bytes of a body for `holding` from now on: the application has them."""
@@ -200,11 +192,6 @@ class BoundedConnection(HttpToolsProtocol):
     def end_crowded(self) -> None:
         """Refuse the request whose body arrives, and close the connection."""
         self._refuse(_CROWDED)
-
-    def _count_head(self, count: int) -> None:
-        self._head_size += count
-        if self._head_size > MAX_HEAD_BYTES:
-            self._stop(_TOO_LARGE)
 
     def _stop(self, answer: bytes) -> None:
         """Refuse the request, and stop the parser."""

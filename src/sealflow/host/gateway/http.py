@@ -302,6 +302,11 @@ class Request:
                 self.held.end = None
             yield chunk
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the client has read, so far, what it was sent."""
+        return not self._connection.flow.write_paused
+
     def abort(self) -> None:
         """Close the client's connection at once."""
         self._connection.abort()

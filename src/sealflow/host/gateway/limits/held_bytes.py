@@ -1,7 +1,7 @@
 """Host, gateway: one budget for all bytes of bodies and replies that the process holds.
 
 Bytes count when they have arrived, not when they are announced, as an announcement costs a client
-nothing. Each connection stops reading after each piece; the next is read only while there is room.
+nothing. The next piece of a body is read only while there is room, and none overflows the reserve.
 """
 
 from __future__ import annotations
