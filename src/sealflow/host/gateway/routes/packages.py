@@ -112,7 +112,7 @@ class PackageRoutes:
 
 @dataclass(frozen=True, slots=True)
 class SignedFile:
-    """What the directory says of a package: its owner, and the file that the owner signed.
+    """The file of a package that its owner signed, as the directory lists it.
 
     `sha256` is None, and `size` 0, of packages that were published without an order.
     """
