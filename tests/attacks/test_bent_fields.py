@@ -189,16 +189,14 @@ FREE_DEMANDS = (
 )
 """All of it has a default."""
 
-PUBLICATION_ORDER = publication_order(
-    verified_package(), workers=Requirements.from_json(DEMANDS, "")
-).to_bytes()
+DEMANDED = Requirements.from_json(DEMANDS, "")
+PUBLICATION_ORDER = publication_order(verified_package(), workers=DEMANDED).to_bytes()
+SIGNED_ORDER = KEY.sign(WORLD.label("publication order") + PUBLICATION_ORDER)
 PUBLICATION = {
     "format": 2,
     "content_key": b64encode(verified_package().unwrap(OWNER)).decode(),
     "order": b64encode(PUBLICATION_ORDER).decode(),
-    "order_signature": b64encode(
-        KEY.sign(WORLD.label("publication order") + PUBLICATION_ORDER)
-    ).decode(),
+    "order_signature": b64encode(SIGNED_ORDER).decode(),
     "signature": b64encode(verified_package().signature).decode(),
     "signer": verified_package().signer,
     "statement": b64encode(verified_package().payload).decode(),
@@ -267,15 +265,8 @@ DOCUMENTS = {
         value=dict.fromkeys(("leaf", "intermediate", "root", "crl"), "AA=="),
         parse=Endorsements.from_bytes,
     ),
-    "deployment": Document(
-        value=load(HISTORY["deployment"]),
-        parse=Deployment.from_bytes,
-    ),
-    "requirements": Document(
-        value=DEMANDS,
-        parse=requirements,
-        optional=FREE_DEMANDS,
-    ),
+    "deployment": Document(value=load(HISTORY["deployment"]), parse=Deployment.from_bytes),
+    "requirements": Document(value=DEMANDS, parse=requirements, optional=FREE_DEMANDS),
     "published document": Document(
         value=load(HISTORY["directory_newest"]), parse=SignedDirectory.from_bytes
     ),
