@@ -28,7 +28,7 @@ from sealflow.errors import BundleError, MalformedError, SealflowError
 from sealflow.owner import ReceiptProof
 from sealflow.owner.trust.pin import PinnedDirectory
 from sealflow.package.manifest import ModelManifest
-from sealflow.package.publication import open_publication
+from sealflow.package.publication import PublicationOrder, open_publication
 from sealflow.package.statement import Statement, unverified_decode_envelope
 from sealflow.seal import content as contents
 from sealflow.seal.content import Content, ContentKind, parse_error
@@ -40,12 +40,14 @@ from sealflow.wire.frame_payloads import KeyBrokerBoot, KeyBrokerReady, WorkerBo
 from sealflow.wire.strict_json import canonical_json
 from tests.support.attestation.snp_authority import TCB
 from tests.support.models.package_parts import (
+    KEY,
     MANIFEST,
     OWNER,
     PACKAGE,
     split_package,
     verified_package,
 )
+from tests.support.models.publications import publication_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -187,10 +189,14 @@ FREE_DEMANDS = (
 )
 """All of it has a default."""
 
+DEMANDED = Requirements.from_json(DEMANDS, "")
+PUBLICATION_ORDER = publication_order(verified_package(), workers=DEMANDED).to_bytes()
+SIGNED_ORDER = KEY.sign(WORLD.label("publication order") + PUBLICATION_ORDER)
 PUBLICATION = {
-    "format": 1,
+    "format": 2,
     "content_key": b64encode(verified_package().unwrap(OWNER)).decode(),
-    "issued_ms": 1,
+    "order": b64encode(PUBLICATION_ORDER).decode(),
+    "order_signature": b64encode(SIGNED_ORDER).decode(),
     "signature": b64encode(verified_package().signature).decode(),
     "signer": verified_package().signer,
     "statement": b64encode(verified_package().payload).decode(),
@@ -259,15 +265,8 @@ DOCUMENTS = {
         value=dict.fromkeys(("leaf", "intermediate", "root", "crl"), "AA=="),
         parse=Endorsements.from_bytes,
     ),
-    "deployment": Document(
-        value=load(HISTORY["deployment"]),
-        parse=Deployment.from_bytes,
-    ),
-    "requirements": Document(
-        value=DEMANDS,
-        parse=requirements,
-        optional=FREE_DEMANDS,
-    ),
+    "deployment": Document(value=load(HISTORY["deployment"]), parse=Deployment.from_bytes),
+    "requirements": Document(value=DEMANDS, parse=requirements, optional=FREE_DEMANDS),
     "published document": Document(
         value=load(HISTORY["directory_newest"]), parse=SignedDirectory.from_bytes
     ),
@@ -313,6 +312,9 @@ DOCUMENTS = {
     ),
     "grant": Document(value=grant(), parse=lambda text: Grant._parse(text, WORLD)),
     "publication": Document(value=PUBLICATION, parse=parse_publication, optional=FREE_DEMANDS),
+    "publication order": Document(
+        value=json.loads(PUBLICATION_ORDER), parse=PublicationOrder.unverified_from_bytes
+    ),
     "statement": Document(
         value=json.loads(verified_package().payload),
         parse=Statement.unverified_from_bytes,

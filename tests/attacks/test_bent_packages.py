@@ -19,7 +19,7 @@ from sealflow.package.manifest import (
     check_path,
     parse_labels,
 )
-from sealflow.package.publication import open_publication, seal_publication
+from sealflow.package.publication import open_publication
 from sealflow.package.statement import (
     MAX_MODEL_BYTES,
     MAX_STATEMENT_BYTES,
@@ -46,6 +46,7 @@ from tests.support.models.package_parts import (
     split_package,
     verified_package,
 )
+from tests.support.models.publications import sealed_publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,9 +241,7 @@ def test_content_keys() -> None:
     keybroker = OpeningKey.generate(Suite.SIMULATED_X25519)
     errors = {bytes(key): OpenError, bytes(KEY_BYTES - 1): MalformedError}
     for content_key, error in errors.items():
-        sealed = seal_publication(
-            good, content_key, keybroker.public_key, workers=None, issued_ms=1
-        )
+        sealed = sealed_publication(good, content_key, keybroker.public_key, KEY)
         with pytest.raises(error):
             open_publication(sealed, keybroker)
 

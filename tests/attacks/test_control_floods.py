@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,10 @@ class Site:
         package = seal_package(
             onnx_manifest(name), files, signing=owner.signing, sealing=opening_key(owner).public_key
         )
-        sealed = b64encode(prepare_publication(package, owner, key).sealed).decode()
+        payload = b64decode(self._ask(op="describe")["directory"]["payload"])
+        log_id = json.loads(payload)["history"]
+        prepared = prepare_publication(package, owner, key, deployment="test", log_id=log_id)
+        sealed = b64encode(prepared.sealed).decode()
         found = self._transport.run_steps(send_control_request({"op": "publish", "sealed": sealed}))
         assert "digest" in found, found
 

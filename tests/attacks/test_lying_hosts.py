@@ -23,9 +23,8 @@ from sealflow.errors import MalformedError, OpenError, UnavailableError
 from sealflow.owner import OwnerKey
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage
-from sealflow.package.publication import seal_publication
 from sealflow.trusted.keybroker import key_store, state
-from sealflow.trusted.keybroker.log_writer import LogWriter
+from sealflow.trusted.keybroker.log_writer import LogHead, LogWriter
 from sealflow.trusted.keybroker.owner_requests import accept_publication, answer_control_request
 from sealflow.trusted.keybroker.state import State, StateKey
 from sealflow.trusted.port import FatalError
@@ -36,6 +35,7 @@ from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import MAX_CONTROL_BYTES, FrameKind, encode_chunk
 from tests.support.attestation.deployments import simulated_deployment
+from tests.support.models.publications import sealed_publication as seal_order
 from tests.support.trusted import lease_host
 from tests.support.trusted.keybroker import (
     NOW_MS,
@@ -65,7 +65,8 @@ def sealed_publication(broker: KeyBrokerInstance, **changes: Any) -> str:
     good = UnverifiedPackage.from_bytes(pack_model("m", owner)).verify(owner.signer)
     package = dataclasses.replace(good, **changes)
     keybroker, key = broker.identity.private_key.public_key, good.unwrap(opening_key(owner))
-    sealed = seal_publication(package, key, keybroker, workers=None, issued_ms=NOW_MS)
+    log_id = broker.directory.log_id
+    sealed = seal_order(package, key, keybroker, owner.signing, log_id=log_id)
     return b64encode(sealed).decode()
 
 
@@ -122,6 +123,10 @@ def test_orders(ask: Callable[[KeyBrokerInstance], dict[str, Any]], code: str) -
     assert "error" not in broker.revoke(RevokedKind.MODEL, digest)
 
 
+def _head(broker: KeyBrokerInstance) -> LogHead:
+    return LogHead(log_id=broker.directory.log_id, number=1, digest="00" * 32)
+
+
 def test_requirements_of_other_hardware() -> None:
     """An owner's requirements on workers that the deployment's hardware cannot meet are refused."""
     broker = KeyBrokerInstance().lead()
@@ -129,19 +134,20 @@ def test_requirements_of_other_hardware() -> None:
     hardware = dataclasses.replace(identity.deployment, tee=Tee.SGX, insecure_simulated_root=None)
     package = UnverifiedPackage.from_bytes(pack_model("m", owner)).verify(owner.signer)
     for digits, fits in ((64, True), (96, False)):
-        sealed = seal_publication(
+        sealed = seal_order(
             package,
             package.unwrap(opening_key(owner)),
             identity.private_key.public_key,
+            owner.signing,
             workers=Requirements(measurements=frozenset({"0" * digits})),
-            issued_ms=NOW_MS,
+            log_id=broker.directory.log_id,
         )
         with nullcontext() if fits else pytest.raises(MalformedError, match="64 hex digits"):
             accept_publication(
                 {"op": "publish", "sealed": b64encode(sealed).decode()},
                 dataclasses.replace(identity, deployment=hardware),
                 key_store.KeyStore(hardware, NOW_MS),
-                LogWriter(identity.signing, WORLD, None),
+                LogWriter(identity.signing, WORLD, _head(broker)),
             )
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.attest.requirements import Requirements
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, PolicyError
-from sealflow.owner import Role
+from sealflow.owner import Role, describe_policy
+from sealflow.owner.models.owner_key import opening_key
 from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
+from sealflow.owner.trust.trust_text import NOT_PROVED
+from sealflow.package.container import UnverifiedPackage
 from sealflow.trusted.keybroker.key_store import ROTATION_PAUSE_MS
 from sealflow.trusted.keybroker.order_records import MAX_EXCLUDED
 from sealflow.trusted.keybroker.owner_requests import MAX_AHEAD_MS
+from sealflow.wire.domain import TrustDomain
+from sealflow.wire.strict_json import canonical_json
 from tests.support.trusted.keybroker import (
     NOW_MS,
     OPERATOR,
@@ -23,6 +30,7 @@ from tests.support.trusted.keybroker import (
     error_code,
     keybroker_deployment,
     make_identity,
+    pack_model,
 )
 
 if TYPE_CHECKING:
@@ -219,8 +227,84 @@ def test_102_old_orders() -> None:
         assert error_code(broker.revoke(RevokedKind.MODEL, digest, log_id=log_id)) == "replayed"
     ahead = broker.now_ms + MAX_AHEAD_MS + 1
     assert error_code(broker.revoke(RevokedKind.MODEL, digest, counter=ahead)) == "malformed"
-    assert "error" not in broker.revoke(RevokedKind.MODEL, digest, counter=NOW_MS)
+    newest = NOW_MS + 1000
+    assert "error" not in broker.revoke(RevokedKind.MODEL, digest, counter=newest)
     for broker_now in (broker, broker.successor()):
-        for counter in (0, NOW_MS - 1, NOW_MS):
+        for counter in (0, newest - 1, newest):
             answer = broker_now.revoke(RevokedKind.MODEL, other, counter=counter)
             assert error_code(answer) == "replayed"
+
+
+def former_publication(broker: KeyBrokerInstance, name: str, version: str = "1") -> str:
+    """A publication of format 1: whoever knows a package and its content key can make it."""
+    package = UnverifiedPackage.from_bytes(pack_model(name, OWNER, version)).verify(OWNER.signer)
+    value = {
+        "format": 1,
+        "content_key": b64encode(package.unwrap(opening_key(OWNER))).decode(),
+        "issued_ms": NOW_MS + 10**6,
+        "signature": b64encode(package.signature).decode(),
+        "signer": OWNER.signer,
+        "statement": b64encode(package.payload).decode(),
+        "workers": None,
+    }
+    key = broker.identity.private_key.public_key
+    sealed = key.seal(canonical_json(value), TrustDomain.SIMULATED.label("publish"))
+    return b64encode(sealed).decode()
+
+
+def test_102_old_publications() -> None:
+    """An owner's order to publish counts once, in one history."""
+    broker = KeyBrokerInstance().lead()
+    broker.publish("m")
+    assert "error" not in broker.publish("m", version="2")
+    before = broker.directory.models
+    for issued_ms in (0, NOW_MS):
+        assert error_code(broker.publish("m", issued_ms=issued_ms)) == "replayed"
+    assert error_code(broker.publish("m", log_id="ab" * 32)) == "replayed"
+    assert error_code(broker.publish("m", deployment="other")) == "malformed"
+    assert broker.directory.models == before
+
+
+def test_103_publication_by_another() -> None:
+    """Who knows a content key changes nothing that the owner ordered: demands, default, file."""
+    broker, strict = KeyBrokerInstance().lead(), keybroker_deployment().deployment.worker
+    demands = replace(strict, min_svn=1)
+    broker.publish("m", workers=demands)
+    assert error_code(broker.publish("m", workers=demands, digest="ab" * 32)) == "malformed"
+    assert error_code(broker.publish("m", signer=OTHER_OWNER.signer)) == "malformed"
+    before = broker.directory.models
+    for version in ("1", "2"):
+        sealed = former_publication(broker, "m", version)
+        assert error_code(broker.ask("publish", sealed=sealed)) == "replayed"
+    assert broker.directory.models == before
+    # A name that no order was about is open to clients of an earlier release.
+    assert "error" not in broker.ask("publish", sealed=former_publication(broker, "n"))
+    assert "error" not in broker.publish("n", workers=demands)
+    again = broker.ask("publish", sealed=former_publication(broker, "n"))
+    assert error_code(again) == "replayed"
+
+
+def test_103_default_is_the_owners() -> None:
+    """The default of a name changes by an order that says so, and by nothing else."""
+    broker = KeyBrokerInstance().lead()
+    for version, default in (("1", True), ("2", False), ("3", True), ("2", False)):
+        assert "error" not in broker.publish("m", version=version, default=default)
+    assert [model.version for model in broker.directory.models if model.default] == ["3"]
+    broker = broker.successor()
+    assert [model.version for model in broker.directory.models if model.default] == ["3"]
+    assert "error" not in broker.publish("m", version="1", default=True)
+    assert [model.version for model in broker.directory.models if model.default] == ["1"]
+
+
+def test_106_what_demands_bind() -> None:
+    """A worker that an owner refuses gets the same keys, and no text says that it does not."""
+    broker = KeyBrokerInstance().lead()
+    demands = Requirements(measurements=frozenset({"0" * 64}))
+    broker.publish("m", workers=demands)
+    grant = broker.grant(make_identity(Role.WORKER))
+    assert grant.models == ()
+    held = {key.private_key.public_key.key_id for key in grant.keys}
+    assert held == {key.kid for key in broker.directory.keys}
+    said = {line.about: line.text for line in describe_policy(POLICY, demands)}
+    assert "not of those that can open your requests" in said["workers"]
+    assert any("accepts the worker" in what for what, _ in NOT_PROVED)

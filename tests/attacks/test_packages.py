@@ -73,7 +73,7 @@ def test_57_older_package(site: HostedEnclaves) -> None:
     newer = site.publish("m", version="2", operator="Abs")
     genuine, site.packages[newer] = site.packages[newer], old
     worker.tick()
-    worker.await_event("package_refused")
+    worker.await_event("package_damaged")
     call = site.call("m:2")
     assert worker.refusals(call.envelope, site.call("m:1").envelope) == [
         RefusalCode.UNKNOWN_MODEL,

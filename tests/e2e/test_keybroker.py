@@ -205,5 +205,6 @@ def test_a_restarted_cluster_goes_on_and_revocations_stay() -> None:
             ("model", before.models[0].digest),
         }
         log = _log(cluster)
-    assert len(list(log.entries_of_kind(EntryKind.PUBLICATION))) == 1
+    # One order before the upload, and one that makes the version the default.
+    assert len(list(log.entries_of_kind(EntryKind.PUBLICATION))) == 2
     assert len(list(log.entries_of_kind(EntryKind.REVOCATION))) == 2

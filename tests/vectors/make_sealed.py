@@ -15,12 +15,12 @@ from sealflow.attest.policy import appraise
 from sealflow.owner import OwnerKey, Requirements
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage, seal_package
-from sealflow.package.publication import seal_publication
 from sealflow.seal.enclave import seal_to_enclave
 from sealflow.seal.keys import OpeningKey, Suite, parse_suite
 from sealflow.trusted.keybroker.state import machine_id
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json, parse_object
+from tests.support.models.publications import sealed_publication
 from tests.support.models.served_models import onnx_manifest
 from tests.support.trusted.keybroker import (
     NOW_MS,
@@ -57,8 +57,8 @@ def _package(domain: TrustDomain) -> dict[str, Any]:
     verified = UnverifiedPackage.from_bytes(package).verify(owner.signer)
     content_key = verified.unwrap(opening_key(owner))
     workers = Requirements(measurements=frozenset({"11" * 32}), min_svn=2)
-    publication = seal_publication(
-        verified, content_key, keybroker.public_key, workers=workers, issued_ms=NOW_MS
+    publication = sealed_publication(
+        verified, content_key, keybroker.public_key, owner.signing, workers=workers, counter=NOW_MS
     )
     files = len(package) - sum(map(len, verified._sealed.values()))
     return {
@@ -150,8 +150,7 @@ def _reject_publications(values: dict[str, Any]) -> dict[str, str]:
     label = suite.domain.label("publish")
     inside = parse_object(keybroker.open(b64decode(values["publication"]), label), "publication")
     malformed = {
-        "issued_ms over 2^53-1": inside | {"issued_ms": 2**53},
-        "issued_ms below 0": inside | {"issued_ms": -1},
+        "no order": {key: value for key, value in inside.items() if key != "order"},
     }
     return {
         name: _text(keybroker.public_key.seal(canonical_json(value), label))

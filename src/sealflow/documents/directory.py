@@ -44,6 +44,7 @@ _MODEL_KEYS: Final = (
     "outputs",
     "image",
 )
+_OPTIONAL_MODEL_KEYS: Final = ("share_batch", "package_sha256", "package_bytes")
 MAX_DIRECTORY_BYTES: Final = 2**20
 
 
@@ -64,6 +65,9 @@ class DirectoryModel:
         image: The name of the input that also accepts JPEG and PNG files, or None.
         share_batch: Whether clients who agree share batches: the model's owner declares its rows
             independent, and the deployment's settings allow it.
+        package_sha256: SHA-256 of the package's file, 64 hex digits; None if its owner did not sign
+            it.
+        package_bytes: The size of that file; None likewise.
 
     Example:
         >>> [model.image for model in client.verify().models if model.name == "tiny"]
@@ -80,13 +84,17 @@ class DirectoryModel:
     outputs: tuple[TensorSpec, ...]
     image: str | None
     share_batch: bool = False
+    package_sha256: str | None = None
+    package_bytes: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the model's JSON object in the directory payload.
 
         Returns:
-            The attributes by their names; `share_batch` only if it is true.
+            The attributes by their names; `share_batch` only if it is true, those of the package's
+            file only if they are known.
         """
+        file = {"package_sha256": self.package_sha256, "package_bytes": self.package_bytes}
         return {
             "name": self.name,
             "version": self.version,
@@ -98,6 +106,7 @@ class DirectoryModel:
             "outputs": [spec.to_json() for spec in self.outputs],
             "image": self.image,
             **({"share_batch": True} if self.share_batch else {}),
+            **{name: value for name, value in file.items() if value is not None},
         }
 
     @classmethod
@@ -114,7 +123,7 @@ class DirectoryModel:
             MalformedError: A key is missing or of the wrong form, or `image` is not an input.
             NewerFormatError: The model needs a newer reader.
         """
-        fields = OpenFields(value, "model", _MODEL_KEYS, ("share_batch",))
+        fields = OpenFields(value, "model", _MODEL_KEYS, _OPTIONAL_MODEL_KEYS)
         # First, so that a model that is left out is not judged further (versions.md, 4.1).
         inputs, outputs = _specs(fields, "inputs"), _specs(fields, "outputs")
         model = cls(
@@ -128,6 +137,10 @@ class DirectoryModel:
             outputs=outputs,
             image=None if fields.get("image") is None else fields.text("image"),
             share_batch=fields.flag("share_batch"),
+            package_sha256=fields.digest("package_sha256") if "package_sha256" in fields else None,
+            package_bytes=(
+                fields.integer("package_bytes", least=1) if "package_bytes" in fields else None
+            ),
         )
         if model.image is not None and model.image not in {spec.name for spec in model.inputs}:
             raise fields.malformed("image", "is not an input")

@@ -15,6 +15,7 @@ from sealflow.streams.address import BrokerAddress
 T = TypeVar("T", bound=msgspec.Struct)
 
 PACKAGE_SUFFIX: Final = ".sealed"
+DAMAGED_SUFFIX: Final = ".damaged"
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

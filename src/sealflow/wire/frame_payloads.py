@@ -211,6 +211,7 @@ class Event(enum.StrEnum):
     KEY_BROKER_UNREACHABLE = "key_broker_unreachable"
     ENROLLMENT_REFUSED = "enrollment_refused"
     PACKAGE_MISSING = "package_missing"
+    PACKAGE_DAMAGED = "package_damaged"
     PACKAGE_REFUSED = "package_refused"
     MODEL_LOADED = "model_loaded"
     MODEL_DROPPED = "model_dropped"

@@ -166,9 +166,17 @@ class HostedEnclaves:
         package = seal_package(
             manifest, files, signing=owner.signing, sealing=opening_key(owner).public_key
         )
-        bound = self.session.verify_directory(self.document).verified.approval.claims.bound
+        verified = self.session.verify_directory(self.document).verified
+        bound = verified.approval.claims.bound
         key = SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
-        publication = prepare_publication(package, owner, key)
+        publication = prepare_publication(
+            package,
+            owner,
+            key,
+            deployment="test",
+            log_id=verified.directory.log_id,
+            counter=next(self._counters),
+        )
         answer = self.ask("publish", sealed=b64encode(publication.sealed).decode())
         assert answer["digest"] == publication.digest
         self.packages[publication.digest] = package

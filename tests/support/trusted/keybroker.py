@@ -22,7 +22,6 @@ from sealflow.documents.revocation import (
 from sealflow.owner import AuditedLog, OwnerKey, audit_log
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.package.container import UnverifiedPackage, seal_package
-from sealflow.package.publication import seal_publication
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import EventJournal
@@ -30,6 +29,7 @@ from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind, decode_batch
 from tests.support.attestation.deployments import SimulatedDeployment, simulated_deployment
 from tests.support.models import onnx_models
+from tests.support.models.publications import sealed_publication
 from tests.support.models.served_models import onnx_manifest
 from tests.support.trusted.lease_host import no_collateral
 
@@ -107,6 +107,7 @@ class KeyBrokerInstance:
     def successor(self, state: bytes | None = None, **changes: Any) -> KeyBrokerInstance:
         """Another process, which goes on with what this one left."""
         keys = changes.pop("keys", self.keys)
+        changes = {"orders": self.orders, "now_ms": self.now_ms, **changes}
         after = KeyBrokerInstance(keys=list(keys), records=list(self.records), **changes)
         return after.lead(self.states[-1] if state is None else state)
 
@@ -147,19 +148,28 @@ class KeyBrokerInstance:
         *,
         owner: OwnerKey | None = None,
         workers: Requirements | None = None,
-        issued_ms: int = NOW_MS,
+        issued_ms: int | None = None,
         version: str = "1",
+        **changes: Any,
     ) -> dict[str, Any]:
         """Have an owner publish a model of its own."""
         owner = owner or keybroker_deployment().owner
         packed = pack_model(name, owner, version)
         package = UnverifiedPackage.from_bytes(packed).verify(owner.signer)
-        sealed = seal_publication(
+        assert self.leading is not None
+        self.orders += 1
+        values = {
+            "log_id": self.leading.state_key.log_id,
+            "counter": self.now_ms + self.orders if issued_ms is None else issued_ms,
+            **changes,
+        }
+        sealed = sealed_publication(
             package,
             package.unwrap(opening_key(owner)),
             self.identity.private_key.public_key,
+            owner.signing,
             workers=workers,
-            issued_ms=issued_ms,
+            **values,
         )
         return self.ask("publish", sealed=b64encode(sealed).decode())
 

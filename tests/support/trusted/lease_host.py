@@ -152,7 +152,15 @@ class LeaseHost:
             sealing=opening_key(owner).public_key,
         )
         keybroker = self.broker_identity.private_key.public_key
-        publication = prepare_publication(package, owner, keybroker)
+        self.orders += 1
+        publication = prepare_publication(
+            package,
+            owner,
+            keybroker,
+            deployment=self.made.deployment.name,
+            log_id=self.broker.state_key.log_id,
+            counter=self.clock.now_ms + self.orders,
+        )
         request = {"op": "publish", "sealed": b64encode(publication.sealed).decode()}
         answer: dict[str, Any] = json.loads(self.broker.answer(json.dumps(request).encode()))
         assert answer.get("digest", publication.digest) == publication.digest
@@ -240,4 +248,5 @@ _TURNS = (
     Event.KEY_BROKER_UNREACHABLE,
     Event.ENROLLMENT_REFUSED,
     Event.PACKAGE_MISSING,
+    Event.PACKAGE_DAMAGED,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,10 +13,12 @@ from sealflow.attest.requirements import Requirements
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.container import Package, UnverifiedPackage, content_key_id, seal_package
 from sealflow.package.manifest import ModelManifest
-from sealflow.package.publication import open_publication, requirements_digest, seal_publication
+from sealflow.package.publication import open_publication, requirements_digest
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import canonical_json
+from tests.support.models.publications import ISSUED_MS, publication_order
+from tests.support.models.publications import sealed_publication as seal
 
 KEY = Ed25519PrivateKey.generate()
 SIGNER = KEY.public_key().public_bytes_raw().hex()
@@ -43,7 +45,6 @@ def packed(key: Ed25519PrivateKey = KEY) -> Package:
 
 PACKAGE = packed()
 CONTENT_KEY = PACKAGE.unwrap(OWNER)
-ISSUED_MS = 1_750_000_000_000
 INFO = TrustDomain.SIMULATED.label("publish")
 
 
@@ -53,9 +54,7 @@ def sealed_publication(
     workers: Requirements | None = None,
 ) -> bytes:
     """What an owner sends."""
-    return seal_publication(
-        package, content_key, BROKER.public_key, workers=workers, issued_ms=ISSUED_MS
-    )
+    return seal(package, content_key, BROKER.public_key, KEY, workers=workers)
 
 
 def inside() -> dict[str, object]:
@@ -134,10 +133,35 @@ def test_all_keys_are_there_and_of_their_kind(key: str) -> None:
         refused(MalformedError, {**inside(), key: value})
 
 
-@pytest.mark.parametrize("time", [-1, "1", None, True])
-def test_a_time_that_is_none(time: object) -> None:
-    """When it was issued is a number of milliseconds."""
-    refused(MalformedError, {**inside(), "issued_ms": time})
+@pytest.mark.parametrize("time", [-1, "1", None, True, 2**53])
+def test_a_counter_that_is_none(time: object) -> None:
+    """The order's counter is a number of milliseconds."""
+    order = {**json.loads(b64decode(str(inside()["order"]))), "counter": time}
+    refused(MalformedError, {**inside(), "order": encoded(canonical_json(order))})
+
+
+def test_an_order_about_something_else() -> None:
+    """Package and demands are those of the order, which the owner of the package signed."""
+    demands = Requirements(measurements=frozenset({"ab" * 32}))
+    refused(BundleError, {**inside(), "workers": demands.to_json()})
+    refused(BundleError, {**inside(), "order_signature": encoded(bytes(64))})
+    other = publication_order(PACKAGE, digest="ab" * 32).to_bytes()
+    signature = KEY.sign(TrustDomain.SIMULATED.label("publication order") + other)
+    changed = {"order": encoded(other), "order_signature": encoded(signature)}
+    refused(BundleError, {**inside(), **changed})
+    stranger = publication_order(PACKAGE, signer="ab" * 32).to_bytes()
+    refused(BundleError, {**inside(), "order": encoded(stranger)})
+
+
+def test_a_publication_of_an_earlier_release() -> None:
+    """Format 1 has no order, and so says nothing of the package's file."""
+    value = {k: v for k, v in inside().items() if k not in {"order", "order_signature"}}
+    former = {**value, "format": 1, "issued_ms": ISSUED_MS}
+    sealed = BROKER.public_key.seal(canonical_json(former), INFO)
+    publication = open_publication(sealed, BROKER)
+    assert (publication.order, publication.package_sha256) == (None, None)
+    refused(MalformedError, {**former, "issued_ms": 2**53})
+    refused(MalformedError, {**former, "order": "AA=="})
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"{}" + b" x"])
@@ -171,7 +195,6 @@ def test_fields_over_their_bounds_are_refused() -> None:
     """A key of another length, and a time that other readers of JSON would round."""
     for key in (b"", CONTENT_KEY[:-1], CONTENT_KEY + b"\0"):
         refused(MalformedError, {**inside(), "content_key": encoded(key)})
-    refused(MalformedError, {**inside(), "issued_ms": 2**53})
 
 
 def test_a_package_of_another_world_is_refused() -> None:

@@ -160,6 +160,18 @@ def content_cases(file: VectorFile) -> None:
     for value, expect in ((False, "ok"), (None, "directory"), (1, "directory"), ("x", "directory")):
         document_case(file, f"share_batch {value!r}", "2.13", expect, "a boolean, or absent",
               publish({**PAYLOAD, "models": [{**plain, "share_batch": value}]}))  # fmt: skip
+    file_of = {"package_sha256": "ab" * 32, "package_bytes": 1000}
+    for title, changes, expect in (
+        ("known", {}, "ok"),
+        ("short digest", {"package_sha256": "ab"}, "directory"),
+        ("no digest", {"package_sha256": None}, "directory"),
+        ("no size", {"package_bytes": None}, "directory"),
+        ("size of 0", {"package_bytes": 0}, "directory"),
+        ("size as text", {"package_bytes": "1000"}, "directory"),
+        ("size over 2^53-1", {"package_bytes": 2**53}, "directory"),
+    ):
+        document_case(file, f"package's file: {title}", "2.14", expect, "optional",
+              publish({**PAYLOAD, "models": [{**plain, **file_of, **changes}]}))  # fmt: skip
     for kind, good, bad in (
         (RevokedKind.WORKER, "0a" * 16, "0a" * 32),
         (RevokedKind.MODEL, "0a" * 32, "0a" * 16),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
+from sealflow.attest.requirements import Requirements
 from sealflow.package.container import content_key_id
+from sealflow.package.publication import PublicationOrder, requirements_digest
 from sealflow.wire.domain import TrustDomain
 from tests.support.forging.sealing import seal_to
 from tests.vectors.make.directory_parts import DOMAIN, OWNER
 from tests.vectors.make.evidence_parts import NOW_MS, sealing_key, seed, signing_key, text
 from tests.vectors.make.files import VectorFile
-from tests.vectors.make.forms import digest, field_faults, time_ms
+from tests.vectors.make.forms import digest, field_faults, name, time_ms
 from tests.vectors.make.manifests import MANIFEST, manifest_cases
 from tests.vectors.make.packages import KEY, TYPE, encoded, envelope, statement
 
@@ -120,10 +123,24 @@ def publication_cases(file: VectorFile) -> None:
     """What an owner seals to a key broker."""
     payload = encoded(statement())
     signed = json.loads(envelope(payload))["signatures"][0]["sig"]
-    good = {
-        "format": 1, "content_key": text(KEY), "issued_ms": NOW_MS, "signature": signed,
-        "signer": OWNER, "statement": text(payload), "workers": None,
+    demands = Requirements(measurements=frozenset({"11" * 32}))
+    order = PublicationOrder(
+        deployment="test", log_id="0f" * 32, counter=NOW_MS,
+        digest=hashlib.sha256(payload).hexdigest(), package_sha256="ab" * 32, package_bytes=1000,
+        workers=None, default=True, signer=OWNER,
+    )  # fmt: skip
+    plain = {
+        "content_key": text(KEY), "signature": signed, "signer": OWNER,
+        "statement": text(payload), "workers": None,
     }  # fmt: skip
+
+    def ordered(text_: bytes, signer: str = "owner", domain: TrustDomain = DOMAIN,
+                label: str = "publication order") -> dict[str, str]:  # fmt: skip
+        signature = signing_key(signer).sign(domain.label(label) + text_)
+        return {"order": text(text_), "order_signature": text(signature)}
+
+    good: dict[str, Any] = {"format": 2, **plain, **ordered(order.to_bytes())}
+    former = {"format": 1, **plain, "issued_ms": NOW_MS}
 
     def case(title: str, expect: str, description: str, value: Any, label: str = "publish",
              domain: TrustDomain = DOMAIN) -> None:  # fmt: skip
@@ -133,7 +150,35 @@ def publication_cases(file: VectorFile) -> None:
                   seed=BROKER.seed.hex(), sealed=text(sealed))  # fmt: skip
 
     case("good", "ok", "genuine", good)
-    case("with demands", "ok", "genuine", {**good, "workers": {"measurements": ["11" * 32]}})
+    asked = replace(order, workers=requirements_digest(demands))
+    workers = {"measurements": ["11" * 32]}
+    case("with demands", "ok", "genuine",
+         {**good, **ordered(asked.to_bytes()), "workers": workers})  # fmt: skip
+    case("format 1", "ok", "of earlier releases", former)
+    case("format 1 with demands", "ok", "of earlier releases", {**former, "workers": workers})
+    case("format 1 with an order", "publication", "a closed format", {**former, **ordered(b"{}")})
+    for title, more in (
+        ("demands taken away", ordered(asked.to_bytes())),
+        ("demands added", {"workers": workers}),
+        ("another package", ordered(replace(order, digest="ab" * 32).to_bytes())),
+        ("by a stranger", ordered(order.to_bytes(), "stranger")),
+        ("of a stranger", ordered(replace(order, signer="ab" * 32).to_bytes())),
+        ("of the other domain", ordered(order.to_bytes(), domain=TrustDomain.HARDWARE)),
+        ("of another purpose", ordered(order.to_bytes(), label="order")),
+    ):
+        case(f"order: {title}", "bundle", "not what the owner ordered", {**good, **more})
+    inner: dict[str, Any] = json.loads(order.to_bytes())
+    number = ("1", 0, -1, True, None)
+    order_forms = {"deployment": name, "history": digest, "counter": time_ms, "digest": digest,
+                   "package_bytes": number, "package_sha256": digest, "workers": ("x", 7, {}),
+                   "default": ("x", 7, None), "signer": digest}  # fmt: skip
+    for title, changed in field_faults(inner, order_forms):
+        case(f"order: {title}", "publication", "not its form",
+             {**good, **ordered(encoded(changed))})  # fmt: skip
+    case("order: unknown key", "publication", "a closed format",
+         {**good, **ordered(encoded({**inner, "more": 1}))})  # fmt: skip
+    case("order: format 2", "format", "another format",
+         {**good, **ordered(encoded({**inner, "format": 2}))})  # fmt: skip
     case("label", "open_failed", "sealed for another purpose", good, label="grant")
     case("domain", "open_failed", "of the other trust domain", good, domain=TrustDomain.HARDWARE)
     bad = "publication"
@@ -145,7 +190,7 @@ def publication_cases(file: VectorFile) -> None:
         fitting = {"statement": text(other), "content_key": text(key),
                    "signature": json.loads(envelope(other))["signatures"][0]["sig"]}  # fmt: skip
         case(f"content key of {size} bytes", bad, "32 bytes", {**good, **fitting})
-    forms = {"content_key": ("%", 7), "issued_ms": time_ms,
+    forms = {"content_key": ("%", 7), "order": ("%", 7, None), "order_signature": ("%", 7, None),
              "signature": ("%", 7, None), "signer": digest, "statement": ("%", 7, None),
              "workers": ("x", {}, 7, {"measurements": ["11"]})}  # fmt: skip
     for title, changed in field_faults(good, forms):
@@ -157,7 +202,9 @@ def publication_cases(file: VectorFile) -> None:
         ("a list", b"[]"),
     ):
         case(title, bad, "a closed format", changed)
-    case("format 2", "format", "another format", {**good, "format": 2})
+    for wrong in time_ms:
+        case(f"format 1: {wrong!r}", bad, "not its form", {**former, "issued_ms": wrong})
+    case("format 3", "format", "another format", {**good, "format": 3})
     stranger = signing_key("stranger").public_key().public_bytes_raw().hex()
     case("signer of another", "bundle", "it did not sign", {**good, "signer": stranger})
     case("signature of another", "bundle", "not over this statement",

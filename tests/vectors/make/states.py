@@ -156,6 +156,7 @@ def order_cases(file: VectorFile) -> None:
         "granted": {"0a" * 16: NOW_MS},
         "excluded": {OWNER: ["0a" * 16]},
         "revoked_of": {"0b" * 32: OWNER},
+        "signed_names": {"m": OWNER},
         "rotated_ms": NOW_MS,
         "rotation_due_ms": 0,
     }
@@ -171,6 +172,7 @@ def order_cases(file: VectorFile) -> None:
              "granted": ({"ab": 1}, {"0a" * 16: None}, [], None),
              "excluded": ({OWNER: {}}, {OWNER: ["ab"]}, {"ab": []}, [], None),
              "revoked_of": ({"ab": OWNER}, {"0b" * 32: "ab"}, [], None),
+             "signed_names": ({"a b": OWNER}, {"m": "ab"}, [], None),
              "rotated_ms": time_ms, "rotation_due_ms": time_ms}  # fmt: skip
     for title, changed in field_faults(orders, forms):
         case(title, BAD, "not its form", changed)

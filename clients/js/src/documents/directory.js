@@ -27,7 +27,8 @@ const EARLY_MS = 5 * 60_000;
 /** @typedef {{name: string, datatype: string, shape: number[]}} TensorForm */
 /**
  * @typedef {{name: string, version: string, digest: string, owner: Uint8Array, workers: string | null, default: boolean,
- *   inputs: TensorForm[], outputs: TensorForm[], image: string | null, share_batch?: boolean}} Model
+ *   inputs: TensorForm[], outputs: TensorForm[], image: string | null, share_batch?: boolean,
+ *   package_sha256?: string, package_bytes?: number}} Model
  */
 /** @typedef {{kid: string, suite: import("../seal/suites.js").Suite, publicKey: Uint8Array, notBeforeMs: number, retireMs: number, destroyMs: number}} DirectoryKey */
 /**
@@ -83,7 +84,7 @@ const modelShape = /** @type {const} */ ({
     inputs: tensors, outputs: tensors,
     name, version: name, digest, owner: hex(32), workers: nullable(digest), default: boolean, image: nullable(tensorName),
   },
-  optional: { share_batch: boolean },
+  optional: { share_batch: boolean, package_sha256: digest, package_bytes: integer(1, Number.MAX_SAFE_INTEGER) },
   open: true,
 });
 const keyShape = /** @type {const} */ ({

@@ -14,10 +14,11 @@ from sealflow.clock import now_ms
 from sealflow.errors import MalformedError, QueueFullError, UnavailableError, WorkerGoneError
 from sealflow.host.collateral.service import CollateralService
 from sealflow.host.process_status import cpu_s, rss_bytes
-from sealflow.host.settings import package_path
+from sealflow.host.settings import DAMAGED_SUFFIX, package_path
 from sealflow.streams.keys import HOSTS_CONTROL_CAPACITY, Keyspace
-from sealflow.wire.frame_payloads import LoadedModel, WorkerReady, tick_payload
+from sealflow.wire.frame_payloads import Event, LoadedModel, WorkerReady, tick_payload
 from sealflow.wire.frames import FrameKind, decode_batch, encode_batch, encode_chunk
+from sealflow.wire.ids import parse_digest
 from sealflow.wire.status import WorkerStatus
 
 if TYPE_CHECKING:
@@ -220,7 +221,10 @@ class WorkerProcess:
             case FrameKind.COLLATERAL:
                 self._collateral.answer_request(bytes(payload))
             case FrameKind.EVENT:
-                _log.info("worker event", pid=self._relay.pid, **_event(payload))
+                event = _event(payload)
+                _log.info("worker event", pid=self._relay.pid, **event)
+                if event.get("enclave_event") == Event.PACKAGE_DAMAGED:
+                    self._move_package_aside(str(event.get("enclave_digest")))
             case FrameKind.FATAL:
                 self.fatal = bytes(payload[:40]).decode(errors="replace")
                 _log.error("worker ends", pid=self._relay.pid, reason=self.fatal)
@@ -250,6 +254,16 @@ class WorkerProcess:
             _log.warning("the key broker cannot be reached", error=str(error))
             answer = None
         self._relay.send(FrameKind.CONTROL, answer or b"")
+
+    def _move_package_aside(self, digest: str) -> None:
+        """Take away a file that is not its owner's package, so that the next upload counts."""
+        try:
+            path = package_path(self._packages, parse_digest(digest))
+            path.rename(path.with_suffix(DAMAGED_SUFFIX))
+        except (MalformedError, OSError) as error:
+            _log.warning("the damaged package stays: upload it again", error=str(error))
+        else:
+            _log.error("a damaged package was moved aside: upload it again", digest=digest)
 
     def _send_package(self, digest: bytes) -> None:
         path = package_path(self._packages, digest.hex())

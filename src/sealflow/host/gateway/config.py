@@ -40,6 +40,11 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     """The limit on the body of an envelope."""
     max_package_bytes: int = 4 * 2**30
+    max_owner_bytes: int = 64 * 2**30
+    """The limit on all published packages of one owner together."""
+    max_unlisted_bytes: int = 8 * 2**30
+    """The limit on all files of packages whose SHA-256 no directory lists, such as those that a
+    client of an earlier release uploads before it publishes them. They are kept for a day."""
     max_held_bytes: int = 64 * 2**20
     """What all bodies and answers together may take of this process's memory; above, the largest
     end with 503. The process needs about three times as much, and 96 MiB."""
@@ -121,6 +126,8 @@ _LEAST_SPARE_BYTES = 2**20
 _POSITIVE = (
     "max_body_bytes",
     "max_package_bytes",
+    "max_owner_bytes",
+    "max_unlisted_bytes",
     "max_connections",
     "max_held_bytes",
     "least_rate",

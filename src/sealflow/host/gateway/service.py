@@ -85,7 +85,8 @@ class GatewayService:
             config, self._submitter, self._records, directory, self._pending
         )
         folder = config.packages_dir
-        packages = PackageRoutes(config, None if folder is None else PackageStore(Path(folder)))
+        store = None if folder is None else PackageStore(Path(folder))
+        packages = PackageRoutes(config, store, directory)
         self.gateway = GatewayApp(
             (
                 Route("POST", ENVELOPES, self._envelopes.post, cross_origin=True),

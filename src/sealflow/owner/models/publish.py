@@ -5,6 +5,7 @@ Sans-I/O, except that it reads the package's file.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from base64 import b64encode
@@ -21,7 +22,11 @@ from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
 from sealflow.owner.models.owner_key import opening_key
 from sealflow.owner.trust.directory_refresh import PUBLICATION_TIMEOUT_S, refresh
 from sealflow.package.container import UnverifiedPackage
-from sealflow.package.publication import seal_publication
+from sealflow.package.publication import (
+    PublicationOrder,
+    requirements_digest,
+    seal_publication,
+)
 from sealflow.seal.keys import SealingKey, parse_suite
 from sealflow.wire.control import ErrorAnswer, error_of
 from sealflow.wire.strict_json import is_integer
@@ -56,17 +61,23 @@ class SealedPublication:
     sealed: bytes = field(repr=False)
 
 
-def prepare_publication(
+def prepare_publication(  # noqa: PLR0913 - what the owner says of one package
     package: bytes | memoryview,
     owner: OwnerKey,
     keybroker: SealingKey,
     *,
+    deployment: str,
+    log_id: str,
+    counter: int | None = None,
     workers: Requirements | None = None,
+    default: bool = True,
 ) -> SealedPublication:
-    """Check that the owner made a package, and seal its content key to the key broker.
+    """Check that the owner made a package; sign the order, and seal the content key with it.
 
     `keybroker`: the key in evidence that the owner's policy approved, from no other source.
-    `workers`: what workers must prove to get the content key, beyond the deployment's settings.
+    `deployment`, `log_id`: for which the order counts. `counter`: higher than in all earlier orders
+    of this owner; by default the time. `workers`: what workers must prove to get the content key,
+    beyond the deployment's settings. `default`: whether it becomes the default of its name.
 
     Raises: BundleError when the package is not valid, OpenError when another owner made it,
         ConfigError when owner and key broker are of different trust domains.
@@ -79,11 +90,22 @@ def prepare_publication(
         )
     checked = UnverifiedPackage.from_bytes(package).verify(owner.signer)
     content_key = checked.unwrap(opening_key(owner))
+    order = PublicationOrder(
+        deployment=deployment,
+        log_id=log_id,
+        counter=now_ms() if counter is None else counter,
+        digest=checked.digest,
+        package_sha256=hashlib.sha256(package).hexdigest(),
+        package_bytes=len(package),
+        workers=None if workers is None else requirements_digest(workers),
+        default=default,
+        signer=owner.signer,
+    )
     return SealedPublication(
         digest=checked.digest,
         manifest=checked.manifest,
         sealed=seal_publication(
-            checked, content_key, keybroker, workers=workers, issued_ms=now_ms()
+            checked, content_key, keybroker, signing=owner.signing, order=order, workers=workers
         ),
     )
 
@@ -95,10 +117,11 @@ def publish(
     *,
     workers: Requirements | None = None,
 ) -> Steps[int]:
-    """Upload a package, verify the key broker, and send it the sealed content key.
+    """Verify the key broker, send it the sealed content key, and upload the package.
 
-    `package`: its bytes, or the path of its file. `workers`: see `prepare_publication`. Return the
-    version of the directory that lists the model.
+    The new version becomes the default of its name when its package is there. `package`: its bytes,
+    or the path of its file. `workers`: see `prepare_publication`. Return the version of the
+    directory that lists the model.
 
     Raises: VerificationError before the content key is sent; BundleError, ConfigError, OpenError,
         UnavailableError.
@@ -115,6 +138,9 @@ def _publish(
     yield from refresh(session)
     data = package if isinstance(package, bytes) else _read(Path(package))
     digest = UnverifiedPackage.from_bytes(data).verify(owner.signer).digest
+    # Before the upload, so that a gateway takes no package that no owner's order names.
+    version = yield from _send_content_key(session, data, owner, workers, default=False)
+    yield from _await_version(session, version)
     answer = yield from send(
         HttpRequest(
             method="PUT",
@@ -129,8 +155,13 @@ def _publish(
         raise UnavailableError(
             f"the gateway did not store the package (HTTP {answer.status}): {detail}"
         )
-    version = yield from _send_content_key(session, data, owner, workers)
-    # The gateway caches the directory for 1 s.
+    version = yield from _send_content_key(session, data, owner, workers, default=True)
+    yield from _await_version(session, version)
+    return version
+
+
+def _await_version(session: ServiceSession, version: int) -> Steps[None]:
+    """Wait until the gateway serves a version; it caches the directory for 1 s."""
     until = time.monotonic() + PUBLICATION_TIMEOUT_S
     while (yield from refresh(session)).directory.version < version:
         if time.monotonic() >= until:
@@ -139,20 +170,33 @@ def _publish(
                 "appear: see sealflow model list"
             )
         yield Sleep(_PAUSE_S)
-    return version
 
 
 def _send_content_key(
-    session: ServiceSession, data: bytes, owner: OwnerKey, workers: Requirements | None
+    session: ServiceSession,
+    data: bytes,
+    owner: OwnerKey,
+    workers: Requirements | None,
+    *,
+    default: bool,
 ) -> Steps[int]:
-    """Send the sealed content key; verify the key broker again for each attempt.
+    """Send the order with the sealed content key; verify the key broker again for each attempt.
 
     Between attempts another key broker instance may become the leader. Return the version of the
     directory that lists the model.
     """
     for left in reversed(range(_ATTEMPTS)):
         keybroker = yield from _challenge(session)
-        prepared = prepare_publication(data, owner, keybroker, workers=workers)
+        verified = session.verified or (yield from refresh(session))
+        prepared = prepare_publication(
+            data,
+            owner,
+            keybroker,
+            deployment=verified.directory.deployment,
+            log_id=verified.directory.log_id,
+            workers=workers,
+            default=default,
+        )
         sealed = b64encode(prepared.sealed).decode()
         answer = yield from send_control_request({"op": "publish", "sealed": sealed})
         version = answer.get("version")

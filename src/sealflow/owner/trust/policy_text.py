@@ -90,6 +90,8 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
         lines.append(PolicyLine(about="batches", text=text, weakens=True))
     lines += _requirements("key broker", policy.tee, policy.requirements)
     if worker is not None:
+        text = "demanded of workers that get your models, not of those that can open your requests"
+        lines.append(PolicyLine(about="workers", text=text))
         lines += _requirements("workers", policy.tee, worker)
     return lines
 

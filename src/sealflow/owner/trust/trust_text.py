@@ -46,6 +46,10 @@ NOT_PROVED: Final = (
         "that the model is honest",
         "its owner decides what it computes, even from what earlier requests left in its memory",
     ),
+    (
+        "that a model's owner accepts the worker that opens a request",
+        "all workers of the deployment hold the same keys; an owner's demands bind its models",
+    ),
     ("that a request runs once", "two workers may run it; the client accepts one reply"),
     ("that this machine is secure", "its clock, your policy file and this program are trusted"),
 )
@@ -109,7 +113,7 @@ def visibility(*, simulated: bool) -> tuple[Visibility, ...]:
         Visibility(
             who="enclaves of the deployment",
             sees=True,
-            why="the key broker gives keys only to workers that meet the deployment's settings",
+            why="any worker that meets the deployment's settings can open a request for any model",
         ),
         Visibility(who="operator, administrators, cloud", sees=simulated, why=operator),
         Visibility(who="gateway, queue, engine, network", sees=False, why="have ciphertext only"),

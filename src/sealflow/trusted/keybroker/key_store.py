@@ -130,34 +130,52 @@ class KeyStore:
         return self._rotate_if_due() or changed
 
     def publish(self, publication: Publication) -> bool:
-        """Add a model, or replace its owner's requirements; return False if nothing changed.
+        """Add a model, or do what its owner's newer order says; return False if nothing changed.
 
-        The version that was added last is the default of its name. Of two publications of one
-        package, the one with the later `issued_ms` counts.
+        The last model of a name is its default. An order that does not make its version the default
+        puts it before all others. A publication without an order only adds.
 
         Raises: NameTakenError when the name is another owner's; VersionTakenError when another
         package has this name and version; RefusedError with OVERLOADED when `MAX_MODELS` are
         published, or the owner has used up its share of models or of names.
         """
-        ref, owner = publication.statement.manifest.ref, publication.signer
+        ref, owner, order = (
+            publication.statement.manifest.ref,
+            publication.signer,
+            publication.order,
+        )
         if self._names.get(ref.name, owner) != owner:
             raise NameTakenError
         present = self._models.get(ref)
-        if present is not None:
-            if present.digest != publication.digest:
-                raise VersionTakenError
-            if present.issued_ms >= publication.issued_ms:
-                return False
-        elif len(self._models) >= MAX_MODELS or self._is_used_up(
-            MAX_MODELS, owner, [each.signer for each in self._models.values()]
+        if present is not None and present.digest != publication.digest:
+            raise VersionTakenError
+        if present is not None and order is None:
+            return False
+        if present is None:
+            self._require_room(ref.name, owner)
+        self._names[ref.name] = owner
+        if order is not None:
+            self.orders.counters[owner] = order.counter
+            self.orders.signed_names[ref.name] = owner
+        if order is None or order.default:
+            self._models.pop(ref, None)
+            self._models[ref] = publication
+        elif present is None:
+            self._models = {ref: publication, **self._models}
+        else:
+            self._models[ref] = publication
+        return True
+
+    def _require_room(self, name: str, owner: str) -> None:
+        models = [each.signer for each in self._models.values()]
+        if (
+            len(models) >= MAX_MODELS
+            or self._is_used_up(MAX_MODELS, owner, models)
+            or (
+                name not in self._names and self._is_used_up(MAX_NAMES, owner, self._names.values())
+            )
         ):
             raise RefusedError(RefusalCode.OVERLOADED)
-        if ref.name not in self._names:
-            if self._is_used_up(MAX_NAMES, owner, self._names.values()):
-                raise RefusedError(RefusalCode.OVERLOADED)
-            self._names[ref.name] = owner
-        self._models[ref] = publication
-        return True
 
     def _is_used_up(self, most: int, owner: str, held: Iterable[str]) -> bool:
         """Return whether an owner holds its share of `most`, which no other owner can take."""
@@ -210,6 +228,7 @@ class KeyStore:
         for ref, publication in list(self._models.items()):
             if publication.digest in kinds[RevokedKind.MODEL]:
                 self.orders.revoked_of[publication.digest] = publication.signer
+                self.orders.signed_names[ref.name] = publication.signer
                 del self._models[ref]
         rotated = self._revoke_keys(kinds[RevokedKind.KEY])
         if kinds[RevokedKind.WORKER] and not rotated:
@@ -328,4 +347,6 @@ def _directory_model(
         outputs=manifest.outputs,
         image=None if manifest.image is None else manifest.image.input,
         share_batch=share_batch and manifest.rows_independent,
+        package_sha256=publication.package_sha256,
+        package_bytes=publication.package_bytes,
     )

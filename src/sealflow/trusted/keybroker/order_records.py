@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.errors import MalformedError
 from sealflow.wire.fields import Fields, json_object
-from sealflow.wire.ids import parse_digest, parse_request_id
+from sealflow.wire.ids import parse_digest, parse_name, parse_request_id
 from sealflow.wire.strict_json import is_integer
 
 if TYPE_CHECKING:
@@ -21,7 +21,15 @@ _T = TypeVar("_T")
 MAX_GRANTED: Final = 4096
 MAX_EXCLUDED: Final = 64
 """Workers that one owner may keep its models from."""
-_KEYS: Final = ("counters", "granted", "excluded", "revoked_of", "rotated_ms", "rotation_due_ms")
+_KEYS: Final = (
+    "counters",
+    "granted",
+    "excluded",
+    "revoked_of",
+    "signed_names",
+    "rotated_ms",
+    "rotation_due_ms",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,7 +38,9 @@ class OrderRecords:
 
     `counters`: of the newest order of each signer. `granted`: the end of the lease of each worker
     that has one, in Unix ms. `excluded`: the workers that get no models of an owner, by owner.
-    `revoked_of`: the owner of each revoked package. `rotated_ms`, `rotation_due_ms`: when an order
+    `revoked_of`: the owner of each revoked package. `signed_names`: the names of models that a
+    signed order was about, each with its owner: publications without one no longer count for them.
+    `rotated_ms`, `rotation_due_ms`: when an order
     last began an epoch, and when the next one is due (0 for none).
     """
 
@@ -38,6 +48,7 @@ class OrderRecords:
     granted: dict[str, int] = field(default_factory=dict)
     excluded: dict[str, list[str]] = field(default_factory=dict)
     revoked_of: dict[str, str] = field(default_factory=dict)
+    signed_names: dict[str, str] = field(default_factory=dict)
     rotated_ms: int = 0
     rotation_due_ms: int = 0
 
@@ -68,6 +79,7 @@ class OrderRecords:
             "granted": dict(self.granted),
             "excluded": {owner: list(each) for owner, each in self.excluded.items()},
             "revoked_of": dict(self.revoked_of),
+            "signed_names": dict(self.signed_names),
             "rotated_ms": self.rotated_ms,
             "rotation_due_ms": self.rotation_due_ms,
         }
@@ -85,6 +97,7 @@ class OrderRecords:
             granted=_table(fields.get("granted"), parse_request_id, _time),
             excluded=_table(excluded, parse_digest, _instances),
             revoked_of=_table(fields.get("revoked_of"), parse_digest, parse_digest),
+            signed_names=_table(fields.get("signed_names"), parse_name, parse_digest),
             rotated_ms=fields.time_ms("rotated_ms"),
             rotation_due_ms=fields.time_ms("rotation_due_ms"),
         )

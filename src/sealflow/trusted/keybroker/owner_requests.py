@@ -99,6 +99,7 @@ def accept_publication(
         detail = f"the deployment's settings do not give the name {ref.name} to this owner"
         raise ControlError("not_allowed", f"{detail}: publish under a name that they give it")
     _check_bounds(publication, identity, key_store)
+    _check_order(publication, identity, key_store, log_writer.head.log_id)
     if key_store.is_revoked(RevokedKind.MODEL, digest):
         raise ControlError("revoked", f"this package of {ref} is revoked: pack the model again")
     try:
@@ -143,6 +144,31 @@ def _open_publication(value: dict[str, object], identity: EnclaveIdentity) -> Pu
     if publication.workers is not None:
         publication.workers.require_fit(identity.deployment.tee)
     return publication
+
+
+def _check_order(
+    publication: Publication, identity: EnclaveIdentity, key_store: KeyStore, log_id: str
+) -> None:
+    """Check that the owner's order is for this history, and newer than all before.
+
+    Raises: ControlError.
+    """
+    order = publication.order
+    name = publication.statement.manifest.name
+    if order is None:
+        # Of a release before 0.2: whoever knows the content key can make it, so it only adds.
+        if name in key_store.orders.signed_names:
+            detail = f"signed orders were given for the name {name}: publish by a newer release"
+            raise ControlError("replayed", detail)
+        return
+    deployment = identity.deployment.name
+    if order.deployment != deployment:
+        raise ControlError(
+            "malformed", f"the order is for deployment {order.deployment}, this one is {deployment}"
+        )
+    if order.log_id != log_id:
+        raise ControlError("replayed", "the order is for another history: publish again")
+    check_counter(order.counter, order.signer, key_store)
 
 
 def _check_bounds(publication: Publication, identity: EnclaveIdentity, key_store: KeyStore) -> None:

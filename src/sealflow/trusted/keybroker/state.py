@@ -179,12 +179,14 @@ def _publication_to_json(publication: Publication) -> dict[str, object]:
         "content_key": b64encode(publication.content_key).decode(),
         "workers": None if workers is None else workers.to_json(),
         "issued_ms": publication.issued_ms,
+        "package_sha256": publication.package_sha256,
+        "package_bytes": publication.package_bytes,
     }
 
 
 def _publication_from_json(value: object) -> Publication:
     names = ("statement", "signer", "content_key", "workers", "issued_ms")
-    fields = Fields(value, "model", names)
+    fields = Fields(value, "model", names, ("package_sha256", "package_bytes"))
     payload = fields.base64("statement", MAX_STATEMENT_BYTES)
     return Publication(
         statement=Statement.unverified_from_bytes(payload),
@@ -193,6 +195,10 @@ def _publication_from_json(value: object) -> Publication:
         content_key=fields.key("content_key", KEY_BYTES),
         workers=fields.read_optional("workers", requirements_of_owner),
         issued_ms=fields.time_ms("issued_ms"),
+        package_sha256=fields.read_optional("package_sha256", parse_digest),
+        package_bytes=(
+            None if fields.get("package_bytes") is None else fields.integer("package_bytes")
+        ),
     )
 
 

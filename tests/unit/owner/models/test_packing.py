@@ -17,15 +17,21 @@ from sealflow.owner.models.packing import (
     read_manifest,
     write_package,
 )
-from sealflow.owner.models.publish import prepare_publication
+from sealflow.owner.models.publish import SealedPublication, prepare_publication
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import open_publication
-from sealflow.seal.keys import OpeningKey, Suite
+from sealflow.seal.keys import OpeningKey, SealingKey, Suite
 from tests.support.models import onnx_models
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 KEY = OwnerKey.generate(TrustDomain.SIMULATED)
 BROKER = OpeningKey.generate(Suite.SIMULATED_XWING)
+DEPLOYMENT, LOG_ID = "test", "0f" * 32
+
+
+def prepared_for(keybroker: SealingKey, package: bytes) -> SealedPublication:
+    """A publication for a key broker."""
+    return prepare_publication(package, KEY, keybroker, deployment=DEPLOYMENT, log_id=LOG_ID)
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def test_an_example_is_packed_and_published(name: str) -> None:
     manifest, files = read_folder(folder)
     assert done == [sum(map(len, files.values())) + len(manifest.to_bytes())] * 2
     assert set(files) == {"model.onnx", "labels.txt"}
-    prepared = prepare_publication(package, KEY, BROKER.public_key)
+    prepared = prepared_for(BROKER.public_key, package)
     assert prepared.manifest == manifest
     publication = open_publication(prepared.sealed, BROKER)
     assert (publication.digest, publication.signer) == (prepared.digest, KEY.signer)
@@ -72,14 +78,14 @@ def test_a_package_of_somebody_else_is_not_published() -> None:
     """The owner's key tells its own packages."""
     package = pack_folder(EXAMPLES / "tiny", OwnerKey.generate(TrustDomain.SIMULATED))
     with pytest.raises(BundleError):
-        prepare_publication(package, KEY, BROKER.public_key)
+        prepared_for(BROKER.public_key, package)
 
 
 def test_worlds_do_not_mix() -> None:
     """A hardware key broker gets nothing that was packed for a simulation."""
     hardware = OpeningKey.generate(Suite.XWING)
     with pytest.raises(ConfigError, match="trust domain"):
-        prepare_publication(pack_folder(EXAMPLES / "tiny", KEY), KEY, hardware.public_key)
+        prepared_for(hardware.public_key, pack_folder(EXAMPLES / "tiny", KEY))
 
 
 def test_the_template_is_a_recipe(tmp_path: Path) -> None:

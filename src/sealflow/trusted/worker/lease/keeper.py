@@ -13,6 +13,7 @@ from sealflow.backoff import Backoff
 from sealflow.errors import BundleError, UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
 from sealflow.trusted.worker.lease.host_requests import ClosedError
+from sealflow.trusted.worker.models.loader import DamagedPackageError
 from sealflow.trusted.worker.serving.arrivals import ServingUpdate
 from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, LeaseUse
 from sealflow.wire.frame_payloads import Event, LoadedModel, WorkerReady
@@ -136,7 +137,7 @@ class LeaseKeeper:
             self._journal.record(Event.LEASE_ENDED)
 
     def _apply(self, grant: Grant) -> bool:
-        """Serve the grant's keys and models; return False if the host lacks one of the packages."""
+        """Serve the grant's keys and models; return False if the host lacks a whole package."""
         granted = {model.digest: model for model in grant.models}
         for ref in [ref for ref, model in self._models.items() if model.digest not in granted]:
             self._journal.record(Event.MODEL_DROPPED, digest=self._models.pop(ref).digest)
@@ -148,8 +149,14 @@ class LeaseKeeper:
             if package is None:
                 self._journal.record(Event.PACKAGE_MISSING, digest=digest)
                 complete = False
-            elif self._load(package, granted[digest]):
-                self._serve(grant)
+                continue
+            try:
+                if self._load(package, granted[digest]):
+                    self._serve(grant)
+            except DamagedPackageError:
+                # The host moves the file aside, and its owner uploads it again.
+                self._journal.record(Event.PACKAGE_DAMAGED, digest=digest)
+                complete = False
         return complete
 
     def _load(self, package: bytearray, model: GrantedModel) -> bool:
@@ -158,8 +165,10 @@ class LeaseKeeper:
             served = self._loader.load_package(
                 package, model.digest, model.signer, model.content_key, domain
             )
+        except DamagedPackageError:
+            raise
         except (BundleError, MemoryError):
-            # The next grant tries again: the host may have replaced the file by then.
+            # The next grant tries again: there may be more memory by then.
             self._journal.record(Event.PACKAGE_REFUSED, digest=model.digest)
             return False
         self._models[model.ref] = served
@@ -223,5 +232,7 @@ class LeaseKeeper:
         return self._clock.now_ms >= due_ms or self._use.is_used(parts=2)
 
     def _pause(self, seconds: float) -> None:
+        """Wait, at most until a newer directory is published: an owner may have uploaded."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
+            seen = self._document
+            self._changed.wait_for(lambda: self._closed or self._document != seen, seconds)

@@ -147,6 +147,10 @@ class ServedModel:
         )
 
 
+class DamagedPackageError(BundleError):
+    """The package is not the one that its owner signed: the host has another file."""
+
+
 class ModelLoader:
     """Opens packages and loads their models; each runtime is imported when first needed.
 
@@ -179,18 +183,17 @@ class ModelLoader:
         `digest`, `signer` and `content_key` are from the grant. `package` is emptied, to free its
         memory before the model is loaded.
 
-        Raises: BundleError when the package is not the granted one, does not open or parse, or its
-        model does not load.
+        Raises: DamagedPackageError when the package is not the granted one, or does not open or
+        parse; BundleError when its model does not load.
         """
         try:
             verified = UnverifiedPackage.from_bytes(package).verify(signer, digest=digest)
             files = verified.open_files(content_key, domain)
         except OpenError as error:
             msg = "package: it does not open with the granted content key"
-            raise BundleError(msg) from error
-        except MalformedError as error:
-            msg = f"package: {error}"
-            raise BundleError(msg) from error
+            raise DamagedPackageError(msg) from error
+        except (MalformedError, BundleError) as error:
+            raise DamagedPackageError(f"package: {error}") from error
         manifest = verified.manifest
         del verified
         package.clear()
