@@ -76,6 +76,7 @@ class QueueClient:
         policy: What to trust: a policy, or the path of a policy file.
         capacity: Number of unanswered requests in the whole queue at which nothing more is added.
         pin: Path of a file that remembers the newest directory; see `Client`.
+        accept_gap: Accept a directory although the log before it is withheld; see `Client`.
 
     Raises:
         ConfigError: Address, policy file or pin is wrong. The message says which.
@@ -94,9 +95,12 @@ class QueueClient:
         policy: TrustPolicy | str | os.PathLike[str],
         capacity: int = DEFAULT_CAPACITY,
         pin: str | os.PathLike[str] | None = None,
+        accept_gap: bool = False,
     ) -> None:
         trusted = load_policy(policy)
-        self._session = ServiceSession(trusted, pin=None if pin is None else Path(pin))
+        self._session = ServiceSession(
+            trusted, pin=None if pin is None else Path(pin), accept_gap=accept_gap
+        )
         address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
         self._transport = StreamTransport(address, trusted.deployment)
         self._capacity = capacity
