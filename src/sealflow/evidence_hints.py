@@ -22,6 +22,7 @@ EVIDENCE_HINTS: Final = {
     "directory_expired": _CLOCK_HINT,
     "directory_fork": _PIN_HINT,
     "directory_history": _PIN_HINT,
+    "directory_revocation": _PIN_HINT,
     "directory_rollback": _PIN_HINT,
     "log": _LOG_HINT,
     "owner_changed": "Send nothing to this model before its owner says that its key changed.",

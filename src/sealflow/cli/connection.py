@@ -42,8 +42,11 @@ class Connection:
         """The file of the newest accepted directory: the policy's name with the suffix `.pin`."""
         return self.policy.with_suffix(".pin")
 
-    def client(self, *, connections: int = 64) -> Client:
-        """Return a client of the gateway with at most `connections` TCP connections."""
+    def client(self, *, connections: int = 64, accept_gap: bool = False) -> Client:
+        """Return a client of the gateway with at most `connections` TCP connections.
+
+        `accept_gap`: as in `Client`.
+        """
         from sealflow.owner import Client
 
         return Client(
@@ -51,6 +54,7 @@ class Connection:
             policy=self.policy,
             ca=self.ca,
             pin=self.pin,
+            accept_gap=accept_gap,
             connections=connections,
             tenant_token=self.tenant_token,
         )

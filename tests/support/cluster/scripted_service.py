@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import UnavailableError
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.openinfer.binary import decode_request, encode_response
@@ -68,10 +69,10 @@ class ScriptedService:
         self._streams.set(KEYS.directory, text)
 
     def renew(self) -> None:
-        """Publish a newer version; another between them was never seen here."""
-        old = self.directory
-        newer = replace(old, version=old.version + 2, log_number=old.log_number + 1)
-        self.publish(replace(newer, previous="ee" * 32))
+        """Publish the next version."""
+        old, before = self.directory, SignedDirectory.from_bytes(self.text).digest
+        newer = replace(old, version=old.version + 1, log_number=old.log_number + 1)
+        self.publish(replace(newer, previous=before))
 
     def turn_key(self) -> None:
         """Begin a new epoch: another key is in force, and the next directory has it."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sealflow.documents.revocation import Revoked, RevokedKind
 from sealflow.wire.domain import TrustDomain
 from tests.vectors.make.directory_cases import BAD_NUMBERS, document_case, document_file
 from tests.vectors.make.directory_parts import (
@@ -160,7 +162,13 @@ def pin_cases(file: VectorFile) -> None:
     for title, document, pin, expect, description in (
         ("the pinned one", good, pin_of(GOOD), "ok", "it has not changed"),
         ("the next", newer, pin_of(before), "ok", "it names the pinned one"),
-        ("a later one", publish(later), pin_of(before), "ok", "its log is longer"),
+        (
+            "a later one",
+            publish(later),
+            pin_of(before),
+            "directory_unlinked",
+            "nobody shows the log in between",
+        ),
         ("history", newer, pin_of(before, history="1f" * 32), "directory_history", "another log"),
         ("rollback", good, pin_of(GOOD, version=4), "directory_rollback", "an older version"),
         ("same version", good, pin_of(GOOD, digest="ab" * 32), "directory_fork", "another digest"),
@@ -201,6 +209,30 @@ def pin_cases(file: VectorFile) -> None:
         ),
     ):
         document_case(file, f"pin: {title}", rule, expect, description, document, pin=pin)
+    worker = {"kind": "worker", "id": "0d" * 16}
+    model = {"kind": "model", "id": "0b" * 32}
+    gone = {"kind": "key", "id": "sim-" + "0c" * 32}
+    served = {"kind": "key", "id": str(after.keys[0].kid)}
+    taken_back = "directory_revocation"
+    for title, revoked, expect, description in (
+        ("none was", [], "ok", "nothing was revoked"),
+        ("worker", [worker], taken_back, "a worker is revoked no more"),
+        ("model", [model], taken_back, "a model is revoked no more"),
+        ("one of two", [gone, model], taken_back, "one of two may go, the other not"),
+        ("key that is gone", [gone], "ok", "nobody has the key"),
+        ("key that is served", [served], taken_back, "a key is revoked no more"),
+        ("unknown kind", [{"kind": "region", "id": "x"}], "ok", "of a later release: ignored"),
+    ):
+        pin = {**pin_of(before), "revoked": revoked}
+        document_case(file, f"pin: revoked: {title}", "3.10", expect, description, newer, pin=pin)
+    kept = replace(after, revoked=(Revoked(kind=RevokedKind.MODEL, id="0b" * 32),))
+    document_case(file, "pin: revoked: still", "3.10", "ok", "it is still revoked",
+          publish(kept), pin={**pin_of(before), "revoked": [model]})  # fmt: skip
+    for number, bad in enumerate((None, "x", {}, [7], [{"kind": "worker"}],
+          [{"kind": "worker", "id": "x"}], [worker] * 1025), 1):  # fmt: skip
+        pin = {**pin_of(before), "revoked": bad}
+        document_case(file, f"pin form: revoked {number}", "3.4", "pin", "not its form",
+              newer, pin=pin)  # fmt: skip
     pin = pin_of(before)
     forms = {
         "deployment": name,

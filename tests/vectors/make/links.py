@@ -90,8 +90,11 @@ def files() -> list[VectorFile]:
     records = good.records
     fork = "directory_fork"
     case("good", "ok", "one chain from the pin to the new directory", records)
-    case("withheld", "ok", "none: as without a log", [])
-    case("withheld in part", "ok", "fewer than there are: as without a log", records[:-1])
+    unlinked = "directory_unlinked"
+    case("withheld", unlinked, "none", [])
+    case("withheld in part", unlinked, "fewer than there are", records[:-1])
+    case("withheld, and another begin", fork, "what came already contradicts the pin",
+         records[:2], pin={**good.pin, "log_digest": "ab" * 32})  # fmt: skip
     case("order", fork, "two records changed places", [records[1], records[0], *records[2:]])
     case("one twice", fork, "one comes twice, another is missing",
          [records[0], records[0], *records[2:]])  # fmt: skip

@@ -15,6 +15,8 @@ const HINTS = /** @type {Record<string, string>} */ ({
   directory_no_key: "Check this machine's clock; then ask whether the key broker runs.",
   directory_fork: "Send nothing, keep the pin, and ask the operator which history is true.",
   directory_history: "Send nothing, keep the pin, and ask the operator which history is true.",
+  directory_revocation: "Send nothing, keep the pin, and ask the operator which history is true.",
+  directory_unlinked: "Try again or use another gateway; accept the gap only if the owner says that the log is lost.",
   directory_rollback: "Send nothing, keep the pin, and ask the operator which history is true.",
   owner_changed: "Send nothing to this model before its owner says that its key changed.",
   collateral: "Ask the operator to renew the collateral; check this machine's clock.",

@@ -27,6 +27,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @typedef {object} ConnectOptions
  * @property {object | string | Uint8Array} policy an object with the keys of a policy file, or its JSON; `loadPolicy` reads TOML
  * @property {import("../documents/pin.js").PinStore | null} [pin] where the newest directory is remembered; null or absent: in memory alone
+ * @property {boolean} [acceptGap] accept a directory although the log since the pinned one is withheld: once, when its owner says so
  * @property {typeof globalThis.fetch} [fetch] to send with; the platform's own unless given
  * @property {() => number} [now] milliseconds since 1970; the platform's clock unless given
  */
@@ -76,10 +77,10 @@ export class Client {
    * @param {ConnectOptions} options
    * @returns {Promise<Client>}
    */
-  static async connect(address, { policy, pin = null, fetch = globalThis.fetch.bind(globalThis), now = Date.now }) {
+  static async connect(address, { policy, pin = null, acceptGap = false, fetch = globalThis.fetch.bind(globalThis), now = Date.now }) {
     const gateway = new Gateway(address, fetch);
     const closing = new AbortController();
-    const trust = new Trust(gateway, parsePolicy(policy), pin ?? memoryPin(), now, closing.signal);
+    const trust = new Trust(gateway, parsePolicy(policy), pin ?? memoryPin(), now, closing.signal, acceptGap);
     const client = new Client(trust, gateway, closing);
     await trust.refresh(client.#closing.signal);
     return client;

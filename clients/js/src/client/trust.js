@@ -1,6 +1,6 @@
 /** What was verified: the directory that a client uses, kept fresh and compared with the pin. */
 
-import { VerificationError } from "../base/errors.js";
+import { UnavailableError, VerificationError } from "../base/errors.js";
 import { verifyDocument } from "../documents/directory.js";
 import { checkLinks } from "../documents/log.js";
 import { comparePin, encodePin, parsePin, pinOf } from "../documents/pin.js";
@@ -15,7 +15,7 @@ const RENEWAL_PAUSE_MS = 5000;
 /** @typedef {import("../attest/appraise.js").Approval} Approval */
 /**
  * How the directory follows what was pinned: nothing was (`first`), the same or the next version (`direct`), by all log
- * records in between (`linked`), or by the key broker's evidence alone because the host withholds the log (`withheld`).
+ * records in between (`linked`), or by the key broker's evidence alone because the host withholds the log (`withheld`, with `acceptGap` alone).
  * @typedef {"first" | "direct" | "linked" | "withheld"} Continuity
  */
 /** @typedef {{directory: Directory, approval: Approval, continuity: Continuity}} Verified */
@@ -27,8 +27,10 @@ export class Trust {
    * @param {import("../documents/pin.js").PinStore} store
    * @param {() => number} now
    * @param {AbortSignal} lifetime of the client
+   * @param {boolean} [acceptGap] accept a directory though the log that leads to it is withheld
    */
-  constructor(gateway, policy, store, now, lifetime) {
+  constructor(gateway, policy, store, now, lifetime, acceptGap = false) {
+    this.acceptGap = acceptGap;
     this.gateway = gateway;
     this.policy = policy;
     this.store = store;
@@ -101,8 +103,14 @@ export class Trust {
   async follow(pin, directory, signal) {
     if (pin === null || pin.manifestDigest !== directory.manifestDigest) return "first";
     if (directory.version <= pin.version + 1) return "direct";
-    const lines = await this.gateway.log(pin.logNumber + 1, directory.logNumber, signal).catch(() => []);
-    return checkLinks(lines, pin, directory, this.policy.tee === "simulated" ? "simulated" : "hardware");
+    try {
+      const lines = await this.gateway.log(pin.logNumber + 1, directory.logNumber, signal);
+      await checkLinks(lines, pin, directory, this.policy.tee === "simulated" ? "simulated" : "hardware");
+      return "linked";
+    } catch (error) {
+      if (this.acceptGap && error instanceof UnavailableError) return "withheld";
+      throw error;
+    }
   }
 }
 

@@ -56,6 +56,8 @@ const revocation = (value, what) => {
   REVOKED_IDS[read.kind]?.(read.id, `${what}: id`);
   return read;
 };
+/** What a directory or a pin lists as revoked. @type {import("../base/forms.js").Form<any>} */
+export const revocations = list(revocation, MAX_REVOKED);
 
 /** Sizes are positive, or -1 for any. @type {import("../base/forms.js").Form<number[]>} */
 const shape = (value, what) => {
@@ -117,7 +119,7 @@ const payloadShape = /** @type {const} */ ({
     version: integer(1, Number.MAX_SAFE_INTEGER), previous: nullable(digest), issued_ms: time, expires_ms: time,
     models: list(unlessCritical(readModel), MAX_MODELS),
     keys: list(unlessCritical((value, what) => readObject(value, what, keyShape)), MAX_KEYS),
-    revoked: list(revocation, MAX_REVOKED),
+    revoked: revocations,
   },
   optional: { deadline_s: integer(1, MAX_DEADLINE_S) },
   open: true,

@@ -1,7 +1,7 @@
 /** Log records, and the links from a pinned directory to a new one (keybroker.md, 6; directory.md, 4). */
 
 import { concat, toHex } from "../base/bytes.js";
-import { MalformedError, renamed, under, VerificationError } from "../base/errors.js";
+import { MalformedError, renamed, UnavailableError, under, VerificationError } from "../base/errors.js";
 import { anyObject, base64, base64AtMost, digest, integer, nullable, readObject, string, time } from "../base/forms.js";
 import { parseObject } from "../base/json.js";
 import { appraise } from "../attest/appraise.js";
@@ -66,7 +66,7 @@ export function directoryBody(body) {
  * @param {import("./pin.js").Pin} pin
  * @param {import("./directory.js").Directory} directory
  * @param {TrustDomain} domain
- * @returns {Promise<"linked" | "withheld">} withheld: the host does not show all of them
+ * @returns {Promise<void>} UnavailableError `directory_unlinked`: the host does not show all of them
  */
 export async function checkLinks(lines, pin, directory, domain) {
   /** @param {string} reason @returns {never} */
@@ -90,10 +90,12 @@ export async function checkLinks(lines, pin, directory, domain) {
     }
     [number, previous] = [entry.number, entry.digest];
   }
-  if (number < directory.logNumber) return "withheld";
+  if (number < directory.logNumber) {
+    const missing = `the log since the pinned directory is withheld, from number ${number + 1} on`;
+    throw new UnavailableError("directory_unlinked", missing, { retryAfterS: 30 });
+  }
   if (previous !== directory.logDigest) fork("the log does not lead to the new directory");
   if (!seen) fork("the log lacks the pinned directory");
-  return "linked";
 }
 
 /**

@@ -5,10 +5,14 @@ import { MalformedError, under, VerificationError } from "../base/errors.js";
 import { anyObject, digest, FORMAT, integer, list, name, readObject } from "../base/forms.js";
 import { canonicalJson, parseObject } from "../base/json.js";
 
+import { revocations } from "./directory.js";
+
+const KINDS = ["worker", "model", "key"];
 const MAX_BYTES = 2 ** 20;
 const MAX_NAMES = 4096;
 
-/** @typedef {{deployment: string, manifestDigest: string, history: string, version: number, digest: string, logNumber: number, logDigest: string, owners: Map<string, string>}} Pin */
+/** @typedef {{deployment: string, manifestDigest: string, history: string, version: number, digest: string, logNumber: number, logDigest: string,
+ *   owners: Map<string, string>, revoked: Array<{kind: string, id: string}>}} Pin */
 
 /**
  * Where a pin is kept.
@@ -24,13 +28,13 @@ const MAX_NAMES = 4096;
  * @returns {Pin}
  */
 export function pinOf(directory, before = null) {
-  const { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest } = directory;
+  const { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, revoked } = directory;
   const owners = new Map(before?.deployment === deployment ? before.owners : []);
   const defaultsFirst = [...directory.models].sort((a, b) => Number(b.default) - Number(a.default));
   for (const model of defaultsFirst) {
     if (owners.size < MAX_NAMES && !owners.has(model.name)) owners.set(model.name, toHex(model.owner));
   }
-  return { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, owners };
+  return { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, owners, revoked };
 }
 
 /** Names by owner: shorter than owners by name. @param {Map<string, string>} owners */
@@ -57,6 +61,7 @@ export function encodePin(pin) {
     format: FORMAT, deployment: pin.deployment, manifest_digest: pin.manifestDigest, history: pin.history,
     version: pin.version, digest: pin.digest, log_number: pin.logNumber, log_digest: pin.logDigest,
     owners: namesByOwner(pin.owners),
+    revoked: pin.revoked.map(({ kind, id }) => ({ kind, id })),
   });
 }
 
@@ -70,7 +75,7 @@ export function parsePin(bytes) {
         deployment: name, manifest_digest: digest, history: digest, version: counted, digest,
         log_number: counted, log_digest: digest,
       },
-      optional: { owners: readOwners },
+      optional: { owners: readOwners, revoked: revocations },
       open: true,
       format: "optional",
     }),
@@ -78,6 +83,7 @@ export function parsePin(bytes) {
   return {
     deployment: read.deployment, manifestDigest: read.manifest_digest, history: read.history, version: read.version,
     digest: read.digest, logNumber: read.log_number, logDigest: read.log_digest, owners: read.owners ?? new Map(),
+    revoked: read.revoked ?? [],
   };
 }
 
@@ -98,6 +104,10 @@ export function comparePin(pin, directory) {
     directory.version === pin.version ? directory.digest !== pin.digest
     : (directory.version === pin.version + 1 && directory.previous !== pin.digest) || directory.logNumber <= pin.logNumber;
   if (fork) refuse("directory_fork", "the directory does not continue the pinned one");
+  const listed = new Set(directory.revoked.map(({ kind, id }) => `${kind} ${id}`));
+  const kids = new Set(directory.keys.map(({ kid }) => kid)); // a key may leave the list once nobody has it
+  const lost = pin.revoked.find(({ kind, id }) => KINDS.includes(kind) && !listed.has(`${kind} ${id}`) && (kind !== "key" || kids.has(id)));
+  if (lost) refuse("directory_revocation", `the ${lost.kind} ${lost.id} was revoked and is not any more`);
 }
 
 /** Keep a pin in memory alone: it is lost with the page or process. @returns {PinStore} */

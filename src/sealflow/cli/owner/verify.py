@@ -83,8 +83,18 @@ def _print_policy(file: Path, digest: str, lines: list[PolicyLine]) -> None:
 @click.command()
 @click.argument("address", required=False, metavar="[URL]")
 @connection_options
+@click.option(
+    "--accept-gap",
+    is_flag=True,
+    help="Accept the directory although the log since the pinned one is withheld.",
+)
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Have the key broker prove itself for a nonce that is drawn here.",
+)
 @json_option
-def verify(connection: Connection, *, as_json: bool) -> None:
+def verify(connection: Connection, *, accept_gap: bool, fresh: bool, as_json: bool) -> None:
     """Verify a service, and show what was proved and what was not.
 
     The command fetches the key broker's evidence and the signed directory, and checks both against
@@ -93,8 +103,8 @@ def verify(connection: Connection, *, as_json: bool) -> None:
     answer.
     """
     try:
-        with connection.client() as client:
-            report = client.verify()
+        with connection.client(accept_gap=accept_gap) as client:
+            report = client.verify(fresh=fresh)
     except VerificationError as error:
         if as_json:
             print_json(_refusal(error))
@@ -134,6 +144,7 @@ def _print(connection: Connection, report: TrustReport) -> None:
     click.echo(
         f"deployment {report.deployment}, by the policy {connection.policy}, "
         f"valid until {utc_text(report.valid_until_ms)}"
+        + (", proved for a nonce of this machine" if report.fresh else "")
     )
     who = _table("who can see your data", "", "why")
     for sight in report.visibility:

@@ -41,6 +41,8 @@ class AsyncClient:
         policy: As in `Client`.
         ca: As in `Client`.
         pin: As in `Client`.
+        accept_gap: Accept a newer directory although the log that leads to it from the pinned one
+            is withheld. A fork then goes unseen, so do it once, and when the owner says so.
         connections: Largest number of connections to the gateway.
         tenant_token: As in `Client`.
 
@@ -64,19 +66,25 @@ class AsyncClient:
         policy: TrustPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
+        accept_gap: bool = False,
         connections: int = 256,
         tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._session = ServiceSession(load_policy(policy), pin=pin, tenant_token=tenant_token)
+        self._session = ServiceSession(
+            load_policy(policy), pin=pin, accept_gap=accept_gap, tenant_token=tenant_token
+        )
         self._transport = AsyncHttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )
 
-    async def verify(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
+    async def verify(
+        self, *, fresh: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> TrustReport:
         """As `Client.verify`, awaited."""
         from sealflow.owner.trust.report import TrustReport  # noqa: PLC0415 - loads the verifier
 
-        steps = directory_refresh.refresh(self._session, timeout_s=timeout_s)
+        verify = directory_refresh.verify_fresh if fresh else directory_refresh.refresh
+        steps = verify(self._session, timeout_s=timeout_s)
         return TrustReport(await self._transport.run_steps(steps))
 
     async def infer(  # noqa: PLR0913 - the options of a request

@@ -44,6 +44,8 @@ class Client:
             roots. TLS hides who asks; what is asked is sealed with or without it.
         pin: Path of a file that remembers the newest directory, so that an older one is refused
             after a restart, too. Default: remember it only as long as the client lives.
+        accept_gap: Accept a newer directory although the log that leads to it from the pinned one
+            is withheld. A fork then goes unseen, so do it once, and when the owner says so.
         connections: Largest number of connections to the gateway.
         tenant_token: Path of the file with a tenant's token, where the deployment serves tenants.
 
@@ -63,20 +65,25 @@ class Client:
         policy: TrustPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
+        accept_gap: bool = False,
         connections: int = 64,
         tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._session = ServiceSession(load_policy(policy), pin=pin, tenant_token=tenant_token)
+        self._session = ServiceSession(
+            load_policy(policy), pin=pin, accept_gap=accept_gap, tenant_token=tenant_token
+        )
         self._transport = HttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections
         )
 
-    def verify(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
+    def verify(self, *, fresh: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S) -> TrustReport:
         """Fetch the service's evidence and directory, and judge them by the policy.
 
         The other methods verify by themselves when they must. This one returns the proof.
 
         Args:
+            fresh: Have the key broker also make evidence for a nonce that is drawn here, so that
+                its enclave runs now. It takes a second, and few may ask at a time.
             timeout_s: Time limit for everything, in seconds.
 
         Returns:
@@ -95,7 +102,8 @@ class Client:
         """
         from sealflow.owner.trust.report import TrustReport  # noqa: PLC0415 - loads the verifier
 
-        steps = directory_refresh.refresh(self._session, timeout_s=timeout_s)
+        verify = directory_refresh.verify_fresh if fresh else directory_refresh.refresh
+        steps = verify(self._session, timeout_s=timeout_s)
         return TrustReport(self._transport.run_steps(steps))
 
     def infer(  # noqa: PLR0913 - the options of a request

@@ -6,21 +6,23 @@ Sans-I/O, except that it reads the package's file.
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealflow.attest.evidence import Evidence
 from sealflow.clock import now_ms
 from sealflow.errors import BundleError, ConfigError, UnavailableError
 from sealflow.files import file_errors
 from sealflow.owner.http.gateway_api import send_control_request
 from sealflow.owner.http.steps import HttpRequest, Sleep, send, with_deadline
 from sealflow.owner.models.owner_key import opening_key
-from sealflow.owner.trust.directory_refresh import PUBLICATION_TIMEOUT_S, refresh
+from sealflow.owner.trust.directory_refresh import (
+    PUBLICATION_TIMEOUT_S,
+    approve_fresh_evidence,
+    refresh,
+)
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.publication import (
     PublicationOrder,
@@ -221,11 +223,8 @@ def _challenge(session: ServiceSession) -> Steps[SealingKey]:
 
     Raises: UnavailableError, MalformedError, EvidenceError, PolicyError.
     """
-    nonce = secrets.token_hex(32)
-    answer = yield from send_control_request({"op": "evidence", "nonce": nonce})
-    if error_of(answer) is not None:
-        raise UnavailableError("the key broker did not answer: try again")
-    bound = session.approve(Evidence.from_json(answer.get("evidence")), nonce).claims.bound
+    approval = yield from approve_fresh_evidence(session)
+    bound = approval.claims.bound
     return SealingKey(suite=parse_suite(bound.sealing_suite), public=bound.sealing_key)
 
 

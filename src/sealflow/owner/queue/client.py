@@ -75,6 +75,7 @@ class QueueClient:
         policy: What to trust: a policy, or the path of a policy file.
         capacity: Number of unanswered requests in the whole queue at which nothing more is added.
         pin: Path of a file that remembers the newest directory; see `Client`.
+        accept_gap: Accept a directory although the log before it is withheld; see `Client`.
         tenant_token: Path of the file with a tenant's token, where the deployment serves tenants.
 
     Raises:
@@ -94,10 +95,13 @@ class QueueClient:
         policy: TrustPolicy | str | os.PathLike[str],
         capacity: int = DEFAULT_CAPACITY,
         pin: str | os.PathLike[str] | None = None,
+        accept_gap: bool = False,
         tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
         trusted = load_policy(policy)
-        self._session = ServiceSession(trusted, pin=pin, tenant_token=tenant_token)
+        self._session = ServiceSession(
+            trusted, pin=pin, accept_gap=accept_gap, tenant_token=tenant_token
+        )
         address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
         self._transport = StreamTransport(address, trusted.deployment)
         self._capacity = capacity

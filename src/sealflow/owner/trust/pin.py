@@ -18,7 +18,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
-from sealflow.errors import ConfigError, EvidenceError, MalformedError
+from sealflow.documents.revocation import (
+    MAX_REVOKED,
+    Revoked,
+    RevokedKind,
+    parse_listed_revocation,
+)
+from sealflow.errors import ConfigError, EvidenceError, MalformedError, UnavailableError
 from sealflow.files import file_errors, write_file
 from sealflow.owner.trust.name_owners import add_owners, owners_from_json, owners_to_json
 from sealflow.wire.fields import FORMAT, OpenFields
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
 
 MAX_PIN_BYTES: Final = 2**20
+UNLINKED_RETRY_S: Final = 30.0
 _KEYS: Final = (
     "deployment",
     "manifest_digest",
@@ -67,7 +74,8 @@ def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -
 
     `records`: the unverified records `gap.after` + 1 to `gap.until`.
 
-    Raises: EvidenceError (`directory_fork`) when they are not.
+    Raises: EvidenceError (`directory_fork`) when they are not; UnavailableError
+    (`directory_unlinked`) when they are, but end before `gap.until`.
     """
     previous, pinned = gap.after_digest, None
     for number, record in enumerate(records, gap.after + 1):
@@ -81,6 +89,8 @@ def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -
         previous = entry_digest(text, domain)
         if entry.kind is EntryKind.DIRECTORY and entry.body.get("version") == gap.version:
             pinned = entry.body.get("digest")
+    if len(records) < gap.until - gap.after:
+        raise _unlinked(gap, len(records))
     if previous != gap.until_digest or pinned != gap.digest:
         raise _fork("the log does not lead from the pinned directory to this one")
 
@@ -103,6 +113,20 @@ def log_gap(version: int, digest: str, log: tuple[int, str], directory: Director
     )
 
 
+def _unlinked(gap: LogGap, count: int) -> UnavailableError:
+    error = UnavailableError(
+        f"the log between the pinned directory and the one that is served is withheld: "
+        f"{count} of {gap.until - gap.after} records came from number {gap.after + 1} on",
+        retry_after_s=UNLINKED_RETRY_S,
+    )
+    error.code = "directory_unlinked"
+    error.hint = (
+        "Try again or use another gateway; if the log is lost and the owner says so, accept the "
+        "gap once with `sealflow verify --accept-gap`."
+    )
+    return error
+
+
 def _fork(detail: str) -> EvidenceError:
     return EvidenceError(
         "directory_fork",
@@ -115,6 +139,7 @@ class PinnedDirectory:
     """The values of a directory by which its successors are recognized.
 
     `owners`: the owner of each model name that was ever in a directory of this deployment.
+    `revoked`: what it lists as revoked; a successor lists that too.
     """
 
     deployment: str
@@ -125,6 +150,7 @@ class PinnedDirectory:
     log_number: int
     log_digest: str
     owners: Mapping[str, str] = field(default_factory=dict)
+    revoked: frozenset[Revoked] = frozenset()
 
     @classmethod
     def from_directory(cls, directory: Directory, payload: bytes) -> Self:
@@ -138,6 +164,7 @@ class PinnedDirectory:
             log_number=directory.log_number,
             log_digest=directory.log_digest,
             owners=add_owners({}, directory.models),
+            revoked=frozenset(directory.revoked),
         )
 
     def to_bytes(self) -> bytes:
@@ -152,6 +179,7 @@ class PinnedDirectory:
             "log_number": self.log_number,
             "log_digest": self.log_digest,
             "owners": owners_to_json(self.owners),
+            "revoked": [each.to_json() for each in sorted(self.revoked)],
         }
         return canonical_json(value) + b"\n"
 
@@ -163,7 +191,7 @@ class PinnedDirectory:
         """
         # Releases before 0.2 wrote pins without a format.
         value = {"format": FORMAT, **parse_object(text, "pin")}
-        fields = OpenFields(value, "pin", _KEYS, ("owners",), versioned=True)
+        fields = OpenFields(value, "pin", _KEYS, ("owners", "revoked"), versioned=True)
         return cls(
             deployment=fields.read("deployment", parse_name),
             manifest_digest=fields.digest("manifest_digest"),
@@ -174,7 +202,16 @@ class PinnedDirectory:
             log_digest=fields.digest("log_digest"),
             # Releases before 0.2 did not pin owners.
             owners=fields.read("owners", owners_from_json) if "owners" in fields else {},
+            revoked=_revoked(fields),
         )
+
+
+def _revoked(fields: OpenFields) -> frozenset[Revoked]:
+    # Releases before 0.2 did not pin revocations.
+    if "revoked" not in fields:
+        return frozenset()
+    found = fields.list_of("revoked", parse_listed_revocation, MAX_REVOKED)
+    return frozenset(each for each in found if each is not None)
 
 
 class DirectoryPin:
@@ -217,7 +254,8 @@ class DirectoryPin:
         check. `payload`: the bytes that were signed.
 
         Raises: EvidenceError for an older version (`directory_rollback`), one that does not
-            continue the pinned one (`directory_fork`) or another log (`directory_history`);
+            continue the pinned one (`directory_fork`), another log (`directory_history`) or one
+            that takes a revocation back (`directory_revocation`);
             ConfigError when the file cannot be written.
         """
         new = PinnedDirectory.from_directory(directory, payload)
@@ -226,6 +264,7 @@ class DirectoryPin:
             old = self._pin
             if old is not None and old.manifest_digest == new.manifest_digest:
                 _check(old, new, directory.previous)
+                _check_revoked(old, new, directory)
             if old is not None and old.deployment == new.deployment:
                 new = replace(new, owners=add_owners(old.owners, directory.models))
             if old != new:
@@ -281,6 +320,22 @@ class DirectoryPin:
             yield
         finally:
             os.close(descriptor)
+
+
+def _check_revoked(old: PinnedDirectory, new: PinnedDirectory, directory: Directory) -> None:
+    """Check that what was revoked still is. A key may leave the list once nobody has it."""
+    keys = {key.kid for key in directory.keys}
+    lost = sorted(
+        each
+        for each in old.revoked - new.revoked
+        if each.kind is not RevokedKind.KEY or each.id in keys
+    )
+    if lost:
+        raise EvidenceError(
+            "directory_revocation",
+            f"the {lost[0].kind} {lost[0].id} was revoked and is not any more: clients are shown "
+            "different directories; do not send data, and tell the owner",
+        )
 
 
 def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> None:

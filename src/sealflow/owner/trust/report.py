@@ -96,6 +96,11 @@ class TrustReport:
         return self._verified.evidence_checked
 
     @property
+    def fresh(self) -> bool:
+        """Whether the key broker made evidence for a nonce of this client, at this verification."""
+        return self._verified.fresh
+
+    @property
     def verifiers(self) -> tuple[str, ...]:
         """The names of the verifiers whose passports were accepted; the policy trusts them."""
         return tuple(passport.verifier.name for passport in self._verified.passports)
@@ -197,6 +202,7 @@ class TrustReport:
             "deployment": self.deployment,
             **approval.claims.to_json(),
             "evidence_checked": self.evidence_checked,
+            "fresh": self.fresh,
             "verifiers": list(self.verifiers),
             "manifest_digest": self.manifest_digest,
             "software": self.software,

@@ -64,13 +64,15 @@ class ServiceSession:
         policy: TrustPolicy,
         *,
         pin: str | os.PathLike[str] | None = None,
+        accept_gap: bool = False,
         tenant_token: str | os.PathLike[str] | None = None,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         """Read the pin and the tenant token; nothing is verified yet.
 
         `policy`: for the key broker. `pin`: the file that stores the newest accepted directory;
-        None for memory only (see `DirectoryPin`). `tenant_token`: the file of a tenant's token,
+        None for memory only (see `DirectoryPin`). `accept_gap`: accept a directory although the log
+        between it and the pinned one is withheld. `tenant_token`: the file of a tenant's token,
         which requests carry inside of their seals. `clock_ms`: returns Unix milliseconds.
 
         Raises: ConfigError when one of the files cannot be read.
@@ -79,6 +81,7 @@ class ServiceSession:
         self._policy = policy
         self._clock_ms = clock_ms
         self._pin = DirectoryPin(None if pin is None else Path(pin))
+        self.accept_gap = accept_gap
         self._verified: VerifiedService | None = None
         self._lock = threading.Lock()
         self._sealing: Session | None = None
@@ -116,15 +119,19 @@ class ServiceSession:
     ) -> VerifiedService:
         """Pin a verified directory and use it from now on.
 
-        `records`: the log records in the candidate's gap. If there are fewer, the hash chain
-        between the two directories is not checked.
+        `records`: the log records in the candidate's gap, all of them.
 
-        Raises: EvidenceError when the directory does not continue the pinned one, ConfigError when
-            the pin file cannot be written. The previous directory then stays in use.
+        Raises: EvidenceError when the directory does not continue the pinned one; UnavailableError
+            (`directory_unlinked`) when there are fewer records, unless `accept_gap`; ConfigError
+            when the pin file cannot be written. The previous directory then stays in use.
         """
         verified, gap = candidate.verified, candidate.gap
-        if gap is not None and len(records) == gap.until - gap.after:
-            verify_log_gap(gap, records, verified.approval.claims.domain)
+        if gap is not None:
+            try:
+                verify_log_gap(gap, records, verified.approval.claims.domain)
+            except UnavailableError:
+                if not self.accept_gap:
+                    raise
         self._pin.accept(verified.directory, candidate.payload)
         self._verified = verified
         return verified

@@ -29,7 +29,7 @@ class VerifiedService:
     """The approval and the directory of a service that was verified against `policy`.
 
     `valid_until_ms`: Unix milliseconds. `passports`: those that were accepted, instead of evidence
-    or besides it.
+    or besides it. `fresh`: whether the key broker also proved itself for a nonce of this client.
     """
 
     approval: Approval | PassportApproval
@@ -37,6 +37,7 @@ class VerifiedService:
     policy: TrustPolicy
     valid_until_ms: int
     passports: tuple[Passport, ...] = ()
+    fresh: bool = False
 
     @property
     def evidence_checked(self) -> bool:
