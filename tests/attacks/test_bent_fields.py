@@ -223,6 +223,10 @@ WORKER_BOOT = WorkerBoot(
     max_body_bytes=2**20,
     max_pixels=2**20,
     replay_capacity=1000,
+    load_s=60,
+    run_s=60,
+    serves="ab" * 32,
+    load_first=("cd" * 32,),
 )
 LOADED = {"name": "m", "version": "1", "digest": "d", "runtime": "onnx", "max_batch": 1}
 REQUEST_HEADER = {"deadline_ms": 1, "kid": "ab" * 32, "model": "m", "version": "1"} | {

@@ -56,6 +56,16 @@ class HostedWorker:
             if kind is FrameKind.EVENT and json.loads(payload)["event"] == name:
                 return
 
+    def await_models(self, count: int, *, enrolled: bool = True) -> None:
+        """Carry until the worker has loaded so many models, and first until it has enrolled."""
+        loaded = 0
+        while loaded < count or not enrolled:
+            kind, payload = self._next()
+            if kind is FrameKind.READY:
+                loaded = len(json.loads(payload)["models"])
+            elif kind is FrameKind.EVENT:
+                enrolled = enrolled or json.loads(payload)["event"] == "enrolled"
+
     def tick(self, at_ms: int | None = None) -> None:
         """Tell it the host's time, or another, and what is published."""
         self.process.tick(self._site.now_ms if at_ms is None else at_ms, self._site.document)
@@ -117,10 +127,11 @@ class HostedEnclaves:
         """Start a worker and carry until it serves."""
         deployment, platform = self.made.deployment.to_bytes(), self.made.platform.to_bytes()
         boot = worker_boot(deployment, platform, self.now_ms) | self._settings
+        boot["serves"] = self.made.owner.signer
         process = self._stack.enter_context(EnclaveProcess("worker", boot))
         found = HostedWorker(self, process)
         found.tick()
-        found.await_event("enrolled")
+        found.await_models(len(self.packages), enrolled=False)
         return found
 
     def restart_key_broker(self, state: bytes, at_ms: int) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FLOAT = 1
 INT64 = 7
 STRING = 8
+BOOL = 9
 BFLOAT16 = 16
 _OPSET = 17
 _IR_VERSION = 8
@@ -173,6 +174,34 @@ def with_outside_weights(path: str) -> bytes:
     )
 
 
+def endless(*, sizes: Sequence[int | None] = (None, 4), turns: int = 2**62) -> bytes:
+    """A model y = x, of FP32, which takes so many turns of a loop: by default more than end."""
+    step = [_node("Identity", ["go"], ["go_on"]), _node("Neg", ["before"], ["after"])]
+    taken = [_value("turn", INT64, []), _value("go", BOOL, []), _value("before", FLOAT, sizes)]
+    given = [_value("go_on", BOOL, []), _value("after", FLOAT, sizes)]
+    body = _graph(step, inputs=taken, outputs=given)
+    attribute = _bytes(5, _text(1, "body") + _bytes(6, body) + _number(20, 5))
+    return _model(
+        [_node("Loop", ["turns", "", "x"], ["y"]) + attribute],
+        inputs=[_value("x", FLOAT, sizes)],
+        outputs=[_value("y", FLOAT, sizes)],
+        tensors=[_integers("turns", [turns])],
+    )
+
+
+def hoarding(size: int = 2**34) -> bytes:
+    """A model y of x [rows, 1]: each row as often as memory never holds."""
+    return _model(
+        [
+            _node("Expand", ["x", "shape"], ["wide"]),
+            _node("ReduceMax", ["wide"], ["y"], keepdims=1),
+        ],
+        inputs=[_value("x", FLOAT, [None, 1])],
+        outputs=[_value("y", FLOAT, [1, 1])],
+        tensors=[_integers("shape", [1, size])],
+    )
+
+
 def _model(
     nodes: Sequence[bytes],
     *,
@@ -180,7 +209,18 @@ def _model(
     outputs: Sequence[bytes],
     tensors: Sequence[bytes] = (),
 ) -> bytes:
-    graph = b"".join(
+    graph = _graph(nodes, inputs=inputs, outputs=outputs, tensors=tensors)
+    return _number(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _number(2, _OPSET))
+
+
+def _graph(
+    nodes: Sequence[bytes],
+    *,
+    inputs: Sequence[bytes],
+    outputs: Sequence[bytes],
+    tensors: Sequence[bytes] = (),
+) -> bytes:
+    return b"".join(
         (
             *(_bytes(1, node) for node in nodes),
             _text(2, "graph"),
@@ -189,7 +229,6 @@ def _model(
             *(_bytes(12, value) for value in outputs),
         )
     )
-    return _number(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _number(2, _OPSET))
 
 
 def _node(operator: str, inputs: Sequence[str], outputs: Sequence[str], **integers: int) -> bytes:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import threading
 from base64 import b64encode
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ def test_a_worker_serves_what_it_is_granted() -> None:
     host = LeaseHost(_made())
     digest = host.pack("first")
     first, second = host.run()
-    assert host.events == [Event.MODEL_LOADED, Event.ENROLLED]
+    assert host.events == [Event.ENROLLED, Event.MODEL_LOADING, Event.MODEL_LOADED]
     assert host.ready == [[], ["first"]]
     assert (dict(first.models), set(second.models)) == ({}, {ModelRef(name="first", version="1")})
     directory = json.loads(host.document)["directory"]
@@ -119,8 +119,17 @@ def test_a_missing_package_is_asked_for_again() -> None:
     host = LeaseHost(_made())
     digest = host.pack("first")
     package = host.packages.pop(digest)
-    host.run(partial(host.packages.__setitem__, digest, package))
-    assert host.events == [Event.PACKAGE_MISSING, Event.MODEL_LOADED, Event.ENROLLED]
+
+    def bring() -> None:
+        assert not host.complete
+        host.packages[digest] = package
+        assert host.keeping.models.load_missing()
+        host.keeping.close()
+
+    host.then.append(bring)
+    host.keeping.keep_lease()
+    events = [Event.ENROLLED, Event.PACKAGE_MISSING, Event.MODEL_LOADING, Event.MODEL_LOADED]
+    assert host.events == events
     assert host.ready[-1] == ["first"]
 
 
@@ -131,7 +140,13 @@ def test_a_damaged_package_does_not_stop_the_others() -> None:
     package = host.packages[bad]
     host.packages[bad] = package[:-1] + bytes([package[-1] ^ 1])
     host.run()
-    assert sorted(host.events) == ["enrolled", "model_loaded", "package_refused"]
+    assert sorted(host.events) == [
+        "enrolled",
+        "model_loaded",
+        "model_loading",
+        "model_loading",
+        "package_refused",
+    ]
     assert host.ready[-1] == ["good"]
     refused = [json.loads(payload) for kind, payload in host.frames if kind is FrameKind.EVENT]
     assert {"event": "package_refused", "digest": bad} in refused
