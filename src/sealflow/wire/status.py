@@ -44,6 +44,7 @@ class WorkerStatus:
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object in an engine's status."""
+        serves = {} if self.serves is None else {"serves": self.serves}
         return {
             "pid": self.pid,
             "ready": self.ready,
@@ -56,7 +57,7 @@ class WorkerStatus:
             "cpu_s": self.cpu_s,
             "rss_bytes": self.rss_bytes,
             "restarts": self.restarts,
-            "serves": self.serves,
+            **serves,
         }
 
     @classmethod

@@ -126,7 +126,8 @@ class KeyRelease:
             return self._fits(evidence, requirements, nonce)
 
         log_id = self._log_writer.head.log_id
-        grant = self._key_store.grant(approval.claims.bound, fits, log_id, directory_version)
+        bound = approval.claims.bound
+        grant = self._key_store.grant(bound.instance, bound.serves, fits, log_id, directory_version)
         sealed = grant.seal(approval, self._identity.signing)
         self._log_grant(approval, grant)
         return sealed

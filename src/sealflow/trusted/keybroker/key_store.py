@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from sealflow.attest.deployment import Deployment
-    from sealflow.attest.evidence import BoundClaims
     from sealflow.attest.requirements import Requirements
     from sealflow.package.publication import Publication
     from sealflow.trusted.keybroker.epoch_keys import EpochKey
@@ -281,18 +280,19 @@ class KeyStore:
 
     def grant(
         self,
-        bound: BoundClaims,
+        instance: str,
+        serves: str | None,
         fits: Callable[[Requirements], bool],
         log_id: str,
         directory_version: int,
     ) -> Grant:
         """Return the grant of an approved worker: all epoch keys, and the models it may load.
 
-        `bound`: its claims, which name the owner whose models it may load. `fits`: returns whether
-        the worker meets a model owner's additional requirements.
+        `serves`: the owner whose models it may load; None for none. `fits`: returns whether the
+        worker meets a model owner's additional requirements.
         """
         lease_ms = self._now_ms + 1000 * self._deployment.lease_s
-        self.orders.record_grant(bound.instance, lease_ms, self._now_ms)
+        self.orders.record_grant(instance, lease_ms, self._now_ms)
         return Grant(
             keys=tuple(
                 GrantedKey(private_key=epoch.private_key, destroy_ms=epoch.destroy_ms)
@@ -306,8 +306,8 @@ class KeyStore:
                     content_key=publication.content_key,
                 )
                 for ref, publication in self._models.items()
-                if publication.signer == bound.serves
-                and not self.orders.is_excluded(publication.signer, bound.instance)
+                if publication.signer == serves
+                and not self.orders.is_excluded(publication.signer, instance)
                 and (publication.workers is None or fits(publication.workers))
             ),
             lease_ms=lease_ms,
