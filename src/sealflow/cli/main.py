@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "status": ("sealflow.cli.operator.status", "Show processes, models and queue of a cluster."),
     "release": (
         "sealflow.cli.operator.status",
-        "Have a model tried again that was set aside.",
+        "Have a model tried again that was quarantined.",
     ),
     "verify": ("sealflow.cli.owner.verify", "Verify a service and show what was proved."),
     "policy": ("sealflow.cli.owner.verify", "Check policy files."),

@@ -85,7 +85,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantinedModel:
-    """A model that engines set aside, as it ended or hung its process again and again.
+    """A model that engines quarantined, as it ended or hung its process again and again.
 
     `until_ms`: when it is tried again, in Unix ms. `reason`: what it did last.
     """

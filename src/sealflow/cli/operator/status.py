@@ -49,13 +49,13 @@ def status(
         for model in quarantined(found):
             until = datetime.fromtimestamp(min(model.until_ms or 0, MAX_TIME_MS) // 1000, UTC)
             click.echo(
-                f"set aside until {until:%H:%M:%S} UTC after {model.failures} failures "
+                f"quarantined until {until:%H:%M:%S} UTC after {model.failures} failures "
                 f"({model.reason}): {model.digest}; `sealflow release` has it tried again"
             )
 
 
 def quarantined(found: ClusterStatus) -> list[QuarantinedModel]:
-    """Return the models that engines have set aside, each once."""
+    """Return the models that engines have quarantined, each once."""
     models = (model for component in found.components for model in component.quarantine or ())
     return list({model.digest: model for model in models}.values())
 
@@ -65,9 +65,9 @@ def quarantined(found: ClusterStatus) -> list[QuarantinedModel]:
 @connection_options
 @json_option
 def release(connection: Connection, *, digests: tuple[str, ...], as_json: bool) -> None:
-    """Have models tried again that the engines set aside; `sealflow status` lists them.
+    """Have models tried again that the engines quarantined; `sealflow status` lists them.
 
-    A model is set aside when it has ended or hung its process three times, for pauses that grow.
+    A model is quarantined when it has ended or hung its process three times, for pauses that grow.
     """
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.streams.keys import Keyspace
@@ -82,7 +82,7 @@ def release(connection: Connection, *, digests: tuple[str, ...], as_json: bool) 
         for digest in map(parse_digest, digests):
             if not broker.delete_hash_field(key, digest):
                 raise ConfigError(
-                    f"no failures of {digest} are known: `sealflow status` lists what is set aside"
+                    f"no failures of {digest} are known: `sealflow status` lists all quarantined"
                 )
             if not as_json:
                 click.echo(f"released {digest}: engines try it again within seconds")

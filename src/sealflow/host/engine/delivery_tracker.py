@@ -49,7 +49,7 @@ Answers = list[tuple["Delivery", bytes]]
 def published_models(document: bytes) -> dict[str, str]:
     """Return the owners of a published directory's models by digest; the engine verifies nothing.
 
-    A directory with an owner that is no key counts as empty.
+    A directory whose owners are not keys counts as empty.
     """
     try:
         payload = json.loads(b64decode(json.loads(document)["directory"]["payload"]))

@@ -1,4 +1,4 @@
-"""Host, engine, pure: which owners are served now, and by how many processes each."""
+"""Host, engine, pure: the owners that are served now, and the number of processes of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host, engine: set models aside whose loads or runs ended or hung their process again and again.
+"""Host, engine: quarantine models whose loads or runs ended or hung their process several times.
 
 The engines of a deployment share this in the broker. It is a matter of availability, which is the
 operator's: no secret rests on it. Spec: queue.md, section 8.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import RedisStreams
 
 MAX_FAILURES: Final = 3
-"""A model is set aside from this failure on."""
+"""A model is quarantined from this failure on."""
 FIRST_PAUSE_MS: Final = 10_000
 MAX_PAUSE_MS: Final = 3_600_000
 FORGET_MS: Final = 600_000
@@ -56,7 +56,7 @@ class Quarantine:
         return bool(self._records)
 
     def holds(self, digest: str) -> bool:
-        """Return whether a model is set aside now."""
+        """Return whether a model is quarantined now."""
         record = self._records.get(digest)
         return record is not None and record.failures >= MAX_FAILURES and now_ms() < record.until_ms
 
@@ -105,7 +105,7 @@ class Quarantine:
             self._records = found
 
     def to_status(self) -> tuple[QuarantinedModel, ...]:
-        """Return the models that are set aside now."""
+        """Return the models that are quarantined now."""
         return tuple(
             QuarantinedModel(
                 digest=digest,

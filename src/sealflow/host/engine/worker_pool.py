@@ -161,7 +161,7 @@ class WorkerPool:
 
     @property
     def quarantined(self) -> int:
-        """The number of models that are set aside now."""
+        """The number of models that are quarantined now."""
         return len(self._quarantine.to_status())
 
     @property

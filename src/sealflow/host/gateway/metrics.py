@@ -42,7 +42,7 @@ class GatewayMetrics:
         )
         self.quarantined = Gauge(
             "sealflow_quarantined_models",
-            "Models that the engines set aside, as they ended or hung their process.",
+            "Models that the engines quarantined, as they ended or hung their process.",
             registry=self._registry,
         )
         ProcessCollector(registry=self._registry)

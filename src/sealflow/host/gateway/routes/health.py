@@ -95,7 +95,7 @@ class HealthRoutes:
         return json_response(status.to_json())
 
     async def metrics(self, request: Request) -> Response:
-        """Return the metrics of this process, and the number of models that are set aside.
+        """Return the metrics of this process, and the number of models that are quarantined.
 
         The format is the Prometheus text format.
         """
