@@ -153,7 +153,7 @@ class ModelLoader:
     run may take. The other arguments are of `WorkerBoot`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings of all models
         self,
         *,
         runtime: RuntimeName | None,
