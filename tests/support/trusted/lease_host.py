@@ -82,6 +82,8 @@ class LeaseHost:
     away: int = 0
     orders: int = 0
     complete: bool = True
+    loads_itself: bool = True
+    on_want: dict[str, Callable[[], object]] = field(default_factory=dict)
     damage: Callable[[dict[str, Any]], object] | None = None
     clock: EnclaveClock = field(default_factory=lambda: told_clock(NOW_MS))
     arrivals: ArrivalQueue = field(default_factory=lambda: ArrivalQueue(max_items=10, max_bytes=10))
@@ -183,12 +185,13 @@ class LeaseHost:
         if kind is FrameKind.CONTROL:
             self.messages.deliver_answer(kind, memoryview(self._answer(payload)))
         elif kind is FrameKind.WANT:
+            self.on_want.pop(payload.hex(), lambda: None)()
             package = self.packages.get(payload.hex(), b"")
             for at in range(0, max(1, len(package)), _PIECE):
                 piece = encode_chunk(payload, at, len(package), package[at : at + _PIECE])
                 self.messages.deliver_answer(FrameKind.PACKAGE, memoryview(piece))
         elif kind is FrameKind.EVENT and self.events[-1] in _TURNS:
-            if self.events[-1] is Event.ENROLLED:
+            if self.events[-1] is Event.ENROLLED and self.loads_itself:
                 self.complete = self.keeping.models.load_missing()
             self.then.popleft()()
 

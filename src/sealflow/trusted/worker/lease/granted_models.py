@@ -82,6 +82,8 @@ class GrantedModels:
         """Load what is granted, until closed; try missing packages again, after 0.25 to 15 s."""
         backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S)
         while not self._closed:
+            # Taken before the load: a grant that comes meanwhile must not be missed.
+            granted = self._granted
             try:
                 complete = self.load_missing()
             except ClosedError:
@@ -89,7 +91,6 @@ class GrantedModels:
             if complete:
                 backoff.reset()
             with self._changed:
-                granted = self._granted
                 self._changed.wait_for(
                     lambda: self._closed or self._granted is not granted,  # noqa: B023 - called now
                     None if complete else backoff.next_s(),

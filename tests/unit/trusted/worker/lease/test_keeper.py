@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import time
 from base64 import b64encode
 from functools import cache
 from typing import Any
@@ -316,3 +317,28 @@ def test_news_are_told_from_noise() -> None:
     assert enrollment.is_newer(b"noise", keybroker, version)
     host.restart_broker()
     assert enrollment.is_newer(host.document, keybroker, version)
+
+
+def test_a_grant_that_comes_during_a_load_is_not_missed() -> None:
+    """What is published while another model is loaded is loaded next."""
+    host = LeaseHost(_made())
+    first = host.pack("first")
+
+    def publish() -> None:
+        host.pack("second")
+        host.tell()
+
+    host.on_want[first] = publish
+    host.then.extend((_nothing, _nothing))
+    lease = threading.Thread(target=host.keeping.keep_lease)
+    loading = threading.Thread(target=host.keeping.models.load_models)
+    host.loads_itself = False
+    lease.start()
+    loading.start()
+    until = time.monotonic() + 60
+    while host.ready[-1:] != [["first", "second"]]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    host.keeping.close()
+    lease.join(60)
+    loading.join(60)
