@@ -229,13 +229,16 @@ WORKER_BOOT = WorkerBoot(
     max_body_bytes=2**20,
     max_pixels=2**20,
     replay_capacity=1000,
+    load_s=60,
+    run_s=60,
+    serves="ab" * 32,
+    load_first=("cd" * 32,),
 )
 LOADED = {"name": "m", "version": "1", "digest": "d", "runtime": "onnx", "max_batch": 1}
-REQUEST_HEADER = {"deadline_ms": 1, "kid": "ab" * 32, "model": "m", "version": "1"} | {
-    "model_digest": "cd" * 32,
-    "rid": "01" * 16,
-    "sid": "02" * 16,
-}
+REQUEST_HEADER = {
+    "deadline_ms": 1, "kid": "ab" * 32, "model": "m", "model_digest": "cd" * 32,
+    "rid": "01" * 16, "sid": "02" * 16, "version": "1",
+}  # fmt: skip
 REPLY_HEADER = {"instance": "01" * 16, "rid": "01" * 16, "simulated": False} | {
     "kid": "ab" * 32,
     "model_digest": "cd" * 32,

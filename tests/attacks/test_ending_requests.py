@@ -11,6 +11,8 @@ import pytest
 from sealflow.errors import InvalidInputError, RefusalCode
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import DeliveryTracker
+from sealflow.host.engine.quarantine import Quarantine
+from sealflow.host.engine.routing import RequestRouter
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import InferRequest
 from sealflow.openinfer.ndarray import from_numpy
@@ -104,7 +106,8 @@ def test_84_two_workers(server: QueueServer, streams: RedisStreams) -> None:
     config = EngineConfig(
         deployment="test", packages_dir="p", deployment_file="d", broker_url=server.url
     )
-    tracker = DeliveryTracker(streams, KEYS.requests, "one", config)
+    router = RequestRouter(Quarantine(streams, KEYS.quarantine))
+    tracker = DeliveryTracker(streams, KEYS.requests, "one", config, router)
     ended = 0
     while items := tracker.next_batch(1):
         if any(envelope == b"bad" for _, envelope in items):

@@ -337,7 +337,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ([piece(0, 2, b"ab", digest="cd" * 32)], "out of place"),
         ([piece(0, 2**40, b"ab")], "over the limit"),
         ([piece(0, 5, b"")], "an empty piece"),
-        ([(FrameKind.CONTROL, b"{}")], "answered with CONTROL, not PACKAGE"),
     ],
 )
 def test_pieces_of_packages(answers: list[tuple[FrameKind, bytes]], error: str) -> None:
@@ -352,7 +351,7 @@ def test_answers_of_the_key_broker() -> None:
     """An answer is a frame of its kind, in time; an empty one, and a closed pipe, are errors."""
     with pytest.raises(UnavailableError, match="could not reach"):
         LyingHost((FrameKind.CONTROL, b"")).messages.ask_key_broker({})
-    with pytest.raises(MalformedError, match="answered with PACKAGE, not CONTROL"):
+    with pytest.raises(UnavailableError, match="does not answer"):
         LyingHost(piece(0, 1, b"x")).messages.ask_key_broker({})
     with pytest.raises(ClosedError):
         LyingHost(None).messages.ask_key_broker({})

@@ -82,8 +82,7 @@ def test_57_older_package(site: HostedEnclaves) -> None:
     site.packages[newer] = genuine
     site.publish("other")
     worker.tick()
-    worker.await_event("model_loaded")
-    worker.await_event("enrolled")
+    worker.await_models(3)
     call = site.call("m:2")
     [reply] = worker.serve([call.envelope])
     np.testing.assert_array_equal(read_result(call, reply).outputs["y"], np.ones((1, 4)))

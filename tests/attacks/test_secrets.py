@@ -66,7 +66,7 @@ def test_72_key_files(tmp_path: Path) -> None:
             load_owner_key(path)
     key = OwnerKey.generate(TrustDomain.SIMULATED)
     published = PublishedService.create()
-    grant = published.key_store.grant("ab" * 16, lambda _: True, "0f" * 32, 1)
+    grant = published.key_store.grant("ab" * 16, None, lambda _: True, "0f" * 32, 1)
     for seed, shown in (
         (key.signing_seed, repr(key)),
         (key.sealing_seed, repr(key)),

@@ -15,6 +15,8 @@ from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import DeliveryTracker
+from sealflow.host.engine.quarantine import Quarantine
+from sealflow.host.engine.routing import RequestRouter
 from sealflow.owner import BrokerAddress, Revoked, RevokedKind
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.owner.trust.session import ServiceSession
@@ -73,7 +75,8 @@ def test_67_old_checkpoint(
     config = EngineConfig(
         deployment="test", packages_dir="none", deployment_file="none", broker_url=server.url
     )
-    step = DeliveryTracker(streams, KEYS.requests, "engine", config)
+    router = RequestRouter(Quarantine(streams, KEYS.quarantine))
+    step = DeliveryTracker(streams, KEYS.requests, "engine", config, router)
     streams.ensure_group(KEYS.requests)
     client = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
     answered, forgotten = site.call(), site.call()

@@ -46,7 +46,7 @@ class Service:
         directory = replace(plain, models=(model,))
         streams.ensure_group(KEYS.requests)
         streams.set(KEYS.directory, self.published.document(directory))
-        grant = self.published.key_store.grant("ab" * 16, lambda _: True, LOG.log_id, 1)
+        grant = self.published.key_store.grant("ab" * 16, None, lambda _: True, LOG.log_id, 1)
         self._openings = {key.private_key.public_key.key_id: key.private_key for key in grant.keys}
         self._now_ms = now_ms
 

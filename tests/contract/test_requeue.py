@@ -13,6 +13,8 @@ import valkey
 from sealflow.errors import RefusalCode
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import MAX_REQUEUES, DeliveryTracker, published_models
+from sealflow.host.engine.quarantine import Quarantine
+from sealflow.host.engine.routing import RequestRouter
 from sealflow.owner import BrokerAddress
 from sealflow.owner.queue.transport import StreamTransport
 from sealflow.wire.envelope import Envelope, RefusalHeader, encode_refusal
@@ -49,7 +51,8 @@ def consumer(server: QueueServer, streams: RedisStreams, name: str) -> DeliveryT
     config = EngineConfig(
         deployment="test", packages_dir="p", deployment_file="d", broker_url=server.url
     )
-    step = DeliveryTracker(streams, KEYS.requests, name, config)
+    router = RequestRouter(Quarantine(streams, KEYS.quarantine))
+    step = DeliveryTracker(streams, KEYS.requests, name, config, router)
     step.published = PUBLISHED
     return step
 
@@ -211,10 +214,20 @@ def document(payload: object) -> bytes:
 
 def test_what_is_published() -> None:
     """The digests of all models; nothing of a document that is none."""
-    models = [{"name": "a", "digest": "aa"}, {"name": "b", "digest": "bb"}]
-    assert published_models(document({"models": models})) == {"aa", "bb"}
-    wrong: tuple[object, ...] = ({}, [], {"models": 7}, {"models": [7]}, {"models": [{}]}, None)
+    owner = "0f" * 32
+    models = [{"digest": "aa", "owner": owner}, {"digest": "bb", "owner": owner}]
+    assert published_models(document({"models": models})) == {"aa": owner, "bb": owner}
+    models[0]["owner"] = "no key"
+    wrong: tuple[object, ...] = (
+        {},
+        [],
+        {"models": 7},
+        {"models": [7]},
+        {"models": [{}]},
+        {"models": models},
+        None,
+    )
     for payload in wrong:
-        assert published_models(document(payload)) == frozenset()
+        assert published_models(document(payload)) == {}
     for text in (b"", b"{", b"[]", b"7", b'{"directory": {"payload": "!"}}', b"[" * 100_000):
-        assert published_models(text) == frozenset()
+        assert published_models(text) == {}

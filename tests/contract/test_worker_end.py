@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from sealflow.host.broker.redis_streams import RedisStreams
-from sealflow.owner import BrokerAddress
+from sealflow.owner import BrokerAddress, load_owner_key
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 from tests.support.cluster.local_cluster import TINY, LocalCluster
@@ -32,6 +32,10 @@ SETTINGS = {
     "max_body_bytes": 2**20,
     "max_pixels": 10**6,
     "replay_capacity": 1000,
+    "load_s": 60,
+    "run_s": 60,
+    "serves": None,
+    "load_first": [],
 }
 
 
@@ -69,6 +73,7 @@ class Untethered:
         }
         boot = SETTINGS | {name: b64encode(path.read_bytes()).decode() for name, path in
                            files.items()} | {"now_ms": _now_ms()}  # fmt: skip
+        boot["serves"] = load_owner_key(cluster.home / "owner.key").signer
         self._send(FrameKind.BOOT, json.dumps(boot).encode())
         directory = self._broker.get(KEYS.directory) or b""
         self._send(FrameKind.TICK, _now_ms().to_bytes(8) + directory)

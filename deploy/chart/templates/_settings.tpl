@@ -53,7 +53,7 @@ simulated_platform_file: /run/secrets/sealflow/simulated-platform/simulated-plat
 {{- define "sealflow.engineToml" -}}
 {{- $worker := .Values.taskmanager.worker -}}
 {{- $settings := dict "deployment" .Values.deployment.name "packages_dir" "/var/lib/sealflow/packages"
-      "threads" $worker.threads "runtime" $worker.runtime
+      "max_owners" .Values.taskmanager.maxOwners "threads" $worker.threads "runtime" $worker.runtime
       "max_batch" $worker.maxBatch "max_wait_ms" $worker.maxWaitMs -}}
 {{- if ne (include "sealflow.tee" .) "sgx" -}}
 {{- $_ := set $settings "worker_memory_bytes" (include "sealflow.bytes" .Values.taskmanager.memory.worker | int64) -}}

@@ -70,7 +70,8 @@ class BoundClaims:
     `instance`: the enclave's random id. `nonce`: the verifier's nonce, 64 hex digits; zeros in
     evidence for any verifier. `manifest_digest`: SHA-256 of the deployment's settings.
     `sealing_key`: the public HPKE key of suite `sealing_suite`. `signing_key`: the Ed25519 public
-    key. `software`: the release, for people.
+    key. `software`: the release, for people. `serves`: of a worker, the owner whose models alone it
+    may get, an Ed25519 public key in hex; None for no models.
     """
 
     role: Role
@@ -83,6 +84,7 @@ class BoundClaims:
     sealing_key: bytes
     signing_key: bytes
     software: str
+    serves: str | None = None
 
     @property
     def sealing_domain(self) -> TrustDomain:
@@ -92,8 +94,10 @@ class BoundClaims:
 
     def to_bytes(self) -> bytes:
         """Return the claims as canonical JSON, the bytes that the report data covers."""
+        serves: dict[str, object] = {} if self.serves is None else {"serves": self.serves}
         return canonical_json(
             {
+                **serves,
                 "deployment": self.deployment,
                 "instance": self.instance,
                 "manifest_digest": self.manifest_digest,
@@ -114,7 +118,7 @@ class BoundClaims:
 
         Raises: MalformedError.
         """
-        fields = OpenFields.from_bytes(bound, "bound claims", _KEYS)
+        fields = OpenFields.from_bytes(bound, "bound claims", _KEYS, ("serves",))
         if fields.text("protocol") != PROTOCOL:
             raise fields.malformed("protocol", f"is not {PROTOCOL}")
         signing_key = fields.key("signing_key", SIGNING_KEY_BYTES)
@@ -137,6 +141,7 @@ class BoundClaims:
             sealing_key=sealing_key,
             signing_key=signing_key,
             software=software,
+            serves=fields.digest("serves") if "serves" in fields else None,
         )
 
 

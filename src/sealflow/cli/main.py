@@ -32,6 +32,10 @@ COMMANDS: Final = {
         "Submit, show and stop the engine's job on Apache Flink.",
     ),
     "status": ("sealflow.cli.operator.status", "Show processes, models and queue of a cluster."),
+    "release": (
+        "sealflow.cli.operator.status",
+        "Have a model tried again that was quarantined.",
+    ),
     "verify": ("sealflow.cli.owner.verify", "Verify a service and show what was proved."),
     "policy": ("sealflow.cli.owner.verify", "Check policy files."),
     "infer": ("sealflow.cli.owner.infer", "Classify images: seal and send them, open the replies."),
@@ -52,7 +56,7 @@ COMMANDS: Final = {
     "example": ("sealflow.cli.owner.example", "Write an example model and photos into a folder."),
     "chart": ("sealflow.cli.operator.chart", "Write the Helm chart for Kubernetes into a folder."),
 }
-_SERVER_COMMANDS: Final = frozenset({"up", "doctor", "flink", "state"})
+_SERVER_COMMANDS: Final = frozenset({"up", "doctor", "flink", "state", "release"})
 """Commands that need the extra `server`; the others need `client`."""
 _ALIASES: Final = {"trial": "init"}
 """Previous names that still work; `--help` does not list them."""

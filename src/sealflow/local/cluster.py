@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from sealflow.local.home import ClusterHome
 
 
-_ENGINE_OPTIONS: Final = ("workers", "threads", "runtime", "max_batch", "max_wait_ms")
+_ENGINE_OPTIONS: Final = (
+    "workers",
+    "threads",
+    "runtime",
+    "max_batch",
+    "max_wait_ms",
+    "max_owners",
+    "load_s",
+    "run_s",
+)
 _TLS_OPTIONS: Final = ("tls_certificate", "tls_key")
 START_TIMEOUT_S: Final = 60.0
 LOAD_TIMEOUT_S: Final = 300.0
@@ -150,6 +159,7 @@ class LocalCluster:
             deployment_times(self._options["times"]),
             self._options["suites"],
             share_batch=self._options["share_batch"],
+            owners=self._options["owners"],
         )
         for path in self._options["models"]:
             self._add_package(path)

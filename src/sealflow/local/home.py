@@ -26,7 +26,7 @@ from sealflow.files import file_errors, write_file
 from sealflow.owner.models.owner_key import OwnerKey, create_owner_key, load_owner_key
 from sealflow.owner.trust.policy_file import write_policy
 from sealflow.wire.domain import TrustDomain
-from sealflow.wire.ids import parse_name
+from sealflow.wire.ids import parse_digest, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,6 +103,7 @@ class ClusterHome:
         suites: Sequence[str] = (SuiteName.X_WING,),
         *,
         share_batch: bool = False,
+        owners: Sequence[str] = (),
     ) -> tuple[OwnerKey, Deployment]:
         """Prepare the home for a cluster on a simulated TEE. Return owner key and deployment.
 
@@ -116,7 +117,7 @@ class ClusterHome:
         `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
         their names, such as `{"epoch_s": 60}`. `suites`: the names of the deployment's suites.
         `share_batch`: whether clients who agree may share batches; policy and settings allow it.
-        Spec: keybroker.md, section 1.
+        `owners`: the public keys of further owners, in hex. Spec: keybroker.md, section 1.
 
         Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
         written.
@@ -133,7 +134,7 @@ class ClusterHome:
             deployment = Deployment(
                 name=name,
                 tee=Tee.SIMULATED,
-                owners=frozenset({owner.signer}),
+                owners=frozenset({owner.signer, *map(parse_digest, owners)}),
                 operators=frozenset({owner.signer}),
                 names={},
                 tenants=self._tenant_authority(),

@@ -114,6 +114,11 @@ class Keyspace:
         """The hash with the sealed state key of each machine, by machine id."""
         return f"{{sealflow:{self.deployment}}}:keybroker:keys"
 
+    @property
+    def quarantine(self) -> str:
+        """The hash with the failures of models, by digest."""
+        return f"{{sealflow:{self.deployment}}}:quarantine"
+
     def inbox(self, name: str) -> str:
         """Return the key of a reader's inbox: of a gateway, a queue client or one request."""
         return f"{{sealflow:{self.deployment}}}:inbox:{parse_name(name)}"

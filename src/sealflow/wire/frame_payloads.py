@@ -14,6 +14,7 @@ from typing import Final, Self
 from sealflow.errors import MalformedError
 from sealflow.wire.fields import Fields, base64_bytes
 from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_COLLATERAL_BYTES, MAX_HOST_TIME_MS
+from sealflow.wire.ids import parse_digest
 from sealflow.wire.strict_json import canonical_json
 
 _NUMBERS: Final = {
@@ -24,8 +25,10 @@ _NUMBERS: Final = {
     "max_body_bytes": (1024, MAX_BATCH_BYTES - 2**20),
     "max_pixels": (1, 2**28),
     "replay_capacity": (1, 2**24),
+    "load_s": (1, 3600),
+    "run_s": (1, 3600),
 }
-_TEXTS: Final = ("deployment", "simulated_platform", "runtime")
+_OTHERS: Final = ("deployment", "simulated_platform", "runtime", "serves", "load_first")
 _AUTO: Final = "auto"
 TICK_TIME_BYTES: Final = 8
 MAX_SEALED_BYTES: Final = 8192
@@ -48,7 +51,9 @@ class WorkerBoot:
     to choose it by each model's format. `threads`: for each model run. `max_batch`: the limit of
     rows per run, or 0 for the manifests' own limits. `max_wait_ms`: how long a batch may wait for
     more requests. `max_body_bytes`: of an envelope. `max_pixels`: of one image. `replay_capacity`:
-    the number of request ids that the replay filter holds.
+    the number of request ids that the replay filter holds. `load_s`, `run_s`: the seconds that a
+    load or a run of a model may take. `serves`: the owner whose models it serves, None if a SERVE
+    frame will name it. `load_first`: the digests of packages to load before all others, in order.
     """
 
     deployment: bytes
@@ -61,6 +66,10 @@ class WorkerBoot:
     max_body_bytes: int
     max_pixels: int
     replay_capacity: int
+    load_s: int
+    run_s: int
+    serves: str | None = None
+    load_first: tuple[str, ...] = ()
 
     @classmethod
     def from_bytes(cls, payload: bytes | memoryview) -> WorkerBoot:
@@ -68,12 +77,14 @@ class WorkerBoot:
 
         Raises: MalformedError.
         """
-        fields = Fields.from_bytes(payload, "BOOT", (*_NUMBERS, *_TEXTS))
+        fields = Fields.from_bytes(payload, "BOOT", (*_NUMBERS, *_OTHERS))
         automatic = fields.get("runtime") == _AUTO
         return cls(
             deployment=fields.base64("deployment", MAX_COLLATERAL_BYTES),
             simulated_platform=_platform(fields),
             runtime=None if automatic else fields.word("runtime", RuntimeName),
+            serves=fields.read_optional("serves", parse_digest),
+            load_first=fields.list_of("load_first", parse_digest, _MAX_LOADED),
             **{
                 name: fields.integer(name, least=least, most=most)
                 for name, (least, most) in _NUMBERS.items()
@@ -89,6 +100,8 @@ class WorkerBoot:
                 "deployment": b64encode(self.deployment).decode(),
                 "simulated_platform": _optional_text(self.simulated_platform),
                 "runtime": _AUTO if self.runtime is None else self.runtime.value,
+                "serves": self.serves,
+                "load_first": list(self.load_first),
             }
         )
 
@@ -213,8 +226,10 @@ class Event(enum.StrEnum):
     PACKAGE_MISSING = "package_missing"
     PACKAGE_DAMAGED = "package_damaged"
     PACKAGE_REFUSED = "package_refused"
+    MODEL_LOADING = "model_loading"
     MODEL_LOADED = "model_loaded"
     MODEL_DROPPED = "model_dropped"
+    MODEL_STOPPED = "model_stopped"
     LEASE_ENDED = "lease_ended"
     PUBLISHED = "published"
     PUBLICATION_REFUSED = "publication_refused"
@@ -251,6 +266,8 @@ class Fatal(enum.StrEnum):
     this instance has no state key."""
     FRAME = "frame"
     """A frame of the host breaks the format, or is not allowed at this point."""
+    HUNG = "hung"
+    """A load or run of a model took too long, and the runtime did not stop it."""
     MEMORY = "memory"
     """The process has too little memory for its own work, apart from that of requests."""
     INTERNAL = "internal"

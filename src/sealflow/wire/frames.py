@@ -75,6 +75,8 @@ class FrameKind(enum.IntEnum):
     COLLATERAL = 15
     """enclave → host: a request for collateral, in JSON; host → enclave: the collateral or nothing,
     and again when there is newer collateral."""
+    SERVE = 16
+    """host → worker: the owner (32 bytes) whose models it serves; once, if BOOT did not name it."""
 
 
 def encode_frame(kind: FrameKind, payload: bytes | bytearray | memoryview = b"") -> bytes:

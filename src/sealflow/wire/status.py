@@ -25,8 +25,8 @@ Number = int | float
 class WorkerStatus:
     """The status of one worker, reported by its engine.
 
-    `round_trip_ms`: the time between request and reply at the engine, by percentile. `cpu_s`: CPU
-    time. `rss_bytes`: resident memory.
+    `serves`: the owner whose models it has, a public key in hex. `round_trip_ms`: the time between
+    request and reply at the engine, by percentile. `cpu_s`: CPU time. `rss_bytes`: resident memory.
     """
 
     pid: Number | None = None
@@ -40,9 +40,11 @@ class WorkerStatus:
     cpu_s: Number | None = None
     rss_bytes: Number | None = None
     restarts: Number | None = None
+    serves: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object in an engine's status."""
+        serves = {} if self.serves is None else {"serves": self.serves}
         return {
             "pid": self.pid,
             "ready": self.ready,
@@ -55,6 +57,7 @@ class WorkerStatus:
             "cpu_s": self.cpu_s,
             "rss_bytes": self.rss_bytes,
             "restarts": self.restarts,
+            **serves,
         }
 
     @classmethod
@@ -76,6 +79,43 @@ class WorkerStatus:
             cpu_s=_number(table, "cpu_s"),
             rss_bytes=_number(table, "rss_bytes"),
             restarts=_number(table, "restarts"),
+            serves=_text(table, "serves"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantinedModel:
+    """A model that engines quarantined, as it ended or hung its process again and again.
+
+    `until_ms`: when it is tried again, in Unix ms. `reason`: what it did last.
+    """
+
+    digest: str
+    failures: Number | None = None
+    until_ms: Number | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object in an engine's status."""
+        return {
+            "digest": self.digest,
+            "failures": self.failures,
+            "until_ms": self.until_ms,
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Parse an object that `to_json` returned.
+
+        Raises: MalformedError.
+        """
+        table = _table(value)
+        return cls(
+            digest=_required(_text(table, "digest"), "digest"),
+            failures=_number(table, "failures"),
+            until_ms=_number(table, "until_ms"),
+            reason=_text(table, "reason"),
         )
 
 
@@ -123,8 +163,8 @@ class ComponentStatus:
     """The status of one host process.
 
     `component`: `gateway`, `engine` or `control` (the key broker host). Only gateways have `url`,
-    `waiting` and `simulated`; only engines have `workers`; only key broker hosts have `served`,
-    `leads` and `keybroker`.
+    `waiting` and `simulated`; only engines have `workers` and `quarantine`; only key broker hosts
+    have `served`, `leads` and `keybroker`.
     """
 
     component: str
@@ -139,10 +179,12 @@ class ComponentStatus:
     served: Number | None = None
     leads: bool | None = None
     keybroker: KeyBrokerStatus | None = None
+    quarantine: tuple[QuarantinedModel, ...] | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object that the process stores, without fields that are None."""
         workers, keybroker = self.workers, self.keybroker
+        quarantine = [each.to_json() for each in self.quarantine or ()]
         value: dict[str, object] = {
             "format": FORMAT,
             "component": self.component,
@@ -157,6 +199,7 @@ class ComponentStatus:
             "served": self.served,
             "leads": self.leads,
             "keybroker": None if keybroker is None else keybroker.to_json(),
+            "quarantine": quarantine or None,
         }
         return {name: each for name, each in value.items() if each is not None}
 
@@ -167,7 +210,7 @@ class ComponentStatus:
         Raises: MalformedError; NewerFormatError.
         """
         table = _document(value)
-        workers = table.get("workers")
+        workers, quarantine = table.get("workers"), table.get("quarantine")
         return cls(
             component=_required(_text(table, "component"), "component"),
             instance=_text(table, "instance"),
@@ -181,6 +224,9 @@ class ComponentStatus:
             served=_number(table, "served"),
             leads=_flag(table, "leads"),
             keybroker=_optional(table, "keybroker", KeyBrokerStatus.from_json),
+            quarantine=None
+            if quarantine is None
+            else _list(table, "quarantine", QuarantinedModel.from_json),
         )
 
 

@@ -83,7 +83,7 @@ class ScriptedService:
 
     def keys(self) -> dict[str, OpeningKey]:
         """The keys that its workers hold, by id."""
-        grant = self.published.key_store.grant("ab" * 16, lambda _: True, LOG.log_id, 1)
+        grant = self.published.key_store.grant("ab" * 16, None, lambda _: True, LOG.log_id, 1)
         return {key.private_key.public_key.key_id: key.private_key for key in grant.keys}
 
     def opened(self, delivery: Delivery) -> IncomingCall:

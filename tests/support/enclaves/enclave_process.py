@@ -149,4 +149,8 @@ def worker_boot(deployment: bytes, platform: bytes | None, at_ms: int) -> dict[s
         "max_body_bytes": 2**24,
         "max_pixels": 50_000_000,
         "replay_capacity": 10_000,
+        "load_s": 60,
+        "run_s": 60,
+        "serves": None,
+        "load_first": [],
     }

@@ -56,6 +56,27 @@ class HostedWorker:
             if kind is FrameKind.EVENT and json.loads(payload)["event"] == name:
                 return
 
+    def await_fatal(self) -> str:
+        """Carry until the worker ends itself; gives the reason."""
+        while True:
+            kind, payload = self._next()
+            if kind is FrameKind.FATAL:
+                return payload.decode()
+
+    def await_models(self, count: int, *, enrolled: bool = True) -> None:
+        """Carry until the worker has loaded so many models, and first until it has enrolled."""
+        loaded = 0
+        while loaded < count or not enrolled:
+            kind, payload = self._next()
+            if kind is FrameKind.READY:
+                loaded = len(json.loads(payload)["models"])
+            elif kind is FrameKind.EVENT:
+                enrolled = enrolled or json.loads(payload)["event"] == "enrolled"
+
+    def serve_owner(self, owner: bytes) -> None:
+        """Tell it whose models it serves."""
+        self.process.send(FrameKind.SERVE, owner)
+
     def tick(self, at_ms: int | None = None) -> None:
         """Tell it the host's time, or another, and what is published."""
         self.process.tick(self._site.now_ms if at_ms is None else at_ms, self._site.document)
@@ -114,13 +135,19 @@ class HostedEnclaves:
         return self.made.deployment.policy(Role.KEY_BROKER)
 
     def worker(self) -> HostedWorker:
-        """Start a worker and carry until it serves."""
+        """Start a worker and carry until it serves all models."""
+        found = self.start_worker()
+        found.await_models(len(self.packages), enrolled=False)
+        return found
+
+    def start_worker(self, **settings: Any) -> HostedWorker:
+        """Start a worker of the owner's models, with other settings where named."""
         deployment, platform = self.made.deployment.to_bytes(), self.made.platform.to_bytes()
         boot = worker_boot(deployment, platform, self.now_ms) | self._settings
+        boot |= {"serves": self.made.owner.signer, **settings}
         process = self._stack.enter_context(EnclaveProcess("worker", boot))
         found = HostedWorker(self, process)
         found.tick()
-        found.await_event("enrolled")
         return found
 
     def restart_key_broker(self, state: bytes, at_ms: int) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FLOAT = 1
 INT64 = 7
 STRING = 8
+BOOL = 9
 BFLOAT16 = 16
 _OPSET = 17
 _IR_VERSION = 8
@@ -173,6 +174,85 @@ def with_outside_weights(path: str) -> bytes:
     )
 
 
+def endless(*, sizes: Sequence[int | None] = (None, 4), turns: int = 2**62) -> bytes:
+    """A model y = x, of FP32, which takes so many turns of a loop: by default more than end."""
+    step = [_node("Identity", ["go"], ["go_on"]), _node("Neg", ["before"], ["after"])]
+    taken = [_value("turn", INT64, []), _value("go", BOOL, []), _value("before", FLOAT, sizes)]
+    given = [_value("go_on", BOOL, []), _value("after", FLOAT, sizes)]
+    body = _graph(step, inputs=taken, outputs=given)
+    attribute = _bytes(5, _text(1, "body") + _bytes(6, body) + _number(20, 5))
+    return _model(
+        [_node("Loop", ["turns", "", "x"], ["y"]) + attribute],
+        inputs=[_value("x", FLOAT, sizes)],
+        outputs=[_value("y", FLOAT, sizes)],
+        tensors=[_integers("turns", [turns])],
+    )
+
+
+def aborting(*, at: float = 0) -> bytes:
+    """A model y = x of FP32 [-1, 4] whose runtime aborts when the largest value is `at`.
+
+    ONNX Runtime 1.32 ends the process at a GRU without a step. Blank inputs are 0.
+    """
+    nodes = [
+        _node("ReduceMax", ["x"], ["most"], keepdims=0),
+        _node("Sub", ["at", "most"], ["left"]),
+        _node("Cast", ["left"], ["count"], to=INT64),
+        _node("Unsqueeze", ["count", "first"], ["end"]),
+        _node("Slice", ["steps", "first", "end", "first"], ["taken"]),
+        _node("GRU", ["taken", "w", "r"], ["", "state"], hidden_size=1),
+        _node("ReduceSum", ["state"], ["all"], keepdims=0),
+        _node("Mul", ["all", "nothing"], ["zero"]),
+        _node("Add", ["x", "zero"], ["y"]),
+    ]
+    return _model(
+        nodes,
+        inputs=[_value("x", FLOAT, [None, 4])],
+        outputs=[_value("y", FLOAT, [None, 4])],
+        tensors=[
+            _integers("first", [0]),
+            _tensor("at", np.full((), at, np.float32)),
+            _tensor("steps", np.ones((1, 1, 1), np.float32)),
+            _tensor("w", np.ones((1, 3, 1), np.float32)),
+            _tensor("r", np.ones((1, 3, 1), np.float32)),
+            _tensor("nothing", np.zeros((), np.float32)),
+        ],
+    )
+
+
+def slow_to_load(size: int = 1500, products: int = 40) -> bytes:
+    """A model y = x · c of FP32 [-1, 4]: to find c when it is loaded takes many products."""
+    chain = [_node("MatMul", [f"c{n}", "w"], [f"c{n + 1}"]) for n in range(products)]
+    return _model(
+        [
+            _node("Identity", ["w"], ["c0"]),
+            *chain,
+            _node("Slice", [f"c{products}", "from", "to"], ["c"]),
+            _node("MatMul", ["x", "c"], ["y"]),
+        ],
+        inputs=[_value("x", FLOAT, [None, 4])],
+        outputs=[_value("y", FLOAT, [None, 4])],
+        tensors=[
+            _tensor("w", np.full((size, size), 1 / size, np.float32)),
+            _integers("from", [0, 0]),
+            _integers("to", [4, 4]),
+        ],
+    )
+
+
+def hoarding(size: int = 2**34) -> bytes:
+    """A model y of x: it repeats x as often as memory never holds, and takes the largest."""
+    return _model(
+        [
+            _node("Expand", ["x", "shape"], ["wide"]),
+            _node("ReduceMax", ["wide"], ["y"], keepdims=1),
+        ],
+        inputs=[_value("x", FLOAT, [None, None])],
+        outputs=[_value("y", FLOAT, [1, 1])],
+        tensors=[_integers("shape", [1, size])],
+    )
+
+
 def _model(
     nodes: Sequence[bytes],
     *,
@@ -180,7 +260,18 @@ def _model(
     outputs: Sequence[bytes],
     tensors: Sequence[bytes] = (),
 ) -> bytes:
-    graph = b"".join(
+    graph = _graph(nodes, inputs=inputs, outputs=outputs, tensors=tensors)
+    return _number(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _number(2, _OPSET))
+
+
+def _graph(
+    nodes: Sequence[bytes],
+    *,
+    inputs: Sequence[bytes],
+    outputs: Sequence[bytes],
+    tensors: Sequence[bytes] = (),
+) -> bytes:
+    return b"".join(
         (
             *(_bytes(1, node) for node in nodes),
             _text(2, "graph"),
@@ -189,7 +280,6 @@ def _model(
             *(_bytes(12, value) for value in outputs),
         )
     )
-    return _number(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _number(2, _OPSET))
 
 
 def _node(operator: str, inputs: Sequence[str], outputs: Sequence[str], **integers: int) -> bytes:

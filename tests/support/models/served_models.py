@@ -17,6 +17,7 @@ from sealflow.package.container import UnverifiedPackage, seal_package
 from sealflow.package.manifest import ModelFormat, ModelManifest
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
+from sealflow.trusted.worker.models.work_limit import WorkLimit
 from sealflow.wire.domain import TrustDomain
 from tests.support.models import onnx_models
 
@@ -72,6 +73,8 @@ def make_loader(
         max_pixels=max_pixels,
         max_body_bytes=2**24,
         share_batch=share_batch,
+        loads=WorkLimit("load", 60),
+        runs=WorkLimit("run", 60),
     )
 
 

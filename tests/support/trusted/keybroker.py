@@ -199,16 +199,17 @@ class KeyBrokerInstance:
         """Have its owner revoke a model."""
         assert "error" not in self.revoke(RevokedKind.MODEL, digest)
 
-    def enroll(self, worker: EnclaveIdentity) -> dict[str, Any]:
-        """Have a worker ask for a grant; gives the answer."""
+    def enroll(self, worker: EnclaveIdentity, serves: str | None = None) -> dict[str, Any]:
+        """Have a worker ask for a grant of an owner's models; gives the answer."""
         challenge = self.ask("challenge")
-        evidence = worker.evidence(challenge["nonce"])
+        serves = serves or keybroker_deployment().owner.signer
+        evidence = worker.evidence(challenge["nonce"], serves)
         answer = self.ask("enroll", challenge=challenge["challenge"], evidence=evidence.to_json())
         return {**answer, "bound": evidence.bound, "nonce": challenge["nonce"]}
 
-    def grant(self, worker: EnclaveIdentity) -> Grant:
+    def grant(self, worker: EnclaveIdentity, serves: str | None = None) -> Grant:
         """Have a worker ask for a grant, and open it."""
-        answer = self.enroll(worker)
+        answer = self.enroll(worker, serves)
         return open_grant(
             b64decode(answer["grant"]),
             b64decode(answer["signature"]),

@@ -81,6 +81,9 @@ class LeaseHost:
     state_keys: list[bytes] = field(default_factory=list)
     away: int = 0
     orders: int = 0
+    complete: bool = True
+    loads_itself: bool = True
+    on_want: dict[str, Callable[[], object]] = field(default_factory=dict)
     damage: Callable[[dict[str, Any]], object] | None = None
     clock: EnclaveClock = field(default_factory=lambda: told_clock(NOW_MS))
     arrivals: ArrivalQueue = field(default_factory=lambda: ArrivalQueue(max_items=10, max_bytes=10))
@@ -106,6 +109,7 @@ class LeaseHost:
             EventJournal(port),
             threads=1,
         )
+        self.keeping.serve(self.made.owner.signer)
 
     def replace_broker(self, made: SimulatedDeployment) -> None:
         """Put a new key broker, which knows nothing, in the place of the old one."""
@@ -189,11 +193,14 @@ class LeaseHost:
         if kind is FrameKind.CONTROL:
             self.messages.deliver_answer(kind, memoryview(self._answer(payload)))
         elif kind is FrameKind.WANT:
+            self.on_want.pop(payload.hex(), lambda: None)()
             package = self.packages.get(payload.hex(), b"")
             for at in range(0, max(1, len(package)), _PIECE):
                 piece = encode_chunk(payload, at, len(package), package[at : at + _PIECE])
                 self.messages.deliver_answer(FrameKind.PACKAGE, memoryview(piece))
         elif kind is FrameKind.EVENT and self.events[-1] in _TURNS:
+            if self.events[-1] is Event.ENROLLED and self.loads_itself:
+                self.complete = self.keeping.models.load_missing()
             self.then.popleft()()
 
     def _answer(self, request: bytes) -> bytes:
@@ -247,6 +254,4 @@ _TURNS = (
     Event.ENROLLED,
     Event.KEY_BROKER_UNREACHABLE,
     Event.ENROLLMENT_REFUSED,
-    Event.PACKAGE_MISSING,
-    Event.PACKAGE_DAMAGED,
 )

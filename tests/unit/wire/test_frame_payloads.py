@@ -19,6 +19,7 @@ from sealflow.wire.frame_payloads import (
     tick_payload,
 )
 
+OWNER, DIGEST = "ab" * 32, "cd" * 32
 BOOT: dict[str, Any] = {
     "deployment": "e30=",
     "simulated_platform": "c2VjcmV0",
@@ -30,6 +31,10 @@ BOOT: dict[str, Any] = {
     "max_body_bytes": 2**20,
     "max_pixels": 1000,
     "replay_capacity": 10,
+    "load_s": 60,
+    "run_s": 30,
+    "serves": OWNER,
+    "load_first": [DIGEST],
 }
 
 
@@ -50,7 +55,12 @@ def test_a_boot_frame_becomes_settings() -> None:
         max_body_bytes=2**20,
         max_pixels=1000,
         replay_capacity=10,
+        load_s=60,
+        run_s=30,
+        serves=OWNER,
+        load_first=(DIGEST,),
     )
+    assert _parse(serves=None).serves is None
 
 
 @pytest.mark.parametrize("name", list(RuntimeName))
@@ -82,6 +92,11 @@ def test_the_platforms_key_does_not_show() -> None:
         ({"max_body_bytes": 2**30}, "max_body_bytes"),
         ({"max_pixels": 0}, "max_pixels"),
         ({"replay_capacity": 0}, "replay_capacity"),
+        ({"load_s": 0}, "load_s"),
+        ({"run_s": 3601}, "run_s"),
+        ({"serves": "ab"}, "serves"),
+        ({"load_first": ["ab"]}, "load_first"),
+        ({"load_first": [DIGEST] * 1025}, "load_first"),
         ({"now_ms": 2**53}, "now_ms"),
         ({"deployment": "%"}, "deployment: not base64"),
         ({"deployment": None}, "deployment: not base64"),

@@ -114,6 +114,9 @@ def bound_cases(file: VectorFile) -> None:
     }.items():
         for number, wrong in enumerate(values, 1):
             case(f"{name}: form {number}", changed(**{name: wrong}))
+    case("serves", changed(serves="ab" * 32), "ok", "the owner whose models a worker may get")
+    for number, other in enumerate((7, "ab" * 31, "AB" * 32, "", ["ab" * 32]), 1):
+        case(f"serves: form {number}", changed(serves=other))
     for name, good in (("64 characters", "x" * 64), ("empty", ""), ("a fox", "\U0001f98a" * 64)):
         case(f"software: {name}", changed(software=good), "ok", "code points count")
     case("deployment: 64 characters", changed(deployment="a" * 64), ["deployment"], "as long as "

@@ -47,6 +47,7 @@ export function parseBoundClaims(bytes) {
       manifest_digest: digest, sealing_suite: integer(0, 0xffff), sealing_key: base64(), signing_key: base64(32),
       software: printable(0, 64),
     },
+    optional: { serves: digest },
     open: true,
   });
   const { role, deployment, instance, nonce, software } = claims;

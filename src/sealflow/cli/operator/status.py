@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.screen import json_option, print_json, print_table, show_simulation
+from sealflow.errors import ConfigError
 from sealflow.owner.http.gateway_api import fetch_status
+from sealflow.wire.fields import MAX_TIME_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
         ClusterStatus,
         ComponentStatus,
         KeyBrokerStatus,
+        QuarantinedModel,
         WorkerStatus,
     )
 
@@ -42,6 +46,50 @@ def status(
     else:
         show_simulation(simulated=found.says_simulated)
         print_table(status_table(found))
+        for model in quarantined(found):
+            until = datetime.fromtimestamp(min(model.until_ms or 0, MAX_TIME_MS) // 1000, UTC)
+            click.echo(
+                f"quarantined until {until:%H:%M:%S} UTC after {model.failures} failures "
+                f"({model.reason}): {model.digest}; `sealflow release` has it tried again"
+            )
+
+
+def quarantined(found: ClusterStatus) -> list[QuarantinedModel]:
+    """Return the models that engines have quarantined, each once."""
+    models = (model for component in found.components for model in component.quarantine or ())
+    return list({model.digest: model for model in models}.values())
+
+
+@click.command()
+@click.argument("digests", nargs=-1, required=True, metavar="DIGEST…")
+@connection_options
+@json_option
+def release(connection: Connection, *, digests: tuple[str, ...], as_json: bool) -> None:
+    """Have models tried again that the engines quarantined; `sealflow status` lists them.
+
+    A model is quarantined when it has ended or hung its process three times, for pauses that grow.
+    """
+    from sealflow.host.broker.redis_streams import RedisStreams
+    from sealflow.streams.keys import Keyspace
+    from sealflow.wire.ids import parse_digest
+
+    if connection.broker is None:
+        raise ConfigError("the queue's address is not known: add --broker-url")
+    deployment = fetch_status(connection.url, connection.ca).deployment
+    key = Keyspace(deployment=deployment).quarantine
+    broker = RedisStreams(connection.broker)
+    try:
+        for digest in map(parse_digest, digests):
+            if not broker.delete_hash_field(key, digest):
+                raise ConfigError(
+                    f"no failures of {digest} are known: `sealflow status` lists all quarantined"
+                )
+            if not as_json:
+                click.echo(f"released {digest}: engines try it again within seconds")
+    finally:
+        broker.close()
+    if as_json:
+        print_json({"released": list(digests)})
 
 
 def status_table(found: ClusterStatus) -> Table:
@@ -74,7 +122,7 @@ def _rows(component: ComponentStatus) -> Iterator[list[str]]:
         yield _row("└ key broker", keybroker, state=_state(keybroker.ready))
     for worker in component.workers or ():
         yield _row(
-            "└ worker",
+            "└ worker" if worker.serves is None else f"└ worker of {worker.serves[:8]}",
             worker,
             state=_state(worker.ready, worker.restarts),
             served=worker.served,

@@ -40,13 +40,29 @@ _suites = click.option(
     "which a later quantum computer can open; repeatable.  [default: x-wing]",
 )
 
+_owners = click.option(
+    "--owner",
+    "owners",
+    multiple=True,
+    metavar="KEY",
+    help="Public key of another owner who may publish models, 64 hex digits; repeatable.",
+)
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @_deployment
 @_suites
+@_owners
 @json_option
-def init(folder: Path, deployment: str, suites: tuple[str, ...], *, as_json: bool) -> None:
+def init(
+    folder: Path,
+    deployment: str,
+    suites: tuple[str, ...],
+    owners: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
     """Write the files for a trial on another cluster into FOLDER.
 
     They are a model owner's key, the deployment's settings, a policy for clients and a simulated
@@ -54,7 +70,7 @@ def init(folder: Path, deployment: str, suites: tuple[str, ...], *, as_json: boo
     so is an existing platform that has not expired.
     """
     home = ClusterHome(folder)
-    home.prepare(deployment, suites=suites)
+    home.prepare(deployment, suites=suites, owners=owners)
     files = {
         "settings of the enclaves": home.deployment,
         "policy for clients": home.policy,
@@ -86,6 +102,7 @@ def init(folder: Path, deployment: str, suites: tuple[str, ...], *, as_json: boo
 )
 @_deployment
 @_suites
+@_owners
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address that the gateway listens on."
 )
@@ -176,6 +193,27 @@ def init(folder: Path, deployment: str, suites: tuple[str, ...], *, as_json: boo
     default=0,
     show_default=True,
     help="Milliseconds that a request may wait for others of its batch.",
+)
+@click.option(
+    "--max-owners",
+    type=click.IntRange(0),
+    default=0,
+    help="Maximum number of owners that have workers at the same time.  [default: as many as have "
+    "512 MiB each in 3/4 of this machine's memory]",
+)
+@click.option(
+    "--load-s",
+    type=click.IntRange(1, 3600),
+    default=120,
+    show_default=True,
+    help="Seconds after which the load of a model is stopped.",
+)
+@click.option(
+    "--run-s",
+    type=click.IntRange(1, 3600),
+    default=60,
+    show_default=True,
+    help="Seconds after which a run of a model is stopped.",
 )
 @click.option(
     "--worker-memory",

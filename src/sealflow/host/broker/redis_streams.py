@@ -270,6 +270,11 @@ class RedisStreams:
         with redis_errors():
             self._client.hset(key, field, value)
 
+    def delete_hash_field(self, key: str, field: str) -> bool:
+        """Delete one field of a hash; return False if it was not there."""
+        with redis_errors():
+            return bool(self._client.hdel(key, field))
+
     def delete(self, key: str) -> None:
         """Delete a key."""
         with redis_errors():

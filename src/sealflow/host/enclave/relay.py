@@ -8,10 +8,13 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import resource
 import select
 import subprocess
+import termios
 import threading
 import time
+from array import array
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
@@ -90,6 +93,9 @@ class Relay:
         self._writable.register(self._writer.fileno(), select.POLLOUT)
         self._stuck_s = stuck_s
         self._sending = threading.Lock()
+        self._written = self._taken = 0
+        self._taken_s = time.monotonic()
+        self.stuck = False
 
     @property
     def pid(self) -> int:
@@ -110,6 +116,7 @@ class Relay:
                     if written is None:
                         self._wait_writable()
                     else:
+                        self._written += written
                         rest = rest[written:]
             except (OSError, ValueError) as error:
                 raise WorkerGoneError("the enclave process has ended") from error
@@ -134,6 +141,36 @@ class Relay:
         if len(payload) < length:
             raise WorkerGoneError("the enclave process ended within a frame")
         return kind, memoryview(payload)
+
+    def limit_memory(self, memory_bytes: int) -> None:
+        """Lower the limit on the process's private memory; 0 leaves it. Source: prlimit(2)."""
+        with suppress(OSError, ValueError):
+            _, most = resource.prlimit(self.pid, resource.RLIMIT_DATA)
+            if memory_bytes and (most == resource.RLIM_INFINITY or memory_bytes < most):
+                limits = (memory_bytes, memory_bytes)
+                resource.prlimit(self.pid, resource.RLIMIT_DATA, limits)
+
+    def has_room(self, length: int) -> bool:
+        """Return whether a frame of that length can be sent without waiting for the process.
+
+        Call it regularly: it kills a process that has taken nothing for `stuck_s` seconds while a
+        frame waits, since a library that does not give control back keeps it from reading.
+        """
+        unread = array("i", [0])
+        try:
+            # The bytes in a pipe, also at its writing end. Source: pipe(7), FIONREAD.
+            fcntl.ioctl(self._writer.fileno(), termios.FIONREAD, unread)
+            capacity = fcntl.fcntl(self._writer.fileno(), fcntl.F_GETPIPE_SZ)
+        except (OSError, ValueError):
+            return True
+        taken, now_s = self._written - unread[0], time.monotonic()
+        if taken != self._taken or not unread[0]:
+            self._taken, self._taken_s = taken, now_s
+        elif now_s - self._taken_s >= self._stuck_s:
+            self.stuck = True
+            self.kill()
+        fits = length <= capacity - unread[0] or not unread[0]
+        return fits and not self._sending.locked()
 
     def close_input(self) -> None:
         """Close the process's input, which asks it to answer its requests in flight and exit."""
@@ -169,5 +206,6 @@ class Relay:
 
     def _wait_writable(self) -> None:
         if not self._writable.poll(self._stuck_s * 1000):
+            self.stuck = True
             self.kill()
             raise WorkerGoneError(f"the enclave process read nothing for {self._stuck_s:g} s")

@@ -12,6 +12,7 @@ from sealflow.wire.envelope import DEFAULT_MAX_BODY_BYTES
 from sealflow.wire.ids import parse_name
 
 _LEAST_MEMORY_BYTES: Final = 512 * 2**20
+_MOST_S: Final = 3600
 
 
 class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +45,15 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """How long, in ms, a batch that is not full may wait for more requests."""
     window: int = 32
     """The most requests in flight per worker, so that its model does not wait for the queue."""
+
+    max_owners: int = 0
+    """The most owners whose models are served at the same time, each by processes of its own. 0: as
+    many as have 512 MiB each in three quarters of the memory. With more owners, one without
+    requests gives way."""
+    load_s: int = 120
+    """How many seconds the load of a model may take; then it is stopped."""
+    run_s: int = 60
+    """How many seconds one run of a model may take; then it is stopped."""
 
     worker_memory_bytes: int = 0
     """The memory limit of a worker; a request that needs more is refused. 0 divides three quarters
@@ -78,6 +88,11 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("threads", "window", "stale_after_s", "max_attempts", "reply_ttl_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}: must be greater than 0")
+        for name in ("load_s", "run_s"):
+            if not 1 <= getattr(self, name) <= _MOST_S:
+                raise ConfigError(f"{name}: must be 1 to {_MOST_S}")
+        if self.max_owners < 0:
+            raise ConfigError("max_owners: must be 0 or more")
         if self.worker_memory_bytes and self.worker_memory_bytes < _LEAST_MEMORY_BYTES:
             raise ConfigError(f"worker_memory_bytes: must be 0, or at least {_LEAST_MEMORY_BYTES}")
 
@@ -87,9 +102,17 @@ class EngineConfig(EnclaveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
         return self.workers or len(os.sched_getaffinity(0))
 
     @property
-    def worker_limit_bytes(self) -> int:
-        """The memory limit of a worker in bytes; 0 in `sgx` mode, where the enclave limits it."""
+    def owner_count(self) -> int:
+        """The most owners whose models are served at the same time."""
+        least = self.worker_memory_bytes or _LEAST_MEMORY_BYTES
+        return self.max_owners or max(memory_bytes() * 3 // 4 // least, 1)
+
+    def worker_limit_bytes(self, workers: int) -> int:
+        """Return the memory limit of each of so many workers, in bytes.
+
+        It is 0 in `sgx` mode, where the enclave limits it.
+        """
         if self.sgx_mode == "sgx":
             return 0
-        share = memory_bytes() * 3 // 4 // self.worker_count
+        share = memory_bytes() * 3 // 4 // max(workers, self.worker_count)
         return self.worker_memory_bytes or max(share, _LEAST_MEMORY_BYTES)

@@ -21,15 +21,17 @@ import structlog
 
 from sealflow.errors import MalformedError, RefusalCode, UnavailableError
 from sealflow.host.engine.metrics import EngineMetrics, is_refusal
+from sealflow.host.engine.routing import requested_digest
 from sealflow.wire.envelope import Envelope, RefusalHeader, encode_refusal
 from sealflow.wire.frames import MAX_BATCH_BYTES, MAX_FRAME_BYTES
+from sealflow.wire.ids import parse_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Container, Iterable
 
     from sealflow.host.broker.redis_streams import Delivery, RedisStreams
     from sealflow.host.engine.config import EngineConfig
+    from sealflow.host.engine.routing import RequestRouter
 
 
 MAX_REQUEUES: Final = 8
@@ -44,13 +46,17 @@ _RETRY_S: Final = 1.0
 Answers = list[tuple["Delivery", bytes]]
 
 
-def published_models(document: bytes) -> frozenset[str]:
-    """Return the model digests of a published directory, which the engine cannot verify."""
+def published_models(document: bytes) -> dict[str, str]:
+    """Return the owners of a published directory's models by digest; the engine verifies nothing.
+
+    A directory whose owners are not keys counts as empty.
+    """
     try:
         payload = json.loads(b64decode(json.loads(document)["directory"]["payload"]))
-        return frozenset(str(each["digest"]) for each in payload["models"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return frozenset()
+        found = {str(each["digest"]): str(each["owner"]) for each in payload["models"]}
+        return {digest: parse_digest(owner) for digest, owner in found.items()}
+    except (ValueError, TypeError, KeyError, RecursionError, MalformedError):
+        return {}
 
 
 def pause_s(requeues: int) -> float:
@@ -62,7 +68,7 @@ def pause_s(requeues: int) -> float:
     return min(_FIRST_PAUSE_S * 2**requeues, _MAX_PAUSE_S) if requeues else 0.0
 
 
-def should_requeue(delivery: Delivery, reply: bytes, published: AbstractSet[str]) -> bool:
+def should_requeue(delivery: Delivery, reply: bytes, published: Container[str]) -> bool:
     """Return whether a worker refused a request because it lacks a published model.
 
     A model that is not published is on no worker. An entry that has ended a worker is not requeued,
@@ -95,13 +101,19 @@ class DeliveryTracker:
     """
 
     def __init__(
-        self, broker: RedisStreams, stream: str, consumer: str, config: EngineConfig
+        self,
+        broker: RedisStreams,
+        stream: str,
+        consumer: str,
+        config: EngineConfig,
+        router: RequestRouter,
     ) -> None:
         """Set the stream, and the consumer name under which entries are claimed."""
         self._broker = broker
         self._stream = stream
         self._consumer = consumer
         self._config = config
+        self._router = router
         self._changed = threading.Condition()
         self._held: dict[int, _Held] = {}
         self._held_bytes = 0
@@ -111,8 +123,10 @@ class DeliveryTracker:
         self._next_slot = 0
         self._refreshed_s = 0.0
         self._recovered = False
-        self.published: AbstractSet[str] = frozenset()
+        self.published: Container[str] = ()
         """Digests of the published models. The worker pool sets it when it reads the directory."""
+        self.owner: str | None = None
+        """The owner whose models the worker has."""
         self.served = 0
         self.metrics = EngineMetrics()
 
@@ -143,7 +157,8 @@ class DeliveryTracker:
         1. empty, if the worker has no room (see `wait_for_room`);
         2. one retried entry, which runs alone, because it may have ended a worker before;
         3. entries that this tracker has claimed already, such as those that did not fit;
-        4. new entries of the broker, which waits up to `wait_ms` milliseconds for the first one.
+        4. new entries of the broker, or of the router once models have several owners; either waits
+           up to `wait_ms` milliseconds for the first one.
 
         Entries over `max_attempts` are dead-lettered, and too large ones refused; they are not in
         the list.
@@ -157,7 +172,7 @@ class DeliveryTracker:
                 return []
             waiting = self._next_waiting(room)
         if not waiting:
-            waiting = self._broker.claim(self._stream, self._consumer, room, wait_ms)
+            waiting = self._claim(room, wait_ms)
         return self._hold(waiting)
 
     def accept_replies(self, replies: Iterable[tuple[int, bytes]]) -> None:
@@ -217,6 +232,37 @@ class DeliveryTracker:
             _log.warning("answers wait for the broker", answers=len(answers), error=str(error))
             with self._changed:
                 self._unsaved = answers + self._unsaved
+
+    def _claim(self, room: int, wait_ms: int) -> list[Delivery]:
+        if not self._router.divided:
+            found = self._broker.claim(self._stream, self._consumer, room, wait_ms)
+            return self._sort(found)
+        found = self._router.take(self.owner, room, wait_ms / 1000)
+        with self._changed:
+            if found and found[0].attempt > 1 and self._held:
+                self._waiting.extend(found)
+                return []
+        return found
+
+    def _sort(self, found: list[Delivery]) -> list[Delivery]:
+        taken, refused = self._router.sort(self.owner, found)
+        for delivery, code in refused:
+            self._refuse(delivery, code)
+        return taken
+
+    @property
+    def requested(self) -> frozenset[str | None]:
+        """The digests of the models of the worker's requests."""
+        with self._changed:
+            held = [each.delivery for each in self._held.values()]
+        return frozenset(map(requested_digest, held))
+
+    def give_back(self) -> None:
+        """Have what waits for this worker go to any process of its owner."""
+        with self._changed:
+            waiting, self._waiting = list(self._waiting), deque()
+        for delivery, code in self._router.put(waiting):
+            self._refuse(delivery, code)
 
     def worker_ended(self) -> None:
         """Queue the worker's entries for a retry, each alone and with its attempt raised by one.
@@ -335,7 +381,8 @@ class DeliveryTracker:
                 self._stream, self._consumer, 0, _MAX_RECOVERED, of=self._consumer
             )
             self._recovered = True
+        mine_now = self._sort([each for each in abandoned if each.entry_id not in mine])
         with self._changed:
-            self._waiting.extend(each for each in abandoned if each.entry_id not in mine)
+            self._waiting.extend(mine_now)
         if abandoned:
             _log.warning("claimed the requests of an ended engine", requests=len(abandoned))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sealflow.host.enclave.relay import Relay
     from sealflow.host.engine.config import EngineConfig
     from sealflow.host.engine.delivery_tracker import DeliveryTracker
+    from sealflow.host.engine.quarantine import Quarantine
 
 _log = structlog.get_logger()
 
@@ -39,6 +41,7 @@ _END_CHECK_S: Final = 0.5
 _GATHER_S: Final = 0.001
 _UNAVAILABLE_PAUSE_S: Final = 0.5
 _DIGEST_BYTES: Final = 32
+_KILLED: Final = (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class WorkerProcess:
@@ -51,6 +54,7 @@ class WorkerProcess:
         relay: Relay,
         config: EngineConfig,
         collateral: CollateralSource | None,
+        quarantine: Quarantine,
         *,
         feeding: bool,
         on_change: Callable[[], None],
@@ -58,8 +62,9 @@ class WorkerProcess:
         """Take over the process that `relay` has started.
 
         `tracker`: the entries that the process is fed with. `collateral`: the source of collateral,
-        if any. `feeding`: whether a thread feeds the process; otherwise the caller must call `feed`
-        repeatedly. `on_change`: called when the process becomes ready, changes its models, or ends.
+        if any. `quarantine`: the models that the process does not get. `feeding`: whether a thread
+        feeds it; otherwise the caller must call `feed` repeatedly. `on_change`: called when the
+        process becomes ready, changes its models, or ends.
         """
         self._tracker = tracker
         self._broker = broker
@@ -75,6 +80,10 @@ class WorkerProcess:
         self._ended = threading.Event()
         self._simulated: bool | None = None
         self._models: tuple[LoadedModel, ...] = ()
+        self._quarantine = quarantine
+        self._unsent_directory = b""
+        self._exit_code: int | None = None
+        self.loading: str | None = None
         self.fatal: str | None = None
         # Daemon threads do not delay the exit of this process, which makes the kernel kill the
         # worker.
@@ -108,17 +117,43 @@ class WorkerProcess:
     def tick(self, now_ms: int, directory: bytes) -> None:
         """Send the clock tick, and the directory if it is not empty.
 
-        Ends quietly when the process has ended.
+        Ends quietly when the process has ended. A process that takes nothing gets the next tick.
         """
+        self._unsent_directory = directory or self._unsent_directory
+        payload = tick_payload(now_ms, self._unsent_directory)
+        if not self._relay.has_room(len(payload)):
+            return
         try:
-            self._relay.send(FrameKind.TICK, tick_payload(now_ms, directory))
+            self._relay.send(FrameKind.TICK, payload)
+            self._unsent_directory = b""
             self._collateral.refresh_if_due()
         except WorkerGoneError:
             self._ended.wait(1.0)
 
+    def serve(self, owner: str) -> None:
+        """Have the process ask for an owner's models; ends quietly when it has ended."""
+        try:
+            self._relay.send(FrameKind.SERVE, bytes.fromhex(owner))
+        except WorkerGoneError:
+            return
+
+    def limit_memory(self, memory_bytes: int) -> None:
+        """Lower the process's limit on private memory; 0 leaves it."""
+        self._relay.limit_memory(memory_bytes)
+
     def drain(self) -> None:
         """Stop claiming requests."""
         self._draining.set()
+
+    def close_input(self) -> None:
+        """Have the process answer its requests and exit."""
+        self._draining.set()
+        self._relay.close_input()
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody killed the process, not itself, nor this host as it hung."""
+        return self._exit_code in _KILLED and not self._relay.stuck
 
     def finish(self, within_s: float) -> None:
         """Close the worker's input, so that it answers its requests and exits.
@@ -126,7 +161,7 @@ class WorkerProcess:
         The worker is killed after `within_s`. Its threads are joined.
         """
         self._draining.set()
-        self._relay.wait(within_s)
+        self._exit_code = self._relay.wait(within_s)
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(within_s)
@@ -151,6 +186,7 @@ class WorkerProcess:
             cpu_s=round(cpu_s(pid), 2),
             rss_bytes=rss_bytes(pid),
             restarts=restarts,
+            serves=self._tracker.owner,
         )
 
     @property
@@ -222,6 +258,7 @@ class WorkerProcess:
                 self._collateral.answer_request(bytes(payload))
             case FrameKind.EVENT:
                 event = _event(payload)
+                self._note_event(event.get("enclave_event"), event.get("enclave_digest"))
                 _log.info("worker event", pid=self._relay.pid, **event)
                 if event.get("enclave_event") == Event.PACKAGE_DAMAGED:
                     self._move_package_aside(str(event.get("enclave_digest")))
@@ -230,6 +267,22 @@ class WorkerProcess:
                 _log.error("worker ends", pid=self._relay.pid, reason=self.fatal)
             case _:
                 raise MalformedError(f"a worker does not send {kind.name} frames")
+
+    def _note_event(self, event: object, digest: object) -> None:
+        if not isinstance(digest, str):
+            return
+        match event:
+            case Event.MODEL_LOADING:
+                self.loading = digest
+            case Event.MODEL_LOADED:
+                self.loading = None
+                self._quarantine.record_loaded(digest)
+            case Event.PACKAGE_REFUSED:
+                self.loading = None
+            case Event.MODEL_STOPPED:
+                self._quarantine.record_failure(digest, "a load or run took too long")
+            case _:
+                return
 
     def _start_thread(self, function: Callable[[bytes], None], argument: bytes) -> None:
         """Call a slow function on a thread of its own, so that the reading thread goes on.
@@ -269,6 +322,9 @@ class WorkerProcess:
         path = package_path(self._packages, digest.hex())
         absent = encode_chunk(digest[:_DIGEST_BYTES].ljust(_DIGEST_BYTES, b"\0"), 0, 0, b"")
         try:
+            if self._quarantine.holds(digest.hex()):
+                self._relay.send(FrameKind.PACKAGE, absent)
+                return
             with path.open("rb") as file:
                 total = path.stat().st_size
                 for offset in range(0, total, _CHUNK_BYTES):

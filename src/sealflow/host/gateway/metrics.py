@@ -40,6 +40,11 @@ class GatewayMetrics:
             "Bytes of bodies and answers that are held now.",
             registry=self._registry,
         )
+        self.quarantined = Gauge(
+            "sealflow_quarantined_models",
+            "Models that the engines quarantined, as they ended or hung their process.",
+            registry=self._registry,
+        )
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         # Looking up a counter by its labels costs more than incrementing it.

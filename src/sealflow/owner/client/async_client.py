@@ -59,7 +59,7 @@ class AsyncClient:
         tiger cat 0.3772
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a client
         self,
         url: str,
         *,

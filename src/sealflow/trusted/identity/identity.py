@@ -138,14 +138,15 @@ class EnclaveIdentity:
         """Whether the TEE is simulated, so that no hardware protects the keys."""
         return self.deployment.tee is Tee.SIMULATED
 
-    def evidence(self, nonce: str = NO_NONCE) -> Evidence:
+    def evidence(self, nonce: str = NO_NONCE, serves: str | None = None) -> Evidence:
         """Return evidence of this instance's keys, settings and code, with a new quote.
 
         `nonce`: the verifier's challenge, 64 hex digits; zeros for evidence to any verifier.
+        `serves`: of a worker, the owner of the models that it may get.
 
         Raises: UnavailableError when the quoting service of the hardware does not answer.
         """
-        bound, quote = self._quote(nonce)
+        bound, quote = self._quote(nonce, serves)
         return Evidence(
             tee=self.deployment.tee, quote=quote, bound=bound, collateral=self.collateral.content
         )
@@ -168,7 +169,7 @@ class EnclaveIdentity:
         """
         return collateral_request(self._quote(NO_NONCE)[1])
 
-    def _quote(self, nonce: str) -> tuple[bytes, bytes]:
+    def _quote(self, nonce: str, serves: str | None = None) -> tuple[bytes, bytes]:
         bound = BoundClaims(
             role=self.role,
             tee=self.deployment.tee,
@@ -180,6 +181,7 @@ class EnclaveIdentity:
             sealing_key=self.private_key.public_key.public,
             signing_key=self.signing.public_key().public_bytes_raw(),
             software=__version__,
+            serves=serves,
         ).to_bytes()
         data = report_data(bound, self.role, self.deployment.tee.domain)
         return bound, self._quoter.quote(data)

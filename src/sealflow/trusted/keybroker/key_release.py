@@ -126,9 +126,8 @@ class KeyRelease:
             return self._fits(evidence, requirements, nonce)
 
         log_id = self._log_writer.head.log_id
-        grant = self._key_store.grant(
-            approval.claims.bound.instance, fits, log_id, directory_version
-        )
+        bound = approval.claims.bound
+        grant = self._key_store.grant(bound.instance, bound.serves, fits, log_id, directory_version)
         sealed = grant.seal(approval, self._identity.signing)
         self._log_grant(approval, grant)
         return sealed
@@ -207,6 +206,7 @@ class KeyRelease:
                 "signing_key": bound.signing_key.hex(),
                 "keys": [key.private_key.public_key.key_id for key in grant.keys],
                 "models": [model.digest for model in grant.models],
+                "serves": bound.serves,
                 "until_ms": grant.lease_ms,
                 "directory_version": grant.directory_version,
             },

@@ -300,13 +300,15 @@ class KeyStore:
     def grant(
         self,
         instance: str,
+        serves: str | None,
         fits: Callable[[Requirements], bool],
         log_id: str,
         directory_version: int,
     ) -> Grant:
         """Return the grant of an approved worker: all epoch keys, and the models it may load.
 
-        `fits`: returns whether the worker meets a model owner's additional requirements.
+        `serves`: the owner whose models it may load; None for none. `fits`: returns whether the
+        worker meets a model owner's additional requirements.
         """
         lease_ms = self._now_ms + 1000 * self._deployment.lease_s
         self.orders.record_grant(instance, lease_ms, self._now_ms)
@@ -323,7 +325,8 @@ class KeyStore:
                     content_key=publication.content_key,
                 )
                 for ref, publication in self._models.items()
-                if not self.orders.is_excluded(publication.signer, instance)
+                if publication.signer == serves
+                and not self.orders.is_excluded(publication.signer, instance)
                 and (publication.workers is None or fits(publication.workers))
             ),
             lease_ms=lease_ms,

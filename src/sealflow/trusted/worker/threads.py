@@ -1,7 +1,7 @@
 """Worker: starts the worker's threads and reads the host's frames.
 
-The main thread reads frames and never waits for another thread. The lease thread enrolls and loads
-models. The serving thread opens requests, prepares inputs, runs models and seals replies.
+The main thread reads frames and never waits for another thread. The lease thread enrolls, another
+loads models. The serving thread opens requests, prepares inputs, runs models and seals replies.
 
 With several threads a model, or a batch wait time, the serving thread is two: one opens requests,
 one runs models. With one thread a model, a second serving thread would compete for the same core's
@@ -23,6 +23,7 @@ from sealflow.trusted.worker.lease.enrollment import Enrollment
 from sealflow.trusted.worker.lease.host_requests import HostRequests
 from sealflow.trusted.worker.lease.keeper import LeaseKeeper
 from sealflow.trusted.worker.models.loader import ModelLoader
+from sealflow.trusted.worker.models.work_limit import WorkLimit
 from sealflow.trusted.worker.serving.arrivals import (
     ArrivalQueue,
     ClockTick,
@@ -33,10 +34,12 @@ from sealflow.trusted.worker.serving.opener import RequestOpener
 from sealflow.trusted.worker.serving.runner import BatchRunner, ReplySender
 from sealflow.trusted.worker.serving.tenants import TenantLedger
 from sealflow.wire.envelope import encode_refusal
-from sealflow.wire.frame_payloads import Fatal, WorkerBoot, split_tick
+from sealflow.wire.frame_payloads import Event, Fatal, WorkerBoot, split_tick
 from sealflow.wire.frames import FrameKind, decode_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealflow.trusted.port import EventJournal, FramePort
 
 
@@ -44,6 +47,7 @@ _MAX_ENVELOPES: Final = 4096
 _MAX_ENVELOPE_BYTES: Final = 256 * 2**20
 _MAX_JOBS: Final = 256
 _MAX_JOB_BYTES: Final = 256 * 2**20
+_OWNER_BYTES: Final = 32
 
 
 class SingleThreadLoop:
@@ -93,9 +97,13 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     )
     replies = ReplySender(port, clock, identity)
     host = HostRequests(port)
+    limits = WorkLimit("load", settings.load_s), WorkLimit("run", settings.run_s)
+    enrollment = Enrollment(identity, host)
+    if settings.serves is not None:
+        enrollment.serve(settings.serves)
     keeper = LeaseKeeper(
         identity,
-        Enrollment(identity, host),
+        enrollment,
         host,
         ModelLoader(
             runtime=settings.runtime,
@@ -104,12 +112,15 @@ def serve(port: FramePort, journal: EventJournal) -> None:
             max_pixels=settings.max_pixels,
             max_body_bytes=settings.max_body_bytes,
             share_batch=identity.deployment.share_batch,
+            loads=limits[0],
+            runs=limits[1],
         ),
         arrivals,
         clock,
         port,
         journal,
         threads=settings.threads,
+        load_first=settings.load_first,
     )
     tenants = TenantLedger(identity.deployment, _MAX_JOBS)
     runner = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes, tenants=tenants)
@@ -126,7 +137,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         tenants=tenants,
         make_room=runner.answer_next if single_thread else None,
     )
-    loops = {"lease": keeper.keep_lease}
+    loops = {"lease": keeper.keep_lease, "models": keeper.models.load_models}
     if single_thread:
         loops["serving"] = SingleThreadLoop(arrivals, opener, jobs, runner).run
     else:
@@ -134,7 +145,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     threads = [threading.Thread(target=loop, name=name) for name, loop in loops.items()]
     for thread in threads:
         thread.start()
-    FrameReader(port, clock, arrivals, replies, host, keeper).read_frames()
+    FrameReader(port, clock, arrivals, replies, host, keeper, journal, limits).read_frames()
     keeper.close()
     arrivals.put(None)
     for thread in threads:
@@ -144,7 +155,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
 class FrameReader:
     """Reads frames and passes each to its consumer; waits for nothing but the next frame."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - it feeds most parts of the worker
         self,
         port: FramePort,
         clock: EnclaveClock,
@@ -152,6 +163,8 @@ class FrameReader:
         replies: ReplySender,
         host: HostRequests,
         keeper: LeaseKeeper,
+        journal: EventJournal,
+        limits: Sequence[WorkLimit],
     ) -> None:
         self._port = port
         self._clock = clock
@@ -159,12 +172,16 @@ class FrameReader:
         self._replies = replies
         self._host = host
         self._keeper = keeper
+        self._journal = journal
+        self._limits = limits
+        self._ticked_ms = clock.now_ms
 
     def read_frames(self) -> None:
         """Read frames until the host closes the pipe.
 
         Raises: MalformedError when the bytes are not a frame or a payload does not parse;
-        FatalError with FRAME for a frame of a kind that a worker does not take.
+        FatalError with FRAME for a frame of a kind that a worker does not take, with HUNG when a
+        model's load or run does not end.
         """
         while (frame := self._port.receive()) is not None:
             kind, payload = frame
@@ -177,6 +194,9 @@ class FrameReader:
                     self._host.deliver_answer(kind, payload)
                 case FrameKind.COLLATERAL:
                     self._keeper.update_collateral(bytes(payload))
+                case FrameKind.SERVE if len(payload) == _OWNER_BYTES:
+                    if not self._keeper.serve(payload.hex()):
+                        raise FatalError(Fatal.FRAME)
                 case _:
                     raise FatalError(Fatal.FRAME)
 
@@ -189,6 +209,10 @@ class FrameReader:
 
     def _advance(self, payload: memoryview) -> None:
         now_ms, document = split_tick(payload)
-        self._clock.advance(now_ms)
+        before_ms, self._ticked_ms = self._ticked_ms, self._clock.advance(now_ms)
+        for limit in self._limits:
+            stopped = limit.advance(self._ticked_ms - before_ms)
+            if stopped is not None:
+                self._journal.record(Event.MODEL_STOPPED, digest=stopped)
         self._arrivals.put(ClockTick())
         self._keeper.update_directory(document)

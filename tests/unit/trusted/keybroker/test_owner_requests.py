@@ -31,8 +31,9 @@ STRICTER = dataclasses.replace(keybroker_deployment().deployment.worker, min_svn
 IMPOSSIBLE = Requirements(measurements=frozenset({"0" * 64}))
 
 
-def _models(broker: KeyBrokerInstance) -> set[str]:
-    return {model.ref.name for model in broker.grant(make_identity(Role.WORKER)).models}
+def _models(broker: KeyBrokerInstance, owner: OwnerKey | None = None) -> set[str]:
+    serves = None if owner is None else owner.signer
+    return {model.ref.name for model in broker.grant(make_identity(Role.WORKER), serves).models}
 
 
 def test_a_worker_gets_the_models_whose_owner_accepts_it() -> None:
@@ -41,7 +42,8 @@ def test_a_worker_gets_the_models_whose_owner_accepts_it() -> None:
     broker.publish("open")
     broker.publish("strict", owner=OTHER_OWNER, workers=STRICTER)
     broker.publish("closed", owner=OTHER_OWNER, workers=IMPOSSIBLE)
-    assert _models(broker) == {"open", "strict"}
+    assert _models(broker) == {"open"}
+    assert _models(broker, OTHER_OWNER) == {"strict"}
     listed = {model.name: (model.owner, model.workers) for model in broker.directory.models}
     assert listed == {
         "open": (keybroker_deployment().owner.signer, None),
@@ -49,7 +51,11 @@ def test_a_worker_gets_the_models_whose_owner_accepts_it() -> None:
         "closed": (OTHER_OWNER.signer, requirements_digest(IMPOSSIBLE)),
     }
     grants = list(broker.log().entries_of_kind(EntryKind.GRANT))
-    assert [len(entry.body["models"]) for entry in grants] == [2]  # type: ignore[arg-type]
+    assert [len(entry.body["models"]) for entry in grants] == [1, 1]  # type: ignore[arg-type]
+    assert [entry.body["serves"] for entry in grants] == [
+        keybroker_deployment().owner.signer,
+        OTHER_OWNER.signer,
+    ]
 
 
 def test_an_owner_changes_its_demands_and_old_ones_do_not_come_back() -> None:

@@ -135,6 +135,7 @@ def _publish_metrics(group: Any, pool: WorkerPool) -> Callable[[], None]:  # noq
         ("queue_lag", lambda: pool.queue_lag),
         ("in_flight", lambda: pool.in_work),
         ("worker_ready", lambda: int(pool.ready)),
+        ("quarantined_models", lambda: pool.quarantined),
         *(
             (f"{name}_p{percent}", lambda of=of, percent=percent: of(percent))
             for name, of in (

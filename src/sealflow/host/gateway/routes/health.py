@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -94,8 +95,15 @@ class HealthRoutes:
         return json_response(status.to_json())
 
     async def metrics(self, request: Request) -> Response:
-        """Return the metrics of this process in the Prometheus text format."""
+        """Return the metrics of this process, and the number of models that are quarantined.
+
+        The format is the Prometheus text format.
+        """
         del request
+        with suppress(UnavailableError):
+            components = (await self._snapshot()).components
+            found = {model.digest for each in components for model in each.quarantine or ()}
+            self._metrics.quarantined.set(len(found))
         body, media_type = self._metrics.exposition()
         return Response(body=body, media_type=media_type.encode())
 

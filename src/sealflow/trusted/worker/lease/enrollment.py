@@ -5,7 +5,7 @@ Spec: docs/spec/keybroker.md, sections 3 and 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sealflow.attest.evidence import NO_NONCE, Role
@@ -66,6 +66,12 @@ class Enrollment:
         self._host = host
         self._policy = identity.deployment.policy(Role.KEY_BROKER)
         self._newest_grant: tuple[str, int] | None = None
+        self._serves: str | None = None
+
+    def serve(self, owner: str) -> bool:
+        """Set the owner whose models alone are asked for; return False if another is set."""
+        self._serves = self._serves or owner
+        return self._serves == owner
 
     def verify_key_broker(self, now_ms: int) -> VerifiedKeyBroker:
         """Appraise the evidence in the published directory by the deployment's policy.
@@ -96,7 +102,8 @@ class Enrollment:
         drawn = self._request({"op": "challenge"})
         challenge = OpenFields(drawn, "challenge", ("challenge", "nonce"))
         nonce = challenge.digest("nonce")
-        evidence = self._identity.evidence(nonce)
+        serves = self._serves
+        evidence = self._identity.evidence(nonce, serves)
         enrolled = self._request(
             {
                 "op": "enroll",
@@ -114,7 +121,8 @@ class Enrollment:
             signer=keybroker.signing_key,
         )
         self._pin(grant)
-        return grant
+        # A key broker of an older release ignores `serves`.
+        return replace(grant, models=tuple(each for each in grant.models if each.signer == serves))
 
     def is_newer(self, document: bytes, keybroker: VerifiedKeyBroker, version: int) -> bool:
         """Return whether a published directory is newer than `version`, the grant's.

@@ -22,22 +22,25 @@ class ClosedError(UnavailableError):
 
 
 class HostRequests:
-    """Requests to the host, one at a time, from one thread.
+    """Requests to the host: one thread asks the key broker, another for packages.
 
     The frame reader's thread delivers the answers. All answers are untrusted.
     """
 
     def __init__(self, port: FramePort) -> None:
         self._port = port
-        self._answers: queue.SimpleQueue[tuple[FrameKind, memoryview] | None] = queue.SimpleQueue()
+        self._answers: dict[FrameKind, queue.SimpleQueue[memoryview | None]] = {
+            kind: queue.SimpleQueue() for kind in (FrameKind.CONTROL, FrameKind.PACKAGE)
+        }
 
     def deliver_answer(self, kind: FrameKind, payload: memoryview) -> None:
         """Pass a CONTROL or PACKAGE frame to the requesting thread."""
-        self._answers.put((kind, payload))
+        self._answers[kind].put(payload)
 
     def close(self) -> None:
-        """Make the present or the next request fail with ClosedError."""
-        self._answers.put(None)
+        """Make the present or the next requests fail with ClosedError."""
+        for answers in self._answers.values():
+            answers.put(None)
 
     def ask_key_broker(self, request: dict[str, object]) -> dict[str, object]:
         """Send one control request to the key broker and return its answer.
@@ -45,7 +48,7 @@ class HostRequests:
         Raises: UnavailableError when the host cannot reach the key broker or does not answer within
         `ANSWER_TIMEOUT_S`; ClosedError; MalformedError when the answer is not a JSON object.
         """
-        self._drop_late_answers()
+        self._drop_late_answers(FrameKind.CONTROL)
         self._port.send(FrameKind.CONTROL, canonical_json(request))
         answer = self._next(FrameKind.CONTROL)
         if not answer:
@@ -63,7 +66,7 @@ class HostRequests:
         `ANSWER_TIMEOUT_S`; ClosedError; MalformedError when the pieces have gaps, are empty, or
         come to more than the largest package.
         """
-        self._drop_late_answers()
+        self._drop_late_answers(FrameKind.PACKAGE)
         self._port.send(FrameKind.WANT, bytes.fromhex(digest))
         package = bytearray()
         while True:
@@ -82,20 +85,18 @@ class HostRequests:
 
     def _next(self, wanted: FrameKind) -> memoryview:
         try:
-            answer = self._answers.get(timeout=ANSWER_TIMEOUT_S)
+            answer = self._answers[wanted].get(timeout=ANSWER_TIMEOUT_S)
         except queue.Empty as error:
             message = f"the host does not answer within {ANSWER_TIMEOUT_S:g} s"
             raise UnavailableError(message) from error
         if answer is None:
             raise ClosedError("the host has closed the pipe")
-        kind, payload = answer
-        if kind is not wanted:
-            raise MalformedError(f"the host answered with {kind.name}, not {wanted.name}")
-        return payload
+        return answer
 
-    def _drop_late_answers(self) -> None:
+    def _drop_late_answers(self, kind: FrameKind) -> None:
         # An answer that arrived after its request timed out must not answer the next request.
-        while not self._answers.empty():
-            if self._answers.get() is None:
-                self._answers.put(None)
+        answers = self._answers[kind]
+        while not answers.empty():
+            if answers.get() is None:
+                answers.put(None)
                 raise ClosedError("the host has closed the pipe")

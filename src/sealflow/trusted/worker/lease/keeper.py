@@ -1,4 +1,4 @@
-"""Worker: enrolls with the key broker, renews the lease, and loads the granted models.
+"""Worker: enrolls with the key broker and renews the lease; never waits for a model.
 
 Spec: docs/spec/keybroker.md, section 4.
 """
@@ -10,25 +10,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sealflow.backoff import Backoff
-from sealflow.errors import BundleError, UnavailableError
+from sealflow.errors import UnavailableError
 from sealflow.trusted.worker.lease.enrollment import GRANT_ERRORS
+from sealflow.trusted.worker.lease.granted_models import GrantedModels
 from sealflow.trusted.worker.lease.host_requests import ClosedError
-from sealflow.trusted.worker.models.loader import DamagedPackageError
 from sealflow.trusted.worker.serving.arrivals import ServingUpdate
 from sealflow.trusted.worker.serving.keyring import EpochPrivateKey, LeaseUse
 from sealflow.wire.frame_payloads import Event, LoadedModel, WorkerReady
 from sealflow.wire.frames import FrameKind
 
 if TYPE_CHECKING:
-    from sealflow.documents.grant import Grant, GrantedModel
+    from collections.abc import Sequence
+
+    from sealflow.documents.grant import Grant
     from sealflow.trusted.clock import EnclaveClock
     from sealflow.trusted.identity.identity import EnclaveIdentity
     from sealflow.trusted.port import EventJournal, FramePort
     from sealflow.trusted.worker.lease.enrollment import Enrollment, VerifiedKeyBroker
     from sealflow.trusted.worker.lease.host_requests import HostRequests
-    from sealflow.trusted.worker.models.loader import ModelLoader, ServedModel
+    from sealflow.trusted.worker.models.loader import ModelLoader
     from sealflow.trusted.worker.serving.arrivals import ArrivalQueue
-    from sealflow.wire.ids import ModelRef
 
 _FIRST_PAUSE_S: Final = 0.25
 _MAX_PAUSE_S: Final = 15.0
@@ -37,7 +38,8 @@ _MAX_PAUSE_S: Final = 15.0
 class LeaseKeeper:
     """The lease thread: it sends granted keys and loaded models to the thread that opens requests.
 
-    `threads`: of each model's runtime, reported to the host in READY.
+    It runs nothing of a model's: a graph that never ends must not end the lease. `threads`: of each
+    model's runtime, reported to the host in READY. `load_first`: see `GrantedModels`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - it connects most parts of the worker
@@ -52,11 +54,11 @@ class LeaseKeeper:
         journal: EventJournal,
         *,
         threads: int,
+        load_first: Sequence[str] = (),
     ) -> None:
         self._identity = identity
         self._enrollment = enrollment
         self._host = host
-        self._loader = loader
         self._arrivals = arrivals
         self._clock = clock
         self._port = port
@@ -65,9 +67,19 @@ class LeaseKeeper:
         self._changed = threading.Condition()
         self._document = b""
         self._closed = False
-        self._models: dict[ModelRef, ServedModel] = {}
         self._lease_ms = 0
         self._use = LeaseUse()
+        self._asked_anew = False
+        self._grant: Grant | None = None
+        self._announcing = threading.Lock()
+        self.models = GrantedModels(
+            host,
+            loader,
+            identity.deployment.tee.domain,
+            journal,
+            load_first=load_first,
+            on_change=self._announce,
+        )
 
     def update_directory(self, document: bytes) -> None:
         """Store the published directory and wake the lease thread; empty means unchanged.
@@ -78,6 +90,14 @@ class LeaseKeeper:
             self._document = document or self._document
             self._changed.notify_all()
 
+    def serve(self, owner: str) -> bool:
+        """Ask for an owner's models, now; return False if another owner's were asked for."""
+        accepted = self._enrollment.serve(owner)
+        with self._changed:
+            self._asked_anew = True
+            self._changed.notify_all()
+        return accepted
+
     def update_collateral(self, content: bytes) -> None:
         """Store newer collateral for the next enrollment; called by the frame reader."""
         self._identity.collateral.replace(content)
@@ -87,12 +107,13 @@ class LeaseKeeper:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self.models.close()
         self._host.close()
 
     def keep_lease(self) -> None:
-        """Enroll, apply the grant, wait until it must be renewed, and repeat, until closed.
+        """Enroll, pass the grant on, wait until it must be renewed, and repeat, until closed.
 
-        Tries again after 0.25 s, growing to 15 s, when enrollment fails or a model is missing.
+        Tries again after 0.25 s, growing to 15 s, when enrollment fails.
 
         Raises: FatalError as `Enrollment`.
         """
@@ -100,8 +121,8 @@ class LeaseKeeper:
         while not self._closed:
             try:
                 keybroker = self._enrollment.verify_key_broker(self._clock.now_ms)
+                self._asked_anew = False
                 grant = self._by_own_clock(self._enrollment.enroll(keybroker))
-                complete = self._apply(grant)
             except ClosedError:
                 return
             except GRANT_ERRORS as error:
@@ -111,11 +132,11 @@ class LeaseKeeper:
                 self._drop_models_after_lease()
                 self._pause(backoff.next_s())
                 continue
-            if complete:
-                backoff.reset()
-                self._wait_for_renewal(grant, keybroker)
-            else:
-                self._pause(backoff.next_s())
+            backoff.reset()
+            self._grant = grant
+            self.models.replace(grant.models)
+            self._announce()
+            self._wait_for_renewal(grant, keybroker)
 
     def _by_own_clock(self, grant: Grant) -> Grant:
         """Return a grant whose times are reached by this worker's clock when it was lied to, too.
@@ -132,75 +153,41 @@ class LeaseKeeper:
         return replace(grant, keys=tuple(keys), lease_ms=self._lease_ms)
 
     def _drop_models_after_lease(self) -> None:
-        if self._models and (self._clock.now_ms >= self._lease_ms or self._use.is_used()):
-            self._models = {}
+        if self.models.loaded and (self._clock.now_ms >= self._lease_ms or self._use.is_used()):
+            self.models.replace(())
             self._journal.record(Event.LEASE_ENDED)
 
-    def _apply(self, grant: Grant) -> bool:
-        """Serve the grant's keys and models; return False if the host lacks a whole package."""
-        granted = {model.digest: model for model in grant.models}
-        for ref in [ref for ref, model in self._models.items() if model.digest not in granted]:
-            self._journal.record(Event.MODEL_DROPPED, digest=self._models.pop(ref).digest)
-        self._serve(grant)
-        have = {model.digest for model in self._models.values()}
-        complete = True
-        for digest in granted.keys() - have:
-            package = self._host.fetch_package(digest)
-            if package is None:
-                self._journal.record(Event.PACKAGE_MISSING, digest=digest)
-                complete = False
-                continue
-            try:
-                if self._load(package, granted[digest]):
-                    self._serve(grant)
-            except DamagedPackageError:
-                # The host moves the file aside, and its owner uploads it again.
-                self._journal.record(Event.PACKAGE_DAMAGED, digest=digest)
-                complete = False
-        return complete
-
-    def _load(self, package: bytearray, model: GrantedModel) -> bool:
-        domain = self._identity.deployment.tee.domain
-        try:
-            served = self._loader.load_package(
-                package, model.digest, model.signer, model.content_key, domain
+    def _announce(self) -> None:
+        """Send the newest keys and the loaded models to the opener, and the models to the host."""
+        with self._announcing:
+            grant, loaded = self._grant, self.models.loaded
+            if grant is None:
+                return
+            keys = [
+                EpochPrivateKey(private_key=key.private_key, destroy_ms=key.destroy_ms)
+                for key in grant.keys
+            ]
+            serving = ServingUpdate(
+                keys=keys, lease_ms=grant.lease_ms, models=loaded, use=self._use
             )
-        except DamagedPackageError:
-            raise
-        except (BundleError, MemoryError):
-            # The next grant tries again: there may be more memory by then.
-            self._journal.record(Event.PACKAGE_REFUSED, digest=model.digest)
-            return False
-        self._models[model.ref] = served
-        self._journal.record(Event.MODEL_LOADED, digest=model.digest)
-        return True
-
-    def _serve(self, grant: Grant) -> None:
-        keys = [
-            EpochPrivateKey(private_key=key.private_key, destroy_ms=key.destroy_ms)
-            for key in grant.keys
-        ]
-        serving = ServingUpdate(
-            keys=keys, lease_ms=grant.lease_ms, models=dict(self._models), use=self._use
-        )
-        self._arrivals.put(serving)
-        models = tuple(
-            LoadedModel(
-                name=model.ref.name,
-                version=model.ref.version,
-                digest=model.digest,
-                runtime=model.runtime.value,
-                max_batch=model.max_rows,
+            self._arrivals.put(serving)
+            models = tuple(
+                LoadedModel(
+                    name=model.ref.name,
+                    version=model.ref.version,
+                    digest=model.digest,
+                    runtime=model.runtime.value,
+                    max_batch=model.max_rows,
+                )
+                for model in loaded.values()
             )
-            for model in self._models.values()
-        )
-        ready = WorkerReady(
-            instance=self._identity.instance,
-            simulated=self._identity.simulated,
-            threads=self._threads,
-            models=models,
-        )
-        self._port.send(FrameKind.READY, ready.to_bytes())
+            ready = WorkerReady(
+                instance=self._identity.instance,
+                simulated=self._identity.simulated,
+                threads=self._threads,
+                models=models,
+            )
+            self._port.send(FrameKind.READY, ready.to_bytes())
 
     def _wait_for_renewal(self, grant: Grant, keybroker: VerifiedKeyBroker) -> None:
         """Wait for half of the lease, the end of the approval, a newer directory, or `close`.
@@ -216,6 +203,7 @@ class LeaseKeeper:
                 self._changed.wait_for(
                     lambda: (
                         self._closed
+                        or self._asked_anew
                         or self._document != seen  # noqa: B023 - called in this iteration only
                         or self._is_due(due_ms)
                     ),
@@ -223,7 +211,7 @@ class LeaseKeeper:
                     max(due_ms - self._clock.now_ms + 1, 0) / 1000,
                 )
                 seen = self._document
-                if self._closed or self._is_due(due_ms):
+                if self._closed or self._asked_anew or self._is_due(due_ms):
                     return
             if self._enrollment.is_newer(seen, keybroker, grant.directory_version):
                 return

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sealflow.documents.receipt import MAX_RECEIPT_BYTES
-from sealflow.errors import BundleError, MalformedError, OpenError
+from sealflow.errors import BundleError, MalformedError, ModelError, OpenError
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.package.container import UnverifiedPackage
 from sealflow.package.manifest import ModelFormat, parse_labels
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sealflow.openinfer.tensor import Tensor
     from sealflow.package.manifest import ModelManifest
     from sealflow.trusted.worker.models.runtime import Runtime
+    from sealflow.trusted.worker.models.work_limit import WorkLimit
     from sealflow.wire.domain import TrustDomain
     from sealflow.wire.ids import ModelRef
 
@@ -51,6 +52,7 @@ class ServedModel:
     longest_label: int
     _images: ImagePreparation | None = field(repr=False)
     _model: Model = field(repr=False)
+    _runs: WorkLimit = field(repr=False)
 
     @property
     def ref(self) -> ModelRef:
@@ -78,9 +80,10 @@ class ServedModel:
 
         Only the thread that runs models may call it.
 
-        Raises: ModelError when the runtime fails.
+        Raises: ModelError when the runtime fails, or the run takes too long.
         """
-        return self._model.run(inputs, outputs)
+        with self._runs.work(self.digest, self._model.stop):
+            return self._model.run(inputs, outputs)
 
     def to_tensors(
         self, request: InferRequest, arrays: Mapping[str, NDArray[Any]]
@@ -154,10 +157,11 @@ class DamagedPackageError(BundleError):
 class ModelLoader:
     """Opens packages and loads their models; each runtime is imported when first needed.
 
-    `share_batch` is that of the deployment's settings; the other arguments are of `WorkerBoot`.
+    `share_batch` is that of the deployment's settings. `loads`, `runs`: the time that a load and a
+    run may take. The other arguments are of `WorkerBoot`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings of all models
         self,
         *,
         runtime: RuntimeName | None,
@@ -166,6 +170,8 @@ class ModelLoader:
         max_pixels: int,
         max_body_bytes: int,
         share_batch: bool = False,
+        loads: WorkLimit,
+        runs: WorkLimit,
     ) -> None:
         self._runtime = runtime
         self._threads = threads
@@ -173,6 +179,8 @@ class ModelLoader:
         self._max_pixels = max_pixels
         self._max_body_bytes = max_body_bytes
         self._share_batch = share_batch
+        self._loads = loads
+        self._runs = runs
         self._runtimes: dict[RuntimeName, Runtime] = {}
 
     def load_package(
@@ -184,7 +192,7 @@ class ModelLoader:
         memory before the model is loaded.
 
         Raises: DamagedPackageError when the package is not the granted one, or does not open or
-        parse; BundleError when its model does not load.
+        parse; BundleError when its model does not load, or not in time.
         """
         try:
             verified = UnverifiedPackage.from_bytes(package).verify(signer, digest=digest)
@@ -213,8 +221,13 @@ class ModelLoader:
             msg = f"reply_bytes {manifest.reply_bytes} is over max_body_bytes of this deployment"
             raise BundleError(msg)
         name, runtime = self._runtime_for(manifest.format)
-        model = runtime.load_model(manifest, files)
-        warm_up(model, manifest, max_rows)
+        try:
+            with self._loads.work(digest, runtime.stop):
+                model = runtime.load_model(manifest, files)
+            with self._loads.work(digest, model.stop):
+                warm_up(model, manifest, max_rows)
+        except ModelError as error:
+            raise BundleError(str(error)) from error
         return ServedModel(
             manifest=manifest,
             digest=digest,
@@ -225,6 +238,7 @@ class ModelLoader:
             longest_label=max((len(label.encode()) for label in labels), default=0),
             _images=self._image_preparation(manifest),
             _model=model,
+            _runs=self._runs,
         )
 
     def _runtime_for(self, model_format: ModelFormat) -> tuple[RuntimeName, Runtime]:

@@ -34,6 +34,7 @@ _FAILURES: Final = (
     native.InvalidArgument,
     native.InvalidGraph,
     native.InvalidProtobuf,
+    native.ModelLoadCanceled,
     native.NoModel,
     native.NoSuchFile,
     native.NotFound,
@@ -65,8 +66,12 @@ class OnnxRuntime:
     """Loads ONNX models for the CPU. `threads`: for one run of one model."""
 
     def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._options = self._new_options()
+
+    def _new_options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _LOG_FATAL
         # A spinning idle thread would take the core from the thread that opens requests.
@@ -75,7 +80,11 @@ class OnnxRuntime:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", _NOWHERE
         )
-        self._options = options
+        return options
+
+    def stop(self) -> None:
+        """Have the present load fail; called from another thread."""
+        self._options.set_load_cancellation_flag(True)
 
     def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OnnxModel:
         """Build a session of an ONNX file.
@@ -86,6 +95,7 @@ class OnnxRuntime:
         if manifest.format is not ModelFormat.ONNX:
             msg = f"ONNX Runtime cannot load the format {manifest.format}"
             raise BundleError(msg)
+        self._options = self._new_options()
         self._options.enable_cpu_mem_arena = not has_open_shapes(manifest)
         try:
             session = onnxruntime.InferenceSession(
@@ -104,6 +114,11 @@ class OnnxModel:
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
+        self._options = onnxruntime.RunOptions()
+
+    def stop(self) -> None:
+        """Have the present run fail between two of its steps; called from another thread."""
+        self._options.terminate = True
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """Run one batch and return the named outputs in that order.
@@ -112,7 +127,8 @@ class OnnxModel:
         """
         try:
             arguments = {name: _to_str(name, array) for name, array in inputs.items()}
-            arrays: list[NDArray[Any]] = self._session.run(list(outputs), arguments)
+            self._options.terminate = False
+            arrays: list[NDArray[Any]] = self._session.run(list(outputs), arguments, self._options)
         except _FAILURES as error:
             msg = f"the model failed: {error}"
             raise ModelError(msg) from error

@@ -57,6 +57,9 @@ class OpenVino:
             "INFERENCE_PRECISION_HINT": "f32",
         }
 
+    def stop(self) -> None:
+        """Do nothing: OpenVINO cannot stop a load, so the process ends if it goes on."""
+
     def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> OpenVinoModel:
         """Compile a model.
 
@@ -96,6 +99,10 @@ class OpenVinoModel:
         self._keep_memory = keep_memory
         self._request = compiled.create_infer_request()
         self._indices = {name: index for index, name in enumerate(outputs)}
+
+    def stop(self) -> None:
+        """Have the present run fail between two of its steps; called from another thread."""
+        self._request.cancel()
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """Run one batch and return the named outputs in that order.

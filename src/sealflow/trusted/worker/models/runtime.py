@@ -34,9 +34,17 @@ class Model(Protocol):
         """
         ...
 
+    def stop(self) -> None:
+        """Have the present run fail soon, if the runtime can; called from another thread."""
+        ...
+
 
 class Runtime(Protocol):
     """Loads models with one library."""
+
+    def stop(self) -> None:
+        """Have the present load fail soon, if the library can; called from another thread."""
+        ...
 
     def load_model(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> Model:
         """Load the model from the verified files of a package.

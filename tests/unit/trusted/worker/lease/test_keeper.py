@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import time
 from base64 import b64encode
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_worker_serves_what_it_is_granted() -> None:
     host = LeaseHost(_made())
     digest = host.pack("first")
     first, second = host.run()
-    assert host.events == [Event.MODEL_LOADED, Event.ENROLLED]
+    assert host.events == [Event.ENROLLED, Event.MODEL_LOADING, Event.MODEL_LOADED]
     assert host.ready == [[], ["first"]]
     assert (dict(first.models), set(second.models)) == ({}, {ModelRef(name="first", version="1")})
     directory = json.loads(host.document)["directory"]
@@ -119,8 +120,17 @@ def test_a_missing_package_is_asked_for_again() -> None:
     host = LeaseHost(_made())
     digest = host.pack("first")
     package = host.packages.pop(digest)
-    host.run(partial(host.packages.__setitem__, digest, package))
-    assert host.events == [Event.PACKAGE_MISSING, Event.MODEL_LOADED, Event.ENROLLED]
+
+    def bring() -> None:
+        assert not host.complete
+        host.packages[digest] = package
+        assert host.keeping.models.load_missing()
+        host.keeping.close()
+
+    host.then.append(bring)
+    host.keeping.keep_lease()
+    events = [Event.ENROLLED, Event.PACKAGE_MISSING, Event.MODEL_LOADING, Event.MODEL_LOADED]
+    assert host.events == events
     assert host.ready[-1] == ["first"]
 
 
@@ -131,14 +141,19 @@ def test_a_damaged_package_does_not_stop_the_others() -> None:
     host.pack("good")
     package = host.packages[bad]
     host.packages[bad] = package[:-1] + bytes([package[-1] ^ 1])
-    host.run(partial(host.packages.__setitem__, bad, package))
+
+    def heal() -> None:
+        host.packages[bad] = package
+        host.keeping.serve(host.made.owner.signer)
+
+    host.run(heal)
     damaged = [
         json.loads(payload)
         for kind, payload in host.frames
         if kind is FrameKind.EVENT and b"package_damaged" in payload
     ]
     assert damaged == [{"event": "package_damaged", "digest": bad}]
-    assert sorted(host.events) == ["enrolled", "model_loaded", "model_loaded", "package_damaged"]
+    assert host.events.count(Event.MODEL_LOADED) == 2
     assert sorted(host.ready[-1]) == ["bad", "good"]
 
 
@@ -305,3 +320,28 @@ def test_news_are_told_from_noise() -> None:
     assert enrollment.is_newer(b"noise", keybroker, version)
     host.restart_broker()
     assert enrollment.is_newer(host.document, keybroker, version)
+
+
+def test_a_grant_that_comes_during_a_load_is_not_missed() -> None:
+    """What is published while another model is loaded is loaded next."""
+    host = LeaseHost(_made())
+    first = host.pack("first")
+
+    def publish() -> None:
+        host.pack("second")
+        host.tell()
+
+    host.on_want[first] = publish
+    host.then.extend((_nothing, _nothing))
+    lease = threading.Thread(target=host.keeping.keep_lease)
+    loading = threading.Thread(target=host.keeping.models.load_models)
+    host.loads_itself = False
+    lease.start()
+    loading.start()
+    until = time.monotonic() + 60
+    while host.ready[-1:] != [["first", "second"]]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    host.keeping.close()
+    lease.join(60)
+    loading.join(60)
