@@ -53,7 +53,7 @@ class Untethered:
         self._broker = RedisStreams(BrokerAddress(url=cluster.facts["broker_url"]))
         reads, self._writes = os.pipe()
         self.process = subprocess.Popen(
-            (sys.executable, "-m", "sealflow.trusted.worker"),
+            (sys.executable, "-I", "-B", "-m", "sealflow.trusted.worker"),
             stdin=reads,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -157,8 +157,9 @@ def test_cluster(store: ImageStore, images: dict[str, str]) -> None:
         )
         assert "cat" in told
         processes = store.run("podman", "top", container, "args")
-        assert processes.count("/opt/sealflow/enclaves/bin/python -m sealflow.trusted.worker") == 1
-        assert "/opt/sealflow/enclaves/bin/python -m sealflow.trusted.keybroker" in processes
+        started = "/opt/sealflow/enclaves/bin/python -I -B -m sealflow.trusted"
+        assert processes.count(f"{started}.worker") == 1
+        assert f"{started}.keybroker" in processes
     finally:
         store.run("podman", "rm", "--force", "--time=20", container)
 

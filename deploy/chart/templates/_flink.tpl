@@ -109,7 +109,7 @@ spec:
       command:
         - sh
         - -c
-        - sed "s/@HOSTNAME@/$HOSTNAME/" /etc/sealflow/engine.toml > /tmp/engine.toml && exec python -m sealflow.host.engine /tmp/engine.toml
+        - sed "s/@HOSTNAME@/$HOSTNAME/" /etc/sealflow/engine.toml > /tmp/engine.toml && exec python -P -m sealflow.host.engine /tmp/engine.toml
       {{- with $tm.extraEnv }}
       env: {{ toJson . }}
       {{- end }}

@@ -162,7 +162,7 @@ class LocalCluster:
                 continue
             path = self._home.write_config(name, settings)
             module = name.partition("-")[0]
-            argv = (sys.executable, "-m", f"sealflow.host.{_MODULES[module]}", str(path))
+            argv = (sys.executable, "-P", "-m", f"sealflow.host.{_MODULES[module]}", str(path))
             self._cluster.start_process(ProcessSpec(name=name, argv=argv, log=self._home.log(name)))
         yield "processes   control with key broker, gateway, engine with workers"
         if self._options["engine"] == "flink":

@@ -150,6 +150,7 @@ class FlinkCluster:
             "FLINK_IDENT_STRING": name,
             "FLINK_LIB_DIR": str(self._jars),
             "JAVA_HOME": str(self._install.java_home),
+            "PYTHONSAFEPATH": "1",
         }
         # Other variables must not be passed: PYTHONPATH, for example, would reach the subtasks.
         cleared = ("/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items()))

@@ -170,7 +170,9 @@ def start_submission(install: FlinkInstall, job: Path, log: Path) -> subprocess.
     """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(job.parent)}
     environment |= {"JAVA_HOME": str(install.java_home), "JVM_ARGS": FRUGAL_JVM}
-    argv = (str(install.python), "-m", "sealflow.host.engine.flink.submit", str(job.absolute()))
+    environment |= {"PYTHONSAFEPATH": "1"}
+    module = "sealflow.host.engine.flink.submit"
+    argv = (str(install.python), "-P", "-m", module, str(job.absolute()))
     with log.open("ab") as errors:
         return subprocess.Popen(  # noqa: S603 - our own program, no shell
             die_with_parent(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,

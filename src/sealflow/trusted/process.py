@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.deployment import Deployment
 from sealflow.errors import MalformedError
 from sealflow.trusted.identity.identity import EnclaveIdentity, create_identity
+from sealflow.trusted.isolation import require_isolation
 from sealflow.trusted.port import EventJournal, FatalError, FramePort
 from sealflow.wire.frame_payloads import Fatal
 from sealflow.wire.frames import FrameKind
@@ -65,6 +66,8 @@ def load_identity(
 def run_enclave(main: Callable[[FramePort, EventJournal], None]) -> None:
     """Run `main` on standard input and output; end the process with a FATAL code if it fails.
 
+    It fails, too, where `require_isolation` does.
+
     An uncaught exception on any other thread ends the process too, as the remaining threads could
     not serve requests alone. Core dumps are disabled, so that no plaintext reaches a disk.
     """
@@ -78,6 +81,7 @@ def run_enclave(main: Callable[[FramePort, EventJournal], None]) -> None:
 
     threading.excepthook = lambda args: end(_code(args.exc_value))
     try:
+        require_isolation()
         main(port, journal)
     except Exception as error:  # noqa: BLE001 - nothing but the code may leave the enclave
         end(_code(error))

@@ -227,6 +227,8 @@ class Fatal(enum.StrEnum):
 
     BOOT = "boot"
     """The first frame is not a BOOT frame of this version."""
+    ISOLATION = "isolation"
+    """Modules could come from elsewhere than the installation, or the kernel filters no calls."""
     DEPLOYMENT = "deployment"
     """The deployment's settings do not parse or contradict each other."""
     TEE = "tee"

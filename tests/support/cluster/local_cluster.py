@@ -28,7 +28,7 @@ START_S = 90.0
 
 def sealflow(*arguments: str) -> tuple[str, ...]:
     """The command line of a `sealflow` command."""
-    return (sys.executable, "-c", "from sealflow.cli.main import main; main()", *arguments)
+    return (sys.executable, "-P", "-c", "from sealflow.cli.main import main; main()", *arguments)
 
 
 class LocalCluster:

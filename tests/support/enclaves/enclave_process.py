@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
 from base64 import b64encode
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+_ROOT = Path(__file__).parents[3]
+_ELSEWHERE = """
+import importlib, runpy, sys
+sys.path.append({folder!r})
+if {played}:
+    main = importlib.import_module({module!r}).main
+    sys.path.remove({folder!r})
+    main(*sys.argv[1:])
+else:
+    sys.path[-2:] = [{folder!r}]
+    runpy.run_module({module!r}, run_name="__main__")
+"""
+"""Runs a module that lies outside of the installation, in an isolated Python."""
 
 
 def now_ms() -> int:
@@ -41,15 +54,19 @@ class EnclaveProcess:
         folder with the package that is to run instead of this one. `command`: what starts it
         instead of this Python.
         """
-        program = [f"sealflow.trusted.{module}"]
+        program = ["-m", f"sealflow.trusted.{module}"]
         if hardware is not None:
-            program = ["tests.support.enclaves.hardware_enclave", module, str(hardware)]
+            played = "tests.support.enclaves.hardware_enclave"
+            script = _ELSEWHERE.format(module=played, folder=str(_ROOT), played=True)
+            program = ["-c", script, module, str(hardware)]
+        if code is not None:
+            script = _ELSEWHERE.format(module=program[1], folder=str(code), played=False)
+            program = ["-c", script]
         self.process = subprocess.Popen(
-            command or [sys.executable, "-m", *program],
+            command or [sys.executable, "-I", "-B", *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=None if code is None else {**os.environ, "PYTHONPATH": str(code)},
         )
         if boot is not None:
             self.send(FrameKind.BOOT, json.dumps(boot).encode())

@@ -63,8 +63,8 @@ def launcher(folder: Path, manifests: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(
         "#!/bin/sh\n"
-        f'case "$2" in\n{chr(10).join(cases)}\n*) exit 1;;\nesac\n'
-        f'exec "{program("gramine-direct")}" "{manifests}/${{2##*.}}"\n'
+        f'case "$4" in\n{chr(10).join(cases)}\n*) exit 1;;\nesac\n'
+        f'exec "{program("gramine-direct")}" "{manifests}/${{4##*.}}"\n'
     )
     python.chmod(0o755)
     return folder
@@ -109,7 +109,7 @@ def run_without_gramine(
 ) -> ProcessResult:
     """Run the same key broker without Gramine, as it is started in `nonsgx` mode."""
     python = str(place.enclaves / "bin" / "python")
-    return _finished((python, "-B", "-m", "sealflow.trusted.keybroker"), boot, environment)
+    return _finished((python, "-I", "-B", "-m", "sealflow.trusted.keybroker"), boot, environment)
 
 
 def _finished(

@@ -1,12 +1,12 @@
 """A trusted process on a trust domain's hardware that is played; all else in it is real.
 
-`python -m tests.support.enclaves.hardware_enclave worker|keybroker FOLDER`: FOLDER is the kernel's.
+`EnclaveProcess` starts it: FOLDER is the kernel's. The process is not confined, because the kernel
+that is played here writes files.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
 LAB = DcapAuthority(tee="TDX")
 
 
-def main(module: str, folder: Path) -> None:
+def main(module: str, folder: str) -> None:
     """Run one trusted process."""
     kernel = TsmFolder(lambda data: LAB.quote(tdx_body(data)))
 
     def played(deployment: Deployment) -> tuple[QuoteSource, bytes]:
         assert deployment.tee is Tee.TDX
-        return TsmQuoter(Tee.TDX, folder, kernel.make, kernel.remove), bytes(32)
+        return TsmQuoter(Tee.TDX, Path(folder), kernel.make, kernel.remove), bytes(32)
 
     identity.detect_hardware = played
     entry = "worker.threads" if module == "worker" else "keybroker.__main__"
-    run_enclave(importlib.import_module(f"sealflow.trusted.{entry}").serve)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    entered = importlib.import_module(f"sealflow.trusted.{entry}")
+    entered.confine = lambda _: None
+    run_enclave(entered.serve)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _CORE: Final = (
     "errors.py",
     "backoff.py",
+    "evidence_hints.py",
     "wire",
     "openinfer",
     "attest",
@@ -29,16 +30,21 @@ _CORE: Final = (
 
 
 def simulated_measurement(role: Role) -> bytes:
-    """Return the SHA-256 of all source files that an enclave of a role may run."""
+    """Return the SHA-256 of all source files of this package that an enclave of a role may run.
+
+    Third-party packages are not measured: the files of a simulation are made where others may be
+    installed than where it runs.
+    """
     package = Path(sealflow.__file__).parent
     digest = hashlib.sha256(b"SIMULATION ONLY measurement\0" + role.value.encode() + b"\0")
-    for path in _sources(package, role):
+    for path in measured_sources(package, role):
         name, content = path.relative_to(package).as_posix().encode(), path.read_bytes()
         digest.update(len(name).to_bytes(4) + name + len(content).to_bytes(8) + content)
     return digest.digest()
 
 
-def _sources(package: Path, role: Role) -> Iterator[Path]:
+def measured_sources(package: Path, role: Role) -> Iterator[Path]:
+    """Yield the files, always in the same order. `package`: the folder of this package."""
     yield package / "__init__.py"
     roots = [package / name for name in _CORE]
     trusted = package / "trusted"

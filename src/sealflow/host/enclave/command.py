@@ -25,6 +25,9 @@ Role = Literal["worker", "keybroker"]
 FATAL_HINTS: Final[dict[str | None, str]] = {
     Fatal.BOOT: "it cannot read the boot message: install the same version of Sealflow in the host "
     "and in the enclave",
+    Fatal.ISOLATION: "it needs Python with -I, in an environment whose sys.path has the standard "
+    "library and one site-packages folder, and a kernel with seccomp: remove what adds folders to "
+    "sys.path (.pth files, system site-packages)",
     Fatal.DEPLOYMENT: "deployment_file is damaged or contradicts itself",
     Fatal.TEE: "the TEE that deployment_file names is not on this machine, or "
     "simulated_platform_file is damaged",
@@ -91,10 +94,10 @@ def enclave_command(
 
 
 def _plain_command(folder: Path | None, role: Role) -> tuple[str, ...]:
-    python = sys.executable if folder is None else str(folder / "bin" / "python")
+    python = sys.executable if folder is None else str(folder.absolute() / "bin" / "python")
     if not os.access(python, os.X_OK):
         raise ConfigError(f"{python} is not executable: set enclaves_dir to a Python environment")
-    return (python, "-m", f"sealflow.trusted.{role}")
+    return (python, "-I", "-B", "-m", f"sealflow.trusted.{role}")
 
 
 def _check_tee(config: EnclaveConfig) -> None:

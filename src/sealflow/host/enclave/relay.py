@@ -23,7 +23,8 @@ from sealflow.wire.frames import FRAME_HEAD_LENGTH, FrameKind, decode_head, enco
 STUCK_S: Final = 60.0
 _PIPE_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**18
-_INHERITED: Final = ("PATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
+# Closed: nothing that the host's environment has may change what the process loads.
+_ENVIRONMENT: Final = {"PATH": os.defpath, "LANG": "C.UTF-8"}
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # A worker allocates and frees megabytes for each image. Memory that malloc keeps, in huge pages,
 # does not cause page faults again: 2 % less CPU time for 5 % more memory (bench/README.md).
@@ -60,8 +61,7 @@ class Relay:
 
         Raises: ConfigError when the command cannot be started.
         """
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment |= {"LANG": "C.UTF-8", "GLIBC_TUNABLES": _KEEP_MEMORY}
+        environment = _ENVIRONMENT | {"GLIBC_TUNABLES": _KEEP_MEMORY}
         environment |= dict.fromkeys(_THREAD_VARIABLES, "1")
         try:
             with (log or Path(os.devnull)).open("ab") as errors:
@@ -71,6 +71,7 @@ class Relay:
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     env=environment,
+                    cwd="/",
                     bufsize=0,
                     start_new_session=True,
                 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Role
 from sealflow.errors import MalformedError
 from sealflow.trusted.clock import EnclaveClock
+from sealflow.trusted.confinement import confine
 from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.process import first_frame, load_identity, run_enclave
@@ -36,6 +37,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         raise FatalError(Fatal.BOOT) from error
     clock = EnclaveClock(boot.now_ms)
     identity = load_identity(Role.KEY_BROKER, boot.deployment, boot.platform, port)
+    confine(identity.deployment.tee)
     standby = Standby(identity, boot.now_ms, port.send, journal, boot.wrapped)
     ready = KeyBrokerReady(
         instance=identity.instance, simulated=identity.simulated, keyed=standby.has_state_key

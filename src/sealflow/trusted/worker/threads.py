@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.attest.evidence import Role
 from sealflow.errors import MalformedError, RefusalCode
 from sealflow.trusted.clock import EnclaveClock
+from sealflow.trusted.confinement import confine
 from sealflow.trusted.port import FatalError
 from sealflow.trusted.process import first_frame, load_identity
 from sealflow.trusted.worker.lease.enrollment import Enrollment
@@ -85,6 +86,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
     except MalformedError as error:
         raise FatalError(Fatal.BOOT) from error
     identity = load_identity(Role.WORKER, settings.deployment, settings.simulated_platform, port)
+    confine(identity.deployment.tee)
     clock = EnclaveClock(settings.now_ms)
     arrivals = ArrivalQueue(max_items=_MAX_ENVELOPES, max_bytes=_MAX_ENVELOPE_BYTES)
     jobs = BatchQueue(

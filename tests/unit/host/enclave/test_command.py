@@ -41,7 +41,7 @@ def signed(folder: Path) -> Path:
 def test_plain(tmp_path: Path) -> None:
     """Without SGX, a trusted process is a module of this Python."""
     command = enclave_command(config(tmp_path, "simulated"), "keybroker")
-    assert command == (sys.executable, "-m", "sealflow.trusted.keybroker")
+    assert command == (sys.executable, "-I", "-B", "-m", "sealflow.trusted.keybroker")
 
 
 def test_plain_in_its_own_environment(tmp_path: Path) -> None:
