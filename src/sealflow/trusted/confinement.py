@@ -1,7 +1,7 @@
 """Trusted: takes from a process outside of Gramine what no trusted code needs.
 
-Whoever takes over a decoder or a model runtime in this process finds no sockets, no programs, no
-other processes, no new files, and only those files that the runtimes open late (`READABLE`).
+An attacker who runs code within a decoder or a model runtime finds no sockets, no programs, no other
+processes, no new files, and only those files that the runtimes open late (`READABLE`).
 Gramine needs none of this: its manifest names all files, and it makes no other process.
 
 Source: Linux, Documentation/userspace-api/seccomp_filter.rst and landlock.rst; prctl(2),
@@ -120,7 +120,7 @@ MACHINES: Final = {
 
 
 def confine(tee: Tee) -> None:
-    """Give up what trusted code never needs, for this process and all its threads, for good.
+    """Take from this process and all its threads, for good, what trusted code never needs.
 
     No other process can read its memory, it writes no core, and its memory is never swapped where
     it may lock memory without a limit. Later calls for sockets, programs, processes and files
