@@ -1,7 +1,7 @@
 """Trusted: takes from a process outside of Gramine what no trusted code needs.
 
-An attacker who runs code within a decoder or a model runtime finds no sockets, no programs, no other
-processes, no new files, and only those files that the runtimes open late (`READABLE`).
+An attacker who runs code within a decoder or a model runtime finds no sockets, programs, other
+processes or new files, and only those files that the runtimes open late (`READABLE`).
 Gramine needs none of this: its manifest names all files, and it makes no other process.
 
 Source: Linux, Documentation/userspace-api/seccomp_filter.rst and landlock.rst; prctl(2),

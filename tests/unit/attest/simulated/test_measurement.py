@@ -19,7 +19,7 @@ PACKAGE = Path(sealflow.__file__).parent
     [("worker", Role.WORKER, "keybroker"), ("key broker", Role.KEY_BROKER, "worker")],
 )
 def test_all_that_runs(entry: str, role: Role, other: str) -> None:
-    """Every module of ours that a process imports, also late, is measured; another role's is not."""
+    """Every module of ours that a process imports, also late, is measured; no other role's is."""
     measured = set(measured_sources(PACKAGE, role))
     for module in closure(ENTRIES[entry]).lines:
         path = SOURCE / module.replace(".", "/")
