@@ -37,6 +37,11 @@ SHADOWED = ("cv2", "hmac", "sitecustomize", "usercustomize", "numpy", "threading
 LANDLOCK = 444
 
 
+@pytest.fixture(autouse=True)
+def processes() -> None:
+    """The tests of this file start processes, so `make mutate` leaves them out."""
+
+
 def hostile_folder(tmp_path: Path) -> tuple[Path, Path]:
     """A folder of modules that say that they ran, and where they say it."""
     folder, said = tmp_path / "hostile", tmp_path / "said"
