@@ -22,7 +22,7 @@ ENTRIES: Final = {
     "worker": "sealflow.trusted.worker.__main__",
     "key broker": "sealflow.trusted.keybroker.__main__",
 }
-OWN_BUDGETS: Final = {"worker": 2800, "key broker": 2050}
+OWN_BUDGETS: Final = {"worker": 2900, "key broker": 2250}
 CORE_BUDGETS: Final = {"worker": 5700, "key broker": 4900}
 THIRD_PARTY: Final = {
     "worker": frozenset({"cryptography", "numpy", "cv2", "onnxruntime", "openvino", "dcap_qvl"}),
