@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
+def long() -> None:
+    """For tests that take seconds, which `make mutate` leaves out."""
+
+
+@pytest.fixture
 def site() -> Iterator[HostedEnclaves]:
     """A key broker process; workers are started by the tests."""
     with HostedEnclaves(settings={"replay_capacity": 50}) as running:

@@ -68,6 +68,7 @@ def test_107_wide_models() -> None:
     still_read(host)
 
 
+@pytest.mark.usefixtures("long")
 def test_107_undone() -> None:
     """What is over a limit only for all owners together is undone whole, and said."""
     keys = [OwnerKey.generate(TrustDomain.SIMULATED) for _ in range(64)]

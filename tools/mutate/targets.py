@@ -34,8 +34,8 @@ LEFT_OUT: Final = (
 
 TESTS: Final = ("tests/conformance", "tests/attacks")
 
-OTHER_PROCESSES: Final = frozenset({"cluster", "processes", "queue", "server", "site"})
-"""Fixtures of tests that start processes, whose checks stay on: these tests are left out."""
+OTHER_PROCESSES: Final = frozenset({"cluster", "long", "processes", "queue", "server", "site"})
+"""Fixtures of tests that start processes, whose checks stay on, or that take long: left out."""
 
 REFUSAL: Final = re.compile(r"encode_refusal|seal_error|RefusalCode|ErrorAnswer|Fatal|Mismatch")
 """Names in a returned or yielded value that make it a refusal."""
