@@ -157,9 +157,9 @@ def test_cluster(store: ImageStore, images: dict[str, str]) -> None:
         )
         assert "cat" in told
         processes = store.run("podman", "top", container, "args")
-        started = "/opt/sealflow/enclaves/bin/python -I -B -m sealflow.trusted"
-        assert processes.count(f"{started}.worker") == 1
-        assert f"{started}.keybroker" in processes
+        isolated = "/opt/sealflow/enclaves/bin/python -I -B -m sealflow.trusted"
+        assert processes.count(f"{isolated}.worker") == 1
+        assert f"{isolated}.keybroker" in processes
     finally:
         store.run("podman", "rm", "--force", "--time=20", container)
 
