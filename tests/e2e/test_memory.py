@@ -117,4 +117,4 @@ def test_a_request_that_has_workers_killed(model: Path) -> None:
             ended.set()
             killer.join()
         assert caught.value.code is RefusalCode.UNDELIVERABLE
-        assert len(killed) == 3
+        assert len(killed) == 2
