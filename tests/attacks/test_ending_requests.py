@@ -23,6 +23,8 @@ from sealflow.streams.keys import Keyspace
 from tests.support.enclaves.hosted_enclaves import read_refusal, read_result
 from tests.support.models import onnx_models
 from tests.support.models.served_models import onnx_manifest, tensor_specs
+from tests.support.trusted.jobs import seal_request
+from tests.support.trusted.worker import SESSION, Worker, make_request, open_sized_model
 
 if TYPE_CHECKING:
     from sealflow.host.broker.redis_streams import RedisStreams
@@ -71,6 +73,17 @@ def test_83_sizes(site: HostedEnclaves, operator: str) -> None:
         assert read_refusal(reply) is None
     last = seal(site, operator.lower(), (3, 1, 2))
     assert read_result(last, worker.serve([last.envelope])[0]).tensors["y"].shape == (3, 1, 1, 2)
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0), (0, 0)])
+def test_83_refused(rows: int, shape: tuple[int, int]) -> None:
+    """A size of 0 reaches no runtime, with batches or without, whatever the model would do."""
+    model = open_sized_model("Abs", max_batch=rows)
+    call = seal_request(SESSION, model, make_request(np.zeros(shape, np.float32)))
+    code, message = Worker().serve(model).send(call.envelope).finish().error(0, call)
+    assert code == "invalid_input"
+    assert "does not fit" in message or "1 to 4096 rows" in message
 
 
 @pytest.mark.parametrize("shape", [(0, 1, 2), (3, 0, 2), (0, 0, 2), (3, 1, 0)])
