@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealflow.errors import MalformedError
 from sealflow.openinfer.messages import SHARE_BATCH
+from sealflow.package.manifest import ModelManifest
 from sealflow.seal.exchange import Session, session_info
 from tests.support.models import onnx_models
-from tests.support.models.served_models import load_model, make_loader
+from tests.support.models.served_models import load_model, make_loader, onnx_manifest
 from tests.support.trusted.jobs import seal_request
 from tests.support.trusted.worker import KEY, Worker, floats, make_request, read_values
 
@@ -105,6 +107,14 @@ def test_81_those_who_do_not_agree() -> None:
     calls = [ask(start(), model, each, shares=n != 1) for n, each in enumerate(values)]
     answers = [read_values(each) for each in serve(model, *calls)]
     assert answers == [values[2].tolist(), values[1].tolist(), values[0].tolist()]
+
+
+@pytest.mark.parametrize("value", ["true", 1, None])
+def test_81_other_declarations(value: Any) -> None:
+    """A manifest whose promise is anything but true or false declares nothing."""
+    table = {**onnx_manifest().to_json(), "rows_independent": value}
+    with pytest.raises(MalformedError, match="rows_independent"):
+        ModelManifest.from_json(table)
 
 
 @pytest.mark.parametrize("value", ["true", 1, 0.0])

@@ -210,7 +210,7 @@ class Deployment:
                 fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES) if simulated else None
             ),
             suites=parse_suites(fields.get("suites"), "deployment: suites"),
-            share_batch=fields.flag("share_batch"),
+            share_batch=fields.get("share_batch") is True,  # any other value is not canonical
             **{name: fields.integer(name) for name in TIMES},
         )
         if deployment.to_bytes() != text:
