@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -22,6 +22,9 @@ from sealflow.wire.ids import ModelRef
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.trusted.told_clock import told_clock
 from tests.support.vectors.cases import case_name, expected, read_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 
 class Answers:
@@ -53,10 +56,16 @@ class Answers:
             self.found[slot] = header.code.value
 
 
+def prepared(_request: Any) -> Generator[int, None, tuple[dict[str, Any], int]]:
+    """No input, and one row, after a step without work."""
+    yield 0
+    return {}, 1
+
+
 def model_of(entry: dict[str, str]) -> tuple[ModelRef, Any]:
     """A model that takes anything."""
     ref = ModelRef(name=entry["name"], version=entry["version"])
-    return ref, SimpleNamespace(ref=ref, digest=entry["digest"], prepare=lambda _request: ({}, 1))
+    return ref, SimpleNamespace(ref=ref, digest=entry["digest"], prepare=prepared)
 
 
 @pytest.mark.parametrize(
