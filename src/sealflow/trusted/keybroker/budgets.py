@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from sealflow.package.publication import Publication
 
@@ -25,7 +25,7 @@ _LEAST_STATE_BYTES: Final = 512 * 1024
 
 
 def problem_with_size(
-    publication: Publication, published: Iterable[Publication], owners: int
+    publication: Publication, published: Collection[Publication], owners: int
 ) -> str | None:
     """Return why a publication is too large beside what is published, or None if it is not.
 
@@ -43,8 +43,12 @@ def problem_with_size(
             if each.signer == publication.signer and each.statement.manifest.ref != ref
         ),
     ]
+    others = [each for each in published if each.signer != publication.signer]
     listed = sum(map(_listed_bytes, own))
     stored = sum(map(_stored_bytes, own))
+    if listed + sum(map(_listed_bytes, others)) > _DIRECTORY_BYTES:
+        # Keys and revocations to come must always find room.
+        return f"all owners' models would take over {_DIRECTORY_BYTES} bytes of the directory"
     for what, total, limit in (
         ("directory", listed, max(_DIRECTORY_BYTES // owners, _LEAST_DIRECTORY_BYTES)),
         ("state", stored, max(_STATE_BYTES // owners, _LEAST_STATE_BYTES)),
