@@ -90,9 +90,10 @@ mutate: setup ## Switch off each check of the verifiers; a vector or an attack t
 
 FUZZ_S ?= 300
 DIFFERENTIAL_S ?= 600
-fuzz: setup ## Compare the parsers with JavaScript's, DIFFERENTIAL_S seconds; search for inputs that break one, FUZZ_S each (x86-64, CPython 3.11 or 3.12)
+fuzz: setup ## Compare the parsers with JavaScript's, DIFFERENTIAL_S seconds; search for inputs that take long or break one, FUZZ_S each (x86-64, CPython 3.11 or 3.12)
 	@$(SETUP) fuzz node
 	@$(BIN)/python -m tests.fuzz.differential --seconds $(DIFFERENTIAL_S)
+	@$(BIN)/python -m tests.fuzz.cpu_time --seconds $(FUZZ_S)
 	@for target in envelope infer_request evidence quote bundle directory passport token; do \
 	  echo "$$target" && $(BIN)/python -m tests.fuzz.search $$target build/fuzz/$$target \
 	    -max_total_time=$(FUZZ_S) -artifact_prefix=build/fuzz/ || exit 1; done

@@ -36,7 +36,7 @@ _CRITICAL: Final = 0x20
 _MAX_INFLATION: Final = 1032
 """The most bytes that one byte of DEFLATE can stand for."""
 _RAW_WORK: Final = {1: 3, 2: 3, 4: 3, 8: 3, 16: 5}
-_UNPACK_WORK: Final = 15
+_UNPACK_WORK: Final = 13
 """For each pixel of less than 8 bits."""
 _INTERLACE_WORK: Final = 3
 
