@@ -1,7 +1,8 @@
 """Keep a release as a wheel for tests of the next one: `python -m tools.previous [COMMIT]`.
 
 The wheel is built from a commit by the project's own build, then examples and chart are left out,
-which are most of its bytes. `tests/data/previous/README.md` says what the wheel is for.
+which are most of its bytes. The lists of what the release runs with lie beside it.
+`tests/data/previous/README.md` says what the wheel is for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "data" / "previous"
 LEFT_OUT = "sealflow/share/"
+LISTS = ("owner.txt", "host.txt", "trusted.txt")
 
 
 def main() -> None:
@@ -34,6 +36,8 @@ def main() -> None:
         name, data = reduce(wheel.name, wheel.read_bytes(), short)
     for old in FOLDER.glob("*.whl*"):
         old.unlink()
+    for each in LISTS:
+        (FOLDER / each).write_bytes(_git("show", f"{short}:requirements/{each}"))
     digest = hashlib.sha256(data).hexdigest()
     (FOLDER / name).write_bytes(data)
     (FOLDER / f"{name}.sha256").write_text(f"{digest}  {name}\n", encoding="utf-8")

@@ -20,9 +20,9 @@ def kept_wheel() -> Path:
 
 
 def install_previous(folder: Path, *lists: str) -> Environment:
-    """Make an environment of hash-pinned lists and the kept wheel, as the set-up makes others."""
+    """Make an environment of the wheel and its release's lists, as the set-up makes others."""
     installer.make_environment(folder, pythons.THIS)
-    installer.install(folder, list(lists))
+    installer.install(folder, [str(FOLDER / each) for each in lists])
     program = str(installer.python_of(folder))
     alone = ("--no-deps", "--offline", "--no-cache")
     done = Uv()("pip", "install", "--python", program, *alone, str(kept_wheel()))

@@ -155,7 +155,8 @@ def test_policies_and_keys(yesterday: Environment, place: Path) -> None:
     for home in ("old", "new"):
         policy = place / home / "client.toml"
         (said,) = yesterday.run("policy", "check", str(policy), "--json", cwd=place).json
-        assert said == run("policy", "check", policy)
+        # `lines` are words for people, which a release may change.
+        assert {**said, "lines": 0} == {**run("policy", "check", policy), "lines": 0}
         load_policy_file(policy)
         key = place / home / "owner.key"
         program = "import sys; from sealflow.owner import load_owner_key as load"
