@@ -224,6 +224,11 @@ def version_cases(file: VectorFile) -> None:
                 f"{title}: {fault}", "versions 3", "directory", "`critical` has another form",
                 document=publish(made(extra)), policy=POLICY, now_ms=NOW_MS,
             )  # fmt: skip
+    known = levels["models"]({"critical": ["share_batch"], "share_batch": True})
+    file.case(
+        "critical in models: a known key", "versions 3", "ok", "the format does not require it",
+        document=publish(known), policy=POLICY, now_ms=NOW_MS,
+    )  # fmt: skip
     for number, expect in (
         (0, "format"),
         (2, "format"),

@@ -129,7 +129,7 @@ export function readObject(value, what, { required, optional = {}, open, format 
   /** @param {string} key */
   const known = (key) =>
     Object.hasOwn(required, key) || Object.hasOwn(optional, key) || (key === "format" && format !== undefined);
-  if (open) checkCritical(value, what, known);
+  if (open) checkCritical(value, what, (key) => Object.hasOwn(required, key), (key) => Object.hasOwn(optional, key));
   else for (const key in value) if (!known(key)) fail(what, `has the unknown key ${JSON.stringify(key)}`);
   for (const key in required) if (!(key in value)) fail(what, `lacks ${key}`);
   /** @type {Record<string, any>} */
@@ -157,11 +157,18 @@ function checkFormat(value, what, format) {
   throw new MalformedError(`${what} is of format ${value.format}: a newer release is needed`, "format");
 }
 
-/** @param {any} value @param {string} what @param {(key: string) => boolean} known */
-function checkCritical(value, what, known) {
+/**
+ * @param {any} value
+ * @param {string} what
+ * @param {(key: string) => boolean} isRequired
+ * @param {(key: string) => boolean} isOptional
+ */
+function checkCritical(value, what, isRequired, isOptional) {
   if (!("critical" in value)) return;
   const names = list(string, MAX_CRITICAL, 1)(value.critical, `${what}: critical`);
-  const wrong = names.some((each) => each === "critical" || known(each) || !(each in value));
+  const wrong = names.some((each) => ["critical", "format"].includes(each) || isRequired(each) || !(each in value));
   if (wrong || new Set(names).size !== names.length) fail(what, "has a wrong list critical");
-  throw new MalformedError(`${what} needs a newer release, for ${names.join(", ")}`, "critical");
+  const unknown = names.filter((each) => !isOptional(each));
+  if (unknown.length === 0) return;
+  throw new MalformedError(`${what} needs a newer release, for ${unknown.join(", ")}`, "critical");
 }
