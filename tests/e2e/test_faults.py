@@ -173,7 +173,10 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_full_queue(tmp_path: Path) -> None:
-    """What does not fit gets 429 with Retry-After; what fits is answered when workers go on."""
+    """What does not fit gets 429 with Retry-After; what fits is answered when workers go on.
+
+    One peer may take three quarters of the queue.
+    """
     with LocalCluster(TINY, options=("--queue-capacity", "4", "--workers", "1")) as small:
         session = ServiceSession(load_policy(small.policy))
         session.accept(session.verify_directory(httpx.get(f"{small.url}/v1/directory").content))
@@ -191,15 +194,15 @@ def test_a_full_queue(tmp_path: Path) -> None:
         with ThreadPoolExecutor(12) as pool:
             futures = [pool.submit(post, n) for n in range(12)]
             until = time.monotonic() + 30
-            while sum(future.done() for future in futures) < 8:
+            while sum(future.done() for future in futures) < 9:
                 assert time.monotonic() < until
                 time.sleep(0.05)
             os.kill(worker, signal.SIGCONT)
             answers = [future.result() for future in futures]
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(refused) == 8
+        assert len(refused) == 9
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
-        assert sum(answer.status_code == 200 for answer in answers) == 4
+        assert sum(answer.status_code == 200 for answer in answers) == 3
 
 
 def test_ending_answers_what_is_in_work() -> None:
