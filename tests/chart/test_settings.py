@@ -74,7 +74,7 @@ def test_memory_of_a_worker(rendered: Rendered, tmp_path: Path) -> None:
         path = tmp_path / "engine.toml"
         text = files_of(rendered(combination))["engine.toml"]
         path.write_text(text.replace("@HOSTNAME@", "pod-0"))
-        assert load_settings(path, EngineConfig).worker_limit_bytes == limit
+        assert load_settings(path, EngineConfig).worker_limit_bytes(1) == limit
 
 
 @pytest.mark.parametrize("name", ["sgx", "PCCS root in a Secret"])

@@ -101,6 +101,7 @@ def test_settings_are_those_of_the_process(component: str, kind: type) -> None:
         ),
         *("packages_dir", "state_dir", "host", "port", "tls_certificate", "tls_key", "logs_dir"),
         *("threads", "runtime", "max_batch", "max_wait_ms", "workers", "worker_memory_bytes"),
+        "max_owners",
         "instance",
     }
 

@@ -69,4 +69,4 @@ def test_threads(cluster: LocalCluster) -> None:
         for ending in (".jpg", ".png"):
             image = cv2.imencode(ending, large)[1].tobytes()
             assert client.infer(MODEL, image=image, top_k=1).top
-    assert process.num_threads() == before == 3  # frames, lease, requests
+    assert process.num_threads() == before == 4  # frames, lease, loads, requests

@@ -121,7 +121,7 @@ def test_a_bar_on_a_terminal() -> None:
         "with progress('Working', 3, quiet=False) as advance: advance(2)\n"
     )
     ours, theirs = pty.openpty()
-    command = (*sealflow()[:2], program)
+    command = (*sealflow()[:3], program)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True)
     os.close(theirs)
     shown = os.read(ours, 65536)

@@ -28,7 +28,8 @@ def tenants() -> None:
 
 @tenants.command("init")
 @_HOME
-def init_tenants(home: Path) -> None:
+@json_option
+def init_tenants(home: Path, *, as_json: bool) -> None:
     """Make the tenant authority's key in --home; `sealflow up` then serves tenants only.
 
     For other clusters, set `tenants` in deployment.json to the printed public key.
@@ -40,7 +41,10 @@ def init_tenants(home: Path) -> None:
     path = ClusterHome(home).tenants_key
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = load_owner_key(path) if path.exists() else create_owner_key(path, TrustDomain.SIMULATED)
-    click.echo(key.signer)
+    if as_json:
+        print_json({"authority": key.signer, "key": str(path)})
+    else:
+        click.echo(key.signer)
 
 
 @tenants.command("create")

@@ -56,7 +56,7 @@ class AsyncClient:
         ...     async with AsyncClient(url, policy=".sealflow/client.toml") as client:
         ...         return await client.infer("efficientnet-lite0", image=photo)
         >>> print(asyncio.run(classify("cat.jpg")).top[0])
-        tiger cat 0.3772
+        tiger cat 0.3832
     """
 
     def __init__(  # noqa: PLR0913 - the options of a client

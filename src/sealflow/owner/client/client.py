@@ -55,7 +55,7 @@ class Client:
     Example:
         >>> with Client("http://127.0.0.1:8470", policy=".sealflow/client.toml") as client:
         ...     print(client.infer("efficientnet-lite0", image="cat.jpg").top[0])
-        tiger cat 0.3772
+        tiger cat 0.3832
     """
 
     def __init__(  # noqa: PLR0913 - the options of a client

@@ -45,7 +45,7 @@ class Label:
 
     Example:
         >>> print(client.infer("efficientnet-lite0", image="cat.jpg").top[0])
-        tiger cat 0.3772
+        tiger cat 0.3832
     """
 
     index: int

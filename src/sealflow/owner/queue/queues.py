@@ -59,7 +59,7 @@ class InputQueue:
         Example:
             >>> InputQueue(queue, "efficientnet-lite0").enqueue("e", image="cat.jpg")
             >>> print(OutputQueue(queue).query("e", timeout_s=10.0).top[0])
-            tiger cat 0.3772
+            tiger cat 0.3832
         """
         item: Image | Tensors = tensors if image is None else image  # type: ignore[assignment]
         self._client.enqueue_many(
