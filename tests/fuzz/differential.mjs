@@ -51,9 +51,12 @@ const TARGETS = {
     return [
       [found.deployment, found.manifestDigest, found.history, found.logNumber],
       [found.logDigest, found.version, found.previous, found.issuedMs, found.expiresMs],
-      found.models.map(({ name, version, digest, owner, workers, default: first, inputs, outputs, image, share_batch: shared }) => ({
-        name, version, digest, owner: toHex(owner), workers, default: first, inputs: specs(inputs), outputs: specs(outputs), image,
-        ...(shared ? { share_batch: true } : {}),
+      found.models.map((model) => ({
+        name: model.name, version: model.version, digest: model.digest, owner: toHex(model.owner), workers: model.workers,
+        default: model.default, inputs: specs(model.inputs), outputs: specs(model.outputs), image: model.image,
+        ...(model.share_batch ? { share_batch: true } : {}),
+        ...("package_sha256" in model ? { package_sha256: model.package_sha256 } : {}),
+        ...("package_bytes" in model ? { package_bytes: model.package_bytes } : {}),
       })),
       found.keys.map(({ kid, suite, publicKey, notBeforeMs, retireMs, destroyMs }) => ({
         kid, suite: suite.id, public: toBase64(publicKey), not_before_ms: notBeforeMs, retire_ms: retireMs, destroy_ms: destroyMs,
