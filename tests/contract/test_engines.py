@@ -95,7 +95,8 @@ def test_metrics_of_subtasks(flink: EngineCluster) -> None:
     (one, two) = rest.metrics(job)
     assert one.keys() == two.keys() == {
         "requests", "refusals", "worker_restarts", "worker_ready", "queue_lag", "in_flight",
-        "quarantined_models", "batch_size_p50", "batch_size_p99", "round_trip_ms_p50", "round_trip_ms_p99",
+        "quarantined_models",
+        "batch_size_p50", "batch_size_p99", "round_trip_ms_p50", "round_trip_ms_p99",
     }  # fmt: skip
     assert one["worker_ready"] == two["worker_ready"] == 1
     assert max(one["batch_size_p99"], two["batch_size_p99"]) > 1
