@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.support.enclaves.hosted_enclaves import HostedEnclaves, HostedWorker
 
 
+pytestmark = pytest.mark.usefixtures("long")
+
+
 @pytest.fixture(scope="module")
 def owners() -> Iterator[TwoOwners]:
     """A cluster of two owners; the second one's model `good` is served, too."""

@@ -82,6 +82,7 @@ def test_104_made_up_digests(gateway: GatewayProcess, folder: Path) -> None:
     assert (folder / f"{MADE_UP}.sealed").read_bytes() == JUNK
 
 
+@pytest.mark.usefixtures("long")
 def test_105_damaged_file() -> None:
     """A worker that gets another file says so, the host moves it aside, and an upload heals it."""
     with LocalCluster(TINY) as cluster, cluster.client() as client:
