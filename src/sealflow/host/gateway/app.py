@@ -134,7 +134,7 @@ class GatewayApp:
     async def _send(
         self, response: Response, request: Request, send: Send, headers: tuple[Header, ...]
     ) -> None:
-        # The request's body is no longer needed; what is held from now on is the answer.
+        # From here on the answer is held, and the request's body is released.
         request.held.close()
         if len(response.body) <= SMALL_ANSWER_BYTES and request.is_read:
             await response.send(send, headers)

@@ -233,7 +233,7 @@ class Request:
         return holding
 
     async def body_chunks(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
-        """Yield the chunks of the body as they arrive; the one before is no longer held then.
+        """Yield the chunks of the body as they arrive; asking for one releases the one before.
 
         Raises: BodyTooLargeError when there are more than `limit` bytes; ProblemError (408) when
             they do not arrive within `timeout_s`, or too slowly; CrowdedError; ClientGoneError.

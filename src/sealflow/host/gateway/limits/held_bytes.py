@@ -45,7 +45,7 @@ class Holding:
         self._budget.change(self, count)
 
     def drop(self, count: int) -> None:
-        """Count off bytes that are no longer held, at most all."""
+        """Count off released bytes, at most all."""
         count = min(count, self.bytes)
         self.bytes -= count
         self._budget.change(self, -count)
