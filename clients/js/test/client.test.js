@@ -7,6 +7,7 @@ import { concat, toHex, utf8 } from "../src/base/bytes.js";
 import { parsePolicy } from "../src/attest/policy.js";
 import { Client } from "../src/client/client.js";
 import { Gateway } from "../src/client/gateway.js";
+import { waitFor } from "../src/client/signals.js";
 import { randomBytes } from "../src/crypto/primitives.js";
 import { canonicalJson } from "../src/base/json.js";
 import { receiptDigest } from "../src/documents/receipt.js";
@@ -62,7 +63,7 @@ function service(answers, { policy = POLICY, found = directory() } = {}) {
     const request = await openRequest(SUITE, SEED, new Uint8Array(await body.arrayBuffer()));
     seen.requests.push({ ...request, url: String(url) });
     const answer = answers.length > 1 ? answers.shift() : answers[0];
-    return Promise.race([answer(request), new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))]);
+    return waitFor(answer(request), signal);
   };
   const verified = { directory: found };
   const trust = {
