@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import ssl
 from pathlib import Path
@@ -105,7 +104,7 @@ def test_a_standby_takes_over(flink: EngineCluster, pods: FlinkPods) -> None:
     """The leader is killed under load: the other goes on with its job, and no request is lost."""
     first, jobs = pods.leader(), pods.jobs()
     assert len(jobs) == 1
-    flink.serve(2000, lambda: os.kill(pods.pid(first), signal.SIGKILL))
+    flink.serve(2000, lambda: pods.delete(first, signal.SIGKILL))
     flink.await_true(lambda: pods.leader() not in {"", first})
     flink.await_true(lambda: pods.jobs() == jobs)
     flink.serve(100)
@@ -118,7 +117,7 @@ def test_other_settings_are_another_job(
     before, jobs = pods.leader(), pods.jobs()
     pods.take_settings(rendered(tmp_path, taskmanager={"replicas": 2}))
     pods.start("jobmanager", "jm-2")
-    os.kill(pods.pid(before), signal.SIGTERM)
+    pods.delete(before, signal.SIGTERM)
     flink.await_true(lambda: pods.leader() == "jm-2")
     flink.await_true(lambda: bool(pods.jobs() - jobs))
     flink.serve(100)

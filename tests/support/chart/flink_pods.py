@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sealflow.local.supervisor import ProcessSpec, Supervisor
@@ -18,6 +20,7 @@ from tests.support.kubernetes.node.controllers import BY_NAME
 from tests.support.network.certificate_authority import CertificateAuthority
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
 class FlinkPods:
     """Starts them, with an API server that knows their accounts.
 
-    Each has a loopback address of its own, where its ports are free.
+    Each has a loopback address of its own, where its ports are free. One that ends by itself is
+    started again, as `restartPolicy: Always` demands: on a busy machine a TaskManager or a leader
+    misses its heartbeats, and Flink ends it.
     """
 
     def __init__(
@@ -46,6 +51,9 @@ class FlinkPods:
         self._network = f"127.{os.getpid() % 250 + 2}.{os.urandom(1)[0]}"
         self._addresses: dict[str, str] = {}
         self._cluster = Supervisor()
+        # Processes end with the thread that started them.
+        self._kubelet = ThreadPoolExecutor(1, thread_name_prefix="kubelet")
+        self._closed = threading.Event()
         self.store = Store(lambda each: check_object(each, KUBERNETES[-1]))
         for each in objects:
             if each["kind"] in {"ServiceAccount", "Role", "RoleBinding"}:
@@ -56,6 +64,8 @@ class FlinkPods:
         tls.load_cert_chain(pair.certificate, pair.key)
         self.root = authority.root
         self.api = ApiServer(self.store, lambda namespace, name: "", tls=tls)
+        self._restarting = threading.Thread(target=self._restart_ended, daemon=True)
+        self._restarting.start()
 
     def take_settings(self, objects: list[Object]) -> None:
         """Give the pods that are started from now on the settings of other objects."""
@@ -109,9 +119,8 @@ class FlinkPods:
         cleared = ("/usr/bin/env", "-i", *(f"{key}={value}" for key, value in variables.items()))
         words = (*container["command"], *container.get("args", ()))
         argv = (*cleared, *(_moved(word, places) for word in words))
-        self._cluster.start_process(
-            ProcessSpec(name=name, argv=argv, log=self._folder / f"{name}.log")
-        )
+        spec = ProcessSpec(name=name, argv=argv, log=self._folder / f"{name}.log")
+        self._kubelet.submit(self._cluster.start_process, spec).result()
 
     def leader(self) -> str:
         """Give the name of the JobManager that leads; empty when none does."""
@@ -122,15 +131,27 @@ class FlinkPods:
         """Give the ids of the jobs that the leader runs."""
         return running_jobs(self.store)
 
-    def pid(self, name: str) -> int:
-        """Give the first process of a pod."""
-        return self._cluster.pid(name)
+    def delete(self, name: str, how: signal.Signals) -> None:
+        """End a pod for good."""
+
+        def end() -> None:
+            os.kill(self._cluster.pid(name), how)
+            self._cluster.stop_process(name, within_s=60)
+
+        self._kubelet.submit(end).result()
 
     def close(self) -> None:
         """End all of them."""
+        self._closed.set()
+        self._restarting.join()
         for name in reversed(self._cluster.names()):
             self._cluster.stop_process(name, within_s=10)
+        self._kubelet.shutdown()
         self.api.close()
+
+    def _restart_ended(self) -> None:
+        while not self._closed.wait(0.5):
+            self._kubelet.submit(self._cluster.supervise).result()
 
     def _give_keys(self, component: str, folder: Path, circle: str) -> None:
         whose = "rest" if circle == "rest" else component
