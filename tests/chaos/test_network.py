@@ -33,6 +33,13 @@ T = TypeVar("T")
 CUT_S = 12.0
 MORE_S = 3.0
 READY_S = 150.0
+ALWAYS = (
+    "/bin/sh",
+    "-c",
+    'trap "kill \\$!; wait; exit" TERM; while :; do "$@" & wait $!; sleep 1; done',
+    "always",
+)
+"""Starts a process of Flink again when it ends by itself, as it may after it was cut off."""
 SEPARATE = ("broker", "control", "gateway", "client")
 ENGINES = {
     "local": ("engine 1", "engine 2"),
@@ -186,7 +193,7 @@ class Spread:
             program = (
                 cluster.jobmanager(log) if name == "JobManager" else cluster.taskmanager(0, log)
             )
-            self.network[name].start(*program.argv, log=log)
+            self.network[name].start(*ALWAYS, *program.argv, log=log)
         submit = (str(install.python), "-m", "sealflow.host.engine.flink.submit", str(job))
         java = ("/usr/bin/env", f"JAVA_HOME={install.java_home}")
         until = time.monotonic() + READY_S
