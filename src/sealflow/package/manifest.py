@@ -29,6 +29,7 @@ MAX_LABELS: Final = 65_536
 MAX_LABEL_CHARACTERS: Final = 1024
 
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}")
+_NOT_SCORES = frozenset({DataType.BYTES, DataType.BOOL})
 _IMAGE_DATATYPES = frozenset({DataType.FP32, DataType.FP16, DataType.UINT8})
 _OPTIONAL = ("labels", "image", "classification", "rows_independent", "reply_bytes")
 
@@ -183,10 +184,11 @@ class ModelManifest:
 
     def _check_classification(self, classification: ClassificationPostprocessing) -> None:
         spec = next((spec for spec in self.outputs if spec.name == classification.output), None)
-        if spec is None or not spec.shape or spec.datatype is DataType.BYTES:
+        axes = 1 if self.max_batch == 1 else 2
+        if spec is None or len(spec.shape) < axes or spec.datatype in _NOT_SCORES:
             msg = (
                 f"manifest: classification {classification.output} is not an output of numbers "
-                "with at least one axis"
+                "with an axis of classes, besides that of the batch"
             )
             raise MalformedError(msg)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from sealflow.documents.directory import DirectoryModel
+    from sealflow.openinfer.tensor import TensorSpec
     from sealflow.owner.client.request import Image, Tensors
     from sealflow.owner.trust.session import ServiceSession
     from sealflow.owner.trust.verified_service import VerifiedService
@@ -227,7 +228,7 @@ def _attempt(
         call,
         envelope,
         requested,
-        outputs=[spec.name for spec in model.outputs],
+        outputs=model.outputs,
         revoked=session.revoked_workers,
         retry_after_s=retry_after_s(response),
     )
@@ -248,15 +249,14 @@ def open_answer(
     envelope: Envelope,
     requested: ReceiptRequest | None = None,
     *,
-    outputs: Collection[str],
+    outputs: Sequence[TensorSpec],
     revoked: Collection[str] = (),
     retry_after_s: float = 1.0,
 ) -> InferResult:
     """Open a reply and return the result in it.
 
-    `requested`: the receipt that the request asked for. `outputs`: the names of the outputs that it
-    asked for. `revoked`: the instance ids of revoked
-    workers. `retry_after_s`: what the gateway asks for with a refusal.
+    `requested`: the receipt that the request asked for. `outputs`: those of the model. `revoked`:
+    the instance ids of revoked workers. `retry_after_s`: what the gateway asks for with a refusal.
 
     Raises: OpenError when it is not the genuine reply or is the refusal of another request; the
         error of a refusal: RefusedError, QueueFullError, UnavailableError or DeadlineError;

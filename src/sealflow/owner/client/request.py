@@ -11,14 +11,14 @@ from sealflow.errors import InvalidInputError
 from sealflow.files import file_errors
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import SHARE_BATCH, TENANT_TOKEN, InferRequest, RequestedOutput
-from sealflow.openinfer.tensor import Tensor
+from sealflow.openinfer.tensor import DataType, Tensor
 from sealflow.seal.content import ContentKind, Parts, content_parts
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sealflow.documents.directory import DirectoryModel
-    from sealflow.openinfer.tensor import DataType, Parameter
+    from sealflow.openinfer.tensor import Parameter
 
 Image = str | os.PathLike[str] | bytes
 """A path of a JPEG or PNG file, or the bytes of one. It is decoded in the enclave.
@@ -43,6 +43,7 @@ Example:
 
 DEFAULT_TOP_K: Final = 5
 _BATCH_AND_ONE: Final = 2
+_NOT_SCORES: Final = (DataType.BYTES, DataType.BOOL)
 
 
 def split_item(item: Image | Tensors) -> tuple[Image | None, Tensors | None]:
@@ -61,7 +62,8 @@ def request_parts(
 ) -> Parts:
     """Return the content of a request, to be sealed.
 
-    `top_k`: how many best classes to ask for instead of scores; None is 5 for images, else 0.
+    `top_k`: how many best classes to ask for instead of scores; None is 5 for images of a model
+    with an output of scores, else 0.
     `share_batch`: whether its rows may share batches with other clients' rows. `tenant_token`: the
     caller's, where the deployment serves tenants.
     Raises: InvalidInputError when it cannot fit the model, ConfigError when a file is unreadable.
@@ -71,18 +73,48 @@ def request_parts(
         names = ", ".join(spec.name for spec in model.inputs)
         msg = f"nothing to infer: give image=, or tensors= with {names}"
         raise InvalidInputError(msg)
-    if top_k is None:
-        top_k = DEFAULT_TOP_K if image is not None else 0
-    outputs: tuple[RequestedOutput, ...] = ()
-    if top_k > 0:
-        asked = {"classification": top_k}
-        outputs = tuple(RequestedOutput(name=spec.name, parameters=asked) for spec in model.outputs)
+    outputs = _outputs(model, top_k, of_images=image is not None)
     parameters: dict[str, Parameter] = {SHARE_BATCH: True} if share_batch else {}
     if tenant_token is not None:
         parameters[TENANT_TOKEN] = tenant_token
     request = InferRequest(inputs=tuple(inputs), outputs=outputs, parameters=parameters)
     text, buffers = encode_request(request)
     return content_parts(ContentKind.INFER, text, buffers)
+
+
+def _outputs(
+    model: DirectoryModel, top_k: int | None, *, of_images: bool
+) -> tuple[RequestedOutput, ...]:
+    """Return what a request asks of all outputs: the best classes of one, the others as they are.
+
+    Without the default, no classes are asked of a model that does not say which output has them.
+    """
+    count = top_k if top_k is not None else DEFAULT_TOP_K if of_images else 0
+    if count == 0:
+        return ()
+    scores = _scores(model)
+    if scores is None:
+        if top_k is None:
+            return ()
+        names = ", ".join(spec.name for spec in model.outputs)
+        msg = (
+            f"model {model.name} does not say which of its outputs has scores of classes: {names}; "
+            "use top_k=0 for all outputs, or have its owner name one under [classification]"
+        )
+        raise InvalidInputError(msg)
+    asked: dict[str, Parameter] = {"classification": count}
+    return tuple(
+        RequestedOutput(name=spec.name, parameters=asked if spec.name == scores else {})
+        for spec in model.outputs
+    )
+
+
+def _scores(model: DirectoryModel) -> str | None:
+    """Return the output that has scores: the one that the owner named, or the only one."""
+    if model.classification is not None:
+        return model.classification
+    named = [spec.name for spec in model.outputs if spec.datatype not in _NOT_SCORES]
+    return named[0] if len(model.outputs) == len(named) == 1 else None
 
 
 def _images(model: DirectoryModel, image: Image | Sequence[Image] | None) -> list[Tensor]:

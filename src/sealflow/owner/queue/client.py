@@ -196,7 +196,7 @@ class QueueClient:
                     model=model,
                     parts=parts if asked is None else asked.parts,
                     receipt=asked,
-                    outputs=[spec.name for spec in described.outputs],
+                    outputs=described.outputs,
                     until=until,
                 )
             )
