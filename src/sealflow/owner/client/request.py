@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sealflow.documents.directory import DirectoryModel
-    from sealflow.openinfer.tensor import Parameter
+    from sealflow.openinfer.tensor import Parameter, TensorSpec
 
 Image = str | os.PathLike[str] | bytes
 """A path of a JPEG or PNG file, or the bytes of one. It is decoded in the enclave.
@@ -32,7 +32,9 @@ Example:
 Tensors = Mapping[str, "np.ndarray[Any, np.dtype[Any]] | Tensor | Sequence[Any]"]
 """Arrays by input name: numpy arrays, `Tensor` values, or lists of numbers, text or bytes.
 
-Lists are read as numpy reads them and cast to the model's datatype. Arrays must have it already.
+Lists, and arrays of another datatype, are cast to the model's. Real numbers are rounded; a value
+that would change otherwise is an error: 300 for UINT8, 1.5 for INT64, 1e39 for FP32, text or None
+for a number, a masked value.
 
 Example:
     >>> x: Tensors = {"x": [[1.0, 2.0, 3.0, 4.0]]}
@@ -146,20 +148,13 @@ def _tensors(model: DirectoryModel, tensors: Tensors | None) -> list[Tensor]:
         if name not in specs:
             msg = f"model {model.name} has no input {name!r}: it takes {', '.join(specs)}"
             raise InvalidInputError(msg)
-        tensor = value if isinstance(value, Tensor) else _array(name, value, specs[name].datatype)
+        tensor = value if isinstance(value, Tensor) else _tensor(name, value, specs[name])
         specs[name].check(tensor)
         made.append(tensor)
     return made
 
 
-def _array(name: str, value: object, datatype: DataType) -> Tensor:
-    import numpy as np  # noqa: PLC0415 - numpy only when wanted
+def _tensor(name: str, value: object, spec: TensorSpec) -> Tensor:
+    from sealflow.owner.client.arrays import tensor_of  # noqa: PLC0415 - numpy only when wanted
 
-    from sealflow.openinfer.ndarray import dtype_of, from_numpy  # noqa: PLC0415 - needs numpy
-
-    try:
-        array = value if isinstance(value, np.ndarray) else np.asarray(value, dtype_of(datatype))
-    except (ValueError, TypeError, OverflowError) as error:
-        msg = f"tensor {name}: {error}"
-        raise InvalidInputError(msg) from error
-    return from_numpy(name, array)
+    return tensor_of(name, value, spec.datatype)
