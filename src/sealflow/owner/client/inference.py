@@ -25,6 +25,7 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.owner.audit.receipt_proof import ReceiptRequest
+from sealflow.owner.client.arguments import check_request
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.client.result import InferResult, read_result
 from sealflow.owner.http.gateway_api import retry_after_s, unavailable
@@ -80,6 +81,9 @@ def infer(  # noqa: PLR0913 - the options of `Client.infer`
     Raises: DeadlineError after `timeout_s`, and every error of the last attempt; ConfigError if the
     policy does not allow `share_batch`.
     """
+    timeout_s = check_request(
+        name, top_k=top_k, timeout_s=timeout_s, receipt=receipt, share_batch=share_batch
+    )
     if share_batch:
         session.require_share_batch()
 

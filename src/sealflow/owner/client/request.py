@@ -12,6 +12,7 @@ from sealflow.files import file_errors
 from sealflow.openinfer.binary import encode_request
 from sealflow.openinfer.messages import SHARE_BATCH, TENANT_TOKEN, InferRequest, RequestedOutput
 from sealflow.openinfer.tensor import DataType, Tensor
+from sealflow.owner.client.arguments import check_tensors, whole_number
 from sealflow.seal.content import ContentKind, Parts, content_parts
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sealflow.documents.directory import DirectoryModel
     from sealflow.openinfer.tensor import Parameter, TensorSpec
 
-Image = str | os.PathLike[str] | bytes
+Image = str | os.PathLike[str] | bytes | bytearray | memoryview
 """A path of a JPEG or PNG file, or the bytes of one. It is decoded in the enclave.
 
 Example:
@@ -45,6 +46,7 @@ Example:
 
 DEFAULT_TOP_K: Final = 5
 _BATCH_AND_ONE: Final = 2
+_ONE_IMAGE: Final = (str, os.PathLike, bytes, bytearray, memoryview)
 _NOT_SCORES: Final = (DataType.BYTES, DataType.BOOL)
 
 
@@ -70,6 +72,8 @@ def request_parts(
     caller's, where the deployment serves tenants.
     Raises: InvalidInputError when it cannot fit the model, ConfigError when a file is unreadable.
     """
+    if tensors is not None:
+        check_tensors(tensors)
     inputs = [*_images(model, image), *_tensors(model, tensors)]
     if not inputs:
         names = ", ".join(spec.name for spec in model.inputs)
@@ -91,7 +95,8 @@ def _outputs(
 
     Without the default, no classes are asked of a model that does not say which output has them.
     """
-    count = top_k if top_k is not None else DEFAULT_TOP_K if of_images else 0
+    default = DEFAULT_TOP_K if of_images else 0
+    count = default if top_k is None else whole_number("top_k", top_k)
     if count == 0:
         return ()
     scores = _scores(model)
@@ -126,15 +131,22 @@ def _images(model: DirectoryModel, image: Image | Sequence[Image] | None) -> lis
     if spec is None:
         msg = f"model {model.name} takes no images: give tensors= instead"
         raise InvalidInputError(msg)
-    images = [image] if isinstance(image, str | os.PathLike | bytes) else image
+    one = isinstance(image, _ONE_IMAGE) or not isinstance(image, Sequence)
+    images: Sequence[object] = [image] if one else list(image)  # type: ignore[arg-type]
     encoded = [_read(each) for each in images]
     shape = (len(encoded), 1) if len(spec.shape) == _BATCH_AND_ONE else (len(encoded),)
     return [Tensor.from_elements(spec.name, encoded, shape)]
 
 
-def _read(image: Image) -> bytes:
-    if isinstance(image, bytes):
-        return image
+def _read(image: object) -> bytes:
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if not isinstance(image, str | os.PathLike):
+        msg = (
+            f"an image is a {type(image).__name__}: give the path or the bytes of a JPEG or PNG "
+            "file; pixels go into tensors="
+        )
+        raise InvalidInputError(msg)
     with file_errors(f"image {os.fspath(image)}"):
         return Path(image).read_bytes()
 
