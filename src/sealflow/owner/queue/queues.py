@@ -50,15 +50,16 @@ class InputQueue:
         Args:
             name: An id of your choice, which never leaves this client.
             image: Path or bytes of a JPEG or PNG file.
+            tensors: Arrays by input name, in place of an image: for inputs whose names are those of
+                other arguments, such as `image` and `name`.
             top_k: As in `QueueClient.enqueue_many`.
             timeout_s: Time limit for the request until its reply, in seconds.
             receipt: Ask the worker for a signed receipt (docs/spec/receipt.md).
             share_batch: As in `Client.infer`.
-            tensors: Arrays by input name, in place of an image: for inputs whose names are those of
-                other arguments, such as `image` and `name`.
-            **more_tensors: Arrays by input name, in place of or besides `tensors`.
+            **more_tensors: Arrays by input name, besides `tensors`.
 
         Raises:
+            InvalidInputError: There are an image and tensors; and as `QueueClient.enqueue_many`.
             SealflowError: As `QueueClient.enqueue_many`.
 
         Example:
