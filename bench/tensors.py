@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.cluster import RunningCluster
+    from sealflow.documents.directory import DirectoryModel
     from sealflow.seal.exchange import OutgoingCall
 
 CONCURRENCY = 64
@@ -48,6 +49,7 @@ _HEAD = (
 class Load:
     """Sealed requests, which the connections take in order, with their answers and latencies."""
 
+    model: DirectoryModel
     calls: list[OutgoingCall]
     requests: list[bytes]
     answers: dict[int, HttpResponse] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class Load:
             call = session.seal_request(model, parts, timeout_s=TIMEOUT_S)
             calls.append(call)
             requests.append(_HEAD % len(call.envelope) + call.envelope)
-        return cls(calls, requests)
+        return cls(model, calls, requests)
 
     async def send(self, url: str) -> None:
         """Send all requests to the gateway, `CONCURRENCY` at a time."""
@@ -86,7 +88,7 @@ class Load:
         """Open every answer with the call that sealed its request."""
         for index, call in enumerate(self.calls):
             inference.open_answer(
-                call, inference.envelope_of(self.answers[index]), outputs=["probabilities"]
+                call, inference.envelope_of(self.answers[index]), outputs=self.model.outputs
             )
 
 

@@ -22,7 +22,7 @@ ENTRIES: Final = {
     "worker": "sealflow.trusted.worker.__main__",
     "key broker": "sealflow.trusted.keybroker.__main__",
 }
-OWN_BUDGETS: Final = {"worker": 3350, "key broker": 2250}
+OWN_BUDGETS: Final = {"worker": 3450, "key broker": 2250}
 CORE_BUDGETS: Final = {"worker": 5800, "key broker": 4950}
 THIRD_PARTY: Final = {
     "worker": frozenset(

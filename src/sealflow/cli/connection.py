@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sealflow.errors import ConfigError
-from sealflow.streams.address import BrokerAddress
+from sealflow.streams.address import BrokerAddress, without_brackets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def bare_host(context: click.Context, option: click.Parameter, value: str) -> str:
+    """Return the value of `--host` as sockets take it."""
+    del context, option
+    return without_brackets(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ _MODEL_KEYS: Final = (
     "outputs",
     "image",
 )
-_OPTIONAL_MODEL_KEYS: Final = ("share_batch", "package_sha256", "package_bytes")
+_OPTIONAL_MODEL_KEYS: Final = ("share_batch", "package_sha256", "package_bytes", "classification")
 MAX_DIRECTORY_BYTES: Final = 2**20
 
 
@@ -68,6 +68,8 @@ class DirectoryModel:
         package_sha256: SHA-256 of the package's file, 64 hex digits; None if its owner did not sign
             it.
         package_bytes: The size of that file; None likewise.
+        classification: The name of the output whose best classes callers may ask for, or None if
+            the model's owner named none.
 
     Example:
         >>> [model.image for model in client.verify().models if model.name == "tiny"]
@@ -86,15 +88,20 @@ class DirectoryModel:
     share_batch: bool = False
     package_sha256: str | None = None
     package_bytes: int | None = None
+    classification: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the model's JSON object in the directory payload.
 
         Returns:
-            The attributes by their names; `share_batch` only if it is true, those of the package's
-            file only if they are known.
+            The attributes by their names; `share_batch` only if it is true, `classification` and
+            those of the package's file only if they are known.
         """
-        file = {"package_sha256": self.package_sha256, "package_bytes": self.package_bytes}
+        optional = {
+            "package_sha256": self.package_sha256,
+            "package_bytes": self.package_bytes,
+            "classification": self.classification,
+        }
         return {
             "name": self.name,
             "version": self.version,
@@ -106,7 +113,7 @@ class DirectoryModel:
             "outputs": [spec.to_json() for spec in self.outputs],
             "image": self.image,
             **({"share_batch": True} if self.share_batch else {}),
-            **{name: value for name, value in file.items() if value is not None},
+            **{name: value for name, value in optional.items() if value is not None},
         }
 
     @classmethod
@@ -120,7 +127,8 @@ class DirectoryModel:
             The model.
 
         Raises:
-            MalformedError: A key is missing or of the wrong form, or `image` is not an input.
+            MalformedError: A key is missing or of the wrong form, `image` is not an input, or
+                `classification` not an output.
             NewerFormatError: The model needs a newer reader.
         """
         fields = OpenFields(value, "model", _MODEL_KEYS, _OPTIONAL_MODEL_KEYS)
@@ -141,9 +149,13 @@ class DirectoryModel:
             package_bytes=(
                 fields.integer("package_bytes", least=1) if "package_bytes" in fields else None
             ),
+            classification=fields.text("classification") if "classification" in fields else None,
         )
         if model.image is not None and model.image not in {spec.name for spec in model.inputs}:
             raise fields.malformed("image", "is not an input")
+        names = {spec.name for spec in model.outputs}
+        if model.classification is not None and model.classification not in names:
+            raise fields.malformed("classification", "is not an output")
         return model
 
 

@@ -17,7 +17,7 @@ from sealflow.owner.client.client import Client
 from sealflow.owner.http.gateway_api import fetch_status
 from sealflow.owner.models.packing import pack_folder
 from sealflow.package.container import UnverifiedPackage
-from sealflow.streams.address import BrokerAddress
+from sealflow.streams.address import BrokerAddress, http_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -281,8 +281,8 @@ class LocalCluster:
         return BrokerAddress(url=server_url(self._home.broker))
 
     def _await_gateway(self) -> None:
-        scheme = "https" if self._options["tls_certificate"] else "http"
-        self._url = f"{scheme}://{self._options['host']}:{self._port}"
+        tls = bool(self._options["tls_certificate"])
+        self._url = http_url(self._options["host"], self._port, tls=tls)
         self._await("the gateway", lambda: fetch_status(self._url, self._ca), START_TIMEOUT_S)
 
     def _await_verified(self, client: Client) -> None:

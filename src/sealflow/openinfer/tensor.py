@@ -110,6 +110,10 @@ class Tensor:
     data: bytes | memoryview = field(repr=False)
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
+    def __getstate__(self) -> tuple[object, ...]:
+        """Return what `pickle` and `copy` keep: memory of its own in place of a memoryview."""
+        return (self.name, self.datatype, self.shape, bytes(self.data), dict(self.parameters))
+
     def __post_init__(self) -> None:
         """Check that name, datatype, shape and data agree."""
         check_name(self.name, "tensor")

@@ -28,7 +28,12 @@ MAX_REPLY_BYTES: Final = 4_000_000
 MAX_LABELS: Final = 65_536
 MAX_LABEL_CHARACTERS: Final = 1024
 
+_IN_LABELS: Final = dict.fromkeys(
+    (0x9, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x200C, 0x200D, 0x202F, 0x205F, 0x3000)
+)
+"""Blanks and joiners: names of classes have them, and they do not hide text."""
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}")
+_NOT_SCORES = frozenset({DataType.BYTES, DataType.BOOL})
 _IMAGE_DATATYPES = frozenset({DataType.FP32, DataType.FP16, DataType.UINT8})
 _OPTIONAL = ("labels", "image", "classification", "rows_independent", "reply_bytes")
 
@@ -183,10 +188,11 @@ class ModelManifest:
 
     def _check_classification(self, classification: ClassificationPostprocessing) -> None:
         spec = next((spec for spec in self.outputs if spec.name == classification.output), None)
-        if spec is None or not spec.shape or spec.datatype is DataType.BYTES:
+        axes = 1 if self.max_batch == 1 else 2
+        if spec is None or len(spec.shape) < axes or spec.datatype in _NOT_SCORES:
             msg = (
                 f"manifest: classification {classification.output} is not an output of numbers "
-                "with at least one axis"
+                "with an axis of classes, besides that of the batch"
             )
             raise MalformedError(msg)
 
@@ -218,16 +224,22 @@ def parse_labels(text: bytes) -> tuple[str, ...]:
     Raises: BundleError.
     """
     try:
-        labels = tuple(line.strip() for line in text.decode().removesuffix("\n").split("\n"))
+        lines = text.decode().removeprefix("\ufeff").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         msg = "labels: not UTF-8"
         raise BundleError(msg) from error
-    if len(labels) > MAX_LABELS or max(map(len, labels)) > MAX_LABEL_CHARACTERS:
-        msg = f"labels: over {MAX_LABELS} lines, or a line over {MAX_LABEL_CHARACTERS} characters"
+    labels = tuple(line.strip() for line in lines)
+    if len(labels) > MAX_LABELS:
+        msg = f"labels: {len(labels)} lines, the limit is {MAX_LABELS}"
         raise BundleError(msg)
-    if not all(map(is_printable, labels)):
-        msg = "labels: a line has a character that is not printable"
-        raise BundleError(msg)
+    for number, label in enumerate(labels, 1):
+        if len(label) > MAX_LABEL_CHARACTERS:
+            msg = f"labels: line {number} is over {MAX_LABEL_CHARACTERS} characters"
+            raise BundleError(msg)
+        if not is_printable(label.translate(_IN_LABELS)):
+            wrong = next(each for each in label.translate(_IN_LABELS) if not is_printable(each))
+            msg = f"labels: line {number} has the character U+{ord(wrong):04X}: remove it"
+            raise BundleError(msg)
     return labels
 
 

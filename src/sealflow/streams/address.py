@@ -27,6 +27,16 @@ _TLS: Final = ("valkeys", "rediss")
 _SENTINEL: Final = ("sentinel", "sentinels")
 
 
+def http_url(host: str, port: int, *, tls: bool = False) -> str:
+    """Return the URL of an HTTP server; an IPv6 address gets its brackets. Source: RFC 3986."""
+    return f"http{'s' * tls}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def without_brackets(host: str) -> str:
+    """Return a host as sockets take it: an IPv6 address may come as URLs write it."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
     """The address of a queue's broker, and the files that go with it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
 from sealflow.errors import MalformedError
 
@@ -21,7 +21,15 @@ KeyId = NewType("KeyId", str)
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _KEY_ID = re.compile(r"(?:sim-)?[0-9a-f]{64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHOWN: Final = 64
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+
+
+def shown(value: object) -> str:
+    """Return the start of a value for a message, in ASCII."""
+    # A slice first, as the value may be of any length; other values than text may be, too.
+    text = ascii(value[:_SHOWN]) if isinstance(value, str) else type(value).__name__
+    return f"{text} and more" if isinstance(value, str) and len(value) > _SHOWN else text
 
 
 def new_request_id() -> RequestId:
@@ -39,7 +47,7 @@ def parse_request_id(text: object) -> RequestId:
 
     Raises: MalformedError for anything else.
     """
-    return RequestId(_matched(_REQUEST_ID, text, "request id"))
+    return RequestId(_matched(_REQUEST_ID, text, "request id", "32 lower-case hex digits"))
 
 
 def parse_session_id(text: object) -> SessionId:
@@ -47,7 +55,7 @@ def parse_session_id(text: object) -> SessionId:
 
     Raises: MalformedError for anything else.
     """
-    return SessionId(_matched(_REQUEST_ID, text, "session id"))
+    return SessionId(_matched(_REQUEST_ID, text, "session id", "32 lower-case hex digits"))
 
 
 def parse_key_id(text: object) -> KeyId:
@@ -55,7 +63,9 @@ def parse_key_id(text: object) -> KeyId:
 
     Raises: MalformedError for anything else.
     """
-    return KeyId(_matched(_KEY_ID, text, "key id"))
+    return KeyId(
+        _matched(_KEY_ID, text, "key id", "64 lower-case hex digits, perhaps with sim- before")
+    )
 
 
 def parse_digest(text: object) -> str:
@@ -63,7 +73,7 @@ def parse_digest(text: object) -> str:
 
     Raises: MalformedError for anything else.
     """
-    return _matched(_DIGEST, text, "digest")
+    return _matched(_DIGEST, text, "digest", "64 lower-case hex digits")
 
 
 def parse_name(text: object) -> str:
@@ -71,7 +81,12 @@ def parse_name(text: object) -> str:
 
     Raises: MalformedError for anything else.
     """
-    return _matched(_NAME, text, "name")
+    return _matched(
+        _NAME,
+        text,
+        "name",
+        "1 to 64 letters, digits, '.', '_' and '-', with a letter or digit at both ends",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -103,8 +118,8 @@ class ModelRef:
         return f"{self.name}:{self.version}"
 
 
-def _matched(pattern: re.Pattern[str], text: object, what: str) -> str:
+def _matched(pattern: re.Pattern[str], text: object, what: str, rule: str) -> str:
     if not isinstance(text, str) or pattern.fullmatch(text) is None:
-        msg = f"{what} is not well formed"
+        msg = f"{what} {shown(text)} is not {rule}"
         raise MalformedError(msg)
     return text

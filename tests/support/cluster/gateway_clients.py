@@ -31,6 +31,10 @@ class GatewayClient(Protocol):
         """Ask the model m once."""
         ...
 
+    def call(self, model: Any = "m", **arguments: Any) -> InferResult:
+        """Ask with any arguments."""
+        ...
+
     def many(self, rows: Iterable[Any], **options: Any) -> dict[int, InferResult | SealflowError]:
         """Ask the model m often; gives outcomes by index."""
         ...
@@ -53,6 +57,10 @@ class ThreadedClient:
     def infer(self, rows: Any = ROW, timeout_s: float = 20.0) -> InferResult:
         """Ask once."""
         return self.client.infer("m", tensors={"x": rows}, timeout_s=timeout_s)
+
+    def call(self, model: Any = "m", **arguments: Any) -> InferResult:
+        """Ask with any arguments."""
+        return self.client.infer(model, **arguments)
 
     def many(self, rows: Iterable[Any], **options: Any) -> dict[int, InferResult | SealflowError]:
         """Ask often."""
@@ -78,6 +86,10 @@ class AsyncioClient:
     def infer(self, rows: Any = ROW, timeout_s: float = 20.0) -> InferResult:
         """Ask once."""
         return self._runner.run(self.client.infer("m", tensors={"x": rows}, timeout_s=timeout_s))
+
+    def call(self, model: Any = "m", **arguments: Any) -> InferResult:
+        """Ask with any arguments."""
+        return self._runner.run(self.client.infer(model, **arguments))
 
     def many(self, rows: Iterable[Any], **options: Any) -> dict[int, InferResult | SealflowError]:
         """Ask often."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from sealflow.attest.evidence import Role
 from sealflow.documents.revocation import RevocationOrder, SignedRevocationOrder
+from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.owner.client.inference import open_answer
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.models.owner_key import opening_key
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 NOW_MS = 1_790_000_000_000
 LIMIT = 2**24
+OUTPUT = TensorSpec(name="y", datatype=DataType.FP32, shape=(-1,))
 
 
 class HostedWorker:
@@ -271,4 +273,4 @@ def read_refusal(envelope: bytes) -> RefusalCode | None:
 
 def read_result(call: OutgoingCall, reply: bytes) -> InferResult:
     """Open a reply as a client does."""
-    return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT), outputs=["y"])
+    return open_answer(call, Envelope.from_bytes(reply, max_body_bytes=LIMIT), outputs=(OUTPUT,))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FLOAT = 1
 INT64 = 7
+DOUBLE = 11
+UINT64 = 13
 STRING = 8
 BOOL = 9
 BFLOAT16 = 16
@@ -143,6 +145,72 @@ def sum_and_difference(size: int = 4) -> bytes:
         [_node("Add", ["a", "b"], ["sum"]), _node("Sub", ["a", "b"], ["difference"])],
         inputs=[_value(name, FLOAT, [None, size]) for name in ("a", "b")],
         outputs=[_value(name, FLOAT, [None, size]) for name in ("sum", "difference")],
+    )
+
+
+def classifier() -> bytes:
+    """A model of scores FP32 [-1, 3], as exporters write them.
+
+    Its outputs are the place of the best one, the scores as text, whether they are above 0, and
+    the scores.
+    """
+    return _model(
+        [
+            _node("ArgMax", ["x"], ["label"], axis=1, keepdims=0),
+            _node("Cast", ["x"], ["text"], to=STRING),
+            _node("Cast", ["x"], ["above"], to=BOOL),
+            _node("Identity", ["x"], ["probabilities"]),
+        ],
+        inputs=[_value("x", FLOAT, [None, 3])],
+        outputs=[
+            _value("label", INT64, [None]),
+            _value("text", STRING, [None, 3]),
+            _value("above", BOOL, [None, 3]),
+            _value("probabilities", FLOAT, [None, 3]),
+        ],
+    )
+
+
+def on_integers(operator: str, kind: int) -> bytes:
+    """A model y = operator(x, x) of integers [-1, 2], or operator(x) for Identity."""
+    given = ["x"] if operator == "Identity" else ["x", "x"]
+    return _model(
+        [_node(operator, given, ["y"])],
+        inputs=[_value("x", kind, [None, 2])],
+        outputs=[_value("y", kind, [None, 2])],
+    )
+
+
+def plus(value: int) -> bytes:
+    """A model y = x + value of INT64 [-1, 2]."""
+    return _model(
+        [_node("Add", ["x", "value"], ["y"])],
+        inputs=[_value("x", INT64, [None, 2])],
+        outputs=[_value("y", INT64, [None, 2])],
+        tensors=[_integers("value", [value])],
+    )
+
+
+def through(kind: int) -> bytes:
+    """A model y = -x of FP32 [-1, 4], computed in another datatype."""
+    return _model(
+        [
+            _node("Cast", ["x"], ["wide"], to=kind),
+            _node("Neg", ["wide"], ["negative"]),
+            _node("Cast", ["negative"], ["y"], to=FLOAT),
+        ],
+        inputs=[_value("x", FLOAT, [None, 4])],
+        outputs=[_value("y", FLOAT, [None, 4])],
+    )
+
+
+def gathered() -> bytes:
+    """A model y = table[x] by GatherND, of INT64 indices [-1, 1] of four numbers."""
+    return _model(
+        [_node("GatherND", ["table", "x"], ["y"])],
+        inputs=[_value("x", INT64, [None, 1])],
+        outputs=[_value("y", FLOAT, [None])],
+        tensors=[_tensor("table", np.array([10, 20, 30, 40], np.float32))],
     )
 
 

@@ -244,6 +244,27 @@ def test_an_empty_line_is_a_class_without_a_name() -> None:
     assert parse_labels(b"a\n\nb\n") == ("a", "", "b")
 
 
+def test_labels_of_all_languages() -> None:
+    """A mark of the file's order is no part of a name; blanks and joiners within names are."""
+    persian, family = "می\u200cخواهم", "\U0001f468\u200d\U0001f469"
+    text = f"\ufeffn01\tcat\n{persian}\n{family}\nun\u00a0chat\n日本\u3000猫"
+    assert parse_labels(text.encode()) == (
+        "n01\tcat",
+        persian,
+        family,
+        "un\u00a0chat",
+        "日本\u3000猫",
+    )
+
+
+def test_wrong_labels_are_named() -> None:
+    """The error has line and character."""
+    with pytest.raises(BundleError, match=r"line 2 has the character U\+202E: remove it"):
+        parse_labels("a\nb\u202ec\n".encode())
+    with pytest.raises(BundleError, match=r"line 3 is over 1024 characters"):
+        parse_labels(b"a\nb\n" + b"c" * 1025)
+
+
 @pytest.mark.parametrize(
     "text",
     [

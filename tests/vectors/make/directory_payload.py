@@ -155,6 +155,16 @@ def content_cases(file: VectorFile) -> None:
     for image, words in (("y", "an output's name"), ("z", "no tensor's name"), ("", "no name")):
         document_case(file, f"image {image!r}", "2.5", "directory", words,
               publish({**PAYLOAD, "models": [{**plain, "image": image}]}))  # fmt: skip
+    for output, expect, words in (
+        ("y", "ok", "an output's name"),
+        ("x", "directory", "an input's name"),
+        ("z", "directory", "no tensor's name"),
+        ("", "directory", "no name"),
+        (None, "directory", "absent, or a name"),
+        (7, "directory", "not its form"),
+    ):
+        document_case(file, f"classification {output!r}", "2.15", expect, words,
+              publish({**PAYLOAD, "models": [{**plain, "classification": output}]}))  # fmt: skip
     document_case(file, "share_batch", "2.13", "ok", "rows may share batches",
                   publish(replace(GOOD, models=(model(share_batch=True),))))  # fmt: skip
     for value, expect in ((False, "ok"), (None, "directory"), (1, "directory"), ("x", "directory")):

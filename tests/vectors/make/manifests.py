@@ -124,6 +124,34 @@ def manifest_cases(case: Callable[[str, str, str, str, dict[str, Any]], None]) -
             BAD,
             "3.7",
         ),
+        (
+            "classes of BOOL",
+            {
+                "outputs": [{**tensor, "name": "y", "datatype": "BOOL"}],
+                "classification": {"output": "y", "softmax": False},
+            },
+            BAD,
+            "3.7",
+        ),
+        (
+            "classes of the rows of a batch",
+            {
+                "outputs": [{**tensor, "name": "y", "shape": [-1]}],
+                "classification": {"output": "y", "softmax": False},
+            },
+            BAD,
+            "3.7",
+        ),
+        (
+            "classes of one row",
+            {
+                "max_batch": 1,
+                "outputs": [{**tensor, "name": "y", "shape": [3]}],
+                "classification": {"output": "y", "softmax": False},
+            },
+            "ok",
+            "3.7",
+        ),
     ):
         case(title, rule, expect, "which manifests there are", {**MANIFEST, **changes})
     _reply_cases(case)

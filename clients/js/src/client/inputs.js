@@ -96,8 +96,10 @@ export function requestedOutputs(model, { outputs, topK }) {
   if (wrong.length || new Set(outputs).size !== (outputs ?? []).length) throw new ConfigError(`${model.name} has the outputs ${all.join(", ")}`);
   if (topK === undefined) return (outputs ?? []).map((name) => ({ name, classification: null }));
   if (!Number.isInteger(topK) || topK < 1 || topK > 65_536) throw new ConfigError("topK is 1 to 65,536");
-  if (outputs === undefined && all.length !== 1) throw new ConfigError(`topK needs one of the outputs ${all.join(", ")}`);
-  return (outputs ?? all).map((name) => ({ name, classification: topK }));
+  const scores = model.classification ?? (all.length === 1 ? all[0] : undefined);
+  if (outputs !== undefined) return outputs.map((name) => ({ name, classification: topK }));
+  if (scores === undefined) throw new ConfigError(`topK needs one of the outputs ${all.join(", ")}`);
+  return all.map((name) => ({ name, classification: name === scores ? topK : null }));
 }
 
 /**

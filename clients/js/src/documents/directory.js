@@ -28,7 +28,7 @@ const EARLY_MS = 5 * 60_000;
 /**
  * @typedef {{name: string, version: string, digest: string, owner: Uint8Array, workers: string | null, default: boolean,
  *   inputs: TensorForm[], outputs: TensorForm[], image: string | null, share_batch?: boolean,
- *   package_sha256?: string, package_bytes?: number}} Model
+ *   package_sha256?: string, package_bytes?: number, classification?: string}} Model
  */
 /** @typedef {{kid: string, suite: import("../seal/suites.js").Suite, publicKey: Uint8Array, notBeforeMs: number, retireMs: number, destroyMs: number}} DirectoryKey */
 /**
@@ -86,7 +86,7 @@ const modelShape = /** @type {const} */ ({
     inputs: tensors, outputs: tensors,
     name, version: name, digest, owner: hex(32), workers: nullable(digest), default: boolean, image: nullable(tensorName),
   },
-  optional: { share_batch: boolean, package_sha256: digest, package_bytes: integer(1, Number.MAX_SAFE_INTEGER) },
+  optional: { share_batch: boolean, package_sha256: digest, package_bytes: integer(1, Number.MAX_SAFE_INTEGER), classification: tensorName },
   open: true,
 });
 const keyShape = /** @type {const} */ ({
@@ -109,6 +109,9 @@ function readModel(value, what) {
   const model = /** @type {Model} */ (readObject(value, what, modelShape));
   if (model.image !== null && !model.inputs.some((each) => each.name === model.image)) {
     throw new MalformedError(`${what}: image is no input of the model`);
+  }
+  if (model.classification !== undefined && !model.outputs.some((each) => each.name === model.classification)) {
+    throw new MalformedError(`${what}: classification is no output of the model`);
   }
   return model;
 }

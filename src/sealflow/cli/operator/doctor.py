@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealflow.cli.connection import broker_address, broker_options
+from sealflow.cli.connection import bare_host, broker_address, broker_options
 from sealflow.cli.screen import json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ _FAILED = 1
     "`sgx.pccsCa` in the chart.",
 )
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address on which ports must be free."
+    "--host",
+    default="127.0.0.1",
+    callback=bare_host,
+    show_default=True,
+    help="Address on which ports must be free.",
 )
 @click.option(
     "--port",

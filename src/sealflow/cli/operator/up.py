@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sealflow.attest.suites import SuiteName
-from sealflow.cli.connection import broker_address, broker_options
+from sealflow.cli.connection import bare_host, broker_address, broker_options
 from sealflow.cli.screen import SIMULATED, json_option, print_json, print_table
 from sealflow.local.home import DEFAULT_HOME, ClusterHome
 
@@ -104,7 +104,11 @@ def init(
 @_suites
 @_owners
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address that the gateway listens on."
+    "--host",
+    default="127.0.0.1",
+    callback=bare_host,
+    show_default=True,
+    help="Address that the gateway listens on.",
 )
 @click.option(
     "--port",

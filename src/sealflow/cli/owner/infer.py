@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=float,
+    type=click.FloatRange(0.001, 86_400),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -85,7 +85,7 @@ def infer(
         _append_receipts(receipts, [])  # fails before the requests if the file cannot be written
     results: dict[Path, InferResult | SealflowError] = {}
     with connection.client() as client:
-        name = model or image_model(client.verify().models)
+        name = model or image_model(client.verify(timeout_s=timeout_s).models)
         with progress("Inferring", len(images), quiet=as_json) as advance:
             for outcome in client.infer_many(
                 name,

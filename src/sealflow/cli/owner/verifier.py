@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from sealflow.cli.connection import connection_options
+from sealflow.cli.connection import bare_host, connection_options
 from sealflow.cli.screen import json_option, print_json, warn_of_simulation
 from sealflow.files import file_errors, write_file
 
@@ -132,7 +132,13 @@ def appraise_once(
 @verifier.command()
 @key_option
 @lifetime_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    callback=bare_host,
+    show_default=True,
+    help="Address to listen on.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),

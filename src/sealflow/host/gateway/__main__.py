@@ -16,6 +16,7 @@ from sealflow.host.gateway.bounded_connection import bounded_connection
 from sealflow.host.gateway.config import GatewayConfig
 from sealflow.host.gateway.service import GatewayService
 from sealflow.host.service import run_service
+from sealflow.streams.address import http_url, without_brackets
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -58,10 +59,8 @@ async def _serve(
     config: GatewayConfig, server_config: uvicorn.Config, listener: socket.socket
 ) -> None:
     host, port = listener.getsockname()[:2]
-    scheme = "http" if config.tls_certificate is None else "https"
-    service = GatewayService(
-        config, url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    )
+    url = http_url(host, port, tls=config.tls_certificate is not None)
+    service = GatewayService(config, url=url)
     server_config.app = service.gateway
     server_config.http = bounded_connection(config.header_timeout_s, service.held, service.peers)
     server_config.load()
@@ -79,7 +78,8 @@ async def _serve(
 def _listen(config: GatewayConfig) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+        address = without_brackets(config.host), config.port
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {config.host}:{config.port}: {error.strerror}; use another --port"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sealflow.host.gateway.request_parser import RequestParser
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -32,7 +34,10 @@ _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"connection: close\r\ncontent-length: 0\r\n\r\n"
 )
-_SMALL_PIECES: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_BAD: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_NOT_IMPLEMENTED: Final = (
+    b"HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
 _CROWDED: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
     b"connection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n"
@@ -60,6 +65,7 @@ class BoundedConnection(HttpToolsProtocol):
     _header_timer: asyncio.TimerHandle | None = None
     _end_timer: asyncio.TimerHandle | None = None
     _is_refused = False
+    _is_half_closed = False
     _discarded_bytes = 0
     _head_bytes = 0
     _pieces = 0
@@ -68,6 +74,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's signature
         """Start the time limit for the headers of the first request; refuse one too many."""
         super().connection_made(transport)
+        self.parser = RequestParser(self)  # type: ignore[assignment] # uvicorn names httptools
         transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         self._host = self.client[0] if self.client else None
         self._start_timer()
@@ -115,6 +122,14 @@ class BoundedConnection(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEAD_BYTES or len(self.pipeline) >= MAX_PIPELINED:
             self._stop(_TOO_LARGE)
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            # RFC 9112, 3.2.
+            self._stop(_BAD)
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if [each.lower() for each in codings] not in ([], [b"chunked"]):
+            # RFC 9112, 6.1: the body would be in a form that nobody reads here.
+            self._stop(_NOT_IMPLEMENTED)
         self.peer = self.peers.name(self._host, self.headers)
         extensions: dict[str, Any] = {CONNECTION: self}
         self.scope["extensions"] = extensions
@@ -127,7 +142,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._pieces += 1
         self._body_bytes += len(body)
         if self._pieces > _FREE_PIECES + self._body_bytes // _LEAST_PIECE_BYTES:
-            self._stop(_SMALL_PIECES)
+            self._stop(_BAD)
         if self.cycle.response_complete:
             return
         unread = self._unread
@@ -160,12 +175,21 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_response_complete()
         if unfinished:
             self._end_in(_LINGER_S)
+        elif self._is_half_closed and self.is_idle:
+            self.transport.close()
         elif self.transport.get_write_buffer_size():
             self.loop.call_later(_UNSENT_S, self._abort_unsent)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, also one whose last answer was not read."""
         self.abort()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # uvicorn always ends it
+        """Keep a connection whose client sends no more until its requests are answered."""
+        cycle: Any = self.cycle
+        awaited = cycle is not None and not cycle.response_complete and not cycle.more_body
+        self._is_half_closed = awaited and not self._is_refused and self.scheme == "http"
+        return self._is_half_closed
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the time limits, and hold nothing any more."""

@@ -235,8 +235,9 @@ class Request:
     async def body_chunks(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
         """Yield the chunks of the body as they arrive; asking for one releases the one before.
 
-        Raises: BodyTooLargeError when there are more than `limit` bytes; ProblemError (408) when
-            they do not arrive within `timeout_s`, or too slowly; CrowdedError; ClientGoneError.
+        Raises: BodyTooLargeError when there are more than `limit` bytes; ProblemError: 415 when it
+            is compressed, 408 when it does not arrive within `timeout_s`, or too slowly;
+            CrowdedError; ClientGoneError.
         """
         async for chunk in self._chunks(limit, timeout_s):
             yield chunk
@@ -273,6 +274,10 @@ class Request:
             gathered.clear()
 
     async def _chunks(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
+        coding = self.header(b"content-encoding")
+        if coding is not None and coding.lower() != b"identity":
+            name = coding[:40].decode("latin-1")
+            raise ProblemError(415, f"content-encoding {name!r}: send it as it is", close=True)
         announced = self.header(b"content-length")
         if announced is not None and (not announced.isdigit() or int(announced) > limit):
             raise BodyTooLargeError

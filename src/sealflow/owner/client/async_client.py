@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
 from sealflow.owner.client import inference
+from sealflow.owner.client.arguments import check_concurrency
 from sealflow.owner.client.inference import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_S
 from sealflow.owner.client.request import split_item
 from sealflow.owner.client.result import Outcome
@@ -124,6 +125,7 @@ class AsyncClient:
         share_batch: bool = False,
     ) -> AsyncIterator[Outcome]:
         """As `Client.infer_many`, with `async for`; leaving the loop cancels what is on its way."""
+        check_concurrency(concurrency)
         running: set[asyncio.Task[Outcome]] = set()
         try:
             for index, item in enumerate(inputs):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from sealflow.errors import SealflowError
 from sealflow.owner.client import inference
+from sealflow.owner.client.arguments import check_concurrency
 from sealflow.owner.client.bounded_map import bounded_map
 from sealflow.owner.client.inference import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_S
 from sealflow.owner.client.request import split_item
@@ -203,11 +204,15 @@ class Client:
             Outcomes in the order in which they finish; `outcome.index` is the input's place, and
             `outcome.value` the result, or the error that `infer` raises.
 
+        Raises:
+            InvalidInputError: `concurrency` is not 1 or more.
+
         Example:
             >>> rows = [{"x": [[float(n), 0.0, 0.0, 0.0]]} for n in range(3)]
             >>> sorted(outcome.index for outcome in client.infer_many("tiny", rows))
             [0, 1, 2]
         """
+        check_concurrency(concurrency)
 
         def infer_one(index: int, item: Image | Tensors) -> Outcome:
             image, tensors = split_item(item)

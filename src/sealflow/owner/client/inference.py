@@ -25,6 +25,7 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.owner.audit.receipt_proof import ReceiptRequest
+from sealflow.owner.client.arguments import check_request
 from sealflow.owner.client.request import request_parts
 from sealflow.owner.client.result import InferResult, read_result
 from sealflow.owner.http.gateway_api import retry_after_s, unavailable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from sealflow.documents.directory import DirectoryModel
+    from sealflow.openinfer.tensor import TensorSpec
     from sealflow.owner.client.request import Image, Tensors
     from sealflow.owner.trust.session import ServiceSession
     from sealflow.owner.trust.verified_service import VerifiedService
@@ -79,6 +81,9 @@ def infer(  # noqa: PLR0913 - the options of `Client.infer`
     Raises: DeadlineError after `timeout_s`, and every error of the last attempt; ConfigError if the
     policy does not allow `share_batch`.
     """
+    timeout_s = check_request(
+        name, top_k=top_k, timeout_s=timeout_s, receipt=receipt, share_batch=share_batch
+    )
     if share_batch:
         session.require_share_batch()
 
@@ -227,7 +232,7 @@ def _attempt(
         call,
         envelope,
         requested,
-        outputs=[spec.name for spec in model.outputs],
+        outputs=model.outputs,
         revoked=session.revoked_workers,
         retry_after_s=retry_after_s(response),
     )
@@ -248,15 +253,14 @@ def open_answer(
     envelope: Envelope,
     requested: ReceiptRequest | None = None,
     *,
-    outputs: Collection[str],
+    outputs: Sequence[TensorSpec],
     revoked: Collection[str] = (),
     retry_after_s: float = 1.0,
 ) -> InferResult:
     """Open a reply and return the result in it.
 
-    `requested`: the receipt that the request asked for. `outputs`: the names of the outputs that it
-    asked for. `revoked`: the instance ids of revoked
-    workers. `retry_after_s`: what the gateway asks for with a refusal.
+    `requested`: the receipt that the request asked for. `outputs`: those of the model. `revoked`:
+    the instance ids of revoked workers. `retry_after_s`: what the gateway asks for with a refusal.
 
     Raises: OpenError when it is not the genuine reply or is the refusal of another request; the
         error of a refusal: RefusedError, QueueFullError, UnavailableError or DeadlineError;

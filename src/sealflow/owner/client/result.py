@@ -20,12 +20,11 @@ from sealflow.openinfer.tensor import DataType
 from sealflow.seal.content import Content, ContentKind, parse_error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
-    from sealflow.openinfer.messages import InferResponse
-    from sealflow.openinfer.tensor import Tensor
+    from sealflow.openinfer.tensor import Tensor, TensorSpec
     from sealflow.owner.audit.receipt_proof import ReceiptProof
     from sealflow.wire.envelope import ReplyHeader
     from sealflow.wire.ids import ModelRef
@@ -68,6 +67,7 @@ class InferResult:
         simulated: Whether the enclave is a simulation: nothing was protected from the operator.
         tensors: The outputs by name, as little-endian bytes; also those that numpy cannot hold.
         receipt: The worker's signed receipt with what it is about; None unless asked for.
+        classification: The name of the output whose best classes the reply has; None for none.
 
     Example:
         >>> result = client.infer("tiny", tensors={"x": [[1.0, 2.0, 3.0, 4.0]]})
@@ -83,6 +83,7 @@ class InferResult:
     simulated: bool
     tensors: Mapping[str, Tensor]
     receipt: ReceiptProof | None = None
+    classification: str | None = None
 
     @property
     def outputs(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
@@ -104,12 +105,7 @@ class InferResult:
     @property
     def top_rows(self) -> list[list[Label]]:
         """The best classes of every image or row, in the order of the inputs."""
-        for tensor in self.tensors.values():
-            if tensor.datatype is DataType.BYTES:
-                rows = _rows(tensor)
-                if rows is not None:
-                    return rows
-        return []
+        return [] if self.classification is None else _rows(self.tensors[self.classification])
 
     def __repr__(self) -> str:
         """Show which model answered, and loudly when it was in a simulation."""
@@ -154,12 +150,12 @@ def read_result(
     header: ReplyHeader,
     content: Content,
     *,
-    outputs: Collection[str],
+    outputs: Sequence[TensorSpec],
     receipt: ReceiptProof | None = None,
 ) -> InferResult:
     """Return the result in an opened reply.
 
-    `outputs`: the names of the outputs that the request asked for.
+    `outputs`: the outputs of the model, all of which the request asked for.
 
     Raises: InvalidInputError or ModelError when the reply is an error of the worker;
         MalformedError when it does not parse, or is not what was asked for (content.md, 3.7).
@@ -172,7 +168,8 @@ def read_result(
         model.version,
     ):
         raise MalformedError("infer response: it is of another model")
-    if {tensor.name for tensor in response.outputs} != set(outputs):
+    tensors = {tensor.name: tensor for tensor in response.outputs}
+    if tensors.keys() != {spec.name for spec in outputs}:
         raise MalformedError("infer response: its outputs are not those that were asked for")
     if header.simulated:
         _warn_of_simulation()
@@ -181,13 +178,27 @@ def read_result(
         model_digest=header.model_digest,
         request_id=header.request_id,
         simulated=header.simulated,
-        tensors=_by_name(response),
+        tensors=tensors,
         receipt=receipt,
+        classification=_classification(outputs, tensors),
     )
 
 
-def _by_name(response: InferResponse) -> dict[str, Tensor]:
-    return {tensor.name: tensor for tensor in response.outputs}
+def _classification(outputs: Sequence[TensorSpec], tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the output of numbers that came as text, which is its best classes.
+
+    Raises: MalformedError when an output has another datatype, or is not a list of classes.
+    """
+    found = None
+    for spec in outputs:
+        tensor = tensors[spec.name]
+        if tensor.datatype is spec.datatype:
+            continue
+        if tensor.datatype is not DataType.BYTES:
+            raise MalformedError("infer response: an output has another datatype than its model's")
+        _rows(tensor)
+        found = spec.name
+    return found
 
 
 def _model_error(code: str, message: str) -> ModelError:
@@ -195,11 +206,8 @@ def _model_error(code: str, message: str) -> ModelError:
     return next((each for each in known if each.code == code), ModelError)(message)
 
 
-def _rows(tensor: Tensor) -> list[list[Label]] | None:
-    try:
-        found = [TopClass.from_bytes(element) for element in tensor.each_element()]
-    except MalformedError:
-        return None
+def _rows(tensor: Tensor) -> list[list[Label]]:
+    found = [TopClass.from_bytes(element) for element in tensor.each_element()]
     labels = [Label(index=each.index, label=each.label, score=each.score) for each in found]
     width = tensor.shape[-1] if tensor.shape else 1
     return [labels[at : at + width] for at in range(0, len(labels), max(width, 1))]

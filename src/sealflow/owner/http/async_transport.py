@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import aiohttp
 
-from sealflow.errors import SealflowError
+from sealflow.errors import ConfigError, SealflowError
 from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, T
 from sealflow.owner.http.transport import (
+    CLOSED,
     HEADERS,
     MAX_ANSWER_BYTES,
     TOO_MUCH,
@@ -41,12 +42,21 @@ class AsyncHttpTransport:
         self._tls = tls_context(ca) if url.startswith("https") else True
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     async def run_steps(self, steps: Steps[T]) -> T:
         """Send the requests that the steps yield, and return the result of the steps.
 
-        Raises: every error of the steps.
+        Raises: every error of the steps; ConfigError after `close`, or in another event loop than
+        that of the first call.
         """
+        if self._closed:
+            raise ConfigError(CLOSED)
+        running = asyncio.get_running_loop()
+        self._loop = self._loop or running
+        if self._loop is not running:
+            raise ConfigError("this client belongs to another event loop: make one for each loop")
         try:
             event = next(steps)
             while True:
@@ -66,7 +76,8 @@ class AsyncHttpTransport:
             return value
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and refuse further requests."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 

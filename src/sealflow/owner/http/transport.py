@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 64 * 2**20
+CLOSED: Final = "this client is closed: make another one"
 TOO_MUCH: Final = f"the response is over {MAX_ANSWER_BYTES} bytes"
 _PIECE_BYTES: Final = 2**18
 HEADERS: Final = {"user-agent": "sealflow", "accept-encoding": "identity"}
@@ -145,20 +146,21 @@ class HttpTransport:
         Raises: ConfigError when the URL or the PEM file is not valid.
         """
         self._url = parse_gateway_url(url)
-        self._pool = pool_manager(
-            tls_context(ca) if url.startswith("https") else None,
-            num_pools=1,
-            maxsize=connections,
-            block=True,
-            retries=False,
-            headers=HEADERS,
-        )
+        self._tls = tls_context(ca) if url.startswith("https") else None
+        self._connections = connections
+        self._pool, self._pid = self._new_pool(), os.getpid()
+        self._closed = False
 
     def run_steps(self, steps: Steps[T]) -> T:
         """Send the requests that the steps yield, and return the result of the steps.
 
-        Raises: every error of the steps.
+        Raises: every error of the steps; ConfigError after `close`.
         """
+        if self._closed:
+            raise ConfigError(CLOSED)
+        if self._pid != os.getpid():
+            # After a fork, the connections are those of the process before.
+            self._pool, self._pid = self._new_pool(), os.getpid()
         try:
             event = next(steps)
             while True:
@@ -178,8 +180,19 @@ class HttpTransport:
             return value
 
     def close(self) -> None:
-        """Close all connections that are not in use."""
+        """Close all connections that are not in use, and refuse further requests."""
+        self._closed = True
         self._pool.clear()
+
+    def _new_pool(self) -> urllib3.PoolManager:
+        return pool_manager(
+            self._tls,
+            num_pools=1,
+            maxsize=self._connections,
+            block=True,
+            retries=False,
+            headers=HEADERS,
+        )
 
     def _send(self, request: HttpRequest) -> HttpResponse:
         if isinstance(request.body, bytes):

@@ -21,6 +21,7 @@ from sealflow.errors import (
     UnavailableError,
 )
 from sealflow.owner.audit.receipt_proof import ReceiptRequest
+from sealflow.owner.client.arguments import check_request, check_timeout
 from sealflow.owner.client.inference import (
     MAX_REPLY_BYTES,
     REFRESH_CODES,
@@ -171,6 +172,9 @@ class QueueClient:
             >>> sorted(queue.dequeue(timeout_s=10.0))
             ['a']
         """
+        timeout_s = check_request(
+            model, top_k=top_k, timeout_s=timeout_s, receipt=receipt, share_batch=share_batch
+        )
         if share_batch:
             self._session.require_share_batch()
         until = time.monotonic() + timeout_s
@@ -196,7 +200,7 @@ class QueueClient:
                     model=model,
                     parts=parts if asked is None else asked.parts,
                     receipt=asked,
-                    outputs=[spec.name for spec in described.outputs],
+                    outputs=described.outputs,
                     until=until,
                 )
             )
@@ -222,7 +226,7 @@ class QueueClient:
             >>> queue.query("b", timeout_s=10.0).outputs["probabilities"].shape
             (1, 3)
         """
-        until = time.monotonic() + timeout_s
+        until = time.monotonic() + check_timeout(timeout_s, least=0)
         while name not in self._done:
             if name not in self._pending:
                 raise InvalidInputError(f"no request {name!r} is waiting here")
@@ -249,7 +253,7 @@ class QueueClient:
             >>> list(queue.dequeue(timeout_s=10.0))
             ['c']
         """
-        until = time.monotonic() + timeout_s
+        until = time.monotonic() + check_timeout(timeout_s, least=0)
         while True:
             left_s = until - time.monotonic()
             self._receive(max(left_s, 0.0) if not self._done else 0.0)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
+    from sealflow.openinfer.tensor import TensorSpec
     from sealflow.owner.audit.receipt_proof import ReceiptRequest
     from sealflow.seal.content import Parts
     from sealflow.seal.exchange import OutgoingCall
@@ -19,16 +20,15 @@ class PendingRequest:
     """The data for sealing a request again.
 
     `name`: the caller's id. `parts`: content of the request. `receipt`: if `parts` ask for a
-    receipt, the request that it must be about. `outputs`: the names of the outputs that it asks
-    for. `until`: deadline in monotonic seconds. `attempts`:
-    how often the request was sealed and sent.
+    receipt, the request that it must be about. `outputs`: those of the model. `until`:
+    deadline in monotonic seconds. `attempts`: how often the request was sealed and sent.
     """
 
     name: str
     model: str
     parts: Parts = field(repr=False)
     receipt: ReceiptRequest | None = field(default=None, repr=False)
-    outputs: Collection[str]
+    outputs: Sequence[TensorSpec]
     until: float
     attempts: int = 0
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sealflow.errors import InvalidInputError
+from sealflow.owner.client.arguments import check_tensors
 from sealflow.owner.queue.client import DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -31,29 +33,33 @@ class InputQueue:
         self._client = client
         self._model = model
 
-    def enqueue(
+    def enqueue(  # noqa: PLR0913 - the options of a request
         self,
         name: str,
         *,
         image: Image | None = None,
+        tensors: Tensors | None = None,
         top_k: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         receipt: bool = False,
         share_batch: bool = False,
-        **tensors: object,
+        **more_tensors: object,
     ) -> None:
         """Seal one request and put it into the queue; wait while it is full.
 
         Args:
             name: An id of your choice, which never leaves this client.
             image: Path or bytes of a JPEG or PNG file.
+            tensors: Arrays by input name, in place of an image: for inputs whose names are those of
+                other arguments, such as `image` and `name`.
             top_k: As in `QueueClient.enqueue_many`.
             timeout_s: Time limit for the request until its reply, in seconds.
             receipt: Ask the worker for a signed receipt (docs/spec/receipt.md).
             share_batch: As in `Client.infer`.
-            **tensors: Arrays by input name, in place of an image.
+            **more_tensors: Arrays by input name, besides `tensors`.
 
         Raises:
+            InvalidInputError: There are an image and tensors; and as `QueueClient.enqueue_many`.
             SealflowError: As `QueueClient.enqueue_many`.
 
         Example:
@@ -61,7 +67,12 @@ class InputQueue:
             >>> print(OutputQueue(queue).query("e", timeout_s=10.0).top[0])
             tiger cat 0.3832
         """
-        item: Image | Tensors = tensors if image is None else image  # type: ignore[assignment]
+        if tensors is not None:
+            check_tensors(tensors)
+        arrays: dict[str, Any] = {**(tensors or {}), **more_tensors}
+        if image is not None and arrays:
+            raise InvalidInputError(f"give image=, or tensors: {', '.join(arrays)}")
+        item: Image | Tensors = arrays if image is None else image
         self._client.enqueue_many(
             self._model,
             {name: item},

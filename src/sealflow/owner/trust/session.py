@@ -179,7 +179,7 @@ class ServiceSession:
         Raises: InvalidInputError when the verified directory has no such model.
         """
         directory = self._trusted().directory
-        model_name, _, version = name.partition(":")
+        model_name, versioned, version = name.partition(":")
         revoked = directory.revoked_ids(RevokedKind.MODEL)
         named = [
             each
@@ -187,8 +187,8 @@ class ServiceSession:
             if each.name == model_name and each.digest not in revoked
         ]
         found = [
-            each for each in named if (each.version == version if version else each.default)
-        ] or (named if not version and len(named) == 1 else [])
+            each for each in named if (each.version == version if versioned else each.default)
+        ] or (named if not versioned and len(named) == 1 else [])
         if not found:
             served = ", ".join(f"{each.name}:{each.version}" for each in directory.models)
             msg = f"model {name!r} is not in the verified directory, which has {served or 'none'}"

@@ -19,6 +19,7 @@ from sealflow.clock import now_ms
 from sealflow.errors import SealflowError, UnavailableError, VerificationError
 from sealflow.owner.passport.passport import PROFILE
 from sealflow.owner.verifier.appraisal import fetch_changed_evidence
+from sealflow.streams.address import http_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ class PassportService:
         try:
             await web.TCPSite(runner, address.host, address.port).start()
             host, port = runner.addresses[0][:2]
-            ready(f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
+            ready(f"{http_url(host, port)}{PATH}")
             await asyncio.wait({stopping, renewing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             renewing.cancel()

@@ -352,4 +352,7 @@ def _directory_model(
         share_batch=share_batch and manifest.rows_independent,
         package_sha256=publication.package_sha256,
         package_bytes=publication.package_bytes,
+        classification=(
+            None if manifest.classification is None else manifest.classification.output
+        ),
     )

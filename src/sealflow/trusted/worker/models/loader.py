@@ -122,6 +122,7 @@ class ServedModel:
             count,
             softmax=described and classification is not None and classification.softmax,
             labels=self._labels_of(name),
+            axes=2 if self.batched else 1,
         )
 
     def _labels_of(self, name: str) -> Sequence[str]:

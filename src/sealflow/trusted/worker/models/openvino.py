@@ -1,4 +1,4 @@
-"""Worker: runs models with OpenVINO; the only file that imports it.
+"""Worker: runs models with OpenVINO; only this file and `openvino_guard` import it.
 
 Its model converter imports usage statistics and an HTTP client, and reads HOME, which an enclave
 does not have. OpenVINO also works if the converter cannot be imported, so its import is blocked.
@@ -18,6 +18,12 @@ from sealflow.trusted.worker.models.runtime import check_specs, has_open_shapes
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
 
 import openvino  # noqa: E402
+
+from sealflow.trusted.worker.models.openvino_guard import (  # noqa: E402
+    OUT_OF_RANGE,
+    add_guard,
+    check_inputs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,29 +79,39 @@ class OpenVino:
             raise BundleError(msg)
         try:
             read = self._core.read_model(files[manifest.file], weights)
+            guarded = add_guard(read)
             compiled = self._core.compile_model(read, "CPU", self._options)
         except _FAILURES as error:
             msg = f"OpenVINO does not load {manifest.file}: {error}"
             raise BundleError(msg) from error
         declared = {spec.name for spec in (*manifest.inputs, *manifest.outputs)}
         check_specs("input", manifest.inputs, _specs(compiled.inputs, declared))
-        outputs = _specs(compiled.outputs, declared)
+        found = compiled.outputs[: len(compiled.outputs) - guarded]
+        outputs = _specs(found, declared)
         check_specs("output", manifest.outputs, outputs)
         names = [spec.name for spec in outputs]
-        return OpenVinoModel(compiled, names, keep_memory=not has_open_shapes(manifest))
+        keep_memory = not has_open_shapes(manifest)
+        return OpenVinoModel(compiled, names, guarded=guarded, keep_memory=keep_memory)
 
 
 class OpenVinoModel:
     """A compiled model with one inference request, so that it runs one batch at a time.
 
     `compiled`: its inputs and outputs fit the manifest. `outputs`: their names, in its order.
-    `keep_memory`: whether to keep a run's memory for the next one.
+    `guarded`: whether one more output is that of `add_guard`. `keep_memory`: whether to keep a
+    run's memory for the next one.
     """
 
     def __init__(
-        self, compiled: openvino.CompiledModel, outputs: Sequence[str], *, keep_memory: bool
+        self,
+        compiled: openvino.CompiledModel,
+        outputs: Sequence[str],
+        *,
+        guarded: bool,
+        keep_memory: bool,
     ) -> None:
         self._compiled = compiled
+        self._guarded = guarded
         self._keep_memory = keep_memory
         self._request = compiled.create_infer_request()
         self._indices = {name: index for index, name in enumerate(outputs)}
@@ -107,16 +123,24 @@ class OpenVinoModel:
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """Run one batch and return the named outputs in that order.
 
-        Raises: ModelError when the runtime fails.
+        Raises: ModelError when the runtime fails, or its result would be wrong; InvalidInputError
+        for integers beyond 32 bits.
         """
+        check_inputs(inputs)
         try:
             # numpy has two types of 64-bit integers on Linux (`long` and `long long`), of which
             # OpenVINO knows one. `dtype.str` names that one.
-            arguments = {name: array.view(array.dtype.str) for name, array in inputs.items()}
+            # It takes no scalar that is read-only.
+            arguments = {
+                name: array.view(array.dtype.str) if array.ndim else array.copy()
+                for name, array in inputs.items()
+            }
             # With one thread, `infer` ignores an error and returns the outputs of the run before,
             # which are another request's (OpenVINO 2026.4); `wait` raises.
             self._request.start_async(arguments, share_inputs=True)
             self._request.wait()
+            if self._guarded and self._request.get_output_tensor(len(self._indices)).data.any():
+                raise ModelError(OUT_OF_RANGE)
             indices = [self._indices[name] for name in outputs]
             return [self._request.get_output_tensor(index).data.copy() for index in indices]
         except _FAILURES as error:

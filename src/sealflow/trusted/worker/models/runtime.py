@@ -117,4 +117,7 @@ def warm_up(model: Model, manifest: ModelManifest, max_rows: int) -> None:
 def _blank(spec: TensorSpec, rows: int) -> NDArray[Any]:
     shape = tuple(rows if size == -1 else size for size in spec.shape)
     filling = b"" if spec.datatype is DataType.BYTES else 0
-    return np.full(shape, filling, dtype_of(spec.datatype))
+    array = np.full(shape, filling, dtype_of(spec.datatype))
+    # As those of requests.
+    array.flags.writeable = False
+    return array

@@ -18,18 +18,25 @@ if TYPE_CHECKING:
 
 
 def top_classes(
-    name: str, scores: NDArray[Any], count: int, *, softmax: bool, labels: Sequence[str]
+    name: str,
+    scores: NDArray[Any],
+    count: int,
+    *,
+    softmax: bool,
+    labels: Sequence[str],
+    axes: int = 1,
 ) -> Tensor:
     """Return the best `count` classes of every row, best first, as elements `score:index:label`.
 
     `scores`: numbers of shape [..., classes]. `softmax`: whether to turn scores into probabilities
-    first. `labels`: names of classes by index; empty for none.
+    first. `labels`: names of classes by index; empty for none. `axes`: how many axes scores have at
+    least: 2 if the first is that of a batch.
 
     Returns a BYTES tensor of shape [..., min(count, classes)].
 
     Raises: InvalidInputError when the output has no scores; ModelError when a score is not finite.
     """
-    if scores.ndim == 0 or scores.shape[-1] == 0 or scores.dtype.kind not in "fiu":
+    if scores.ndim < axes or scores.shape[-1] == 0 or scores.dtype.kind not in "fiu":
         msg = f"output {name}: it has no scores of classes; request it without classification"
         raise InvalidInputError(msg)
     classes = scores.shape[-1]
