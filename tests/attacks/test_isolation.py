@@ -175,7 +175,7 @@ def test_129_commands() -> None:
 
 
 INSIDE = """
-import ctypes, errno, importlib, json, os, socket, subprocess, sys, threading
+import ctypes, errno, importlib, json, os, socket, struct, subprocess, sys, threading
 from pathlib import Path
 from sealflow.trusted.process import run_enclave
 
@@ -185,6 +185,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 entered = importlib.import_module(entry)
 real = entered.confine
 go, done, earlier = threading.Event(), threading.Event(), []
+ready = threading.Event()
 
 
 def call(number, *arguments):
@@ -261,6 +262,8 @@ def outcome(attempt):
 
 
 def before():
+    libc.capset(struct.pack("=Ii", 0x20080522, 0), bytes(24))
+    ready.set()
     go.wait()
     earlier.append(outcome(ATTEMPTS["IP socket"]))
     done.set()
@@ -268,6 +271,7 @@ def before():
 
 def confine_then_try(tee):
     threading.Thread(target=before).start()
+    ready.wait()
     real(tee)
     go.set()
     done.wait()

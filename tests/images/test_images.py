@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow import __version__
+from sealflow.attest.evidence import Role
+from sealflow.attest.simulated.measurement import IMAGE_PACKAGES
 from tests.support.enclaves.enclave_folders import core, make_gramine
 from tests.support.hosts.image_store import BASE, ISOLATION, ROOT
 from tools.images import version
@@ -114,6 +116,16 @@ def test_only_what_is_inside_the_wall(store: ImageStore, images: dict[str, str])
     assert ours == core()
     assert sorted(path.name for path in (root / "opt").iterdir()) == ["sealflow"]
     assert sorted(path.name for path in (root / "opt/sealflow").iterdir()) == ["enclaves"]
+
+
+def test_measured_packages(store: ImageStore, images: dict[str, str]) -> None:
+    """What settings accept for images is what a simulated enclave in one is measured with."""
+    program = (
+        "import sys; from pathlib import Path; import sealflow.attest.simulated.measurement as m; "
+        "print(*(m.packages_digest(r, m.site_packages(Path(sys.prefix))).hex() for r in m.Role))"
+    )
+    printed = store.inside(images["enclaves"], PYTHONS["enclaves"], "-I", "-B", "-c", program)
+    assert printed.split() == [IMAGE_PACKAGES[role] for role in Role]
 
 
 @pytest.mark.parametrize(

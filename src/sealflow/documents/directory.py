@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
-from sealflow.documents.revocation import MAX_REVOKED, Revoked, parse_listed_revocation
+from sealflow.documents.revocation import Revoked, list_revocations, parse_listed_revocations
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import TensorSpec
 from sealflow.seal.keys import SealingKey, read_suite
@@ -22,6 +22,8 @@ from sealflow.wire.ids import KeyId, parse_digest, parse_key_id, parse_name
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.documents.revocation import RevokedKind
@@ -224,7 +226,8 @@ class Directory:
     log. `log_id`: the digest of the first entry of the log that this directory belongs to.
     `log_number`, `log_digest`: the newest log entry at the time of issue; see `documents.log`.
     `manifest_digest`: the digest of the deployment's settings. `deadline_s`: how far ahead of
-    sealing workers take a request's deadline; None if the key broker does not say.
+    sealing workers take a request's deadline; None if the key broker does not say. `ends`: from
+    when on a later version need not list a revoked worker, in Unix ms by instance id.
     """
 
     deployment: str
@@ -239,6 +242,7 @@ class Directory:
     models: tuple[DirectoryModel, ...]
     keys: tuple[DirectoryKey, ...]
     revoked: tuple[Revoked, ...] = ()
+    ends: Mapping[str, int] = field(default_factory=dict)
     deadline_s: int | None = None
 
     def revoked_ids(self, kind: RevokedKind) -> frozenset[str]:
@@ -261,7 +265,7 @@ class Directory:
                 "manifest_digest": self.manifest_digest,
                 "models": [model.to_json() for model in self.models],
                 "keys": [key.to_json() for key in self.keys],
-                "revoked": [each.to_json() for each in self.revoked],
+                "revoked": list_revocations(self.revoked, self.ends),
                 **({} if self.deadline_s is None else {"deadline_s": self.deadline_s}),
             }
         )
@@ -291,7 +295,7 @@ class Directory:
         issued_ms, expires_ms = fields.time_ms("issued_ms"), fields.time_ms("expires_ms")
         if expires_ms <= issued_ms:
             raise fields.malformed("expires_ms", "is not later than issued_ms")
-        revoked = fields.list_of("revoked", parse_listed_revocation, MAX_REVOKED)
+        revoked, ends = parse_listed_revocations(fields)
         return cls(
             deployment=fields.read("deployment", parse_name),
             log_id=fields.digest("history"),
@@ -304,7 +308,8 @@ class Directory:
             manifest_digest=fields.digest("manifest_digest"),
             models=models,
             keys=keys,
-            revoked=tuple(each for each in revoked if each is not None),
+            revoked=revoked,
+            ends=ends,
             deadline_s=(
                 fields.integer("deadline_s", least=1, most=_MAX_DEADLINE_S)
                 if "deadline_s" in fields

@@ -17,7 +17,7 @@ from sealflow.wire.ids import parse_digest, parse_key_id, parse_name, parse_requ
 from sealflow.wire.strict_json import canonical_json, is_integer, parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -97,14 +97,45 @@ class Revoked:
         return cls(kind=fields.word("kind", RevokedKind), id=fields.text("id"))
 
 
-def parse_listed_revocation(value: object) -> Revoked | None:
-    """Return a revocation of a directory, or None for a kind that this release does not know.
+def list_revocations(
+    revoked: Iterable[Revoked], ends: Mapping[str, int]
+) -> list[dict[str, object]]:
+    """Return what a directory or a pin lists. `ends`: `until_ms` of workers, by instance id."""
+    return [
+        {**each.to_json(), "until_ms": ends[each.id]}
+        if each.kind is RevokedKind.WORKER and each.id in ends
+        else each.to_json()
+        for each in revoked
+    ]
+
+
+def parse_listed_revocations(fields: OpenFields) -> tuple[tuple[Revoked, ...], dict[str, int]]:
+    """Return what a directory or a pin lists as `revoked`, and `until_ms` of workers by their ids.
+
+    Kinds that this release does not know are left out. A worker that is listed twice ends with the
+    later one, or never.
 
     Raises: MalformedError, NewerFormatError.
     """
-    fields = OpenFields(value, "revoked", ("kind", "id"))
+    items = fields.list_of("revoked", _parse_listed, MAX_REVOKED)
+    known = tuple(each for each in items if each is not None)
+    workers = [(each.id, until) for each, until in known if each.kind is RevokedKind.WORKER]
+    lasting = {instance for instance, until in workers if until is None}
+    ends = {
+        instance: until
+        for instance, until in sorted(workers, key=lambda each: each[1] or 0)
+        if until is not None and instance not in lasting
+    }
+    return tuple(each for each, _ in known), ends
+
+
+def _parse_listed(value: object) -> tuple[Revoked, int | None] | None:
+    fields = OpenFields(value, "revoked", ("kind", "id"), ("until_ms",))
     kind = fields.known_word("kind", RevokedKind)
-    return None if kind is None else Revoked(kind=kind, id=fields.text("id"))
+    if kind is None:
+        return None
+    until_ms = fields.time_ms("until_ms") if "until_ms" in fields else None
+    return Revoked(kind=kind, id=fields.text("id")), until_ms
 
 
 _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {

@@ -160,6 +160,7 @@ class LocalCluster:
             self._options["suites"],
             share_batch=self._options["share_batch"],
             owners=self._options["owners"],
+            enclaves=self._options["enclaves"],
         )
         for path in self._options["models"]:
             self._add_package(path)

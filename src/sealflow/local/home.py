@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,12 @@ from sealflow.attest.deployment import Deployment
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.requirements import DAY_S, Requirements
 from sealflow.attest.simulated.authority import LIFE, create_platform
-from sealflow.attest.simulated.measurement import simulated_measurement
+from sealflow.attest.simulated.measurement import (
+    image_measurement,
+    packages_digest,
+    simulated_measurement,
+    site_packages,
+)
 from sealflow.attest.simulated.platform import SimulatedPlatform
 from sealflow.attest.suites import SuiteName, parse_suites
 from sealflow.clock import now_ms
@@ -104,6 +110,7 @@ class ClusterHome:
         *,
         share_batch: bool = False,
         owners: Sequence[str] = (),
+        enclaves: Path | None = None,
     ) -> tuple[OwnerKey, Deployment]:
         """Prepare the home for a cluster on a simulated TEE. Return owner key and deployment.
 
@@ -117,7 +124,9 @@ class ClusterHome:
         `name`: the deployment's name. `times`: times that differ from the defaults, in seconds by
         their names, such as `{"epoch_s": 60}`. `suites`: the names of the deployment's suites.
         `share_batch`: whether clients who agree may share batches; policy and settings allow it.
-        `owners`: the public keys of further owners, in hex. Spec: keybroker.md, section 1.
+        `owners`: the public keys of further owners, in hex. `enclaves`: the Python environment that
+        enclaves run in, None for this one; the image `enclaves` is accepted besides. Spec:
+        keybroker.md, section 1.
 
         Raises: ConfigError when the name or a time is not valid, or a file cannot be read or
         written.
@@ -138,8 +147,8 @@ class ClusterHome:
                 operators=frozenset({owner.signer}),
                 names={},
                 tenants=self._tenant_authority(),
-                keybroker=_requirements(Role.KEY_BROKER),
-                worker=_requirements(Role.WORKER),
+                keybroker=_requirements(Role.KEY_BROKER, enclaves),
+                worker=_requirements(Role.WORKER, enclaves),
                 insecure_simulated_root=self._platform().root_der,
                 suites=parse_suites(suites, "--suite"),
                 share_batch=share_batch,
@@ -220,8 +229,15 @@ def _write(path: Path, content: bytes) -> None:
         write_file(path, content)
 
 
-def _requirements(role: Role) -> Requirements:
+def _requirements(role: Role, enclaves: Path | None) -> Requirements:
+    """Accept the packages of an environment, and those of the image `enclaves`.
+
+    Raises: ConfigError when a file of them cannot be read.
+    """
+    folder = site_packages(Path(sys.prefix) if enclaves is None else enclaves.absolute())
+    with file_errors(f"{folder}: cannot measure the packages"):
+        here = simulated_measurement(role, packages_digest(role, folder))
     return Requirements(
-        measurements=frozenset({simulated_measurement(role).hex()}),
+        measurements=frozenset({here.hex(), image_measurement(role).hex()}),
         max_collateral_age_s=_MAX_COLLATERAL_AGE_S,
     )

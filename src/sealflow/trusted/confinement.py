@@ -1,12 +1,14 @@
 """Trusted: takes from a process outside of Gramine what no trusted code needs.
 
 An attacker who runs code within a decoder or a model runtime finds no sockets, programs, other
-processes or new files, and only those files that the runtimes open late (`READABLE`).
-Gramine needs none of this: its manifest names all files, and it makes no other process.
+processes or new files, no rights of root, and only those files that the runtimes open late
+(`READABLE`). Gramine needs none of this: its manifest names all files, and it makes no other
+process.
 
 Source: Linux, Documentation/userspace-api/seccomp_filter.rst and landlock.rst; prctl(2),
-mlockall(2), seccomp(2), landlock(7); arch/x86/entry/syscalls/syscall_64.tbl,
-include/uapi/asm-generic/unistd.h.
+mlockall(2), seccomp(2), landlock(7), capabilities(7), capset(2);
+arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h,
+include/uapi/linux/capability.h. Gramine 1.9, libos/src/sys/libos_uname.c.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import sealflow
 from sealflow.attest.evidence import Tee
 from sealflow.trusted.identity.hardware_quotes import FOLDER
 from sealflow.trusted.port import FatalError
@@ -40,9 +43,14 @@ FIRST_NEW: Final = 424
 Programs live without the calls from here on, as older kernels lack them: `clone3`, `openat2`,
 `io_uring_setup`, calls on other processes."""
 
+_SELF: Final = Path("/proc/self")
 _DUMPABLE: Final = 4
-_IPC_LOCK: Final = 14
+_DROP_BOUND: Final = 24
 _NO_NEW_PRIVILEGES: Final = 38
+_IPC_LOCK: Final = 14
+_CAPABILITIES_3: Final = 0x20080522
+_GRAMINE: Final = ("3.10.0", "1")
+"""The release and version that Gramine gives; a kernel's version begins with `#`."""
 _CURRENT_AND_FUTURE_WHEN_USED: Final = 1 | 2 | 4
 _READ_FILE: Final = 1 << 2
 _READ: Final = _READ_FILE | 1 << 3
@@ -124,24 +132,25 @@ def confine(tee: Tee) -> None:
 
     No other process can read its memory, it writes no core, and its memory is never swapped where
     it may lock memory without a limit. Later calls for sockets, programs, processes and files
-    are refused, but for reading `READABLE`, and quotes of TDX and SEV-SNP.
+    are refused, but for reading `READABLE`, and quotes of TDX and SEV-SNP. Nothing is left of the
+    rights of root but CAP_IPC_LOCK, where memory is locked by it.
 
-    Raises: FatalError with ISOLATION if the kernel cannot filter system calls.
+    Raises: FatalError with ISOLATION if the kernel cannot filter system calls, or a thread keeps
+    rights of root.
     """
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    # Gramine's own file has no such line: it filters by itself, in SGX and without.
-    if tee is Tee.SGX or "\nSeccomp:" not in status:
+    system = os.uname()
+    if tee is Tee.SGX or (system.release, system.version) == _GRAMINE:
         return
     import ctypes  # noqa: PLC0415 - not in Gramine
 
-    machine = MACHINES.get(os.uname().machine)
+    machine = MACHINES.get(system.machine)
     if machine is None:
         raise FatalError(Fatal.ISOLATION)
     kernel = ctypes.CDLL(None)
     kernel.prctl(_DUMPABLE, 0, 0, 0, 0)
-    if _may_lock(status):
-        kernel.mlockall(_CURRENT_AND_FUTURE_WHEN_USED)
+    kept = _lock_memory(kernel)
     kernel.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    _drop_capabilities(kernel, kept)
     _restrict_files(kernel, quotes=tee is not Tee.SIMULATED)
     program = filter_program(machine, os.getpid(), quotes=tee is not Tee.SIMULATED)
     steps = ctypes.create_string_buffer(program, len(program))
@@ -151,14 +160,43 @@ def confine(tee: Tee) -> None:
         raise FatalError(Fatal.ISOLATION)
 
 
-def _may_lock(status: str) -> bool:
-    """Return whether a process may lock any amount of memory: by its limit, or by CAP_IPC_LOCK.
+def _lock_memory(kernel: CDLL) -> int:
+    """Lock all memory if any amount may be locked: by the limit, or by CAP_IPC_LOCK.
 
-    Under a limit, later allocations would fail. `status`: of the process, by the kernel.
+    Under a limit, later allocations would fail. Return the capabilities that this needs for good.
     """
-    rights = int(status.partition("\nCapEff:")[2].split()[0], 16)
-    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
-    return limit == resource.RLIM_INFINITY or bool(rights >> _IPC_LOCK & 1)
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    by_right = bool(_held_capabilities(_SELF) >> _IPC_LOCK & 1)
+    if by_right:
+        # Without a limit, the right is needed no more; root may lift it, others may not.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+    by_limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
+    if by_limit or by_right:
+        kernel.mlockall(_CURRENT_AND_FUTURE_WHEN_USED)
+    return 0 if by_limit or not by_right else 1 << _IPC_LOCK
+
+
+def _held_capabilities(process: Path) -> int:
+    """Return the capabilities of a process or thread, by its folder in `/proc`."""
+    status = (process / "status").read_text(encoding="ascii", errors="replace")
+    return int(status.partition("\nCapPrm:")[2].split()[0], 16)
+
+
+def _drop_capabilities(kernel: CDLL, kept: int) -> None:
+    """Drop all capabilities but `kept`; no other thread may have any, as nobody can take them.
+
+    Raises: FatalError with ISOLATION, also when this code cannot be read without them.
+    """
+    bound = 0
+    while kernel.prctl(_DROP_BOUND, bound, 0, 0, 0) == 0:
+        bound += 1
+    held = kept & _held_capabilities(_SELF)
+    halves = struct.pack("=6I", held, held, 0, 0, 0, 0)
+    failed = kernel.capset(struct.pack("=Ii", _CAPABILITIES_3, 0), halves)
+    others = any(_held_capabilities(each) & ~kept for each in (_SELF / "task").iterdir())
+    if failed or others or not os.access(sealflow.__file__, os.R_OK):
+        raise FatalError(Fatal.ISOLATION)
 
 
 def _restrict_files(kernel: CDLL, *, quotes: bool) -> None:

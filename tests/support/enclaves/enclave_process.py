@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -67,6 +68,8 @@ class EnclaveProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            # As a host does: NumPy's library starts no thread of its own.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         if boot is not None:
             self.send(FrameKind.BOOT, json.dumps(boot).encode())

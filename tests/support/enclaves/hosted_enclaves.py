@@ -28,7 +28,7 @@ from tests.support.models import onnx_models
 from tests.support.models.served_models import onnx_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sealflow.documents.revocation import Revoked
     from sealflow.errors import RefusalCode
@@ -142,12 +142,15 @@ class HostedEnclaves:
         found.await_models(len(self.packages), enrolled=False)
         return found
 
-    def start_worker(self, **settings: Any) -> HostedWorker:
-        """Start a worker of the owner's models, with other settings where named."""
+    def start_worker(self, command: Sequence[str] | None = None, **settings: Any) -> HostedWorker:
+        """Start a worker of the owner's models, with other settings where named.
+
+        `command`: what starts it instead of this Python.
+        """
         deployment, platform = self.made.deployment.to_bytes(), self.made.platform.to_bytes()
         boot = worker_boot(deployment, platform, self.now_ms) | self._settings
         boot |= {"serves": self.made.owner.signer, **settings}
-        process = self._stack.enter_context(EnclaveProcess("worker", boot))
+        process = self._stack.enter_context(EnclaveProcess("worker", boot, command=command))
         found = HostedWorker(self, process)
         found.tick()
         return found

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealflow.attest.evidence import Role
+from sealflow.attest.simulated.measurement import image_measurement, simulated_measurement
 from sealflow.errors import ConfigError
 from sealflow.local.home import ClusterHome
 
@@ -66,3 +68,16 @@ def test_state_that_cannot_be_set_aside(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"keybroker: cannot rename"):
         home.prepare("red")
     assert home.platform.read_bytes() == platform
+
+
+def test_accepted_packages(tmp_path: Path) -> None:
+    """Settings accept this installation, or a named one, and the packages of the image."""
+    home, image = ClusterHome(tmp_path / "home"), image_measurement(Role.WORKER).hex()
+    _, here = home.prepare("red")
+    assert here.worker.measurements == {simulated_measurement(Role.WORKER).hex(), image}
+    package = tmp_path / "other" / "lib" / "python3.99" / "site-packages" / "numpy"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    _, there = home.prepare("red", enclaves=tmp_path / "other")
+    assert here.worker.measurements & there.worker.measurements == {image}
+    assert len(there.worker.measurements) == 2

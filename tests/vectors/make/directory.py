@@ -213,12 +213,35 @@ def pin_cases(file: VectorFile) -> None:
     model = {"kind": "model", "id": "0b" * 32}
     gone = {"kind": "key", "id": "sim-" + "0c" * 32}
     served = {"kind": "key", "id": str(after.keys[0].kid)}
+    ended = {**worker, "until_ms": after.issued_ms}
     taken_back = "directory_revocation"
     for title, revoked, expect, description in (
         ("none was", [], "ok", "nothing was revoked"),
         ("worker", [worker], taken_back, "a worker is revoked no more"),
         ("model", [model], taken_back, "a model is revoked no more"),
         ("one of two", [gone, model], taken_back, "one of two may go, the other not"),
+        ("worker that ended", [ended], "ok", "issued at its until_ms"),
+        (
+            "worker that has not ended",
+            [{**worker, "until_ms": after.issued_ms + 1}],
+            taken_back,
+            "issued before its until_ms",
+        ),
+        ("worker twice, one lasts", [ended, worker], taken_back, "the strict one counts"),
+        (
+            "worker twice, one later",
+            [{**worker, "until_ms": after.issued_ms + 1}, ended],
+            taken_back,
+            "the later one counts",
+        ),
+        ("model with an end", [{**model, "until_ms": 0}], taken_back, "a model has no end"),
+        ("key with an end", [{**served, "until_ms": 0}], taken_back, "nor has a key"),
+        (
+            "unknown kind with an end",
+            [{"kind": "region", "id": "x", "until_ms": "x"}],
+            "ok",
+            "nothing of it is read",
+        ),
         ("key that is gone", [gone], "ok", "nobody has the key"),
         ("key that is served", [served], taken_back, "a key is revoked no more"),
         ("unknown kind", [{"kind": "region", "id": "x"}], "ok", "of a later release: ignored"),
@@ -229,7 +252,8 @@ def pin_cases(file: VectorFile) -> None:
     document_case(file, "pin: revoked: still", "3.10", "ok", "it is still revoked",
           publish(kept), pin={**pin_of(before), "revoked": [model]})  # fmt: skip
     for number, bad in enumerate((None, "x", {}, [7], [{"kind": "worker"}],
-          [{"kind": "worker", "id": "x"}], [worker] * 1025), 1):  # fmt: skip
+          [{"kind": "worker", "id": "x"}], [worker] * 1025, [{**worker, "until_ms": None}],
+          [{**worker, "until_ms": -1}], [{**model, "until_ms": "1"}]), 1):  # fmt: skip
         pin = {**pin_of(before), "revoked": bad}
         document_case(file, f"pin form: revoked {number}", "3.4", "pin", "not its form",
               newer, pin=pin)  # fmt: skip

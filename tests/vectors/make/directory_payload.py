@@ -163,7 +163,7 @@ def content_cases(file: VectorFile) -> None:
         (None, "directory", "absent, or a name"),
         (7, "directory", "not its form"),
     ):
-        document_case(file, f"classification {output!r}", "2.15", expect, words,
+        document_case(file, f"classification {output!r}", "2.16", expect, words,
               publish({**PAYLOAD, "models": [{**plain, "classification": output}]}))  # fmt: skip
     document_case(file, "share_batch", "2.13", "ok", "rows may share batches",
                   publish(replace(GOOD, models=(model(share_batch=True),))))  # fmt: skip
@@ -193,6 +193,22 @@ def content_cases(file: VectorFile) -> None:
         )
         document_case(file, f"revoked {kind}: id", "2", "directory", "another's id",
               publish({**PAYLOAD, "revoked": [{**entry, "id": bad}]}))  # fmt: skip
+    worker = Revoked(kind=RevokedKind.WORKER, id="0a" * 16).to_json()
+    for title, until, expect in (
+        ("zero", 0, "ok"),
+        ("the last", 2**53 - 1, "ok"),
+        ("too late", 2**53, "directory"),
+        ("negative", -1, "directory"),
+        ("a fraction", 1.5, "directory"),
+        ("text", "1", "directory"),
+        ("null", None, "directory"),
+        ("a boolean", True, "directory"),
+    ):
+        document_case(file, f"revoked worker: until_ms {title}", "2.15", expect, "a time",
+              publish({**PAYLOAD, "revoked": [{**worker, "until_ms": until}]}))  # fmt: skip
+    known = {"until_ms": 1, "critical": ["until_ms"]}
+    document_case(file, "revoked worker: until_ms is critical", "2.15", "ok", "it is known",
+          publish({**PAYLOAD, "revoked": [{**worker, **known}]}))  # fmt: skip
     many_revoked = [Revoked(kind=RevokedKind.WORKER, id=f"{each:032x}").to_json()
                     for each in range(1025)]  # fmt: skip
     document_case(file, "1,025 revoked", "2", "directory", "one too many",

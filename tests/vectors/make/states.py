@@ -179,6 +179,14 @@ def order_cases(file: VectorFile) -> None:
     many = [f"{number:032x}" for number in range(65)]
     case("65 workers", BAD, "one too many", {**orders, "excluded": {OWNER: many}})
     case("64 workers", "ok", "just so many", {**orders, "excluded": {OWNER: many[:64]}})
+    ended = {**orders, "ends": {"0a" * 16: NOW_MS}, "barred": ["0b" * 16]}
+    case("workers that end", "ok", "optional", ended)
+    for name, wrong in (("ends", ({"ab": 1}, {"0a" * 16: -1}, [], None)),
+                        ("barred", (["ab"], [None], {}, None))):  # fmt: skip
+        for number, value in enumerate(wrong, 1):
+            case(f"{name} {number}", BAD, "not its form", {**ended, name: value})
+    barred = [f"{number:032x}" for number in range(4097)]
+    case("4,097 barred workers", BAD, "one too many", {**ended, "barred": barred})
 
 
 def key_cases(file: VectorFile) -> None:

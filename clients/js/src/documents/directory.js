@@ -31,6 +31,7 @@ const EARLY_MS = 5 * 60_000;
  *   package_sha256?: string, package_bytes?: number, classification?: string}} Model
  */
 /** @typedef {{kid: string, suite: import("../seal/suites.js").Suite, publicKey: Uint8Array, notBeforeMs: number, retireMs: number, destroyMs: number}} DirectoryKey */
+/** @typedef {{kind: string, id: string, until_ms?: number}} Revocation what is revoked; a worker's `until_ms` is its end */
 /**
  * @typedef {object} Directory
  * @property {string} deployment
@@ -46,14 +47,18 @@ const EARLY_MS = 5 * 60_000;
  * @property {number} expiresMs
  * @property {Model[]} models without revoked ones, and without those that this release cannot read
  * @property {DirectoryKey[]} keys likewise
- * @property {Array<{kind: string, id: string}>} revoked
+ * @property {Revocation[]} revoked
  */
 
 const REVOKED_IDS = /** @type {Record<string, import("../base/forms.js").Form<string>>} */ ({ worker: id, model: digest, key: kid });
+/** A value that is judged later, if at all. @type {import("../base/forms.js").Form<any>} */
+const unread = (value) => value;
 /** What is revoked; a kind of a later release is kept, and means nothing here. @type {import("../base/forms.js").Form<any>} */
 const revocation = (value, what) => {
-  const read = readObject(value, what, { required: { kind: string, id: string }, open: true });
-  REVOKED_IDS[read.kind]?.(read.id, `${what}: id`);
+  const read = readObject(value, what, { required: { kind: string, id: string }, optional: { until_ms: unread }, open: true });
+  if (!Object.hasOwn(REVOKED_IDS, read.kind)) return read;
+  REVOKED_IDS[read.kind](read.id, `${what}: id`);
+  if (read.until_ms !== undefined) time(read.until_ms, `${what}: until_ms`);
   return read;
 };
 /** What a directory or a pin lists as revoked. @type {import("../base/forms.js").Form<any>} */

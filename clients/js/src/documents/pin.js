@@ -12,7 +12,7 @@ const MAX_BYTES = 2 ** 20;
 const MAX_NAMES = 4096;
 
 /** @typedef {{deployment: string, manifestDigest: string, history: string, version: number, digest: string, logNumber: number, logDigest: string,
- *   owners: Map<string, string>, revoked: Array<{kind: string, id: string}>}} Pin */
+ *   owners: Map<string, string>, revoked: Array<import("./directory.js").Revocation>}} Pin */
 
 /**
  * Where a pin is kept.
@@ -61,7 +61,7 @@ export function encodePin(pin) {
     format: FORMAT, deployment: pin.deployment, manifest_digest: pin.manifestDigest, history: pin.history,
     version: pin.version, digest: pin.digest, log_number: pin.logNumber, log_digest: pin.logDigest,
     owners: namesByOwner(pin.owners),
-    revoked: pin.revoked.map(({ kind, id }) => ({ kind, id })),
+    revoked: pin.revoked.map(({ kind, id, until_ms }) => ({ kind, id, ...(kind === "worker" && until_ms !== undefined ? { until_ms } : {}) })),
   });
 }
 
@@ -106,7 +106,11 @@ export function comparePin(pin, directory) {
   if (fork) refuse("directory_fork", "the directory does not continue the pinned one");
   const listed = new Set(directory.revoked.map(({ kind, id }) => `${kind} ${id}`));
   const kids = new Set(directory.keys.map(({ kid }) => kid)); // a key may leave the list once nobody has it
-  const lost = pin.revoked.find(({ kind, id }) => KINDS.includes(kind) && !listed.has(`${kind} ${id}`) && (kind !== "key" || kids.has(id)));
+  /** A worker may leave the list at the end that was told for it. @param {import("./directory.js").Revocation} each */
+  const isEnded = ({ kind, until_ms }) => kind === "worker" && until_ms !== undefined && until_ms <= directory.issuedMs;
+  /** @param {import("./directory.js").Revocation} each */
+  const mayLeave = (each) => !KINDS.includes(each.kind) || (each.kind === "key" && !kids.has(each.id)) || isEnded(each);
+  const lost = pin.revoked.find((each) => !listed.has(`${each.kind} ${each.id}`) && !mayLeave(each));
   if (lost) refuse("directory_revocation", `the ${lost.kind} ${lost.id} was revoked and is not any more`);
 }
 

@@ -48,12 +48,19 @@ _owners = click.option(
     help="Public key of another owner who may publish models, 64 hex digits; repeatable.",
 )
 
+_enclaves = click.option(
+    "--enclaves",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Python environment of workers and key broker, such as an image's.  [default: this one]",
+)
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @_deployment
 @_suites
 @_owners
+@_enclaves
 @json_option
 def init(
     folder: Path,
@@ -61,16 +68,18 @@ def init(
     suites: tuple[str, ...],
     owners: tuple[str, ...],
     *,
+    enclaves: Path | None,
     as_json: bool,
 ) -> None:
     """Write the files for a trial on another cluster into FOLDER.
 
     They are a model owner's key, the deployment's settings, a policy for clients and a simulated
     platform; `sealflow up` writes the same files to its home. An existing owner's key is kept, and
-    so is an existing platform that has not expired.
+    so is an existing platform that has not expired. The settings accept this release with the
+    packages of its image `enclaves`, and with those of --enclaves.
     """
     home = ClusterHome(folder)
-    home.prepare(deployment, suites=suites, owners=owners)
+    home.prepare(deployment, suites=suites, owners=owners, enclaves=enclaves)
     files = {
         "settings of the enclaves": home.deployment,
         "policy for clients": home.policy,
@@ -232,11 +241,7 @@ def init(
     show_default=True,
     help="Maximum number of unanswered requests in the queue.",
 )
-@click.option(
-    "--enclaves",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Python environment of workers and key broker, such as an image's.  [default: this one]",
-)
+@_enclaves
 @click.option(
     "--keybrokers",
     type=click.IntRange(1, 8),

@@ -27,7 +27,8 @@ FATAL_HINTS: Final[dict[str | None, str]] = {
     "and in the enclave",
     Fatal.ISOLATION: "it needs Python with -I, in an environment whose sys.path has the standard "
     "library and one site-packages folder, and a kernel with seccomp: remove what adds folders to "
-    "sys.path (.pth files, system site-packages)",
+    "sys.path (.pth files, system site-packages); as root, it also needs files that other users "
+    "may read",
     Fatal.DEPLOYMENT: "deployment_file is damaged or contradicts itself",
     Fatal.TEE: "the TEE that deployment_file names is not on this machine, or "
     "simulated_platform_file is damaged",

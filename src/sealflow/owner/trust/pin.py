@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, entry_digest
 from sealflow.documents.revocation import (
-    MAX_REVOKED,
     Revoked,
     RevokedKind,
-    parse_listed_revocation,
+    list_revocations,
+    parse_listed_revocations,
 )
 from sealflow.errors import ConfigError, EvidenceError, MalformedError, UnavailableError
 from sealflow.files import file_errors, write_file
@@ -139,7 +139,8 @@ class PinnedDirectory:
     """The values of a directory by which its successors are recognized.
 
     `owners`: the owner of each model name that was ever in a directory of this deployment.
-    `revoked`: what it lists as revoked; a successor lists that too.
+    `revoked`: what it lists as revoked; a successor lists that too. `ends`: from when on it need
+    not list a worker, in Unix ms by instance id.
     """
 
     deployment: str
@@ -151,6 +152,7 @@ class PinnedDirectory:
     log_digest: str
     owners: Mapping[str, str] = field(default_factory=dict)
     revoked: frozenset[Revoked] = frozenset()
+    ends: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_directory(cls, directory: Directory, payload: bytes) -> Self:
@@ -165,6 +167,7 @@ class PinnedDirectory:
             log_digest=directory.log_digest,
             owners=add_owners({}, directory.models),
             revoked=frozenset(directory.revoked),
+            ends=directory.ends,
         )
 
     def to_bytes(self) -> bytes:
@@ -179,7 +182,7 @@ class PinnedDirectory:
             "log_number": self.log_number,
             "log_digest": self.log_digest,
             "owners": owners_to_json(self.owners),
-            "revoked": [each.to_json() for each in sorted(self.revoked)],
+            "revoked": list_revocations(sorted(self.revoked), self.ends),
         }
         return canonical_json(value) + b"\n"
 
@@ -192,6 +195,8 @@ class PinnedDirectory:
         # Releases before 0.2 wrote pins without a format.
         value = {"format": FORMAT, **parse_object(text, "pin")}
         fields = OpenFields(value, "pin", _KEYS, ("owners", "revoked"), versioned=True)
+        # Releases before 0.2 did not pin revocations.
+        revoked, ends = parse_listed_revocations(fields) if "revoked" in fields else ((), {})
         return cls(
             deployment=fields.read("deployment", parse_name),
             manifest_digest=fields.digest("manifest_digest"),
@@ -202,16 +207,9 @@ class PinnedDirectory:
             log_digest=fields.digest("log_digest"),
             # Releases before 0.2 did not pin owners.
             owners=fields.read("owners", owners_from_json) if "owners" in fields else {},
-            revoked=_revoked(fields),
+            revoked=frozenset(revoked),
+            ends=ends,
         )
-
-
-def _revoked(fields: OpenFields) -> frozenset[Revoked]:
-    # Releases before 0.2 did not pin revocations.
-    if "revoked" not in fields:
-        return frozenset()
-    found = fields.list_of("revoked", parse_listed_revocation, MAX_REVOKED)
-    return frozenset(each for each in found if each is not None)
 
 
 class DirectoryPin:
@@ -323,12 +321,16 @@ class DirectoryPin:
 
 
 def _check_revoked(old: PinnedDirectory, new: PinnedDirectory, directory: Directory) -> None:
-    """Check that what was revoked still is. A key may leave the list once nobody has it."""
+    """Check that what was revoked still is.
+
+    A key may leave the list once nobody has it, a worker at the end that was told for it.
+    """
     keys = {key.kid for key in directory.keys}
     lost = sorted(
         each
         for each in old.revoked - new.revoked
-        if each.kind is not RevokedKind.KEY or each.id in keys
+        if (each.kind is not RevokedKind.KEY or each.id in keys)
+        and not _is_ended(each, old, directory.issued_ms)
     )
     if lost:
         raise EvidenceError(
@@ -336,6 +338,12 @@ def _check_revoked(old: PinnedDirectory, new: PinnedDirectory, directory: Direct
             f"the {lost[0].kind} {lost[0].id} was revoked and is not any more: clients are shown "
             "different directories; do not send data, and tell the owner",
         )
+
+
+def _is_ended(revoked: Revoked, old: PinnedDirectory, issued_ms: int) -> bool:
+    return (
+        revoked.kind is RevokedKind.WORKER and old.ends.get(revoked.id, issued_ms + 1) <= issued_ms
+    )
 
 
 def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> None:

@@ -120,14 +120,18 @@ class KeyStore:
         return self._names
 
     def is_revoked(self, kind: RevokedKind, revoked_id: str) -> bool:
-        """Return whether a worker, model or key is revoked."""
-        return Revoked(kind=kind, id=revoked_id) in self._revoked
+        """Return whether a worker, model or key is revoked, listed or not."""
+        barred = kind is RevokedKind.WORKER and revoked_id in self.orders.barred
+        return barred or Revoked(kind=kind, id=revoked_id) in self._revoked
 
     def advance(self, now_ms: int) -> bool:
-        """Set the clock, never backwards; return whether an epoch key was created or destroyed."""
+        """Set the clock, never backwards; return whether keys or revocations changed."""
         self._now_ms = max(self._now_ms, now_ms)
         changed = self.epochs.advance(self._now_ms)
-        return self._rotate_if_due() or changed
+        ended = self.orders.bar_ended(self._now_ms)
+        for each in ended:
+            self._revoked.pop(Revoked(kind=RevokedKind.WORKER, id=each), None)
+        return self._rotate_if_due() or changed or bool(ended)
 
     def publish(self, publication: Publication) -> bool:
         """Add a model, or do what its owner's newer order says; return False if nothing changed.
@@ -222,6 +226,10 @@ class KeyStore:
         )
         if new_epoch and not self.epochs.has_room():
             raise RefusedError(RefusalCode.UNAVAILABLE)
+        # It may hold any key that there is now, and gets none that comes later.
+        keys_end_ms = max((epoch.destroy_ms for epoch in self.epochs), default=self._now_ms)
+        for each in kinds[RevokedKind.WORKER]:
+            self.orders.ends[each] = max(keys_end_ms, self.orders.granted.get(each, 0))
         if kinds[RevokedKind.GRANT]:
             self.orders.excluded.setdefault(signer, []).extend(kinds[RevokedKind.GRANT])
         self._revoked |= dict.fromkeys(each for each in revoked if each.kind in _LISTED)
@@ -294,6 +302,7 @@ class KeyStore:
             ),
             keys=tuple(epoch.public() for epoch in self.epochs),
             revoked=self.revoked,
+            ends=dict(self.orders.ends),
             deadline_s=self._deployment.deadline_s,
         )
 

@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 MAX_GRANTED: Final = 4096
 MAX_EXCLUDED: Final = 64
 """Workers that one owner may keep its models from."""
+MAX_BARRED: Final = 4096
+"""Revoked workers that are refused though no directory lists them any more: the newest."""
 _KEYS: Final = (
     "counters",
     "granted",
@@ -41,7 +43,9 @@ class OrderRecords:
     `revoked_of`: the owner of each revoked package. `signed_names`: the names of models that a
     signed order was about, each with its owner: publications without one no longer count for them.
     `rotated_ms`, `rotation_due_ms`: when an order
-    last began an epoch, and when the next one is due (0 for none).
+    last began an epoch, and when the next one is due (0 for none). `ends`: when the keys and the
+    lease of each listed revoked worker have ended, in Unix ms. `barred`: the newest of those that
+    have, oldest first.
     """
 
     counters: dict[str, int] = field(default_factory=dict)
@@ -51,6 +55,16 @@ class OrderRecords:
     signed_names: dict[str, str] = field(default_factory=dict)
     rotated_ms: int = 0
     rotation_due_ms: int = 0
+    ends: dict[str, int] = field(default_factory=dict)
+    barred: list[str] = field(default_factory=list)
+
+    def bar_ended(self, now_ms: int) -> list[str]:
+        """Return the revoked workers that have ended now, which stay refused."""
+        ended = [each for each, end in self.ends.items() if end <= now_ms]
+        for each in ended:
+            del self.ends[each]
+        self.barred = [*self.barred, *ended][-MAX_BARRED:]
+        return ended
 
     def record_grant(self, instance: str, lease_ms: int, now_ms: int) -> None:
         """Remember a worker until its lease ends; over `MAX_GRANTED`, forget the oldest."""
@@ -82,6 +96,8 @@ class OrderRecords:
             "signed_names": dict(self.signed_names),
             "rotated_ms": self.rotated_ms,
             "rotation_due_ms": self.rotation_due_ms,
+            **({"ends": dict(self.ends)} if self.ends else {}),
+            **({"barred": list(self.barred)} if self.barred else {}),
         }
 
     @classmethod
@@ -90,7 +106,7 @@ class OrderRecords:
 
         Raises: MalformedError.
         """
-        fields = Fields(value, "orders", _KEYS)
+        fields = Fields(value, "orders", _KEYS, ("ends", "barred"))
         excluded = fields.read("excluded", json_object)
         return cls(
             counters=_table(fields.get("counters"), parse_digest, _time),
@@ -100,6 +116,12 @@ class OrderRecords:
             signed_names=_table(fields.get("signed_names"), parse_name, parse_digest),
             rotated_ms=fields.time_ms("rotated_ms"),
             rotation_due_ms=fields.time_ms("rotation_due_ms"),
+            ends=_table(fields.get("ends"), parse_request_id, _time) if "ends" in fields else {},
+            barred=(
+                list(fields.list_of("barred", parse_request_id, MAX_BARRED))
+                if "barred" in fields
+                else []
+            ),
         )
 
 

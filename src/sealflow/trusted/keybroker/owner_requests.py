@@ -236,7 +236,8 @@ def _refusal(error: RefusedError) -> ControlError:
         detail = "there is no room for another epoch before older keys end: try again later"
         return ControlError("busy", detail)
     detail = "a share of revocations is used up: that of a model's owner, of an owner's grants or "
-    return ControlError("full", f"{detail}of workers; a new history begins with new settings")
+    detail += "of workers, which is free again when what they had has ended"
+    return ControlError("full", f"{detail}; else a new history begins with new settings")
 
 
 def _check_revocation(
