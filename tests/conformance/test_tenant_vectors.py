@@ -22,7 +22,7 @@ def test_token(case: dict[str, Any]) -> None:
         name=case["deployment"],
         tenants=case["authority"],
     )
-    ledger = TenantLedger(deployment, 10)
+    ledger = TenantLedger(deployment, 10, case["now_ms"])
 
     def judge() -> None:
         ledger.admit({"tenant_token": case["token"]}, 1, case["now_ms"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
+from sealflow.documents.tenant_token import MAX_LIFE_MS
 from sealflow.errors import MalformedError
 from sealflow.wire.fields import Fields, json_object
 from sealflow.wire.ids import parse_digest, parse_name, parse_request_id
@@ -41,7 +42,8 @@ class OrderRecords:
     `revoked_of`: the owner of each revoked package. `signed_names`: the names of models that a
     signed order was about, each with its owner: publications without one no longer count for them.
     `rotated_ms`, `rotation_due_ms`: when an order
-    last began an epoch, and when the next one is due (0 for none).
+    last began an epoch, and when the next one is due (0 for none). `revoked_tokens`: when each of
+    these tenant tokens was revoked.
     """
 
     counters: dict[str, int] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class OrderRecords:
     signed_names: dict[str, str] = field(default_factory=dict)
     rotated_ms: int = 0
     rotation_due_ms: int = 0
+    revoked_tokens: dict[str, int] = field(default_factory=dict)
 
     def record_grant(self, instance: str, lease_ms: int, now_ms: int) -> None:
         """Remember a worker until its lease ends; over `MAX_GRANTED`, forget the oldest."""
@@ -63,6 +66,11 @@ class OrderRecords:
     def has_grant(self, instance: str, now_ms: int) -> bool:
         """Return whether a worker has a lease now."""
         return self.granted.get(instance, 0) > now_ms
+
+    def forget_tokens(self, now_ms: int) -> None:
+        """Forget the revoked tokens that are over in any case."""
+        held = self.revoked_tokens.items()
+        self.revoked_tokens = {each: at for each, at in held if now_ms - at < MAX_LIFE_MS}
 
     def is_excluded(self, owner: str, instance: str) -> bool:
         """Return whether an owner keeps its models from a worker."""
@@ -82,6 +90,8 @@ class OrderRecords:
             "signed_names": dict(self.signed_names),
             "rotated_ms": self.rotated_ms,
             "rotation_due_ms": self.rotation_due_ms,
+            # Absent when empty, as in states of earlier releases.
+            **({"revoked_tokens": dict(self.revoked_tokens)} if self.revoked_tokens else {}),
         }
 
     @classmethod
@@ -90,7 +100,7 @@ class OrderRecords:
 
         Raises: MalformedError.
         """
-        fields = Fields(value, "orders", _KEYS)
+        fields = Fields(value, "orders", _KEYS, ("revoked_tokens",))
         excluded = fields.read("excluded", json_object)
         return cls(
             counters=_table(fields.get("counters"), parse_digest, _time),
@@ -100,6 +110,7 @@ class OrderRecords:
             signed_names=_table(fields.get("signed_names"), parse_name, parse_digest),
             rotated_ms=fields.time_ms("rotated_ms"),
             rotation_due_ms=fields.time_ms("rotation_due_ms"),
+            revoked_tokens=_table(fields.get("revoked_tokens", {}), parse_request_id, _time),
         )
 
 

@@ -235,8 +235,8 @@ def _refusal(error: RefusedError) -> ControlError:
     if error.code is RefusalCode.UNAVAILABLE:
         detail = "there is no room for another epoch before older keys end: try again later"
         return ControlError("busy", detail)
-    detail = "a share of revocations is used up: that of a model's owner, of an owner's grants or "
-    return ControlError("full", f"{detail}of workers; a new history begins with new settings")
+    detail = "a share of revocations is used up: of a model's owner, an owner's grants, tokens, or "
+    return ControlError("full", f"{detail}workers; a new history begins with new settings")
 
 
 def _check_revocation(
@@ -253,6 +253,8 @@ def _check_revocation(
             allowed = is_operator
         case RevokedKind.GRANT:
             allowed = is_owner
+        case RevokedKind.TOKEN:
+            allowed = signer == identity.deployment.tenants
         case RevokedKind.MODEL:
             owner = key_store.owner_of(revoked.id)
             allowed = is_operator or (is_owner and owner in {None, signer})
@@ -260,7 +262,7 @@ def _check_revocation(
         raise ControlError(
             "not_allowed",
             f"{signer} may not revoke this: operators revoke workers, keys and models, owners "
-            "their own models, and their own grants to a worker",
+            "their own models and grants to a worker, the tenant authority its tokens",
         )
     if not key_store.is_known(revoked):
         raise ControlError("not_found", f"there is no {revoked.kind} {revoked.id} now")
