@@ -188,15 +188,15 @@ def test_133_records_that_contradict_each_other(changes: dict[str, Any]) -> None
         fewer = [dataclasses.replace(each, rows=each.rows - 9) for each in third.record.tenants]
         changes = {"tenants": tuple(fewer)}
     bent = dataclasses.replace(third, record=dataclasses.replace(third.record, **changes))
-    assert contradiction(second, bent) == "usage_record"
-    assert contradiction(bent, second) == "usage_record"
+    assert contradiction(second, bent) == "receipt_usage"
+    assert contradiction(bent, second) == "receipt_usage"
 
 
 def test_133_time_that_went_back() -> None:
     """A later record is not of an earlier time."""
     second, third = verified()[1:3]
     bent = dataclasses.replace(third, at_ms=second.at_ms - 1)
-    assert contradiction(second, bent) == "usage_record"
+    assert contradiction(second, bent) == "receipt_usage"
 
 
 def forge(text: bytes, **changes: Any) -> ReceiptProof:
@@ -248,8 +248,8 @@ def test_134_an_answer_of_a_model() -> None:
     worker = history()[0].worker
     assert verify_usage(forge(record_text(), worker=worker), history()[2]).record.sequence == 1
     for kind in (ContentKind.INFER, ContentKind.ERROR):
-        assert refused(forge(record_text(), worker=worker, kind=kind)) == "usage_record"
-    assert refused(forge(b"{}", worker=worker)) == "usage_record"
+        assert refused(forge(record_text(), worker=worker, kind=kind)) == "receipt_usage"
+    assert refused(forge(b"{}", worker=worker)) == "receipt_usage"
 
 
 def test_134_a_record_is_no_answer() -> None:

@@ -30,7 +30,6 @@ MAX_LIFE_MS: Final = 367 * 86_400_000
 """Of a token, so that key brokers can forget revoked ones."""
 MAX_WEIGHT: Final = 100
 QUOTAS: Final = ("requests", "rows", "cpu_ms", "bytes")
-_LABEL: Final = "tenant token"
 _MAX_PERIOD_S: Final = 366 * 86_400
 _KEYS: Final = ("deployment", "tenant", "id", "not_before_ms", "expires_ms", "period_s", "weight")
 
@@ -59,7 +58,7 @@ class TenantToken:
 
     def sign(self, key: Ed25519PrivateKey, domain: TrustDomain) -> str:
         """Return the token as clients carry it."""
-        return sign_text(canonical_json(self.to_json()), key, domain.label(_LABEL))
+        return sign_text(canonical_json(self.to_json()), key, domain.label("tenant token"))
 
     @classmethod
     def verify(cls, token: str, authority: str, domain: TrustDomain) -> Self:
@@ -67,7 +66,9 @@ class TenantToken:
 
         Raises: TenantRefusedError.
         """
-        return open_signed(token, authority, domain.label(_LABEL), cls.unverified_from_bytes)
+        return open_signed(
+            token, authority, domain.label("tenant token"), cls.unverified_from_bytes
+        )
 
     @classmethod
     def unverified_from_bytes(cls, text: bytes) -> Self:

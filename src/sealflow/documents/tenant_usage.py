@@ -1,7 +1,7 @@
-"""Core, pure: what the tenants of one worker used, and the order to tell it. Spec: tenants.md, 5.
+"""Core, pure: records of what the tenants of one worker used, and orders for them.
 
-The tenant authority orders a record through the seal, so that no host sees who used what. The
-worker signs it as it signs receipts.
+Spec: tenants.md, section 5. The tenant authority orders a record through the seal, so that no host
+sees who used what. The worker signs it as it signs receipts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 MAX_TENANTS: Final = 1024
-_LABEL: Final = "tenant usage"
 _COUNTS: Final = (*QUOTAS, "refused")
 _LEAST_BYTES: Final = 4096
 
@@ -41,7 +40,9 @@ class UsageOrder:
     def sign(self, key: Ed25519PrivateKey, domain: TrustDomain) -> str:
         """Return the order as requests carry it."""
         fields = {name: getattr(self, name) for name in self.__slots__}
-        return sign_text(canonical_json({"format": FORMAT, **fields}), key, domain.label(_LABEL))
+        return sign_text(
+            canonical_json({"format": FORMAT, **fields}), key, domain.label("tenant usage")
+        )
 
     @classmethod
     def verify(cls, order: str, authority: str, domain: TrustDomain) -> Self:
@@ -49,7 +50,7 @@ class UsageOrder:
 
         Raises: TenantRefusedError.
         """
-        return open_signed(order, authority, domain.label(_LABEL), cls._parse)
+        return open_signed(order, authority, domain.label("tenant usage"), cls._parse)
 
     @classmethod
     def _parse(cls, text: bytes) -> Self:
@@ -63,7 +64,7 @@ class UsageOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantUsage:
-    """What one tenant used, and how many of its requests were over a quota or share."""
+    """The use of one tenant, and how many of its requests were over a quota or share."""
 
     tenant: str
     requests: int
@@ -85,7 +86,7 @@ class TenantUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRecord:
-    """What a worker's tenants used since it started, in all.
+    """The use of all tenants of a worker since it started.
 
     `sequence`: 1 for a worker's first record, one more for each later one. `start_ms`: when the
     worker started, by its clock, in Unix ms. `refused`: requests without a valid token.

@@ -59,13 +59,13 @@ class WorkerUsage:
 def verify_usage(proof: ReceiptProof, log: AuditedLog) -> VerifiedUsage:
     """Check offline that an attested worker of this log's deployment signed a record.
 
-    Raises: EvidenceError as `verify_receipt`, and `usage_record` if it is about something else.
+    Raises: EvidenceError as `verify_receipt`, and `receipt_usage` if it is about something else.
     """
     receipt = verify_receipt(proof, log).receipt
     try:
         record = UsageRecord.from_content(parse_content(memoryview(proof.reply)))
     except MalformedError as error:
-        raise EvidenceError("usage_record", str(error)) from error
+        raise EvidenceError("receipt_usage", str(error)) from error
     return VerifiedUsage(instance=receipt.instance, at_ms=receipt.at_ms, record=record)
 
 
@@ -104,7 +104,7 @@ def check_workers(
 ) -> list[WorkerUsage]:
     """Return the state of each worker that has a record, or could serve by the log.
 
-    Raises: EvidenceError `usage_record` if records of a worker contradict each other.
+    Raises: EvidenceError `receipt_usage` if records of a worker contradict each other.
     """
     of_worker: dict[str, list[VerifiedUsage]] = defaultdict(list)
     for each in records:
@@ -146,7 +146,7 @@ def _check_history(history: Sequence[VerifiedUsage]) -> None:
         else:
             continue
         detail = f"record {after.record.sequence} of worker {after.instance} {problem}: keep both"
-        raise EvidenceError("usage_record", detail)
+        raise EvidenceError("receipt_usage", detail)
 
 
 def _includes(after: UsageRecord, before: UsageRecord) -> bool:

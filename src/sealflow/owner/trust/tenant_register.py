@@ -22,7 +22,7 @@ MAX_REGISTER_BYTES: Final = 64 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredToken:
-    """What a token says, and when it was revoked (Unix ms), or None."""
+    """The text of a token, and when it was revoked (Unix ms), or None."""
 
     token: TenantToken
     revoked_ms: int | None = None
