@@ -64,7 +64,7 @@ def test_136_revoked() -> None:
     assert broker.directory.version > version
     deployment = keybroker_deployment().deployment
     ledger = TenantLedger(deployment, 10, NOW_MS)
-    times = {"not_before_ms": NOW_MS, "expires_ms": NOW_MS + 1000}
+    times: dict[str, Any] = {"not_before_ms": NOW_MS, "expires_ms": NOW_MS + 1000}
     revoked = worker_tenants.make_token(key=AUTHORITY, id=TOKEN, **times)
     other = worker_tenants.make_token(key=AUTHORITY, id=OTHER, **times)
     ledger.admit({"tenant_token": revoked}, 1, NOW_MS)
@@ -175,8 +175,10 @@ def test_138_longer_than_it_is_remembered() -> None:
     """A token that would outlive the memory of its revocation is no token."""
     ledger = TenantLedger(keybroker_deployment().deployment, 10, NOW_MS)
     for more, served in ((0, True), (1, False)):
-        times = {"not_before_ms": NOW_MS, "expires_ms": NOW_MS + MAX_LIFE_MS + more}
-        sent = {"tenant_token": worker_tenants.make_token(key=AUTHORITY, **times)}
+        token = worker_tenants.make_token(
+            key=AUTHORITY, not_before_ms=NOW_MS, expires_ms=NOW_MS + MAX_LIFE_MS + more
+        )
+        sent = {"tenant_token": token}
         if served:
             ledger.admit(sent, 1, NOW_MS)
             continue

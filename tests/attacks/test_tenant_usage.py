@@ -314,7 +314,10 @@ def ask_worker(text: str, **worker: Any) -> Content:
 
 def test_135_through_the_seal() -> None:
     """The order travels as a request, and the answer tells a host neither names nor numbers."""
-    times = {"not_before_ms": WORKER_NOW_MS - 1, "expires_ms": WORKER_NOW_MS + 1}
+    times: dict[str, Any] = {
+        "not_before_ms": WORKER_NOW_MS - 1,
+        "expires_ms": WORKER_NOW_MS + 1,
+    }
     found = UsageRecord.from_content(ask_worker(order(**times)))
     assert (found.sequence, found.start_ms, found.tenants) == (1, WORKER_NOW_MS, ())
     for bad in (order(), order(OTHER_OWNER, **times), "x" * 5000):
