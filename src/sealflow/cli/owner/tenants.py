@@ -14,7 +14,7 @@ from sealflow.errors import ConfigError
 
 if TYPE_CHECKING:
     from sealflow.cli.connection import Connection
-    from sealflow.owner.trust.tenant_register import RegisteredToken, TenantRegister
+    from sealflow.owner.models.tenant_register import RegisteredToken, TenantRegister
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _HOME = click.option(
@@ -226,7 +226,7 @@ def _valid_ids(tokens: list[RegisteredToken], names: tuple[str, ...]) -> list[st
 
 
 def _register(authority: Path) -> TenantRegister:
-    from sealflow.owner.trust.tenant_register import TenantRegister
+    from sealflow.owner.models.tenant_register import TenantRegister
 
     return TenantRegister(authority.with_name("tenants.jsonl"))
 
