@@ -79,6 +79,7 @@ def test_every_client(serving: LocalCluster, home: Path) -> None:
         Client(serving.url, policy=serving.policy, tenant_token=PHOTOS / "expected.json")
 
 
+@pytest.mark.usefixtures("serving")
 def test_commands(home: Path) -> None:
     """`show` checks tokens, and `create` overwrites none."""
     path = token(home, "dave", "--weight", "7")
