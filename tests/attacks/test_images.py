@@ -192,7 +192,7 @@ def test_95_deadline() -> None:
     outside, clock = RecordedPort(), told_clock(NOW_MS)
     jobs = BatchQueue(max_jobs=8, max_bytes=2**30, max_wait_ms=0)
     replies = ReplySender(outside.port, clock, worker_identity())
-    tenants = TenantLedger(simulated_deployment(NOW_MS).deployment, 8)
+    tenants = TenantLedger(simulated_deployment(NOW_MS).deployment, 8, NOW_MS)
     unprepared = PreparationQueue(jobs, replies, clock, tenants, None)
     assert unprepared.add(0, opened, request, model, None) is None
     unprepared.prepare_piece()

@@ -125,7 +125,7 @@ def test_requests_about_another_key(lie: dict[str, Any]) -> None:
         (padded(INFER[:4]), "content: too short"),
         (padded(INFER[:4] + b"\3{}"), "content: the JSON length"),
         (padded(b"\0" + INFER[1:]), "content: unknown kind"),
-        (padded(b"\4" + INFER[1:]), "content: unknown kind"),
+        (padded(b"\5" + INFER[1:]), "content: unknown kind"),
         (padded(RECEIPT + RECEIPT + INFER), "wraps another receipt"),
     ],
 )

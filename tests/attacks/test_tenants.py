@@ -143,7 +143,7 @@ def test_127_rows_and_time() -> None:
 def test_127_period() -> None:
     """Quotas begin anew with each period of the worker's clock."""
     deployment = worker_identity().deployment
-    ledger = TenantLedger(replace(deployment, tenants=AUTHORITY.signer), 10)
+    ledger = TenantLedger(replace(deployment, tenants=AUTHORITY.signer), 10, NOW_MS)
     token = {"tenant_token": make_token(requests=1, period_s=1)}
     assert ledger.admit(token, 1, NOW_MS) is not None
     with pytest.raises(QuotaExceededError):

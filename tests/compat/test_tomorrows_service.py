@@ -85,6 +85,8 @@ ELSEWHERE = {
     "passport: the object `sealflow_passport`": "tests/vectors/passport.json",
     "grant": "tests/vectors/grants.json",
     "tenant token": "tests/vectors/tenant-tokens.json",
+    "order for a record of use": "tests/vectors/tenant-usage.json",
+    "record of use (content kind 4)": "tests/vectors/tenant-usage.json",
 }
 """Rows that no service writes for a client, or that need a verifier: the vectors have them."""
 

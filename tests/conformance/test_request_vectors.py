@@ -83,7 +83,9 @@ def test_request(case: dict[str, Any]) -> None:
         max_body_bytes=worker["max_body_bytes"],
         replay_capacity=worker["remembered"],
         max_ahead_ms=worker["ahead_ms"],
-        tenants=TenantLedger(simulated_deployment(worker["now_ms"]).deployment, 10),
+        tenants=TenantLedger(
+            simulated_deployment(worker["now_ms"]).deployment, 10, worker["now_ms"]
+        ),
     )
     keys = [
         EpochPrivateKey(

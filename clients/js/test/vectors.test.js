@@ -61,6 +61,7 @@ const HANDLERS = {
   "settings.json": "settings of a deployment reach a client as their digest",
   "states.json": "states are opened by key brokers",
   "tenant-tokens.json": "tokens are judged by workers",
+  "tenant-usage.json": "orders are judged by workers, records by the tenant authority",
   "statements.json": "statements are read by workers and key brokers",
   "envelope.json": envelope,
   "exchange.json": exchange,

@@ -11,7 +11,7 @@ from sealflow.seal.chunked import KEY_BYTES
 from sealflow.seal.enclave import open_sealed, seal_to_enclave
 from sealflow.seal.keys import SEED_BYTES, OpeningKey, read_suite
 from sealflow.wire.fields import FORMAT, OpenFields
-from sealflow.wire.ids import ModelRef
+from sealflow.wire.ids import ModelRef, parse_request_id
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sealflow.wire.domain import TrustDomain
 
 MAX_GRANT_BYTES: Final = 2**20
+MAX_REVOKED_TOKENS: Final = 1024
 _MAX_ITEMS: Final = 1024
+_OPTIONAL: Final = ("revoked_tokens",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class Grant:
 
     `log_id`, `directory_version`: the log and the newest directory version at the time of issue. A
     worker stops if a later grant has another log or a lower version (keybroker.md, 4.4).
+    `revoked_tokens`: the ids of tenant tokens that it must not serve.
     """
 
     keys: tuple[GrantedKey, ...]
@@ -59,6 +62,7 @@ class Grant:
     lease_ms: int
     log_id: str
     directory_version: int
+    revoked_tokens: frozenset[str] = frozenset()
 
     def seal(self, approval: Approval, signing: Ed25519PrivateKey) -> tuple[bytes, bytes]:
         """Seal the grant to an approved worker; return the sealed bytes and the signature.
@@ -96,19 +100,23 @@ class Grant:
                 "lease_ms": self.lease_ms,
                 "history": self.log_id,
                 "directory_version": self.directory_version,
+                **({"revoked_tokens": sorted(self.revoked_tokens)} if self.revoked_tokens else {}),
             }
         )
 
     @classmethod
     def _parse(cls, text: bytes, domain: TrustDomain) -> Self:
         names = ("keys", "models", "lease_ms", "history", "directory_version")
-        fields = OpenFields.from_bytes(text, "grant", names, versioned=True)
+        fields = OpenFields.from_bytes(text, "grant", names, _OPTIONAL, versioned=True)
         return cls(
             keys=fields.known_of("keys", lambda each: _key(each, domain), _MAX_ITEMS),
             models=fields.known_of("models", _model, _MAX_ITEMS),
             lease_ms=fields.time_ms("lease_ms"),
             log_id=fields.digest("history"),
             directory_version=fields.integer("directory_version"),
+            revoked_tokens=frozenset(
+                map(parse_request_id, fields.texts("revoked_tokens", MAX_REVOKED_TOKENS))
+            ),
         )
 
 

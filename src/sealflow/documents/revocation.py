@@ -1,4 +1,4 @@
-"""Core, pure: signed orders to revoke workers, models, keys and grants.
+"""Core, pure: signed orders to revoke workers, models, keys, grants and tenant tokens.
 
 A revocation is permanent, so a repeated order changes nothing. Spec: docs/spec/keybroker.md, 7.2.
 """
@@ -46,6 +46,8 @@ class RevokedKind(enum.StrEnum):
     """An epoch key, by its id. It is in no later grant, directory or state."""
     GRANT = "grant"
     """What the signer of the order grants a worker, by its instance id: none of its models."""
+    TOKEN = "token"  # noqa: S105 - not a secret
+    """A tenant token, by its id. Workers refuse it from their next grant on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -53,9 +55,10 @@ class Revoked:
     """The permanent revocation of one worker, model or key, ordered or done.
 
     Attributes:
-        kind: Worker, model, key or grant.
+        kind: Worker, model, key, grant or token.
         id: The worker's instance id (32 hex digits, also for a grant), the digest of the model's
-            package (64), or the id of the epoch key (64, after `sim-` for a simulation).
+            package (64), the id of the epoch key (64, after `sim-` for a simulation), or the id of
+            the tenant token (32).
 
     Raises:
         MalformedError: `id` is not an id of that kind.
@@ -143,17 +146,18 @@ _IDS: Final[Mapping[RevokedKind, Callable[[object], str]]] = {
     RevokedKind.MODEL: parse_digest,
     RevokedKind.KEY: parse_key_id,
     RevokedKind.GRANT: parse_request_id,
+    RevokedKind.TOKEN: parse_request_id,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationOrder:
-    """An order to revoke workers, models, keys or grants in one deployment.
+    """An order to revoke workers, models, keys, grants or tokens in one deployment.
 
-    `signer`: the Ed25519 public key of the owner or operator who gives the order, in hex.
-    `log_id`: the digest of the first entry of the key broker's log. `counter`: higher than in all
-    earlier orders of this signer: its time in Unix ms. Orders of format 1, which logs hold, have
-    the log id None and the counter 0.
+    `signer`: the Ed25519 public key, in hex, of the owner, operator or tenant authority who gives
+    the order. `log_id`: the digest of the first entry of the key broker's log. `counter`: higher
+    than in all earlier orders of this signer: its time in Unix ms. Orders of format 1, which logs
+    hold, have the log id None and the counter 0.
     """
 
     deployment: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from sealflow.errors import MalformedError, TenantRefusedError
 from sealflow.seal.signing import SIGNATURE_BYTES, verify_signature
@@ -17,16 +17,19 @@ from sealflow.wire.ids import parse_name, parse_request_id
 from sealflow.wire.strict_json import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealflow.wire.domain import TrustDomain
 
+_T = TypeVar("_T")
+
 MAX_TOKEN_CHARACTERS: Final = 2048
+MAX_LIFE_MS: Final = 367 * 86_400_000
+"""Of a token, so that key brokers can forget revoked ones."""
 MAX_WEIGHT: Final = 100
 QUOTAS: Final = ("requests", "rows", "cpu_ms", "bytes")
-_LABEL: Final = "tenant token"
 _MAX_PERIOD_S: Final = 366 * 86_400
 _KEYS: Final = ("deployment", "tenant", "id", "not_before_ms", "expires_ms", "period_s", "weight")
 
@@ -55,9 +58,7 @@ class TenantToken:
 
     def sign(self, key: Ed25519PrivateKey, domain: TrustDomain) -> str:
         """Return the token as clients carry it."""
-        text = canonical_json(self.to_json())
-        parts = (text, key.sign(domain.label(_LABEL) + text))
-        return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+        return sign_text(canonical_json(self.to_json()), key, domain.label("tenant token"))
 
     @classmethod
     def verify(cls, token: str, authority: str, domain: TrustDomain) -> Self:
@@ -65,21 +66,16 @@ class TenantToken:
 
         Raises: TenantRefusedError.
         """
-        refusal = TenantRefusedError("the tenant token is not one of this deployment's authority")
-        text, dot, signature = token.partition(".")
-        if len(token) > MAX_TOKEN_CHARACTERS or not dot:
-            raise refusal
-        try:
-            signed, raw = _decode(text), _decode(signature)
-            if len(raw) != SIGNATURE_BYTES:
-                raise refusal
-            verify_signature(bytes.fromhex(authority), raw, domain.label(_LABEL) + signed, refusal)
-            return cls._parse(signed)
-        except MalformedError as error:
-            raise refusal from error
+        return open_signed(
+            token, authority, domain.label("tenant token"), cls.unverified_from_bytes
+        )
 
     @classmethod
-    def _parse(cls, text: bytes) -> Self:
+    def unverified_from_bytes(cls, text: bytes) -> Self:
+        """Parse what a token says; who signed it is not checked.
+
+        Raises: MalformedError.
+        """
         fields = OpenFields.from_bytes(text, "tenant token", (*_KEYS, *QUOTAS), versioned=True)
         return cls(
             deployment=fields.read("deployment", parse_name),
@@ -91,6 +87,31 @@ class TenantToken:
             weight=fields.integer("weight", least=1, most=MAX_WEIGHT),
             quotas={name: fields.integer(name, least=1) for name in QUOTAS},
         )
+
+
+def sign_text(text: bytes, key: Ed25519PrivateKey, label: bytes) -> str:
+    """Return a text with the authority's signature over label and text, each in base64url."""
+    parts = (text, key.sign(label + text))
+    return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+def open_signed(signed: str, authority: str, label: bytes, parse: Callable[[bytes], _T]) -> _T:
+    """Return the result of `parse` on a text that `authority` has signed for a purpose.
+
+    Raises: TenantRefusedError, also where `parse` raises MalformedError.
+    """
+    refusal = TenantRefusedError("what was sent is not of this deployment's tenant authority")
+    text, dot, signature = signed.partition(".")
+    if len(signed) > MAX_TOKEN_CHARACTERS or not dot:
+        raise refusal
+    try:
+        opened, raw = _decode(text), _decode(signature)
+        if len(raw) != SIGNATURE_BYTES:
+            raise refusal
+        verify_signature(bytes.fromhex(authority), raw, label + opened, refusal)
+        return parse(opened)
+    except MalformedError as error:
+        raise refusal from error
 
 
 def _decode(text: str) -> bytes:

@@ -37,6 +37,8 @@ class ContentKind(enum.IntEnum):
     """The reason for a failed request, `{"code", "message"}`. Only in replies."""
     RECEIPT = 3
     """A wrapper: a request that asks for a receipt, or a reply that carries one."""
+    USAGE = 4
+    """The tenant authority's order for a record of use, or that record. Spec: tenants.md, 5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, make_iden
 from tests.support.trusted.told_clock import told_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from sealflow.owner import ReceiptProof
+    from sealflow.seal.content import Content, Parts
     from sealflow.trusted.identity.identity import EnclaveIdentity
 
 
@@ -39,34 +40,41 @@ class ReceiptService:
         self.clock = told_clock(NOW_MS)
 
     def exchange(
-        self, *, asked: bool = True, attach: bool = True, change: Any = None
+        self,
+        *,
+        asked: bool = True,
+        attach: bool = True,
+        change: Any = None,
+        parts: Parts = PARTS,
+        answer: Callable[[Content], Parts] = lambda _: REPLY,
     ) -> tuple[ReceiptProof | None, bytes]:
         """One request and its reply, as client and worker do it; gives the proof and the reply."""
         key = self.grant.keys[0].private_key
         sealing = SealingKey(suite=key.suite, public=key.public_key.public)
-        request = ReceiptRequest.from_parts(PARTS)
+        request = ReceiptRequest.from_parts(parts)
         call = Session.start(sealing).seal_request(
             ModelRef(name="m", version="1"),
             self.digest,
-            request.parts if asked else PARTS,
+            request.parts if asked else parts,
             deadline_ms=NOW_MS + 1000,
         )
         incoming = open_request(
             Envelope.from_bytes(call.envelope, max_body_bytes=LIMIT), key, SessionSecrets(1)
         )
-        incoming.read()
-        parts: Sequence[bytes | memoryview] = REPLY
+        replied = answer(incoming.read())
         if attach:
-            parts = add_receipt(
+            replied = add_receipt(
                 incoming,
                 self.digest,
-                REPLY,
+                replied,
                 identity=self.worker,
                 at_ms=self.clock.now_ms,
             )
         if change is not None:
-            parts = change(parts)
-        reply = incoming.seal_reply(parts, model_digest=self.digest, instance=self.worker.instance)
+            replied = change(replied)
+        reply = incoming.seal_reply(
+            replied, model_digest=self.digest, instance=self.worker.instance
+        )
         header, content = call.open_reply(Envelope.from_bytes(reply, max_body_bytes=LIMIT))
         if not asked:
             return None, bytes(content.binary)

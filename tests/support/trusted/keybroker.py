@@ -43,16 +43,23 @@ if TYPE_CHECKING:
 NOW_MS = 1_750_000_000_000
 OTHER_OWNER = OwnerKey.generate(TrustDomain.SIMULATED)
 OPERATOR = OwnerKey.generate(TrustDomain.SIMULATED)
+AUTHORITY = OwnerKey.generate(TrustDomain.SIMULATED)
+"""Of tenants."""
 NO_NAMES: Mapping[str, frozenset[str]] = {}
 """Settings in which a name belongs to whoever publishes it first."""
 
 
 @cache
 def keybroker_deployment() -> SimulatedDeployment:
-    """A deployment with two owners and an operator."""
+    """A deployment with two owners, an operator and a tenant authority."""
     plain = simulated_deployment(NOW_MS)
     owners = frozenset({plain.owner.signer, OTHER_OWNER.signer})
-    deployment = replace(plain.deployment, owners=owners, operators=frozenset({OPERATOR.signer}))
+    deployment = replace(
+        plain.deployment,
+        owners=owners,
+        operators=frozenset({OPERATOR.signer}),
+        tenants=AUTHORITY.signer,
+    )
     return replace(plain, deployment=deployment)
 
 
@@ -176,10 +183,14 @@ class KeyBrokerInstance:
     def revoke(
         self, kind: RevokedKind, *names: str, key: OwnerKey | None = None, **changes: Any
     ) -> dict[str, Any]:
-        """Have somebody order a revocation: its owner, or an operator for workers and keys."""
+        """Have somebody order a revocation: whoever may, or the one with `key`."""
         assert self.leading is not None
-        operators = (RevokedKind.WORKER, RevokedKind.KEY)
-        key = key or (OPERATOR if kind in operators else keybroker_deployment().owner)
+        signers = {
+            RevokedKind.WORKER: OPERATOR,
+            RevokedKind.KEY: OPERATOR,
+            RevokedKind.TOKEN: AUTHORITY,
+        }
+        key = key or signers.get(kind, keybroker_deployment().owner)
         self.orders += 1
         values: dict[str, Any] = {
             "deployment": "test",

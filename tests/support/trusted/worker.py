@@ -40,7 +40,7 @@ from tests.support.trusted.recorded_port import RecordedPort
 from tests.support.trusted.told_clock import told_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from numpy.typing import NDArray
 
@@ -91,13 +91,19 @@ class Worker:
         destroy_ms: int = LEASE_MS,
         lease_ms: int = LEASE_MS,
         use: LeaseUse | None = None,
+        revoked_tokens: Collection[str] = (),
     ) -> Worker:
         """Grant keys and models."""
         epoch = [EpochPrivateKey(private_key=key, destroy_ms=destroy_ms) for key in keys]
         granted = {model.ref: model for model in models}
-        self.arrivals.put(
-            ServingUpdate(keys=epoch, lease_ms=lease_ms, models=granted, use=use or LeaseUse())
+        update = ServingUpdate(
+            keys=epoch,
+            lease_ms=lease_ms,
+            models=granted,
+            use=use or LeaseUse(),
+            revoked_tokens=revoked_tokens,
         )
+        self.arrivals.put(update)
         return self
 
     def send(self, *envelopes: bytes) -> Worker:
@@ -115,7 +121,7 @@ class Worker:
         """
         identity = worker_identity()
         deployment = dataclasses.replace(identity.deployment, tenants=self.tenants)
-        tenants = TenantLedger(deployment, self.max_jobs)
+        tenants = TenantLedger(deployment, self.max_jobs, self.clock.now_ms)
         replies = ReplySender(self.outside.port, self.clock, identity)
         jobs = BatchQueue(max_jobs=self.max_jobs, max_bytes=2**30, max_wait_ms=0)
         answering = BatchRunner(jobs, replies, max_body_bytes=self.max_body_bytes, tenants=tenants)

@@ -23,8 +23,8 @@ def kind_cases(add: Cases) -> None:
         add.raw(side, "J over the end", "1.1", BAD, "the JSON is said to be longer",
                 bytes([1]) + (len(encoded) + 1).to_bytes(4) + encoded)  # fmt: skip
         add.raw(side, "J of 2^32 - 1", "1.1", BAD, "the longest", b"\1\xff\xff\xff\xff" + encoded)
-        for kind in (0, 4, 9, 255):
-            add.add(side, f"kind {kind}", "1.2", BAD, "no known kind", value, kind=kind)
+        for kind in (0, 4, 5, 9, 255):
+            add.add(side, f"kind {kind}", "1.2", BAD, "no kind of an inference", value, kind=kind)
         for fault, bent, description in bad_message(encoded):
             try:
                 plain = bent.decode()

@@ -54,6 +54,7 @@ def order_cases(file: VectorFile) -> None:
         (RevokedKind.MODEL, "0a" * 32),
         (RevokedKind.KEY, "sim-" + "0a" * 32),
         (RevokedKind.GRANT, "0a" * 16),
+        (RevokedKind.TOKEN, "0a" * 16),
     ):
         case(f"{kind}", "ok", "genuine", encoded(order_of(kind, id_)))
         for other in ("0a" * 16, "0a" * 32, "sim-" + "0a" * 32, "", "x"):
@@ -168,6 +169,20 @@ def grant_cases(file: VectorFile) -> None:
     for suite in (0, 3, 0xF003):
         later = {**first, "suite": suite, "seed": text(bytes(99))}
         case(f"suite {suite:#x}", "ok", "left out", {**value, "keys": [later, first]})
+    for title, tokens, expect in (
+        ("none", [], "ok"),
+        ("one", ["0a" * 16], "ok"),
+        ("1,024", [f"{number:032x}" for number in range(1024)], "ok"),
+        ("1,025", [f"{number:032x}" for number in range(1025)], "grant"),
+        ("no id", ["ab"], "grant"),
+        ("numbers", [7], "grant"),
+        ("an object", {}, "grant"),
+        ("null", None, "grant"),
+    ):
+        case(f"form: tokens: {title}", expect, "revoked tokens, optional",
+             {**value, "revoked_tokens": tokens})  # fmt: skip
+    named = {**value, "revoked_tokens": ["0a" * 16], "critical": ["revoked_tokens"]}
+    case("tokens in critical", "ok", "it is understood", named)
     hardware = {**first, "suite": int(Suite.X25519)}
     case("key of hardware", "grant", "of the other trust domain", {**value, "keys": [hardware]})
     for title, changed in (

@@ -176,6 +176,17 @@ def order_cases(file: VectorFile) -> None:
              "rotated_ms": time_ms, "rotation_due_ms": time_ms}  # fmt: skip
     for title, changed in field_faults(orders, forms):
         case(title, BAD, "not its form", changed)
+    for title, tokens, expect in (
+        ("one", {"0a" * 16: NOW_MS}, "ok"),
+        ("none", {}, "ok"),
+        ("id", {"ab": NOW_MS}, BAD),
+        ("time", {"0a" * 16: "1"}, BAD),
+        ("before 1970", {"0a" * 16: -1}, BAD),
+        ("list", ["0a" * 16], BAD),
+        ("null", None, BAD),
+    ):
+        changed = {**orders, "revoked_tokens": tokens}
+        case(f"revoked tokens: {title}", expect, "when each was revoked, optional", changed)
     many = [f"{number:032x}" for number in range(65)]
     case("65 workers", BAD, "one too many", {**orders, "excluded": {OWNER: many}})
     case("64 workers", "ok", "just so many", {**orders, "excluded": {OWNER: many[:64]}})

@@ -273,15 +273,15 @@ class Client:
         return self._transport.run_steps(publish(self._session, package, key, workers=workers))
 
     def revoke(self, revoked: Revoked | Sequence[Revoked], key: OwnerKey) -> int:
-        """Revoke workers, packages, keys or an owner's grants, for good. Ends within 2 minutes.
+        """Revoke workers, packages, keys, grants or tokens, for good. Ends within 2 minutes.
 
         Args:
             revoked: What to revoke, at most 64 things. All are revoked, or none.
             key: The key of the models' owner, also for its grants; for workers and keys, that of an
-                operator.
+                operator; for tokens, that of the tenant authority.
 
         Returns:
-            The version of the directory that lists them. Grants are not listed.
+            The version of the directory that lists them. Grants and tokens are not listed.
 
         Raises:
             ConfigError: `key` may not revoke it. The message says why.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sealflow.backoff import Backoff
 from sealflow.errors import (
@@ -38,12 +39,16 @@ if TYPE_CHECKING:
 
     from sealflow.documents.directory import DirectoryModel
     from sealflow.openinfer.tensor import TensorSpec
+    from sealflow.owner.audit.receipt_proof import ReceiptProof
     from sealflow.owner.client.request import Image, Tensors
     from sealflow.owner.trust.session import ServiceSession
     from sealflow.owner.trust.verified_service import VerifiedService
-    from sealflow.seal.content import Parts
+    from sealflow.seal.content import Content, Parts
     from sealflow.seal.exchange import OutgoingCall
+    from sealflow.wire.envelope import ReplyHeader
+    from sealflow.wire.ids import ModelRef
 
+_T = TypeVar("_T")
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_CONCURRENCY: Final = 16
@@ -61,6 +66,16 @@ REFRESH_CODES: Final = (
     RefusalCode.UNKNOWN_MODEL,
 )
 RESEAL_CODES: Final = (*REFRESH_CODES, RefusalCode.REPLAYED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedAnswer:
+    """A reply as it was opened. `proof`: the receipt, if the request asked for one."""
+
+    model: ModelRef
+    header: ReplyHeader
+    content: Content
+    proof: ReceiptProof | None
 
 
 def infer(  # noqa: PLR0913 - the options of `Client.infer`
@@ -97,19 +112,39 @@ def infer(  # noqa: PLR0913 - the options of `Client.infer`
             tenant_token=session.tenant_token,
         )
 
-    steps = _infer(session, name, parts_for, timeout_s, receipt=receipt)
+    def read(model: DirectoryModel, answer: OpenedAnswer) -> InferResult:
+        return _read(answer, model.outputs)
+
+    return ask(session, name, parts_for, read, timeout_s, receipt=receipt)
+
+
+def ask(
+    session: ServiceSession,
+    name: str,
+    parts_for: Callable[[DirectoryModel], Parts],
+    read: Callable[[DirectoryModel, OpenedAnswer], _T],
+    timeout_s: float,
+    *,
+    receipt: bool,
+) -> Steps[_T]:
+    """Seal and send a content to the workers of a model, and return what `read` makes of the reply.
+
+    Raises: as `infer`.
+    """
+    steps = _ask(session, name, parts_for, read, timeout_s, receipt=receipt)
     # `_GRACE_S` more, in which the gateway can report that there was no reply in time.
     return with_deadline(timeout_s + _GRACE_S, steps)
 
 
-def _infer(
+def _ask(
     session: ServiceSession,
     name: str,
     parts_for: Callable[[DirectoryModel], Parts],
+    read: Callable[[DirectoryModel, OpenedAnswer], _T],
     timeout_s: float,
     *,
     receipt: bool,
-) -> Steps[InferResult]:
+) -> Steps[_T]:
     until = time.monotonic() + timeout_s
     yield from with_deadline(timeout_s, ensure_verified(session))
     model = yield from _find_model(session, name)
@@ -117,7 +152,8 @@ def _infer(
     budget = RetryBudget(until, timeout_s)
     while True:
         try:
-            return (yield from _attempt(session, model, parts, until, receipt=receipt))
+            answer = yield from _attempt(session, model, parts, until, receipt=receipt)
+            return read(model, answer)
         except RefusedError as error:
             if error.code not in RESEAL_CODES:
                 raise
@@ -207,7 +243,7 @@ def _find_model(session: ServiceSession, name: str) -> Steps[DirectoryModel]:
 
 def _attempt(
     session: ServiceSession, model: DirectoryModel, parts: Parts, until: float, *, receipt: bool
-) -> Steps[InferResult]:
+) -> Steps[OpenedAnswer]:
     left_s = until - time.monotonic()
     if left_s <= 0:
         raise DeadlineError("no reply in time: raise timeout_s, or see sealflow status")
@@ -228,11 +264,10 @@ def _attempt(
         with suppress(UnavailableError, MalformedError):
             yield from refresh(session)
     envelope = envelope_of(response)
-    return open_answer(
+    return _open(
         call,
         envelope,
         requested,
-        outputs=model.outputs,
         revoked=session.revoked_workers,
         retry_after_s=retry_after_s(response),
     )
@@ -267,6 +302,18 @@ def open_answer(
         ModelError, MalformedError; EvidenceError when the worker is revoked, or the receipt is
         missing or not about this request and reply.
     """
+    answer = _open(call, envelope, requested, revoked=revoked, retry_after_s=retry_after_s)
+    return _read(answer, outputs)
+
+
+def _open(
+    call: OutgoingCall,
+    envelope: Envelope,
+    requested: ReceiptRequest | None,
+    *,
+    revoked: Collection[str],
+    retry_after_s: float,
+) -> OpenedAnswer:
     if isinstance(envelope.header, RefusalHeader):
         if envelope.header.request_id not in {None, call.request_id}:
             raise OpenError
@@ -278,7 +325,13 @@ def open_answer(
     proof = None
     if requested is not None:
         content, proof = requested.verify_reply(call, header, content)
-    return read_result(call.header.model, header, content, outputs=outputs, receipt=proof)
+    return OpenedAnswer(model=call.header.model, header=header, content=content, proof=proof)
+
+
+def _read(answer: OpenedAnswer, outputs: Sequence[TensorSpec]) -> InferResult:
+    return read_result(
+        answer.model, answer.header, answer.content, outputs=outputs, receipt=answer.proof
+    )
 
 
 def _refuse(code: RefusalCode, retry_after_s: float) -> None:

@@ -161,7 +161,9 @@ def read_result(
         MalformedError when it does not parse, or is not what was asked for (content.md, 3.7).
     """
     if content.kind is ContentKind.ERROR:
-        raise _model_error(*parse_error(content))
+        raise model_error(*parse_error(content))
+    if content.kind is not ContentKind.INFER:
+        raise MalformedError(f"reply: its kind is {content.kind.name}, not INFER")
     response = decode_response(content.text, content.binary)
     if (response.model_name, response.model_version or model.version) != (
         model.name,
@@ -201,7 +203,8 @@ def _classification(outputs: Sequence[TensorSpec], tensors: Mapping[str, Tensor]
     return found
 
 
-def _model_error(code: str, message: str) -> ModelError:
+def model_error(code: str, message: str) -> ModelError:
+    """Return the error that a sealed error of a worker stands for."""
     known = (InvalidInputError, TenantRefusedError, QuotaExceededError)
     return next((each for each in known if each.code == code), ModelError)(message)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sealflow.owner.trust.session import ServiceSession
 
 REVOKE_TIMEOUT_S: Final = 120.0
+_UNLISTED: Final = (RevokedKind.GRANT, RevokedKind.TOKEN)
 _PAUSE_S: Final = 0.25
 _BUSY_PAUSE_S: Final = 5.0
 
@@ -46,7 +47,7 @@ def revoke(
 
 def _revoke(session: ServiceSession, revoked: tuple[Revoked, ...], owner: OwnerKey) -> Steps[int]:
     version = yield from _order(session, revoked, owner)
-    listed = {each for each in revoked if each.kind is not RevokedKind.GRANT}
+    listed = {each for each in revoked if each.kind not in _UNLISTED}
     until = time.monotonic() + PUBLICATION_TIMEOUT_S
     while True:
         verified = yield from refresh(session)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sealflow.documents.directory import MAX_KEYS, Directory, DirectoryModel
-from sealflow.documents.grant import Grant, GrantedKey, GrantedModel
+from sealflow.documents.grant import MAX_REVOKED_TOKENS, Grant, GrantedKey, GrantedModel
 from sealflow.documents.revocation import MAX_REVOKED, Revoked, RevokedKind
 from sealflow.errors import RefusalCode, RefusedError
 from sealflow.package.publication import requirements_digest
@@ -30,7 +30,7 @@ MAX_REVOKED_MODELS: Final = MAX_REVOKED // 2
 MAX_REVOKED_WORKERS: Final = MAX_REVOKED - MAX_REVOKED_MODELS - MAX_KEYS
 ROTATION_PAUSE_MS: Final = 10_000
 _LISTED: Final = (RevokedKind.WORKER, RevokedKind.MODEL, RevokedKind.KEY)
-"""What a directory lists as revoked; a grant concerns the key broker alone."""
+"""What a directory lists as revoked; grants and tokens are not for clients."""
 
 
 class VersionTakenError(RefusedError):
@@ -197,6 +197,8 @@ class KeyStore:
         """Return whether a revocation that `signer` orders would change nothing."""
         if revoked.kind is RevokedKind.GRANT:
             return self.orders.is_excluded(signer, revoked.id)
+        if revoked.kind is RevokedKind.TOKEN:
+            return revoked.id in self.orders.revoked_tokens
         return revoked in self._revoked
 
     def is_known(self, revoked: Revoked) -> bool:
@@ -208,6 +210,8 @@ class KeyStore:
                 return self.owner_of(revoked.id) is not None
             case RevokedKind.KEY:
                 return any(epoch.kid == revoked.id for epoch in self.epochs)
+            case RevokedKind.TOKEN:
+                return True
 
     def revoke(self, revoked: Collection[Revoked], signer: str) -> None:
         """Revoke all of these permanently, or nothing. All are known, and none is revoked yet.
@@ -219,6 +223,7 @@ class KeyStore:
         UNAVAILABLE when there is no room for a new epoch yet.
         """
         kinds = {kind: [each.id for each in revoked if each.kind is kind] for kind in RevokedKind}
+        self.orders.forget_tokens(self._now_ms)
         self._check_shares(kinds, signer)
         new_epoch = bool(kinds[RevokedKind.WORKER]) or any(
             epoch.kid in kinds[RevokedKind.KEY] and self._now_ms < epoch.retire_ms
@@ -230,6 +235,7 @@ class KeyStore:
         keys_end_ms = max((epoch.destroy_ms for epoch in self.epochs), default=self._now_ms)
         for each in kinds[RevokedKind.WORKER]:
             self.orders.ends[each] = max(keys_end_ms, self.orders.granted.get(each, 0))
+        self.orders.revoked_tokens |= dict.fromkeys(kinds[RevokedKind.TOKEN], self._now_ms)
         if kinds[RevokedKind.GRANT]:
             self.orders.excluded.setdefault(signer, []).extend(kinds[RevokedKind.GRANT])
         self._revoked |= dict.fromkeys(each for each in revoked if each.kind in _LISTED)
@@ -259,6 +265,7 @@ class KeyStore:
         workers = sum(each.kind is RevokedKind.WORKER for each in self._revoked)
         full = (
             excluded > MAX_EXCLUDED
+            or len(self.orders.revoked_tokens) + len(kinds[RevokedKind.TOKEN]) > MAX_REVOKED_TOKENS
             or workers + len(kinds[RevokedKind.WORKER]) > MAX_REVOKED_WORKERS
         )
         for owner in {self.owner_of(digest) for digest in kinds[RevokedKind.MODEL]}:
@@ -341,6 +348,7 @@ class KeyStore:
             lease_ms=lease_ms,
             log_id=log_id,
             directory_version=directory_version,
+            revoked_tokens=frozenset(self.orders.revoked_tokens),
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
+from sealflow.documents.tenant_token import MAX_LIFE_MS
 from sealflow.errors import MalformedError
 from sealflow.wire.fields import Fields, json_object
 from sealflow.wire.ids import parse_digest, parse_name, parse_request_id
@@ -45,7 +46,7 @@ class OrderRecords:
     `rotated_ms`, `rotation_due_ms`: when an order
     last began an epoch, and when the next one is due (0 for none). `ends`: when the keys and the
     lease of each listed revoked worker have ended, in Unix ms. `barred`: the newest of those that
-    have, oldest first.
+    have, oldest first. `revoked_tokens`: when each of these tenant tokens was revoked.
     """
 
     counters: dict[str, int] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class OrderRecords:
     rotation_due_ms: int = 0
     ends: dict[str, int] = field(default_factory=dict)
     barred: list[str] = field(default_factory=list)
+    revoked_tokens: dict[str, int] = field(default_factory=dict)
 
     def bar_ended(self, now_ms: int) -> list[str]:
         """Return the revoked workers that have ended now, which stay refused."""
@@ -78,6 +80,11 @@ class OrderRecords:
         """Return whether a worker has a lease now."""
         return self.granted.get(instance, 0) > now_ms
 
+    def forget_tokens(self, now_ms: int) -> None:
+        """Forget the revoked tokens that are over in any case."""
+        held = self.revoked_tokens.items()
+        self.revoked_tokens = {each: at for each, at in held if now_ms - at < MAX_LIFE_MS}
+
     def is_excluded(self, owner: str, instance: str) -> bool:
         """Return whether an owner keeps its models from a worker."""
         return instance in self.excluded.get(owner, ())
@@ -96,8 +103,10 @@ class OrderRecords:
             "signed_names": dict(self.signed_names),
             "rotated_ms": self.rotated_ms,
             "rotation_due_ms": self.rotation_due_ms,
+            # Absent when empty, as in states of earlier releases.
             **({"ends": dict(self.ends)} if self.ends else {}),
             **({"barred": list(self.barred)} if self.barred else {}),
+            **({"revoked_tokens": dict(self.revoked_tokens)} if self.revoked_tokens else {}),
         }
 
     @classmethod
@@ -106,7 +115,7 @@ class OrderRecords:
 
         Raises: MalformedError.
         """
-        fields = Fields(value, "orders", _KEYS, ("ends", "barred"))
+        fields = Fields(value, "orders", _KEYS, ("ends", "barred", "revoked_tokens"))
         excluded = fields.read("excluded", json_object)
         return cls(
             counters=_table(fields.get("counters"), parse_digest, _time),
@@ -122,6 +131,7 @@ class OrderRecords:
                 if "barred" in fields
                 else []
             ),
+            revoked_tokens=_table(fields.get("revoked_tokens", {}), parse_request_id, _time),
         )
 
 

@@ -235,8 +235,8 @@ def _refusal(error: RefusedError) -> ControlError:
     if error.code is RefusalCode.UNAVAILABLE:
         detail = "there is no room for another epoch before older keys end: try again later"
         return ControlError("busy", detail)
-    detail = "a share of revocations is used up: that of a model's owner, of an owner's grants or "
-    detail += "of workers, which is free again when what they had has ended"
+    detail = "a share of revocations is used up: that of a model's owner, of an owner's grants, of "
+    detail += "tokens or of workers, which is free again when what they had has ended"
     return ControlError("full", f"{detail}; else a new history begins with new settings")
 
 
@@ -254,6 +254,8 @@ def _check_revocation(
             allowed = is_operator
         case RevokedKind.GRANT:
             allowed = is_owner
+        case RevokedKind.TOKEN:
+            allowed = signer == identity.deployment.tenants
         case RevokedKind.MODEL:
             owner = key_store.owner_of(revoked.id)
             allowed = is_operator or (is_owner and owner in {None, signer})
@@ -261,7 +263,7 @@ def _check_revocation(
         raise ControlError(
             "not_allowed",
             f"{signer} may not revoke this: operators revoke workers, keys and models, owners "
-            "their own models, and their own grants to a worker",
+            "their own models and grants to a worker, the tenant authority its tokens",
         )
     if not key_store.is_known(revoked):
         raise ControlError("not_found", f"there is no {revoked.kind} {revoked.id} now")

@@ -122,7 +122,7 @@ def serve(port: FramePort, journal: EventJournal) -> None:
         threads=settings.threads,
         load_first=settings.load_first,
     )
-    tenants = TenantLedger(identity.deployment, _MAX_JOBS)
+    tenants = TenantLedger(identity.deployment, _MAX_JOBS, clock.now_ms)
     runner = BatchRunner(jobs, replies, max_body_bytes=settings.max_body_bytes, tenants=tenants)
     # To wait for more requests of a batch, the runner needs a thread of its own.
     single_thread = settings.threads == 1 and settings.max_wait_ms == 0

@@ -51,6 +51,7 @@ def _revoke(broker: KeyBrokerInstance, kind: RevokedKind, number: int) -> None:
         RevokedKind.GRANT: workers,
         RevokedKind.MODEL: [model.digest for model in directory.models] or ["ab" * 32],
         RevokedKind.KEY: [str(key.kid) for key in directory.keys],
+        RevokedKind.TOKEN: [f"{number:032x}"],
     }
     known = ids[kind]
     broker.revoke(kind, known[number % len(known)])

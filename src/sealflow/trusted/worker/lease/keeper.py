@@ -168,7 +168,11 @@ class LeaseKeeper:
                 for key in grant.keys
             ]
             serving = ServingUpdate(
-                keys=keys, lease_ms=grant.lease_ms, models=loaded, use=self._use
+                keys=keys,
+                lease_ms=grant.lease_ms,
+                models=loaded,
+                use=self._use,
+                revoked_tokens=grant.revoked_tokens,
             )
             self._arrivals.put(serving)
             models = tuple(

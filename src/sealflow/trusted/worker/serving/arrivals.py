@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.trusted.worker.serving.keyring import LeaseUse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sealflow.trusted.worker.models.loader import ServedModel
     from sealflow.trusted.worker.serving.keyring import EpochPrivateKey
@@ -32,13 +32,15 @@ class EnvelopeBatch:
 class ServingUpdate:
     """The keys, lease and models of the newest grant; it replaces those of the one before.
 
-    `lease_ms`: end of the lease, in Unix ms. `use`: of this lease so far.
+    `lease_ms`: end of the lease, in Unix ms. `use`: of this lease so far. `revoked_tokens`: the ids
+    of tenant tokens that are not served.
     """
 
     keys: Sequence[EpochPrivateKey]
     lease_ms: int
     use: LeaseUse = field(default_factory=LeaseUse)
     models: Mapping[ModelRef, ServedModel]
+    revoked_tokens: Collection[str] = ()
 
 
 class ClockTick:

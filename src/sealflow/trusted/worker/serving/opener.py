@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealflow.documents.tenant_usage import parse_order_text
 from sealflow.errors import (
     EnvelopeTooLargeError,
     InvalidInputError,
@@ -103,6 +104,7 @@ class RequestOpener:
         if isinstance(message, ServingUpdate):
             self._keys.replace(message.keys, message.lease_ms, message.use)
             self._models = message.models
+            self._tenants.revoked = message.revoked_tokens
         self._keys.expire(self._clock.now_ms)
         if not self._keys:
             self._models = {}
@@ -167,6 +169,9 @@ class RequestOpener:
     ) -> bytes | None:
         try:
             content = call.read()
+            if content.kind is ContentKind.USAGE:
+                record = self._tenants.report(parse_order_text(content), self._clock.now_ms)
+                return self._replies.seal(call, model, record.parts())
             if content.kind is not ContentKind.INFER:
                 msg = f"the request's content is {content.kind.name}, not INFER"
                 raise InvalidInputError(msg)

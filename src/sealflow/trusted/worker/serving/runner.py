@@ -110,7 +110,7 @@ class ReplySender:
         call: IncomingCall,
         model: ServedModel,
         parts: Sequence[bytes | memoryview],
-        length: int,
+        length: int = 0,
     ) -> bytes:
         """Return the sealed reply to a call, with a receipt if the request asked for one.
 

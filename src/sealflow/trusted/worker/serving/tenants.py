@@ -11,48 +11,61 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from sealflow.documents.tenant_token import QUOTAS, TenantToken
+from sealflow.documents.tenant_token import MAX_LIFE_MS, QUOTAS, TenantToken
+from sealflow.documents.tenant_usage import MAX_TENANTS, TenantUsage, UsageOrder, UsageRecord
 from sealflow.errors import QuotaExceededError, TenantRefusedError
 from sealflow.openinfer.messages import TENANT_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from sealflow.attest.deployment import Deployment
     from sealflow.openinfer.tensor import Parameter
 
-_MAX_TENANTS: Final = 1024
 _MAX_VERIFIED: Final = 1024
 _ACTIVE_MS: Final = 10_000
 
 
 class TenantAccount:
-    """The use of one tenant in the present period, and the number of its waiting requests."""
+    """The use of one tenant, now and in all, and the number of its waiting requests."""
 
-    __slots__ = ("finish", "period", "seen_ms", "used", "waiting", "weight")
+    __slots__ = ("finish", "period", "refused", "seen_ms", "total", "used", "waiting", "weight")
 
     def __init__(self) -> None:
         self.period = -1
         self.used: dict[str, float] = dict.fromkeys(QUOTAS, 0)
+        """In the present period."""
+        self.total: dict[str, float] = dict.fromkeys(QUOTAS, 0)
+        self.refused = 0
         self.weight = 1
         self.seen_ms = 0
         self.waiting = 0
         self.finish = 0.0
         """When its work so far would end, in the virtual time of `BatchQueue`."""
 
+    def use(self, name: str, amount: float) -> None:
+        """Count what the tenant used."""
+        self.used[name] += amount
+        self.total[name] += amount
+
 
 class TenantLedger:
     """The accounts of all tenants of one worker. Thread-safe.
 
     `max_waiting`: how many requests may wait in the worker, which active tenants share by weight.
+    `start_ms`: the worker's time now. `revoked`: the ids of tokens that the newest grant names.
     """
 
-    def __init__(self, deployment: Deployment, max_waiting: int) -> None:
+    def __init__(self, deployment: Deployment, max_waiting: int, start_ms: int) -> None:
         self._deployment = deployment
         self._max_waiting = max_waiting
+        self._start_ms = start_ms
+        self.revoked: Collection[str] = ()
         self._lock = threading.Lock()
         self._verified: OrderedDict[str, TenantToken] = OrderedDict()
         self._accounts: dict[str, TenantAccount] = {}
+        self._sequence = 0
+        self._refused = 0
 
     def admit(
         self, parameters: Mapping[str, Parameter], size: int, now_ms: int
@@ -65,13 +78,43 @@ class TenantLedger:
         """
         if self._deployment.tenants is None:
             return None
-        token = self._verify(parameters.get(TENANT_TOKEN), self._deployment.tenants)
-        if token.deployment != self._deployment.name:
-            raise TenantRefusedError("the tenant token is for another deployment")
-        if not token.not_before_ms <= now_ms < token.expires_ms:
-            raise TenantRefusedError("the tenant token is over, or not valid yet: get a new one")
+        try:
+            token = self._check(parameters.get(TENANT_TOKEN), self._deployment.tenants, now_ms)
+        except TenantRefusedError:
+            with self._lock:
+                self._refused += 1
+            raise
         with self._lock:
             return self._count(token, size, now_ms)
+
+    def report(self, order: str, now_ms: int) -> UsageRecord:
+        """Return the next record of what all tenants used since the worker started.
+
+        `order`: the authority's, not verified.
+
+        Raises: TenantRefusedError.
+        """
+        deployment = self._deployment
+        if deployment.tenants is None:
+            raise TenantRefusedError("this deployment serves no tenants")
+        self._check_time(
+            UsageOrder.verify(order, deployment.tenants, deployment.tee.domain), now_ms
+        )
+        with self._lock:
+            self._sequence += 1
+            return UsageRecord(
+                sequence=self._sequence,
+                start_ms=self._start_ms,
+                refused=self._refused,
+                tenants=tuple(
+                    TenantUsage(
+                        tenant=name,
+                        refused=each.refused,
+                        **{quota: int(amount) for quota, amount in each.total.items()},
+                    )
+                    for name, each in self._accounts.items()
+                ),
+            )
 
     @contextmanager
     def charging(self, account: TenantAccount | None) -> Iterator[None]:
@@ -90,8 +133,8 @@ class TenantLedger:
         """Count rows and CPU time of a request; `done`: it no longer waits."""
         if account is not None:
             with self._lock:
-                account.used["rows"] += rows
-                account.used["cpu_ms"] += 1000 * cpu_s
+                account.use("rows", rows)
+                account.use("cpu_ms", 1000 * cpu_s)
                 account.waiting -= done
 
     def _verify(self, token: Parameter | None, authority: str) -> TenantToken:
@@ -105,19 +148,43 @@ class TenantLedger:
                 self._verified.popitem(last=False)
         return found
 
+    def _check(self, sent: Parameter | None, authority: str, now_ms: int) -> TenantToken:
+        token = self._verify(sent, authority)
+        self._check_time(token, now_ms)
+        if token.expires_ms - token.not_before_ms > MAX_LIFE_MS:
+            raise TenantRefusedError("the tenant token is for longer than 367 days")
+        if token.id in self.revoked:
+            raise TenantRefusedError("the tenant token is revoked: get a new one")
+        return token
+
+    def _check_time(self, signed: TenantToken | UsageOrder, now_ms: int) -> None:
+        if signed.deployment != self._deployment.name:
+            raise TenantRefusedError("the tenant token is for another deployment")
+        if not signed.not_before_ms <= now_ms < signed.expires_ms:
+            raise TenantRefusedError("the tenant token is over, or not valid yet: get a new one")
+
     def _count(self, token: TenantToken, size: int, now_ms: int) -> TenantAccount:
         account = self._accounts.get(token.tenant)
         if account is None:
-            if len(self._accounts) >= _MAX_TENANTS:
-                raise QuotaExceededError(f"this worker counts {_MAX_TENANTS} tenants, its limit")
+            if len(self._accounts) >= MAX_TENANTS:
+                raise QuotaExceededError(f"this worker counts {MAX_TENANTS} tenants, its limit")
             account = self._accounts[token.tenant] = TenantAccount()
         period = now_ms // (1000 * token.period_s)
         if period != account.period:
             account.period, account.used = period, dict.fromkeys(QUOTAS, 0)
         account.weight, account.seen_ms = token.weight, now_ms
+        if (problem := self._problem(account, token, now_ms)) is not None:
+            account.refused += 1
+            raise QuotaExceededError(problem)
+        account.use("requests", 1)
+        account.use("bytes", size)
+        account.waiting += 1
+        return account
+
+    def _problem(self, account: TenantAccount, token: TenantToken, now_ms: int) -> str | None:
         for name in QUOTAS:
             if account.used[name] >= token.quotas[name]:
-                raise QuotaExceededError(f"the quota of {name} of this period is used up")
+                return f"the quota of {name} of this period is used up"
         active = [
             each
             for each in self._accounts.values()
@@ -125,8 +192,5 @@ class TenantLedger:
         ]
         share = self._max_waiting * account.weight / sum(each.weight for each in active)
         if len(active) > 1 and account.waiting >= max(1, share):
-            raise QuotaExceededError("this tenant has its share of the worker: try again")
-        account.used["requests"] += 1
-        account.used["bytes"] += size
-        account.waiting += 1
-        return account
+            return "this tenant has its share of the worker: try again"
+        return None
