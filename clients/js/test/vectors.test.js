@@ -53,6 +53,7 @@ const HANDLERS = {
   "padding.json": padding,
   "passport.json": passports,
   "policies.json": policies,
+  "proofs.json": directory,
   "publications.json": "publications are read by key brokers",
   "receipt-replies.json": receiptReplies,
   "receipts.json": "kept receipts are judged with a whole log, by `sealflow receipt verify`",

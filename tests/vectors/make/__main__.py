@@ -17,6 +17,7 @@ MAKERS = (
     "directory",
     "directory_payload",
     "links",
+    "proofs",
     "replies",
     "contents",
     "numbers",

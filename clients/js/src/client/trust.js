@@ -3,6 +3,7 @@
 import { UnavailableError, VerificationError } from "../base/errors.js";
 import { verifyDocument } from "../documents/directory.js";
 import { checkLinks } from "../documents/log.js";
+import { checkConsistency, readProof } from "../documents/tree.js";
 import { comparePin, encodePin, parsePin, pinOf } from "../documents/pin.js";
 import { waitFor } from "./signals.js";
 
@@ -15,8 +16,8 @@ const RENEWAL_PAUSE_MS = 5000;
 /** @typedef {import("../attest/appraise.js").Approval} Approval */
 /**
  * How the directory follows what was pinned: nothing was (`first`), the same or the next version (`direct`), by all log
- * records in between (`linked`), or by the key broker's evidence alone because the host withholds the log (`withheld`, with `acceptGap` alone).
- * @typedef {"first" | "direct" | "linked" | "withheld"} Continuity
+ * records in between (`linked`), by a proof that its log continues the pinned one (`proved`), or by the key broker's evidence alone because the host withholds the log (`withheld`, with `acceptGap` alone).
+ * @typedef {"first" | "direct" | "linked" | "proved" | "withheld"} Continuity
  */
 /** @typedef {{directory: Directory, approval: Approval, continuity: Continuity}} Verified */
 
@@ -80,7 +81,7 @@ export class Trust {
     const until = performance.now() + ROLLBACK_PATIENCE_MS;
     for (;;) {
       this.fetchedAtMs = performance.now();
-      const document = await this.gateway.directory(signal);
+      const document = await this.gateway.directory(signal, pin?.log?.size);
       const { directory, approval } = await verifyDocument(document, this.policy, this.now());
       try {
         comparePin(pin, directory);
@@ -90,7 +91,7 @@ export class Trust {
         await pause(ROLLBACK_PAUSE_MS, signal);
         continue;
       }
-      const continuity = await this.follow(pin, directory, signal);
+      const continuity = await this.follow(pin, directory, document, signal);
       const next = pinOf(directory, pin);
       this.owners = next.owners;
       const known = pin?.digest === directory.digest && pin.owners.size === next.owners.size;
@@ -99,10 +100,15 @@ export class Trust {
     }
   }
 
-  /** @param {import("../documents/pin.js").Pin | null} pin @param {Directory} directory @param {AbortSignal} signal @returns {Promise<Continuity>} */
-  async follow(pin, directory, signal) {
+  /** @param {import("../documents/pin.js").Pin | null} pin @param {Directory} directory @param {Uint8Array} document @param {AbortSignal} signal @returns {Promise<Continuity>} */
+  async follow(pin, directory, document, signal) {
     if (pin === null || pin.manifestDigest !== directory.manifestDigest) return "first";
     if (directory.version <= pin.version + 1) return "direct";
+    const proof = pin.log && directory.log && readProof(document);
+    if (pin.log && directory.log && proof?.size === pin.log.size) {
+      await checkConsistency(pin.log, directory.log, proof.hashes);
+      return "proved";
+    }
     try {
       const lines = await this.gateway.log(pin.logNumber + 1, directory.logNumber, signal);
       await checkLinks(lines, pin, directory, this.policy.tee === "simulated" ? "simulated" : "hardware");

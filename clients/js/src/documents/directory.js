@@ -2,14 +2,15 @@
 
 import { concat, toHex } from "../base/bytes.js";
 import { ConfigError, MalformedError, PolicyError, renamed, SealflowError, under, VerificationError } from "../base/errors.js";
-import { anyObject, base64, base64AtMost, boolean, digest, hex, id, integer, kid, list, name, nullable, object, readObject, string, time } from "../base/forms.js";
-import { parseObject } from "../base/json.js";
+import { anyObject, base64, base64AtMost, boolean, digest, FORMAT, hex, id, integer, kid, list, name, nullable, object, readObject, string, time } from "../base/forms.js";
+import { canonicalJson, parseObject } from "../base/json.js";
 import { verifyEd25519 } from "../crypto/ed25519.js";
 import { sha256 } from "../crypto/primitives.js";
 import { appraise } from "../attest/appraise.js";
 import { boundClaimsOf, checkSealingKey, domainOf, readEvidence, ZERO_NONCE } from "../attest/evidence.js";
 import { judgePassports } from "../attest/passport.js";
 import { findSuite, keyId, label } from "../seal/suites.js";
+import { headWith, readTree } from "./tree.js";
 import { DATATYPES } from "../tensors/datatypes.js";
 import { checkShape, tensorName } from "../tensors/tensor.js";
 
@@ -47,6 +48,7 @@ const EARLY_MS = 5 * 60_000;
  * @property {Model[]} models without revoked ones, and without those that this release cannot read
  * @property {DirectoryKey[]} keys likewise
  * @property {Array<{kind: string, id: string}>} revoked
+ * @property {import("./tree.js").TreeHead | null} log the head of the log's tree with the directory's own entry
  */
 
 const REVOKED_IDS = /** @type {Record<string, import("../base/forms.js").Form<string>>} */ ({ worker: id, model: digest, key: kid });
@@ -121,7 +123,7 @@ const payloadShape = /** @type {const} */ ({
     keys: list(unlessCritical((value, what) => readObject(value, what, keyShape)), MAX_KEYS),
     revoked: revocations,
   },
-  optional: { deadline_s: integer(1, MAX_DEADLINE_S) },
+  optional: { deadline_s: integer(1, MAX_DEADLINE_S), log_tree: anyObject },
   open: true,
   format: "required",
 });
@@ -143,13 +145,23 @@ export async function parseDirectory(payload, domain) {
   const models = read.models.filter((/** @type {any} */ each) => each !== null);
   checkModels(models);
   const [goneModels, goneKeys] = [revoked("model"), revoked("key")];
+  const own = toHex(await sha256(payload));
+  const tree = "log_tree" in read ? readTree(read.log_tree, read.log_number) : null;
   return {
     deployment: read.deployment, manifestDigest: read.manifest_digest, history: read.history, logNumber: read.log_number,
-    logDigest: read.log_digest, version: read.version, previous: read.previous, digest: toHex(await sha256(payload)),
+    logDigest: read.log_digest, version: read.version, previous: read.previous, digest: own,
     deadlineS: read.deadline_s ?? null, issuedMs: read.issued_ms, expiresMs: read.expires_ms, revoked: read.revoked,
     models: models.filter((/** @type {Model} */ each) => !goneModels.has(each.digest)),
     keys: (await readKeys(read.keys, domain)).filter((each) => !goneKeys.has(each.kid)),
+    log: tree && (await headWith(tree, await ownEntry(read, own, domain))),
   };
+}
+
+/** The digest of the log entry of a directory itself. @param {Record<string, any>} read @param {string} digest @param {import("../seal/suites.js").TrustDomain} domain */
+function ownEntry(read, digest, domain) {
+  const body = { version: read.version, digest };
+  const entry = { format: FORMAT, number: read.log_number + 1, previous: read.log_digest, at_ms: read.issued_ms, kind: "directory", body };
+  return sha256(label(domain, "log entry"), canonicalJson(entry));
 }
 
 /** @param {Model[]} models */

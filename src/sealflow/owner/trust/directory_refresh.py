@@ -86,7 +86,8 @@ def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
     until = time.monotonic() + MAX_STALE_S
     while True:
         candidate = yield from _fetch_directory(session)
-        records = yield from _fetch_links(candidate.gap, accept_gap=session.accept_gap)
+        gap = None if candidate.proof else candidate.gap
+        records = yield from _fetch_links(gap, accept_gap=session.accept_gap)
         try:
             return session.accept(candidate, records)
         except EvidenceError as error:
@@ -97,9 +98,9 @@ def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
 
 
 def _fetch_directory(session: ServiceSession) -> Steps[CandidateDirectory]:
-    response = yield from send(
-        HttpRequest(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S)
-    )
+    size = session.pinned_log_size
+    path = "/v1/directory" if size is None else f"/v1/directory?log_size={size}"
+    response = yield from send(HttpRequest(method="GET", path=path, timeout_s=DIRECTORY_TIMEOUT_S))
     if response.status != 200:  # noqa: PLR2004 - HTTP
         raise unavailable("the directory is not available", response)
     return session.verify_directory(response.body)

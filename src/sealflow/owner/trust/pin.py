@@ -26,6 +26,7 @@ from sealflow.documents.revocation import (
 )
 from sealflow.errors import ConfigError, EvidenceError, MalformedError, UnavailableError
 from sealflow.files import file_errors, write_file
+from sealflow.owner.trust.log_proof import tree_head_from_json, tree_head_to_json
 from sealflow.owner.trust.name_owners import add_owners, owners_from_json, owners_to_json
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import parse_name
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.documents.directory import Directory
+    from sealflow.documents.log_tree import TreeHead
     from sealflow.wire.domain import TrustDomain
 
 
@@ -58,7 +60,8 @@ class LogGap:
 
     The records have the numbers `after` + 1 to `until`. `version` and `digest` are the pinned
     directory's. `after` and `after_digest` are number and digest of the log entry that the pinned
-    directory names, `until` and `until_digest` those that the newer one names.
+    directory names, `until` and `until_digest` those that the newer one names. `tree`: the head of
+    the log's tree that was pinned; None if the pinned directory has none.
     """
 
     version: int
@@ -67,6 +70,7 @@ class LogGap:
     after_digest: str
     until: int
     until_digest: str
+    tree: TreeHead | None = None
 
 
 def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -> None:
@@ -139,7 +143,8 @@ class PinnedDirectory:
     """The values of a directory by which its successors are recognized.
 
     `owners`: the owner of each model name that was ever in a directory of this deployment.
-    `revoked`: what it lists as revoked; a successor lists that too.
+    `revoked`: what it lists as revoked; a successor lists that too. `tree`: the head of the log's
+    tree with the directory's own entry; None if the directory has no tree.
     """
 
     deployment: str
@@ -151,10 +156,16 @@ class PinnedDirectory:
     log_digest: str
     owners: Mapping[str, str] = field(default_factory=dict)
     revoked: frozenset[Revoked] = frozenset()
+    tree: TreeHead | None = None
 
     @classmethod
-    def from_directory(cls, directory: Directory, payload: bytes) -> Self:
-        """Return the values of a verified directory. `payload`: the bytes that were signed."""
+    def from_directory(
+        cls, directory: Directory, payload: bytes, tree: TreeHead | None = None
+    ) -> Self:
+        """Return the values of a verified directory. `payload`: the bytes that were signed.
+
+        `tree`: the head of its log's tree.
+        """
         return cls(
             deployment=directory.deployment,
             manifest_digest=directory.manifest_digest,
@@ -165,6 +176,7 @@ class PinnedDirectory:
             log_digest=directory.log_digest,
             owners=add_owners({}, directory.models),
             revoked=frozenset(directory.revoked),
+            tree=tree,
         )
 
     def to_bytes(self) -> bytes:
@@ -181,6 +193,8 @@ class PinnedDirectory:
             "owners": owners_to_json(self.owners),
             "revoked": [each.to_json() for each in sorted(self.revoked)],
         }
+        if self.tree is not None:
+            value["log_tree"] = tree_head_to_json(self.tree)
         return canonical_json(value) + b"\n"
 
     @classmethod
@@ -191,7 +205,7 @@ class PinnedDirectory:
         """
         # Releases before 0.2 wrote pins without a format.
         value = {"format": FORMAT, **parse_object(text, "pin")}
-        fields = OpenFields(value, "pin", _KEYS, ("owners", "revoked"), versioned=True)
+        fields = OpenFields(value, "pin", _KEYS, ("owners", "revoked", "log_tree"), versioned=True)
         return cls(
             deployment=fields.read("deployment", parse_name),
             manifest_digest=fields.digest("manifest_digest"),
@@ -203,6 +217,7 @@ class PinnedDirectory:
             # Releases before 0.2 did not pin owners.
             owners=fields.read("owners", owners_from_json) if "owners" in fields else {},
             revoked=_revoked(fields),
+            tree=fields.read("log_tree", tree_head_from_json) if "log_tree" in fields else None,
         )
 
 
@@ -245,20 +260,24 @@ class DirectoryPin:
             pin = self._pin
         if pin is None or pin.log_id != directory.log_id:
             return None
-        return log_gap(pin.version, pin.digest, (pin.log_number, pin.log_digest), directory)
+        log = (pin.log_number, pin.log_digest)
+        gap = log_gap(pin.version, pin.digest, log, directory)
+        return None if gap is None else replace(gap, tree=pin.tree)
 
-    def accept(self, directory: Directory, payload: bytes) -> Directory:
+    def accept(
+        self, directory: Directory, payload: bytes, tree: TreeHead | None = None
+    ) -> Directory:
         """Pin a verified directory that is the pinned one or continues it, and return it.
 
         A directory with other deployment settings (`manifest_digest`) replaces the pin without this
-        check. `payload`: the bytes that were signed.
+        check. `payload`: the bytes that were signed. `tree`: the head of its log's tree.
 
         Raises: EvidenceError for an older version (`directory_rollback`), one that does not
             continue the pinned one (`directory_fork`), another log (`directory_history`) or one
             that takes a revocation back (`directory_revocation`);
             ConfigError when the file cannot be written.
         """
-        new = PinnedDirectory.from_directory(directory, payload)
+        new = PinnedDirectory.from_directory(directory, payload, tree)
         with self._lock, self._file_locked():
             self._load()
             old = self._pin
@@ -356,6 +375,7 @@ def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> 
         if new.version == old.version
         else (new.version == old.version + 1 and previous != old.digest)
         or new.log_number <= old.log_number
+        or (old.tree is not None and new.tree is not None and old.tree.first != new.tree.first)
     )
     if forked:
         raise EvidenceError(

@@ -13,12 +13,14 @@ from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, VerificationError
 from sealflow.owner.passport.acceptance import PassportApproval, find_passport
 from sealflow.owner.passport.passport import MAX_PASSPORTS
+from sealflow.owner.trust.log_proof import log_head
 from sealflow.seal.enclave import enclave_sealing_key
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
+    from sealflow.documents.log_tree import TreeHead
     from sealflow.owner.passport.passport import Passport
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.seal.keys import SealingKey
@@ -30,6 +32,7 @@ class VerifiedService:
 
     `valid_until_ms`: Unix milliseconds. `passports`: those that were accepted, instead of evidence
     or besides it. `fresh`: whether the key broker also proved itself for a nonce of this client.
+    `log`: the head of the log's tree with the directory's own entry; None if it has no tree.
     """
 
     approval: Approval | PassportApproval
@@ -38,6 +41,7 @@ class VerifiedService:
     valid_until_ms: int
     passports: tuple[Passport, ...] = ()
     fresh: bool = False
+    log: TreeHead | None = None
 
     @property
     def evidence_checked(self) -> bool:
@@ -94,6 +98,7 @@ def verify_directory(
         policy=policy,
         valid_until_ms=min(ends),
         passports=passports,
+        log=log_head(directory, published.digest, bound.tee.domain),
     )
     return verified, published.payload
 

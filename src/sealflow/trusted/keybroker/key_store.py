@@ -295,6 +295,7 @@ class KeyStore:
             keys=tuple(epoch.public() for epoch in self.epochs),
             revoked=self.revoked,
             deadline_s=self._deployment.deadline_s,
+            log_tree=log.tree,
         )
 
     def grant(

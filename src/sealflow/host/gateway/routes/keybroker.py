@@ -23,6 +23,7 @@ from sealflow.host.gateway.http import (
     retry_after,
 )
 from sealflow.host.gateway.passports import with_passports
+from sealflow.host.gateway.routes.log_proofs import LogProofs
 from sealflow.streams.keys import ControlClass, Keyspace, control_class
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_CONTROL_BYTES
@@ -125,11 +126,15 @@ class KeyBrokerRoutes:
         self._directory = directory
         self._pending = pending
         self._log_reads = asyncio.Semaphore(_LOG_READS)
+        self._proofs = LogProofs(records)
         self._stream = Keyspace(deployment=config.deployment).control
         self._waiting: Counter[tuple[ControlClass, str]] = Counter()
 
     async def directory(self, request: Request) -> Response:
-        """Return the directory with the key broker's evidence, or 304 if the client has it."""
+        """Return the directory with the key broker's evidence, or 304 if the client has it.
+
+        With `log_size`, it has a proof from a log of that size, where one can be made.
+        """
         found = await self._directory.read()
         if found is None:
             detail = "no directory is published yet: check that the key broker is running"
@@ -139,6 +144,9 @@ class KeyBrokerRoutes:
         known = request.header(b"if-none-match") or b""
         if tag in known or known.strip() == b"*":
             return Response(status=304, headers=headers)
+        size = request.query(b"log_size") or ""
+        if size.isdecimal() and len(size) <= _NUMBER_DIGITS:
+            return Response(body=await self._proofs.attach(text, int(size)), headers=headers[1:])
         return Response(body=text, headers=headers)
 
     async def log(self, request: Request) -> Response:
