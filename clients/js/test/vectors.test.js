@@ -62,6 +62,7 @@ const HANDLERS = {
   "settings.json": "settings of a deployment reach a client as their digest",
   "states.json": "states are opened by key brokers",
   "tenant-tokens.json": "tokens are judged by workers",
+  "witnesses.json": directory,
   "statements.json": "statements are read by workers and key brokers",
   "envelope.json": envelope,
   "exchange.json": exchange,

@@ -68,8 +68,9 @@ class LogTree:
 
     @classmethod
     def from_json(cls, value: object, number: int, form: type[Fields] = OpenFields) -> Self:
-        """Parse an object that `to_json` returned. `number`: of the newest entry in the tree.
-        `form`: `Fields` where the object is closed.
+        """Parse an object that `to_json` returned.
+
+        `number`: of the newest entry in the tree. `form`: `Fields` where the object is closed.
 
         Raises: MalformedError, also if there are not as many nodes as a tree of this size has.
         """

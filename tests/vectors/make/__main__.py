@@ -18,6 +18,7 @@ MAKERS = (
     "directory_payload",
     "links",
     "proofs",
+    "witnesses",
     "replies",
     "contents",
     "numbers",

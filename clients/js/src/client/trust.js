@@ -11,6 +11,7 @@ const ROLLBACK_PATIENCE_MS = 3000;
 const ROLLBACK_PAUSE_MS = 300;
 const FORCED_PAUSE_MS = 1000;
 const RENEWAL_PAUSE_MS = 5000;
+const WITNESS_PATIENCE_MS = 10_000;
 
 /** @typedef {import("../documents/directory.js").Directory} Directory */
 /** @typedef {import("../attest/appraise.js").Approval} Approval */
@@ -79,10 +80,20 @@ export class Trust {
     const pinned = await this.store.load();
     const pin = pinned === null ? null : parsePin(pinned);
     const until = performance.now() + ROLLBACK_PATIENCE_MS;
+    const witnessedBy = performance.now() + WITNESS_PATIENCE_MS;
     for (;;) {
       this.fetchedAtMs = performance.now();
       const document = await this.gateway.directory(signal, pin?.log?.size);
-      const { directory, approval } = await verifyDocument(document, this.policy, this.now());
+      const verified = await verifyDocument(document, this.policy, this.now()).catch((error) => {
+        const early = error instanceof UnavailableError && error.code === "directory_unwitnessed"; // witnesses sign within seconds
+        if (!early || performance.now() >= witnessedBy) throw error;
+        return null;
+      });
+      if (verified === null) {
+        await pause(ROLLBACK_PAUSE_MS, signal);
+        continue;
+      }
+      const { directory, approval } = verified;
       try {
         comparePin(pin, directory);
       } catch (error) {

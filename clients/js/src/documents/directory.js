@@ -9,6 +9,7 @@ import { sha256 } from "../crypto/primitives.js";
 import { appraise } from "../attest/appraise.js";
 import { boundClaimsOf, checkSealingKey, domainOf, readEvidence, ZERO_NONCE } from "../attest/evidence.js";
 import { judgePassports } from "../attest/passport.js";
+import { checkpointText, cosignatures, requireCosignatures } from "../attest/witnesses.js";
 import { findSuite, keyId, label } from "../seal/suites.js";
 import { headWith, readTree } from "./tree.js";
 import { DATATYPES } from "../tensors/datatypes.js";
@@ -200,7 +201,7 @@ async function readKeys(keys, domain) {
  * @returns {Promise<{directory: Directory, approval: import("../attest/appraise.js").Approval}>}
  */
 export async function verifyDocument(bytes, policy, nowMs) {
-  const { payload, signature, evidence, passports } = readDocument(bytes, policy.verifiers.length > 0);
+  const { payload, signature, evidence, passports, lines } = readDocument(bytes, policy.verifiers.length > 0, policy.log !== null);
   const approval = await approve(evidence, passports, policy, nowMs);
   const { bound } = approval;
   const domain = domainOf(evidence.tee);
@@ -215,7 +216,10 @@ export async function verifyDocument(bytes, policy, nowMs) {
   }
   if (nowMs >= directory.expiresMs) throw new VerificationError("directory_expired", "the directory is expired");
   if (directory.issuedMs > nowMs + EARLY_MS) throw new VerificationError("directory_early", "the directory is from the future");
-  return { directory, approval };
+  if (policy.log === null) return { directory, approval };
+  const text = directory.log && checkpointText(directory.log, directory.history, domain);
+  const { names, endsMs } = await requireCosignatures(lines, text, policy.log, nowMs);
+  return { directory, approval: { ...approval, witnesses: names, validUntilMs: Math.min(approval.validUntilMs, endsMs) } };
 }
 
 /** By passports of the policy's verifiers, where they count, and by evidence. @param {import("../attest/evidence.js").Evidence} evidence @param {string[]} passports @param {import("../attest/policy.js").Policy} policy @param {number} nowMs @returns {Promise<import("../attest/appraise.js").Approval>} */
@@ -231,18 +235,18 @@ async function approve(evidence, passports, policy, nowMs) {
   return { ...approval, passports: accepted, validUntilMs: Math.min(approval.validUntilMs, ...accepted.map((each) => each.endsMs)) };
 }
 
-/** @param {Uint8Array} bytes @param {boolean} withPassports who names no verifier does not look at them */
-function readDocument(bytes, withPassports) {
+/** @param {Uint8Array} bytes @param {boolean} withPassports who names no verifier does not look at them @param {boolean} witnessed likewise */
+function readDocument(bytes, withPassports, witnessed) {
   if (bytes.length > MAX_DOCUMENT_BYTES) throw new VerificationError("document", "the published document is too large");
   const outer = under("document", () => {
     const what = "the published document";
     const parts = object({ required: { payload: base64(), signature: base64AtMost(64) }, open: true });
     return readObject(parseObject(bytes, what), what, {
-      required: { directory: parts, evidence: anyObject }, optional: { passports: withPassports ? list(string, MAX_PASSPORTS) : ignored },
+      required: { directory: parts, evidence: anyObject }, optional: { passports: withPassports ? list(string, MAX_PASSPORTS) : ignored, cosignatures: witnessed ? cosignatures : ignored },
       open: true, format: "required",
     });
   });
-  return { ...outer.directory, passports: outer.passports ?? [], evidence: under("evidence", () => readEvidence(outer.evidence)) };
+  return { ...outer.directory, passports: outer.passports ?? [], lines: outer.cosignatures ?? [], evidence: under("evidence", () => readEvidence(outer.evidence)) };
 }
 
 /**

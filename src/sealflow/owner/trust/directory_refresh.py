@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REFRESH_TIMEOUT_S: Final = 30.0
 MAX_STALE_S: Final = 3.0
+MAX_UNWITNESSED_S: Final = 10.0
+"""How long a client waits for witnesses to sign the log of a new directory."""
 PUBLICATION_TIMEOUT_S: Final = 30.0
 """Time limit for a gateway to serve a directory version that the key broker has announced."""
 MAX_LINK_BYTES: Final = 2**26
@@ -85,7 +87,7 @@ def approve_fresh_evidence(session: ServiceSession) -> Steps[Approval]:
 def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
     until = time.monotonic() + MAX_STALE_S
     while True:
-        candidate = yield from _fetch_directory(session)
+        candidate = yield from _fetch_witnessed(session)
         gap = None if candidate.proof else candidate.gap
         records = yield from _fetch_links(gap, accept_gap=session.accept_gap)
         try:
@@ -93,6 +95,18 @@ def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
         except EvidenceError as error:
             # Gateways cache the directory for 1 s, so another gateway may have served a newer one.
             if error.code != "directory_rollback" or time.monotonic() >= until:
+                raise
+        yield Sleep(_STALE_PAUSE_S)
+
+
+def _fetch_witnessed(session: ServiceSession) -> Steps[CandidateDirectory]:
+    """Fetch a directory, again for some seconds while witnesses have not signed its log yet."""
+    until = time.monotonic() + MAX_UNWITNESSED_S
+    while True:
+        try:
+            return (yield from _fetch_directory(session))
+        except UnavailableError as error:
+            if error.code != "directory_unwitnessed" or time.monotonic() >= until:
                 raise
         yield Sleep(_STALE_PAUSE_S)
 

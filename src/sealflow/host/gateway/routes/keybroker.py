@@ -22,7 +22,7 @@ from sealflow.host.gateway.http import (
     Response,
     retry_after,
 )
-from sealflow.host.gateway.passports import with_passports
+from sealflow.host.gateway.passports import with_signed
 from sealflow.host.gateway.routes.log_proofs import LogProofs
 from sealflow.streams.keys import ControlClass, Keyspace, control_class
 from sealflow.wire.fields import base64_bytes
@@ -60,9 +60,11 @@ class DirectoryCache:
         """Set the records that contain the directory."""
         self.passports: tuple[str, ...] = ()
         """The passports that are published with the directory from the next read on."""
+        self.cosignatures: tuple[str, ...] = ()
+        """The cosignatures of witnesses, likewise."""
         self._records = records
         self._text: bytes | None = None
-        self._read: tuple[bytes | None, tuple[str, ...]] = (None, ())
+        self._read: tuple[bytes | None, tuple[str, ...], tuple[str, ...]] = (None, (), ())
         self._tag = b""
         self._read_at = -_FRESH_S
         self._models: frozenset[str] | None = None
@@ -87,10 +89,10 @@ class DirectoryCache:
                     raise
                 found = self._read[0]
             self._read_at = now
-            read = (found, self.passports)
+            read = (found, self.passports, self.cosignatures)
             if read != self._read:
                 self._read = read
-                self._text = None if found is None else with_passports(found, self.passports)
+                self._text = None if found is None else with_signed(found, *read[1:])
                 self.says_simulated = _says_simulated(self._text or b"{}")
                 self._models = _model_digests(self._text or b"{}")
                 digest = hashlib.sha256(self._text or b"").hexdigest()
