@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealflow.attest.evidence import Role
-from sealflow.attest.verifiers import WitnessRequirements
+from sealflow.attest.verifiers import TrustedWitness, WitnessRequirements
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import MalformedError, UnavailableError
 from sealflow.owner import Client
@@ -105,6 +105,19 @@ def test_142_forged(broker: KeyBrokerInstance) -> None:
     ):
         unwitnessed(session, with_cosignatures(document, line))
     session.accept(session.verify_directory(with_cosignatures(document, own_id, good)))
+
+
+def test_142_requirements() -> None:
+    """A witness has a name and a key of their form; a policy demands what can be met."""
+    public = WITNESSES[0].trusted.public
+    for name, key in (("", public), ("a b", public), ("a+b", public), ("w", public[:-1])):
+        with pytest.raises(MalformedError):
+            TrustedWitness(name=name, public=key)
+    many = tuple(TrustedWitness(name=f"w{at}", public=bytes([at]) * 32) for at in range(17))
+    for witnesses, required in (((), 0), ((), 1), (many, 1), (many[:2], 0), (many[:2], 3)):
+        with pytest.raises(MalformedError):
+            WitnessRequirements(witnesses=witnesses, required=required)
+    WitnessRequirements(witnesses=many[:16], required=16)
 
 
 def test_142_another_log(broker: KeyBrokerInstance) -> None:

@@ -189,12 +189,15 @@ class TrustedWitness:
         Raises:
             MalformedError: It is not a verifier key for cosignatures.
         """
+        refusal = MalformedError(
+            "witness: write its verifier key, as `sealflow log witness` prints it"
+        )
         found = _WITNESS.fullmatch(text) if isinstance(text, str) else None
-        content = b"" if found is None else b64decode(found["key"])
-        if found is None or content[:1] != _COSIGNATURE_TYPE:
-            raise MalformedError(
-                "witness: write its verifier key, as `sealflow log witness` prints it"
-            )
+        if found is None:
+            raise refusal
+        content = b64decode(found["key"])
+        if content[:1] != _COSIGNATURE_TYPE:
+            raise refusal
         witness = cls(name=found["name"], public=content[1:])
         if witness.key_id.hex() != found["id"]:
             raise MalformedError(f"witness: {witness.name}: the key id is not that of name and key")
@@ -228,7 +231,7 @@ class WitnessRequirements:
         count = len(self.witnesses)
         names = {each.name for each in self.witnesses}
         keys = {each.public for each in self.witnesses}
-        if not 1 <= count <= MAX_WITNESSES or len(names) != count or len(keys) != count:
+        if count > MAX_WITNESSES or len(names) != count or len(keys) != count:
             raise MalformedError(
                 f"policy: log: witnesses is not a list of 1 to {MAX_WITNESSES} different names and "
                 "keys"

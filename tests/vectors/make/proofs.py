@@ -158,6 +158,12 @@ def files() -> list[VectorFile]:
         published = publish({**payload, "log_tree": tree})
         file.case(f"log_tree: {title}", "directory 2.15", expect, "the tree of a directory",
                   document=published, policy=POLICY, now_ms=NOW_MS)  # fmt: skip
+    last = 2**53 - 1
+    nodes = ["ab" * 32]
+    for number, expect in ((last - 1, "ok"), (last, "directory")):
+        changed = {**payload, "log_number": number, "log_tree": {"first": number, "nodes": nodes}}
+        file.case(f"log_tree: from {number}", "directory 2.15", expect, "the next has one",
+                  document=publish(changed), policy=POLICY, now_ms=NOW_MS)  # fmt: skip
     return [file]
 
 
@@ -173,6 +179,10 @@ def _heads(case: Callable[..., None], good: Tree, path: list[bytes]) -> None:
         document = proved(good.document, head["size"], path)
         case(f"pin: {title}", expect, "of the pinned head", document,
              {**pin, "log_tree": {**head, **changed}})  # fmt: skip
+    for size in (20, 19):
+        case(f"pin: size {size}, no hashes", FORK, "the pinned log is not shorter",
+             proved(good.document, size, []),
+             {**pin, "log_tree": {**head, "size": size}})  # fmt: skip
     for size in (6, 8, 19, 20):
         document = proved(good.document, size, path)
         case(f"pin: size {size}", FORK, "the proof is from another size", document,

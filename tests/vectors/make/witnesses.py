@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NOW_S = NOW_MS // 1000
 NAMES = ("example.org/a", "example.org/b", "example.org/c")
 UNWITNESSED = "directory_unwitnessed"
+BYTE_1 = b"\x01"
 
 
 def witness(name: str, key: str | None = None) -> TrustedWitness:
@@ -216,7 +217,11 @@ def witness_tables() -> Iterator[tuple[str, str, Any]]:
         ("another name", [f"x+{key_id}+{key}"]),
         ("no name", [f"+{key_id}+{key}"]),
         ("space in the name", [f"a b+{key_id}+{key}"]),
-        ("key of signed notes", [_vkey(b"\x01")]),
+        ("key of signed notes", [_vkey(BYTE_1)]),
+        (
+            "key of signed notes, under this id",
+            [f"{name}+{key_id}+{_vkey(BYTE_1).split('+', 2)[2]}"],
+        ),
         ("short key", [f"{name}+{key_id}+{key[:-4]}"]),
         ("longer key", [f"{name}+{key_id}+{key}AAAA"]),
         ("base64url", [f"{name}+{key_id}+{key[:-1]}_"]),
