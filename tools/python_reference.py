@@ -29,7 +29,7 @@ SUBJECTS: Final = {
     "Trust": (
         "load_policy describe_policy PolicyLine TrustPolicy Policy SimulationPolicy Requirements "
         "TdxRequirements SnpRequirements OutOfDateWaiver TcbStatus PlatformFlag SuiteName Tee Role "
-        "TrustedVerifier "
+        "TrustedVerifier TrustedWitness WitnessRequirements "
         "TrustDomain TrustReport Visibility ProvenFact"
     ),
     "Models": "OwnerKey create_owner_key load_owner_key pack_folder Revoked RevokedKind",

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = (ROOT / "docs" / "spec" / "registry.md").read_text(encoding="utf-8")
-TO_COME: Final = {"directory_no_key", "directory_unlinked"}
+TO_COME: Final = {"directory_no_key", "directory_unlinked", "directory_unwitnessed"}
 """Codes of the specification that the code may not have yet."""
 PRIME: Final = 2**255 - 19
 

@@ -91,6 +91,7 @@ def test_33_epoch_rollback(service: PublishedService) -> None:
         first,
         version=6,
         log_number=first.log_number + 1,
+        log_tree=None,
         previous=SignedDirectory.from_bytes(service.document(first)).digest,
         keys=tuple(replace(key, retire_ms=NOW_MS) for key in first.keys[:1]),
     )

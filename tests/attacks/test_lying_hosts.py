@@ -13,6 +13,7 @@ import pytest
 from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import appraise
 from sealflow.attest.requirements import DAY_S, Requirements
+from sealflow.documents.log_tree import LogTree
 from sealflow.documents.revocation import (
     RevocationOrder,
     Revoked,
@@ -124,7 +125,8 @@ def test_orders(ask: Callable[[KeyBrokerInstance], dict[str, Any]], code: str) -
 
 
 def _head(broker: KeyBrokerInstance) -> LogHead:
-    return LogHead(log_id=broker.directory.log_id, number=1, digest="00" * 32)
+    tree = LogTree(first=1).append("00" * 32)
+    return LogHead(log_id=broker.directory.log_id, number=1, digest="00" * 32, tree=tree)
 
 
 def test_requirements_of_other_hardware() -> None:

@@ -57,7 +57,7 @@ def through_proxy(
         while True:
             wish = steps.send(answer)
             answer = None
-            if isinstance(wish, HttpRequest) and wish.path == "/v1/directory":
+            if isinstance(wish, HttpRequest) and wish.path.startswith("/v1/directory"):
                 genuine = HttpResponse(status=200, headers={}, body=site.document)
                 answer = directory or genuine
             elif isinstance(wish, HttpRequest) and wish.path.startswith("/v1/log/"):

@@ -61,9 +61,9 @@ PLAYED = {
     "refusal header": {"refusal header"},
     "error (content kind 2)": {"error"},
     "reply with a receipt (content kind 3)": {"reply with a receipt"},
-    "published document": {"published document", "signed directory"},
-    "directory payload, with its models, tensors, keys, revocations": {
-        "directory", "model", "tensor", "key", "revoked",
+    "published document, with its proof": {"published document", "signed directory", "log proof"},
+    "directory payload, with its models, tensors, keys, revocations, tree": {
+        "directory", "model", "tensor", "key", "revoked", "log tree",
     },
     "evidence": {"evidence"},
     "bound claims": {"bound claims"},

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.evidence import Evidence, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.documents.log import entry_digest
+from sealflow.documents.log_tree import LogTree
 from sealflow.owner import Role, Tee, TrustDomain
 from sealflow.wire.strict_json import canonical_json
 from tests.support.cluster.scripted_service import INSTANCE, now_ms
@@ -100,7 +101,11 @@ class Writer:
             },
         )
         logged = replace(
-            directory, log_id=self.digests[0], log_number=2, log_digest=self.digests[2]
+            directory,
+            log_id=self.digests[0],
+            log_number=2,
+            log_digest=self.digests[2],
+            log_tree=LogTree(first=1).append(self.digests[1]).append(self.digests[2]),
         )
         payload = self.payload(json.loads(logged.to_bytes()))
         self.log("directory", {"version": 1, "digest": hashlib.sha256(payload).hexdigest()})
@@ -111,6 +116,7 @@ class Writer:
             "format": 1,
             "directory": self.written("signed directory", signed),
             "evidence": self.evidence(),
+            "log_proof": self.written("log proof", {"size": 1, "hashes": []}),
         }
         return canonical_json(self.written("published document", document))
 
@@ -131,6 +137,7 @@ class Writer:
                 {
                     **value,
                     "models": models,
+                    "log_tree": self.written("log tree", value["log_tree"]),
                     "keys": [self.written("key", each) for each in (*value["keys"], unknown)],
                     "revoked": [
                         self.written("revoked", gone),

@@ -15,7 +15,7 @@ from tests.support.vectors.cases import case_name, expected, read_cases, verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = ("directory", "directory-payload", "links")
+FILES = ("directory", "directory-payload", "links", "proofs", "witnesses")
 CASES = [
     pytest.param(case, id=f"{name}: {case_name(case)}")
     for name in FILES

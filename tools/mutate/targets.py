@@ -11,6 +11,7 @@ VERIFIERS: Final = (
     "sealflow.openinfer",
     "sealflow.owner.audit",
     "sealflow.owner.trust",
+    "sealflow.owner.witness",
     "sealflow.package",
     "sealflow.seal",
     "sealflow.trusted.keybroker",

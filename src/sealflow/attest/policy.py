@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence, Role
     from sealflow.attest.requirements import Requirements
     from sealflow.attest.suites import SuiteName
-    from sealflow.attest.verifiers import TrustedVerifier
+    from sealflow.attest.verifiers import TrustedVerifier, WitnessRequirements
     from sealflow.errors import Mismatch
 
 
@@ -49,6 +49,7 @@ class Policy:
         suites: The cipher suites to seal requests by. A request is sealed by the first of them that
             the deployment has a key of.
         share_batch: Whether a client may let its rows share batches with other clients' rows.
+        log: The witnesses that must have signed the log of a directory; None for none.
 
     Raises:
         MalformedError: The TEE is simulated, the requirements are those of another TEE, or no
@@ -76,6 +77,7 @@ class Policy:
     verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
     share_batch: bool = False
+    log: WitnessRequirements | None = None
 
     def __post_init__(self) -> None:
         """Check the suites, and that the requirements are those of the TEE."""
@@ -100,6 +102,7 @@ class SimulationPolicy:
         verifiers: As in `Policy`.
         suites: As in `Policy`.
         share_batch: As in `Policy`.
+        log: As in `Policy`.
 
     Raises:
         MalformedError: No suite is named, or one twice.
@@ -119,6 +122,7 @@ class SimulationPolicy:
     verifiers: tuple[TrustedVerifier, ...] = ()
     suites: tuple[SuiteName, ...] = ALL_SUITES
     share_batch: bool = False
+    log: WitnessRequirements | None = None
 
     def __post_init__(self) -> None:
         """Check the suites."""
@@ -201,6 +205,8 @@ def policy_digest(policy: Policy | SimulationPolicy) -> str:
         value["verifiers"] = [verifier.to_json() for verifier in policy.verifiers]
     if policy.share_batch:
         value["share_batch"] = True
+    if policy.log is not None:
+        value["log"] = policy.log.to_json()
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
+from sealflow.documents.log_tree import LogTree
 from sealflow.documents.revocation import Revoked, list_revocations, parse_listed_revocations
 from sealflow.errors import EvidenceError, MalformedError
 from sealflow.openinfer.tensor import TensorSpec
@@ -227,7 +228,8 @@ class Directory:
     `log_number`, `log_digest`: the newest log entry at the time of issue; see `documents.log`.
     `manifest_digest`: the digest of the deployment's settings. `deadline_s`: how far ahead of
     sealing workers take a request's deadline; None if the key broker does not say. `ends`: from
-    when on a later version need not list a revoked worker, in Unix ms by instance id.
+    when on a later version need not list a revoked worker, in Unix ms by instance id. `log_tree`:
+    the Merkle tree of the log up to `log_number`; None from key brokers before 0.2.
     """
 
     deployment: str
@@ -244,6 +246,7 @@ class Directory:
     revoked: tuple[Revoked, ...] = ()
     ends: Mapping[str, int] = field(default_factory=dict)
     deadline_s: int | None = None
+    log_tree: LogTree | None = None
 
     def revoked_ids(self, kind: RevokedKind) -> frozenset[str]:
         """Return the ids of all revoked things of one kind."""
@@ -267,6 +270,7 @@ class Directory:
                 "keys": [key.to_json() for key in self.keys],
                 "revoked": list_revocations(self.revoked, self.ends),
                 **({} if self.deadline_s is None else {"deadline_s": self.deadline_s}),
+                **({} if self.log_tree is None else {"log_tree": self.log_tree.to_json()}),
             }
         )
 
@@ -279,7 +283,7 @@ class Directory:
         Raises: MalformedError, also if a model or the default of a name occurs twice;
         NewerFormatError.
         """
-        optional = ("deadline_s",)
+        optional = ("deadline_s", "log_tree")
         fields = OpenFields.from_bytes(payload, "directory", _KEYS, optional, versioned=True)
         models = fields.known_of("models", DirectoryModel.from_json, MAX_MODELS)
         versions = [(model.name, model.version) for model in models]
@@ -296,10 +300,11 @@ class Directory:
         if expires_ms <= issued_ms:
             raise fields.malformed("expires_ms", "is not later than issued_ms")
         revoked, ends = parse_listed_revocations(fields)
+        log_number = fields.integer("log_number")
         return cls(
             deployment=fields.read("deployment", parse_name),
             log_id=fields.digest("history"),
-            log_number=fields.integer("log_number"),
+            log_number=log_number,
             log_digest=fields.digest("log_digest"),
             version=version,
             previous=fields.read_optional("previous", parse_digest),
@@ -313,6 +318,11 @@ class Directory:
             deadline_s=(
                 fields.integer("deadline_s", least=1, most=_MAX_DEADLINE_S)
                 if "deadline_s" in fields
+                else None
+            ),
+            log_tree=(
+                LogTree.from_json(fields.get("log_tree"), log_number)
+                if "log_tree" in fields
                 else None
             ),
         )

@@ -21,6 +21,7 @@ from sealflow.wire.strict_json import canonical_json
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealflow.documents.directory import Directory
     from sealflow.wire.domain import TrustDomain
 
 MAX_ENTRY_BYTES: Final = 2**20
@@ -179,6 +180,20 @@ class SignedEntry:
 def entry_digest(text: bytes, domain: TrustDomain) -> str:
     """Return the digest of an entry's bytes, in hex. Spec: keybroker.md, 6.1."""
     return hashlib.sha256(domain.label("log entry") + text).hexdigest()
+
+
+def directory_entry(directory: Directory, digest: str) -> LogEntry:
+    """Return the entry that follows a directory with a tree. Spec: directory.md, 2.16.
+
+    `digest`: SHA-256 of its payload, in hex.
+    """
+    return LogEntry(
+        number=directory.log_number + 1,
+        previous=directory.log_digest,
+        at_ms=directory.issued_ms,
+        kind=EntryKind.DIRECTORY,
+        body={"version": directory.version, "digest": digest},
+    )
 
 
 def _signed(domain: TrustDomain, digest: str) -> bytes:

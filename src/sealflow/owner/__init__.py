@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sealflow.attest.requirements import Requirements as Requirements
     from sealflow.attest.suites import SuiteName as SuiteName
     from sealflow.attest.verifiers import TrustedVerifier as TrustedVerifier
+    from sealflow.attest.verifiers import TrustedWitness as TrustedWitness
+    from sealflow.attest.verifiers import WitnessRequirements as WitnessRequirements
     from sealflow.attest.vm_requirements import SnpRequirements as SnpRequirements
     from sealflow.attest.vm_requirements import TdxRequirements as TdxRequirements
     from sealflow.documents.directory import DirectoryModel as DirectoryModel
@@ -146,10 +148,12 @@ __all__ = [
     "TrustPolicy",
     "TrustReport",
     "TrustedVerifier",
+    "TrustedWitness",
     "UnavailableError",
     "VerificationError",
     "VerifiedReceipt",
     "Visibility",
+    "WitnessRequirements",
     "WorkerGoneError",
     "audit_log",
     "create_owner_key",
@@ -221,10 +225,12 @@ _MODULES: Final = {
     "TrustPolicy": "sealflow.owner.trust.policy_file",
     "TrustReport": "sealflow.owner.trust.report",
     "TrustedVerifier": "sealflow.attest.verifiers",
+    "TrustedWitness": "sealflow.attest.verifiers",
     "UnavailableError": "sealflow.errors",
     "VerificationError": "sealflow.errors",
     "VerifiedReceipt": "sealflow.owner.audit.receipt_proof",
     "Visibility": "sealflow.owner.trust.trust_text",
+    "WitnessRequirements": "sealflow.attest.verifiers",
     "WorkerGoneError": "sealflow.errors",
     "audit_log": "sealflow.owner.audit.log_audit",
     "create_owner_key": "sealflow.owner.models.owner_key",

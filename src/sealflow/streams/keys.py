@@ -100,6 +100,11 @@ class Keyspace:
         return f"{{sealflow:{self.deployment}}}:log"
 
     @property
+    def log_tree(self) -> str:
+        """The string of the digests of all log entries, 32 bytes each, by number."""
+        return f"{{sealflow:{self.deployment}}}:log-tree"
+
+    @property
     def keybroker_leader(self) -> str:
         """The string with the instance id of the leading key broker; it expires with its lease."""
         return f"{{sealflow:{self.deployment}}}:keybroker:leader"

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealflow.attest.evidence import BoundClaims, Evidence, report_data
 from sealflow.attest.simulated.measurement import simulated_measurement
 from sealflow.documents.directory import Directory, SignedDirectory
+from sealflow.documents.log_tree import LogTree
 from sealflow.owner import DirectoryModel, Role, Tee, TrustDomain
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.key_store import KeyStore
@@ -21,7 +22,8 @@ from tests.support.attestation.deployments import SimulatedDeployment, simulated
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LOG = LogHead(log_id="0f" * 32, number=1, digest="ee" * 32)
+TREE = LogTree(first=0).append("0f" * 32).append("ee" * 32)
+LOG = LogHead(log_id="0f" * 32, number=1, digest="ee" * 32, tree=TREE)
 NOW_MS = 1_790_000_000_000
 
 

@@ -71,7 +71,8 @@ class ScriptedService:
     def renew(self) -> None:
         """Publish the next version."""
         old, before = self.directory, SignedDirectory.from_bytes(self.text).digest
-        newer = replace(old, version=old.version + 1, log_number=old.log_number + 1)
+        tree = old.log_tree and old.log_tree.append(old.log_digest)
+        newer = replace(old, version=old.version + 1, log_number=old.log_number + 1, log_tree=tree)
         self.publish(replace(newer, previous=before))
 
     def turn_key(self) -> None:

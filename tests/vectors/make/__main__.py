@@ -17,6 +17,8 @@ MAKERS = (
     "directory",
     "directory_payload",
     "links",
+    "proofs",
+    "witnesses",
     "replies",
     "contents",
     "numbers",

@@ -163,7 +163,7 @@ def content_cases(file: VectorFile) -> None:
         (None, "directory", "absent, or a name"),
         (7, "directory", "not its form"),
     ):
-        document_case(file, f"classification {output!r}", "2.16", expect, words,
+        document_case(file, f"classification {output!r}", "2.18", expect, words,
               publish({**PAYLOAD, "models": [{**plain, "classification": output}]}))  # fmt: skip
     document_case(file, "share_batch", "2.13", "ok", "rows may share batches",
                   publish(replace(GOOD, models=(model(share_batch=True),))))  # fmt: skip
@@ -204,10 +204,10 @@ def content_cases(file: VectorFile) -> None:
         ("null", None, "directory"),
         ("a boolean", True, "directory"),
     ):
-        document_case(file, f"revoked worker: until_ms {title}", "2.15", expect, "a time",
+        document_case(file, f"revoked worker: until_ms {title}", "2.17", expect, "a time",
               publish({**PAYLOAD, "revoked": [{**worker, "until_ms": until}]}))  # fmt: skip
     known = {"until_ms": 1, "critical": ["until_ms"]}
-    document_case(file, "revoked worker: until_ms is critical", "2.15", "ok", "it is known",
+    document_case(file, "revoked worker: until_ms is critical", "2.17", "ok", "it is known",
           publish({**PAYLOAD, "revoked": [{**worker, **known}]}))  # fmt: skip
     many_revoked = [Revoked(kind=RevokedKind.WORKER, id=f"{each:032x}").to_json()
                     for each in range(1025)]  # fmt: skip

@@ -9,6 +9,7 @@ from tests.vectors.make.evidence_parts import MANIFEST, text
 from tests.vectors.make.files import VectorFile
 from tests.vectors.make.forms import digest, field_faults, name
 from tests.vectors.make.verifiers import verifier_cases
+from tests.vectors.make.witnesses import witness_tables
 
 HASH, LONG = "11" * 32, "33" * 48
 SGX: dict[str, Any] = {
@@ -56,6 +57,8 @@ def policy_cases(file: VectorFile) -> None:
         ("root of 4,097 bytes", {**SIMULATED, "insecure_simulated_root": text(bytes(4097))}),
     ):
         case(title, "2", BAD, "only and always for a simulation", value)
+    for title, expect, table in witness_tables():
+        case(f"log: {title}", "7.3", expect, "the table `log`", {**SGX, "log": table})
     case("unknown key", "1.2", BAD, "a closed format", {**SGX, "more": 1})
     case("critical", "1.2", BAD, "a closed format", {**SGX, "critical": ["more"], "more": 1})
     case("format 1", "1.2", "ok", "it may be written", {**SGX, "format": 1})

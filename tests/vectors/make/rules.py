@@ -107,7 +107,7 @@ _RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         (r"^model twice|^two defaults", "directory 2.7"),
         (r"^no default|^two versions|^defaults of", "directory 2.6"),
         (r"^image", "directory 2.5"),
-        (r"^revoked worker: until_ms", "directory 2.15"),
+        (r"^revoked worker: until_ms", "directory 2.17"),
         (r"^revoked (worker|model|key)", "directory 2.8"),
         (r"^tensor", "directory 2.4"),
     ),

@@ -145,6 +145,18 @@ def state_cases(file: VectorFile) -> None:
     ):
         case(f"names: {title}", expect, "owners of names, optional",
              seal_state(encoded({**PLAIN, "names": names})))  # fmt: skip
+    tree = {"first": 5, "nodes": ["ab" * 32, "cd" * 32]}
+    for title, value, expect in (
+        ("of 3 entries", tree, "ok"),
+        ("of one entry", {"first": 7, "nodes": ["ab" * 32]}, "ok"),
+        ("another beginning", {**tree, "first": 4}, BAD),
+        ("after the end", {"first": 8, "nodes": []}, BAD),
+        ("short node", {**tree, "nodes": ["ab", "cd" * 32]}, BAD),
+        ("unknown key", {**tree, "more": 1}, BAD),
+        ("null", None, BAD),
+    ):
+        case(f"log_tree: {title}", expect, "the tree of the log, optional",
+             seal_state(encoded({**PLAIN, "log_tree": value})))  # fmt: skip
     for fault, spelled, description in BAD_JSON:
         case(f"JSON: {fault}", BAD, description, seal_state(spelled(encoded(PLAIN))))
 

@@ -11,7 +11,7 @@ import { verifySnpReport } from "./snp.js";
 
 /** @typedef {import("./evidence.js").BoundClaims} BoundClaims */
 /** @typedef {import("./claims.js").HardwareClaims} HardwareClaims */
-/** What was approved: by evidence, or by passports in its place. @typedef {{bound: BoundClaims, hardware: HardwareClaims | null, passports: import("./passport.js").Passport[], validUntilMs: number}} Approval */
+/** What was approved: by evidence, or by passports in its place. @typedef {{bound: BoundClaims, hardware: HardwareClaims | null, passports: import("./passport.js").Passport[], witnesses?: string[], validUntilMs: number}} Approval */
 
 const SGX_NEEDED = 0x1n | 0x4n; // INIT, MODE64BIT
 const SGX_ALLOWED = SGX_NEEDED | 0x40n | 0x80n | 0x400n; // CET, KSS, AEXNOTIFY

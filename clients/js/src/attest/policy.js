@@ -7,6 +7,7 @@ import { parseObject } from "../base/json.js";
 import { TCB_STATUSES } from "./intel-tcb.js";
 import { PRODUCT_PARTS } from "./snp-report.js";
 import { readVerifiers } from "./verifiers.js";
+import { readLogDemands } from "./witnesses.js";
 
 const MAX_BYTES = 64 * 1024;
 const MAX_ITEMS = 256;
@@ -49,6 +50,7 @@ const SUITE_NAMES = Object.freeze(["x-wing", "x25519"]);
  * @property {Map<string, Set<string>> | null} owners keys by name; "*" is every other name
  * @property {import("./verifiers.js").Verifier[]} verifiers
  * @property {readonly SuiteName[]} suites to seal by, the preferred one first
+ * @property {import("./witnesses.js").LogDemands | null} log whose cosignatures a directory's log must have
  * @property {boolean} shareBatch whether requests may share batches with other clients' requests
  * @property {Demands} keybroker
  * @property {Demands | null} worker
@@ -201,7 +203,7 @@ function readPolicy(value) {
     optional: {
       worker: (each) => readDemands(each, "the policy: worker"), models: (each) => readByName(each, "the policy: models"),
       owners: (each) => readByName(each, "the policy: owners", nameOrAny), insecure_simulated_root: base64AtMost(MAX_ROOT_BYTES),
-      suites: readSuites, verifiers: readVerifiers, share_batch: boolean,
+      suites: readSuites, verifiers: readVerifiers, share_batch: boolean, log: readLogDemands,
     },
     open: false,
     format: "optional",
@@ -212,7 +214,7 @@ function readPolicy(value) {
   if (read.worker !== undefined) checkFits(read.worker, read.tee, "the policy: worker");
   return {
     tee: read.tee, deployment: read.deployment, manifestDigest: read.manifest_digest, models: read.models ?? null, owners: read.owners ?? null,
-    suites: read.suites ?? SUITE_NAMES, verifiers: read.verifiers ?? [], shareBatch: read.share_batch ?? false,
+    suites: read.suites ?? SUITE_NAMES, verifiers: read.verifiers ?? [], shareBatch: read.share_batch ?? false, log: read.log ?? null,
     keybroker: read.keybroker, worker: read.worker ?? null, simulatedRoot: root,
   };
 }

@@ -17,6 +17,7 @@ const HINTS = /** @type {Record<string, string>} */ ({
   directory_history: "Send nothing, keep the pin, and ask the operator which history is true.",
   directory_revocation: "Send nothing, keep the pin, and ask the operator which history is true.",
   directory_unlinked: "Try again or use another gateway; accept the gap only if the owner says that the log is lost.",
+  directory_unwitnessed: "Try again in some seconds; then ask the operator and the witnesses whether they saw another log.",
   directory_rollback: "Send nothing, keep the pin, and ask the operator which history is true.",
   owner_changed: "Send nothing to this model before its owner says that its key changed.",
   collateral: "Ask the operator to renew the collateral; check this machine's clock.",

@@ -28,9 +28,10 @@ export class Gateway {
     this.fetch = fetch;
   }
 
-  /** The published document, as it came. @param {AbortSignal} signal */
-  async directory(signal) {
-    const answer = await this.ask("v1/directory", {}, MAX_DOCUMENT_BYTES, signal);
+  /** The published document, as it came. @param {AbortSignal} signal @param {number} [logSize] with a proof from a log of that size, if the gateway has one */
+  async directory(signal, logSize) {
+    const path = logSize === undefined ? "v1/directory" : `v1/directory?log_size=${logSize}`;
+    const answer = await this.ask(path, {}, MAX_DOCUMENT_BYTES, signal);
     if (answer.status === 200) return answer.body;
     throw this.unavailable(answer, "the service has published nothing yet, or is away");
   }

@@ -75,6 +75,7 @@ export function trustReport({ directory, approval, continuity }) {
       ...(hardware === null ? [`that is what ${verifiers.join(" and ")} signed: no evidence was checked here`] : []),
       "settings of the deployment: those that the policy names",
       "directory: signed by that key broker, in date, and not older than the pinned one",
+      ...(approval.witnesses?.length ? [`log of the directory: signed by the witnesses ${approval.witnesses.join(" and ")}`] : []),
     ],
     notProved: [
       ...(simulated ? ["anything about hardware: this is a simulation, and the operator can see everything"] : []),

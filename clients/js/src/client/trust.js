@@ -3,6 +3,7 @@
 import { UnavailableError, VerificationError } from "../base/errors.js";
 import { verifyDocument } from "../documents/directory.js";
 import { checkLinks } from "../documents/log.js";
+import { checkConsistency, readProof } from "../documents/tree.js";
 import { comparePin, encodePin, parsePin, pinOf } from "../documents/pin.js";
 import { waitFor } from "./signals.js";
 
@@ -10,13 +11,14 @@ const ROLLBACK_PATIENCE_MS = 3000;
 const ROLLBACK_PAUSE_MS = 300;
 const FORCED_PAUSE_MS = 1000;
 const RENEWAL_PAUSE_MS = 5000;
+const WITNESS_PATIENCE_MS = 10_000;
 
 /** @typedef {import("../documents/directory.js").Directory} Directory */
 /** @typedef {import("../attest/appraise.js").Approval} Approval */
 /**
  * How the directory follows what was pinned: nothing was (`first`), the same or the next version (`direct`), by all log
- * records in between (`linked`), or by the key broker's evidence alone because the host withholds the log (`withheld`, with `acceptGap` alone).
- * @typedef {"first" | "direct" | "linked" | "withheld"} Continuity
+ * records in between (`linked`), by a proof that its log continues the pinned one (`proved`), or by the key broker's evidence alone because the host withholds the log (`withheld`, with `acceptGap` alone).
+ * @typedef {"first" | "direct" | "linked" | "proved" | "withheld"} Continuity
  */
 /** @typedef {{directory: Directory, approval: Approval, continuity: Continuity}} Verified */
 
@@ -78,10 +80,20 @@ export class Trust {
     const pinned = await this.store.load();
     const pin = pinned === null ? null : parsePin(pinned);
     const until = performance.now() + ROLLBACK_PATIENCE_MS;
+    const witnessedBy = performance.now() + WITNESS_PATIENCE_MS;
     for (;;) {
       this.fetchedAtMs = performance.now();
-      const document = await this.gateway.directory(signal);
-      const { directory, approval } = await verifyDocument(document, this.policy, this.now());
+      const document = await this.gateway.directory(signal, pin?.log?.size);
+      const verified = await verifyDocument(document, this.policy, this.now()).catch((error) => {
+        const early = error instanceof UnavailableError && error.code === "directory_unwitnessed"; // witnesses sign within seconds
+        if (!early || performance.now() >= witnessedBy) throw error;
+        return null;
+      });
+      if (verified === null) {
+        await pause(ROLLBACK_PAUSE_MS, signal);
+        continue;
+      }
+      const { directory, approval } = verified;
       try {
         comparePin(pin, directory);
       } catch (error) {
@@ -90,7 +102,7 @@ export class Trust {
         await pause(ROLLBACK_PAUSE_MS, signal);
         continue;
       }
-      const continuity = await this.follow(pin, directory, signal);
+      const continuity = await this.follow(pin, directory, document, signal);
       const next = pinOf(directory, pin);
       this.owners = next.owners;
       const known = pin?.digest === directory.digest && pin.owners.size === next.owners.size;
@@ -99,10 +111,15 @@ export class Trust {
     }
   }
 
-  /** @param {import("../documents/pin.js").Pin | null} pin @param {Directory} directory @param {AbortSignal} signal @returns {Promise<Continuity>} */
-  async follow(pin, directory, signal) {
+  /** @param {import("../documents/pin.js").Pin | null} pin @param {Directory} directory @param {Uint8Array} document @param {AbortSignal} signal @returns {Promise<Continuity>} */
+  async follow(pin, directory, document, signal) {
     if (pin === null || pin.manifestDigest !== directory.manifestDigest) return "first";
     if (directory.version <= pin.version + 1) return "direct";
+    const proof = pin.log && directory.log && readProof(document);
+    if (pin.log && directory.log && proof?.size === pin.log.size) {
+      await checkConsistency(pin.log, directory.log, proof.hashes);
+      return "proved";
+    }
     try {
       const lines = await this.gateway.log(pin.logNumber + 1, directory.logNumber, signal);
       await checkLinks(lines, pin, directory, this.policy.tee === "simulated" ? "simulated" : "hardware");

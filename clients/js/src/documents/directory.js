@@ -2,14 +2,16 @@
 
 import { concat, toHex } from "../base/bytes.js";
 import { ConfigError, MalformedError, PolicyError, renamed, SealflowError, under, VerificationError } from "../base/errors.js";
-import { anyObject, base64, base64AtMost, boolean, digest, hex, id, integer, kid, list, name, nullable, object, readObject, string, time } from "../base/forms.js";
-import { parseObject } from "../base/json.js";
+import { anyObject, base64, base64AtMost, boolean, digest, FORMAT, hex, id, integer, kid, list, name, nullable, object, readObject, string, time } from "../base/forms.js";
+import { canonicalJson, parseObject } from "../base/json.js";
 import { verifyEd25519 } from "../crypto/ed25519.js";
 import { sha256 } from "../crypto/primitives.js";
 import { appraise } from "../attest/appraise.js";
 import { boundClaimsOf, checkSealingKey, domainOf, readEvidence, ZERO_NONCE } from "../attest/evidence.js";
 import { judgePassports } from "../attest/passport.js";
+import { checkpointText, cosignatures, requireCosignatures } from "../attest/witnesses.js";
 import { findSuite, keyId, label } from "../seal/suites.js";
+import { headWith, readTree } from "./tree.js";
 import { DATATYPES } from "../tensors/datatypes.js";
 import { checkShape, tensorName } from "../tensors/tensor.js";
 
@@ -48,6 +50,7 @@ const EARLY_MS = 5 * 60_000;
  * @property {Model[]} models without revoked ones, and without those that this release cannot read
  * @property {DirectoryKey[]} keys likewise
  * @property {Revocation[]} revoked
+ * @property {import("./tree.js").TreeHead | null} log the head of the log's tree with the directory's own entry
  */
 
 const REVOKED_IDS = /** @type {Record<string, import("../base/forms.js").Form<string>>} */ ({ worker: id, model: digest, key: kid });
@@ -129,7 +132,7 @@ const payloadShape = /** @type {const} */ ({
     keys: list(unlessCritical((value, what) => readObject(value, what, keyShape)), MAX_KEYS),
     revoked: revocations,
   },
-  optional: { deadline_s: integer(1, MAX_DEADLINE_S) },
+  optional: { deadline_s: integer(1, MAX_DEADLINE_S), log_tree: anyObject },
   open: true,
   format: "required",
 });
@@ -151,13 +154,23 @@ export async function parseDirectory(payload, domain) {
   const models = read.models.filter((/** @type {any} */ each) => each !== null);
   checkModels(models);
   const [goneModels, goneKeys] = [revoked("model"), revoked("key")];
+  const own = toHex(await sha256(payload));
+  const tree = "log_tree" in read ? readTree(read.log_tree, read.log_number) : null;
   return {
     deployment: read.deployment, manifestDigest: read.manifest_digest, history: read.history, logNumber: read.log_number,
-    logDigest: read.log_digest, version: read.version, previous: read.previous, digest: toHex(await sha256(payload)),
+    logDigest: read.log_digest, version: read.version, previous: read.previous, digest: own,
     deadlineS: read.deadline_s ?? null, issuedMs: read.issued_ms, expiresMs: read.expires_ms, revoked: read.revoked,
     models: models.filter((/** @type {Model} */ each) => !goneModels.has(each.digest)),
     keys: (await readKeys(read.keys, domain)).filter((each) => !goneKeys.has(each.kid)),
+    log: tree && (await headWith(tree, await ownEntry(read, own, domain))),
   };
+}
+
+/** The digest of the log entry of a directory itself. @param {Record<string, any>} read @param {string} digest @param {import("../seal/suites.js").TrustDomain} domain */
+function ownEntry(read, digest, domain) {
+  const body = { version: read.version, digest };
+  const entry = { format: FORMAT, number: read.log_number + 1, previous: read.log_digest, at_ms: read.issued_ms, kind: "directory", body };
+  return sha256(label(domain, "log entry"), canonicalJson(entry));
 }
 
 /** @param {Model[]} models */
@@ -196,7 +209,7 @@ async function readKeys(keys, domain) {
  * @returns {Promise<{directory: Directory, approval: import("../attest/appraise.js").Approval}>}
  */
 export async function verifyDocument(bytes, policy, nowMs) {
-  const { payload, signature, evidence, passports } = readDocument(bytes, policy.verifiers.length > 0);
+  const { payload, signature, evidence, passports, lines } = readDocument(bytes, policy.verifiers.length > 0, policy.log !== null);
   const approval = await approve(evidence, passports, policy, nowMs);
   const { bound } = approval;
   const domain = domainOf(evidence.tee);
@@ -211,7 +224,10 @@ export async function verifyDocument(bytes, policy, nowMs) {
   }
   if (nowMs >= directory.expiresMs) throw new VerificationError("directory_expired", "the directory is expired");
   if (directory.issuedMs > nowMs + EARLY_MS) throw new VerificationError("directory_early", "the directory is from the future");
-  return { directory, approval };
+  if (policy.log === null) return { directory, approval };
+  const text = directory.log && checkpointText(directory.log, directory.history, domain);
+  const { names, endsMs } = await requireCosignatures(lines, text, policy.log, nowMs);
+  return { directory, approval: { ...approval, witnesses: names, validUntilMs: Math.min(approval.validUntilMs, endsMs) } };
 }
 
 /** By passports of the policy's verifiers, where they count, and by evidence. @param {import("../attest/evidence.js").Evidence} evidence @param {string[]} passports @param {import("../attest/policy.js").Policy} policy @param {number} nowMs @returns {Promise<import("../attest/appraise.js").Approval>} */
@@ -227,18 +243,18 @@ async function approve(evidence, passports, policy, nowMs) {
   return { ...approval, passports: accepted, validUntilMs: Math.min(approval.validUntilMs, ...accepted.map((each) => each.endsMs)) };
 }
 
-/** @param {Uint8Array} bytes @param {boolean} withPassports who names no verifier does not look at them */
-function readDocument(bytes, withPassports) {
+/** @param {Uint8Array} bytes @param {boolean} withPassports who names no verifier does not look at them @param {boolean} witnessed likewise */
+function readDocument(bytes, withPassports, witnessed) {
   if (bytes.length > MAX_DOCUMENT_BYTES) throw new VerificationError("document", "the published document is too large");
   const outer = under("document", () => {
     const what = "the published document";
     const parts = object({ required: { payload: base64(), signature: base64AtMost(64) }, open: true });
     return readObject(parseObject(bytes, what), what, {
-      required: { directory: parts, evidence: anyObject }, optional: { passports: withPassports ? list(string, MAX_PASSPORTS) : ignored },
+      required: { directory: parts, evidence: anyObject }, optional: { passports: withPassports ? list(string, MAX_PASSPORTS) : ignored, cosignatures: witnessed ? cosignatures : ignored },
       open: true, format: "required",
     });
   });
-  return { ...outer.directory, passports: outer.passports ?? [], evidence: under("evidence", () => readEvidence(outer.evidence)) };
+  return { ...outer.directory, passports: outer.passports ?? [], lines: outer.cosignatures ?? [], evidence: under("evidence", () => readEvidence(outer.evidence)) };
 }
 
 /**

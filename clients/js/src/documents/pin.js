@@ -6,13 +6,14 @@ import { anyObject, digest, FORMAT, integer, list, name, readObject } from "../b
 import { canonicalJson, parseObject } from "../base/json.js";
 
 import { revocations } from "./directory.js";
+import { encodeHead, readHead } from "./tree.js";
 
 const KINDS = ["worker", "model", "key"];
 const MAX_BYTES = 2 ** 20;
 const MAX_NAMES = 4096;
 
 /** @typedef {{deployment: string, manifestDigest: string, history: string, version: number, digest: string, logNumber: number, logDigest: string,
- *   owners: Map<string, string>, revoked: Array<import("./directory.js").Revocation>}} Pin */
+ *   owners: Map<string, string>, revoked: Array<import("./directory.js").Revocation>, log: import("./tree.js").TreeHead | null}} Pin */
 
 /**
  * Where a pin is kept.
@@ -28,13 +29,13 @@ const MAX_NAMES = 4096;
  * @returns {Pin}
  */
 export function pinOf(directory, before = null) {
-  const { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, revoked } = directory;
+  const { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, revoked, log } = directory;
   const owners = new Map(before?.deployment === deployment ? before.owners : []);
   const defaultsFirst = [...directory.models].sort((a, b) => Number(b.default) - Number(a.default));
   for (const model of defaultsFirst) {
     if (owners.size < MAX_NAMES && !owners.has(model.name)) owners.set(model.name, toHex(model.owner));
   }
-  return { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, owners, revoked };
+  return { deployment, manifestDigest, history, version, digest: own, logNumber, logDigest, owners, revoked, log };
 }
 
 /** Names by owner: shorter than owners by name. @param {Map<string, string>} owners */
@@ -62,6 +63,7 @@ export function encodePin(pin) {
     version: pin.version, digest: pin.digest, log_number: pin.logNumber, log_digest: pin.logDigest,
     owners: namesByOwner(pin.owners),
     revoked: pin.revoked.map(({ kind, id, until_ms }) => ({ kind, id, ...(kind === "worker" && until_ms !== undefined ? { until_ms } : {}) })),
+    ...(pin.log && { log_tree: encodeHead(pin.log) }),
   });
 }
 
@@ -75,7 +77,7 @@ export function parsePin(bytes) {
         deployment: name, manifest_digest: digest, history: digest, version: counted, digest,
         log_number: counted, log_digest: digest,
       },
-      optional: { owners: readOwners, revoked: revocations },
+      optional: { owners: readOwners, revoked: revocations, log_tree: readHead },
       open: true,
       format: "optional",
     }),
@@ -83,7 +85,7 @@ export function parsePin(bytes) {
   return {
     deployment: read.deployment, manifestDigest: read.manifest_digest, history: read.history, version: read.version,
     digest: read.digest, logNumber: read.log_number, logDigest: read.log_digest, owners: read.owners ?? new Map(),
-    revoked: read.revoked ?? [],
+    revoked: read.revoked ?? [], log: read.log_tree ?? null,
   };
 }
 
@@ -102,7 +104,8 @@ export function comparePin(pin, directory) {
   if (directory.version < pin.version) refuse("directory_rollback", "the directory is older than the pinned one");
   const fork =
     directory.version === pin.version ? directory.digest !== pin.digest
-    : (directory.version === pin.version + 1 && directory.previous !== pin.digest) || directory.logNumber <= pin.logNumber;
+    : (directory.version === pin.version + 1 && directory.previous !== pin.digest) || directory.logNumber <= pin.logNumber
+      || (pin.log !== null && directory.log !== null && pin.log.first !== directory.log.first);
   if (fork) refuse("directory_fork", "the directory does not continue the pinned one");
   const listed = new Set(directory.revoked.map(({ kind, id }) => `${kind} ${id}`));
   const kids = new Set(directory.keys.map(({ kid }) => kid)); // a key may leave the list once nobody has it

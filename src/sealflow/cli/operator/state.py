@@ -62,6 +62,7 @@ def restore_state(config: Path, number: int, *, as_json: bool) -> None:
     from sealflow.host.broker.keybroker_records import KeyBrokerRecords
     from sealflow.host.broker.redis_streams import RedisStreams
     from sealflow.streams.keys import Keyspace
+    from sealflow.wire.domain import TrustDomain
 
     states, settings, digest = _open(config)
     broker = RedisStreams(settings.broker)
@@ -70,6 +71,7 @@ def restore_state(config: Path, number: int, *, as_json: bool) -> None:
         Keyspace(deployment=settings.deployment),
         instance=secrets.token_hex(8),
         deployment_digest=digest,
+        domain=TrustDomain.HARDWARE,  # nothing of the log is stored here
         lease_ms=settings.leader_lease_ms,
     )
     try:

@@ -10,6 +10,7 @@ import click
 
 from sealflow.cli.connection import connection_options
 from sealflow.cli.owner.verifier import key_option, origin_option
+from sealflow.cli.owner.witness import witness
 from sealflow.cli.screen import (
     json_lines_option,
     json_option,
@@ -45,6 +46,9 @@ def log() -> None:
 
     It holds all appraisals, grants, directories and revocations.
     """
+
+
+log.add_command(witness)
 
 
 @log.command()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 import valkey
 
 from sealflow.errors import QueueFullError
+from sealflow.host.broker.keybroker_records import DIGEST_BYTES
 from sealflow.host.broker.redis_streams import QueueDepth
 from sealflow.host.broker.submitter import REPLICATION_MS, require_replicas
 from sealflow.streams.connection import ROUND_TRIP_S, close_async, connect_async, round_trip
@@ -80,6 +81,12 @@ class GatewayRecords:
         async with round_trip():
             entries = await self._client.xrange(self._keyspace.log, f"{first}-1", "+", count)
             return [fields.get(FIELD_ENVELOPE, b"") for _, fields in entries]
+
+    async def log_digests(self, first: int, count: int) -> bytes:
+        """Return the digests of at most `count` log entries, 32 bytes each, from a number on."""
+        begin, end = first * DIGEST_BYTES, (first + count) * DIGEST_BYTES - 1
+        async with round_trip():
+            return cast("bytes", await self._client.getrange(self._keyspace.log_tree, begin, end))
 
     async def statuses(self) -> list[bytes]:
         """Return the published statuses of the running processes, in JSON; at most 1000."""

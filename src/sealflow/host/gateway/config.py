@@ -26,6 +26,10 @@ class GatewayConfig(BrokerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     """Files, or addresses of verifiers, whose passports are published with the directory."""
     passports_ca_file: str | None = None
     """A PEM file of the root certificates to verify these addresses with; None: the system's."""
+    witnesses: tuple[str, ...] = ()
+    """Files, or addresses of witnesses, whose cosignatures are published with the directory."""
+    witnesses_ca_file: str | None = None
+    """A PEM file of the root certificates to verify these addresses with; None: the system's."""
 
     host: str = "127.0.0.1"
     port: int = 8470

@@ -18,7 +18,12 @@ from sealflow.host.gateway.app import ENVELOPES, GatewayApp, Route
 from sealflow.host.gateway.limits.held_bytes import HeldBytes
 from sealflow.host.gateway.limits.peers import Peers
 from sealflow.host.gateway.metrics import GatewayMetrics
-from sealflow.host.gateway.passports import READ_S, PassportSources
+from sealflow.host.gateway.passports import (
+    COSIGNATURES_READ_S,
+    READ_S,
+    CosignatureSources,
+    PassportSources,
+)
 from sealflow.host.gateway.replies import PendingReplies
 from sealflow.host.gateway.routes.envelopes import EnvelopeRoutes
 from sealflow.host.gateway.routes.health import HealthRoutes
@@ -80,6 +85,7 @@ class GatewayService:
             directory,
         )
         self._passports = PassportSources(config.passports, config.passports_ca_file)
+        self._witnesses = CosignatureSources(config.witnesses, config.witnesses_ca_file)
         self._health = HealthRoutes(config, self._records, directory, metrics)
         keybroker = KeyBrokerRoutes(
             config, self._submitter, self._records, directory, self._pending
@@ -115,6 +121,8 @@ class GatewayService:
         self._tasks.append(asyncio.create_task(self._report_all()))
         if self._passports:
             self._tasks.append(asyncio.create_task(self._read_passports()))
+        if self._witnesses:
+            self._tasks.append(asyncio.create_task(self._read_cosignatures()))
 
     def drain(self) -> None:
         """Report not ready, and fail the requests that still wait after `drain_s`.
@@ -145,6 +153,11 @@ class GatewayService:
         while True:
             self._directory.passports = await asyncio.to_thread(self._passports.read)
             await asyncio.sleep(READ_S)
+
+    async def _read_cosignatures(self) -> None:
+        while True:
+            self._directory.cosignatures = await asyncio.to_thread(self._witnesses.read)
+            await asyncio.sleep(COSIGNATURES_READ_S)
 
     async def _report_all(self) -> None:
         pid = os.getpid()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sealflow.clock import now_ms
-from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
+from sealflow.errors import ConfigError, MalformedError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.keybroker_records import KeyBrokerRecords
 from sealflow.host.broker.redis_streams import RedisStreams
 from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
@@ -31,8 +31,10 @@ from sealflow.host.service import RestartPolicy
 from sealflow.host.settings import read_file
 from sealflow.streams.keys import Keyspace
 from sealflow.wire.control import UNAVAILABLE
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frame_payloads import KeyBrokerBoot
 from sealflow.wire.status import ComponentStatus, KeyBrokerStatus
+from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     from sealflow.host.keybroker_host.config import KeyBrokerHostConfig
@@ -70,6 +72,7 @@ class KeyBrokerHost:
             self._keyspace,
             instance=self._instance,
             deployment_digest=digest,
+            domain=_domain(deployment),
             lease_ms=config.leader_lease_ms,
         )
         folder = config.state_dir
@@ -232,3 +235,12 @@ class KeyBrokerHost:
             return
         finally:
             self._broker.close()
+
+
+def _domain(deployment: bytes) -> TrustDomain:
+    """Return the trust domain of the settings, which the key broker checks."""
+    try:
+        tee = parse_object(deployment, "deployment_file").get("tee")
+    except MalformedError:
+        tee = None
+    return TrustDomain.SIMULATED if tee == "simulated" else TrustDomain.HARDWARE

@@ -112,6 +112,7 @@ class LeaderElection:
             self._records.release_lease()
             return False
         self._catch_up()
+        self._fill_tree()
         self._stored = newest
         self.active = True
         process.lead(b"" if newest is None else newest.state)
@@ -132,6 +133,7 @@ class LeaderElection:
             raise WorkerGoneError("another key broker instance leads")
         if self._archive is not None:
             self._records.restore_records(self._archive.tail(stored.number - _MAX_RECORDS))
+        self._fill_tree()
 
     def release(self) -> None:
         """Release the lease, if this instance leads, so that a standby takes over at once."""
@@ -202,6 +204,21 @@ class LeaderElection:
         shared, archived = self._records.stored(), archive.stored()
         if shared is not None and (archived is None or archived.number < shared.number):
             archive.store(shared)
+
+    def _fill_tree(self) -> None:
+        """Store the digests of log entries that the broker has not, as far as records are here."""
+        first = self._records.tree_length()
+        page: list[tuple[int, bytes]] = []
+        for record in () if self._archive is None else self._archive.records(first):
+            page.append(record)
+            if len(page) == _MAX_RECORDS:
+                self._records.add_to_tree(page)
+                page = []
+        self._records.add_to_tree(page)
+        first = self._records.tree_length()
+        while page := self._records.records(first - 1, _MAX_RECORDS):
+            self._records.add_to_tree(page)
+            first = page[-1][0] + 1
 
     def _join(self, process: KeyBrokerProcess) -> None:
         """Ask the leader for the state key, so that this instance becomes a standby."""

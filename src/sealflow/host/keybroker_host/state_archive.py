@@ -82,7 +82,11 @@ class StateArchive:
 
     def tail(self, after: int) -> list[tuple[int, bytes]]:
         """Return the log records by number, from number `after` + 1 on."""
-        return [(number, record) for number, record in enumerate(self._records()) if number > after]
+        return list(self.records(after + 1))
+
+    def records(self, first: int) -> Iterator[tuple[int, bytes]]:
+        """Return the log records by number, from number `first` on, one after the other."""
+        return ((number, each) for number, each in enumerate(self._records()) if number >= first)
 
     def _records(self) -> Iterator[bytes]:
         if not self._log.exists():

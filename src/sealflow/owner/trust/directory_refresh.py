@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REFRESH_TIMEOUT_S: Final = 30.0
 MAX_STALE_S: Final = 3.0
+MAX_UNWITNESSED_S: Final = 10.0
+"""How long a client waits for witnesses to sign the log of a new directory."""
 PUBLICATION_TIMEOUT_S: Final = 30.0
 """Time limit for a gateway to serve a directory version that the key broker has announced."""
 MAX_LINK_BYTES: Final = 2**26
@@ -85,8 +87,9 @@ def approve_fresh_evidence(session: ServiceSession) -> Steps[Approval]:
 def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
     until = time.monotonic() + MAX_STALE_S
     while True:
-        candidate = yield from _fetch_directory(session)
-        records = yield from _fetch_links(candidate.gap, accept_gap=session.accept_gap)
+        candidate = yield from _fetch_witnessed(session)
+        gap = None if candidate.proof else candidate.gap
+        records = yield from _fetch_links(gap, accept_gap=session.accept_gap)
         try:
             return session.accept(candidate, records)
         except EvidenceError as error:
@@ -96,10 +99,22 @@ def _refresh(session: ServiceSession) -> Steps[VerifiedService]:
         yield Sleep(_STALE_PAUSE_S)
 
 
+def _fetch_witnessed(session: ServiceSession) -> Steps[CandidateDirectory]:
+    """Fetch a directory, again for some seconds while witnesses have not signed its log yet."""
+    until = time.monotonic() + MAX_UNWITNESSED_S
+    while True:
+        try:
+            return (yield from _fetch_directory(session))
+        except UnavailableError as error:
+            if error.code != "directory_unwitnessed" or time.monotonic() >= until:
+                raise
+        yield Sleep(_STALE_PAUSE_S)
+
+
 def _fetch_directory(session: ServiceSession) -> Steps[CandidateDirectory]:
-    response = yield from send(
-        HttpRequest(method="GET", path="/v1/directory", timeout_s=DIRECTORY_TIMEOUT_S)
-    )
+    size = session.pinned_log_size
+    path = "/v1/directory" if size is None else f"/v1/directory?log_size={size}"
+    response = yield from send(HttpRequest(method="GET", path=path, timeout_s=DIRECTORY_TIMEOUT_S))
     if response.status != 200:  # noqa: PLR2004 - HTTP
         raise unavailable("the directory is not available", response)
     return session.verify_directory(response.body)

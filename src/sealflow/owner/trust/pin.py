@@ -26,6 +26,7 @@ from sealflow.documents.revocation import (
 )
 from sealflow.errors import ConfigError, EvidenceError, MalformedError, UnavailableError
 from sealflow.files import file_errors, write_file
+from sealflow.owner.trust.log_proof import tree_head_from_json, tree_head_to_json
 from sealflow.owner.trust.name_owners import add_owners, owners_from_json, owners_to_json
 from sealflow.wire.fields import FORMAT, OpenFields
 from sealflow.wire.ids import parse_name
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealflow.documents.directory import Directory
+    from sealflow.documents.log_tree import TreeHead
     from sealflow.wire.domain import TrustDomain
 
 
@@ -58,7 +60,8 @@ class LogGap:
 
     The records have the numbers `after` + 1 to `until`. `version` and `digest` are the pinned
     directory's. `after` and `after_digest` are number and digest of the log entry that the pinned
-    directory names, `until` and `until_digest` those that the newer one names.
+    directory names, `until` and `until_digest` those that the newer one names. `tree`: the head of
+    the log's tree that was pinned; None if the pinned directory has none.
     """
 
     version: int
@@ -67,6 +70,7 @@ class LogGap:
     after_digest: str
     until: int
     until_digest: str
+    tree: TreeHead | None = None
 
 
 def verify_log_gap(gap: LogGap, records: Sequence[bytes], domain: TrustDomain) -> None:
@@ -140,7 +144,8 @@ class PinnedDirectory:
 
     `owners`: the owner of each model name that was ever in a directory of this deployment.
     `revoked`: what it lists as revoked; a successor lists that too. `ends`: from when on it need
-    not list a worker, in Unix ms by instance id.
+    not list a worker, in Unix ms by instance id. `tree`: the head of the log's tree with the
+    directory's own entry; None if the directory has no tree.
     """
 
     deployment: str
@@ -153,10 +158,16 @@ class PinnedDirectory:
     owners: Mapping[str, str] = field(default_factory=dict)
     revoked: frozenset[Revoked] = frozenset()
     ends: Mapping[str, int] = field(default_factory=dict)
+    tree: TreeHead | None = None
 
     @classmethod
-    def from_directory(cls, directory: Directory, payload: bytes) -> Self:
-        """Return the values of a verified directory. `payload`: the bytes that were signed."""
+    def from_directory(
+        cls, directory: Directory, payload: bytes, tree: TreeHead | None = None
+    ) -> Self:
+        """Return the values of a verified directory. `payload`: the bytes that were signed.
+
+        `tree`: the head of its log's tree.
+        """
         return cls(
             deployment=directory.deployment,
             manifest_digest=directory.manifest_digest,
@@ -168,6 +179,7 @@ class PinnedDirectory:
             owners=add_owners({}, directory.models),
             revoked=frozenset(directory.revoked),
             ends=directory.ends,
+            tree=tree,
         )
 
     def to_bytes(self) -> bytes:
@@ -184,6 +196,8 @@ class PinnedDirectory:
             "owners": owners_to_json(self.owners),
             "revoked": list_revocations(sorted(self.revoked), self.ends),
         }
+        if self.tree is not None:
+            value["log_tree"] = tree_head_to_json(self.tree)
         return canonical_json(value) + b"\n"
 
     @classmethod
@@ -194,7 +208,7 @@ class PinnedDirectory:
         """
         # Releases before 0.2 wrote pins without a format.
         value = {"format": FORMAT, **parse_object(text, "pin")}
-        fields = OpenFields(value, "pin", _KEYS, ("owners", "revoked"), versioned=True)
+        fields = OpenFields(value, "pin", _KEYS, ("owners", "revoked", "log_tree"), versioned=True)
         # Releases before 0.2 did not pin revocations.
         revoked, ends = parse_listed_revocations(fields) if "revoked" in fields else ((), {})
         return cls(
@@ -209,6 +223,7 @@ class PinnedDirectory:
             owners=fields.read("owners", owners_from_json) if "owners" in fields else {},
             revoked=frozenset(revoked),
             ends=ends,
+            tree=fields.read("log_tree", tree_head_from_json) if "log_tree" in fields else None,
         )
 
 
@@ -243,20 +258,24 @@ class DirectoryPin:
             pin = self._pin
         if pin is None or pin.log_id != directory.log_id:
             return None
-        return log_gap(pin.version, pin.digest, (pin.log_number, pin.log_digest), directory)
+        log = (pin.log_number, pin.log_digest)
+        gap = log_gap(pin.version, pin.digest, log, directory)
+        return None if gap is None else replace(gap, tree=pin.tree)
 
-    def accept(self, directory: Directory, payload: bytes) -> Directory:
+    def accept(
+        self, directory: Directory, payload: bytes, tree: TreeHead | None = None
+    ) -> Directory:
         """Pin a verified directory that is the pinned one or continues it, and return it.
 
         A directory with other deployment settings (`manifest_digest`) replaces the pin without this
-        check. `payload`: the bytes that were signed.
+        check. `payload`: the bytes that were signed. `tree`: the head of its log's tree.
 
         Raises: EvidenceError for an older version (`directory_rollback`), one that does not
             continue the pinned one (`directory_fork`), another log (`directory_history`) or one
             that takes a revocation back (`directory_revocation`);
             ConfigError when the file cannot be written.
         """
-        new = PinnedDirectory.from_directory(directory, payload)
+        new = PinnedDirectory.from_directory(directory, payload, tree)
         with self._lock, self._file_locked():
             self._load()
             old = self._pin
@@ -364,6 +383,7 @@ def _check(old: PinnedDirectory, new: PinnedDirectory, previous: str | None) -> 
         if new.version == old.version
         else (new.version == old.version + 1 and previous != old.digest)
         or new.log_number <= old.log_number
+        or (old.tree is not None and new.tree is not None and old.tree.first != new.tree.first)
     )
     if forked:
         raise EvidenceError(

@@ -17,7 +17,7 @@ from sealflow.attest.evidence import Role, Tee
 from sealflow.attest.policy import Policy, SimulationPolicy, policy_digest
 from sealflow.attest.requirements import Requirements
 from sealflow.attest.suites import ALL_SUITES, parse_suites
-from sealflow.attest.verifiers import TrustedVerifier
+from sealflow.attest.verifiers import TrustedVerifier, WitnessRequirements
 from sealflow.errors import ConfigError, MalformedError
 from sealflow.files import file_errors, read_file, write_file
 from sealflow.owner.trust.name_owners import ANY_NAME
@@ -34,6 +34,7 @@ _MAX_ROOT_BYTES: Final = 4096
 _REQUIRED: Final = ("tee", "deployment", "manifest_digest", "keybroker")
 _OPTIONAL: Final = (
     "insecure_simulated_root",
+    "log",
     "models",
     "owners",
     "share_batch",
@@ -137,6 +138,8 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
         whole["suites"] = list(policy.suites)
     if policy.share_batch:
         whole["share_batch"] = True
+    if policy.log is not None:
+        whole["log"] = policy.log.to_json()
     if policy.models:
         whole["models"] = {name: sorted(each) for name, each in policy.models.items()}
     if policy.owners:
@@ -166,6 +169,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
     verifiers = _verifiers(fields.get("verifiers", []))
     suites = parse_suites(fields.get("suites", ALL_SUITES), "policy: suites")
     share_batch = fields.flag("share_batch")
+    log = fields.read("log", WitnessRequirements.from_json) if "log" in fields else None
     simulated = tee is Tee.SIMULATED
     if simulated != ("insecure_simulated_root" in fields):
         raise MalformedError(
@@ -187,6 +191,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             verifiers=verifiers,
             suites=suites,
             share_batch=share_batch,
+            log=log,
             insecure_root=fields.base64("insecure_simulated_root", _MAX_ROOT_BYTES),
         )
     else:
@@ -201,6 +206,7 @@ def parse_policy(table: dict[str, object]) -> PolicyFile:
             verifiers=verifiers,
             suites=suites,
             share_batch=share_batch,
+            log=log,
         )
     return PolicyFile(keybroker=policy, worker=worker)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from sealflow.attest.requirements import Requirements
-    from sealflow.attest.verifiers import TrustedVerifier
+    from sealflow.attest.verifiers import TrustedVerifier, WitnessRequirements
     from sealflow.attest.vm_requirements import SnpRequirements, TdxRequirements
     from sealflow.owner.trust.policy_file import TrustPolicy
 
@@ -84,6 +84,8 @@ def describe_policy(policy: TrustPolicy, worker: Requirements | None = None) -> 
         lines.append(PolicyLine(about="models", text=text))
     lines += _owners(policy)
     lines += [_verifier(verifier) for verifier in policy.verifiers]
+    if policy.log is not None:
+        lines.append(_witnesses(policy.log))
     lines.append(PolicyLine(about="cipher suites", text=", else ".join(policy.suites)))
     if policy.share_batch:
         text = "may be shared with other clients, if a request asks for it: models can mix rows"
@@ -112,6 +114,13 @@ def _verifier(verifier: TrustedVerifier) -> PolicyLine:
         text = f"its passport is demanded besides evidence, by {key}"
     about = f"verifier {verifier.name}"
     return PolicyLine(about=about, text=text, weakens=verifier.instead_of_evidence)
+
+
+def _witnesses(wanted: WitnessRequirements) -> PolicyLine:
+    names = ", ".join(each.name for each in wanted.witnesses)
+    age = "" if wanted.max_age_s is None else f", within {wanted.max_age_s} s"
+    text = f"signed by at least {wanted.required} of the witnesses {names}{age}"
+    return PolicyLine(about="log", text=text)
 
 
 def _requirements(who: str, tee: Tee, wanted: Requirements) -> Iterator[PolicyLine]:

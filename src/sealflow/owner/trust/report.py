@@ -106,6 +106,11 @@ class TrustReport:
         return tuple(passport.verifier.name for passport in self._verified.passports)
 
     @property
+    def witnesses(self) -> tuple[str, ...]:
+        """The names of the witnesses whose cosignatures were demanded and accepted."""
+        return tuple(each.witness.name for each in self._verified.cosignatures)
+
+    @property
     def software(self) -> str:
         """The release of Sealflow that the key broker says it is."""
         return self._verified.approval.claims.bound.software
@@ -204,6 +209,7 @@ class TrustReport:
             "evidence_checked": self.evidence_checked,
             "fresh": self.fresh,
             "verifiers": list(self.verifiers),
+            "witnesses": list(self.witnesses),
             "manifest_digest": self.manifest_digest,
             "software": self.software,
             "instance": self.instance,

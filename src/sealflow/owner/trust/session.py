@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sealflow.clock import now_ms
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import ConfigError, EvidenceError, InvalidInputError, UnavailableError
+from sealflow.owner.trust.log_proof import LogProof, verify_consistency
 from sealflow.owner.trust.name_owners import require_model
 from sealflow.owner.trust.pin import DirectoryPin, verify_log_gap
 from sealflow.owner.trust.tenant_file import read_tenant_token
@@ -48,12 +49,14 @@ class CandidateDirectory:
     """A verified directory that is not in use yet.
 
     `payload`: the bytes that were signed. `gap`: the log records between the pinned directory and
-    this one; None if there is nothing to check.
+    this one; None if there is nothing to check. `proof`: that its log continues the pinned one, if
+    the document has one for what is pinned.
     """
 
     verified: VerifiedService
     payload: bytes = field(repr=False)
     gap: LogGap | None
+    proof: LogProof | None = None
 
 
 class ServiceSession:
@@ -112,27 +115,40 @@ class ServiceSession:
 
         verified, payload = verify_directory(document, self._policy, self._clock_ms())
         gap = self._pin.gap(verified.directory)
-        return CandidateDirectory(verified=verified, payload=payload, gap=gap)
+        proof = None
+        if gap is not None and gap.tree is not None and verified.log is not None:
+            found = LogProof.from_document(document)
+            if found is not None and found.size == gap.tree.size:
+                proof = found
+        return CandidateDirectory(verified=verified, payload=payload, gap=gap, proof=proof)
+
+    @property
+    def pinned_log_size(self) -> int | None:
+        """The size of the log's tree that is pinned, from which proofs are asked for."""
+        pin = self._pin.pin
+        return None if pin is None or pin.tree is None else pin.tree.size
 
     def accept(
         self, candidate: CandidateDirectory, records: Sequence[bytes] = ()
     ) -> VerifiedService:
         """Pin a verified directory and use it from now on.
 
-        `records`: the log records in the candidate's gap, all of them.
+        `records`: the log records in the candidate's gap, all of them; none if it has a proof.
 
         Raises: EvidenceError when the directory does not continue the pinned one; UnavailableError
             (`directory_unlinked`) when there are fewer records, unless `accept_gap`; ConfigError
             when the pin file cannot be written. The previous directory then stays in use.
         """
-        verified, gap = candidate.verified, candidate.gap
-        if gap is not None:
+        verified, gap, proof = candidate.verified, candidate.gap, candidate.proof
+        if proof is not None and gap is not None and gap.tree and verified.log:
+            verify_consistency(gap.tree, verified.log, proof.hashes)
+        elif gap is not None:
             try:
                 verify_log_gap(gap, records, verified.approval.claims.domain)
             except UnavailableError:
                 if not self.accept_gap:
                     raise
-        self._pin.accept(verified.directory, candidate.payload)
+        self._pin.accept(verified.directory, candidate.payload, verified.log)
         self._verified = verified
         return verified
 

@@ -13,12 +13,20 @@ from sealflow.documents.directory import Directory, SignedDirectory
 from sealflow.errors import EvidenceError, MalformedError, VerificationError
 from sealflow.owner.passport.acceptance import PassportApproval, find_passport
 from sealflow.owner.passport.passport import MAX_PASSPORTS
+from sealflow.owner.trust.log_proof import log_head
+from sealflow.owner.witness.cosignature import (
+    Cosignature,
+    log_checkpoint_text,
+    require_cosignatures,
+    unverified_cosignatures,
+)
 from sealflow.seal.enclave import enclave_sealing_key
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.strict_json import parse_object
 
 if TYPE_CHECKING:
     from sealflow.attest.evidence import Evidence
+    from sealflow.documents.log_tree import TreeHead
     from sealflow.owner.passport.passport import Passport
     from sealflow.owner.trust.policy_file import TrustPolicy
     from sealflow.seal.keys import SealingKey
@@ -30,6 +38,8 @@ class VerifiedService:
 
     `valid_until_ms`: Unix milliseconds. `passports`: those that were accepted, instead of evidence
     or besides it. `fresh`: whether the key broker also proved itself for a nonce of this client.
+    `log`: the head of the log's tree with the directory's own entry; None if it has no tree.
+    `cosignatures`: those that the policy demands.
     """
 
     approval: Approval | PassportApproval
@@ -38,6 +48,8 @@ class VerifiedService:
     valid_until_ms: int
     passports: tuple[Passport, ...] = ()
     fresh: bool = False
+    log: TreeHead | None = None
+    cosignatures: tuple[Cosignature, ...] = ()
 
     @property
     def evidence_checked(self) -> bool:
@@ -87,15 +99,33 @@ def verify_directory(
         raise EvidenceError(
             "directory_early", "it was issued in the future: check this machine's clock"
         )
-    ends = (directory.expires_ms, approval.valid_until_ms, *(each.expires_ms for each in passports))
+    log = log_head(directory, published.digest, bound.tee.domain)
+    cosignatures = _cosignatures(document, directory, log, policy, now_ms)
+    ends = [directory.expires_ms, approval.valid_until_ms, *(each.expires_ms for each in passports)]
+    if policy.log is not None and policy.log.max_age_s is not None:
+        ends += [1000 * (each.at_s + policy.log.max_age_s) for each in cosignatures]
     verified = VerifiedService(
         approval=approval,
         directory=directory,
         policy=policy,
         valid_until_ms=min(ends),
         passports=passports,
+        log=log,
+        cosignatures=cosignatures,
     )
     return verified, published.payload
+
+
+def _cosignatures(
+    document: bytes, directory: Directory, log: TreeHead | None, policy: TrustPolicy, now_ms: int
+) -> tuple[Cosignature, ...]:
+    """Return the cosignatures that the policy demands. Spec: witness.md, section 3."""
+    if policy.log is None:
+        return ()
+    lines = unverified_cosignatures(document)
+    domain = policy.tee.domain
+    text = None if log is None else log_checkpoint_text(log, directory.log_id, domain)
+    return require_cosignatures(lines, text, policy.log, now_ms)
 
 
 def unverified_passports(document: bytes) -> list[str]:

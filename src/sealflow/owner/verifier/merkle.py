@@ -1,13 +1,15 @@
 """Owner, pure: the Merkle tree of RFC 9162, section 2.1, which is that of RFC 6962.
 
-The key broker's log is a chain of hashes, not a tree. A verifier that audited the log makes the
-tree over its entry digests. Spec: cose.md, section 2.
+A verifier that audited the log makes the tree over all entry digests: that of the key broker, where
+it begins with entry 0. Spec: cose.md, section 2.
 """
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
+
+from sealflow.documents.log_tree import leaf_hash, node_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +20,9 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
     if not leaves:
         return hashlib.sha256(b"").digest()
     if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
+        return leaf_hash(leaves[0])
     left = _left_size(len(leaves))
-    return _node(merkle_root(leaves[:left]), merkle_root(leaves[left:]))
+    return node_hash(merkle_root(leaves[:left]), merkle_root(leaves[left:]))
 
 
 def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
@@ -39,7 +41,3 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 def _left_size(size: int) -> int:
     """Return the largest power of two below `size`."""
     return 1 << (size - 1).bit_length() - 1
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()

@@ -22,7 +22,7 @@ from sealflow.owner.verifier.appraisal import fetch_changed_evidence
 from sealflow.streams.address import http_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from sealflow.attest.evidence import Evidence
     from sealflow.owner.http.async_transport import AsyncHttpTransport
@@ -44,6 +44,39 @@ class ServiceAddress:
 
     host: str = "127.0.0.1"
     port: int = 8480
+
+
+async def serve_answer(
+    path: str,
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    renew_forever: Coroutine[object, object, None],
+    address: ServiceAddress,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+) -> None:
+    """Answer GET requests for one path until `stop` is set, while `renew_forever` runs.
+
+    `ready` gets the URL once connections are taken.
+
+    Raises: OSError when the address cannot be listened on.
+    """
+    application = web.Application(client_max_size=MAX_BODY_BYTES)
+    application.router.add_get(path, answer)
+    runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+    await runner.setup()
+    renewing = asyncio.create_task(renew_forever)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await web.TCPSite(runner, address.host, address.port).start()
+        host, port = runner.addresses[0][:2]
+        ready(f"{http_url(host, port)}{path}")
+        await asyncio.wait({stopping, renewing}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        renewing.cancel()
+        stopping.cancel()
+        await runner.cleanup()
+        with suppress(asyncio.CancelledError):
+            await renewing
 
 
 class PassportService:
@@ -77,24 +110,10 @@ class PassportService:
 
         Raises: OSError when the address cannot be listened on.
         """
-        application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.router.add_get(PATH, self.answer)
-        runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
-        await runner.setup()
-        renewing = asyncio.create_task(self._renew_forever())
-        stopping = asyncio.create_task(stop.wait())
         try:
-            await web.TCPSite(runner, address.host, address.port).start()
-            host, port = runner.addresses[0][:2]
-            ready(f"{http_url(host, port)}{PATH}")
-            await asyncio.wait({stopping, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            await serve_answer(PATH, self.answer, self._renew_forever(), address, ready, stop)
         finally:
-            renewing.cancel()
-            stopping.cancel()
-            await runner.cleanup()
             await self._transport.close()
-            with suppress(asyncio.CancelledError):
-                await renewing
 
     async def answer(self, _request: web.Request) -> web.Response:
         """Return the passport, or status 503 and the reason why there is none."""

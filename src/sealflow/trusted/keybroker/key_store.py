@@ -311,6 +311,7 @@ class KeyStore:
             revoked=self.revoked,
             ends=dict(self.orders.ends),
             deadline_s=self._deployment.deadline_s,
+            log_tree=log.tree,
         )
 
     def grant(

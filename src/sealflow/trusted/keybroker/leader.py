@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealflow.attest.evidence import Evidence
 from sealflow.documents.directory import SignedDirectory
-from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
+from sealflow.documents.log import EntryKind, LogEntry, SignedEntry, directory_entry
 from sealflow.errors import (
     EvidenceError,
     MalformedError,
@@ -329,13 +329,18 @@ class KeyBroker:
         self._evidence = last.evidence
 
     def _issue(self) -> None:
+        if unlogged := self._release.take_unlogged():
+            refusals: dict[str, object] = {
+                "approved": False,
+                "codes": [],
+                "unlogged_refusals": unlogged,
+            }
+            self._log_writer.append(EntryKind.VERDICT, self._key_store.now_ms, refusals)
         self._version += 1
         directory = self._key_store.directory(self._version, self._previous, self._log_writer.head)
         domain = self._identity.deployment.tee.domain
         signed = SignedDirectory.sign(directory, self._identity.signing, domain, self._evidence)
         self._document = signed.to_bytes()
         self._issued_ms, self._previous = directory.issued_ms, signed.digest
-        body: dict[str, object] = {"version": self._version, "digest": signed.digest}
-        if unlogged := self._release.take_unlogged():
-            body["unlogged_refusals"] = unlogged
-        self._log_writer.append(EntryKind.DIRECTORY, self._key_store.now_ms, body)
+        entry = directory_entry(directory, signed.digest)
+        self._log_writer.append(entry.kind, entry.at_ms, entry.body)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealflow.documents.log import EntryKind, LogEntry, SignedEntry
+from sealflow.documents.log_tree import LogTree
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 class LogHead:
     """The newest log entry: `number`, and its `digest` in hex.
 
-    `log_id`: the digest of entry 0, in hex.
+    `log_id`: the digest of entry 0, in hex. `tree`: the Merkle tree of the log up to this entry.
     """
 
     log_id: str
     number: int
     digest: str
+    tree: LogTree
 
 
 class LogWriter:
@@ -64,8 +66,12 @@ class LogWriter:
         )
         signed = SignedEntry.sign(entry, self._signing, self._domain)
         digest = signed.digest(self._domain)
+        tree = LogTree(first=0) if head is None else head.tree
         self._head = LogHead(
-            log_id=digest if head is None else head.log_id, number=entry.number, digest=digest
+            log_id=digest if head is None else head.log_id,
+            number=entry.number,
+            digest=digest,
+            tree=tree.append(digest),
         )
         self._new_records.append((entry.number, signed.to_bytes()))
 

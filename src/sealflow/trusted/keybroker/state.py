@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealflow.documents.directory import MAX_KEYS
+from sealflow.documents.log_tree import LogTree
 from sealflow.documents.revocation import MAX_REVOKED, Revoked
 from sealflow.errors import BundleError, MalformedError, OpenError
 from sealflow.package.publication import Publication, requirements_of_owner
@@ -101,6 +102,7 @@ class State:
                 "history": self.log.log_id,
                 "log_number": self.log.number,
                 "log_digest": self.log.digest,
+                "log_tree": self.log.tree.to_json(),
                 "directory_version": self.directory_version,
                 "directory_digest": self.directory_digest,
                 "epochs": [epoch.to_json() for epoch in self.epochs],
@@ -134,11 +136,18 @@ class State:
 
     @classmethod
     def _parse(cls, text: bytes) -> Self:
-        fields = Fields.from_bytes(text, "state", _KEYS, ("names", "orders"))
+        fields = Fields.from_bytes(text, "state", _KEYS, ("names", "orders", "log_tree"))
+        number, digest = fields.integer("log_number"), fields.digest("log_digest")
         head = LogHead(
             log_id=fields.digest("history"),
-            number=fields.integer("log_number"),
-            digest=fields.digest("log_digest"),
+            number=number,
+            digest=digest,
+            # A state of an earlier release has no tree, so it begins with the newest entry.
+            tree=(
+                LogTree.from_json(fields.get("log_tree"), number, Fields)
+                if "log_tree" in fields
+                else LogTree(first=number).append(digest)
+            ),
         )
         return cls(
             now_ms=fields.time_ms("now_ms"),

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sealflow.errors import ConfigError
-from sealflow.host.gateway.passports import MAX_SOURCES, PassportSources, with_passports
+from sealflow.host.gateway.passports import MAX_SOURCES, PassportSources, with_signed
 from tests.support.cluster.gateway import GatewayProcess
 from tests.support.network.web_server import WebServer
 from tests.support.passports.tokens import ear, sign
@@ -62,16 +62,16 @@ def test_mistakes() -> None:
 def test_document() -> None:
     """Passports are added to what the key broker published; without any it stays as it is."""
     document = b'{"evidence": {}, "directory": {}}'
-    assert with_passports(document, ()) is document
-    assert json.loads(with_passports(document, [TOKEN])) == {
+    assert with_signed(document, ()) is document
+    assert json.loads(with_signed(document, [TOKEN])) == {
         "evidence": {},
         "directory": {},
         "passports": [TOKEN],
     }
     planted = b'{"passports": ["planted"]}'
-    assert json.loads(with_passports(planted, [TOKEN])) == {"passports": [TOKEN]}
+    assert json.loads(with_signed(planted, [TOKEN])) == {"passports": [TOKEN]}
     for broken in (b"", b"[]", b"{"):
-        assert with_passports(broken, [TOKEN]) == broken
+        assert with_signed(broken, [TOKEN]) == broken
 
 
 def test_gateway(queue: QueueServer, scripted: ScriptedService, tmp_path: Path) -> None:

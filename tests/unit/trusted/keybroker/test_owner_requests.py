@@ -139,10 +139,12 @@ def test_refusals_do_not_fill_the_log() -> None:
     other = make_identity(Role.KEY_BROKER)
     for _ in range(70):
         assert error_code(broker.enroll(other)) == "policy"
-    assert len(list(broker.log().entries_of_kind(EntryKind.VERDICT))) == 64
+    verdicts = list(broker.log().entries_of_kind(EntryKind.VERDICT))
+    assert len(verdicts) == 64
     broker.tick(1000 * keybroker_deployment().deployment.directory_s)
-    *_, last = broker.log().entries_of_kind(EntryKind.DIRECTORY)
-    assert last.body["unlogged_refusals"] == 6
+    *_, last = broker.log().entries_of_kind(EntryKind.VERDICT)
+    assert last.number == verdicts[-1].number + 1
+    assert last.body == {"approved": False, "codes": [], "unlogged_refusals": 6}
 
 
 def test_fresh_evidence_is_given_for_a_nonce() -> None:

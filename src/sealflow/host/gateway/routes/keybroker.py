@@ -22,7 +22,8 @@ from sealflow.host.gateway.http import (
     Response,
     retry_after,
 )
-from sealflow.host.gateway.passports import with_passports
+from sealflow.host.gateway.passports import with_signed
+from sealflow.host.gateway.routes.log_proofs import LogProofs
 from sealflow.streams.keys import ControlClass, Keyspace, control_class
 from sealflow.wire.fields import base64_bytes
 from sealflow.wire.frames import MAX_CONTROL_BYTES
@@ -59,9 +60,11 @@ class DirectoryCache:
         """Set the records that contain the directory."""
         self.passports: tuple[str, ...] = ()
         """The passports that are published with the directory from the next read on."""
+        self.cosignatures: tuple[str, ...] = ()
+        """The cosignatures of witnesses, likewise."""
         self._records = records
         self._text: bytes | None = None
-        self._read: tuple[bytes | None, tuple[str, ...]] = (None, ())
+        self._read: tuple[bytes | None, tuple[str, ...], tuple[str, ...]] = (None, (), ())
         self._tag = b""
         self._read_at = -_FRESH_S
         self._models: frozenset[str] | None = None
@@ -86,10 +89,10 @@ class DirectoryCache:
                     raise
                 found = self._read[0]
             self._read_at = now
-            read = (found, self.passports)
+            read = (found, self.passports, self.cosignatures)
             if read != self._read:
                 self._read = read
-                self._text = None if found is None else with_passports(found, self.passports)
+                self._text = None if found is None else with_signed(found, *read[1:])
                 self.says_simulated = _says_simulated(self._text or b"{}")
                 self._models = _model_digests(self._text or b"{}")
                 digest = hashlib.sha256(self._text or b"").hexdigest()
@@ -125,11 +128,15 @@ class KeyBrokerRoutes:
         self._directory = directory
         self._pending = pending
         self._log_reads = asyncio.Semaphore(_LOG_READS)
+        self._proofs = LogProofs(records)
         self._stream = Keyspace(deployment=config.deployment).control
         self._waiting: Counter[tuple[ControlClass, str]] = Counter()
 
     async def directory(self, request: Request) -> Response:
-        """Return the directory with the key broker's evidence, or 304 if the client has it."""
+        """Return the directory with the key broker's evidence, or 304 if the client has it.
+
+        With `log_size`, it has a proof from a log of that size, where one can be made.
+        """
         found = await self._directory.read()
         if found is None:
             detail = "no directory is published yet: check that the key broker is running"
@@ -139,6 +146,9 @@ class KeyBrokerRoutes:
         known = request.header(b"if-none-match") or b""
         if tag in known or known.strip() == b"*":
             return Response(status=304, headers=headers)
+        size = request.query(b"log_size") or ""
+        if size.isdecimal() and len(size) <= _NUMBER_DIGITS:
+            return Response(body=await self._proofs.attach(text, int(size)), headers=headers[1:])
         return Response(body=text, headers=headers)
 
     async def log(self, request: Request) -> Response:
