@@ -145,6 +145,9 @@ def test_116_fresh_evidence() -> None:
 
     with pytest.raises(SealflowError, match="nonce"):
         run(verify_fresh(session), replay)
+    old = broker.ask("other")
+    with pytest.raises(UnavailableError, match="did not answer"):
+        run(verify_fresh(session), replay)
     after = broker.successor()
 
     def another(request: HttpRequest) -> HttpResponse:
