@@ -22,8 +22,8 @@ ENTRIES: Final = {
     "worker": "sealflow.trusted.worker.__main__",
     "key broker": "sealflow.trusted.keybroker.__main__",
 }
-OWN_BUDGETS: Final = {"worker": 3450, "key broker": 2250}
-CORE_BUDGETS: Final = {"worker": 5800, "key broker": 4950}
+OWN_BUDGETS: Final = {"worker": 3600, "key broker": 2350}
+CORE_BUDGETS: Final = {"worker": 6050, "key broker": 5200}
 THIRD_PARTY: Final = {
     "worker": frozenset(
         {"cryptography", "numpy", "pyspng", "simplejpeg", "onnxruntime", "openvino", "dcap_qvl"}

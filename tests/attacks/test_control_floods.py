@@ -23,6 +23,7 @@ from sealflow.owner.models.publish import prepare_publication
 from sealflow.package.container import seal_package
 from sealflow.seal.enclave import enclave_sealing_key
 from sealflow.streams.keys import HOSTS_CONTROL_CAPACITY, Keyspace
+from sealflow.trusted.keybroker import key_release
 from tests.support.cluster.gateway import GatewayProcess
 from tests.support.cluster.hosted_keybroker import HostedKeyBroker
 from tests.support.models import onnx_models
@@ -174,6 +175,20 @@ def test_111_full_queue(
         for each in needed:
             each.result(120)
         assert {200, 429} >= set(junk.result(120))
+
+
+def test_111_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key broker remembers a bounded number of used challenges, and takes no more meanwhile."""
+    monkeypatch.setattr(key_release, "MAX_RELEASES", 1)
+    broker = KeyBrokerInstance().lead()
+    worker = make_identity(Role.WORKER)
+    assert "grant" in broker.enroll(worker)
+    challenge = broker.ask("challenge")
+    evidence = worker.evidence(challenge["nonce"]).to_json()
+    answer = broker.ask("enroll", challenge=challenge["challenge"], evidence=evidence)
+    assert answer["error"]["code"] == "unknown_challenge"
+    broker.tick(key_release.CHALLENGE_LIFE_MS)
+    assert "grant" in broker.enroll(worker)
 
 
 def test_111_drawn_challenges() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sealflow.errors import InvalidInputError, RefusalCode
+from sealflow.host.broker.stream_consumer import StreamConsumer
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import DeliveryTracker
 from sealflow.host.engine.quarantine import Quarantine
@@ -107,7 +108,8 @@ def test_84_two_workers(server: QueueServer, streams: RedisStreams) -> None:
         deployment="test", packages_dir="p", deployment_file="d", broker_url=server.url
     )
     router = RequestRouter(Quarantine(streams, KEYS.quarantine))
-    tracker = DeliveryTracker(streams, KEYS.requests, "one", config, router)
+    claiming = StreamConsumer(broker=streams, stream=KEYS.requests, name="one")
+    tracker = DeliveryTracker(claiming, config, router)
     ended = 0
     while items := tracker.next_batch(1):
         if any(envelope == b"bad" for _, envelope in items):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import valkey
 
-from sealflow.errors import RefusalCode
-from sealflow.wire.envelope import MEDIA_TYPE
+from sealflow.errors import MalformedError, RefusalCode
+from sealflow.wire.envelope import MEDIA_TYPE, PREFIX_LENGTH, Kind, parse_request_start
 from tests.support.cluster.gateway import (
     KEYS,
     GatewayProcess,
@@ -204,6 +204,17 @@ def test_123_no_request(gateway: GatewayProcess) -> None:
         with gateway.raw() as connection:
             connection.sendall(POST + b"content-length: 4000000\r\n\r\n" + start.ljust(100, b"\0"))
             assert b'"code":"malformed"' in read_answer(connection)
+
+
+def test_123_other_kinds() -> None:
+    """A body of another kind is refused by its first bytes, whatever its header says."""
+    start = seal_call().envelope[:1000]
+    assert parse_request_start(start, max_body_bytes=2**20) is not None
+    for length in (PREFIX_LENGTH, len(start)):
+        with pytest.raises(MalformedError, match="not a request"):
+            parse_request_start(
+                bytes((*start[:4], Kind.REPLY, *start[5:length])), max_body_bytes=2**20
+            )
 
 
 def test_123_full_queue(queue: QueueServer, engine: ScriptedEngine) -> None:

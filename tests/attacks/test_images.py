@@ -163,6 +163,16 @@ def image_model() -> ServedModel:
     )
 
 
+def test_92_answer() -> None:
+    """The refusal of an image is sealed: the host does not learn what it was."""
+    model = image_model()
+    request = InferRequest(inputs=(Tensor.from_elements("x", [b"GIF89a" + bytes(64)]),))
+    call = seal_request(SESSION, model, request)
+    code, message = Worker().serve(model).send(call.envelope).finish().error(0, call)
+    assert code == "invalid_input"
+    assert "neither a JPEG nor a PNG" in message
+
+
 @pytest.mark.parametrize("threads", [0, 1, 2])
 def test_95_turns(threads: int) -> None:
     """A request of many images does not stand before all others; each gets its own answer."""

@@ -16,10 +16,19 @@ from sealflow.errors import MalformedError
 from sealflow.openinfer.tensor import DataType, TensorSpec
 from sealflow.owner import OwnerKey, RevokedKind
 from sealflow.owner.trust.session import ServiceSession
+from sealflow.trusted.identity import identity
+from sealflow.trusted.keybroker.state import State
+from sealflow.trusted.port import FatalError
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.fields import MAX_TIME_MS
+from sealflow.wire.frame_payloads import Fatal
+from sealflow.wire.frames import MAX_COLLATERAL_BYTES
 from tests.support.attestation.deployments import simulated_deployment
-from tests.support.trusted.keybroker import KeyBrokerInstance, error_code
+from tests.support.trusted.keybroker import (
+    KeyBrokerInstance,
+    error_code,
+    publication_without_order,
+)
 from tests.support.trusted.lease_host import NOW_MS, LeaseHost, make_identity
 
 
@@ -48,6 +57,8 @@ def test_107_far_times() -> None:
     for issued_ms in (MAX_TIME_MS, broker.now_ms + 4 * 366 * 86_400_000):
         assert error_code(broker.publish("m", issued_ms=issued_ms)) == "malformed"
     assert broker.publish("m")["version"] == 2
+    former = publication_without_order(broker, "n", MAX_TIME_MS)
+    assert error_code(broker.ask("publish", sealed=former)) == "malformed"
     again = broker.successor()
     assert [model.name for model in again.directory.models] == ["m"]
 
@@ -109,6 +120,43 @@ def test_107_many_epochs() -> None:
         assert {key.kid for key in keys} == due
     assert len(keys) > 50
     still_read(host)
+
+
+def test_107_large_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evidence that no client would read is not published; what was published stays."""
+    broker = KeyBrokerInstance().lead()
+    assert broker.leading is not None
+    before, good = broker.document, broker.identity.collateral.content
+    monkeypatch.setattr(identity, "MAX_COLLATERAL_BYTES", 2**20)
+    assert broker.identity.collateral.replace(bytes(MAX_COLLATERAL_BYTES + 1))
+    broker.leading.renew_evidence()
+    assert broker.document == before
+    assert broker.publish("m")["version"] == 2
+    broker.identity.collateral.replace(good)
+    broker.leading.renew_evidence()
+    assert broker.directory.version == 3
+
+
+def test_107_last_version() -> None:
+    """After the last version that readers take nothing more is published or changed."""
+    broker = KeyBrokerInstance().lead()
+    assert broker.leading is not None
+    key, digest = broker.leading.state_key.key, broker.identity.deployment.digest
+    found = State.open(broker.states[-1], key, digest, TrustDomain.SIMULATED)
+
+    def at(version: int) -> bytes:
+        state = replace(found, directory_version=version)
+        return state.seal(key, digest, TrustDomain.SIMULATED)
+
+    again = broker.successor(at(2**53 - 2))
+    assert again.directory.version == 2**53 - 1
+    before = again.document, len(again.states)
+    assert error_code(again.publish("m")) == "full"
+    assert (again.document, len(again.states)) == before
+    assert again.directory.models == ()
+    with pytest.raises(FatalError) as caught:
+        broker.successor(at(2**53 - 1))
+    assert caught.value.code is Fatal.STATE
 
 
 def test_107_grant() -> None:

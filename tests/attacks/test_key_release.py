@@ -1,4 +1,4 @@
-"""Attacks on the release of keys: rows 22 to 30 of docs/threat-model.md. A real key broker."""
+"""Attacks on the release of keys: rows 22 to 30, 150 of docs/threat-model.md. Real key brokers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.attest.evidence import BoundClaims, Role
+from sealflow.attest.evidence import BoundClaims, Role, report_data
 from sealflow.documents.grant import open_grant
 from sealflow.errors import OpenError, RefusalCode
 from sealflow.owner import RevokedKind
 from sealflow.seal.keys import OpeningKey, Suite
 from sealflow.trusted.keybroker.key_release import CHALLENGE_LIFE_MS
 from sealflow.trusted.port import FatalError
+from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frame_payloads import Fatal
 from tests.support.attestation.deployments import simulated_deployment
 from tests.support.trusted.lease_host import NOW_MS, LeaseHost, make_identity
@@ -202,3 +203,25 @@ def test_30_revoked_worker(host: LeaseHost) -> None:
     serving.clock.advance(20_000)
     outside = serving.send(seal_call(negation_model()).envelope).finish()
     assert outside.refusal(0) is RefusalCode.UNAVAILABLE
+
+
+def test_150_bytes_received(host: LeaseHost) -> None:
+    """A secret is signed over the claims as they came, with what only another release knows."""
+    worker = make_identity(host.made, Role.WORKER)
+    number, nonce = challenge(host)
+    plain = worker.evidence(nonce)
+    claims = json.loads(plain.bound)
+    for spelled in (
+        json.dumps({**claims, "later": {"a": [1]}}, indent=1).encode(),
+        json.dumps(dict(reversed(claims.items()))).encode(),
+    ):
+        number, nonce = challenge(host)
+        bound = spelled.replace(claims["nonce"].encode(), nonce.encode())
+        data = report_data(bound, Role.WORKER, TrustDomain.SIMULATED)
+        evidence = replace(plain, bound=bound, quote=worker._quoter.quote(data))
+        answer = enroll(host, number, evidence)
+        assert opened(host, worker, answer, nonce, bound).log_id
+        same = BoundClaims.from_bytes(bound).to_bytes()
+        assert same != bound
+        with pytest.raises(OpenError):
+            opened(host, worker, answer, nonce, same)

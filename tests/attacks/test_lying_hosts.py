@@ -162,13 +162,30 @@ def test_revoked_packages() -> None:
     assert error_code(broker.publish("m")) == "revoked"
 
 
+def test_versions() -> None:
+    """A version is one package for ever; another one needs another version."""
+    broker = KeyBrokerInstance().lead()
+    broker.publish("m")
+    before = broker.directory
+    pack_model.cache_clear()  # the same model packed again is another package
+    assert error_code(broker.publish("m")) == "version_taken"
+    assert broker.directory == before
+    assert "error" not in broker.publish("m", version="2")
+
+
 def test_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key broker holds a bounded number of models and revocations, and reads bounded requests."""
     broker = KeyBrokerInstance().lead()
     monkeypatch.setattr(key_store, "MAX_MODELS", 1)
     monkeypatch.setattr(key_store, "MAX_REVOKED_WORKERS", 0)
-    broker.publish("first")
+    digest = broker.publish("first")["digest"]
+    for owner in (keybroker_deployment().owner, OTHER_OWNER):
+        assert error_code(broker.publish("second", owner=owner)) == "full"
+    # Names of revoked models stay their owners', so they count as well.
+    monkeypatch.setattr(key_store, "MAX_NAMES", 2)
+    broker.revoke_model(digest)
     assert error_code(broker.publish("second")) == "full"
+    assert "error" not in broker.publish("first", version="2")
     worker = make_identity(Role.WORKER)
     broker.grant(worker)
     assert error_code(broker.revoke(RevokedKind.WORKER, worker.instance)) == "full"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,16 +11,12 @@ from sealflow.attest.requirements import Requirements
 from sealflow.documents.revocation import RevokedKind
 from sealflow.errors import EvidenceError, PolicyError
 from sealflow.owner import Role, describe_policy
-from sealflow.owner.models.owner_key import opening_key
 from sealflow.owner.trust.pin import DirectoryPin, PinnedDirectory
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.owner.trust.trust_text import NOT_PROVED
-from sealflow.package.container import UnverifiedPackage
 from sealflow.trusted.keybroker.key_store import ROTATION_PAUSE_MS
 from sealflow.trusted.keybroker.order_records import MAX_EXCLUDED
 from sealflow.trusted.keybroker.owner_requests import MAX_AHEAD_MS
-from sealflow.wire.domain import TrustDomain
-from sealflow.wire.strict_json import canonical_json
 from tests.support.trusted.keybroker import (
     NOW_MS,
     OPERATOR,
@@ -30,7 +25,7 @@ from tests.support.trusted.keybroker import (
     error_code,
     keybroker_deployment,
     make_identity,
-    pack_model,
+    publication_without_order,
 )
 
 if TYPE_CHECKING:
@@ -237,23 +232,6 @@ def test_102_old_orders() -> None:
             assert error_code(answer) == "replayed"
 
 
-def former_publication(broker: KeyBrokerInstance, name: str, version: str = "1") -> str:
-    """A publication of format 1: whoever knows a package and its content key can make it."""
-    package = UnverifiedPackage.from_bytes(pack_model(name, OWNER, version)).verify(OWNER.signer)
-    value = {
-        "format": 1,
-        "content_key": b64encode(package.unwrap(opening_key(OWNER))).decode(),
-        "issued_ms": NOW_MS + 10**6,
-        "signature": b64encode(package.signature).decode(),
-        "signer": OWNER.signer,
-        "statement": b64encode(package.payload).decode(),
-        "workers": None,
-    }
-    key = broker.identity.private_key.public_key
-    sealed = key.seal(canonical_json(value), TrustDomain.SIMULATED.label("publish"))
-    return b64encode(sealed).decode()
-
-
 def test_102_old_publications() -> None:
     """An owner's order to publish counts once, in one history."""
     broker = KeyBrokerInstance().lead()
@@ -276,13 +254,13 @@ def test_103_publication_by_another() -> None:
     assert error_code(broker.publish("m", signer=OTHER_OWNER.signer)) == "malformed"
     before = broker.directory.models
     for version in ("1", "2"):
-        sealed = former_publication(broker, "m", version)
+        sealed = publication_without_order(broker, "m", version=version)
         assert error_code(broker.ask("publish", sealed=sealed)) == "replayed"
     assert broker.directory.models == before
     # A name that no order was about is open to clients of an earlier release.
-    assert "error" not in broker.ask("publish", sealed=former_publication(broker, "n"))
+    assert "error" not in broker.ask("publish", sealed=publication_without_order(broker, "n"))
     assert "error" not in broker.publish("n", workers=demands)
-    again = broker.ask("publish", sealed=former_publication(broker, "n"))
+    again = broker.ask("publish", sealed=publication_without_order(broker, "n"))
     assert error_code(again) == "replayed"
 
 

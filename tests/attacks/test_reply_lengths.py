@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from sealflow.errors import MalformedError
 from sealflow.openinfer.messages import InferRequest, RequestedOutput
 from sealflow.openinfer.ndarray import from_numpy
 from sealflow.openinfer.tensor import DataType
 from sealflow.owner.models.packing import open_outputs
-from sealflow.package.manifest import ModelManifest
+from sealflow.package.manifest import MAX_REPLY_BYTES, ModelManifest
 from tests.support.models import onnx_models
 from tests.support.models.served_models import (
     load_model,
@@ -111,6 +112,14 @@ def test_82_open_outputs() -> None:
     code, message = Worker().serve(fixed).send(call.envelope).finish().error(0, call)
     assert code == "model_failed"
     assert "over reply_bytes of the model, 5000" in message
+
+
+def test_82_bounds() -> None:
+    """The fixed length is one that a reply may have."""
+    assert open_output(reply_bytes=MAX_REPLY_BYTES).manifest.reply_bytes == MAX_REPLY_BYTES
+    for bad in (-1, MAX_REPLY_BYTES + 1):
+        with pytest.raises(MalformedError, match="reply_bytes"):
+            replace(onnx_manifest(), reply_bytes=bad)
 
 
 def test_82_which_outputs_are_open() -> None:

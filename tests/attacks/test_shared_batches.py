@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.errors import MalformedError
+from sealflow.attest.evidence import Role
+from sealflow.errors import ConfigError, MalformedError
 from sealflow.openinfer.messages import SHARE_BATCH
+from sealflow.owner.trust.session import ServiceSession
 from sealflow.package.manifest import ModelManifest
 from sealflow.seal.exchange import Session, session_info
 from tests.support.models import onnx_models
 from tests.support.models.served_models import load_model, make_loader, onnx_manifest
 from tests.support.trusted.jobs import seal_request
+from tests.support.trusted.keybroker import keybroker_deployment
 from tests.support.trusted.worker import KEY, Worker, floats, make_request, read_values
 
 if TYPE_CHECKING:
@@ -49,6 +52,14 @@ def serve(model: ServedModel, *calls: OutgoingCall) -> list[InferResponse]:
 def start() -> Session:
     """A session of another client."""
     return Session.start(KEY.public_key)
+
+
+def test_81_policy() -> None:
+    """A client shares batches only where its policy says so."""
+    policy = keybroker_deployment().deployment.policy(Role.KEY_BROKER)
+    with pytest.raises(ConfigError, match="the policy keeps batches apart"):
+        ServiceSession(policy).require_share_batch()
+    ServiceSession(replace(policy, share_batch=True)).require_share_batch()
 
 
 def test_81_rows_of_others() -> None:

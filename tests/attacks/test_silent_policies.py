@@ -132,6 +132,9 @@ def test_114_snp_firmware(kind: str, part: str) -> None:
         SnpRequirements.from_json({"min_tcb": {"Milan": {p: 1 for p in TCB if p != part}}}, "snp")
     with pytest.raises(MalformedError, match="product line"):
         SnpRequirements.from_json({"min_tcb": dict.fromkeys(TCB_PARTS, 1)}, "snp")
+    for line in ({"Milan": {p: 1 for p in TCB if p != part}}, {"Rome": dict.fromkeys(TCB, 1)}):
+        with pytest.raises(MalformedError, match="known line"):
+            SnpRequirements(min_tcb=line)
 
 
 def test_114_another_product() -> None:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealflow.errors import QuotaExceededError, RefusalCode
+from sealflow.documents.tenant_token import MAX_TOKEN_CHARACTERS
+from sealflow.errors import ConfigError, QuotaExceededError, RefusalCode
 from sealflow.owner import OwnerKey
+from sealflow.owner.trust.tenant_file import read_tenant_token
 from sealflow.seal.content import ContentKind, parse_error
+from sealflow.trusted.worker.serving import tenants
 from sealflow.trusted.worker.serving.tenants import TenantLedger
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.envelope import Envelope
@@ -25,6 +28,7 @@ from tests.support.trusted.worker import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sealflow.seal.exchange import OutgoingCall
     from tests.support.trusted.recorded_port import RecordedPort
@@ -138,6 +142,40 @@ def test_127_rows_and_time() -> None:
         found = codes(outside, calls)
         assert found[0] == "ok"
         assert found[-1] == "quota_exceeded"
+
+
+FILES = {
+    "empty": "",
+    "blank": "  \n",
+    "two words": "a b",
+    "two lines": "a\nb",
+    "tab": "a\tb",
+    "not ASCII": "\u00e9",
+    "long": "A" * (MAX_TOKEN_CHARACTERS + 1),
+}
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_126_files(text: str, tmp_path: Path) -> None:
+    """A file without one token on one line is refused before anything is sent."""
+    path = tmp_path / "token"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="one line with a token"):
+        read_tenant_token(path)
+    path.write_text(f"{GOOD}\n")
+    assert read_tenant_token(path) == GOOD
+
+
+def test_127_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker counts a bounded number of tenants; those that it counts are served."""
+    monkeypatch.setattr(tenants, "_MAX_TENANTS", 1)
+    deployment = replace(worker_identity().deployment, tenants=AUTHORITY.signer)
+    ledger = TenantLedger(deployment, 10, NOW_MS)
+    alice, bob = ({"tenant_token": make_token(name)} for name in ("alice", "bob"))
+    assert ledger.admit(alice, 1, NOW_MS) is not None
+    with pytest.raises(QuotaExceededError, match="its limit"):
+        ledger.admit(bob, 1, NOW_MS)
+    assert ledger.admit(alice, 1, NOW_MS) is not None
 
 
 def test_127_period() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from sealflow.documents.directory import SignedDirectory
 from sealflow.errors import EvidenceError, RefusalCode, RefusedError
+from sealflow.host.broker.stream_consumer import StreamConsumer
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import DeliveryTracker
 from sealflow.host.engine.quarantine import Quarantine
@@ -76,7 +77,8 @@ def test_67_old_checkpoint(
         deployment="test", packages_dir="none", deployment_file="none", broker_url=server.url
     )
     router = RequestRouter(Quarantine(streams, KEYS.quarantine))
-    step = DeliveryTracker(streams, KEYS.requests, "engine", config, router)
+    claiming = StreamConsumer(broker=streams, stream=KEYS.requests, name="engine")
+    step = DeliveryTracker(claiming, config, router)
     streams.ensure_group(KEYS.requests)
     client = StreamTransport(BrokerAddress(url=server.url), KEYS.deployment)
     answered, forgotten = site.call(), site.call()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,7 @@ from sealflow.owner.trust.directory_refresh import ensure_verified, refresh, ver
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.wire.strict_json import canonical_json
 from tests.support.trusted.keybroker import NOW_MS, KeyBrokerInstance, keybroker_deployment
+from tests.support.trusted.played_gateway import host, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,37 +29,6 @@ WITHHELD: dict[str, Log] = {
     "404": lambda _: HttpResponse(status=404, headers={}, body=b""),
     "empty": lambda _: HttpResponse(status=200, headers={}, body=b""),
 }
-
-
-def run(steps: Any, answer: Callable[[HttpRequest], HttpResponse]) -> Any:
-    """Play the gateway for a client; gives what its steps return."""
-    given = None
-    while True:
-        try:
-            event = steps.send(given)
-        except StopIteration as end:
-            return end.value
-        given = answer(event) if hasattr(event, "path") else None
-
-
-def host(
-    broker: KeyBrokerInstance, log: Log | None = None
-) -> Callable[[HttpRequest], HttpResponse]:
-    """A gateway of one instance; `log` answers for records from a number on."""
-
-    def answer(request: HttpRequest) -> HttpResponse:
-        body = broker.document
-        if request.path.startswith("/v1/log/"):
-            first = int(request.path.rpartition("/")[2])
-            if log is not None:
-                return log(first)
-            body = b"\n".join(broker.records[first:])
-        elif request.path == "/v1/control":
-            assert broker.leading is not None
-            body = broker.leading.answer(cast("bytes", request.body))
-        return HttpResponse(status=200, headers={}, body=body)
-
-    return answer
 
 
 def branches() -> tuple[KeyBrokerInstance, KeyBrokerInstance]:
@@ -144,6 +114,9 @@ def test_116_fresh_evidence() -> None:
         return HttpResponse(status=200, headers={}, body=canonical_json(old))
 
     with pytest.raises(SealflowError, match="nonce"):
+        run(verify_fresh(session), replay)
+    old = broker.ask("other")
+    with pytest.raises(UnavailableError, match="did not answer"):
         run(verify_fresh(session), replay)
     after = broker.successor()
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 KEYS = Keyspace(deployment="test")
 MODEL = negation_model("m")
+SIGNER = worker_identity().signing.public_key().public_bytes_raw()
 
 
 class Service:
@@ -67,7 +68,7 @@ class Service:
                 call, MODEL.digest, plain, identity=worker_identity(), at_ms=self._now_ms
             )
         if instead is not None:
-            parts = receipt_parts(plain, instead)
+            parts = receipt_parts(plain, instead, SIGNER)
         reply = call.seal_reply(parts, model_digest=MODEL.digest, instance=INSTANCE)
         self._streams.answer(KEYS.requests, [(delivery, reply)])
 

@@ -11,6 +11,7 @@ import pytest
 import valkey
 
 from sealflow.errors import RefusalCode
+from sealflow.host.broker.stream_consumer import StreamConsumer
 from sealflow.host.engine.config import EngineConfig
 from sealflow.host.engine.delivery_tracker import MAX_REQUEUES, DeliveryTracker, published_models
 from sealflow.host.engine.quarantine import Quarantine
@@ -52,7 +53,8 @@ def consumer(server: QueueServer, streams: RedisStreams, name: str) -> DeliveryT
         deployment="test", packages_dir="p", deployment_file="d", broker_url=server.url
     )
     router = RequestRouter(Quarantine(streams, KEYS.quarantine))
-    step = DeliveryTracker(streams, KEYS.requests, name, config, router)
+    claiming = StreamConsumer(broker=streams, stream=KEYS.requests, name=name)
+    step = DeliveryTracker(claiming, config, router)
     step.published = PUBLISHED
     return step
 

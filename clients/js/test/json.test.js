@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { fromBase64, fromHex, utf8 } from "../src/base/bytes.js";
-import { integer, printable, readObject, string } from "../src/base/forms.js";
+import { asLine, integer, printable, readObject, string } from "../src/base/forms.js";
 import { canonicalText, Decimal, parseObject } from "../src/base/json.js";
 import { refused } from "./vectors/refusing.js";
 
@@ -54,6 +54,11 @@ test("base64 and hex have one spelling", async () => {
     await refused(async () => fromBase64(text), "malformed");
   }
   for (const text of ["A0", "0", "0g", "0x"]) await refused(async () => fromHex(text), "malformed");
+});
+
+test("a peer's words become one line of printable characters", () => {
+  assert.equal(asLine("all is well\n\u001b[2J\u009b\u202ex\r\u2028\ud800", 100), "all is well  [2J  x   ");
+  assert.equal(asLine("\u{1f98a}".repeat(9), 4), "\u{1f98a}".repeat(4));
 });
 
 test("names are of printable characters, and counted by code points", async () => {

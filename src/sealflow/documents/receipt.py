@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 MAX_RECEIPT_BYTES: Final = 4096
+_KEY_BYTES: Final = 32
 _MAX_CLOCK_MS: Final = 2**64 - 1
 """The greatest time that a host can tell a worker: frames.md, 5.1."""
 _KEYS: Final = (
@@ -226,13 +227,16 @@ class SignedReceipt:
         return Receipt.from_bytes(self.text)
 
 
-def receipt_parts(parts: Parts, signed: SignedReceipt, length: int = 0) -> list[bytes | memoryview]:
+def receipt_parts(
+    parts: Parts, signed: SignedReceipt, signing_key: bytes, length: int = 0
+) -> list[bytes | memoryview]:
     """Return the parts of a content of kind RECEIPT: the receipt, then the parts of the reply.
 
-    `length`: the least number of bytes of the first part.
+    `signing_key`: the worker's Ed25519 public key. `length`: the least number of bytes of the
+    first part.
     """
-    wrapper = content_parts(ContentKind.RECEIPT, canonical_json(signed.to_json()))
-    return [*lengthen(wrapper, length), *parts]
+    value = {**signed.to_json(), "signing_key": b64encode(signing_key).decode()}
+    return [*lengthen(content_parts(ContentKind.RECEIPT, canonical_json(value)), length), *parts]
 
 
 @cache
@@ -252,17 +256,24 @@ def receipt_bytes(deployment: str, model: ModelRef) -> int:
         at_ms=_MAX_CLOCK_MS,
     )
     signed = SignedReceipt(text=longest.to_bytes(), signature=bytes(SIGNATURE_BYTES))
-    return sum(map(len, receipt_parts((), signed)))
+    return sum(map(len, receipt_parts((), signed, bytes(_KEY_BYTES))))
 
 
-def split_receipt(content: Content) -> tuple[Content, SignedReceipt | None]:
+def split_receipt(content: Content, domain: TrustDomain) -> tuple[Content, SignedReceipt | None]:
     """Return the reply within a content, and its receipt if the content has one.
 
-    Raises: MalformedError.
+    The signature is checked with the key beside it. A worker before 0.2 sends none. Whether that
+    key is an attested worker's says the log.
+
+    Raises: MalformedError; EvidenceError (`receipt_signature`).
     """
     if content.kind is not ContentKind.RECEIPT:
         return content, None
-    signed = SignedReceipt.from_json(parse_object(content.text, "signed receipt"))
+    value = parse_object(content.text, "signed receipt")
+    signed = SignedReceipt.from_json(value)
+    if "signing_key" in value:
+        key = OpenFields(value, "signed receipt", ("signing_key",)).key("signing_key", _KEY_BYTES)
+        signed.verify_signature(key, domain)
     return inner_content(content), signed
 
 

@@ -157,9 +157,7 @@ class ModelManifest:
                 "classification", ClassificationPostprocessing.from_json
             ),
             rows_independent=fields.flag("rows_independent"),
-            reply_bytes=fields.integer("reply_bytes", least=1, most=MAX_REPLY_BYTES)
-            if "reply_bytes" in fields
-            else 0,
+            reply_bytes=fields.integer("reply_bytes", least=1) if "reply_bytes" in fields else 0,
         )
 
     def _check_batch(self) -> None:

@@ -91,8 +91,6 @@ class PublicationOrder:
         Raises: MalformedError.
         """
         fields = Fields.from_bytes(text, "publication order", _ORDER_KEYS, versioned=True)
-        if not isinstance(fields.get("default"), bool):
-            raise fields.malformed("default", "is neither true nor false")
         return cls(
             deployment=fields.read("deployment", parse_name),
             log_id=fields.digest("history"),

@@ -8,8 +8,10 @@ from typing import Final
 from sealflow.errors import UnavailableError
 from sealflow.wire.fields import OpenFields
 from sealflow.wire.frames import MAX_CONTROL_BYTES
+from sealflow.wire.printable import as_line
 from sealflow.wire.strict_json import canonical_json, parse_object
 
+_MAX_CODE: Final = 64
 _MAX_DETAIL: Final = 500
 
 
@@ -18,7 +20,7 @@ class ErrorAnswer:
     """The error in an answer to a control request.
 
     `code`: one of a closed list (frames.md, section 8). `detail`: a sentence for people;
-    `error_of` cuts it to `_MAX_DETAIL` characters.
+    `error_of` makes one line of it, at most `_MAX_DETAIL` characters.
     """
 
     code: str
@@ -49,7 +51,9 @@ def error_of(answer: dict[str, object]) -> ErrorAnswer | None:
     if not isinstance(error, dict):
         return ErrorAnswer(code="unavailable", detail="the answer is malformed")
     OpenFields(error, "answer: error", ())
-    return ErrorAnswer(code=str(error.get("code")), detail=str(error.get("detail"))[:_MAX_DETAIL])
+    return ErrorAnswer(
+        code=as_line(error.get("code"), _MAX_CODE), detail=as_line(error.get("detail"), _MAX_DETAIL)
+    )
 
 
 def require_ok(answer: bytes | None, what: str) -> dict[str, object]:

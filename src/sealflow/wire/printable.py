@@ -38,3 +38,8 @@ def is_printable(text: str) -> bool:
     """Return whether a text has only printable characters, of which the space is one."""
     # For ASCII, Python's rule is the same in every version, and faster.
     return (text.isascii() and text.isprintable()) or _PRINTABLE.fullmatch(text) is not None
+
+
+def as_line(text: object, most: int) -> str:
+    """Return a peer's text as one line of at most `most` printable characters."""
+    return "".join(each if is_printable(each) else " " for each in str(text)[:most])

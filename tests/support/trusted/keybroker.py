@@ -27,6 +27,7 @@ from sealflow.trusted.keybroker.standby import Standby
 from sealflow.trusted.port import EventJournal
 from sealflow.wire.domain import TrustDomain
 from sealflow.wire.frames import FrameKind, decode_batch
+from sealflow.wire.strict_json import canonical_json
 from tests.support.attestation.deployments import SimulatedDeployment, simulated_deployment
 from tests.support.models import onnx_models
 from tests.support.models.publications import sealed_publication
@@ -255,6 +256,26 @@ def pack_model(name: str, owner: OwnerKey, version: str = "1") -> bytes:
         signing=owner.signing,
         sealing=opening_key(owner).public_key,
     )
+
+
+def publication_without_order(
+    broker: KeyBrokerInstance, name: str, issued_ms: int = NOW_MS + 10**6, version: str = "1"
+) -> str:
+    """A publication of format 1: whoever knows a package and its content key can make it."""
+    owner = keybroker_deployment().owner
+    package = UnverifiedPackage.from_bytes(pack_model(name, owner, version)).verify(owner.signer)
+    value = {
+        "format": 1,
+        "content_key": b64encode(package.unwrap(opening_key(owner))).decode(),
+        "issued_ms": issued_ms,
+        "signature": b64encode(package.signature).decode(),
+        "signer": owner.signer,
+        "statement": b64encode(package.payload).decode(),
+        "workers": None,
+    }
+    key = broker.identity.private_key.public_key
+    sealed = key.seal(canonical_json(value), TrustDomain.SIMULATED.label("publish"))
+    return b64encode(sealed).decode()
 
 
 def error_code(answer: dict[str, Any]) -> str:

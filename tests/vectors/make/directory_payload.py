@@ -79,6 +79,10 @@ def payload_cases(file: VectorFile) -> None:
         bent = {**PAYLOAD["models"][0], "inputs": [changed]}
         document_case(file, f"tensor: {title}", "2", "directory", "not its form",
               publish({**PAYLOAD, "models": [bent]}))  # fmt: skip
+    for side in ("inputs", "outputs"):
+        bent = {**PAYLOAD["models"][0], side: [spec, {**spec, "shape": [-1, 5]}]}
+        document_case(file, f"tensor: {side} with a name twice", "2.4", "directory", "each once",
+              publish({**PAYLOAD, "models": [bent]}))  # fmt: skip
     bent = {**PAYLOAD["models"][0], "outputs": [{**spec, "more": 1}]}
     document_case(file, "tensor: unknown key", "2.2", "ok", "ignored",
           publish({**PAYLOAD, "models": [bent]}))  # fmt: skip

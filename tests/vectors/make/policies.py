@@ -240,6 +240,7 @@ def _table_cases(demand: Any) -> None:
         ("no fmc for Turin", {"min_tcb": {"Turin": PARTS}}, BAD),
         ("fmc for Genoa", {"min_tcb": {"Genoa": {**PARTS, "fmc": 1}}}, BAD),
         ("parts without a product", {"min_tcb": PARTS}, BAD),
+        ("a part beside a product", {"min_tcb": {"Milan": PARTS, "snp": 1}}, BAD),
         ("unknown part", {"min_tcb": {"Milan": {**PARTS, "kernel": 1}}}, BAD),
         *((f"part {bad!r}", {"min_tcb": {"Milan": {**PARTS, "snp": bad}}}, BAD)
           for bad in (256, -1, "1", None)),

@@ -265,6 +265,29 @@ def client_cases(file: VectorFile) -> None:
          content(3, json.dumps({**value, "more": 1}).encode(), REPLY))  # fmt: skip
     case("signature of a stranger", "2.3", "ok", "a client has no log: a judge looks at it",
          content(3, json.dumps(signed(receipt(), "stranger")).encode(), REPLY))  # fmt: skip
+    stranger = signing_key("stranger").public_key().public_bytes_raw()
+    own = text(bytes.fromhex(WORKER))
+    other_bytes = {**value, "signature": signed(receipt(at_ms=AT_MS + 1))["signature"]}
+    for title, found, key, expect in (
+        ("its own", value, own, "ok"),
+        ("another's", value, text(stranger), "receipt_signature"),
+        ("of a stranger's signature", signed(receipt(), "stranger"), own, "receipt_signature"),
+        ("of other bytes' signature", other_bytes, own, "receipt_signature"),
+        (
+            "of the other domain's signature",
+            signed(receipt(), domain=TrustDomain.HARDWARE),
+            own,
+            "receipt_signature",
+        ),
+        ("of small order", value, text(bytes((1, *bytes(31)))), "receipt_signature"),
+        ("short", value, text(bytes(31)), "reply"),
+        ("long", value, text(bytes(33)), "reply"),
+        ("hex", value, WORKER, "reply"),
+        ("null", value, None, "reply"),
+    ):
+        inside = json.dumps({**found, "signing_key": key}).encode()
+        case(f"signing key: {title}", "2.3", expect, "optional; it must fit the signature",
+             content(3, inside, REPLY))  # fmt: skip
     file.share("request", text(REQUEST))
 
 

@@ -133,6 +133,19 @@ def state_cases(file: VectorFile) -> None:
         case(f"{level}: unknown key", BAD, "a closed format",
              seal_state(encoded({**PLAIN, level: [more]})))  # fmt: skip
     case("unknown key", BAD, "a closed format", seal_state(encoded({**PLAIN, "more": 1})))
+    file_of: dict[str, Any] = {"package_sha256": "ab" * 32, "package_bytes": 1000}
+    for title, changes, expect in (
+        ("known", {}, "ok"),
+        ("null", {"package_sha256": None, "package_bytes": None}, "ok"),
+        ("short digest", {"package_sha256": "ab"}, BAD),
+        ("digest of capitals", {"package_sha256": "AB" * 32}, BAD),
+        ("size of 0", {"package_bytes": 0}, BAD),
+        ("size as text", {"package_bytes": "1000"}, BAD),
+        ("size over 2^53-1", {"package_bytes": 2**53}, BAD),
+    ):
+        found = {**STATE["models"][0], **file_of, **changes}
+        case(f"models: package's file: {title}", expect, "of the package's order, optional",
+             seal_state(encoded({**PLAIN, "models": [found]})))  # fmt: skip
     many = {f"m{number}": OWNER for number in range(1025)}
     for title, names, expect in (
         ("one", {"m": OWNER}, "ok"),

@@ -94,6 +94,9 @@ function printableText(value) {
   return true;
 }
 
+/** A peer's words as one line of at most `most` printable characters. @param {string} text @param {number} most */
+export const asLine = (text, most) => [...text.slice(0, 2 * most)].slice(0, most).map((each) => (printableText(each) ? each : " ")).join("");
+
 /** @param {number} least @param {number} most characters (code points) @returns {Form<string>} */
 export const printable = (least, most) => (value, what) => {
   const text = string(value, what);

@@ -1,6 +1,7 @@
 /** The client: verify, choose key and model, seal, send, read. */
 
 import { ConfigError, MalformedError, ModelError, OpenError, under, UnavailableError, VerificationError } from "../base/errors.js";
+import { asLine } from "../base/forms.js";
 import { parsePolicy } from "../attest/policy.js";
 import { chooseKey, chooseModel } from "../documents/directory.js";
 import { memoryPin } from "../documents/pin.js";
@@ -19,6 +20,7 @@ import { pause, Trust } from "./trust.js";
 
 const SEALED_ERRORS = ["invalid_input", "tenant_refused", "quota_exceeded"];
 const DEFAULT_TIMEOUT_MS = 30_000;
+const MAX_MESSAGE = 2000;
 
 /** @typedef {import("../documents/directory.js").Model} Model */
 /** @typedef {import("../seal/content.js").Content} Content */
@@ -242,7 +244,7 @@ export class Client {
 function readAnswer(model, asked, content) {
   if (content.kind === ERROR) {
     const { code, message } = under("reply", () => parseError(content));
-    throw new ModelError(SEALED_ERRORS.includes(code) ? code : "model_failed", message); // also a code of a later release
+    throw new ModelError(SEALED_ERRORS.includes(code) ? code : "model_failed", asLine(message, MAX_MESSAGE)); // also a code of a later release
   }
   if (content.kind !== INFER) throw new VerificationError("reply", "the reply holds something that was not asked for");
   return readResponse(model, asked, content);

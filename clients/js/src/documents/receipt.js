@@ -1,9 +1,10 @@
 /** Receipts: asking, comparing, keeping (receipt.md). */
 
-import { fromHex, toBase64, toHex } from "../base/bytes.js";
+import { concat, fromHex, toBase64, toHex } from "../base/bytes.js";
 import { MalformedError, under, VerificationError } from "../base/errors.js";
 import { base64, base64AtMost, digest, FORMAT, id, kid, name, readObject, time } from "../base/forms.js";
 import { canonicalJson, canonicalText, parseObject } from "../base/json.js";
+import { verifyEd25519 } from "../crypto/ed25519.js";
 import { randomBytes, sha256 } from "../crypto/primitives.js";
 import { encodeContent, parseContent, RECEIPT } from "../seal/content.js";
 import { label } from "../seal/suites.js";
@@ -11,7 +12,7 @@ import { label } from "../seal/suites.js";
 const MAX_RECEIPT = 4096;
 
 /**
- * A receipt that fits the exchange. Its signature is checked with the log, by `sealflow receipt verify`.
+ * A receipt that fits the exchange. Whose key signed it is checked with the log, by `sealflow receipt verify`.
  * @typedef {object} Receipt
  * @property {Record<string, any>} content what the worker signed
  * @property {string} line the kept receipt: one line, with request and reply
@@ -50,9 +51,14 @@ export function parseReceipt(bytes) {
  */
 export async function readReceiptReply(outer, exchange) {
   if (outer.kind !== RECEIPT) throw new VerificationError("receipt_missing", "the worker gave no receipt");
-  const { receipt: bytes, signature } = under("reply", () =>
-    readObject(parseObject(outer.json, "the reply"), "the reply", { required: { receipt: base64(), signature: base64AtMost(64) }, open: true }),
+  const { receipt: bytes, signature, signing_key: key } = under("reply", () =>
+    readObject(parseObject(outer.json, "the reply"), "the reply", {
+      required: { receipt: base64(), signature: base64AtMost(64) }, optional: { signing_key: base64(32) }, open: true,
+    }),
   );
+  if (key !== undefined && !(await verifyEd25519(key, signature, concat(label(exchange.domain, "receipt"), bytes)))) {
+    throw new VerificationError("receipt_signature", "the worker did not sign the receipt");
+  }
   const content = under("reply", () => parseContent(outer.binary));
   if (content.kind === RECEIPT) throw new VerificationError("reply", "the reply holds a receipt within another");
   const receipt = under("receipt_content", () => parseReceipt(bytes));

@@ -29,7 +29,8 @@ from sealflow.wire.ids import parse_digest
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from sealflow.host.broker.redis_streams import Delivery, RedisStreams
+    from sealflow.host.broker.redis_streams import Delivery
+    from sealflow.host.broker.stream_consumer import StreamConsumer
     from sealflow.host.engine.config import EngineConfig
     from sealflow.host.engine.routing import RequestRouter
 
@@ -40,7 +41,6 @@ _FIRST_PAUSE_S: Final = 0.02
 _MAX_PAUSE_S: Final = 1.0
 _log = structlog.get_logger()
 
-_MAX_RECOVERED: Final = 10_000
 _RETRY_S: Final = 1.0
 
 Answers = list[tuple["Delivery", bytes]]
@@ -102,15 +102,10 @@ class DeliveryTracker:
 
     def __init__(
         self,
-        broker: RedisStreams,
-        stream: str,
-        consumer: str,
+        consumer: StreamConsumer,
         config: EngineConfig,
         router: RequestRouter,
     ) -> None:
-        """Set the stream, and the consumer name under which entries are claimed."""
-        self._broker = broker
-        self._stream = stream
         self._consumer = consumer
         self._config = config
         self._router = router
@@ -209,7 +204,7 @@ class DeliveryTracker:
             timer.start()
             return
         try:
-            self._broker.requeue(self._stream, delivery)
+            self._consumer.requeue(delivery)
         except UnavailableError as error:
             _log.warning("a request cannot be requeued", error=str(error))
             self._requeue_after(delivery, _RETRY_S)
@@ -226,7 +221,7 @@ class DeliveryTracker:
         if not answers:
             return
         try:
-            self._broker.answer(self._stream, answers)
+            self._consumer.answer(answers)
             self.served += len(answers)
         except UnavailableError as error:
             _log.warning("answers wait for the broker", answers=len(answers), error=str(error))
@@ -235,7 +230,7 @@ class DeliveryTracker:
 
     def _claim(self, room: int, wait_ms: int) -> list[Delivery]:
         if not self._router.divided:
-            found = self._broker.claim(self._stream, self._consumer, room, wait_ms)
+            found = self._consumer.claim(room, wait_ms)
             return self._sort(found)
         found = self._router.take(self.owner, room, wait_ms / 1000)
         with self._changed:
@@ -340,7 +335,7 @@ class DeliveryTracker:
             "dead-lettered: no worker survived the request", entry=delivery.entry_id.decode()
         )
         try:
-            self._broker.dead_letter(self._stream, delivery, refusal)
+            self._consumer.dead_letter(delivery, refusal)
         except UnavailableError:
             with self._changed:
                 self._waiting.append(delivery)
@@ -370,16 +365,11 @@ class DeliveryTracker:
                 *(delivery for delivery, _ in self._unsaved),
             ]
         mine = [delivery.entry_id for delivery in unacknowledged]
-        self._broker.touch(self._stream, self._consumer, mine)
+        self._consumer.touch(mine)
         stale_ms = int(self._config.stale_after_s * 1000)
-        abandoned = self._broker.claim_stale(
-            self._stream, self._consumer, stale_ms, self._config.window
-        )
+        abandoned = self._consumer.claim_stale(stale_ms, self._config.window)
         if not self._recovered:
-            # Entries that an earlier process of this name had in flight when it ended.
-            abandoned += self._broker.claim_stale(
-                self._stream, self._consumer, 0, _MAX_RECOVERED, of=self._consumer
-            )
+            abandoned += self._consumer.recover()
             self._recovered = True
         mine_now = self._sort([each for each in abandoned if each.entry_id not in mine])
         with self._changed:

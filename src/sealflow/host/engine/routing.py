@@ -23,7 +23,8 @@ from sealflow.wire.frames import MAX_FRAME_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sealflow.host.broker.redis_streams import Delivery, RedisStreams
+    from sealflow.host.broker.redis_streams import Delivery
+    from sealflow.host.broker.stream_consumer import StreamConsumer
     from sealflow.host.engine.config import EngineConfig
     from sealflow.host.engine.quarantine import Quarantine
     from sealflow.wire.envelope import RequestHeader
@@ -32,7 +33,6 @@ MAX_WAITING: Final = 4096
 MAX_WAITING_BYTES: Final = 128 * 2**20
 """Limits of the requests that wait for one owner's processes; more are refused as `overloaded`."""
 _CLAIM_MS: Final = 1000
-_MAX_RECOVERED: Final = 10_000
 _UNAVAILABLE_PAUSE_S: Final = 0.5
 _log = structlog.get_logger()
 
@@ -204,15 +204,10 @@ class Claimer:
 
     def __init__(
         self,
-        broker: RedisStreams,
-        stream: str,
-        consumer: str,
+        consumer: StreamConsumer,
         config: EngineConfig,
         router: RequestRouter,
     ) -> None:
-        """Set the stream, and the consumer name under which entries are claimed."""
-        self._broker = broker
-        self._stream = stream
         self._consumer = consumer
         self._stale_s = config.stale_after_s
         self._router = router
@@ -233,7 +228,7 @@ class Claimer:
             self._thread.join(_CLAIM_MS / 1000 + 1)
         for delivery in self._router.remove_all():
             try:
-                self._broker.requeue(self._stream, delivery)
+                self._consumer.requeue(delivery)
             except UnavailableError:
                 # It stays unacknowledged, and goes to another engine.
                 return
@@ -244,7 +239,7 @@ class Claimer:
                 self._keep()
                 count = self._router.wait_until_wanted(_CLAIM_MS / 1000)
                 if count:
-                    self._give(self._broker.claim(self._stream, self._consumer, count, _CLAIM_MS))
+                    self._give(self._consumer.claim(count, _CLAIM_MS))
             except UnavailableError as error:
                 _log.warning("the broker is unavailable", error=str(error))
                 self._stopped.wait(_UNAVAILABLE_PAUSE_S)
@@ -256,15 +251,11 @@ class Claimer:
             return
         self._touched_s = now_s
         waiting = [delivery.entry_id for delivery in self._router.waiting]
-        self._broker.touch(self._stream, self._consumer, waiting)
+        self._consumer.touch(waiting)
         self._refuse(self._router.remove_expired(now_ms()))
         if not self._recovered:
             self._recovered = True
-            self._give(
-                self._broker.claim_stale(
-                    self._stream, self._consumer, 0, _MAX_RECOVERED, of=self._consumer
-                )
-            )
+            self._give(self._consumer.recover())
 
     def _give(self, deliveries: list[Delivery]) -> None:
         self._refuse(self._router.put(deliveries))
@@ -272,4 +263,4 @@ class Claimer:
     def _refuse(self, refused: Refused) -> None:
         answers = [(delivery, encode_refusal(code, None)) for delivery, code in refused]
         if answers:
-            self._broker.answer(self._stream, answers)
+            self._consumer.answer(answers)

@@ -20,6 +20,7 @@ import structlog
 from sealflow.clock import now_ms
 from sealflow.errors import ConfigError, UnavailableError, WorkerGoneError
 from sealflow.host.broker.redis_streams import RedisStreams
+from sealflow.host.broker.stream_consumer import StreamConsumer
 from sealflow.host.enclave.command import FATAL_HINTS, collateral_source, enclave_command
 from sealflow.host.enclave.relay import Relay
 from sealflow.host.engine.delivery_tracker import DeliveryTracker, published_models
@@ -112,9 +113,7 @@ class WorkerPool:
         self._served = ServedOwners(config.owner_count)
         self._quarantine = Quarantine(self._broker, self._keyspace.quarantine)
         self._router = RequestRouter(self._quarantine)
-        self._claimer = Claimer(
-            self._broker, self._keyspace.requests, f"{self._instance}-all", config, self._router
-        )
+        self._claimer = Claimer(self._consumer("all"), config, self._router)
         self._slots: list[_PoolSlot] = []
         for _ in range(count):
             self._add_slot()
@@ -215,14 +214,13 @@ class WorkerPool:
         finally:
             self._broker.close()
 
+    def _consumer(self, name: str) -> StreamConsumer:
+        stream, name = self._keyspace.requests, f"{self._instance}-{name}"
+        return StreamConsumer(broker=self._broker, stream=stream, name=name)
+
     def _add_slot(self) -> None:
-        tracker = DeliveryTracker(
-            self._broker,
-            self._keyspace.requests,
-            f"{self._instance}-{len(self._slots)}",
-            self._config,
-            self._router,
-        )
+        consumer = self._consumer(str(len(self._slots)))
+        tracker = DeliveryTracker(consumer, self._config, self._router)
         tracker.published = self._owners
         # The caller feeds the first one only, if any.
         self._slots.append(_PoolSlot(tracker, feeding=self._feeding or bool(self._slots)))

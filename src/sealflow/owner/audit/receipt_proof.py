@@ -140,13 +140,14 @@ class ReceiptRequest:
     ) -> tuple[Content, ReceiptProof | None]:
         """Split an opened reply into content and receipt; check what the receipt is about.
 
-        The signature is not checked: that needs the log (`verify_receipt`). An error may come
-        without a receipt, as the worker may not have read that one was asked for.
+        Whether the key that signed is an attested worker's is not checked: that needs the log
+        (`verify_receipt`). An error may come without a receipt, as the worker may not have read
+        that one was asked for.
 
-        Raises: EvidenceError when there is no receipt, or it is not about this request and reply;
-            MalformedError when it does not parse.
+        Raises: EvidenceError when there is no receipt, it is not signed by the key beside it, or it
+            is not about this request and reply; MalformedError when it does not parse.
         """
-        inner, signed = split_receipt(content)
+        inner, signed = split_receipt(content, call.domain)
         if signed is None and inner.kind is ContentKind.ERROR:
             return inner, None
         if signed is None:

@@ -143,7 +143,7 @@ class Client:
             DeadlineError: No reply within `timeout_s`. The request may still be processed.
             PolicyError: The service is not what the policy asks for. Nothing was sent.
             EvidenceError: The service could not prove what it is, so nothing was sent; or the
-                receipt is missing or about another request.
+                receipt is missing, badly signed or about another request.
             InvalidInputError: The input does not fit the model, or there is no such model.
             ModelError: The model failed on this input.
             OpenError: The reply is not the genuine reply to this request.

@@ -276,11 +276,15 @@ def _attempt(
 def envelope_of(response: HttpResponse) -> Envelope:
     """Parse the envelope in an HTTP response.
 
-    Raises: UnavailableError when there is none, MalformedError.
+    Raises: UnavailableError when there is none; OpenError when it does not parse, which counts
+        as no answer (client.md, 9.2).
     """
     if response.headers.get("content-type") != MEDIA_TYPE:
         raise unavailable("the gateway could not forward the request", response)
-    return Envelope.from_bytes(response.body, max_body_bytes=MAX_REPLY_BYTES)
+    try:
+        return Envelope.from_bytes(response.body, max_body_bytes=MAX_REPLY_BYTES)
+    except MalformedError as error:
+        raise OpenError from error
 
 
 def open_answer(

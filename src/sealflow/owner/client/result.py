@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import (
     InvalidInputError,
@@ -18,6 +18,7 @@ from sealflow.openinfer.binary import decode_response
 from sealflow.openinfer.messages import TopClass
 from sealflow.openinfer.tensor import DataType
 from sealflow.seal.content import Content, ContentKind, parse_error
+from sealflow.wire.printable import as_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sealflow.wire.envelope import ReplyHeader
     from sealflow.wire.ids import ModelRef
 
+_MAX_MESSAGE: Final = 2000
 _log = logging.getLogger("sealflow.owner.simulation")
 _warned_of_simulation = False
 
@@ -206,7 +208,8 @@ def _classification(outputs: Sequence[TensorSpec], tensors: Mapping[str, Tensor]
 def model_error(code: str, message: str) -> ModelError:
     """Return the error that a sealed error of a worker stands for."""
     known = (InvalidInputError, TenantRefusedError, QuotaExceededError)
-    return next((each for each in known if each.code == code), ModelError)(message)
+    kind = next((each for each in known if each.code == code), ModelError)
+    return kind(as_line(message, _MAX_MESSAGE))  # a model's words may be in it
 
 
 def _rows(tensor: Tensor) -> list[list[Label]]:

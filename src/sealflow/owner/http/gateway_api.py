@@ -12,6 +12,7 @@ from sealflow.owner.http.steps import HttpRequest, HttpResponse, Sleep, Steps, s
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.streams.keys import LOG_ENTRIES
 from sealflow.wire.fields import OpenFields
+from sealflow.wire.printable import as_line
 from sealflow.wire.status import ClusterStatus
 from sealflow.wire.strict_json import canonical_json, parse_object
 
@@ -24,6 +25,7 @@ LOG_TIMEOUT_S: Final = 120.0
 MAX_LOG_RECORDS: Final = 2 * LOG_ENTRIES
 CONTROL_TIMEOUT_S: Final = 30.0
 _BUSY: Final = 429
+_MAX_DETAIL: Final = 500
 
 
 def fetch_status(url: str, ca: Path | None) -> ClusterStatus:
@@ -98,7 +100,7 @@ def unavailable(what: str, response: HttpResponse) -> UnavailableError:
     """
     try:
         value = json.loads(response.body)
-        detail = str(value["error"])[:500]
+        detail = as_line(value["error"], _MAX_DETAIL)
     except (ValueError, TypeError, KeyError, RecursionError):
         detail = "see the gateway's log"
     msg = f"{what} (HTTP {response.status}): {detail}"

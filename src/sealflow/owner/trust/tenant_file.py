@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealflow.documents.tenant_token import MAX_TOKEN_CHARACTERS
 from sealflow.errors import ConfigError
@@ -11,6 +12,8 @@ from sealflow.files import file_errors
 
 if TYPE_CHECKING:
     import os
+
+_TOKEN: Final = re.compile(rf"[!-~]{{1,{MAX_TOKEN_CHARACTERS}}}")
 
 
 def read_tenant_token(path: str | os.PathLike[str]) -> str:
@@ -20,6 +23,6 @@ def read_tenant_token(path: str | os.PathLike[str]) -> str:
     """
     with file_errors(f"tenant token {path}"):
         text = Path(path).read_text(encoding="utf-8", errors="replace").strip()
-    if not text.isascii() or not 0 < len(text) <= MAX_TOKEN_CHARACTERS or " " in text:
+    if _TOKEN.fullmatch(text) is None:
         raise ConfigError(f"tenant token {path}: it is not one line with a token")
     return text

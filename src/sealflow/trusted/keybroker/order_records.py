@@ -116,11 +116,10 @@ class OrderRecords:
         Raises: MalformedError.
         """
         fields = Fields(value, "orders", _KEYS, ("ends", "barred", "revoked_tokens"))
-        excluded = fields.read("excluded", json_object)
         return cls(
             counters=_table(fields.get("counters"), parse_digest, _time),
             granted=_table(fields.get("granted"), parse_request_id, _time),
-            excluded=_table(excluded, parse_digest, _instances),
+            excluded=_table(fields.get("excluded"), parse_digest, _instances),
             revoked_of=_table(fields.get("revoked_of"), parse_digest, parse_digest),
             signed_names=_table(fields.get("signed_names"), parse_name, parse_digest),
             rotated_ms=fields.time_ms("rotated_ms"),

@@ -206,7 +206,9 @@ def _publication_from_json(value: object) -> Publication:
         issued_ms=fields.time_ms("issued_ms"),
         package_sha256=fields.read_optional("package_sha256", parse_digest),
         package_bytes=(
-            None if fields.get("package_bytes") is None else fields.integer("package_bytes")
+            None
+            if fields.get("package_bytes") is None
+            else fields.integer("package_bytes", least=1)
         ),
     )
 

@@ -134,12 +134,12 @@ def test_a_worker_cannot_leave_it_out_or_give_another() -> None:
     """A client that asked takes no reply without the receipt for exactly this exchange."""
     with pytest.raises(EvidenceError, match="receipt_missing"):
         service().exchange(attach=False)
-    other = proof().signed
+    other, key = proof().signed, service().worker.signing.public_key().public_bytes_raw()
 
     def exchanged(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
         from sealflow.documents.receipt import receipt_parts
 
-        return receipt_parts(parts[1:], other)
+        return receipt_parts(parts[1:], other, key)
 
     with pytest.raises(EvidenceError, match="receipt_content"):
         service().exchange(change=exchanged)

@@ -6,18 +6,20 @@ does not have. OpenVINO also works if the converter cannot be imported, so its i
 
 from __future__ import annotations
 
+import re
 import sys
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from sealflow.errors import BundleError, MalformedError, ModelError
 from sealflow.openinfer.tensor import DataType, TensorSpec
-from sealflow.package.manifest import ModelFormat
 from sealflow.trusted.worker.models.runtime import check_specs, has_open_shapes
 
 # None makes its import raise ModuleNotFoundError (Python language reference, 5.3.1).
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
 
 import openvino  # noqa: E402
+from openvino.frontend import FrontEndManager  # noqa: E402
 
 from sealflow.trusted.worker.models.openvino_guard import (  # noqa: E402
     OUT_OF_RANGE,
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from sealflow.package.manifest import ModelManifest
 
 _FAILURES: Final = (RuntimeError, TypeError, ValueError)
+_IR_START: Final = re.compile(
+    rb"""\s{0,9}(<\?xml[^<>]{0,99}>\s{0,9})?<net( name="[^"<]{0,999}")? version="1[01]"[\s/>]"""
+)
+"""How an IR of a version that OpenVINO reads begins, so that no other parser is asked."""
 _DATATYPES: Final = {
     "boolean": DataType.BOOL,
     "f16": DataType.FP16,
@@ -54,6 +60,7 @@ class OpenVino:
 
     def __init__(self, threads: int) -> None:
         self._core = openvino.Core()
+        self._onnx = FrontEndManager().load_by_framework("onnx")
         self._options = {
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": threads,
@@ -72,13 +79,8 @@ class OpenVino:
         Raises: BundleError when the file is not of the manifest's format, does not load, or its
         inputs and outputs are not those of the manifest.
         """
-        weights = b"" if manifest.weights is None else files[manifest.weights]
-        starts_as_xml = files[manifest.file][:64].lstrip()[:1] == b"<"
-        if starts_as_xml is not (manifest.format is ModelFormat.OPENVINO):
-            msg = f"{manifest.file} is not of the format {manifest.format}"
-            raise BundleError(msg)
         try:
-            read = self._core.read_model(files[manifest.file], weights)
+            read = self._read(manifest, files)
             guarded = add_guard(read)
             compiled = self._core.compile_model(read, "CPU", self._options)
         except _FAILURES as error:
@@ -92,6 +94,19 @@ class OpenVino:
         names = [spec.name for spec in outputs]
         keep_memory = not has_open_shapes(manifest)
         return OpenVinoModel(compiled, names, guarded=guarded, keep_memory=keep_memory)
+
+    def _read(self, manifest: ModelManifest, files: Mapping[str, bytes]) -> openvino.Model:
+        """Read a model by the parser of its format alone.
+
+        `read_model` of bytes asks the parsers of all formats that OpenVINO knows, IR's first.
+        """
+        file = files[manifest.file]
+        if manifest.weights is None:
+            return self._onnx.convert(self._onnx.load(BytesIO(file)))
+        if _IR_START.match(file) is None:
+            msg = f"{manifest.file} is not of the format openvino: save it with OpenVINO, as IR 11"
+            raise BundleError(msg)
+        return self._core.read_model(file, files[manifest.weights])
 
 
 class OpenVinoModel:

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sealflow.errors import InvalidInputError, MalformedError, ModelError
+from sealflow.errors import ModelError
 from sealflow.trusted.worker.serving.batching import Job
 from sealflow.trusted.worker.serving.runner import NO_MEMORY
 
@@ -124,8 +124,6 @@ class PreparationQueue:
         try:
             with self._tenants.charging(opened.account):
                 prepared = self._prepare(opened)
-        except MalformedError as error:
-            return self._replies.seal_error(call, model, InvalidInputError.code, str(error))
         except ModelError as error:
             return self._replies.seal_error(call, model, error.code, str(error))
         except MemoryError:

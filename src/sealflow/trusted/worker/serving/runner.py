@@ -88,7 +88,8 @@ def add_receipt(
         reply_digest=salted_digest(call.domain, "reply", salt, parts),
         at_ms=at_ms,
     )
-    return receipt_parts(parts, SignedReceipt.sign(receipt, identity.signing, call.domain), room)
+    signed = SignedReceipt.sign(receipt, identity.signing, call.domain)
+    return receipt_parts(parts, signed, identity.signing.public_key().public_bytes_raw(), room)
 
 
 class ReplySender:

@@ -213,7 +213,7 @@ def test_an_ir_must_be_xml() -> None:
     files = {"model.xml": NEGATION, "model.bin": b"x"}
     reason = "model.xml is not of the format openvino"
     _does_not_load(reason, _openvino_manifest(), files, RuntimeName.OPENVINO)
-    files["model.xml"] = b"<?xml version='1.0'?><net/>"
+    files["model.xml"] = b'<?xml version="1.0"?><net version="11"><a'
     reason = "OpenVINO does not load model.xml"
     _does_not_load(reason, _openvino_manifest(), files, RuntimeName.OPENVINO)
 
