@@ -151,8 +151,8 @@ def test_paths(path: object) -> None:
     [
         (b"\xff", "not UTF-8"),
         (b"\n" * (MAX_LABELS + 1), "lines"),
-        (b"l" * (MAX_LABEL_CHARACTERS + 1), "a line over"),
-        (b"a\7", "not printable"),
+        (b"l" * (MAX_LABEL_CHARACTERS + 1), "line 1 is over"),
+        (b"a\7", r"U\+0007"),
     ],
 )
 def test_labels(text: bytes, error: str) -> None:

@@ -168,7 +168,7 @@ def test_126_files(text: str, tmp_path: Path) -> None:
 
 def test_127_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker counts a bounded number of tenants; those that it counts are served."""
-    monkeypatch.setattr(tenants, "_MAX_TENANTS", 1)
+    monkeypatch.setattr(tenants, "MAX_TENANTS", 1)
     deployment = replace(worker_identity().deployment, tenants=AUTHORITY.signer)
     ledger = TenantLedger(deployment, 10, NOW_MS)
     alice, bob = ({"tenant_token": make_token(name)} for name in ("alice", "bob"))
