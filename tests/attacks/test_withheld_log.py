@@ -1,4 +1,4 @@
-"""A host that withholds the log, or takes revocations back: row 115 of docs/threat-model.md."""
+"""Hosts that withhold the log, or take revocations back: rows 115, 155 of docs/threat-model.md."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.support.trusted.played_gateway import host, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sealflow.owner.http.steps import HttpRequest
 
@@ -125,3 +126,28 @@ def test_116_fresh_evidence() -> None:
 
     with pytest.raises(UnavailableError, match="leads now"):
         run(verify_fresh(session), another)
+
+
+def test_155_shared_pin(tmp_path: Path) -> None:
+    """A fork is not taken though its log was followed before another process pinned the rest."""
+    path = tmp_path / "client.pin"
+    forked, honest = (ServiceSession(POLICY, pin=path, clock_ms=lambda: NOW_MS) for _ in range(2))
+    before = KeyBrokerInstance().lead()
+    before.publish("m")
+    fork = before.successor()
+    forked.accept(forked.verify_directory(before.document))
+    before.publish("m1")
+    for number in range(3):
+        fork.publish(f"n{number}")
+    candidate = forked.verify_directory(fork.document)
+    gap = candidate.gap
+    assert gap is not None
+    honest.accept(honest.verify_directory(before.document))
+    with pytest.raises(EvidenceError, match="another process has pinned") as caught:
+        forked.accept(candidate, fork.records[gap.after + 1 : gap.until + 1])
+    assert caught.value.code == "directory_rollback"
+    again = forked.verify_directory(fork.document)
+    assert again.gap is not None
+    with pytest.raises(EvidenceError) as caught:
+        forked.accept(again, fork.records[again.gap.after + 1 : again.gap.until + 1])
+    assert caught.value.code == "directory_fork"

@@ -46,7 +46,9 @@ class Connection:
     @property
     def pin(self) -> Path:
         """The file of the newest accepted directory: the policy's name with the suffix `.pin`."""
-        return self.policy.with_suffix(".pin")
+        from sealflow.owner.trust.policy_file import pin_path
+
+        return pin_path(self.policy)
 
     def client(self, *, connections: int = 64, accept_gap: bool = False) -> Client:
         """Return a client of the gateway with at most `connections` TCP connections.

@@ -184,7 +184,6 @@ class LocalCluster:
             self._url,
             policy=self._home.policy,
             ca=self._ca,
-            pin=self._home.policy.with_suffix(".pin"),
             connections=4,
         )
         self._await_verified(self._client)

@@ -119,9 +119,10 @@ def forget_owner(name: str, policy: Path, *, as_json: bool) -> None:
     Clients refuse a name that comes to another owner (`owner_changed`). Ask the owner first.
     """
     from sealflow.owner.trust.pin import DirectoryPin
+    from sealflow.owner.trust.policy_file import pin_path
     from sealflow.wire.ids import parse_name
 
-    pin = policy.with_suffix(".pin")
+    pin = pin_path(policy)
     owner = DirectoryPin(pin).forget_owner(parse_name(name))
     if as_json:
         print_json({"name": name, "owner": owner})

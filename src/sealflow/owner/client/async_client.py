@@ -15,7 +15,7 @@ from sealflow.owner.client.result import Outcome
 from sealflow.owner.http import gateway_api
 from sealflow.owner.http.async_transport import AsyncHttpTransport
 from sealflow.owner.trust import directory_refresh
-from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.policy_file import load_policy, pin_beside
 from sealflow.owner.trust.session import ServiceSession
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class AsyncClient:
         policy: As in `Client`.
         ca: As in `Client`.
         pin: As in `Client`.
+        insecure_unpinned: As in `Client`.
         accept_gap: Accept a newer directory although the log that leads to it from the pinned one
             is withheld. A fork then goes unseen, so do it once, and when the owner says so.
         connections: Largest number of connections to the gateway.
@@ -67,12 +68,16 @@ class AsyncClient:
         policy: TrustPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
+        insecure_unpinned: bool = False,
         accept_gap: bool = False,
         connections: int = 256,
         tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
         self._session = ServiceSession(
-            load_policy(policy), pin=pin, accept_gap=accept_gap, tenant_token=tenant_token
+            load_policy(policy),
+            pin=None if insecure_unpinned else pin or pin_beside(policy),
+            accept_gap=accept_gap,
+            tenant_token=tenant_token,
         )
         self._transport = AsyncHttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections

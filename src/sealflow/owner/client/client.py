@@ -15,7 +15,7 @@ from sealflow.owner.client.result import Outcome
 from sealflow.owner.http import gateway_api
 from sealflow.owner.http.transport import HttpTransport
 from sealflow.owner.trust import directory_refresh
-from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.policy_file import load_policy, pin_beside
 from sealflow.owner.trust.session import ServiceSession
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ class Client:
         ca: Path of a PEM file with the root of the gateway's certificate. Default: the system's
             roots. TLS hides who asks; what is asked is sealed with or without it.
         pin: Path of a file that remembers the newest directory, so that an older one is refused
-            after a restart, too. Default: remember it only as long as the client lives.
+            after a restart, too. Processes may share it. Default: the policy's path with the suffix
+            `.pin`; without a path, the client remembers it as long as it lives.
+        insecure_unpinned: Keep no such file. After a restart, the client takes an older directory
+            and another history for the first one that it sees.
         accept_gap: Accept a newer directory although the log that leads to it from the pinned one
             is withheld. A fork then goes unseen, so do it once, and when the owner says so.
         connections: Largest number of connections to the gateway.
@@ -66,12 +69,16 @@ class Client:
         policy: TrustPolicy | str | os.PathLike[str],
         ca: str | os.PathLike[str] | None = None,
         pin: str | os.PathLike[str] | None = None,
+        insecure_unpinned: bool = False,
         accept_gap: bool = False,
         connections: int = 64,
         tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
         self._session = ServiceSession(
-            load_policy(policy), pin=pin, accept_gap=accept_gap, tenant_token=tenant_token
+            load_policy(policy),
+            pin=None if insecure_unpinned else pin or pin_beside(policy),
+            accept_gap=accept_gap,
+            tenant_token=tenant_token,
         )
         self._transport = HttpTransport(
             url, ca=Path(ca) if ca is not None else None, connections=connections

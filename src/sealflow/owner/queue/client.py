@@ -31,7 +31,7 @@ from sealflow.owner.client.inference import (
 from sealflow.owner.client.request import request_parts, split_item
 from sealflow.owner.queue.pending import PendingCalls, PendingRequest
 from sealflow.owner.queue.transport import StreamTransport
-from sealflow.owner.trust.policy_file import load_policy
+from sealflow.owner.trust.policy_file import load_policy, pin_beside
 from sealflow.owner.trust.session import ServiceSession
 from sealflow.streams.address import BrokerAddress
 from sealflow.wire.envelope import Envelope
@@ -75,7 +75,8 @@ class QueueClient:
             names password, root and certificate.
         policy: What to trust: a policy, or the path of a policy file.
         capacity: Number of unanswered requests in the whole queue at which nothing more is added.
-        pin: Path of a file that remembers the newest directory; see `Client`.
+        pin: Path of a file that remembers the newest directory; as in `Client`.
+        insecure_unpinned: Keep no such file; as in `Client`.
         accept_gap: Accept a directory although the log before it is withheld; see `Client`.
         tenant_token: Path of the file with a tenant's token, where the deployment serves tenants.
 
@@ -89,19 +90,23 @@ class QueueClient:
         tiger cat 0.3832
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a client
         self,
         broker: BrokerAddress | str,
         *,
         policy: TrustPolicy | str | os.PathLike[str],
         capacity: int = DEFAULT_CAPACITY,
         pin: str | os.PathLike[str] | None = None,
+        insecure_unpinned: bool = False,
         accept_gap: bool = False,
         tenant_token: str | os.PathLike[str] | None = None,
     ) -> None:
         trusted = load_policy(policy)
         self._session = ServiceSession(
-            trusted, pin=pin, accept_gap=accept_gap, tenant_token=tenant_token
+            trusted,
+            pin=None if insecure_unpinned else pin or pin_beside(policy),
+            accept_gap=accept_gap,
+            tenant_token=tenant_token,
         )
         address = BrokerAddress(url=broker) if isinstance(broker, str) else broker
         self._transport = StreamTransport(address, trusted.deployment)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 
 MAX_PIN_BYTES: Final = 2**20
+_ELSEWHERE: Final = "in Python, pin= names another file, and insecure_unpinned=True keeps none"
 UNLINKED_RETRY_S: Final = 30.0
 _KEYS: Final = (
     "deployment",
@@ -263,15 +264,21 @@ class DirectoryPin:
         return None if gap is None else replace(gap, tree=pin.tree)
 
     def accept(
-        self, directory: Directory, payload: bytes, tree: TreeHead | None = None
+        self,
+        directory: Directory,
+        payload: bytes,
+        tree: TreeHead | None = None,
+        gap: LogGap | None = None,
     ) -> Directory:
         """Pin a verified directory that is the pinned one or continues it, and return it.
 
         A directory with other deployment settings (`manifest_digest`) replaces the pin without this
-        check. `payload`: the bytes that were signed. `tree`: the head of its log's tree.
+        check. `payload`: the bytes that were signed. `tree`: the head of its log's tree. `gap`:
+        what `gap` returned for it, and was checked since.
 
-        Raises: EvidenceError for an older version (`directory_rollback`), one that does not
-            continue the pinned one (`directory_fork`), another log (`directory_history`) or one
+        Raises: EvidenceError for an older version (`directory_rollback`; also when another process
+            has pinned a directory since `gap`, so try again), one that does not continue the pinned
+            one (`directory_fork`), another log (`directory_history`) or one
             that takes a revocation back (`directory_revocation`);
             ConfigError when the file cannot be written.
         """
@@ -281,6 +288,7 @@ class DirectoryPin:
             old = self._pin
             if old is not None and old.manifest_digest == new.manifest_digest:
                 _check(old, new, directory.previous)
+                _check_gap(old, new, gap)
                 _check_revoked(old, new, directory)
             if old is not None and old.deployment == new.deployment:
                 new = replace(new, owners=add_owners(old.owners, directory.models))
@@ -314,13 +322,13 @@ class DirectoryPin:
             return
         except (OSError, MalformedError) as error:
             raise ConfigError(
-                f"pin {self._path}: {error}; see docs/spec/directory.md, 3"
+                f"pin {self._path} ({_ELSEWHERE}): {error}; see docs/spec/directory.md, 3"
             ) from error
 
     def _store(self, pin: PinnedDirectory) -> None:
         if self._path is None:
             return
-        with file_errors(f"pin {self._path}: cannot write"):
+        with file_errors(f"pin {self._path} ({_ELSEWHERE}): cannot write"):
             write_file(self._path, pin.to_bytes())
 
     @contextmanager
@@ -330,13 +338,23 @@ class DirectoryPin:
             yield
             return
         path = self._path.with_name(f".{self._path.name}.lock")
-        with file_errors(f"pin {self._path}: cannot lock"):
+        with file_errors(f"pin {self._path} ({_ELSEWHERE}): cannot lock"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
+
+
+def _check_gap(old: PinnedDirectory, new: PinnedDirectory, gap: LogGap | None) -> None:
+    """Check that the log was followed from what is pinned now, if versions are skipped."""
+    checked = None if gap is None else (gap.version, gap.digest)
+    if new.version > old.version + 1 and checked != (old.version, old.digest):
+        raise EvidenceError(
+            "directory_rollback",
+            f"another process has pinned version {old.version} meanwhile: try again",
+        )
 
 
 def _check_revoked(old: PinnedDirectory, new: PinnedDirectory, directory: Directory) -> None:

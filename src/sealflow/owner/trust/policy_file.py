@@ -55,6 +55,16 @@ Example:
 """
 
 
+def pin_path(policy: str | os.PathLike[str]) -> Path:
+    """Return where the pin of a policy's file is: the same name with the suffix `.pin`."""
+    return Path(policy).with_suffix(".pin")
+
+
+def pin_beside(policy: TrustPolicy | str | os.PathLike[str]) -> Path | None:
+    """Return where the pin of a policy is; None for a policy that is not in a file."""
+    return None if isinstance(policy, Policy | SimulationPolicy) else pin_path(policy)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
     """The content of a policy file.

@@ -148,7 +148,7 @@ class ServiceSession:
             except UnavailableError:
                 if not self.accept_gap:
                     raise
-        self._pin.accept(verified.directory, candidate.payload, verified.log)
+        self._pin.accept(verified.directory, candidate.payload, verified.log, gap)
         self._verified = verified
         return verified
 
