@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealflow.cli.connection import connection_options
+from sealflow.cli.connection import bare_host, connection_options
 from sealflow.cli.owner.verifier import key_option
 from sealflow.cli.screen import print_json
 
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="File that remembers the newest head that was signed. Never delete it.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    callback=bare_host,
+    show_default=True,
+    help="Address to listen on.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),

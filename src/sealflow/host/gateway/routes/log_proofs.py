@@ -162,11 +162,15 @@ class LogProofs:
 
     async def _prove(self, size: int, tree: PublishedTree) -> bytes:
         """Return the beginning of a document with the proof; nothing if it cannot be made."""
+        # Whoever asks for many sizes must not fill the memory with leaves.
+        kept = dict(self._known.leaves)
         try:
             await self._read_tile(size // _TILE)
             hashes = await asyncio.to_thread(self._known.consistency, size, tree.size)
         except (KeyError, UnavailableError):
             return b""
+        finally:
+            self._known.leaves = kept
         proof = json.dumps({"size": size, "hashes": [each.hex() for each in hashes]})
         return b'{"log_proof":' + proof.encode() + b","
 
