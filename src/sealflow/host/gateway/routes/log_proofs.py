@@ -162,7 +162,7 @@ class LogProofs:
 
     async def _prove(self, size: int, tree: PublishedTree) -> bytes:
         """Return the beginning of a document with the proof; nothing if it cannot be made."""
-        # Whoever asks for many sizes must not fill the memory with leaves.
+        # A client that asks for many sizes must not fill the memory with leaves.
         kept = dict(self._known.leaves)
         try:
             await self._read_tile(size // _TILE)
