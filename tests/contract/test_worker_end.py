@@ -61,6 +61,8 @@ class Untethered:
             stdin=reads,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            # As a host does: NumPy's library starts no thread of its own.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             start_new_session=True,
         )
         os.close(reads)

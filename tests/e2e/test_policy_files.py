@@ -49,23 +49,24 @@ def publish(cluster: LocalCluster, folder: Path, policy: Path) -> dict[str, Any]
     return found
 
 
-def with_worker(cluster: LocalCluster, path: Path, measurement: str) -> Path:
+def with_worker(cluster: LocalCluster, path: Path, *measurements: str) -> Path:
     """The cluster's policy, with a demand on workers."""
-    worker = f'\n[worker]\nmeasurements = ["{measurement}"]\nmax_collateral_age_s = 34560000\n'
+    worker = f"\n[worker]\nmeasurements = {json.dumps(measurements)}\n"
+    worker += "max_collateral_age_s = 34560000\n"
     path.write_text(cluster.policy.read_text() + worker)
     return path
 
 
-def measured(cluster: LocalCluster) -> str:
-    """The workers' measurement, from the settings."""
+def measured(cluster: LocalCluster) -> list[str]:
+    """The measurements of workers, from the settings: of this environment and of the image."""
     settings = json.loads((cluster.home / "deployment.json").read_text())
-    found: str = settings["worker"]["measurements"][0]
+    found: list[str] = settings["worker"]["measurements"]
     return found
 
 
 def test_owner_who_accepts(small: LocalCluster, tmp_path: Path) -> None:
     """An owner's demand that the workers meet is in the directory, and the model is served."""
-    policy = with_worker(small, tmp_path / "owner.toml", measured(small))
+    policy = with_worker(small, tmp_path / "owner.toml", *measured(small))
     assert publish(small, variant(tmp_path, "guarded"), policy)["workers"] is not None
     with small.client() as client:
         small.await_status(lambda status: "guarded" in json.dumps(status))
@@ -112,7 +113,8 @@ def test_other_clusters_policy(small: LocalCluster, tmp_path: Path) -> None:
     """A policy for other code and settings names all that differs, and nothing is sent."""
     text = small.policy.read_text()
     policy = tomllib.loads(text)
-    text = text.replace(policy["keybroker"]["measurements"][0], "00" * 32)
+    for each in policy["keybroker"]["measurements"]:
+        text = text.replace(each, "00" * 32)
     path = tmp_path / "other.toml"
     path.write_text(text.replace(policy["manifest_digest"], "11" * 32))
     with Client(small.url, policy=path) as client, pytest.raises(PolicyError) as caught:

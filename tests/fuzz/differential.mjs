@@ -57,6 +57,7 @@ const TARGETS = {
         ...(model.share_batch ? { share_batch: true } : {}),
         ...("package_sha256" in model ? { package_sha256: model.package_sha256 } : {}),
         ...("package_bytes" in model ? { package_bytes: model.package_bytes } : {}),
+        ...("classification" in model ? { classification: model.classification } : {}),
       })),
       found.keys.map(({ kid, suite, publicKey, notBeforeMs, retireMs, destroyMs }) => ({
         kid, suite: suite.id, public: toBase64(publicKey), not_before_ms: notBeforeMs, retire_ms: retireMs, destroy_ms: destroyMs,

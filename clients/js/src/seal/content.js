@@ -8,6 +8,7 @@ import { parseObject } from "../base/json.js";
 export const INFER = 1;
 export const ERROR = 2;
 export const RECEIPT = 3;
+export const USAGE = 4;
 export const MAX_JSON_BYTES = 4 * 2 ** 20;
 
 /** @typedef {{kind: number, json: Uint8Array, binary: Uint8Array}} Content */
@@ -21,7 +22,7 @@ export function parseContent(bytes) {
   if (bytes.length < 5) throw new MalformedError("the content is too short");
   const kind = bytes[0];
   const length = view(bytes).getUint32(1);
-  if (kind < INFER || kind > RECEIPT) throw new MalformedError("the content is of an unknown kind");
+  if (kind < INFER || kind > USAGE) throw new MalformedError("the content is of an unknown kind");
   if (length > MAX_JSON_BYTES || length > bytes.length - 5) throw new MalformedError("the content's JSON is too long");
   return { kind, json: bytes.subarray(5, 5 + length), binary: bytes.subarray(5 + length) };
 }

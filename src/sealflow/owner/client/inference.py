@@ -18,6 +18,7 @@ from sealflow.errors import (
     EvidenceError,
     InvalidInputError,
     MalformedError,
+    NewerFormatError,
     OpenError,
     QueueFullError,
     RefusalCode,
@@ -277,12 +278,14 @@ def envelope_of(response: HttpResponse) -> Envelope:
     """Parse the envelope in an HTTP response.
 
     Raises: UnavailableError when there is none; OpenError when it does not parse, which counts
-        as no answer (client.md, 9.2).
+        as no answer (client.md, 9.2); NewerFormatError when it needs a newer client.
     """
     if response.headers.get("content-type") != MEDIA_TYPE:
         raise unavailable("the gateway could not forward the request", response)
     try:
         return Envelope.from_bytes(response.body, max_body_bytes=MAX_REPLY_BYTES)
+    except NewerFormatError:
+        raise
     except MalformedError as error:
         raise OpenError from error
 

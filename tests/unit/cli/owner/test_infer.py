@@ -89,7 +89,7 @@ def test_what_a_model_says_steers_no_terminal(
     service.script = [failing("crash", "bad\x1b[31m\nerror: all is well")]
     shown = run("infer", photos[0], *reach)
     assert "\x1b" not in shown.out + shown.err
-    assert shown.err.splitlines()[-2] == "error: bad[31m error: all is well"
+    assert shown.err.splitlines()[-2] == "error: bad [31m error: all is well"
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ _BOTH: Final = {
 }
 _SUMS: Final = {"ReduceProd": opset13.reduce_prod, "ReduceSum": opset13.reduce_sum}
 _EXACT: Final = frozenset({"boolean", "i8", "i16", "i32", "i64", "u8", "u16"})
-_LIMITS: Final = frozenset({"Slice", "StridedSlice", "Clamp"})
-"""They take constants beyond 32 bits for "up to the end"."""
+_LIMITS: Final = frozenset({"Slice", "StridedSlice", "Clamp", "Loop"})
+"""They take constants beyond 32 bits for "up to the end", or "without end"."""
 _UNCHECKED: Final = {
     "CTCGreedyDecoder": (1,),
     "CTCGreedyDecoderSeqLen": (1,),
