@@ -130,11 +130,13 @@ def test_154_models_stay() -> None:
     broker.tick(1000 * keybroker_deployment().deployment.lease_s)
     model = Revoked(kind=RevokedKind.MODEL, id=digest)
     assert broker.directory.revoked == (model,)
+    before = replace(broker.directory, version=97)
+    previous = PinnedDirectory.from_directory(before, b"before").digest
     taken_back = replace(
-        broker.directory, version=99, previous=None, log_number=99, revoked=(), issued_ms=2**52
+        before, version=98, previous=previous, log_number=99, revoked=(), issued_ms=2**52
     )
     pin = DirectoryPin()
-    pin.accept(replace(broker.directory, version=97), b"before")
+    pin.accept(before, b"before")
     with pytest.raises(EvidenceError) as caught:
         pin.accept(taken_back, b"after")
     assert caught.value.code == "directory_revocation"
