@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -15,9 +15,13 @@ from sealflow.cli.screen import json_option, print_json, warn_of_simulation
 from sealflow.files import file_errors, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sealflow.attest.verifiers import TrustedVerifier
     from sealflow.cli.connection import Connection
     from sealflow.owner.verifier.appraisal import Appraiser
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _LIFETIME_S: Final = 3600
@@ -47,6 +51,29 @@ lifetime_option = click.option(
     show_default=True,
     help="How many seconds a passport lasts.",
 )
+
+
+def listen_options(port: int) -> Callable[[F], F]:
+    """Return a decorator that adds `--host` and `--port`; `port` is the default one."""
+
+    def add(command: F) -> F:
+        host = click.option(
+            "--host",
+            default="127.0.0.1",
+            callback=bare_host,
+            show_default=True,
+            help="Address to listen on.",
+        )
+        number = click.option(
+            "--port",
+            type=click.IntRange(0, 65_535),
+            default=port,
+            show_default=True,
+            help="Port to listen on; 0 chooses a free one.",
+        )
+        return host(number(command))
+
+    return add
 
 
 @click.group()
@@ -132,20 +159,7 @@ def appraise_once(
 @verifier.command()
 @key_option
 @lifetime_option
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    callback=bare_host,
-    show_default=True,
-    help="Address to listen on.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=8480,
-    show_default=True,
-    help="Port to listen on; 0 chooses a free one.",
-)
+@listen_options(8480)
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def serve(

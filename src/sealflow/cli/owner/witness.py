@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealflow.cli.connection import bare_host, connection_options
-from sealflow.cli.owner.verifier import key_option
+from sealflow.cli.connection import connection_options
+from sealflow.cli.owner.verifier import key_option, listen_options
 from sealflow.cli.screen import print_json
 
 if TYPE_CHECKING:
@@ -32,20 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="File that remembers the newest head that was signed. Never delete it.",
 )
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    callback=bare_host,
-    show_default=True,
-    help="Address to listen on.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=8490,
-    show_default=True,
-    help="Port to listen on; 0 chooses a free one.",
-)
+@listen_options(8490)
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def witness(

@@ -144,8 +144,8 @@ class ReceiptRequest:
         (`verify_receipt`). An error may come without a receipt, as the worker may not have read
         that one was asked for.
 
-        Raises: EvidenceError when there is no receipt, it is not signed by the key beside it, or it
-            is not about this request and reply; MalformedError when it does not parse.
+        Raises: EvidenceError when the receipt is missing, is about another request or reply, or has
+            a signature that the key beside it did not make; MalformedError when it does not parse.
         """
         inner, signed = split_receipt(content, call.domain)
         if signed is None and inner.kind is ContentKind.ERROR:

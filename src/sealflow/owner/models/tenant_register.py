@@ -50,7 +50,7 @@ class TenantRegister:
             self._append({"revoked": each, "at_ms": now_ms})
 
     def tokens(self) -> list[RegisteredToken]:
-        """Return all tokens, the oldest first; none if there is no file.
+        """Return all tokens, the oldest first. A register without a file has none.
 
         Raises: ConfigError.
         """
